@@ -1,0 +1,1 @@
+"""Reaches the node: transport, batched pinned reads, heads, logs, fees, anvil."""

@@ -1,0 +1,1 @@
+"""The vocabulary of Keeper: values, errors and ports. No I/O, no framework."""

@@ -1,0 +1,131 @@
+"""Values read from and sent to a chain."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from keeper.core.units import Address, Hash32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRef:
+    """A block, by number and hash, with what the next one is computed from."""
+
+    number: int
+    hash: Hash32
+    parent_hash: Hash32
+    timestamp: int
+    """Unix seconds."""
+    base_fee: int
+    """Wei per gas; 0 on a chain without EIP-1559."""
+    gas_used: int
+    gas_limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """An event log as the node reports it."""
+
+    address: Address
+    topics: tuple[Hash32, ...]
+    data: bytes
+    block_number: int
+    block_hash: Hash32
+    tx_hash: Hash32
+    index: int
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which logs to watch: any of the addresses, any of the first topics."""
+
+    addresses: frozenset[Address]
+    topics: frozenset[Hash32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A read-only call. ``gas`` caps what one call of a batch may burn."""
+
+    to: Address
+    data: bytes
+    gas: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallResult:
+    """What a call of a batch returned; on failure ``data`` is the revert data."""
+
+    success: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """What a transaction does, before anybody prices, numbers or signs it."""
+
+    sender: Address
+    to: Address
+    data: bytes
+    value: int = 0
+    """Wei."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateOverride:
+    """Code, balance and storage that a simulation pretends an address has."""
+
+    code: bytes | None = None
+    balance: int | None = None
+    storage: Mapping[int, int] = field(default_factory=dict)
+    """Slot to word; other slots keep their value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """The result of one simulated transaction."""
+
+    success: bool
+    gas_used: int
+    logs: tuple[Log, ...]
+    return_data: bytes
+    error: str
+    """The node's message when it failed, else empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The chain's record of an included transaction."""
+
+    tx_hash: Hash32
+    block_number: int
+    block_hash: Hash32
+    index: int
+    success: bool
+    gas_used: int
+    effective_gas_price: int
+    l1_fee: int
+    """Wei of L1 data fee on rollups that report one, else 0."""
+    logs: tuple[Log, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fees:
+    """EIP-1559 fee fields, wei per gas."""
+
+    max_fee: int
+    priority_fee: int
+
+
+def next_base_fee(block: BlockRef) -> int:
+    """Return the base fee of the block after ``block``, wei per gas.
+
+    Mirrors EIP-1559 with elasticity 2 and denominator 8 (go-ethereum ``eip1559.CalcBaseFee``).
+    """
+    target = block.gas_limit // 2
+    if target in (block.gas_used, 0):
+        return block.base_fee
+    delta = block.base_fee * abs(block.gas_used - target) // target // 8
+    if block.gas_used > target:
+        return block.base_fee + max(delta, 1)
+    return max(block.base_fee - delta, 0)

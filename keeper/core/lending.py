@@ -1,0 +1,209 @@
+"""Values of the lending domain, common to every protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from keeper.core.chain import Call, Log
+from keeper.core.units import WAD, Address, Hash32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class AccountRef:
+    """A borrower in a market: the thing that has a health factor.
+
+    ``market`` is the protocol's own name of the pool, comptroller or isolated market.
+    """
+
+    market: str
+    account: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """What a set of logs changed."""
+
+    accounts: frozenset[AccountRef]
+    parts: frozenset[str] = frozenset()
+    """Parts of the market to read again, in the adapter's own naming (reserves, market ids)."""
+    structure: bool = False
+    """True when the market itself changed shape: read it again from the root."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """A price that a protocol reads, and how to read it the same way.
+
+    ``id`` is the protocol's key of the price (an asset, an oracle, a market).
+    """
+
+    id: str
+    label: str
+    read: Call
+    """Returns one word: the price in the protocol's own scale."""
+    source: Address
+    """The contract behind the price: a Chainlink proxy, an adapter or an oracle."""
+    direct: bool
+    """True when the protocol's price is the source's answer itself, unscaled."""
+    heartbeat_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """A price in the protocol's own scale, with where it is from."""
+
+    value: int
+    block: int
+    updated_at: int
+    """Unix seconds of the answer, or of the block it was read at when the source has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """An account's standing. ``health_factor`` orders, ``liquidatable`` decides."""
+
+    health_factor: int
+    """Wad; ``MAX_UINT256`` without debt."""
+    liquidatable: bool
+    collateral_base: int
+    """Value in the protocol's base unit."""
+    debt_base: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One collateral or debt of an account."""
+
+    asset: Address
+    symbol: str
+    amount: int
+    """Raw units of the asset."""
+    price: int
+    """Protocol scale."""
+    threshold_bps: int
+    """Liquidation threshold; 0 for a debt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Legs:
+    """Every collateral and debt of an account."""
+
+    collateral: tuple[Leg, ...]
+    debt: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """A way to liquidate an account that the protocol allows: one collateral, one debt."""
+
+    collateral: Address
+    debt: Address
+    max_repay: int
+    """The most that one call may repay, raw units of the debt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeizeQuote:
+    """What repaying buys, as the protocol's own integers say."""
+
+    repay: int
+    """Debt really taken, raw units; at most what was offered."""
+    seized: int
+    """Collateral taken from the borrower, raw units, protocol fee included."""
+    protocol_fee: int
+    """Part of ``seized`` that the protocol keeps, raw units of the collateral."""
+
+    @property
+    def received(self) -> int:
+        """Collateral that reaches the liquidator, raw units."""
+        return self.seized - self.protocol_fee
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolCall:
+    """A contract call of the executor, with the exact allowance that it needs."""
+
+    target: Address
+    data: bytes
+    token: Address | None = None
+    """Token to approve to ``spender`` for this call, or None."""
+    spender: Address | None = None
+    amount: int = 0
+    """Allowance, raw units of ``token``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liquidation:
+    """A liquidation as the chain's logs tell it."""
+
+    ref: AccountRef
+    collateral: Address
+    debt: Address
+    liquidator: Address
+    repaid: int
+    seized: int
+    """Gross: what the borrower lost, raw units of the collateral."""
+    protocol_fee: int
+    tx_hash: Hash32
+    log: Log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetValue:
+    """The price of an asset in the protocol's base unit."""
+
+    symbol: str
+    price: int
+    unit: int
+    """``10**decimals`` of the asset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Valuation:
+    """Prices of a market's assets at one moment, and of the native coin in the same base unit."""
+
+    assets: Mapping[Address, AssetValue]
+    native_price: int
+
+    def wei_floor(self, asset: Address, amount: int) -> int:
+        """Return the value of ``amount`` raw units of ``asset`` in wei of the native coin."""
+        value = self.assets[asset]
+        return amount * value.price * WAD // (value.unit * self.native_price)
+
+    def amount_ceil(self, asset: Address, wei: int) -> int:
+        """Return the raw units of ``asset`` worth at least ``wei`` of the native coin."""
+        value = self.assets[asset]
+        return -(-wei * value.unit * self.native_price // (value.price * WAD))
+
+
+class Reason(StrEnum):
+    """Why something was not done. One word for one cause."""
+
+    HEALTHY = "healthy"
+    MARKET_PAUSED = "market_paused"
+    PRICE_UNUSABLE = "price_unusable"
+    NO_OPTION = "no_option"
+    NO_ROUTE = "no_route"
+    NO_FUNDING = "no_funding"
+    BELOW_MIN_PROFIT = "below_min_profit"
+    GAS_PRICE_CAP = "gas_price_cap"
+    POLICY = "policy"
+    SIMULATION_FAILED = "simulation_failed"
+    SIMULATION_DIFFERS = "simulation_differs"
+    IN_FLIGHT = "in_flight"
+    BACKING_OFF = "backing_off"
+    DISARMED = "disarmed"
+    TAKEN_BY_OTHER = "taken_by_other"
+    RECOVERED = "recovered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A "no", with its reason and the figures behind it."""
+
+    ref: AccountRef
+    block: int
+    reason: Reason
+    detail: str
+    net_wei: int | None = None
+    """The best net that was found, when the refusal is about profit."""

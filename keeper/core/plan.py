@@ -1,0 +1,130 @@
+"""Values of planning and sending: opportunity, plan, submission, outcome.
+
+They are five different things with *option* (see ``keeper.core.lending``) and are never swapped.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from keeper.core.accounting import Waterfall
+from keeper.core.chain import BlockRef, Fees, Transaction
+from keeper.core.lending import AccountRef, Health, Liquidation, Option, SeizeQuote, Valuation
+from keeper.core.units import Address, Hash32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opportunity:
+    """An account that the protocol lets anybody liquidate in the next block."""
+
+    ref: AccountRef
+    block: BlockRef
+    """The head whose state was scanned; the plan aims at the block after it."""
+    timestamp: int
+    """Timestamp expected of the target block."""
+    health: Health
+    options: tuple[Option, ...]
+    trigger: str
+    """What made it one: a price event, accrued interest, the first look."""
+
+
+class SwapKind(StrEnum):
+    """How the amount of a swap is fixed on chain."""
+
+    EXACT_OUT_OWED = "exact_out_owed"
+    """Buy exactly what is still owed to the lender."""
+    EXACT_IN_BALANCE = "exact_in_balance"
+    """Sell all that the executor holds of ``token_in``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwapLeg:
+    """One swap of a route against one pool. Amounts are the forecast."""
+
+    venue: str
+    pool: Address
+    token_in: Address
+    token_out: Address
+    kind: SwapKind
+    amount_in: int
+    amount_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funding:
+    """Where the repaid amount comes from, and what that costs. Raw units of ``asset``."""
+
+    source: str
+    lender: Address
+    asset: Address
+    amount: int
+    fee: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One liquidation ready to be judged by policy, simulated, journaled and sent."""
+
+    id: str
+    """Unique per deployment, account and head."""
+    deployment: str
+    opportunity: Opportunity
+    option: Option
+    quote: SeizeQuote
+    funding: Funding
+    route: tuple[SwapLeg, ...]
+    transaction: Transaction
+    gas_limit: int
+    fees: Fees
+    tip: int
+    """Wei to the block's proposer."""
+    min_profit: int
+    """Wei of wrapped native that the chain must see at the recipient, or revert."""
+    deadline: int
+    """Unix seconds after which the executor contract reverts."""
+    forecast: Waterfall
+    valuation: Valuation
+
+    @property
+    def ref(self) -> AccountRef:
+        """The account that the plan liquidates."""
+        return self.opportunity.ref
+
+
+class Status(StrEnum):
+    """Where an intent stands. The last four are final."""
+
+    INTENDED = "intended"
+    SIGNED = "signed"
+    SENT = "sent"
+    LANDED = "landed"
+    REVERTED = "reverted"
+    DROPPED = "dropped"
+    SIMULATED = "simulated"
+    """Disarmed: shown as what would have been sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A signed transaction of an intent."""
+
+    plan_id: str
+    sender: Address
+    nonce: int
+    tx_hash: Hash32
+    raw: bytes
+    fees: Fees
+    target_block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a submission ended, with the realised split."""
+
+    plan_id: str
+    status: Status
+    tx_hash: Hash32 | None
+    block: int | None
+    gas_used: int
+    realised: Waterfall
+    liquidations: tuple[Liquidation, ...]
+    detail: str = ""

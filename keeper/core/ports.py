@@ -1,0 +1,296 @@
+"""What rooms ask of each other. Rooms import this module, never a sibling."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from keeper.core.chain import (
+    BlockRef,
+    Call,
+    CallResult,
+    Fees,
+    Log,
+    LogFilter,
+    Receipt,
+    Simulated,
+    StateOverride,
+    Transaction,
+)
+from keeper.core.lending import (
+    AccountRef,
+    AssetValue,
+    Feed,
+    Health,
+    Legs,
+    Liquidation,
+    Option,
+    Price,
+    ProtocolCall,
+    Rejection,
+    SeizeQuote,
+    Touched,
+)
+from keeper.core.plan import Funding, Outcome, Plan, Submission, SwapLeg
+from keeper.core.units import Address, Hash32
+
+Prices = Mapping[str, Price]
+"""Feed id to price, in the protocol's own scale."""
+
+
+class Reader(Protocol):
+    """Reads of a chain. Every read is pinned to the block it names.
+
+    Raises TransientError when the node cannot answer, StaleError when it no longer (or not yet)
+    knows the block.
+    """
+
+    async def head(self) -> BlockRef:
+        """Return the newest block."""
+        ...
+
+    async def block(self, number: int) -> BlockRef:
+        """Return the canonical block at ``number``."""
+        ...
+
+    async def call_many(self, calls: Sequence[Call], block: BlockRef) -> list[CallResult]:
+        """Return the result of each call at ``block``; one bad call never fails the others."""
+        ...
+
+    async def logs_at(self, wanted: LogFilter, block: BlockRef) -> list[Log]:
+        """Return the logs of one block, by its hash, in order."""
+        ...
+
+    async def logs_between(self, wanted: LogFilter, first: int, last: int) -> list[Log]:
+        """Return the logs of a range of blocks, both ends included, in order."""
+        ...
+
+    async def code(self, address: Address, block: BlockRef) -> bytes:
+        """Return the runtime code at an address, empty when there is none."""
+        ...
+
+    async def balance(self, address: Address, block: BlockRef) -> int:
+        """Return a native balance in wei."""
+        ...
+
+    async def storage(self, address: Address, slot: int, block: BlockRef) -> int:
+        """Return one storage word."""
+        ...
+
+
+class Simulator(Protocol):
+    """Runs transactions against the state after a block, without sending them."""
+
+    async def simulate(
+        self,
+        transactions: Sequence[Transaction],
+        *,
+        base: BlockRef,
+        timestamp: int,
+        base_fee: int,
+        overrides: Mapping[Address, StateOverride],
+    ) -> list[Simulated]:
+        """Run the transactions in order in one block on top of ``base``."""
+        ...
+
+
+class Wire(Protocol):
+    """The node's side of sending: transactions out, receipts back."""
+
+    async def send_raw(self, raw: bytes) -> Hash32:
+        """Send a signed transaction once; never retried here. Raises RefusedError."""
+        ...
+
+    async def receipt(self, tx_hash: Hash32) -> Receipt | None:
+        """Return the receipt, or None while the transaction is not in a canonical block."""
+        ...
+
+    async def knows(self, tx_hash: Hash32) -> bool:
+        """Return whether the node holds the transaction, pending or included."""
+        ...
+
+    async def nonce(self, sender: Address, *, pending: bool) -> int:
+        """Return the next nonce of an address, with or without its pending transactions."""
+        ...
+
+    async def chain_id(self) -> int:
+        """Return the chain id that the node reports now."""
+        ...
+
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+class ProtocolAdapter(Protocol[M, P]):
+    """A lending protocol, as one deployment on one chain.
+
+    ``M`` is the adapter's market state and ``P`` its position of an account; rooms hand them
+    around unopened. Reads are the ``async`` methods; everything else is pure.
+    """
+
+    @property
+    def protocol(self) -> str:
+        """The protocol family, as in the name of its YAML: ``aave_v3``."""
+        ...
+
+    @property
+    def deployment(self) -> str:
+        """The deployment: ``aave_v3.ethereum``."""
+        ...
+
+    @property
+    def start_block(self) -> int:
+        """The block of the deployment's first log."""
+        ...
+
+    async def read_market(
+        self, reader: Reader, block: BlockRef, previous: M | None, touched: Touched | None
+    ) -> M:
+        """Read the market at ``block``: whole, or only what was touched since ``previous``.
+
+        Raises ConfigError when the deployment is not what the configuration says, or of a
+        revision whose rules are not known.
+        """
+        ...
+
+    async def read_positions(
+        self, reader: Reader, block: BlockRef, market: M, refs: Sequence[AccountRef]
+    ) -> dict[AccountRef, P]:
+        """Read positions at ``block``. Every ref is in the answer, empty positions included."""
+        ...
+
+    def log_filter(self, market: M) -> LogFilter:
+        """Return which logs change accounts or the market."""
+        ...
+
+    def touched(self, market: M, logs: Sequence[Log]) -> Touched:
+        """Return the accounts and parts of the market that the logs changed."""
+        ...
+
+    def has_debt(self, market: M, position: P) -> bool:
+        """Return whether the position owes anything."""
+        ...
+
+    def feeds(self, market: M) -> tuple[Feed, ...]:
+        """Return every price that the market reads."""
+        ...
+
+    def feeds_of(self, market: M, position: P) -> frozenset[str]:
+        """Return the ids of the feeds that the account's health depends on."""
+        ...
+
+    def at(self, market: M, *, timestamp: int, prices: Prices) -> M:
+        """Return the market with interest accrued to ``timestamp`` and at ``prices``."""
+        ...
+
+    def assess(self, view: M, position: P) -> Health:
+        """Return the account's health by the protocol's own arithmetic.
+
+        Raises StaleError when a price that it needs is missing.
+        """
+        ...
+
+    def legs(self, view: M, position: P) -> Legs:
+        """Return the account's collaterals and debts in amounts and prices."""
+        ...
+
+    def options(self, view: M, position: P) -> tuple[Option, ...]:
+        """Return every collateral and debt pair that may be liquidated now."""
+        ...
+
+    def seize(self, view: M, position: P, option: Option, repay: int) -> SeizeQuote:
+        """Return what repaying ``repay`` raw units would take and give.
+
+        Raises RefusedError, with the protocol's reason, when the protocol would revert.
+        """
+        ...
+
+    def calls(
+        self, view: M, ref: AccountRef, option: Option, quote: SeizeQuote, executor: Address
+    ) -> tuple[ProtocolCall, ...]:
+        """Return the executor's calls that liquidate and end with the collateral in hand."""
+        ...
+
+    def decode(self, market: M, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
+        """Return the liquidations in a transaction's logs."""
+        ...
+
+    def asset_values(self, view: M) -> Mapping[Address, AssetValue]:
+        """Return the price of every asset in the protocol's base unit."""
+        ...
+
+
+class SwapVenue(Protocol):
+    """A place to swap tokens."""
+
+    @property
+    def name(self) -> str:
+        """Return the venue's name in plans and books."""
+        ...
+
+    async def best_exact_in(
+        self, token_in: Address, token_out: Address, amount_in: int, block: BlockRef
+    ) -> SwapLeg | None:
+        """Return the pool that gives most for ``amount_in``, or None when none can."""
+        ...
+
+    async def best_exact_out(
+        self, token_in: Address, token_out: Address, amount_out: int, block: BlockRef
+    ) -> SwapLeg | None:
+        """Return the pool that takes least for ``amount_out``, or None when none can."""
+        ...
+
+
+class FlashSource(Protocol):
+    """A lender within one transaction."""
+
+    @property
+    def name(self) -> str:
+        """Return the source's name in plans and books."""
+        ...
+
+    async def quote(self, asset: Address, amount: int, block: BlockRef) -> Funding | None:
+        """Return the loan and its fee, or None when the source cannot lend that much."""
+        ...
+
+    def fee_paid(self, logs: Sequence[Log]) -> tuple[Address, int] | None:
+        """Return the fee's asset and raw amount from a transaction's logs, None without a loan."""
+        ...
+
+
+class Signer(Protocol):
+    """Holds a key. It signs only what it is handed, for the chain it was made for."""
+
+    @property
+    def address(self) -> Address:
+        """Return the sender's address."""
+        ...
+
+    def sign(
+        self, transaction: Transaction, *, nonce: int, gas_limit: int, fees: Fees
+    ) -> tuple[bytes, Hash32]:
+        """Return the signed type-2 transaction and its hash."""
+        ...
+
+
+class Journal(Protocol):
+    """The write-ahead journal. Each method returns when the record is on disk."""
+
+    async def intend(self, plan: Plan) -> None:
+        """Record that the plan will be carried out."""
+        ...
+
+    async def record_signed(self, submission: Submission) -> None:
+        """Record a signed transaction before it is sent."""
+        ...
+
+    async def record_sent(self, submission: Submission) -> None:
+        """Record that the node took the transaction."""
+        ...
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Record how the intent ended and enter it in the books."""
+        ...
+
+    async def reject(self, deployment: str, rejection: Rejection) -> None:
+        """Record why an opportunity was not taken."""
+        ...

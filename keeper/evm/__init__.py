@@ -1,0 +1,1 @@
+"""Pure codecs of the EVM: ABI, programs, transactions, revert reasons."""

@@ -1,0 +1,1 @@
+"""Judges, simulates, journals, signs, sends and follows plans."""

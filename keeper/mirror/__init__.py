@@ -1,0 +1,1 @@
+"""Holds every loan as the chain does: logs say who changed, reads say what is."""

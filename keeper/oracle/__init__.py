@@ -1,0 +1,1 @@
+"""Follows the prices that protocols read, and guards against bad ones."""

@@ -1,0 +1,1 @@
+"""Turns an opportunity into the most profitable plan, or a rejection."""

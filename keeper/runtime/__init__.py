@@ -1,0 +1,1 @@
+"""Concurrency pieces without a domain: mailbox, supervisor, clock."""

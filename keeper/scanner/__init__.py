@@ -1,0 +1,1 @@
+"""Finds the accounts under the line."""

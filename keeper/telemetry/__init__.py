@@ -1,0 +1,1 @@
+"""Logging and other ways to be watched."""

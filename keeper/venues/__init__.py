@@ -1,0 +1,1 @@
+"""Places to swap and to borrow within a transaction."""
