@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IERC20} from "./Interfaces.sol";
+
+/// @title ERC-20 calls that tolerate tokens without return values and refuse those that say `false`
+library Tokens {
+    /// @notice `token` has no code, reverted, or answered anything but nothing or `true`.
+    error TokenCallFailed(address token);
+
+    function approve(address token, address spender, uint256 amount) internal {
+        _call(token, abi.encodeCall(IERC20.approve, (spender, amount)));
+    }
+
+    function transfer(address token, address to, uint256 amount) internal {
+        _call(token, abi.encodeCall(IERC20.transfer, (to, amount)));
+    }
+
+    /// @notice Take back whatever `spender` may still spend.
+    function revoke(address token, address spender) internal {
+        if (IERC20(token).allowance(address(this), spender) != 0) approve(token, spender, 0);
+    }
+
+    function balanceOf(address token, address account) internal view returns (uint256) {
+        return IERC20(token).balanceOf(account);
+    }
+
+    /// @dev Reads one word of the answer at most, so a token cannot burn gas by a huge one.
+    function _call(address token, bytes memory data) private {
+        bool ok;
+        uint256 size;
+        uint256 answer;
+        assembly ("memory-safe") {
+            ok := call(gas(), token, 0, add(data, 0x20), mload(data), 0, 0x20)
+            size := returndatasize()
+            answer := mload(0)
+        }
+        bool said = size == 0 ? token.code.length != 0 : size >= 32 && answer == 1;
+        if (!ok || !said) revert TokenCallFailed(token);
+    }
+}

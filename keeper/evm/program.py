@@ -1,0 +1,130 @@
+"""Vocabulary of the program that the on-chain executor runs in one transaction.
+
+Everything here is a value; ``keeper.evm.program_encoder`` turns a ``Program`` into calldata.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from keeper.core.units import Address
+
+OWNER_SLOT: Final = 0
+OPERATOR_SLOT: Final = 1
+RECIPIENT_SLOT: Final = 2
+"""Storage slots to override when rehearsing with an executor that is not deployed."""
+
+_WORD: Final = 32
+_SELECTOR_SIZE: Final = 4
+_MAX_PARTS: Final = 255
+
+
+class Known(Enum):
+    """Numbers that the executor finds out itself, by the tag that names them."""
+
+    OWED = 0x21
+    """What the enclosing flash loan or swap is still owed: its due less the balance held."""
+    EXECUTOR = 0x22
+    """The executor's own address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceOf:
+    """All that the executor holds of a token when the operand is read."""
+
+    token: Address
+
+
+Operand = int | Address | BalanceOf | Known
+Part = Operand | bytes
+"""A piece of calldata: an operand fills one word, bytes stand as they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """An exact allowance for one call; what the call leaves of it is revoked."""
+
+    token: Address
+    spender: Address
+    amount: Operand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call of any contract: the liquidation itself, an unwinding, an aggregator."""
+
+    target: Address
+    selector: bytes
+    parts: tuple[Part, ...]
+    approval: Approval | None = None
+    value: Operand = 0
+    """Wei of native coin to send along."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swap:
+    """A swap against a Uniswap V3 pool; skipped, with its inner steps, when ``amount`` is zero."""
+
+    pool: Address
+    token_in: Address
+    token_out: Address
+    amount: Operand
+    """Of ``token_in`` to sell, or of ``token_out`` to buy if ``limit`` is given."""
+    limit: Operand | None = None
+    """Most of ``token_in`` to pay for an exact output. None sells exactly ``amount``."""
+    inner: "tuple[Step, ...]" = ()
+    """Run after ``token_out`` is received, before ``token_in`` is paid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flash:
+    """A loan of ``asset`` by Aave V3's ``flashLoanSimple``, repaid when the inner steps end."""
+
+    lender: Address
+    asset: Address
+    amount: Operand
+    inner: "tuple[Step, ...]"
+
+
+Step = Call | Swap | Flash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tip:
+    """Wei for the block's proposer."""
+
+    amount: int
+    unwrap: Address | None
+    """The wrapped native token to take it from; None takes it from the value sent along."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """One transaction of the executor."""
+
+    deadline: int
+    """Unix seconds of the last block that may run it."""
+    profit_token: Address
+    min_profit: int
+    """Raw units by which the recipient's balance of ``profit_token`` must grow, after the tip."""
+    steps: tuple[Step, ...]
+    tip: Tip | None = None
+    sweep: tuple[Address, ...] = ()
+    """Tokens that the steps may leave over but do not name as tokens."""
+
+
+def call_parts(data: bytes) -> tuple[bytes, tuple[Part, ...]]:
+    """Split ABI-encoded calldata into the selector and the parts of a ``Call``.
+
+    Whole words become numbers, which pack better; data of another length stays as it is.
+    """
+    if len(data) < _SELECTOR_SIZE:
+        msg = f"expected calldata of at least {_SELECTOR_SIZE} bytes, found {len(data)}"
+        raise ValueError(msg)
+    selector, body = data[:_SELECTOR_SIZE], data[_SELECTOR_SIZE:]
+    if not body:
+        return selector, ()
+    if len(body) % _WORD or len(body) // _WORD > _MAX_PARTS:
+        return selector, (body,)
+    words = (body[i : i + _WORD] for i in range(0, len(body), _WORD))
+    return selector, tuple(int.from_bytes(word) for word in words)
