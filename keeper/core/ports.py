@@ -158,6 +158,10 @@ class ProtocolAdapter(Protocol[M, P]):
         """Read positions at ``block``. Every ref is in the answer, empty positions included."""
         ...
 
+    def discovery_filter(self, market: M) -> LogFilter:
+        """Return the logs that name every account that ever borrowed: no more than those."""
+        ...
+
     def log_filter(self, market: M) -> LogFilter:
         """Return which logs change accounts or the market."""
         ...

@@ -1,0 +1,20 @@
+"""What the mirror holds of one deployment at one block."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from keeper.core.chain import BlockRef
+from keeper.core.lending import AccountRef
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot(Generic[M, P]):
+    """Every account with debt, and its market, as read from the chain at ``block``."""
+
+    block: BlockRef
+    market: M
+    positions: Mapping[AccountRef, P]

@@ -1,0 +1,111 @@
+"""Assess every loan at the next block's timestamp and name those under the line.
+
+``health_factor`` orders, ``liquidatable`` decides: the second is the protocol's own predicate in
+its own integers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from keeper.core.chain import BlockRef
+from keeper.core.errors import StaleError
+from keeper.core.lending import AccountRef, Health, Reason, Rejection
+from keeper.core.plan import Opportunity
+from keeper.core.ports import Prices, ProtocolAdapter
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book(Generic[M, P]):
+    """All that a scan looks at: the loans and the prices of one deployment."""
+
+    block: BlockRef
+    market: M
+    positions: Mapping[AccountRef, P]
+    prices: Prices
+    problems: Mapping[str, str]
+    """Feed id to why it may not be acted on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan(Generic[M]):
+    """What a look at every loan found."""
+
+    block: BlockRef
+    timestamp: int
+    view: M
+    """The market accrued to ``timestamp`` and priced."""
+    health: Mapping[AccountRef, Health]
+    opportunities: tuple[Opportunity, ...]
+    """Worst health first."""
+    rejections: tuple[Rejection, ...]
+    """Accounts under the line, or of unknown health, that may not be acted on."""
+
+
+def scan(
+    adapter: ProtocolAdapter[M, P], book: Book[M, P], *, timestamp: int, trigger: str
+) -> Scan[M]:
+    """Assess every loan at ``timestamp`` (unix seconds), the target block's."""
+    view = adapter.at(book.market, timestamp=timestamp, prices=book.prices)
+    health, unknown = _assess_all(adapter, view, book)
+    opportunities: list[Opportunity] = []
+    rejections = list(unknown)
+    for ref, standing in health.items():
+        if not standing.liquidatable:
+            continue
+        refused = _refuse(adapter, book, view, ref)
+        if refused is not None:
+            rejections.append(refused)
+            continue
+        opportunity = Opportunity(
+            ref=ref,
+            block=book.block,
+            timestamp=timestamp,
+            health=standing,
+            options=adapter.options(view, book.positions[ref]),
+            trigger=trigger,
+        )
+        opportunities.append(opportunity)
+    return Scan(
+        block=book.block,
+        timestamp=timestamp,
+        view=view,
+        health=health,
+        opportunities=tuple(sorted(opportunities, key=lambda one: one.health.health_factor)),
+        rejections=tuple(rejections),
+    )
+
+
+def _assess_all(
+    adapter: ProtocolAdapter[M, P], view: M, book: Book[M, P]
+) -> tuple[dict[AccountRef, Health], list[Rejection]]:
+    """Return the health of each account, and a rejection for each that cannot be known."""
+    health: dict[AccountRef, Health] = {}
+    unknown: list[Rejection] = []
+    for ref, position in book.positions.items():
+        try:
+            health[ref] = adapter.assess(view, position)
+        except StaleError as error:
+            unknown.append(_rejection(ref, book.block, Reason.PRICE_UNUSABLE, str(error)))
+    return health, unknown
+
+
+def _refuse(
+    adapter: ProtocolAdapter[M, P], book: Book[M, P], view: M, ref: AccountRef
+) -> Rejection | None:
+    """Return why an account under the line may not be acted on, or None."""
+    position = book.positions[ref]
+    bad = sorted(adapter.feeds_of(view, position) & book.problems.keys())
+    if bad:
+        return _rejection(ref, book.block, Reason.PRICE_UNUSABLE, book.problems[bad[0]])
+    if not adapter.options(view, position):
+        detail = "the protocol allows no pair of collateral and debt"
+        return _rejection(ref, book.block, Reason.NO_OPTION, detail)
+    return None
+
+
+def _rejection(ref: AccountRef, block: BlockRef, reason: Reason, detail: str) -> Rejection:
+    return Rejection(ref=ref, block=block.number, reason=reason, detail=detail)
