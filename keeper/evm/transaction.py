@@ -1,0 +1,128 @@
+"""Type-2 (EIP-1559) transactions: RLP, signing hash, and a signer that holds a key.
+
+Byte for byte what eth-account makes, at a fraction of its time and without its import.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from coincurve import PrivateKey
+
+from keeper.core.chain import Fees, Transaction
+from keeper.core.errors import ConfigError, InvariantError
+from keeper.core.units import Address, Hash32, address_bytes
+from keeper.evm.hashing import keccak256, keccak_hash
+
+DYNAMIC_FEE_TYPE: Final = b"\x02"
+KEY_SIZE: Final = 32
+
+Rlp = bytes | int | Sequence["Rlp"]
+"""What RLP encodes: bytes, an unsigned integer, or a list of such."""
+
+_SINGLE_BYTE: Final = 0x80
+_STRING: Final = 0x80
+_LIST: Final = 0xC0
+_SHORT: Final = 55
+
+
+def encode_rlp(item: Rlp) -> bytes:
+    """Return the RLP of bytes, an unsigned integer or a list (yellow paper, appendix B)."""
+    if isinstance(item, int):
+        return encode_rlp(item.to_bytes((item.bit_length() + 7) // 8, "big"))
+    if isinstance(item, bytes):
+        if len(item) == 1 and item[0] < _SINGLE_BYTE:
+            return item
+        return _head(len(item), _STRING) + item
+    body = b"".join(map(encode_rlp, item))
+    return _head(len(body), _LIST) + body
+
+
+def _head(length: int, offset: int) -> bytes:
+    if length <= _SHORT:
+        return bytes((offset + length,))
+    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes((offset + _SHORT + len(size),)) + size
+
+
+def dynamic_fee_fields(
+    transaction: Transaction, *, chain_id: int, nonce: int, gas_limit: int, fees: Fees
+) -> list[Rlp]:
+    """Return the unsigned fields of a type-2 transaction, in their order (EIP-1559)."""
+    return [
+        chain_id,
+        nonce,
+        fees.priority_fee,
+        fees.max_fee,
+        gas_limit,
+        address_bytes(transaction.to),
+        transaction.value,
+        transaction.data,
+        [],
+    ]
+
+
+class LocalSigner:
+    """A key in memory that signs for one chain. Implements ``core.ports.Signer``.
+
+    The key is in no ``repr`` and no error, and cannot be pickled or read back.
+    """
+
+    __slots__ = ("_address", "_chain_id", "_key")
+
+    def __init__(self, key: bytes, *, chain_id: int) -> None:
+        """Take the 32 bytes of a secp256k1 key. Raises ConfigError when they are not one."""
+        try:
+            self._key = PrivateKey(key)
+        except ValueError:
+            msg = f"private key: expected a secp256k1 key of 32 bytes, found {len(key)} bytes"
+            # The cause is cut: a library's message may carry what it was given.
+            raise ConfigError(msg) from None
+        self._chain_id = chain_id
+        public = self._key.public_key.format(compressed=False)[1:]
+        self._address = Address("0x" + keccak256(public)[12:].hex())
+
+    def __repr__(self) -> str:
+        return f"LocalSigner(address={self._address}, chain_id={self._chain_id})"
+
+    def __reduce__(self) -> str:
+        msg = "a signer is never serialised"
+        raise InvariantError(msg)
+
+    @property
+    def address(self) -> Address:
+        """Return the sender's address."""
+        return self._address
+
+    @property
+    def chain_id(self) -> int:
+        """Return the only chain that this signer signs for."""
+        return self._chain_id
+
+    def require_chain(self, chain_id: int) -> None:
+        """Raise InvariantError unless ``chain_id``, as the node reports it, is the signer's."""
+        if chain_id != self._chain_id:
+            msg = f"signer: expected chain id {self._chain_id}, found {chain_id}; nothing signed"
+            raise InvariantError(msg)
+
+    def sign(
+        self, transaction: Transaction, *, nonce: int, gas_limit: int, fees: Fees
+    ) -> tuple[bytes, Hash32]:
+        """Return the signed type-2 transaction and its hash.
+
+        Raises InvariantError when the transaction is another sender's or a fee is inverted.
+        """
+        if transaction.sender != self._address:
+            msg = f"signer: expected sender {self._address}, found {transaction.sender}"
+            raise InvariantError(msg)
+        if fees.priority_fee > fees.max_fee:
+            msg = f"signer: expected priority fee <= {fees.max_fee}, found {fees.priority_fee}"
+            raise InvariantError(msg)
+        fields = dynamic_fee_fields(
+            transaction, chain_id=self._chain_id, nonce=nonce, gas_limit=gas_limit, fees=fees
+        )
+        digest = keccak256(DYNAMIC_FEE_TYPE + encode_rlp(fields))
+        signature = self._key.sign_recoverable(digest, hasher=None)
+        r = int.from_bytes(signature[:32], "big")
+        s = int.from_bytes(signature[32:64], "big")
+        raw = DYNAMIC_FEE_TYPE + encode_rlp([*fields, signature[64], r, s])
+        return raw, keccak_hash(raw)
