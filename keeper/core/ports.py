@@ -1,6 +1,7 @@
 """What rooms ask of each other. Rooms import this module, never a sibling."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from keeper.core.chain import (
@@ -29,7 +30,7 @@ from keeper.core.lending import (
     SeizeQuote,
     Touched,
 )
-from keeper.core.plan import Funding, Outcome, Plan, Submission, SwapLeg
+from keeper.core.plan import Funding, Intent, Outcome, Plan, Submission, SwapLeg
 from keeper.core.units import Address, Hash32
 
 Prices = Mapping[str, Price]
@@ -223,6 +224,61 @@ class ProtocolAdapter(Protocol[M, P]):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """One pool to swap through, in one direction."""
+
+    venue: str
+    pool: Address
+    token_in: Address
+    token_out: Address
+
+
+Path = tuple[Hop, ...]
+"""Pools to swap through one after the other; each hop starts with the token the last one gave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwapQuote:
+    """What swapping along a path moves, to the raw unit."""
+
+    path: Path
+    amounts: tuple[int, ...]
+    """What goes into the first hop, then what comes out of each."""
+    moved: tuple[object, ...]
+    """Where each pool is left, for the book that quoted it; unopened by others."""
+
+    @property
+    def amount_in(self) -> int:
+        """Raw units of the first token."""
+        return self.amounts[0]
+
+    @property
+    def amount_out(self) -> int:
+        """Raw units of the last token."""
+        return self.amounts[-1]
+
+
+class SwapBook(Protocol):
+    """The pools of a venue at one block, or after swaps already counted on. Immutable, pure."""
+
+    def paths(self, token_in: Address, token_out: Address) -> tuple[Path, ...]:
+        """Return every path that the book knows between two tokens."""
+        ...
+
+    def exact_in(self, path: Path, amount_in: int) -> SwapQuote | None:
+        """Return what selling ``amount_in`` gives, None when the pools' known range ends."""
+        ...
+
+    def exact_out(self, path: Path, amount_out: int) -> SwapQuote | None:
+        """Return what buying ``amount_out`` takes, None when the pools' known range ends."""
+        ...
+
+    def after(self, quote: SwapQuote) -> "SwapBook":
+        """Return the book as the quoted swap leaves it."""
+        ...
+
+
 class SwapVenue(Protocol):
     """A place to swap tokens."""
 
@@ -231,16 +287,21 @@ class SwapVenue(Protocol):
         """Return the venue's name in plans and books."""
         ...
 
-    async def best_exact_in(
-        self, token_in: Address, token_out: Address, amount_in: int, block: BlockRef
-    ) -> SwapLeg | None:
-        """Return the pool that gives most for ``amount_in``, or None when none can."""
+    async def snapshot(
+        self, pairs: Collection[tuple[Address, Address]], block: BlockRef
+    ) -> SwapBook:
+        """Read every pool that may serve the pairs (token in, token out), as of ``block``.
+
+        A pair without a pool has no path in the book.
+        """
         ...
 
-    async def best_exact_out(
-        self, token_in: Address, token_out: Address, amount_out: int, block: BlockRef
-    ) -> SwapLeg | None:
-        """Return the pool that takes least for ``amount_out``, or None when none can."""
+
+class LoanBook(Protocol):
+    """What a lender can lend at one block. Immutable, pure."""
+
+    def quote(self, asset: Address, amount: int) -> Funding | None:
+        """Return the loan and its fee, or None when the lender cannot lend that much."""
         ...
 
 
@@ -252,8 +313,8 @@ class FlashSource(Protocol):
         """Return the source's name in plans and books."""
         ...
 
-    async def quote(self, asset: Address, amount: int, block: BlockRef) -> Funding | None:
-        """Return the loan and its fee, or None when the source cannot lend that much."""
+    async def snapshot(self, assets: Collection[Address], block: BlockRef) -> LoanBook:
+        """Read what can be borrowed of each asset, as of ``block``."""
         ...
 
     def fee_paid(self, logs: Sequence[Log]) -> tuple[Address, int] | None:
@@ -297,4 +358,12 @@ class Journal(Protocol):
 
     async def reject(self, deployment: str, rejection: Rejection) -> None:
         """Record why an opportunity was not taken."""
+        ...
+
+    async def open_intents(self) -> list[Intent]:
+        """Return every intent without an outcome, oldest first."""
+        ...
+
+    async def gas_spent_since(self, timestamp: int) -> int:
+        """Return the wei of gas that outcomes recorded since ``timestamp`` (unix seconds) cost."""
         ...
