@@ -30,7 +30,7 @@ from keeper.core.lending import (
     SeizeQuote,
     Touched,
 )
-from keeper.core.plan import Funding, Intent, Outcome, Plan, Submission, SwapLeg
+from keeper.core.plan import Funding, Intent, Outcome, Plan, Submission
 from keeper.core.units import Address, Hash32
 
 Prices = Mapping[str, Price]
