@@ -117,6 +117,20 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A journaled plan that has no outcome yet: what a restart needs to close it."""
+
+    plan_id: str
+    deployment: str
+    ref: AccountRef
+    status: Status
+    tip: int
+    deadline: int
+    submission: Submission | None
+    """The newest signed transaction, None when it never came to signing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a submission ended, with the realised split."""
 

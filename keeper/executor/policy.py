@@ -1,0 +1,102 @@
+"""The one gate that every send passes. Disarmed or armed, the same questions are asked."""
+
+from dataclasses import dataclass
+
+from keeper.core.lending import Reason, Rejection
+from keeper.core.plan import Plan
+from keeper.core.units import Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the operator allows. Wei unless said."""
+
+    min_profit: int
+    """Least forecast net of a plan."""
+    max_gas_price: int
+    """Most wei per gas that a transaction may offer."""
+    max_gas_per_tx: int
+    max_gas_per_hour: int
+    max_gas_per_day: int
+    max_in_flight: int
+    """Transactions without a final outcome at one time."""
+    min_balance: int
+    """Native balance that must remain with the operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What is spent and at stake now. Wei unless said."""
+
+    spent_hour: int
+    spent_day: int
+    at_stake: int
+    """Most that the transactions in flight may still cost."""
+    in_flight: int
+    busy: frozenset[tuple[str, Address]]
+    """Market and account of every intent without an outcome."""
+    balance: int | None
+    """Of the operator; None when disarmed, which spends nothing."""
+
+    def with_plan(self, plan: Plan) -> "Exposure":
+        """Return the exposure once ``plan`` is in flight too."""
+        return Exposure(
+            spent_hour=self.spent_hour,
+            spent_day=self.spent_day,
+            at_stake=self.at_stake + worst_gas(plan),
+            in_flight=self.in_flight + 1,
+            busy=self.busy | {(plan.ref.market, plan.ref.account)},
+            balance=self.balance,
+        )
+
+
+def worst_gas(plan: Plan) -> int:
+    """Return the most that the plan's transaction may cost in gas, wei."""
+    return plan.gas_limit * plan.fees.max_fee
+
+
+def judge(plan: Plan, limits: Limits, exposure: Exposure) -> Rejection | None:
+    """Return why the plan may not be sent now, or None when it may."""
+    if (plan.ref.market, plan.ref.account) in exposure.busy:
+        return _no(plan, Reason.IN_FLIGHT, "an intent for this account has no outcome yet")
+    if plan.fees.max_fee > limits.max_gas_price:
+        detail = f"max fee {plan.fees.max_fee} wei is over the cap of {limits.max_gas_price} wei"
+        return _no(plan, Reason.GAS_PRICE_CAP, detail)
+    if plan.forecast.net < limits.min_profit:
+        missing = limits.min_profit - plan.forecast.net
+        detail = f"net {plan.forecast.net} wei is {missing} wei under the minimum profit"
+        return _no(plan, Reason.BELOW_MIN_PROFIT, detail)
+    over = _over_budget(plan, limits, exposure)
+    return _no(plan, Reason.POLICY, over) if over else None
+
+
+def _over_budget(plan: Plan, limits: Limits, exposure: Exposure) -> str | None:
+    """Return which budget the plan would break, in words, or None."""
+    if exposure.in_flight >= limits.max_in_flight:
+        return f"{exposure.in_flight} in flight, the cap is {limits.max_in_flight}"
+    worst = worst_gas(plan)
+    at_stake = exposure.at_stake + worst
+    checks = (
+        ("gas of one transaction", worst, limits.max_gas_per_tx),
+        ("gas in an hour", exposure.spent_hour + at_stake, limits.max_gas_per_hour),
+        ("gas in a day", exposure.spent_day + at_stake, limits.max_gas_per_day),
+    )
+    for what, found, cap in checks:
+        if found > cap:
+            return f"{what}: {found} wei at most, the cap is {cap} wei"
+    if exposure.balance is None:
+        return None
+    left = exposure.balance - at_stake
+    if left < limits.min_balance:
+        return f"operator balance could fall to {left} wei, the floor is {limits.min_balance} wei"
+    return None
+
+
+def _no(plan: Plan, reason: Reason, detail: str) -> Rejection:
+    return Rejection(
+        ref=plan.ref,
+        block=plan.opportunity.block.number,
+        reason=reason,
+        detail=detail,
+        net_wei=plan.forecast.net,
+    )

@@ -1,0 +1,135 @@
+"""Run the exact transactions at the target block before any of them is signed.
+
+A plan goes on only if the rehearsal succeeds, liquidates exactly what the rules predicted, and
+still earns the minimum with the gas that it really takes. The rehearsed figures become the
+forecast that the books later show beside what happened.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from keeper.core.accounting import Waterfall, waterfall
+from keeper.core.chain import BlockRef, Log, Simulated, StateOverride, Transaction, next_base_fee
+from keeper.core.lending import Liquidation, Reason, Rejection
+from keeper.core.plan import Plan
+from keeper.core.ports import Simulator
+from keeper.core.units import BPS, Address
+from keeper.executor.settlement import received, settlement
+
+GAS_MARGIN_BPS = 12_500
+"""Gas limit over the gas of the rehearsal: state may differ a little when it lands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoders:
+    """How to read a transaction's logs, and whose balance counts."""
+
+    liquidations: Callable[[Sequence[Log]], tuple[Liquidation, ...]]
+    flash_fee: Callable[[Sequence[Log]], tuple[Address, int] | None]
+    wrapped_native: Address
+    recipient: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What the rehearsal stands on."""
+
+    head: BlockRef
+    timestamp: int
+    ahead: tuple[Transaction, ...]
+    """Transactions in flight, which will run before the plans."""
+    overrides: Mapping[Address, StateOverride]
+
+
+async def rehearse(
+    plans: Sequence[Plan], simulator: Simulator, stage: Stage, decoders: Decoders
+) -> tuple[list[Plan], list[Rejection]]:
+    """Return the plans that hold, with exact gas and forecast, and why the others do not.
+
+    The plans run in order in one block. When one fails it is taken out and the rest run again,
+    since it may have changed what they found.
+    """
+    waiting, rejected = list(plans), list[Rejection]()
+    while waiting:
+        results = await _run(waiting, simulator, stage)
+        judged = [
+            _judge(plan, result, stage, decoders)
+            for plan, result in zip(waiting, results, strict=True)
+        ]
+        bad = next((i for i, one in enumerate(judged) if isinstance(one, Rejection)), None)
+        if bad is None:
+            return [one for one in judged if isinstance(one, Plan)], rejected
+        rejected += [one for one in judged[bad : bad + 1] if isinstance(one, Rejection)]
+        del waiting[bad]
+    return [], rejected
+
+
+async def _run(plans: Sequence[Plan], simulator: Simulator, stage: Stage) -> list[Simulated]:
+    """Simulate the plans after the transactions ahead of them; return the plans' results."""
+    transactions = [*stage.ahead, *(plan.transaction for plan in plans)]
+    results = await simulator.simulate(
+        transactions,
+        base=stage.head,
+        timestamp=stage.timestamp,
+        base_fee=next_base_fee(stage.head),
+        overrides=stage.overrides,
+    )
+    return results[len(stage.ahead) :]
+
+
+def _judge(plan: Plan, result: Simulated, stage: Stage, decoders: Decoders) -> Plan | Rejection:
+    """Return the plan with the rehearsed figures, or why it is not sent."""
+    if not result.success:
+        return _no(plan, Reason.SIMULATION_FAILED, result.error or "reverted without a reason")
+    liquidations = decoders.liquidations(result.logs)
+    if difference := _difference(plan, liquidations):
+        return _no(plan, Reason.SIMULATION_DIFFERS, difference)
+    forecast = _forecast(plan, result, liquidations, stage, decoders)
+    gas_limit = result.gas_used * GAS_MARGIN_BPS // BPS
+    return replace(plan, forecast=forecast, gas_limit=gas_limit)
+
+
+def _difference(plan: Plan, liquidations: Sequence[Liquidation]) -> str:
+    """Return how the rehearsal differs from the rules' prediction, empty when it does not."""
+    if len(liquidations) != 1:
+        return f"expected one liquidation, found {len(liquidations)}"
+    found, quote = liquidations[0], plan.quote
+    pairs = (
+        ("repaid", quote.repay, found.repaid),
+        ("seized", quote.seized, found.seized),
+        ("protocol fee", quote.protocol_fee, found.protocol_fee),
+    )
+    return "; ".join(
+        f"{what}: expected {expected}, found {was}"
+        for what, expected, was in pairs
+        if expected != was
+    )
+
+
+def _forecast(
+    plan: Plan,
+    result: Simulated,
+    liquidations: Sequence[Liquidation],
+    stage: Stage,
+    decoders: Decoders,
+) -> Waterfall:
+    """Split what the rehearsal moved, with gas at the price expected of the target block."""
+    price = min(plan.fees.max_fee, next_base_fee(stage.head) + plan.fees.priority_fee)
+    moved = settlement(
+        liquidations,
+        decoders.flash_fee(result.logs),
+        received_wei=received(result.logs, decoders.wrapped_native, decoders.recipient),
+        tip=plan.tip,
+        gas=result.gas_used * price,
+    )
+    return waterfall(moved, plan.valuation)
+
+
+def _no(plan: Plan, reason: Reason, detail: str) -> Rejection:
+    return Rejection(
+        ref=plan.ref,
+        block=plan.opportunity.block.number,
+        reason=reason,
+        detail=detail,
+        net_wei=plan.forecast.net,
+    )

@@ -1,0 +1,140 @@
+"""Follow what is in flight to its end, and enter it in the books.
+
+It works from the journal's record alone, so it serves a restart as it serves a running keeper.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from keeper.core.accounting import gas_only, waterfall
+from keeper.core.chain import BlockRef, Receipt
+from keeper.core.lending import Valuation
+from keeper.core.plan import Intent, Outcome, Status, Submission
+from keeper.core.ports import Journal, Reader, Wire
+from keeper.executor.flight import Flight
+from keeper.executor.rehearse import Decoders
+from keeper.executor.settlement import received, settlement
+
+GRACE_S = 60
+"""Seconds past its deadline after which a transaction that the node lost is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auditor:
+    """What is needed to read a deployment's transactions: decoders, and prices at a block."""
+
+    decoders: Decoders
+    value_at: Callable[[BlockRef], Awaitable[Valuation]]
+
+
+class Settler:
+    """Turns open intents into outcomes."""
+
+    def __init__(
+        self,
+        *,
+        wire: Wire,
+        reader: Reader,
+        journal: Journal,
+        flight: Flight,
+        auditor_of: Callable[[str], Auditor],
+        confirmations: int,
+    ) -> None:
+        """Make a settler; ``confirmations`` counts the including block as the first."""
+        self._wire = wire
+        self._reader = reader
+        self._journal = journal
+        self._flight = flight
+        self._auditor_of = auditor_of
+        self._confirmations = confirmations
+
+    async def settle(self, head: BlockRef) -> list[Outcome]:
+        """Close every intent that has an end at ``head``; return the outcomes."""
+        outcomes: list[Outcome] = []
+        for airborne in list(self._flight.airborne.values()):
+            outcome = await self._end_of(airborne.intent, head)
+            if outcome is None:
+                continue
+            await self._journal.settle(outcome)
+            self._flight.landed(outcome.plan_id)
+            outcomes.append(outcome)
+        return outcomes
+
+    async def _end_of(self, intent: Intent, head: BlockRef) -> Outcome | None:
+        """Return how the intent ended, or None while it has not."""
+        submission = intent.submission
+        if submission is None:
+            return _dropped(intent, "stopped before it was signed")
+        receipt = await self._wire.receipt(submission.tx_hash)
+        if receipt is None:
+            return await self._end_without_receipt(intent, submission, head)
+        if head.number - receipt.block_number + 1 < self._confirmations:
+            return None
+        return await self._outcome(intent, receipt)
+
+    async def _end_without_receipt(
+        self, intent: Intent, submission: Submission, head: BlockRef
+    ) -> Outcome | None:
+        """Give up a transaction that can no longer land, or that the node lost for good."""
+        next_nonce = await self._wire.nonce(submission.sender, pending=False)
+        if next_nonce > submission.nonce:
+            if await self._wire.receipt(submission.tx_hash) is not None:
+                return None
+            return _dropped(intent, f"another transaction took nonce {submission.nonce}")
+        if head.timestamp <= intent.deadline + GRACE_S:
+            return None
+        if await self._wire.knows(submission.tx_hash):
+            return None
+        return _dropped(intent, "the node lost it and its deadline has passed")
+
+    async def _outcome(self, intent: Intent, receipt: Receipt) -> Outcome:
+        """Read what the transaction did from its receipt, at the prices of its block."""
+        gas = receipt.gas_used * receipt.effective_gas_price + receipt.l1_fee
+        if not receipt.success:
+            return _ended(intent, receipt, Status.REVERTED, gas)
+        auditor = self._auditor_of(intent.deployment)
+        block = await self._reader.block(receipt.block_number)
+        moved = settlement(
+            auditor.decoders.liquidations(receipt.logs),
+            auditor.decoders.flash_fee(receipt.logs),
+            received_wei=received(
+                receipt.logs, auditor.decoders.wrapped_native, auditor.decoders.recipient
+            ),
+            tip=intent.tip,
+            gas=gas,
+        )
+        return Outcome(
+            plan_id=intent.plan_id,
+            status=Status.LANDED,
+            tx_hash=receipt.tx_hash,
+            block=receipt.block_number,
+            gas_used=receipt.gas_used,
+            realised=waterfall(moved, await auditor.value_at(block)),
+            liquidations=moved.liquidations,
+        )
+
+
+def _ended(intent: Intent, receipt: Receipt, status: Status, gas: int) -> Outcome:
+    return Outcome(
+        plan_id=intent.plan_id,
+        status=status,
+        tx_hash=receipt.tx_hash,
+        block=receipt.block_number,
+        gas_used=receipt.gas_used,
+        realised=gas_only(gas),
+        liquidations=(),
+        detail="reverted on chain; it cost its gas",
+    )
+
+
+def _dropped(intent: Intent, detail: str) -> Outcome:
+    return Outcome(
+        plan_id=intent.plan_id,
+        status=Status.DROPPED,
+        tx_hash=intent.submission.tx_hash if intent.submission else None,
+        block=None,
+        gas_used=0,
+        realised=gas_only(0),
+        liquidations=(),
+        detail=detail,
+    )
