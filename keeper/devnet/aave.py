@@ -1,0 +1,220 @@
+"""Aave V3.0, deployed from its published artifacts in the order of Aave's own scripts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.devnet.assets import (
+    ASSETS,
+    CATEGORIES,
+    FLASH_PREMIUM_BPS,
+    LIQUIDATION_PROTOCOL_FEE_BPS,
+)
+from keeper.devnet.contract import Artifact, Contract, load_artifact
+from keeper.devnet.rpc import Rpc
+from keeper.devnet.sender import Sender, read, read_all
+
+MARKET_ID = "Keeper local market"
+
+_ORACLE_UNIT = 10**8
+_PLACES = {
+    "protocol/libraries/logic": (
+        "SupplyLogic",
+        "BorrowLogic",
+        "LiquidationLogic",
+        "EModeLogic",
+        "BridgeLogic",
+        "PoolLogic",
+        "ConfiguratorLogic",
+        "FlashLoanLogic",
+    ),
+    "protocol/configuration": ("PoolAddressesProvider", "ACLManager"),
+    "protocol/pool": ("Pool", "PoolConfigurator", "DefaultReserveInterestRateStrategy"),
+    "protocol/tokenization": ("AToken", "StableDebtToken", "VariableDebtToken"),
+    "misc": ("AaveOracle", "AaveProtocolDataProvider"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReserveTokens:
+    """The tokens Aave made for one asset."""
+
+    a_token: Address
+    stable_debt_token: Address
+    variable_debt_token: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aave:
+    """A deployed market; pool and configurator are the proxies."""
+
+    provider: Contract
+    pool: Contract
+    configurator: Contract
+    acl_manager: Contract
+    oracle: Contract
+    data_provider: Contract
+    treasury: Address
+
+
+def aave_artifacts(package: Path) -> dict[str, Artifact]:
+    """Return the artifacts a market is deployed from and talked to with, by contract name."""
+    contracts = package / "artifacts" / "contracts"
+    return {
+        name: load_artifact(contracts / place / f"{name}.sol" / f"{name}.json")
+        for place, names in _PLACES.items()
+        for name in names
+    }
+
+
+def deploy_aave(
+    sender: Sender,
+    artifacts: Mapping[str, Artifact],
+    sources: Mapping[str, tuple[Address, Address]],
+    treasury: Address,
+) -> Aave:
+    """Deploy the protocol, without reserves; `sources` gives each symbol's token and feed proxy.
+
+    Mines two blocks: the second needs the proxies that the first one's contracts make.
+    """
+    provider = sender.deploy(artifacts["PoolAddressesProvider"], MARKET_ID, sender.account)
+    sender.call(provider, "setACLAdmin", sender.account)
+    acl = sender.deploy(artifacts["ACLManager"], provider.address)
+    sender.call(provider, "setACLManager", acl.address)
+    for role in ("PoolAdmin", "EmergencyAdmin", "RiskAdmin", "AssetListingAdmin"):
+        sender.call(acl, f"add{role}", sender.account)
+    oracle = sender.deploy(
+        artifacts["AaveOracle"],
+        provider.address,
+        [token for token, _ in sources.values()],
+        [feed for _, feed in sources.values()],
+        ZERO_ADDRESS,
+        ZERO_ADDRESS,
+        _ORACLE_UNIT,
+    )
+    sender.call(provider, "setPriceOracle", oracle.address)
+    data_provider = sender.deploy(artifacts["AaveProtocolDataProvider"], provider.address)
+    sender.call(provider, "setPoolDataProvider", data_provider.address)
+    pool, configurator = _deploy_pool(sender, artifacts, provider)
+    return Aave(
+        provider=provider,
+        pool=pool,
+        configurator=configurator,
+        acl_manager=acl,
+        oracle=oracle,
+        data_provider=data_provider,
+        treasury=treasury,
+    )
+
+
+def list_reserves(
+    sender: Sender,
+    artifacts: Mapping[str, Artifact],
+    aave: Aave,
+    tokens: Mapping[str, Contract],
+) -> None:
+    """Queue listing every asset, with its risk parameters, eMode categories and flash premium."""
+    implementations = tuple(
+        sender.deploy(artifacts[name], aave.pool.address).address
+        for name in ("AToken", "StableDebtToken", "VariableDebtToken")
+    )
+    rows = [
+        _reserve_input(sender, artifacts, aave, symbol, tokens[symbol].address, implementations)
+        for symbol in ASSETS
+    ]
+    sender.call(aave.configurator, "initReserves", rows)
+    for category in CATEGORIES.values():
+        sender.call(
+            aave.configurator,
+            "setEModeCategory",
+            category.number,
+            category.ltv_bps,
+            category.threshold_bps,
+            category.bonus_bps,
+            ZERO_ADDRESS,
+            category.label,
+        )
+    for symbol in ASSETS:
+        _configure(sender, aave.configurator, symbol, tokens[symbol].address)
+    sender.call(aave.configurator, "updateFlashloanPremiumTotal", FLASH_PREMIUM_BPS)
+
+
+def reserve_tokens(
+    rpc: Rpc, data_provider: Contract, tokens: Mapping[str, Contract]
+) -> dict[str, ReserveTokens]:
+    """Return the tokens Aave made for each asset."""
+    answers = read_all(
+        rpc,
+        [(data_provider, "getReserveTokensAddresses", (t.address,)) for t in tokens.values()],
+    )
+    return {
+        symbol: ReserveTokens(
+            a_token=Address(a_token),
+            stable_debt_token=Address(stable),
+            variable_debt_token=Address(variable),
+        )
+        for symbol, (a_token, stable, variable) in zip(tokens, answers, strict=True)
+    }
+
+
+def _deploy_pool(
+    sender: Sender, artifacts: Mapping[str, Artifact], provider: Contract
+) -> tuple[Contract, Contract]:
+    libraries: dict[str, Address] = {}
+    for name in _PLACES["protocol/libraries/logic"]:
+        library = sender.deploy(artifacts[name], libraries=libraries)
+        libraries[name] = library.address
+    pool = sender.deploy(artifacts["Pool"], provider.address, libraries=libraries)
+    configurator = sender.deploy(artifacts["PoolConfigurator"], libraries=libraries)
+    sender.call(provider, "setPoolImpl", pool.address)
+    sender.call(provider, "setPoolConfiguratorImpl", configurator.address)
+    sender.mine()
+    proxies = [
+        Contract(artifact=made.artifact, address=Address(read(sender.rpc, provider, getter)))
+        for made, getter in ((pool, "getPool"), (configurator, "getPoolConfigurator"))
+    ]
+    return proxies[0], proxies[1]
+
+
+def _reserve_input(  # noqa: PLR0913, PLR0917 - a row of the protocol's own struct
+    sender: Sender,
+    artifacts: Mapping[str, Artifact],
+    aave: Aave,
+    symbol: str,
+    token: Address,
+    implementations: tuple[Address, ...],
+) -> tuple[object, ...]:
+    spec = ASSETS[symbol]
+    strategy = sender.deploy(
+        artifacts["DefaultReserveInterestRateStrategy"],
+        aave.provider.address,
+        *spec.curve.ray_arguments(),
+    )
+    names = (
+        *(f"Keeper local {symbol}", f"aLocal{symbol}"),
+        *(f"Keeper local variable debt {symbol}", f"variableDebtLocal{symbol}"),
+        *(f"Keeper local stable debt {symbol}", f"stableDebtLocal{symbol}"),
+    )
+    return (
+        *implementations,
+        spec.decimals,
+        strategy.address,
+        token,
+        aave.treasury,
+        ZERO_ADDRESS,
+        *names,
+        b"",
+    )
+
+
+def _configure(sender: Sender, configurator: Contract, symbol: str, token: Address) -> None:
+    spec = ASSETS[symbol]
+    risk = (spec.ltv_bps, spec.threshold_bps, spec.bonus_bps)
+    sender.call(configurator, "configureReserveAsCollateral", token, *risk)
+    sender.call(configurator, "setReserveBorrowing", token, True)
+    sender.call(configurator, "setReserveFactor", token, spec.reserve_factor_bps)
+    sender.call(configurator, "setLiquidationProtocolFee", token, LIQUIDATION_PROTOCOL_FEE_BPS)
+    sender.call(configurator, "setReserveFlashLoaning", token, True)
+    if spec.category:
+        sender.call(configurator, "setAssetEModeCategory", token, spec.category)
