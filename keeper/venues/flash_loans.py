@@ -1,0 +1,175 @@
+"""Loans within one transaction. Aave V3's ``flashLoanSimple`` implements ``core.ports.FlashSource``."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from keeper.core.chain import BlockRef, Call, Log
+from keeper.core.errors import StaleError
+from keeper.core.fixed_point import mul_div_ceil, percent_mul_half_up
+from keeper.core.plan import Funding
+from keeper.core.ports import Reader
+from keeper.core.units import BPS, Address, Hash32, address_bytes, address_of_word
+
+FLASH_LOAN_TOPIC: Final = Hash32(
+    "0xefefaba5e921573100900a3ad9cf29f222d995fb3b6045797eaea7521bd8d6f0"
+)
+"""Of ``FlashLoan(address,address,address,uint256,uint8,uint256,uint16)``."""
+
+_WORD: Final = 32
+_PREMIUM_TOTAL: Final = bytes.fromhex("074b2e43")
+_POOL_REVISION: Final = bytes.fromhex("0148170e")
+_RESERVE_DATA: Final = bytes.fromhex("35ea6a75")
+_VIRTUAL_BALANCE: Final = bytes.fromhex("6fb07f96")
+_BALANCE_OF: Final = bytes.fromhex("70a08231")
+
+_ATOKEN_AT: Final = 8
+"""Place of the aToken in ``getReserveData``: the legacy struct, kept since 3.0."""
+_PREMIUM_AT: Final = 3
+"""Place of the premium in the data of ``FlashLoan``."""
+_ACTIVE_BIT: Final = 56
+_PAUSED_BIT: Final = 60
+_FLASH_ENABLED_BIT: Final = 63
+_FIRST_WITH_VIRTUAL_BALANCE: Final = 4
+"""Revision of 3.1: the pool lends no more than the balance that it counts itself."""
+_FIRST_WITH_CEIL: Final = 9
+"""Revision of 3.5: the premium is rounded up instead of half-up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AaveV3LoanBook:
+    """What one Aave V3 pool lends at one block."""
+
+    source: str
+    pool: Address
+    premium_bps: int
+    rounds_up: bool
+    available: Mapping[Address, int]
+    """Raw units that can be borrowed; an asset that cannot be is not in it."""
+
+    def quote(self, asset: Address, amount: int) -> Funding | None:
+        """Return the loan and its premium, None when the pool cannot lend that much."""
+        if amount > self.available.get(asset, 0):
+            return None
+        return Funding(
+            source=self.source,
+            lender=self.pool,
+            asset=asset,
+            amount=amount,
+            fee=self.premium(amount),
+        )
+
+    def premium(self, amount: int) -> int:
+        """Mirror ``FlashLoanLogic.executeFlashLoanSimple``: ``percentMul``, ceil from 3.5 on."""
+        if self.rounds_up:
+            return mul_div_ceil(amount, self.premium_bps, BPS)
+        return percent_mul_half_up(amount, self.premium_bps)
+
+
+class AaveV3FlashSource:
+    """Borrows from one Aave V3 pool."""
+
+    def __init__(
+        self, reader: Reader, *, pool: Address, executor: Address, name: str = "aave_v3"
+    ) -> None:
+        self._reader = reader
+        self._pool = pool
+        self._executor = executor
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """Return the source's name in plans and books."""
+        return self._name
+
+    async def snapshot(self, assets: Collection[Address], block: BlockRef) -> AaveV3LoanBook:
+        """Read premium, flags and liquidity at ``block``.
+
+        An asset that the pool does not list cannot be borrowed. Raises StaleError when the pool
+        does not answer like one.
+        """
+        wanted = sorted(set(assets))
+        heads = [_PREMIUM_TOTAL, _POOL_REVISION]
+        reserves = [_RESERVE_DATA + _address_word(asset) for asset in wanted]
+        answers = await self._ask([(self._pool, data) for data in (*heads, *reserves)], block)
+        premium, revision = (_word_at(answer, 0) for answer in answers[:2])
+        lends = {
+            asset: _address_at(answer, _ATOKEN_AT)
+            for asset, answer in zip(wanted, answers[2:], strict=True)
+            if _lends(_word_at(answer, 0))
+        }
+        return AaveV3LoanBook(
+            source=self._name,
+            pool=self._pool,
+            premium_bps=premium,
+            rounds_up=revision >= _FIRST_WITH_CEIL,
+            available=await self._available(lends, block, revision),
+        )
+
+    def fee_paid(self, logs: Sequence[Log]) -> tuple[Address, int] | None:
+        """Return the premium of the executor's loans in a transaction's logs, None without one.
+
+        The premiums of several loans are added; they are of one asset, as the plans are.
+        """
+        paid = [log for log in logs if self._is_loan(log)]
+        if not paid:
+            return None
+        asset = address_of_word(paid[0].topics[2])
+        premiums = (
+            _word_at(log.data, _PREMIUM_AT)
+            for log in paid
+            if address_of_word(log.topics[2]) == asset
+        )
+        return asset, sum(premiums)
+
+    def _is_loan(self, log: Log) -> bool:
+        return (
+            log.address == self._pool
+            and log.topics[:1] == (FLASH_LOAN_TOPIC,)
+            and address_of_word(log.topics[1]) == self._executor
+        )
+
+    async def _available(
+        self, lends: Mapping[Address, Address], block: BlockRef, revision: int
+    ) -> dict[Address, int]:
+        """Return the cash of each reserve, bounded by what the pool itself counts."""
+        held = [(asset, _BALANCE_OF + _address_word(atoken)) for asset, atoken in lends.items()]
+        balances = [_word_at(answer, 0) for answer in await self._ask(held, block)]
+        if revision >= _FIRST_WITH_VIRTUAL_BALANCE:
+            asked = [(self._pool, _VIRTUAL_BALANCE + _address_word(asset)) for asset in lends]
+            counted = [_word_at(answer, 0) for answer in await self._ask(asked, block)]
+            balances = [min(pair) for pair in zip(balances, counted, strict=True)]
+        return dict(zip(lends, balances, strict=True))
+
+    async def _ask(self, asked: Sequence[tuple[Address, bytes]], block: BlockRef) -> list[bytes]:
+        calls = [Call(to=to, data=data) for to, data in asked]
+        answers = await self._reader.call_many(calls, block) if calls else []
+        for call, answer in zip(calls, answers, strict=True):
+            if not answer.success:
+                msg = f"{call.to}: expected an answer to 0x{call.data.hex()}, found a revert"
+                raise StaleError(msg)
+        return [answer.data for answer in answers]
+
+
+def _lends(configuration: int) -> bool:
+    """Mirror ``ValidationLogic.validateFlashloanSimple``: active, not paused, flash enabled."""
+    active, paused, enabled = (
+        configuration >> bit & 1 for bit in (_ACTIVE_BIT, _PAUSED_BIT, _FLASH_ENABLED_BIT)
+    )
+    return bool(active and enabled and not paused)
+
+
+def _address_word(value: Address) -> bytes:
+    return address_bytes(value).rjust(_WORD, b"\x00")
+
+
+def _word_at(data: bytes, index: int) -> int:
+    start = index * _WORD
+    if len(data) < start + _WORD:
+        msg = f"flash pool: expected at least {start + _WORD} bytes, found {len(data)}"
+        raise StaleError(msg)
+    return int.from_bytes(data[start : start + _WORD])
+
+
+def _address_at(data: bytes, index: int) -> Address:
+    return address_of_word(_word_at(data, index).to_bytes(_WORD))

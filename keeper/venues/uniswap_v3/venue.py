@@ -1,0 +1,143 @@
+"""Uniswap V3 as a place to swap. Implements ``core.ports.SwapVenue``."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from keeper.core.chain import BlockRef, CallResult
+from keeper.core.errors import StaleError
+from keeper.core.ports import Reader
+from keeper.core.units import ZERO_ADDRESS, Address, Hash32
+from keeper.venues.uniswap_v3.book import Pair, UniswapV3Book, pair_of
+from keeper.venues.uniswap_v3.codec import (
+    Ask,
+    get_pool,
+    pool_address,
+    tick_spacing,
+    word_at,
+)
+from keeper.venues.uniswap_v3.pool import PoolState
+from keeper.venues.uniswap_v3.reads import PoolKey, read_pools
+
+Slot = tuple[Address, Address, int]
+"""A place for a pool: the pair in order, and the fee."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UniswapV3Settings:
+    """Which factory and pools to trust, and how far around the price to read them."""
+
+    factory: Address
+    fees: tuple[int, ...] = (100, 500, 3000, 10000)
+    """Fee tiers to look for, hundredths of a basis point."""
+    intermediates: tuple[Address, ...] = ()
+    """Tokens that a path of two hops may go through."""
+    reach_ticks: int = 3000
+    """Ticks on each side of the price to read at least: 3000 is 26 % down and 35 % up."""
+    recheck_blocks: int = 300
+    """After how many blocks to look again for a pool that was not there."""
+
+
+class UniswapV3Venue:
+    """Reads the pools of one factory. Keeps what it read only for the block it read it at."""
+
+    def __init__(
+        self, reader: Reader, settings: UniswapV3Settings, *, name: str = "uniswap_v3"
+    ) -> None:
+        self._reader = reader
+        self._settings = settings
+        self._name = name
+        self._keys: dict[Slot, PoolKey] = {}
+        self._absent: dict[Slot, int] = {}
+        self._asked: dict[Address, frozenset[Ask]] = {}
+        self._block: Hash32 | None = None
+        self._states: dict[Address, PoolState | None] = {}
+
+    @property
+    def name(self) -> str:
+        """Return the venue's name in plans and books."""
+        return self._name
+
+    async def snapshot(
+        self, pairs: Collection[tuple[Address, Address]], block: BlockRef
+    ) -> UniswapV3Book:
+        """Read the pools of the pairs, and those over the intermediates, as of ``block``.
+
+        Raises StaleError when a pool does not answer like one.
+        """
+        wanted = sorted(self._pairs(pairs))
+        await self._find([(*pair, fee) for pair in wanted for fee in self._settings.fees], block)
+        slots = [(pair, (*pair, fee)) for pair in wanted for fee in self._settings.fees]
+        found = [(pair, self._keys[slot]) for pair, slot in slots if slot in self._keys]
+        states = await self._read([key for _, key in found], block)
+        by_pair: dict[Pair, tuple[Address, ...]] = {}
+        for pair, key in found:
+            if key.address in states:
+                by_pair[pair] = (*by_pair.get(pair, ()), key.address)
+        return UniswapV3Book(
+            venue=self._name,
+            pools=states,
+            by_pair=by_pair,
+            intermediates=self._settings.intermediates,
+        )
+
+    def _pairs(self, pairs: Iterable[tuple[Address, Address]]) -> set[Pair]:
+        wanted = set()
+        for token_in, token_out in pairs:
+            if token_in == token_out:
+                continue
+            wanted.add(pair_of(token_in, token_out))
+            for middle in self._settings.intermediates:
+                if middle not in (token_in, token_out):
+                    wanted |= {pair_of(token_in, middle), pair_of(middle, token_out)}
+        return wanted
+
+    async def _find(self, slots: Iterable[Slot], block: BlockRef) -> None:
+        """Learn the pools of slots not known yet, and of those long not looked at."""
+        oldest = block.number - self._settings.recheck_blocks
+        unknown = [
+            slot
+            for slot in slots
+            if slot not in self._keys and self._absent.get(slot, oldest) <= oldest
+        ]
+        if not unknown:
+            return
+        asked = [get_pool(self._settings.factory, *slot) for slot in unknown]
+        answers = await self._reader.call_many(asked, block)
+        found = {
+            slot: pool_address(_data(answer, f"factory {self._settings.factory}"))
+            for slot, answer in zip(unknown, answers, strict=True)
+        }
+        present = {slot: pool for slot, pool in found.items() if pool != ZERO_ADDRESS}
+        self._absent |= dict.fromkeys(found.keys() - present.keys(), block.number)
+        if not present:
+            return
+        spacings = await self._reader.call_many([tick_spacing(p) for p in present.values()], block)
+        for (slot, pool), answer in zip(present.items(), spacings, strict=True):
+            self._keys[slot] = PoolKey(
+                address=pool,
+                token0=slot[0],
+                token1=slot[1],
+                fee=slot[2],
+                tick_spacing=word_at(_data(answer, f"pool {pool}"), 0, "tickSpacing"),
+            )
+
+    async def _read(self, keys: list[PoolKey], block: BlockRef) -> dict[Address, PoolState]:
+        """Return the initialised pools' states, reading those not yet read at this block."""
+        if self._block != block.hash:
+            self._block, self._states = block.hash, {}
+        states = self._states
+        missing = [key for key in keys if key.address not in states]
+        reach = self._settings.reach_ticks
+        read = await read_pools(self._reader, missing, self._asked, block, reach_ticks=reach)
+        for pool, (state, asked) in read.items():
+            states[pool] = state
+            self._asked[pool] = asked
+        found = ((key.address, states[key.address]) for key in keys)
+        return {pool: state for pool, state in found if state is not None}
+
+
+def _data(answer: CallResult, what: str) -> bytes:
+    if not answer.success:
+        msg = f"{what}: expected an answer, found a revert"
+        raise StaleError(msg)
+    return answer.data
