@@ -1,0 +1,22 @@
+# Keeper as a service: no root, nothing written outside /data.
+FROM python:3.12-slim AS build
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY keeper keeper
+COPY abis abis
+RUN python -m venv /opt/keeper \
+ && /opt/keeper/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
+ && /opt/keeper/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM python:3.12-slim
+RUN useradd --uid 10001 --create-home --home-dir /data keeper
+COPY --from=build /opt/keeper /opt/keeper
+COPY config /etc/keeper
+ENV PATH=/opt/keeper/bin:$PATH PYTHONUNBUFFERED=1
+USER 10001
+WORKDIR /data
+VOLUME /data
+ENTRYPOINT ["keeper"]
+CMD ["run", "-c", "/etc/keeper/keeper.yaml"]
