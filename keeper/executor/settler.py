@@ -40,7 +40,7 @@ class Settler:
         auditor_of: Callable[[str], Auditor],
         confirmations: int,
     ) -> None:
-        """Make a settler; ``confirmations`` counts the including block as the first."""
+        """Make a settler; ``confirmations`` counts the blocks on top of the including one."""
         self._wire = wire
         self._reader = reader
         self._journal = journal
@@ -68,7 +68,7 @@ class Settler:
         receipt = await self._wire.receipt(submission.tx_hash)
         if receipt is None:
             return await self._end_without_receipt(intent, submission, head)
-        if head.number - receipt.block_number + 1 < self._confirmations:
+        if head.number - receipt.block_number < self._confirmations:
             return None
         return await self._outcome(intent, receipt)
 

@@ -17,6 +17,8 @@ from keeper.core.ports import Prices, ProtocolAdapter
 M = TypeVar("M")
 P = TypeVar("P")
 
+NO_PAIR = "the protocol allows no pair of collateral and debt"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Book(Generic[M, P]):
@@ -56,16 +58,19 @@ def scan(
     for ref, standing in health.items():
         if not standing.liquidatable:
             continue
-        refused = _refuse(adapter, book, view, ref)
-        if refused is not None:
-            rejections.append(refused)
+        if bad := _problem(adapter, book, ref):
+            rejections.append(_rejection(ref, book.block, Reason.PRICE_UNUSABLE, bad))
+            continue
+        options = adapter.options(view, book.positions[ref])
+        if not options:
+            rejections.append(_rejection(ref, book.block, Reason.NO_OPTION, NO_PAIR))
             continue
         opportunity = Opportunity(
             ref=ref,
             block=book.block,
             timestamp=timestamp,
             health=standing,
-            options=adapter.options(view, book.positions[ref]),
+            options=options,
             trigger=trigger,
         )
         opportunities.append(opportunity)
@@ -93,18 +98,10 @@ def _assess_all(
     return health, unknown
 
 
-def _refuse(
-    adapter: ProtocolAdapter[M, P], book: Book[M, P], view: M, ref: AccountRef
-) -> Rejection | None:
-    """Return why an account under the line may not be acted on, or None."""
-    position = book.positions[ref]
-    bad = sorted(adapter.feeds_of(view, position) & book.problems.keys())
-    if bad:
-        return _rejection(ref, book.block, Reason.PRICE_UNUSABLE, book.problems[bad[0]])
-    if not adapter.options(view, position):
-        detail = "the protocol allows no pair of collateral and debt"
-        return _rejection(ref, book.block, Reason.NO_OPTION, detail)
-    return None
+def _problem(adapter: ProtocolAdapter[M, P], book: Book[M, P], ref: AccountRef) -> str | None:
+    """Return why a price that the account depends on may not be acted on, or None."""
+    bad = sorted(adapter.feeds_of(book.market, book.positions[ref]) & book.problems.keys())
+    return book.problems[bad[0]] if bad else None
 
 
 def _rejection(ref: AccountRef, block: BlockRef, reason: Reason, detail: str) -> Rejection:
