@@ -1,0 +1,70 @@
+"""``config/chains/<chain>.yaml``: a chain, its nodes, lenders and venues."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from keeper.config.endpoint import EndpointValue
+from keeper.config.section import Section
+from keeper.config.sources import FileSettings
+from keeper.config.values import AddressValue, Name, Positive, Wei, Whole, distinct, split_list
+
+
+class AaveFlashSource(Section):
+    """An Aave V3 pool that lends within one transaction."""
+
+    kind: Literal["aave_v3"]
+    pool: AddressValue
+
+
+FlashSourceSettings = AaveFlashSource
+"""One way to borrow within a transaction; a union once there are several."""
+
+
+class UniswapV3Settings(Section):
+    """A Uniswap V3 factory, or a fork of it with the same pools."""
+
+    kind: Literal["uniswap_v3"]
+    name: Name = "uniswap_v3"
+    factory: AddressValue
+    quoter_v2: AddressValue
+    fee_tiers: Annotated[tuple[Positive, ...], BeforeValidator(distinct)]
+    """Hundredths of a basis point: 500 is 0.05 %."""
+    intermediates: Annotated[tuple[AddressValue, ...], BeforeValidator(distinct)] = ()
+    """Tokens that a route may pass through."""
+
+
+VenueSettings = UniswapV3Settings
+"""One place to swap; a union once there are several."""
+
+
+class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
+    """A chain. ``KEEPER_CHAIN_RPC`` and its like override the file."""
+
+    name: Name
+    chain_id: Positive
+    rpc: Annotated[
+        tuple[EndpointValue, ...],
+        NoDecode,
+        BeforeValidator(split_list),
+        Field(min_length=1),
+    ]
+    """Nodes in the order they are tried."""
+    native_symbol: Name
+    wrapped_native: AddressValue
+    native_feed: AddressValue
+    """Chainlink proxy that prices the native coin in the protocols' base currency."""
+    multicall3: AddressValue
+    block_time_s: Positive
+    confirmations: Whole
+    """Blocks on top of an outcome before it is taken as settled."""
+    finality_depth: Positive
+    """No reorg deeper than this is followed: the keeper stops instead."""
+    max_head_age_s: Positive
+    """A head older than this is no head to act on."""
+    log_range: Positive = 10_000
+    """Blocks that one request for logs may span at first."""
+    priority_fee_wei: Wei
+    flash_sources: Annotated[tuple[FlashSourceSettings, ...], Field(min_length=1)]
+    venues: Annotated[tuple[VenueSettings, ...], Field(min_length=1)]

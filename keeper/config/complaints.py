@@ -1,0 +1,128 @@
+"""Say what is wrong with a setting: where, which key, what was expected and what was found."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from keeper.config.document import Document, Location
+from keeper.config.sources import NESTED
+from keeper.core.text import printable
+
+_KEY_LIKE: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64,}")
+_SHOWN: Final = 80
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def shown(value: object) -> str:
+    """Return a found value fit to print: short, without control characters, never a key."""
+    text = str(value)
+    if _KEY_LIKE.search(text):
+        return "64 hex digits or more (hidden, in case it is a key)"
+    if isinstance(value, Mapping):
+        return "keys and values"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if value is None:
+        return "nothing"
+    return repr(printable(text, _SHOWN)) if isinstance(value, str) else printable(text, _SHOWN)
+
+
+def complaints(
+    error: ValidationError,
+    model: type[BaseModel],
+    document: Document,
+    *,
+    given: Mapping[str, object],
+    under: Location = (),
+) -> list[str]:
+    """Return one line for each thing wrong. ``given`` is what came from outside of the file."""
+    details = error.errors(include_url=False, include_context=True)
+    details.sort(key=lambda detail: document.line((*under, *detail["loc"])))
+    return [_complaint(one, model, document, given=given, under=under) for one in details]
+
+
+def _complaint(
+    detail: ErrorDetails,
+    model: type[BaseModel],
+    document: Document,
+    *,
+    given: Mapping[str, object],
+    under: Location,
+) -> str:
+    at = (*under, *detail["loc"])
+    key = ".".join(map(str, at)) or "the file"
+    outside = bool(at) and is_given(given, at)
+    where = variable(model, at) if outside else document.where(at)
+    if detail["type"] == "extra_forbidden":
+        known = _keys_at(model, detail["loc"][:-1])
+        return f"{where}: unknown key {str(at[-1])!r}{suggestion(str(at[-1]), known)}"
+    if detail["type"] == "missing":
+        return f"{where}: missing key {key!r}"
+    hidden = outside or at in document.hidden or _is_secret(at)
+    return f"{where}: {key}: {_problem(detail, hidden=hidden)}"
+
+
+def _problem(detail: ErrorDetails, *, hidden: bool) -> str:
+    found = "a value from outside of the file" if hidden else shown(detail["input"])
+    context = detail.get("ctx", {})
+    if detail["type"] == "value_error":
+        problem = str(context["error"])
+        return problem if ", found " in problem else f"{problem}, found {found}"
+    if detail["type"] in {"enum", "literal_error"}:
+        known = re.findall(r"'([^']*)'", str(context["expected"]))
+        near = "" if hidden else suggestion(str(detail["input"]), known)
+        return f"expected {context['expected']}, found {found}{near}"
+    expected = detail["msg"].removeprefix("Input should be ").removeprefix("Input should ")
+    return f"expected {expected[:1].lower()}{expected[1:]}, found {found}"
+
+
+def _is_secret(at: Location) -> bool:
+    return "rpc" in at
+
+
+def is_given(given: object, at: Location) -> bool:
+    """Return whether the value at ``at`` is part of what came from outside of the file."""
+    for step in at:
+        if not isinstance(given, Mapping):
+            return True
+        if step not in given:
+            return False
+        given = given[step]
+    return True
+
+
+def variable(model: type[BaseModel], at: Location) -> str:
+    """Return the environment variable that overrides a location."""
+    prefix = str(model.model_config.get("env_prefix", ""))
+    names = [str(step) for step in at if isinstance(step, str)]
+    return "environment " + (prefix + NESTED.join(names)).upper()
+
+
+def _keys_at(model: type[BaseModel], at: Location) -> tuple[str, ...]:
+    """Return the keys that the section at a location knows."""
+    section: object = model
+    for step in at:
+        if isinstance(step, str) and isinstance(section, type) and issubclass(section, BaseModel):
+            section = section.model_fields[step].annotation
+        section = _section_of(section)
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        return tuple(section.model_fields)
+    return ()
+
+
+def _section_of(hint: object) -> object:
+    """Return the section in a hint such as ``tuple[Section, ...]`` or ``Section | None``."""
+    for inner in get_args(hint):
+        found = _section_of(inner)
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            return found
+    return hint

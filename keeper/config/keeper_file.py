@@ -1,0 +1,107 @@
+"""``config/keeper.yaml``: what the daemon does, with which chain and protocols, within limits."""
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from keeper.config.section import Section
+from keeper.config.sources import FileSettings
+from keeper.config.values import (
+    AddressValue,
+    Bps,
+    PathValue,
+    Positive,
+    Wei,
+    distinct,
+    split_list,
+)
+
+
+class Mode(StrEnum):
+    """What happens to a plan that every check lets through."""
+
+    OBSERVE = "observe"
+    """Show and book what would have been sent. No key is read."""
+    FORK = "fork"
+    """Send on an anvil fork, with a throwaway key."""
+    LIVE = "live"
+    """Send on the chain, once the run is armed as well."""
+
+
+class LimitSettings(Section):
+    """What every send must stay within. Wei, or text such as ``0.01 ether``."""
+
+    min_profit_wei: Wei
+    """Least net of a plan, after every cost; the contract enforces its share on chain."""
+    max_gas_price_wei: Wei
+    """Most that a transaction may offer per gas."""
+    max_gas_per_tx_wei: Wei
+    max_gas_per_hour_wei: Wei
+    max_gas_per_day_wei: Wei
+    min_balance_wei: Wei
+    """Native balance that must remain with the operator."""
+    max_in_flight: Positive
+    """Transactions without an outcome at one time."""
+    slippage_bps: Bps
+    """Most that a swap may bring less than forecast."""
+    deadline_s: Positive
+    """Seconds after its target block until the on-chain executor refuses a transaction."""
+
+
+class OperatorSettings(Section):
+    """Where the key is. It is read when the run is armed, never before."""
+
+    keystore: PathValue | None = None
+    password_file: PathValue | None = None
+
+
+class LogSettings(Section):
+    """How much is logged, and in which form."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+    """``auto`` is ``console`` on a terminal and ``json`` elsewhere."""
+
+
+class KeeperSettings(FileSettings, env_prefix="KEEPER_"):
+    """The root file; ``KEEPER_MODE`` or ``KEEPER_LIMITS__MIN_PROFIT_WEI`` override it."""
+
+    mode: Mode = Mode.OBSERVE
+    chain: PathValue
+    protocols: Annotated[
+        tuple[PathValue, ...],
+        NoDecode,
+        BeforeValidator(distinct),
+        BeforeValidator(split_list),
+        Field(min_length=1),
+    ]
+    database: PathValue
+    executor: AddressValue | None = None
+    """The deployed on-chain executor; without it plans are rehearsed with one that is pretended."""
+    recipient: AddressValue | None = None
+    """Where profits go. None is the operator's own address."""
+    operator: OperatorSettings = OperatorSettings()
+    limits: LimitSettings
+    log: LogSettings = LogSettings()
+    confirm_dangerous: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)] = ()
+    """Keys whose value is beyond what is sane, and meant."""
+
+
+_GWEI: Final = 10**9
+_ETHER: Final = 10**18
+
+MOST: Final = {
+    "max_gas_price_wei": 1_000 * _GWEI,
+    "max_gas_per_tx_wei": 2 * _ETHER,
+    "max_gas_per_hour_wei": 10 * _ETHER,
+    "max_gas_per_day_wei": 50 * _ETHER,
+    "max_in_flight": 50,
+    "slippage_bps": 500,
+    "deadline_s": 3_600,
+}
+"""The most that each limit may be without being confirmed."""
+
+LEAST: Final = {"min_profit_wei": 1}
+"""The least that each limit may be without being confirmed."""

@@ -1,0 +1,191 @@
+"""Load a whole configuration: the root file, its chain and its protocol deployments."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from keeper.config.chain_file import ChainSettings
+from keeper.config.complaints import complaints, is_given, suggestion, variable
+from keeper.config.document import Document, Location, read_document
+from keeper.config.keeper_file import (
+    LEAST,
+    MOST,
+    KeeperSettings,
+    LimitSettings,
+    LogSettings,
+    Mode,
+    OperatorSettings,
+)
+from keeper.config.parameters import known_protocols, parameters_model, parameters_type
+from keeper.config.protocol_file import ProtocolSettings
+from keeper.config.sources import FileSettings, find_outside, overrides
+from keeper.core.errors import ConfigError
+from keeper.core.units import Address
+
+S = TypeVar("S", bound=BaseModel)
+F = TypeVar("F", bound=FileSettings)
+
+_LIMITS: Final = "limits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One enabled or disabled deployment, with its adapter's own parameters."""
+
+    settings: ProtocolSettings
+    parameters: object
+    """The ``Parameters`` of the adapter's package."""
+
+    @property
+    def name(self) -> str:
+        """Return the deployment's name in plans and books."""
+        return self.settings.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that the files, the environment and the secret files say."""
+
+    path: Path
+    mode: Mode
+    chain: ChainSettings
+    deployments: tuple[Deployment, ...]
+    database: Path
+    executor: Address | None
+    recipient: Address | None
+    operator: OperatorSettings
+    limits: LimitSettings
+    log: LogSettings
+
+
+def load(path: Path) -> Settings:
+    """Read a configuration, every file of it, and check all that needs no chain.
+
+    No key and no password is read. Raises ConfigError with a line for each thing wrong:
+    file and line, key, what was expected and what was found.
+    """
+    document = read_document(path, find_outside)
+    root = _checked(KeeperSettings, document)
+    _require_confirmed(root, document)
+    folder = path.parent
+    chain = _checked(ChainSettings, read_document(folder / root.chain, find_outside))
+    operator = root.operator.model_copy(
+        update={
+            "keystore": _beside(folder, root.operator.keystore),
+            "password_file": _beside(folder, root.operator.password_file),
+        }
+    )
+    return Settings(
+        path=path,
+        mode=root.mode,
+        chain=chain,
+        deployments=_deployments(root, folder, document, chain),
+        database=folder / root.database,
+        executor=root.executor,
+        recipient=root.recipient,
+        operator=operator,
+        limits=root.limits,
+        log=root.log,
+    )
+
+
+def _beside(folder: Path, path: Path | None) -> Path | None:
+    """Return a path of a file in ``folder`` as seen from here."""
+    return None if path is None else folder / path
+
+
+def _checked(model: type[F], document: Document) -> F:
+    """Return the settings of a document with what overrides them."""
+    given = overrides(model)
+    # A key with a leading underscore would be taken for an argument of pydantic-settings.
+    private = [key for key in document.data if key.startswith("_")]
+    if private:
+        line = f"{document.where((private[0],))}: unknown key {private[0]!r}"
+        raise ConfigError(line)
+    try:
+        return model(**document.data)
+    except ValidationError as error:
+        lines = complaints(error, model, document, given=given)
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _require_confirmed(root: KeeperSettings, document: Document) -> None:
+    """Raise ConfigError for a limit beyond what is sane that is not confirmed by its key."""
+    given = overrides(KeeperSettings)
+    lines = []
+    for name in root.confirm_dangerous:
+        known = [f"{_LIMITS}.{one}" for one in LimitSettings.model_fields]
+        if name not in known:
+            where = document.where(("confirm_dangerous",))
+            lines.append(f"{where}: confirm_dangerous: unknown {name!r}{suggestion(name, known)}")
+    for name, found in root.limits:
+        key = f"{_LIMITS}.{name}"
+        if key in root.confirm_dangerous:
+            continue
+        wanted = _out_of_bounds(name, found)
+        if wanted:
+            at = (_LIMITS, name)
+            where = variable(KeeperSettings, at) if is_given(given, at) else document.where(at)
+            lines.append(
+                f"{where}: {key}: expected {wanted}, found {found}; if it is meant, "
+                f"list {key} under confirm_dangerous"
+            )
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _out_of_bounds(name: str, found: int) -> str:
+    """Return which bound a limit breaks, in words, or nothing."""
+    if name in MOST and found > MOST[name]:
+        return f"at most {MOST[name]}"
+    if name in LEAST and found < LEAST[name]:
+        return f"at least {LEAST[name]}"
+    return ""
+
+
+def _deployments(
+    root: KeeperSettings, folder: Path, document: Document, chain: ChainSettings
+) -> tuple[Deployment, ...]:
+    """Return the deployments of the protocol files. Raises ConfigError."""
+    found: dict[str, Deployment] = {}
+    for index, file in enumerate(root.protocols):
+        one = load_deployment(folder / file, chain.name)
+        if one.name in found:
+            where = document.where(("protocols", index))
+            msg = f"{where}: protocols: duplicate deployment {one.name!r}, expected each once"
+            raise ConfigError(msg)
+        found[one.name] = one
+    return tuple(found.values())
+
+
+def load_deployment(path: Path, chain: str) -> Deployment:
+    """Read one protocol file of the chain named ``chain``. Raises ConfigError."""
+    document = read_document(path, find_outside)
+    settings = _section(ProtocolSettings, document, document.data)
+    _require_one_of(document, "chain", settings.chain, [chain])
+    _require_one_of(document, "protocol", settings.protocol, known_protocols())
+    declared = parameters_type(settings.protocol)
+    checked = _section(
+        parameters_model(declared), document, settings.parameters, under=("parameters",)
+    )
+    return Deployment(settings=settings, parameters=declared(**dict(checked)))
+
+
+def _section(model: type[S], document: Document, data: object, *, under: Location = ()) -> S:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = complaints(error, model, document, given={}, under=under)
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _require_one_of(document: Document, key: str, found: str, known: Iterable[str]) -> None:
+    names = list(known)
+    if found not in names:
+        wanted = ", ".join(map(repr, names))
+        near = suggestion(found, names)
+        msg = f"{document.where((key,))}: {key}: expected {wanted}, found {found!r}{near}"
+        raise ConfigError(msg)
