@@ -177,7 +177,7 @@ def _deploy_pool(
     return proxies[0], proxies[1]
 
 
-def _reserve_input(  # noqa: PLR0913, PLR0917 - a row of the protocol's own struct
+def _reserve_input(
     sender: Sender,
     artifacts: Mapping[str, Artifact],
     aave: Aave,

@@ -25,7 +25,7 @@ class Accounts:
 
 
 def assign_accounts(unlocked: Sequence[Address]) -> Accounts:
-    """Return the roles of the node's accounts, in order; raise ConfigError when they are too few."""
+    """Return the roles of the node's accounts; raise ConfigError when they are too few."""
     needed = 10
     if len(unlocked) < needed:
         raise ConfigError(f"anvil: expected {needed} unlocked accounts, found {len(unlocked)}")

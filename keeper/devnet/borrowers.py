@@ -13,7 +13,7 @@ from keeper.devnet.sender import Sender
 from keeper.devnet.tokens import fund
 
 _PER_TRANSACTION = 100
-_PER_BLOCK = 20_000
+_PER_BLOCK = 1_000
 _OPEN_GAS = 100_000_000
 _FIRST_CLONE_NONCE = 2  # the factory's first creation is the implementation
 
@@ -40,7 +40,7 @@ def open_positions(
     progress: Progress,
 ) -> list[Address]:
     """Open the positions, mining as it goes, and return their accounts in order."""
-    fund(sender, tokens, factory.address, total(positions, "collateral"))
+    fund(sender, tokens, factory.address, total(p.collateral for p in positions))
     for start in range(0, len(positions), _PER_BLOCK):
         part = positions[start : start + _PER_BLOCK]
         for at in range(0, len(part), _PER_TRANSACTION):

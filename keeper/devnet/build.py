@@ -120,11 +120,7 @@ def _prepare(rpc: Rpc, progress: Progress) -> _Works:
         oracle_node=Sender.of(rpc, accounts.oracle_node),
         folders=folders,
         artifacts=aave_artifacts(folders["aave-core-v3"]),
-        exchange=exchange_artifacts(
-            folders["uniswap-v3-core"],
-            folders["uniswap-v3-periphery"],
-            folders["uniswap-swap-router"],
-        ),
+        exchange=exchange_artifacts(folders),
         progress=progress,
     )
 
@@ -150,9 +146,7 @@ def _deploy(works: _Works) -> _Deployed:
     return deployed
 
 
-def _populate(
-    works: _Works, deployed: _Deployed, positions: Sequence[Position]
-) -> list[Address]:
+def _populate(works: _Works, deployed: _Deployed, positions: Sequence[Position]) -> list[Address]:
     supplier = Sender.of(works.rpc, works.accounts.supplier)
     tokens, pool = deployed.tokens, deployed.aave.pool
     liquidity = _liquidity(positions)
@@ -173,11 +167,9 @@ def _populate(
 
 def _liquidity(positions: Sequence[Position]) -> dict[str, int]:
     """Return what is supplied for borrowing: thrice the debts, and enough for flash loans."""
-    debts = total(positions, "debt")
+    debts = total(p.debt for p in positions)
     return {
-        symbol: max(
-            3 * debts[symbol], _MINIMUM_SUPPLY_USD * _USD * 10**spec.decimals // spec.price
-        )
+        symbol: max(3 * debts[symbol], _MINIMUM_SUPPLY_USD * _USD * 10**spec.decimals // spec.price)
         for symbol, spec in ASSETS.items()
     }
 

@@ -36,9 +36,7 @@ class Artifact:
                 found[signature(entry)] = entry
         return found
 
-    def creation_code(
-        self, arguments: Sequence[object], libraries: Mapping[str, Address]
-    ) -> bytes:
+    def creation_code(self, arguments: Sequence[object], libraries: Mapping[str, Address]) -> bytes:
         """Return linked creation code with the constructor's arguments behind it."""
         code = bytearray.fromhex(self._linked(libraries))
         constructor = next((e for e in self.abi if e["type"] == "constructor"), None)

@@ -1,6 +1,6 @@
 """Who borrows: positions drawn from a seed, spread like those of a real market."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 from random import Random
@@ -10,6 +10,8 @@ from keeper.devnet.assets import ASSETS, CATEGORIES, ETH_CORRELATED, STABLECOINS
 BPS = 10_000
 
 _LARGEST_USD = 3_000_000
+_MODERATE_SHARE = 0.6
+_THIRD_COLLATERAL_SHARE = 0.3
 _STABLES = ("USDC", "DAI", "USDT")
 
 
@@ -45,11 +47,9 @@ def draw_population(seed: int, count: int) -> list[Position]:
     """
     random = Random(seed)  # noqa: S311 - a market, not a secret
     drafts = [*_always(random, count)]
-    near = min(max(24, count * 12 // 100), max(count - len(drafts), 0))
+    near = min(max(15, count * 12 // 100), max(count - len(drafts), 0))
     drafts += [_choose(random, _LONGS)(random, _near_line(random)) for _ in range(near)]
-    drafts += [
-        _choose(random, _ANY)(random, _safe(random)) for _ in range(count - len(drafts))
-    ]
+    drafts += [_choose(random, _ANY)(random, _safe(random)) for _ in range(count - len(drafts))]
     drafts = drafts[:count]
     random.shuffle(drafts)
     return [fill(draft) for draft in drafts]
@@ -72,18 +72,21 @@ def fill(draft: Draft) -> Position:
     micro_usd = min(micro_usd, _openable_micro_usd(draft))
     shares = sum(draft.debt_shares.values())
     debt = {
-        symbol: micro_usd * share * 100 * 10 ** ASSETS[symbol].decimals
+        symbol: micro_usd
+        * share
+        * 100
+        * 10 ** ASSETS[symbol].decimals
         // (shares * ASSETS[symbol].price)
         for symbol, share in draft.debt_shares.items()
     }
     return Position(category=draft.category, collateral=collateral, debt=debt)
 
 
-def total(positions: Sequence[Position], side: str) -> dict[str, int]:
-    """Return the raw amount of each asset over one side, `collateral` or `debt`, of all positions."""
+def total(sides: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return the raw amount of each asset over one side, collateral or debt, of positions."""
     amounts = dict.fromkeys(ASSETS, 0)
-    for position in positions:
-        for symbol, amount in getattr(position, side).items():
+    for side in sides:
+        for symbol, amount in side.items():
             amounts[symbol] += amount
     return amounts
 
@@ -115,7 +118,8 @@ def _near_line(random: Random) -> int:
 
 
 def _safe(random: Random) -> int:
-    return random.randint(13_000, 20_000) if random.random() < 0.6 else random.randint(20_000, 45_000)  # noqa: PLR2004 - six in ten are moderate
+    moderate = random.random() < _MODERATE_SHARE
+    return random.randint(13_000, 20_000) if moderate else random.randint(20_000, 45_000)
 
 
 def _size_usd(random: Random) -> int:
@@ -149,7 +153,7 @@ def _mixed(random: Random, health_bps: int) -> Draft:
     size = _size_usd(random)
     share = random.randint(25, 75)
     collateral = {"WETH": size * share // 100, "WBTC": size * (100 - share) // 100}
-    if random.random() < 0.3:  # noqa: PLR2004 - three in ten
+    if random.random() < _THIRD_COLLATERAL_SHARE:
         collateral["USDC"] = size // 10
     first, second = random.sample(_STABLES, 2)
     return Draft(

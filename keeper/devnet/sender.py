@@ -50,9 +50,7 @@ class Sender:
         self.add(f"deploy {artifact.name}", to=None, data=code)
         return Contract(artifact=artifact, address=where)
 
-    def call(
-        self, contract: Contract, function: str, *arguments: object, value: int = 0
-    ) -> None:
+    def call(self, contract: Contract, function: str, *arguments: object, value: int = 0) -> None:
         """Queue a call."""
         data = contract.encode(function, *arguments)
         what = f"{contract.artifact.name}.{function}"

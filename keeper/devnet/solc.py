@@ -25,7 +25,7 @@ class Compiled:
     runtime: str
 
 
-def compile_sources(  # noqa: PLR0913 - the settings of solc, by their names there
+def compile_sources(
     sources: Mapping[str, str],
     *,
     optimizer_runs: int = 1_000,

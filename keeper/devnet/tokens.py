@@ -5,23 +5,28 @@ from pathlib import Path
 
 from keeper.core.units import Address
 from keeper.devnet.assets import ASSETS
-from keeper.devnet.contract import Contract, load_artifact
+from keeper.devnet.contract import Artifact, Contract, load_artifact
 from keeper.devnet.sender import Sender
 
 WRAPPED_ETHER = "WETH"
 
 
-def deploy_tokens(sender: Sender, core: Path) -> dict[str, Contract]:
-    """Queue the deployment of every asset's token, from Aave's own package."""
+def token_artifacts(core: Path) -> dict[str, Artifact]:
+    """Return what each asset's token is deployed from, by symbol."""
     contracts = core / "artifacts" / "contracts"
     weth9 = load_artifact(contracts / "dependencies/weth/WETH9.sol/WETH9.json")
     mintable = load_artifact(contracts / "mocks/tokens/MintableERC20.sol/MintableERC20.json")
-    return {
-        symbol: sender.deploy(weth9)
-        if symbol == WRAPPED_ETHER
-        else sender.deploy(mintable, spec.name, symbol, spec.decimals)
-        for symbol, spec in ASSETS.items()
-    }
+    return {symbol: weth9 if symbol == WRAPPED_ETHER else mintable for symbol in ASSETS}
+
+
+def deploy_tokens(sender: Sender, core: Path) -> dict[str, Contract]:
+    """Queue the deployment of every asset's token, from Aave's own package."""
+    made: dict[str, Contract] = {}
+    for symbol, artifact in token_artifacts(core).items():
+        spec = ASSETS[symbol]
+        named = () if symbol == WRAPPED_ETHER else (spec.name, symbol, spec.decimals)
+        made[symbol] = sender.deploy(artifact, *named)
+    return made
 
 
 def fund(

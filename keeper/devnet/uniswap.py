@@ -54,20 +54,20 @@ class ExchangeArtifacts:
     quoter: Artifact
 
 
-def exchange_artifacts(core: Path, periphery: Path, router: Path) -> ExchangeArtifacts:
-    """Return the artifacts of the three packages."""
+def exchange_artifacts(folders: Mapping[str, Path]) -> ExchangeArtifacts:
+    """Return the artifacts of Uniswap's three packages, given the packages' folders by name."""
 
-    def load(package: Path, place: str) -> Artifact:
+    def load(package: str, place: str) -> Artifact:
         name = place.rpartition("/")[2]
-        return load_artifact(package / f"artifacts/contracts/{place}.sol/{name}.json")
+        return load_artifact(folders[package] / f"artifacts/contracts/{place}.sol/{name}.json")
 
     return ExchangeArtifacts(
-        factory=load(core, "UniswapV3Factory"),
-        pool=load(core, "UniswapV3Pool"),
-        position_manager=load(periphery, "NonfungiblePositionManager"),
-        swap_router=load(periphery, "SwapRouter"),
-        swap_router_02=load(router, "SwapRouter02"),
-        quoter=load(periphery, "lens/QuoterV2"),
+        factory=load("uniswap-v3-core", "UniswapV3Factory"),
+        pool=load("uniswap-v3-core", "UniswapV3Pool"),
+        position_manager=load("uniswap-v3-periphery", "NonfungiblePositionManager"),
+        swap_router=load("uniswap-v3-periphery", "SwapRouter"),
+        swap_router_02=load("uniswap-swap-router", "SwapRouter02"),
+        quoter=load("uniswap-v3-periphery", "lens/QuoterV2"),
     )
 
 
@@ -153,9 +153,7 @@ def queue_moves(
         if target == slot0[0]:
             continue
         falls = target < slot0[0]
-        token_in, token_out = (
-            (pair.token0, pair.token1) if falls else (pair.token1, pair.token0)
-        )
+        token_in, token_out = (pair.token0, pair.token1) if falls else (pair.token1, pair.token0)
         symbol_in = pair.symbol0 if falls else pair.symbol1
         order = (
             *(token_in, token_out, pair.fee, arbitrageur.account, _FOREVER),
@@ -166,8 +164,8 @@ def queue_moves(
 
 def sqrt_price_x96(pair: Pair, price0: int, price1: int) -> int:
     """Return a pool's square-root price for two dollar prices of the same scale, rounded down."""
-    numerator = price0 * 10 ** ASSETS[pair.symbol1].decimals
-    denominator = price1 * 10 ** ASSETS[pair.symbol0].decimals
+    numerator: int = price0 * 10 ** ASSETS[pair.symbol1].decimals
+    denominator: int = price1 * 10 ** ASSETS[pair.symbol0].decimals
     return isqrt((numerator << 192) // denominator)
 
 

@@ -1,0 +1,118 @@
+"""A built market with a connection to its node: contracts to call, accounts to read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from keeper.core.units import Address
+from keeper.devnet.aave import aave_artifacts
+from keeper.devnet.borrowers import factory_artifact
+from keeper.devnet.chainlink import aggregator_artifact
+from keeper.devnet.contract import Contract
+from keeper.devnet.market import LocalMarket
+from keeper.devnet.packages import MARKET_PACKAGES, ensure_all
+from keeper.devnet.rpc import Rpc
+from keeper.devnet.sender import read_all
+from keeper.devnet.tokens import token_artifacts
+from keeper.devnet.uniswap import Pair, exchange_artifacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountData:
+    """What `Pool.getUserAccountData` says of an account: base currency 1e8, health 1e18."""
+
+    collateral_base: int
+    debt_base: int
+    available_borrows_base: int
+    threshold_bps: int
+    ltv_bps: int
+    health_factor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveMarket:
+    """A market on a node that answers."""
+
+    market: LocalMarket
+    rpc: Rpc
+    pool: Contract
+    oracle: Contract
+    data_provider: Contract
+    quoter: Contract
+    swap_router: Contract
+    borrower_factory: Contract
+    tokens: Mapping[str, Contract]
+    a_tokens: Mapping[str, Contract]
+    aggregators: Mapping[str, Contract]
+    exchange_pools: Sequence[tuple[Contract, Pair]]
+
+
+def open_live(market: LocalMarket, rpc_url: str) -> LiveMarket:
+    """Return the market as contracts to call on the node at `rpc_url`, or on a fork of it."""
+    folders = ensure_all(MARKET_PACKAGES)
+    aave = aave_artifacts(folders["aave-core-v3"])
+    exchange = exchange_artifacts(folders)
+    tokens = token_artifacts(folders["aave-core-v3"])
+    aggregator = aggregator_artifact(folders["chainlink-feeds"])
+    return LiveMarket(
+        market=market,
+        rpc=Rpc(rpc_url),
+        pool=Contract(artifact=aave["Pool"], address=market.pool),
+        oracle=Contract(artifact=aave["AaveOracle"], address=market.oracle),
+        data_provider=Contract(
+            artifact=aave["AaveProtocolDataProvider"], address=market.data_provider
+        ),
+        quoter=Contract(artifact=exchange.quoter, address=market.quoter),
+        swap_router=Contract(artifact=exchange.swap_router, address=market.swap_router),
+        borrower_factory=Contract(artifact=factory_artifact(), address=market.borrower_factory),
+        tokens={
+            a.symbol: Contract(artifact=tokens[a.symbol], address=a.token) for a in market.assets
+        },
+        a_tokens={
+            a.symbol: Contract(artifact=aave["AToken"], address=a.a_token) for a in market.assets
+        },
+        aggregators={
+            a.symbol: Contract(artifact=aggregator, address=a.aggregator) for a in market.assets
+        },
+        exchange_pools=[
+            (
+                Contract(artifact=exchange.pool, address=pool.address),
+                Pair(
+                    symbol0=pool.symbol0,
+                    symbol1=pool.symbol1,
+                    token0=pool.token0,
+                    token1=pool.token1,
+                    fee=pool.fee,
+                ),
+            )
+            for pool in market.pools
+        ],
+    )
+
+
+def account_data(
+    live: LiveMarket, accounts: Sequence[Address], block: str = "latest"
+) -> list[AccountData]:
+    """Return what the pool says of each account at one block."""
+    calls = [(live.pool, "getUserAccountData", (account,)) for account in accounts]
+    return [
+        AccountData(
+            collateral_base=row[0],
+            debt_base=row[1],
+            available_borrows_base=row[2],
+            threshold_bps=row[3],
+            ltv_bps=row[4],
+            health_factor=row[5],
+        )
+        for row in read_all(live.rpc, calls, block)
+    ]
+
+
+def under_water(live: LiveMarket) -> list[Address]:
+    """Return the borrowers whose health factor is below one, worst first."""
+    data = account_data(live, live.market.borrowers)
+    found = [
+        (row.health_factor, account)
+        for row, account in zip(data, live.market.borrowers, strict=True)
+        if row.health_factor < 10**18
+    ]
+    return [account for _, account in sorted(found)]
