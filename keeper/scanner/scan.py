@@ -30,6 +30,8 @@ class Book(Generic[M, P]):
     prices: Prices
     problems: Mapping[str, str]
     """Feed id to why it may not be acted on."""
+    moved: str = ""
+    """Which prices moved since the book before, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,268 @@
+"""One deployment's two loops: watch the chain, and act on what was seen.
+
+Watching turns each head and price event into a book of loans and prices and leaves it in a
+one-slot mailbox: before commitment the newest wins. Acting takes it from there to the executor.
+An error that a later block can mend skips a block; one that only a person can mend pauses this
+deployment and leaves the others alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from keeper.app.books import Appraiser
+from keeper.app.observer import Observer
+from keeper.core.chain import BlockRef, Log
+from keeper.core.errors import ConfigError, DriftError, RefusedError, StaleError, TransientError
+from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
+from keeper.core.plan import Opportunity, Plan
+from keeper.core.ports import Journal, ProtocolAdapter, Reader
+from keeper.executor.executor import Executor
+from keeper.executor.rehearse import Decoders
+from keeper.mirror.mirror import Checkpoint, Mirror
+from keeper.oracle.book import PriceBook
+from keeper.oracle.watcher import PriceWatcher
+from keeper.runtime.latest import Latest
+from keeper.scanner.scan import Book, Scan, scan
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+class CheckpointStore(Protocol):
+    """Where the mirror's checkpoints are kept between runs."""
+
+    async def load(self, deployment: str) -> Checkpoint | None:
+        """Return the newest checkpoint, None on the first run."""
+        ...
+
+    async def save(self, deployment: str, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint; its accounts only ever grow."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch(Generic[M, P]):
+    """What a planner plans from."""
+
+    adapter: ProtocolAdapter[M, P]
+    view: M
+    book: Book[M, P]
+    opportunities: Sequence[Opportunity]
+    valuation: Valuation
+
+
+class Planning(Protocol[M, P]):
+    """Turns a batch into plans and rejections. Implemented over ``keeper.planner``."""
+
+    async def plan(self, batch: Batch[M, P]) -> tuple[list[Plan], list[Rejection]]:
+        """Return the plans in the order to send them, and why the others are not taken."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Times of a chain. Seconds, and blocks where said."""
+
+    block_time_s: int
+    finality_depth: int
+    checkpoint_every: int
+    """Blocks between two checkpoints."""
+
+
+class Deployment(Generic[M, P]):
+    """One protocol on one chain."""
+
+    def __init__(  # noqa: PLR0913 - it introduces the rooms to each other
+        self,
+        *,
+        adapter: ProtocolAdapter[M, P],
+        reader: Reader,
+        planning: Planning[M, P],
+        executor: Executor,
+        journal: Journal,
+        checkpoints: CheckpointStore,
+        watcher: PriceWatcher,
+        appraiser: Appraiser[M, P],
+        decoders: Callable[[M], Decoders],
+        pace: Pace,
+        observer: Observer,
+    ) -> None:
+        """Bring the rooms of a deployment together."""
+        self.adapter = adapter
+        self.appraiser = appraiser
+        self.mirror: Mirror[M, P] = Mirror(adapter, reader)
+        self._reader = reader
+        self._planning = planning
+        self._executor = executor
+        self._journal = journal
+        self._checkpoints = checkpoints
+        self._watcher = watcher
+        self._decoders = decoders
+        self._pace = pace
+        self._observer = observer
+        self._feeds: frozenset[str] = frozenset()
+        self._prices: PriceBook | None = None
+        self._mail: Latest[Book[M, P]] = Latest()
+        self._told: dict[AccountRef, Reason] = {}
+        self._saved_at = 0
+        self._paused = ""
+
+    @property
+    def name(self) -> str:
+        """The deployment's name."""
+        return self.adapter.deployment
+
+    def decoders(self) -> Decoders:
+        """Return how to read this deployment's transactions."""
+        return self._decoders(self.mirror.snapshot.market)
+
+    async def start(self, head: BlockRef) -> None:
+        """Fill the mirror from the newest checkpoint and the logs since."""
+        anchor = await self._checkpoints.load(self.name)
+        await self.mirror.start(head, anchor, self._progress)
+        await self._publish(head)
+
+    async def see_head(self, head: BlockRef) -> None:
+        """Bring mirror and prices to a head and leave the book for acting."""
+        if self._paused:
+            return
+        try:
+            await self.mirror.advance(head)
+            await self._publish(head)
+        except (TransientError, StaleError) as error:
+            self._observer.skipped(self.name, str(error))
+        except (ConfigError, DriftError) as error:
+            self._paused = str(error)
+            self._observer.paused(self.name, self._paused)
+
+    async def see_price(self, log: Log) -> None:
+        """Re-price the loans at hand on a feed's event, before the head it came with is read."""
+        if self._prices is None or self._paused:
+            return
+        moved = self._watcher.apply(self._prices, log)
+        if moved is None or log.block_number <= self._prices.block.number:
+            return
+        try:
+            block = await self._reader.block(log.block_number)
+        except (TransientError, StaleError) as error:
+            self._observer.skipped(self.name, str(error))
+            return
+        self._leave(block, moved)
+
+    async def act(self) -> None:
+        """Take the newest book to the executor, for ever."""
+        async for book in self._mail:
+            try:
+                await self._act_on(book)
+            except (TransientError, StaleError) as error:
+                self._observer.skipped(self.name, str(error))
+
+    def close(self) -> None:
+        """Let ``act`` finish what it has and end."""
+        self._mail.close()
+
+    async def checkpoint(self) -> None:
+        """Write a checkpoint now."""
+        kept = self.mirror.checkpoint(self._pace.finality_depth)
+        await self._checkpoints.save(self.name, kept)
+        self._saved_at = self.mirror.snapshot.block.number
+
+    async def _publish(self, head: BlockRef) -> None:
+        """Read the prices at ``head`` and leave the book."""
+        snapshot = self.mirror.snapshot
+        feeds = self.adapter.feeds(snapshot.market)
+        names = frozenset(f"{feed.id}:{feed.source}" for feed in feeds)
+        if names != self._feeds:
+            await self._watcher.follow(feeds, head)
+            self._feeds = names
+        self.appraiser.see(snapshot.market)
+        before, self._prices = self._prices, await self._watcher.read(head, self._prices)
+        if before is None or self._prices.moved:
+            self._executor.price_moved()
+        self._observer.mirrored(self.name, head, len(snapshot.positions))
+        self._leave(head, self._prices)
+        if head.number - self._saved_at >= self._pace.checkpoint_every:
+            await self.checkpoint()
+
+    def _leave(self, block: BlockRef, prices: PriceBook) -> None:
+        """Put a book in the mailbox."""
+        snapshot = self.mirror.snapshot
+        book = Book(
+            block=block,
+            market=snapshot.market,
+            positions=snapshot.positions,
+            prices=prices.prices,
+            problems=prices.problems,
+            moved=prices.moved,
+        )
+        self._mail.put(book)
+
+    async def _act_on(self, book: Book[M, P]) -> None:
+        """Scan, plan and carry out at the block after the book's."""
+        target = book.block.timestamp + self._pace.block_time_s
+        trigger = book.moved or "accrued interest"
+        found = scan(self.adapter, book, timestamp=target, trigger=trigger)
+        self._observer.scanned(self.name, book.block, len(found.opportunities), book.moved)
+        rejected = list(found.rejections)
+        fresh = self._fresh(found, rejected)
+        if fresh:
+            rejected += await self._carry_out(book, found, fresh)
+        await self._tell(rejected)
+
+    def _fresh(self, found: Scan[M], rejected: list[Rejection]) -> list[Opportunity]:
+        """Return the opportunities that are worth planning now."""
+        fresh: list[Opportunity] = []
+        for one in found.opportunities:
+            waiting = self._executor.waiting(one.ref, found.block.number)
+            if waiting is None:
+                fresh.append(one)
+            elif waiting.reason is not Reason.IN_FLIGHT:
+                rejected.append(waiting)
+        return fresh
+
+    async def _carry_out(
+        self, book: Book[M, P], found: Scan[M], fresh: Sequence[Opportunity]
+    ) -> list[Rejection]:
+        """Plan and execute; return what is not taken."""
+        batch = Batch(
+            adapter=self.adapter,
+            view=found.view,
+            book=book,
+            opportunities=fresh,
+            valuation=self.appraiser.at(found.view),
+        )
+        try:
+            plans, rejected = await self._planning.plan(batch)
+        except RefusedError as error:
+            return [_gas_cap(one, error) for one in fresh]
+        report = await self._executor.carry_out(
+            plans, found.block, found.timestamp, self._decoders(book.market)
+        )
+        for plan, submission in report.sent:
+            self._observer.sent(plan, submission)
+        for plan in report.shown:
+            self._observer.shown(plan)
+        return [*rejected, *report.rejected]
+
+    async def _tell(self, rejected: Sequence[Rejection]) -> None:
+        """Journal and report each rejection whose reason is new for its account."""
+        for one in rejected:
+            if one.reason in (Reason.BACKING_OFF, Reason.DISARMED):
+                continue
+            await self._journal.reject(self.name, one)
+            if self._told.get(one.ref) is not one.reason:
+                self._observer.rejected(self.name, one)
+            self._told[one.ref] = one.reason
+
+    def _progress(self, what: str, done: int, of: int) -> None:
+        self._observer.progressed(self.name, what, done, of)
+
+
+def _gas_cap(opportunity: Opportunity, error: RefusedError) -> Rejection:
+    return Rejection(
+        ref=opportunity.ref,
+        block=opportunity.block.number,
+        reason=Reason.GAS_PRICE_CAP,
+        detail=str(error),
+    )
