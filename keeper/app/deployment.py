@@ -196,7 +196,7 @@ class Deployment(Generic[M, P]):
             problems=prices.problems,
             moved=prices.moved,
         )
-        self._mail.put(book)
+        self._mail.offer(book)
 
     async def _act_on(self, book: Book[M, P]) -> None:
         """Scan, plan and carry out at the block after the book's."""

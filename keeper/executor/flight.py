@@ -1,5 +1,6 @@
 """The intents without an outcome, shared by the sending and the settling of one chain."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ class Flight:
         self._open: dict[str, Airborne] = {
             intent.plan_id: Airborne(intent=intent, transaction=None) for intent in restored
         }
+        self._changed = asyncio.Event()
 
     @property
     def airborne(self) -> Mapping[str, Airborne]:
@@ -71,3 +73,10 @@ class Flight:
     def landed(self, plan_id: str) -> None:
         """Remove an intent that has its outcome."""
         del self._open[plan_id]
+        self._changed.set()
+
+    async def drained(self) -> None:
+        """Return once nothing is in flight."""
+        while self._open:
+            self._changed.clear()
+            await self._changed.wait()

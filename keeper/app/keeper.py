@@ -1,0 +1,115 @@
+"""The daemon of one chain: its loops, and its two-phase stop."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from keeper.app.deployment import Deployment
+from keeper.app.observer import Observer
+from keeper.chain.heads import HeadStream
+from keeper.chain.log_stream import LogStream
+from keeper.core.chain import BlockRef
+from keeper.core.errors import StaleError, TransientError
+from keeper.executor.flight import Flight
+from keeper.executor.settler import Settler
+from keeper.runtime.latest import Latest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """What comes from the node by itself."""
+
+    heads: HeadStream
+    prices: LogStream
+
+
+class Keeper:
+    """Runs the deployments of one chain until it is told to stop."""
+
+    def __init__(
+        self,
+        *,
+        # Any: each deployment has its own market and position types; nothing here opens them.
+        deployments: Sequence[Deployment[Any, Any]],
+        settler: Settler,
+        flight: Flight,
+        streams: Streams,
+        observer: Observer,
+        drain_s: float,
+    ) -> None:
+        """Take everything that runs. ``drain_s`` bounds the wait for what is in flight."""
+        self._deployments = deployments
+        self._settler = settler
+        self._flight = flight
+        self._streams = streams
+        self._observer = observer
+        self._drain_s = drain_s
+        self._mail: list[Latest[BlockRef]] = [Latest() for _ in deployments]
+        self._settle_mail: Latest[BlockRef] = Latest()
+
+    async def run(self, head: BlockRef, stop: asyncio.Event) -> None:
+        """Start at ``head`` and run until ``stop`` is set; then drain what is in flight.
+
+        A loop that fails takes the others down and raises.
+        """
+        for deployment in self._deployments:
+            await deployment.start(head)
+        async with asyncio.TaskGroup() as group:
+            watching = [
+                group.create_task(self._follow_heads()),
+                group.create_task(self._follow_prices()),
+            ]
+            for deployment, mail in zip(self._deployments, self._mail, strict=True):
+                group.create_task(_watch(deployment, mail))
+                group.create_task(deployment.act())
+            group.create_task(self._settle())
+            self._settle_mail.put(head)
+            await stop.wait()
+            await self._stop(watching)
+
+    async def _stop(self, watching: Sequence["asyncio.Task[None]"]) -> None:
+        """Stop acting at once; keep following heads until nothing is in flight, or time is up."""
+        for deployment, mail in zip(self._deployments, self._mail, strict=True):
+            mail.close()
+            deployment.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._flight.drained(), self._drain_s)
+        for deployment in self._deployments:
+            await deployment.checkpoint()
+        self._settle_mail.close()
+        for task in watching:
+            task.cancel()
+
+    async def _follow_heads(self) -> None:
+        """Leave each head for every watcher and for the settler."""
+        async with aclosing(self._streams.heads.follow()) as events:
+            async for event in events:
+                for mail in self._mail:
+                    mail.offer(event.block)
+                self._settle_mail.offer(event.block)
+
+    async def _follow_prices(self) -> None:
+        """Hand each price event to every deployment."""
+        async with aclosing(self._streams.prices.follow()) as logs:
+            async for log in logs:
+                for deployment in self._deployments:
+                    await deployment.see_price(log)
+
+    async def _settle(self) -> None:
+        """Close what has ended, at each head."""
+        async for head in self._settle_mail:
+            try:
+                outcomes = await self._settler.settle(head)
+            except (TransientError, StaleError) as error:
+                self._observer.skipped("settler", str(error))
+                continue
+            for outcome in outcomes:
+                self._observer.settled(outcome)
+
+
+async def _watch(deployment: Deployment[Any, Any], mail: Latest[BlockRef]) -> None:
+    async for head in mail:
+        await deployment.see_head(head)
