@@ -1,0 +1,167 @@
+"""The chain's newest blocks as they come: gaps filled, reorgs told, silence noticed."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from keeper.chain.head_tracker import Headers, HeadEvent, HeadTracker
+from keeper.chain.records import BlockRecord
+from keeper.chain.subscriptions import Subscriptions
+from keeper.core.chain import BlockRef
+from keeper.core.errors import StaleError, TransientError
+from keeper.runtime.clock import Clock
+
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 10.0
+
+
+class Trouble(Enum):
+    """What may happen to a stream besides delivering."""
+
+    LOST = "lost"
+    STALLED = "stalled"
+    RESUMED = "resumed"
+
+
+Report = Callable[[Trouble, str], None]
+"""Is told of trouble and of its end, with a message fit for a log."""
+
+
+def quiet(_trouble: Trouble, _detail: str) -> None:
+    """Report to nobody."""
+
+
+class HeadSource(Protocol):
+    """Sights of the head, in any order, repeated or with gaps."""
+
+    def sights(self) -> AsyncGenerator[BlockRef, None]:
+        """Yield what the node says its head is; raise TransientError when that cannot go on."""
+        ...
+
+
+class HeadReader(Headers, Protocol):
+    """The reads that a source of heads needs."""
+
+    async def head(self) -> BlockRef:
+        """Return the newest block."""
+        ...
+
+
+class PolledHeads:
+    """Asks for the head again and again."""
+
+    def __init__(self, reader: HeadReader, clock: Clock, *, every_s: float) -> None:
+        self._reader = reader
+        self._clock = clock
+        self._every_s = every_s
+
+    async def sights(self) -> AsyncGenerator[BlockRef, None]:
+        """Yield the head at each look."""
+        while True:
+            yield await self._reader.head()
+            await self._clock.sleep(self._every_s)
+
+
+class PushedHeads:
+    """Subscribes to new heads, and looks itself when the subscription is silent.
+
+    A node that rolls its chain back pushes nothing, and neither does one whose socket froze.
+    """
+
+    def __init__(
+        self, subscriptions: Callable[[], Subscriptions], reader: HeadReader, *, check_s: float
+    ) -> None:
+        self._open = subscriptions
+        self._reader = reader
+        self._check_s = check_s
+
+    async def sights(self) -> AsyncGenerator[BlockRef, None]:
+        """Yield the head now, then each that is pushed, and a look after each silence."""
+        subscriptions = self._open()
+        try:
+            await subscriptions.subscribe("newHeads")
+            seen = await self._reader.head()
+            yield seen
+            missed = False
+            while True:
+                pushed = await subscriptions.next(self._check_s)
+                if pushed is not None:
+                    missed = False
+                    seen = msgspec.json.decode(pushed.result, type=BlockRecord).value()
+                    yield seen
+                    continue
+                found = await self._reader.head()
+                if found.number > seen.number:
+                    if missed:
+                        raise TransientError("heads: expected them pushed, found only by looking")
+                    missed = True
+                seen = found
+                yield seen
+        finally:
+            await subscriptions.close()
+
+
+class HeadStream:
+    """Follows the head for ever: connects again after every loss, and fills what was missed."""
+
+    def __init__(
+        self,
+        source: HeadSource,
+        headers: Headers,
+        *,
+        clock: Clock,
+        stall_s: float,
+        report: Report = quiet,
+    ) -> None:
+        self._source = source
+        self._tracker = HeadTracker(headers)
+        self._clock = clock
+        self._stall_s = stall_s
+        self._report = report
+        self._wait_s = _FIRST_WAIT_S
+        self._down = False
+        self._last_new = clock.monotonic()
+
+    def silent_s(self) -> float:
+        """Return the seconds since the last new head, by our clock."""
+        return self._clock.monotonic() - self._last_new
+
+    async def follow(self) -> AsyncGenerator[HeadEvent, None]:
+        """Yield each new head. Ends only when the consumer does."""
+        while True:
+            try:
+                async with aclosing(self._follow_once()) as events:
+                    async for event in events:
+                        yield event
+            except TransientError as e:
+                self._down = True
+                self._report(Trouble.LOST, str(e))
+            await self._clock.sleep(self._wait_s)
+            self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
+
+    async def _follow_once(self) -> AsyncGenerator[HeadEvent, None]:
+        """Yield heads until the source fails, or is silent for so long that it is given up."""
+        async with aclosing(self._source.sights()) as sights:
+            async for sight in sights:
+                for event in await self._events(sight):
+                    yield event
+                if self.silent_s() > self._stall_s:
+                    self._report(Trouble.STALLED, f"no new head for {self.silent_s():.0f} s")
+                    self._last_new = self._clock.monotonic()
+                    return
+
+    async def _events(self, sight: BlockRef) -> list[HeadEvent]:
+        try:
+            events = await self._tracker.advance(sight)
+        except StaleError:  # the chain moved while we looked: the next sight tells
+            return []
+        if self._down:
+            self._down = False
+            self._report(Trouble.RESUMED, f"head {sight.number}")
+        self._wait_s = _FIRST_WAIT_S
+        if events:
+            self._last_new = self._clock.monotonic()
+        return events

@@ -1,0 +1,147 @@
+"""JSON-RPC 2.0 on bytes: requests written, replies read and checked. No I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from keeper.core.errors import TransientError
+
+_SHOWN_BYTES = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A method and its parameters, as JSON values."""
+
+    method: str
+    params: tuple[object, ...] = ()
+
+
+class NodeError(msgspec.Struct, frozen=True):
+    """An error object as the node sent it."""
+
+    code: int
+    message: str = ""
+    data: object = None
+
+
+Reply = msgspec.Raw | NodeError
+"""A result as JSON that nobody has decoded yet, or the node's error."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """Anything that a node may send: a reply or a notification."""
+
+    id: int | str | None = None
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: NodeError | None = None
+    method: str = ""
+    params: msgspec.Raw = msgspec.Raw(b"")
+
+    def reply(self, node: str) -> Reply:
+        """Return the result or the error; raise TransientError when there is neither."""
+        if self.error is not None:
+            return self.error
+        if not bytes(self.result):
+            raise TransientError(f"{node}: expected a result or an error, found neither")
+        return self.result
+
+
+class Notification(msgspec.Struct, frozen=True):
+    """The parameters of an ``eth_subscription`` message."""
+
+    subscription: str
+    result: msgspec.Raw
+
+
+_encoder = msgspec.json.Encoder()
+_one = msgspec.json.Decoder(Message)
+_many = msgspec.json.Decoder(list[Message])
+_notification = msgspec.json.Decoder(Notification)
+
+
+def encode_request(request: Request, number: int) -> bytes:
+    """Return the request as JSON under the id ``number``."""
+    return _encoder.encode(_envelope(request, number))
+
+
+def encode_batch(requests: Sequence[Request], first: int) -> bytes:
+    """Return one JSON array of requests with the ids ``first``, ``first + 1``, ..."""
+    return _encoder.encode([_envelope(r, first + i) for i, r in enumerate(requests)])
+
+
+def decode_message(body: bytes, node: str) -> Message:
+    """Return one message; raise TransientError when it is not one."""
+    try:
+        return _one.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise not_json_rpc(body, node) from e
+
+
+def decode_reply(body: bytes, number: int, node: str) -> Reply:
+    """Return the reply to the request ``number``; raise TransientError on anything else."""
+    message = decode_message(body, node)
+    if message.id != number and not (message.id is None and message.error is not None):
+        raise wrong_id(node, number, message.id)
+    return message.reply(node)
+
+
+def decode_batch(body: bytes, first: int, count: int, node: str) -> list[Reply]:
+    """Return the replies of a batch in the order asked; raise TransientError unless complete.
+
+    A node that refuses the batch answers one error, which is then the reply to each request.
+    """
+    if body.lstrip()[:1] == b"{":
+        error = decode_message(body, node).error
+        if error is None:
+            raise TransientError(f"{node}: expected a batch of {count} replies, found one object")
+        return [error] * count
+    try:
+        messages = _many.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise not_json_rpc(body, node) from e
+    replies = {message.id: message for message in messages}
+    wanted = range(first, first + count)
+    for number in wanted:
+        if number not in replies:
+            raise wrong_id(node, number, next((i for i in replies if i not in wanted), None))
+    return [replies[number].reply(node) for number in wanted]
+
+
+def decode_notification(params: msgspec.Raw, node: str) -> Notification:
+    """Return the subscription and payload of a notification; raise TransientError."""
+    try:
+        return _notification.decode(params)
+    except msgspec.DecodeError as e:
+        raise not_json_rpc(bytes(params), node) from e
+
+
+def not_json_rpc(body: bytes, node: str) -> TransientError:
+    """Return the error for a body that is not JSON-RPC, with how it begins."""
+    return TransientError(f"{node}: expected a JSON-RPC reply, found {_describe(body)}")
+
+
+def wrong_id(node: str, expected: int, found: object) -> TransientError:
+    """Return the error for a reply to a question that was not asked."""
+    return TransientError(f"{node}: expected the reply to request {expected}, found id {found!r}")
+
+
+def _describe(body: bytes) -> str:
+    text = body.strip()
+    if not text:
+        return "an empty body"
+    if text[:1] == b"<":
+        return "HTML"
+    if text[:1] in b"{[" and text[-1:] not in b"}]":
+        return f"JSON cut short after {len(body)} bytes"
+    return repr(text[:_SHOWN_BYTES].decode("ascii", "backslashreplace"))
+
+
+def _envelope(request: Request, number: int) -> dict[str, object]:
+    return {
+        "jsonrpc": "2.0",
+        "id": number,
+        "method": request.method,
+        "params": request.params,
+    }

@@ -1,0 +1,134 @@
+"""JSON as nodes write it, and the values it becomes."""
+
+import msgspec
+
+from keeper.core.chain import BlockRef, Log, Receipt
+from keeper.core.errors import TransientError
+from keeper.core.units import Address, Hash32
+
+
+class BlockRecord(msgspec.Struct, frozen=True, rename="camel"):
+    """The header fields that Keeper reads."""
+
+    number: str
+    hash: str
+    parent_hash: str
+    timestamp: str
+    gas_used: str
+    gas_limit: str
+    base_fee_per_gas: str | None = None
+
+    def value(self) -> BlockRef:
+        """Return the block."""
+        return BlockRef(
+            number=quantity(self.number),
+            hash=hash32(self.hash),
+            parent_hash=hash32(self.parent_hash),
+            timestamp=quantity(self.timestamp),
+            base_fee=quantity(self.base_fee_per_gas) if self.base_fee_per_gas else 0,
+            gas_used=quantity(self.gas_used),
+            gas_limit=quantity(self.gas_limit),
+        )
+
+
+class LogRecord(msgspec.Struct, frozen=True, rename="camel"):
+    """An event log."""
+
+    address: str
+    topics: tuple[str, ...]
+    data: str
+    block_number: str
+    block_hash: str
+    transaction_hash: str
+    log_index: str
+    removed: bool = False
+
+    def value(self) -> Log:
+        """Return the log."""
+        try:
+            data = bytes.fromhex(self.data[2:])
+        except ValueError as e:
+            raise TransientError(f"expected hex data in a log, found {self.data[:20]!r}") from e
+        return Log(
+            address=Address(self.address.lower()),
+            topics=tuple(hash32(topic) for topic in self.topics),
+            data=data,
+            block_number=quantity(self.block_number),
+            block_hash=hash32(self.block_hash),
+            tx_hash=hash32(self.transaction_hash),
+            index=quantity(self.log_index),
+            removed=self.removed,
+        )
+
+
+class ReceiptRecord(msgspec.Struct, frozen=True, rename="camel"):
+    """A receipt; ``l1Fee`` is there on OP-stack rollups."""
+
+    transaction_hash: str
+    block_number: str
+    block_hash: str
+    transaction_index: str
+    gas_used: str
+    logs: tuple[LogRecord, ...]
+    status: str = "0x1"
+    effective_gas_price: str = "0x0"
+    l1_fee: str | None = None
+
+    def value(self) -> Receipt:
+        """Return the receipt."""
+        return Receipt(
+            tx_hash=hash32(self.transaction_hash),
+            block_number=quantity(self.block_number),
+            block_hash=hash32(self.block_hash),
+            index=quantity(self.transaction_index),
+            success=quantity(self.status) == 1,
+            gas_used=quantity(self.gas_used),
+            effective_gas_price=quantity(self.effective_gas_price),
+            l1_fee=quantity(self.l1_fee) if self.l1_fee else 0,
+            logs=tuple(log.value() for log in self.logs),
+        )
+
+
+class SimulatedErrorRecord(msgspec.Struct, frozen=True):
+    """Why a simulated call failed."""
+
+    code: int = 0
+    message: str = ""
+    data: object = None
+
+
+class SimulatedCallRecord(msgspec.Struct, frozen=True, rename="camel"):
+    """One call of ``eth_simulateV1``."""
+
+    status: str
+    gas_used: str
+    return_data: str = "0x"
+    logs: tuple[LogRecord, ...] = ()
+    error: SimulatedErrorRecord | None = None
+
+
+class SimulatedBlockRecord(msgspec.Struct, frozen=True):
+    """One block of ``eth_simulateV1``."""
+
+    calls: tuple[SimulatedCallRecord, ...]
+
+
+def quantity(text: str) -> int:
+    """Return a hex quantity; raise TransientError when a node sent something else."""
+    try:
+        return int(text, 16)
+    except ValueError as e:
+        raise TransientError(f"expected a hex quantity, found {text[:20]!r}") from e
+
+
+def data_bytes(text: str) -> bytes:
+    """Return hex data; raise TransientError when a node sent something else."""
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError as e:
+        raise TransientError(f"expected hex data, found {text[:20]!r}") from e
+
+
+def hash32(text: str) -> Hash32:
+    """Return a hash in lower case."""
+    return Hash32(text.lower())

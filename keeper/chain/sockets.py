@@ -1,0 +1,217 @@
+"""Message sockets that push: WebSocket and IPC, one complete JSON text at a time."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Protocol, cast
+
+import aiohttp
+import msgspec
+
+from keeper.chain.background import Background
+from keeper.chain.endpoint import Endpoint, EndpointKind
+from keeper.core.errors import TransientError
+
+_HEARTBEAT_S = 20.0
+_IPC_BUFFER = 2**22
+
+
+class Listener(Protocol):
+    """Is told what arrives on a socket, on the event loop and without delay."""
+
+    def received(self, message: bytes) -> None:
+        """Take one complete message."""
+        ...
+
+    def lost(self, reason: str) -> None:
+        """Learn that nothing more will come."""
+        ...
+
+
+class MessageSocket(Protocol):
+    """An open connection that carries whole messages."""
+
+    async def send(self, message: bytes) -> None:
+        """Send one message; raise TransientError when the connection is gone."""
+        ...
+
+    def abort(self) -> None:
+        """Read no more from a connection that cannot be trusted."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection. Closing twice is harmless."""
+        ...
+
+
+Connect = Callable[[Listener], Awaitable[MessageSocket]]
+"""Opens a socket whose messages go to the listener; raises TransientError."""
+
+
+def connector(
+    endpoint: Endpoint, session: aiohttp.ClientSession, background: Background
+) -> Connect:
+    """Return how to open sockets to an endpoint that can push.
+
+    The tasks that read WebSockets run in the background and end with their connection.
+    """
+    if endpoint.kind is EndpointKind.IPC:
+        return lambda listener: _open_ipc(endpoint, listener)
+    return lambda listener: _open_websocket(endpoint, session, background, listener)
+
+
+class IpcSocket(asyncio.Protocol):
+    """A node's Unix socket: JSON texts separated by newlines, or by nothing."""
+
+    def __init__(self, name: str, listener: Listener) -> None:
+        self._name = name
+        self._listener = listener
+        self._transport: asyncio.Transport | None = None
+        self._parts: list[bytes] = []
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport that asyncio made."""
+        # A cast, for uvloop's transports do not derive from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_IPC_BUFFER)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on each message that is complete."""
+        *ended, rest = data.split(b"\n")
+        for text in ended:
+            self._finish(text)
+        if not rest:
+            return
+        self._parts.append(rest)
+        # Some nodes put no newline after a message: then its end is where the JSON is complete.
+        if rest[-1:] in (b"}", b"]") and _is_json(joined := b"".join(self._parts)):
+            self._parts = []
+            self._listener.received(joined)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the listener."""
+        self._transport = None
+        self._writable.set()
+        self._listener.lost(type(exc).__name__ if exc else "the connection closed")
+
+    def pause_writing(self) -> None:
+        """Make senders wait while the node does not read."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Let senders go on."""
+        self._writable.set()
+
+    async def send(self, message: bytes) -> None:
+        """Write one message and a newline."""
+        await self._writable.wait()
+        if self._transport is None:
+            raise TransientError(f"{self._name}: expected a connection, found it closed")
+        self._transport.write(message + b"\n")
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        self.abort()
+
+    def _finish(self, text: bytes) -> None:
+        if self._parts:
+            text = b"".join(self._parts) + text
+            self._parts = []
+        if text:
+            self._listener.received(text)
+
+
+class WebSocket:
+    """A WebSocket of aiohttp, with quick acknowledgement of what arrives."""
+
+    def __init__(
+        self, name: str, stream: "aiohttp.ClientWebSocketResponse[bool]", listener: Listener
+    ) -> None:
+        self._name = name
+        self._stream = stream
+        self._listener = listener
+        self._socket: socket.socket | None = stream.get_extra_info("socket")
+        self._aborted = False
+
+    async def send(self, message: bytes) -> None:
+        """Send one text frame."""
+        try:
+            await self._stream.send_frame(message, aiohttp.WSMsgType.TEXT)
+        except (aiohttp.ClientError, OSError) as e:
+            msg = f"{self._name}: expected a connection, found {type(e).__name__}"
+            raise TransientError(msg) from e
+
+    def abort(self) -> None:
+        """Let the reading task close the connection; it is what calls the listener."""
+        self._aborted = True
+
+    async def close(self) -> None:
+        """Close the connection, which ends the reading task."""
+        await self._stream.close()
+
+    async def read(self) -> None:
+        """Hand on each message until the connection ends; the body of the reading task."""
+        reason = "it was not JSON-RPC"
+        while not self._aborted:
+            self._acknowledge_at_once()
+            message = await self._stream.receive()
+            if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                reason = f"the connection closed ({message.type.name})"
+                break
+            self._listener.received(message.data)
+        self._listener.lost(reason)
+        await self._stream.close()
+
+    def _acknowledge_at_once(self) -> None:
+        # Linux falls back to delayed acknowledgement by itself; against a server that does not
+        # set TCP_NODELAY each delay costs 40 ms.
+        if self._socket is not None and hasattr(socket, "TCP_QUICKACK"):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+async def _open_ipc(endpoint: Endpoint, listener: Listener) -> MessageSocket:
+    loop = asyncio.get_running_loop()
+    try:
+        _, made = await loop.create_unix_connection(
+            lambda: IpcSocket(endpoint.label, listener), endpoint.address
+        )
+    except OSError as e:
+        msg = f"{endpoint.label}: expected a node's socket, found {e.strerror or 'no answer'}"
+        raise TransientError(msg) from e
+    return made
+
+
+async def _open_websocket(
+    endpoint: Endpoint,
+    session: aiohttp.ClientSession,
+    background: Background,
+    listener: Listener,
+) -> MessageSocket:
+    try:
+        stream = await session.ws_connect(
+            endpoint.address, heartbeat=_HEARTBEAT_S, max_msg_size=0, decode_text=False
+        )
+    except aiohttp.WSServerHandshakeError as e:
+        msg = f"{endpoint.label}: expected a WebSocket, found HTTP {e.status}"
+        raise TransientError(msg) from e
+    except (aiohttp.ClientError, OSError) as e:
+        msg = f"{endpoint.label}: expected to connect, found {type(e).__name__}"
+        raise TransientError(msg) from e
+    made = WebSocket(endpoint.label, stream, listener)
+    background.start(made.read())
+    return made
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True

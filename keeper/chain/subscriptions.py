@@ -1,0 +1,75 @@
+"""Notifications of a node, on a socket of their own: calls never wait behind them."""
+
+import asyncio
+
+import msgspec
+
+from keeper.chain.duplex import DuplexTransport
+from keeper.chain.errors import NodeRefusedError
+from keeper.chain.jsonrpc import NodeError, Notification, Request, decode_notification
+from keeper.chain.sockets import Connect
+from keeper.core.errors import TransientError
+
+_CAPACITY = 20_000
+
+
+class Subscriptions:
+    """One connection's subscriptions. After a loss it stays lost: open another."""
+
+    def __init__(self, name: str, connect: Connect, *, timeout_s: float) -> None:
+        self._transport = DuplexTransport(
+            name, connect, notify=self._arrived, lost=self._connection_lost
+        )
+        self._timeout_s = timeout_s
+        self._queue: asyncio.Queue[Notification | None] = asyncio.Queue()
+        self._trouble: str | None = None
+
+    async def subscribe(self, *params: object) -> str:
+        """Return the id of a new subscription; raise NodeRefusedError or TransientError."""
+        request = Request(method="eth_subscribe", params=params)
+        reply = await self._transport.request(request, timeout_s=self._timeout_s)
+        if isinstance(reply, NodeError):
+            msg = f"{self._transport.name}: eth_subscribe: expected an id, found {reply.message}"
+            raise NodeRefusedError(msg, code=reply.code, reason=reply.message)
+        return str(msgspec.json.decode(reply))
+
+    async def unsubscribe(self, subscription: str) -> None:
+        """End a subscription; raise TransientError when the node does not answer."""
+        request = Request(method="eth_unsubscribe", params=(subscription,))
+        await self._transport.request(request, timeout_s=self._timeout_s)
+
+    async def next(self, timeout_s: float) -> Notification | None:
+        """Return the next notification, or None after that long or on ``wake``.
+
+        Raises TransientError when the connection is lost, or was read too slowly to keep up.
+        """
+        if self._trouble is None or not self._queue.empty():
+            try:
+                async with asyncio.timeout(timeout_s):
+                    found = await self._queue.get()
+            except TimeoutError:
+                return None
+            if found is not None or self._trouble is None:
+                return found
+        raise TransientError(f"{self._transport.name}: subscription: found that {self._trouble}")
+
+    def wake(self) -> None:
+        """Make ``next`` return at once."""
+        self._queue.put_nowait(None)
+
+    async def close(self) -> None:
+        """Close the socket."""
+        await self._transport.close()
+
+    def _arrived(self, params: msgspec.Raw) -> None:
+        if self._trouble is not None:
+            return
+        if self._queue.qsize() >= _CAPACITY:
+            self._connection_lost(f"{_CAPACITY} notifications were waiting")
+            return
+        self._queue.put_nowait(decode_notification(params, self._transport.name))
+
+    def _connection_lost(self, reason: str) -> None:
+        if self._trouble is None:
+            self._trouble = reason
+            self._queue.put_nowait(None)

@@ -1,0 +1,67 @@
+"""The node's side of sending: transactions out, receipts back."""
+
+import re
+from typing import Final
+
+import msgspec
+
+from keeper.chain.jsonrpc import NodeError
+from keeper.chain.records import ReceiptRecord, hash32, quantity
+from keeper.chain.rpc import Rpc
+from keeper.core.chain import Receipt
+from keeper.core.errors import TransientError
+from keeper.core.units import Address, Hash32
+from keeper.evm.hashing import keccak_hash
+
+_SEND: Final = "eth_sendRawTransaction"
+_RECEIPT: Final = "eth_getTransactionReceipt"
+
+_MAYBE_OURS = re.compile(
+    r"already known|already imported|known transaction|already exists|nonce (is )?too low",
+    re.IGNORECASE,
+)
+"""Refusals that also come when the node has this very transaction already."""
+
+
+class NodeWire:
+    """The ``Wire`` of a node."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+
+    async def send_raw(self, raw: bytes) -> Hash32:
+        """Send a signed transaction once, and return its hash when the node has it.
+
+        Raises NodeRefusedError with the node's reason. After a TransientError it is not known
+        whether the node took the transaction: look its hash up with ``knows``.
+        """
+        ours = keccak_hash(raw)
+        reply = await self._rpc.send_once(_SEND, "0x" + raw.hex())
+        if isinstance(reply, NodeError):
+            if _MAYBE_OURS.search(reply.message) and await self.knows(ours):
+                return ours
+            raise self._rpc.refusal(_SEND, reply)
+        told = hash32(self._rpc.decode(str, _SEND, reply))
+        if told != ours:
+            msg = f"{self._rpc.name}: {_SEND}: expected hash {ours}, found {told}"
+            raise TransientError(msg)
+        return ours
+
+    async def receipt(self, tx_hash: Hash32) -> Receipt | None:
+        """Return the receipt, or None while the transaction is not in a canonical block."""
+        record = await self._rpc.read_optional(ReceiptRecord, _RECEIPT, tx_hash)
+        return record.value() if record is not None else None
+
+    async def knows(self, tx_hash: Hash32) -> bool:
+        """Return whether the node holds the transaction, pending or included."""
+        found = await self._rpc.read_optional(msgspec.Raw, "eth_getTransactionByHash", tx_hash)
+        return found is not None
+
+    async def nonce(self, sender: Address, *, pending: bool) -> int:
+        """Return the next nonce of an address, with or without its pending transactions."""
+        at = "pending" if pending else "latest"
+        return quantity(await self._rpc.read(str, "eth_getTransactionCount", sender, at))
+
+    async def chain_id(self) -> int:
+        """Return the chain id that the node reports now."""
+        return quantity(await self._rpc.read(str, "eth_chainId"))
