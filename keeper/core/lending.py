@@ -112,6 +112,8 @@ class SeizeQuote:
     """Collateral taken from the borrower, raw units, protocol fee included."""
     protocol_fee: int
     """Part of ``seized`` that the protocol keeps, raw units of the collateral."""
+    offer: int | None = None
+    """The adapter's own input that gives exactly this; None when ``repay`` does."""
 
     @property
     def received(self) -> int:
@@ -146,6 +148,15 @@ class Liquidation:
     protocol_fee: int
     tx_hash: Hash32
     log: Log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseUnit:
+    """What a market counts value in, to show it to people."""
+
+    symbol: str
+    scale: int
+    """Base units in one of ``symbol``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

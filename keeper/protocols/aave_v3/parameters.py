@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keeper.core.units import Address
+from keeper.core.units import Address, address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,3 +11,8 @@ class Parameters:
 
     addresses_provider: Address
     """The market's PoolAddressesProvider."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when the address is not one; take it in lower case."""
+        found = address(str(self.addresses_provider))
+        object.__setattr__(self, "addresses_provider", found)

@@ -1,0 +1,260 @@
+"""What ``Pool.liquidationCall`` would do, before it is called.
+
+Mirrors ``LiquidationLogic.executeLiquidationCall`` with ``receiveAToken`` false, and the checks
+of ``ValidationLogic.validateLiquidationCall`` in their order.
+"""
+
+from dataclasses import dataclass
+
+from keeper.core.errors import RefusedError, StaleError
+from keeper.core.lending import Health, Option, SeizeQuote
+from keeper.protocols.aave_v3 import rules
+from keeper.protocols.aave_v3.health import (
+    UNDEFINED,
+    assess,
+    collateral_amount,
+    debt_amounts,
+    is_in_category,
+    known_price,
+    lines_of,
+)
+from keeper.protocols.aave_v3.refusals import Refusal, refused
+from keeper.protocols.aave_v3.revision import Rules
+from keeper.protocols.aave_v3.seizing import (
+    Pair,
+    Seizure,
+    available_collateral,
+    clipped_fee,
+    leaves_dust,
+)
+from keeper.protocols.aave_v3.state import AaveMarket, AavePosition, Line, Reserve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """An account with one collateral and one debt chosen."""
+
+    collateral: Reserve
+    collateral_line: Line
+    scaled_collateral: int
+    debt: Reserve
+    variable_debt: int
+    variable_index: int
+    stable_debt: int
+    pair: Pair
+    health: Health
+    in_collateral: bool
+    """Whether the account's word flags the collateral."""
+
+    @property
+    def total_debt(self) -> int:
+        """Debt in the chosen reserve, raw units."""
+        return self.variable_debt + self.stable_debt
+
+
+def case_of(
+    view: AaveMarket, position: AavePosition, collateral: Reserve, debt: Reserve, health: Health
+) -> Case:
+    """Return the case of one pair. Raises StaleError when a price is not known."""
+    lines = lines_of(view, position.emode)
+    line, debt_line = lines[collateral.id], lines[debt.id]
+    if line is None or debt_line is None:
+        msg = f"reserves {collateral.id} and {debt.id}: expected both listed, found one dropped"
+        raise StaleError(msg)
+    scaled = dict(position.collateral)
+    variable, stable = debt_amounts(view, position).get(debt.id, (0, 0))
+    category = view.categories.get(position.emode, UNDEFINED)
+    inside = is_in_category(view.rules, collateral, position.emode, category)
+    debt_price = known_price(debt_line, debt.id)
+    collateral_price = known_price(line, collateral.id)
+    if position.emode and category.price_source is not None:
+        # The category's price applies to the debt without asking whether it is a member.
+        debt_price = view.prices[category.price_source]
+        collateral_price = debt_price if inside else collateral_price
+    pair = Pair(
+        collateral_price=collateral_price,
+        collateral_unit=collateral.unit,
+        debt_price=debt_price,
+        debt_unit=debt.unit,
+        bonus_bps=category.bonus_bps if inside else collateral.bonus_bps,
+        fee_bps=collateral.protocol_fee_bps,
+        balance=collateral_amount(view, line, scaled.get(collateral.id, 0)),
+    )
+    return Case(
+        collateral=collateral,
+        collateral_line=line,
+        scaled_collateral=scaled.get(collateral.id, 0),
+        debt=debt,
+        variable_debt=variable,
+        variable_index=debt_line.variable_index,
+        stable_debt=stable,
+        pair=pair,
+        health=health,
+        in_collateral=collateral.id in scaled,
+    )
+
+
+def leaves_no_collateral(release: Rules, case: Case, seizure: Seizure) -> bool:
+    """Return whether the liquidation takes the last collateral, which makes a deficit (3.3+)."""
+    pair = case.pair
+    gross = seizure.gross
+    if release.deficit_by_scaled:
+        index = case.collateral_line.liquidity_index
+        burned = sum(
+            release.scaled_burn_collateral(part, index) for part in (seizure.net, seizure.fee)
+        )
+        gross = release.collateral_balance(min(burned, case.scaled_collateral), index)
+    value = rules.value_floor(gross, pair.collateral_price, pair.collateral_unit)
+    return value == case.health.collateral_base
+
+
+def validate(view: AaveMarket, case: Case) -> None:
+    """Mirror ``ValidationLogic.validateLiquidationCall``; raise RefusedError with its reason."""
+    pair = f"{case.collateral.symbol}/{case.debt.symbol}"
+    both = (case.collateral, case.debt)
+    if not all(one.is_active for one in both):
+        raise refused(Refusal.RESERVE_INACTIVE, pair)
+    if any(one.is_paused for one in both):
+        raise refused(Refusal.RESERVE_PAUSED, pair)
+    guarded = case.health.health_factor >= rules.CLOSE_FACTOR_HF
+    if view.sentinel is not None and guarded and not view.sentinel.allows(view.timestamp):
+        raise refused(Refusal.SENTINEL, f"sequencer down or in grace at {view.timestamp}")
+    if view.rules.grace_period and any(one.grace_until >= view.timestamp for one in both):
+        raise refused(Refusal.GRACE_PERIOD, pair)
+    if not case.health.liquidatable:
+        raise refused(Refusal.HEALTHY, f"health factor {case.health.health_factor}")
+    if not case.in_collateral or not case.collateral_line.counts:
+        raise refused(Refusal.NOT_COLLATERAL, case.collateral.symbol)
+    if case.total_debt == 0:
+        raise refused(Refusal.NOT_BORROWED, case.debt.symbol)
+
+
+def close_factor_limit(release: Rules, case: Case) -> int:
+    """Return the most that one call may repay, before dust is considered; raw units."""
+    debt, pair = case.total_debt, case.pair
+    if not release.whole_position_rule:
+        return rules.max_repay_of_reserve(debt, case.health.health_factor)
+    debt_value = release.debt_value(debt, pair.debt_price, pair.debt_unit)
+    balance_value = rules.value_floor(pair.balance, pair.collateral_price, pair.collateral_unit)
+    if not rules.is_close_factor_reduced(balance_value, debt_value, case.health.health_factor):
+        return debt
+    half = rules.max_repay_value_of_position(case.health.debt_base)
+    return half * pair.debt_unit // pair.debt_price if debt_value > half else debt
+
+
+def quote(view: AaveMarket, case: Case, repay: int) -> SeizeQuote:
+    """Return what offering ``repay`` raw units takes and gives. Raises RefusedError.
+
+    When the collateral is worth less than the offer, the Pool takes all of it. Up to 3.2 the
+    quote is then for offering no more than the Pool takes: interest that the collateral earns
+    before the transaction lands cannot raise the debt taken above what was borrowed for it. Later
+    releases refuse the grain of collateral that this leaves, and get the whole offer.
+    """
+    validate(view, case)
+    offer = min(repay, close_factor_limit(view.rules, case))
+    seizure = _seizure(view.rules, case.pair, offer)
+    if seizure.repay < offer and not view.rules.whole_position_rule:
+        offer = seizure.repay
+        seizure = _seizure(view.rules, case.pair, offer)
+    _require_executable(view, case, seizure)
+    index = case.collateral_line.liquidity_index
+    fee = clipped_fee(view.rules, seizure, case.scaled_collateral, index) if seizure.fee else 0
+    return SeizeQuote(
+        repay=seizure.repay,
+        seized=seizure.net + fee,
+        protocol_fee=fee,
+        offer=None if offer == seizure.repay else offer,
+    )
+
+
+def seize(view: AaveMarket, position: AavePosition, option: Option, repay: int) -> SeizeQuote:
+    """Return what offering ``repay`` raw units of an option takes and gives."""
+    collateral, debt = view.reserve(option.collateral), view.reserve(option.debt)
+    if collateral is None or debt is None:
+        raise refused(Refusal.RESERVE_INACTIVE, f"{option.collateral}/{option.debt} not listed")
+    return quote(view, case_of(view, position, collateral, debt, assess(view, position)), repay)
+
+
+def options(view: AaveMarket, position: AavePosition) -> tuple[Option, ...]:
+    """Return every pair with the most that one call may repay of it."""
+    health = assess(view, position)
+    if not health.liquidatable:
+        return ()
+    found = []
+    for collateral_id, _ in position.collateral:
+        for debt_id, _ in position.debt:
+            collateral, debt = view.reserves[collateral_id], view.reserves[debt_id]
+            if collateral is None or debt is None:
+                continue
+            case = case_of(view, position, collateral, debt, health)
+            most = largest_repay(view, case)
+            if most:
+                option = Option(collateral=collateral.asset, debt=debt.asset, max_repay=most)
+                found.append(option)
+    return tuple(found)
+
+
+def largest_repay(view: AaveMarket, case: Case) -> int:
+    """Return the largest offer that the Pool takes, 0 when it takes none."""
+    limit = close_factor_limit(view.rules, case)
+    if _is_taken(view, case, limit):
+        return limit
+    return _largest_without_dust(view, case, limit)
+
+
+def _largest_without_dust(view: AaveMarket, case: Case, limit: int) -> int:
+    """Return the largest offer below ``limit`` that leaves enough on both sides (3.3+), else 0.
+
+    What is left only shrinks as more is repaid, so that a bisection finds the edge.
+    """
+    if not view.rules.whole_position_rule or case.pair.collateral_price == 0:
+        return 0
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        seizure = available_collateral(view.rules, case.pair, middle)
+        if leaves_dust(view.rules, case.pair, case.total_debt, seizure):
+            high = middle - 1
+        else:
+            low = middle
+    return low if _is_taken(view, case, low) else 0
+
+
+def _is_taken(view: AaveMarket, case: Case, offer: int) -> bool:
+    try:
+        quote(view, case, offer)
+    except RefusedError:
+        return False
+    return True
+
+
+def _seizure(release: Rules, pair: Pair, offer: int) -> Seizure:
+    try:
+        return available_collateral(release, pair, offer)
+    except ZeroDivisionError as e:
+        raise refused(Refusal.DIVISION_BY_ZERO, "a price or the bonus is zero") from e
+
+
+def _require_executable(view: AaveMarket, case: Case, seizure: Seizure) -> None:
+    """Raise RefusedError where the Pool would revert on the amounts."""
+    if view.rules.whole_position_rule and leaves_dust(
+        view.rules, case.pair, case.total_debt, seizure
+    ):
+        raise refused(Refusal.DUST, f"repaying {seizure.repay} of {case.total_debt}")
+    if _burns_nothing(view, case, seizure):
+        detail = f"repaying {seizure.repay} takes {seizure.net}"
+        raise refused(Refusal.BURN_OF_NOTHING, detail)
+    if seizure.net > case.collateral.cash:
+        detail = f"expected cash of {seizure.net}, found {case.collateral.cash}"
+        raise refused(Refusal.ILLIQUID, f"{case.collateral.symbol}: {detail}")
+
+
+def _burns_nothing(view: AaveMarket, case: Case, seizure: Seizure) -> bool:
+    """Return whether a token burn would round to nothing (``_burnScaled``)."""
+    release = view.rules
+    if release.scaled_burn_collateral(seizure.net, case.collateral_line.liquidity_index) == 0:
+        return True
+    variable = min(seizure.repay, case.variable_debt)
+    if variable == 0:
+        return seizure.repay == 0
+    return release.scaled_burn_debt(variable, case.variable_index) == 0

@@ -1,0 +1,173 @@
+"""The root of a market: its contracts, its revision and what is not of one reserve."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keeper.core.chain import BlockRef, Call, CallResult
+from keeper.core.errors import ConfigError
+from keeper.core.ports import Reader
+from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.protocols.aave_v3 import codec
+from keeper.protocols.aave_v3.revision import RULES, Rules
+from keeper.protocols.aave_v3.state import Category, Sentinel
+
+_CATEGORIES = range(1, 256)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """Where a market's contracts are, and what its Pool says of itself."""
+
+    provider: Address
+    pool: Address
+    oracle: Address
+    configurator: Address
+    sentinel: Address | None
+    revision: int
+    rules: Rules
+    flash_premium_bps: int
+    assets: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A reader at a block, for one deployment: names the deployment when an answer is wrong."""
+
+    reader: Reader
+    block: BlockRef
+    deployment: str
+
+    async def each(self, calls: Sequence[Call]) -> list[CallResult]:
+        """Return every answer, refusals included."""
+        return await self.reader.call_many(calls, self.block)
+
+    async def all(self, calls: Sequence[Call], what: str) -> list[bytes]:
+        """Return every answer; raise ConfigError when one is not at least a word."""
+        answers = []
+        for call, result in zip(calls, await self.each(calls), strict=True):
+            if not result.success or len(result.data) < codec.WORD:
+                found = result.data.hex() or "nothing"
+                expected = f"expected an answer to 0x{call.data.hex()[:8]} at {call.to}"
+                msg = f"{self.deployment}: {what}: {expected}, found {found}"
+                raise ConfigError(msg)
+            answers.append(result.data)
+        return answers
+
+
+async def read_root(asking: Asking, provider: Address) -> Root:
+    """Read a market from its PoolAddressesProvider. Raises ConfigError when it is not one."""
+    asked = (
+        codec.GET_POOL,
+        codec.GET_PRICE_ORACLE,
+        codec.GET_POOL_CONFIGURATOR,
+        codec.GET_PRICE_ORACLE_SENTINEL,
+    )
+    calls = [codec.ask(provider, function) for function in asked]
+    answers = await asking.all(calls, "parameters.addresses_provider")
+    pool, oracle, configurator, sentinel = (codec.address_at(one, 0) for one in answers)
+    asked = (
+        codec.POOL_REVISION,
+        codec.FLASHLOAN_PREMIUM_TOTAL,
+        codec.ADDRESSES_PROVIDER,
+        codec.GET_RESERVES_LIST,
+    )
+    answers = await asking.all([codec.ask(pool, function) for function in asked], "pool")
+    revision = codec.int_at(answers[0], 0)
+    if codec.address_at(answers[2], 0) != provider:
+        found = codec.address_at(answers[2], 0)
+        msg = f"{asking.deployment}: provider of pool {pool}: expected {provider}, found {found}"
+        raise ConfigError(msg)
+    return Root(
+        provider=provider,
+        pool=pool,
+        oracle=oracle,
+        configurator=configurator,
+        sentinel=None if sentinel == ZERO_ADDRESS else sentinel,
+        revision=revision,
+        rules=rules_of(asking.deployment, revision, pool),
+        flash_premium_bps=codec.int_at(answers[1], 0),
+        assets=tuple(codec.addresses_at_start(answers[3])),
+    )
+
+
+def rules_of(deployment: str, revision: int, pool: Address) -> Rules:
+    """Return a revision's rules; raise ConfigError when they are not known."""
+    if revision not in RULES:
+        known = f"{min(RULES)} to {max(RULES)}"
+        msg = f"{deployment}: POOL_REVISION of {pool}: expected {known}, found {revision}"
+        raise ConfigError(msg)
+    return RULES[revision]
+
+
+async def read_categories(asking: Asking, root: Root) -> dict[int, Category]:
+    """Read every efficiency mode that is defined."""
+    if root.rules.emode_bitmaps:
+        return await _read_bitmap_categories(asking, root.pool)
+    calls = [codec.ask_int(root.pool, codec.GET_EMODE_CATEGORY_DATA, i) for i in _CATEGORIES]
+    answers = await asking.all(calls, "eMode categories")
+    found = {}
+    for number, data in zip(_CATEGORIES, answers, strict=True):
+        start = codec.int_at(data, 0) // codec.WORD
+        source = codec.address_at(data, start + 3)
+        category = Category(
+            threshold_bps=codec.int_at(data, start + 1),
+            bonus_bps=codec.int_at(data, start + 2),
+            price_source=None if source == ZERO_ADDRESS else source,
+        )
+        if category != Category():
+            found[number] = category
+    return found
+
+
+async def _read_bitmap_categories(asking: Asking, pool: Address) -> dict[int, Category]:
+    calls = [codec.ask_int(pool, codec.GET_EMODE_COLLATERAL_CONFIG, i) for i in _CATEGORIES]
+    answers = await asking.all(calls, "eMode categories")
+    defined = {
+        number: data
+        for number, data in zip(_CATEGORIES, answers, strict=True)
+        if any(codec.int_at(data, position) for position in range(3))
+    }
+    calls = [codec.ask_int(pool, codec.GET_EMODE_COLLATERAL_BITMAP, i) for i in defined]
+    bitmaps = await asking.all(calls, "eMode collateral bitmaps")
+    return {
+        number: Category(
+            threshold_bps=codec.int_at(data, 1),
+            bonus_bps=codec.int_at(data, 2),
+            collateral_bitmap=codec.int_at(bitmap, 0),
+        )
+        for (number, data), bitmap in zip(defined.items(), bitmaps, strict=True)
+    }
+
+
+async def read_sentinel(asking: Asking, root: Root) -> Sentinel | None:
+    """Read the sequencer's guard, None where the market has none."""
+    if root.sentinel is None:
+        return None
+    asked = (codec.GET_SEQUENCER_ORACLE, codec.GET_GRACE_PERIOD)
+    calls = [codec.ask(root.sentinel, function) for function in asked]
+    oracle_word, grace_word = await asking.all(calls, "price oracle sentinel")
+    feed = codec.address_at(oracle_word, 0)
+    status, behind = await asking.each(
+        [codec.ask(feed, codec.LATEST_ROUND_DATA), codec.ask(feed, codec.AGGREGATOR)]
+    )
+    is_up, since = sequencer_status(root.rules, status)
+    has_aggregator = behind.success and len(behind.data) == codec.WORD
+    return Sentinel(
+        address=root.sentinel,
+        feed=feed,
+        aggregator=codec.address_at(behind.data, 0) if has_aggregator else feed,
+        grace_s=codec.int_at(grace_word, 0),
+        is_up=is_up,
+        since=since,
+    )
+
+
+def sequencer_status(release: Rules, answer: CallResult) -> tuple[bool, int]:
+    """Return whether the sequencer is up and since when; an unreadable feed is a sequencer down.
+
+    The Pool reverts when the feed does, so that nothing above the sentinel's line is liquidatable.
+    """
+    if not answer.success or len(answer.data) < 5 * codec.WORD:
+        return False, 0
+    position = 2 if release.sequencer_status_since_start else 3
+    return codec.int_at(answer.data, 1) == 0, codec.int_at(answer.data, position)

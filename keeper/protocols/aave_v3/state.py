@@ -1,0 +1,157 @@
+"""What is known of an Aave V3 market and of an account in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from keeper.core.units import Address
+from keeper.protocols.aave_v3.revision import Rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """The tokens of a reserve. They change only when the market is read from the root."""
+
+    a_token: Address
+    variable_debt: Address
+    stable_debt: Address | None
+    """None where the release or the reserve has no stable debt."""
+    treasury: Address
+    """Where the aToken sends the protocol's part of a liquidation bonus."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The contract that a price comes from."""
+
+    address: Address
+    direct: bool
+    """True when the price is the answer of a Chainlink proxy, unchanged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """A reserve as stored on chain; indices are those of ``updated``."""
+
+    id: int
+    asset: Address
+    symbol: str
+    unit: int
+    tokens: Tokens
+    source: Source
+    threshold_bps: int
+    bonus_bps: int
+    protocol_fee_bps: int
+    emode_category: int
+    """Category number up to 3.1, else 0."""
+    is_active: bool
+    is_paused: bool
+    liquidity_index: int
+    variable_index: int
+    liquidity_rate: int
+    variable_rate: int
+    updated: int
+    grace_until: int
+    cash: int
+    """Underlying that can leave the reserve, raw units."""
+    may_have_stable_debt: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Category:
+    """An efficiency mode. An undefined one is all zeros, as on chain."""
+
+    threshold_bps: int = 0
+    bonus_bps: int = 0
+    collateral_bitmap: int = 0
+    """3.2+: bit ``i`` set when reserve ``i`` is collateral of the category."""
+    price_source: Address | None = None
+    """Up to 3.1: the key under which the oracle prices the whole category."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentinel:
+    """The L2 sequencer's guard: liquidations above HF 0.95 wait for it."""
+
+    address: Address
+    feed: Address
+    aggregator: Address
+    """What emits the feed's events: the contract behind the proxy, or the feed itself."""
+    grace_s: int
+    is_up: bool
+    since: int
+
+    def allows(self, timestamp: int) -> bool:
+        """Mirror ``PriceOracleSentinel._isUpAndGracePeriodPassed``."""
+        return self.is_up and timestamp - self.since > self.grace_s
+
+
+class Line(NamedTuple):
+    """A reserve at the moment of a view, as one account category sees it."""
+
+    liquidity_index: int
+    variable_index: int
+    price: int | None
+    """None when it is not known: an account that needs it cannot be judged."""
+    unit: int
+    threshold_bps: int
+    counts: bool
+    """False when the release skips the reserve as collateral altogether."""
+
+
+Lines = tuple[Line | None, ...]
+"""By reserve id; None where the id was dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AaveMarket:
+    """A market at a block, and its view at a time and at prices."""
+
+    pool: Address
+    provider: Address
+    oracle: Address
+    configurator: Address
+    revision: int
+    rules: Rules
+    flash_premium_bps: int
+    sentinel: Sentinel | None
+    reserves: tuple[Reserve | None, ...]
+    """By reserve id; None where the id was dropped."""
+    ids: Mapping[Address, int]
+    """Reserve id by underlying."""
+    token_ids: Mapping[Address, int]
+    """Reserve id by aToken and debt token."""
+    categories: Mapping[int, Category]
+    category_sources: Mapping[Address, Source]
+    """Price sources of categories, by the category's price key."""
+    block: int
+    timestamp: int
+    prices: Mapping[str, int] = field(default_factory=dict)
+    lines: Lines = ()
+    category_lines: Mapping[int, Lines] = field(default_factory=dict)
+
+    def reserve(self, asset: Address) -> Reserve | None:
+        """Return the reserve of an underlying, None when it is not listed."""
+        number = self.ids.get(asset)
+        return None if number is None else self.reserves[number]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StableDebt:
+    """A stable-rate debt, which compounds by itself (up to 3.1)."""
+
+    reserve: int
+    principal: int
+    rate: int
+    updated: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AavePosition:
+    """An account: pairs of reserve id and scaled balance, for the reserves its word flags."""
+
+    collateral: tuple[tuple[int, int], ...] = ()
+    debt: tuple[tuple[int, int], ...] = ()
+    stable: tuple[StableDebt, ...] = ()
+    """Each of a reserve that is in ``debt`` too."""
+    emode: int = 0
