@@ -1,4 +1,4 @@
-"""Loans within one transaction. Aave V3's ``flashLoanSimple`` implements ``core.ports.FlashSource``."""
+"""Loans within one transaction: Aave V3's ``flashLoanSimple``, a ``core.ports.FlashSource``."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,0 +1,212 @@
+"""From the chosen trade to a plan: program, transaction, forecast."""
+
+from itertools import pairwise
+from typing import Final
+
+from keeper.core.accounting import Settlement, Waterfall, waterfall
+from keeper.core.chain import Log, Transaction
+from keeper.core.lending import Liquidation, ProtocolCall
+from keeper.core.plan import Plan, SwapKind, SwapLeg
+from keeper.core.ports import Hop, Path, SwapQuote
+from keeper.core.units import ZERO_ADDRESS, Address, Hash32
+from keeper.evm.program import (
+    Approval,
+    BalanceOf,
+    Call,
+    Flash,
+    Known,
+    Program,
+    Step,
+    Swap,
+    Tip,
+    call_parts,
+)
+from keeper.evm.program_encoder import encode
+from keeper.planner.case import Case, Desk
+from keeper.planner.trade import Terms, Trade
+
+_NO_HASH: Final = Hash32("0x" + "00" * 32)
+_NO_LIMIT: Final = 2**128 - 1
+_SHORT: Final = 8
+"""Digits of an address or hash in a plan's id."""
+
+
+def build_plan(case: Case, desk: Desk, terms: Terms, trade: Trade) -> Plan:
+    """Return the plan that carries the trade out."""
+    opportunity = case.opportunity
+    repaid = case.valuation.wei_floor(trade.option.debt, trade.seize.repay)
+    min_profit = terms.limits.min_received(
+        trade.received, trade.gas, terms.limits.required_net(repaid)
+    )
+    deadline = opportunity.timestamp + terms.limits.deadline_s
+    program = Program(
+        deadline=deadline,
+        profit_token=terms.native,
+        min_profit=min_profit,
+        steps=steps(case, terms, trade),
+        tip=Tip(amount=trade.tip, unwrap=terms.native) if trade.tip else None,
+    )
+    return Plan(
+        id=plan_id(case, trade),
+        deployment=case.deployment,
+        opportunity=opportunity,
+        option=trade.option,
+        quote=trade.seize,
+        funding=trade.funding,
+        route=legs(trade),
+        transaction=Transaction(sender=terms.operator, to=terms.executor, data=encode(program)),
+        gas_limit=terms.gas.limit(trade.gas_units),
+        fees=desk.fees,
+        tip=trade.tip,
+        min_profit=min_profit,
+        deadline=deadline,
+        forecast=forecast(case, terms, trade),
+        valuation=case.valuation,
+    )
+
+
+def plan_id(case: Case, trade: Trade) -> str:
+    """Return a name that is the same for the same plan, and no other's."""
+    head = case.opportunity.block
+    assets = case.valuation.assets
+    pair = (trade.option.collateral, trade.option.debt)
+    return ":".join(
+        (
+            case.deployment,
+            case.opportunity.ref.market[-_SHORT:],
+            case.opportunity.ref.account,
+            f"{head.number}-{head.hash[-_SHORT:]}",
+            ">".join(_name(assets[asset].symbol, asset) for asset in pair),
+        )
+    )
+
+
+def forecast(case: Case, terms: Terms, trade: Trade) -> Waterfall:
+    """Return the waterfall of the trade as if it had been executed as quoted."""
+    predicted = Liquidation(
+        ref=case.opportunity.ref,
+        collateral=trade.option.collateral,
+        debt=trade.option.debt,
+        liquidator=terms.executor,
+        repaid=trade.seize.repay,
+        seized=trade.seize.seized,
+        protocol_fee=trade.seize.protocol_fee,
+        tx_hash=_NO_HASH,
+        log=_no_log(case),
+    )
+    settlement = Settlement(
+        liquidations=(predicted,),
+        flash_fee_asset=trade.funding.asset,
+        flash_fee=trade.funding.fee,
+        received=trade.received,
+        tip=trade.tip,
+        gas=trade.gas,
+    )
+    return waterfall(settlement, case.valuation)
+
+
+def legs(trade: Trade) -> tuple[SwapLeg, ...]:
+    """Return the swaps pool by pool, in the order of the path."""
+    kinds = ((trade.repay, SwapKind.EXACT_OUT_OWED), (trade.sale, SwapKind.EXACT_IN_BALANCE))
+    return tuple(
+        leg for quote, kind in kinds if quote is not None for leg in _pool_legs(quote, kind)
+    )
+
+
+def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
+    """Return the executor's steps: borrow, liquidate, buy back what is owed, sell the rest.
+
+    The rest is sold after the loan is repaid, so that a sale through the debt asset cannot sell
+    what the lender is owed.
+    """
+    calls = case.calls(trade.option, trade.seize, terms.executor)
+    inner: tuple[Step, ...] = tuple(_call(call) for call in calls)
+    sale = _sale_steps(trade.route.sale) if trade.sale is not None else ()
+    if trade.route.sale_repays:
+        inner, sale = (*inner, *sale), ()
+    elif trade.route.repay:
+        inner = (*inner, _purchase(trade.route.repay))
+    loan = Flash(
+        lender=trade.funding.lender,
+        asset=trade.funding.asset,
+        amount=trade.funding.amount,
+        inner=inner,
+    )
+    return (loan, *sale)
+
+
+def _call(call: ProtocolCall) -> Call:
+    selector, parts = call_parts(call.data)
+    approval = None
+    if call.token is not None and call.spender is not None:
+        approval = Approval(token=call.token, spender=call.spender, amount=call.amount)
+    return Call(target=call.target, selector=selector, parts=parts, approval=approval)
+
+
+def _purchase(path: Path) -> Swap:
+    """Buy what is owed: the last pool pays out first and is paid by the hop before it.
+
+    The first hop may spend all the collateral at hand and no more; what a middle token may cost
+    is bounded by that.
+    """
+    first, *others = path
+    swap = _buy(first, BalanceOf(token=first.token_in), ())
+    for hop in others:
+        swap = _buy(hop, _NO_LIMIT, (swap,))
+    return swap
+
+
+def _buy(hop: Hop, limit: BalanceOf | int, inner: tuple[Step, ...]) -> Swap:
+    return Swap(
+        pool=hop.pool,
+        token_in=hop.token_in,
+        token_out=hop.token_out,
+        amount=Known.OWED,
+        limit=limit,
+        inner=inner,
+    )
+
+
+def _sale_steps(path: Path) -> tuple[Step, ...]:
+    return tuple(
+        Swap(
+            pool=hop.pool,
+            token_in=hop.token_in,
+            token_out=hop.token_out,
+            amount=BalanceOf(token=hop.token_in),
+        )
+        for hop in path
+    )
+
+
+def _pool_legs(quote: SwapQuote, kind: SwapKind) -> tuple[SwapLeg, ...]:
+    return tuple(
+        SwapLeg(
+            venue=hop.venue,
+            pool=hop.pool,
+            token_in=hop.token_in,
+            token_out=hop.token_out,
+            kind=kind,
+            amount_in=amount_in,
+            amount_out=amount_out,
+        )
+        for hop, (amount_in, amount_out) in zip(quote.path, pairwise(quote.amounts), strict=True)
+    )
+
+
+def _name(symbol: str, asset: Address) -> str:
+    """Return the symbol if it can stand in an id, else the end of the address."""
+    return symbol if symbol.isascii() and symbol.isalnum() else asset[-_SHORT:]
+
+
+def _no_log(case: Case) -> Log:
+    """Return the log of a liquidation that has not happened; no figure comes from it."""
+    return Log(
+        address=ZERO_ADDRESS,
+        topics=(),
+        data=b"",
+        block_number=case.opportunity.block.number,
+        block_hash=case.opportunity.block.hash,
+        tx_hash=_NO_HASH,
+        index=0,
+    )

@@ -1,0 +1,87 @@
+"""What a plan is made from: one liquidatable account, and the desk that it is planned at."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from keeper.core.chain import BlockRef, Fees
+from keeper.core.lending import Option, ProtocolCall, SeizeQuote, Valuation
+from keeper.core.plan import Funding, Opportunity
+from keeper.core.ports import LoanBook, Path, ProtocolAdapter, SwapBook, SwapQuote
+from keeper.core.units import Address
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """An opportunity with its protocol's arithmetic, bound to the market and the position."""
+
+    opportunity: Opportunity
+    deployment: str
+    valuation: Valuation
+    seize: Callable[[Option, int], SeizeQuote]
+    """Raises RefusedError when the protocol would revert."""
+    calls: Callable[[Option, SeizeQuote, Address], tuple[ProtocolCall, ...]]
+
+
+def case_of(
+    adapter: ProtocolAdapter[M, P],
+    view: M,
+    position: P,
+    *,
+    opportunity: Opportunity,
+    valuation: Valuation,
+) -> Case:
+    """Bind an adapter's pure functions to one account; ``view`` is the market at the target."""
+    return Case(
+        opportunity=opportunity,
+        deployment=adapter.deployment,
+        valuation=valuation,
+        seize=partial(adapter.seize, view, position),
+        calls=partial(adapter.calls, view, opportunity.ref),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Everything outside the account that a plan depends on. Immutable; carried forward."""
+
+    block: BlockRef
+    books: Mapping[str, SwapBook]
+    """By venue."""
+    loans: tuple[LoanBook, ...]
+    fees: Fees
+    base_fee: int
+    """Expected of the target block, wei per gas."""
+    l1_fee: int = 0
+    """Expected data fee of one transaction on a rollup, wei."""
+
+    @property
+    def gas_price(self) -> int:
+        """Wei per gas that a transaction pays at the expected base fee."""
+        return min(self.fees.max_fee, self.base_fee + self.fees.priority_fee)
+
+    def paths(self, token_in: Address, token_out: Address) -> tuple[Path, ...]:
+        """Return every path of every venue."""
+        return tuple(p for book in self.books.values() for p in book.paths(token_in, token_out))
+
+    def exact_in(self, path: Path, amount_in: int) -> SwapQuote | None:
+        """Quote a sale along a path of one venue."""
+        return self.books[path[0].venue].exact_in(path, amount_in)
+
+    def exact_out(self, path: Path, amount_out: int) -> SwapQuote | None:
+        """Quote a purchase along a path of one venue."""
+        return self.books[path[0].venue].exact_out(path, amount_out)
+
+    def borrow(self, asset: Address, amount: int) -> Funding | None:
+        """Return the cheapest loan, None when nobody lends that much."""
+        offers = [loan for book in self.loans if (loan := book.quote(asset, amount)) is not None]
+        return min(offers, key=lambda loan: loan.fee, default=None)
+
+    def after(self, quote: SwapQuote) -> "Desk":
+        """Return the desk as a swap leaves it."""
+        venue = quote.path[0].venue
+        return replace(self, books={**self.books, venue: self.books[venue].after(quote)})

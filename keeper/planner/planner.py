@@ -1,0 +1,141 @@
+"""The planner: the most profitable plan of each account, or why there is none."""
+
+import heapq
+from collections.abc import Iterable, Sequence
+
+from keeper.core.chain import BlockRef, Fees
+from keeper.core.lending import Reason, Rejection
+from keeper.core.plan import Opportunity, Plan
+from keeper.core.ports import FlashSource, SwapVenue
+from keeper.planner.build import build_plan
+from keeper.planner.case import Case, Desk
+from keeper.planner.routing import pairs_needed
+from keeper.planner.search import best_trade, closest
+from keeper.planner.trade import Miss, Terms, Trade
+
+
+class Planner:
+    """Plans liquidations against venues and lenders. Only ``desk`` awaits; the rest is pure."""
+
+    def __init__(
+        self, *, terms: Terms, venues: Sequence[SwapVenue], lenders: Sequence[FlashSource]
+    ) -> None:
+        self._terms = terms
+        self._venues = tuple(venues)
+        self._lenders = tuple(lenders)
+
+    async def desk(
+        self,
+        opportunities: Iterable[Opportunity],
+        block: BlockRef,
+        *,
+        fees: Fees,
+        base_fee: int,
+        l1_fee: int = 0,
+    ) -> Desk:
+        """Read what planning the opportunities depends on, as of ``block``.
+
+        ``base_fee`` is that expected of the target block, ``l1_fee`` a rollup's data fee of one
+        transaction; both in wei.
+        """
+        options = [option for one in opportunities for option in one.options]
+        pairs = {pair for one in options for pair in pairs_needed(one, self._terms.native)}
+        debts = {option.debt for option in options}
+        return Desk(
+            block=block,
+            books={venue.name: await venue.snapshot(pairs, block) for venue in self._venues},
+            loans=tuple([await lender.snapshot(debts, block) for lender in self._lenders]),
+            fees=fees,
+            base_fee=base_fee,
+            l1_fee=l1_fee,
+        )
+
+    def plan(self, case: Case, desk: Desk) -> Plan | Rejection:
+        """Return the plan with the greatest net, or the reason why there is none worth it."""
+        found = self._choose(case, desk)
+        return found if isinstance(found, Rejection) else self._plan(case, desk, found)
+
+    def plan_all(self, cases: Sequence[Case], desk: Desk) -> list[Plan | Rejection]:
+        """Plan accounts that compete for the same pools, in the order to send them.
+
+        The most profitable one goes first, the next is quoted on what it leaves of the pools, and
+        so on. Rejections come last; each was judged on the pools as it would have found them.
+        """
+        looked = [(index, self._choose(case, desk)) for index, case in enumerate(cases)]
+        refused = [found for _, found in looked if isinstance(found, Rejection)]
+        plans: list[Plan] = []
+        queue = [(-one.net, i, 0, one) for i, one in looked if isinstance(one, Trade)]
+        heapq.heapify(queue)
+        while queue:
+            _, index, seen, best = heapq.heappop(queue)
+            if seen == len(plans):
+                plans.append(self._plan(cases[index], desk, best))
+                desk = best.leave(desk)
+                continue
+            again = self._choose(cases[index], desk)
+            if isinstance(again, Rejection):
+                refused.append(again)
+            else:
+                heapq.heappush(queue, (-again.net, index, len(plans), again))
+        return [*plans, *refused]
+
+    def _plan(self, case: Case, desk: Desk, best: Trade) -> Plan:
+        return build_plan(case, desk, self._terms, best)
+
+    def _choose(self, case: Case, desk: Desk) -> Trade | Rejection:
+        """Return the best trade over all options, if it meets the limits."""
+        refusal = self._gas_refusal(case, desk)
+        if refusal is not None:
+            return refusal
+        options = case.opportunity.options
+        results = [best_trade(case, desk, self._terms, option) for option in options]
+        if not results:
+            return _rejection(case, Reason.NO_OPTION, "the protocol offers no pair to liquidate")
+        good = [one for one in results if isinstance(one, Trade) and self._missing(case, one) <= 0]
+        best = closest(good or results)
+        if isinstance(best, Miss):
+            return self._missed(case, best)
+        return best if good else self._too_little(case, best)
+
+    def _gas_refusal(self, case: Case, desk: Desk) -> Rejection | None:
+        limit = self._terms.limits.max_gas_price
+        if desk.gas_price > limit:
+            over = desk.gas_price - limit
+            detail = f"gas at {desk.gas_price} wei is {over} wei above the cap of {limit}"
+            return _rejection(case, Reason.GAS_PRICE_CAP, detail)
+        if desk.fees.max_fee < desk.base_fee:
+            short = desk.base_fee - desk.fees.max_fee
+            detail = f"the fee of {desk.fees.max_fee} wei is {short} wei below the next base fee"
+            return _rejection(case, Reason.GAS_PRICE_CAP, detail)
+        return None
+
+    def _missing(self, case: Case, best: Trade) -> int:
+        """Return how many wei the trade is short of the least net; not positive when it is not."""
+        repaid = case.valuation.wei_floor(best.option.debt, best.seize.repay)
+        return self._terms.limits.required_net(repaid) - best.net
+
+    def _missed(self, case: Case, miss: Miss) -> Rejection:
+        detail = miss.detail
+        if miss.net is not None:
+            detail += f": needs {self._terms.limits.min_profit - miss.net} more wei"
+        return _rejection(case, miss.reason, detail, miss.net)
+
+    def _too_little(self, case: Case, best: Trade) -> Rejection:
+        assets = case.valuation.assets
+        pair = f"{assets[best.option.collateral].symbol}>{assets[best.option.debt].symbol}"
+        detail = (
+            f"{pair} nets {best.net} wei (proceeds {best.proceeds}, gas {best.gas}, "
+            f"tip {best.tip}): needs {self._missing(case, best)} more wei"
+        )
+        return _rejection(case, Reason.BELOW_MIN_PROFIT, detail, best.net)
+
+
+def _rejection(case: Case, reason: Reason, detail: str, net: int | None = None) -> Rejection:
+    opportunity = case.opportunity
+    return Rejection(
+        ref=opportunity.ref,
+        block=opportunity.block.number,
+        reason=reason,
+        detail=detail,
+        net_wei=net,
+    )

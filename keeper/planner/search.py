@@ -1,0 +1,104 @@
+"""The best trade of one option: over its routes, and over the amount along each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from keeper.core.lending import Option, Reason, SeizeQuote
+from keeper.planner.case import Case, Desk
+from keeper.planner.routing import Route, routes
+from keeper.planner.sizing import best_amount
+from keeper.planner.trade import Miss, Terms, Trade, seize_settled, trade
+
+_FINALISTS: Final = 4
+"""Routes whose amount is searched, for each of the probed amounts."""
+_PROBES: Final = (0, 4)
+"""Amounts that routes are compared at: the largest one, shifted right by so many bits."""
+
+
+def best_trade(case: Case, desk: Desk, terms: Terms, option: Option) -> Trade | Miss:
+    """Return the trade of the option with the greatest net, or why there is none."""
+    if option.max_repay < 1:
+        return Miss(reason=Reason.NO_OPTION, detail="the protocol lets nothing be repaid")
+    assets = case.valuation.assets
+    value = case.valuation.wei_floor(option.debt, option.max_repay)
+    received = case.valuation.amount_ceil(option.collateral, value)
+    found = routes(desk, option, terms.native, owed=option.max_repay, received=received)
+    if not found:
+        pair = f"{assets[option.collateral].symbol} for {assets[option.debt].symbol}"
+        return Miss(reason=Reason.NO_ROUTE, detail=f"no pools to sell {pair} and the native coin")
+    offer = _Offer(case=case, desk=desk, terms=terms, option=option)
+    trials = _finalists([_Trials(offer=offer, route=route) for route in found], option.max_repay)
+    return closest(
+        one.at(best_amount(one.net, option.max_repay) or option.max_repay) for one in trials
+    )
+
+
+def closest(results: Iterable[Trade | Miss]) -> Trade | Miss:
+    """Return the trade with the greatest net, or the miss nearest to being one."""
+    return max(results, key=_rank)
+
+
+def _rank(result: Trade | Miss) -> tuple[int, int]:
+    """Order trades by net above misses, misses with a known loss above those without."""
+    if isinstance(result, Trade):
+        return (2, result.net)
+    return (0, 0) if result.net is None else (1, result.net)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """One option, with the seizures already asked for: amounts recur along routes."""
+
+    case: Case
+    desk: Desk
+    terms: Terms
+    option: Option
+    seized: dict[int, SeizeQuote | Miss] = field(default_factory=dict)
+
+    def seize(self, repay: int) -> SeizeQuote | Miss:
+        found = self.seized.get(repay)
+        if found is None:
+            found = self.seized[repay] = seize_settled(self.case, self.option, repay)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trials:
+    """What has been tried along one route, by amount."""
+
+    offer: _Offer
+    route: Route
+    tried: dict[int, Trade | Miss] = field(default_factory=dict)
+
+    def at(self, repay: int) -> Trade | Miss:
+        """Return what repaying that much comes to."""
+        found = self.tried.get(repay)
+        if found is None:
+            found = self.tried[repay] = self._try(repay)
+        return found
+
+    def net(self, repay: int) -> int | None:
+        """Return the net, None where there is no trade."""
+        result = self.at(repay)
+        return result.net if isinstance(result, Trade) else None
+
+    def _try(self, repay: int) -> Trade | Miss:
+        offer = self.offer
+        seize = offer.seize(repay)
+        if isinstance(seize, Miss):
+            return seize
+        return trade(offer.case, offer.desk, offer.terms, self.route, offer.option, seize)
+
+
+def _finalists(trials: Sequence[_Trials], largest: int) -> Sequence[_Trials]:
+    """Return the routes that do best at a probed amount, or all when they are few."""
+    if len(trials) <= _FINALISTS:
+        return trials
+    chosen: set[int] = set()
+    for shift in _PROBES:
+        amount = max(largest >> shift, 1)
+        ranks = [_rank(one.at(amount)) for one in trials]
+        ranked = sorted(range(len(trials)), key=ranks.__getitem__, reverse=True)
+        chosen.update(ranked[:_FINALISTS])
+    return [trials[index] for index in sorted(chosen)]

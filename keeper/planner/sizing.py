@@ -1,0 +1,71 @@
+"""How much to repay: the amount with the greatest net, in exact integers.
+
+Along one route the net is a concave function of the amount: the seizure is linear up to a cap,
+each pool's price only worsens, the rest is linear. Above some amount it may not exist at all (the
+pools' known range, the lender's cash, collateral that does not buy the debt back, a leftover that
+the protocol forbids), and then a smaller one is looked for. The largest amount is always tried
+for itself, as protocols that forbid small leftovers allow a full close again.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+_SLOPE_SHIFT: Final = 10
+"""The slope at the upper end is taken over ``1/2**10`` of the range."""
+_PRECISION_SHIFT: Final = 30
+"""The search ends at ``1/2**30`` of the range: the net is flat there, its error is below a wei."""
+_SCAN: Final = 8
+"""A bracket this narrow is tried whole; a wider final one in so many steps."""
+_GOLDEN_NUMERATOR: Final = 618_034
+_GOLDEN_DENOMINATOR: Final = 1_000_000
+
+Net = Callable[[int], int | None]
+
+
+def best_amount(net: Net, largest: int) -> int | None:
+    """Return the amount in ``1..largest`` with the greatest net, None when none has a net.
+
+    Exact up to the rounding of the legs, for a net that is concave where it exists and exists
+    below any amount at which it does (``largest`` aside).
+    """
+    end = net(largest)
+    near = largest - max(largest >> _SLOPE_SHIFT, 1)
+    if near < 1:
+        return None if end is None else largest
+    slope_from = net(near)
+    if end is not None and slope_from is not None and end >= slope_from:
+        return largest
+    inner = _golden(net, 1, largest)
+    found = net(inner)
+    if found is None or (end is not None and end >= found):
+        return None if end is None else largest
+    return inner
+
+
+def _golden(net: Net, low: int, high: int) -> int:
+    """Narrow a bracket by the golden section; an amount without a net sends it lower."""
+    precision = max(high >> _PRECISION_SHIFT, _SCAN)
+    left, right = high - _share(high - low), low + _share(high - low)
+    at_left, at_right = net(left), net(right)
+    while high - low > precision:
+        if at_right is None or (at_left is not None and at_left >= at_right):
+            high, right, at_right = right, left, at_left
+            left = high - _share(high - low)
+            at_left = net(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + _share(high - low)
+            at_right = net(right)
+    step = max((high - low) // _SCAN, 1)
+    amounts = (*range(low, high, step), high)
+    ranked = [(_rank(net(amount)), amount) for amount in amounts]
+    return max(ranked)[1]
+
+
+def _share(width: int) -> int:
+    return width * _GOLDEN_NUMERATOR // _GOLDEN_DENOMINATOR
+
+
+def _rank(net: int | None) -> tuple[bool, int]:
+    """Order an amount without a net below every other."""
+    return (net is not None, net or 0)

@@ -1,0 +1,177 @@
+"""One amount along one route: everything that would move, to the raw unit."""
+
+from dataclasses import dataclass
+
+from keeper.core.errors import RefusedError
+from keeper.core.lending import Option, Reason, SeizeQuote
+from keeper.core.plan import Funding
+from keeper.core.ports import SwapQuote
+from keeper.core.units import Address
+from keeper.planner.case import Case, Desk
+from keeper.planner.costs import GasModel, Limits
+from keeper.planner.routing import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What holds for every plan of a planner."""
+
+    executor: Address
+    operator: Address
+    native: Address
+    """The wrapped native token: the profit's token."""
+    limits: Limits
+    gas: GasModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """A liquidation that can be carried out, with what is left at its end."""
+
+    option: Option
+    route: Route
+    seize: SeizeQuote
+    funding: Funding
+    repay: SwapQuote | None
+    sale: SwapQuote | None
+    proceeds: int
+    """Wrapped native at hand when the loan is repaid, wei."""
+    gas_units: int
+    gas: int
+    """Wei, L1 data fee included."""
+    tip: int
+    """Wei."""
+
+    @property
+    def received(self) -> int:
+        """What reaches the recipient, wei."""
+        return self.proceeds - self.tip
+
+    @property
+    def net(self) -> int:
+        """What the liquidation earns after everything, wei."""
+        return self.received - self.gas
+
+    def swaps(self) -> tuple[SwapQuote, ...]:
+        """Return the swaps in the order of their execution."""
+        return tuple(swap for swap in (self.repay, self.sale) if swap is not None)
+
+    def leave(self, desk: Desk) -> Desk:
+        """Return the desk as the trade leaves it."""
+        for swap in self.swaps():
+            desk = desk.after(swap)
+        return desk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miss:
+    """An amount along a route that cannot be carried out, and why."""
+
+    reason: Reason
+    detail: str
+    net: int | None = None
+    """The loss that it would have been, when that can be said, wei."""
+
+
+def seize_settled(case: Case, option: Option, repay: int) -> SeizeQuote | Miss:
+    """Quote the seizure for an amount that the protocol takes whole.
+
+    A protocol that runs out of collateral takes less than it is offered, and what it gives for
+    that smaller amount may differ by rounding: so it is asked again with what it took.
+    """
+    try:
+        quote = case.seize(option, repay)
+        while quote.repay < repay:
+            repay = quote.repay
+            quote = case.seize(option, repay)
+    except RefusedError as refusal:
+        return Miss(reason=Reason.NO_OPTION, detail=f"the protocol refuses: {refusal}")
+    return quote
+
+
+def trade(
+    case: Case, desk: Desk, terms: Terms, route: Route, option: Option, seize: SeizeQuote
+) -> Trade | Miss:
+    """Return what liquidating that much along the route comes to."""
+    funding = desk.borrow(option.debt, seize.repay)
+    if funding is None:
+        return Miss(reason=Reason.NO_FUNDING, detail=f"nobody lends {seize.repay} of {option.debt}")
+    legs = _legs(desk, route, seize.received, funding.amount + funding.fee, option)
+    if isinstance(legs, _Short):
+        return _missing(case, desk, terms, route, legs)
+    units = terms.gas.units(route.hops)
+    gas = units * desk.gas_price + desk.l1_fee
+    return Trade(
+        option=option,
+        route=route,
+        seize=seize,
+        funding=funding,
+        repay=legs.repay,
+        sale=legs.sale,
+        proceeds=legs.proceeds,
+        gas_units=units,
+        gas=gas,
+        tip=terms.limits.tip(legs.proceeds, gas),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Legs:
+    repay: SwapQuote | None
+    sale: SwapQuote | None
+    proceeds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Short:
+    """The collateral does not bring what is owed: how much of which asset is missing."""
+
+    asset: Address
+    amount: int
+    """0 when the pools cannot say."""
+
+
+def _legs(desk: Desk, route: Route, received: int, owed: int, option: Option) -> _Legs | _Short:
+    if route.sale_repays:
+        sale = desk.exact_in(route.sale, received)
+        if sale is None:
+            return _Short(asset=option.collateral, amount=0)
+        if sale.amount_out < owed:
+            return _Short(asset=option.debt, amount=owed - sale.amount_out)
+        return _Legs(repay=None, sale=sale, proceeds=sale.amount_out - owed)
+    repay, spent = None, owed
+    if route.repay:
+        repay = desk.exact_out(route.repay, owed)
+        if repay is None:
+            return _Short(asset=option.collateral, amount=0)
+        spent = repay.amount_in
+    if spent > received:
+        return _Short(asset=option.collateral, amount=spent - received)
+    return _sell_rest(desk, route, repay, received - spent, option)
+
+
+def _sell_rest(
+    desk: Desk, route: Route, repay: SwapQuote | None, rest: int, option: Option
+) -> _Legs | _Short:
+    if not route.sale or rest == 0:
+        return _Legs(repay=repay, sale=None, proceeds=0 if route.sale else rest)
+    if repay is not None and route.crosses_itself:
+        desk = desk.after(repay)
+    sale = desk.exact_in(route.sale, rest)
+    if sale is None:
+        return _Short(asset=option.collateral, amount=0)
+    return _Legs(repay=repay, sale=sale, proceeds=sale.amount_out)
+
+
+def _missing(case: Case, desk: Desk, terms: Terms, route: Route, short: _Short) -> Miss:
+    """Say what is missing; a loss in wei when the pools could quote it."""
+    symbol = case.valuation.assets[short.asset].symbol
+    if short.amount == 0:
+        detail = f"the pools' known range does not take that much {symbol}"
+        return Miss(reason=Reason.NO_ROUTE, detail=detail)
+    gas = terms.gas.units(route.hops) * desk.gas_price + desk.l1_fee
+    return Miss(
+        reason=Reason.BELOW_MIN_PROFIT,
+        detail=f"the collateral is {short.amount} {symbol} short of what is owed",
+        net=-case.valuation.wei_floor(short.asset, short.amount) - gas,
+    )
