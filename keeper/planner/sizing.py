@@ -57,9 +57,8 @@ def _golden(net: Net, low: int, high: int) -> int:
             right = low + _share(high - low)
             at_right = net(right)
     step = max((high - low) // _SCAN, 1)
-    amounts = (*range(low, high, step), high)
-    ranked = [(_rank(net(amount)), amount) for amount in amounts]
-    return max(ranked)[1]
+    amounts: list[int] = [*range(low, high, step), high]
+    return max(amounts, key=lambda amount: _rank(net(amount)))
 
 
 def _share(width: int) -> int:
