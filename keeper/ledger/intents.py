@@ -1,0 +1,150 @@
+"""The life of an intent in the database: each function is one step, run inside a transaction.
+
+A step that a restart repeats with the same content changes nothing; any other step out of order
+raises InvariantError, because it would mean a second transaction for one intent.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from keeper.core.accounting import Waterfall
+from keeper.core.errors import InvariantError
+from keeper.core.lending import AccountRef
+from keeper.core.plan import Intent, Outcome, Plan, Status
+from keeper.core.units import Address
+from keeper.ledger.lifecycle import FINAL, OPEN_LIST, move
+from keeper.ledger.record import to_json
+from keeper.ledger.schema import WATERFALL
+from keeper.ledger.submissions import newest_submission
+
+_FORECAST_SLOTS: Final = ", ".join("?" * len(WATERFALL))
+
+
+def waterfall_row(split: Waterfall) -> tuple[str, ...]:
+    """Return a waterfall as its columns."""
+    return tuple(str(getattr(split, name)) for name in WATERFALL)
+
+
+def waterfall_of(columns: Sequence[str]) -> Waterfall:
+    """Return the waterfall in its columns. Raises InvariantError when they do not add up."""
+    return Waterfall(**dict(zip(WATERFALL, map(int, columns), strict=True)))
+
+
+def insert_intent(db: sqlite3.Connection, plan: Plan, *, now: int) -> None:
+    """Record that a plan will be carried out."""
+    text = to_json(plan)
+    found = db.execute("SELECT status, plan FROM intents WHERE plan_id = ?", (plan.id,)).fetchone()
+    if found == (Status.INTENDED, text):
+        return
+    if found is not None:
+        msg = f"intent {plan.id}: expected a new one, found it {found[0]} already"
+        raise InvariantError(msg)
+    _require_no_open_intent(db, plan)
+    db.execute(
+        f"""INSERT INTO intents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+        {_FORECAST_SLOTS}, ?, ?, ?, ?, ?, 1, ?, ?)""",  # noqa: S608 - question marks only
+        (
+            plan.id,
+            plan.deployment,
+            plan.ref.market,
+            plan.ref.account,
+            Status.INTENDED,
+            plan.opportunity.trigger,
+            plan.opportunity.block.number,
+            plan.option.collateral,
+            plan.option.debt,
+            str(plan.quote.repay),
+            str(plan.quote.seized),
+            *waterfall_row(plan.forecast),
+            str(plan.min_profit),
+            str(plan.tip),
+            plan.deadline,
+            str(plan.gas_limit * plan.fees.max_fee),
+            text,
+            now,
+            now,
+        ),
+    )
+
+
+def _require_no_open_intent(db: sqlite3.Connection, plan: Plan) -> None:
+    found = db.execute(
+        f"""SELECT plan_id, status FROM intents WHERE deployment = ? AND market = ?
+        AND account = ? AND status IN ({OPEN_LIST})""",  # noqa: S608 - our own constants
+        (plan.deployment, plan.ref.market, plan.ref.account),
+    ).fetchone()
+    if found is not None:
+        msg = (
+            f"intent {plan.id}: expected no open intent for {plan.ref.account}, "
+            f"found {found[0]} {found[1]}"
+        )
+        raise InvariantError(msg)
+
+
+def insert_outcome(db: sqlite3.Connection, outcome: Outcome, *, now: int) -> None:
+    """Record how an intent ended."""
+    if outcome.status not in FINAL:
+        msg = f"intent {outcome.plan_id}: expected a final status, found {outcome.status}"
+        raise InvariantError(msg)
+    row = _outcome_row(outcome)
+    found = db.execute("SELECT * FROM outcomes WHERE plan_id = ?", (outcome.plan_id,)).fetchone()
+    if found is not None and found[:-1] == row:
+        return
+    move(db, outcome.plan_id, outcome.status, now=now)
+    slots = ", ".join("?" * (len(row) + 1))
+    db.execute(f"INSERT INTO outcomes VALUES ({slots})", (*row, now))  # noqa: S608
+    if outcome.status == Status.SIMULATED:
+        _forget_earlier_simulations(db, outcome.plan_id)
+
+
+def _outcome_row(outcome: Outcome) -> tuple[str | int | None, ...]:
+    return (
+        outcome.plan_id,
+        str(outcome.status),
+        outcome.tx_hash,
+        outcome.block,
+        str(outcome.gas_used),
+        *waterfall_row(outcome.realised),
+        to_json(outcome.liquidations),
+        outcome.detail,
+    )
+
+
+def _forget_earlier_simulations(db: sqlite3.Connection, plan_id: str) -> None:
+    """Keep one simulated intent for each account, with how often it was seen.
+
+    A disarmed keeper sees the same account in every block; its books must not grow with that.
+    """
+    key = db.execute(
+        "SELECT deployment, market, account FROM intents WHERE plan_id = ?", (plan_id,)
+    ).fetchone()
+    earlier = db.execute(
+        """SELECT plan_id, times FROM intents WHERE deployment = ? AND market = ?
+        AND account = ? AND status = 'simulated' AND plan_id != ?""",
+        (*key, plan_id),
+    ).fetchall()
+    for other, times in earlier:
+        db.execute("DELETE FROM outcomes WHERE plan_id = ?", (other,))
+        db.execute("DELETE FROM intents WHERE plan_id = ?", (other,))
+        db.execute("UPDATE intents SET times = times + ? WHERE plan_id = ?", (times, plan_id))
+
+
+def select_open_intents(db: sqlite3.Connection) -> list[Intent]:
+    """Return every intent without an outcome, oldest first, with its newest transaction."""
+    rows = db.execute(
+        f"""SELECT plan_id, deployment, market, account, status, plan_tip, deadline FROM intents
+        WHERE status IN ({OPEN_LIST}) ORDER BY sequence""",  # noqa: S608 - our own constants
+    ).fetchall()
+    return [
+        Intent(
+            plan_id=plan_id,
+            deployment=deployment,
+            ref=AccountRef(market=market, account=Address(account)),
+            status=Status(status),
+            tip=int(tip),
+            deadline=deadline,
+            submission=newest_submission(db, plan_id),
+        )
+        for plan_id, deployment, market, account, status, tip, deadline in rows
+    ]

@@ -1,0 +1,199 @@
+"""The write-ahead journal: an async face on one database and the one thread that writes it."""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Self, TypeVar
+
+from keeper.core.errors import InvariantError
+from keeper.core.lending import AccountRef, Rejection
+from keeper.core.plan import Intent, Outcome, Plan, Submission
+from keeper.core.units import Address
+from keeper.ledger.checkpoints import (
+    Checkpoint,
+    select_accounts,
+    select_checkpoint,
+    upsert_checkpoint,
+)
+from keeper.ledger.intents import insert_intent, insert_outcome, select_open_intents
+from keeper.ledger.rejections import upsert_rejection
+from keeper.ledger.spending import select_gas_at_stake, select_gas_spent, select_highest_nonce
+from keeper.ledger.store import ChainIdentity, lock_database, open_for_writing, transaction
+from keeper.ledger.submissions import insert_submission, mark_sent, select_open_submissions
+from keeper.runtime.clock import Clock
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+
+class SqliteJournal:
+    """Implements ``core.ports.Journal``, checkpoints and budgets on SQLite.
+
+    Each method returns when its record is on disk, ``reject`` excepted. When the disk fails, the
+    method that met it raises InvariantError, and so does every one after it: what cannot be
+    journaled is not sent.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock) -> None:
+        """Make a closed journal; ``open`` opens it."""
+        self._path = path
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._database: sqlite3.Connection | None = None
+        self._lock: IO[bytes] | None = None
+        self._broken: str | None = None
+        self._rejections: deque[tuple[str, Rejection, int]] = deque()
+
+    @classmethod
+    async def open(cls, path: Path, identity: ChainIdentity, *, clock: Clock) -> Self:
+        """Open the database of a chain, or make it.
+
+        Raises ConfigError when it is another chain's, another keeper holds it, or it cannot be
+        read and written.
+        """
+        journal = cls(path, clock=clock)
+        journal._lock = lock_database(path)
+        try:
+            journal._database = await journal._in_thread(
+                lambda: open_for_writing(path, identity, now=journal._now())
+            )
+        finally:
+            if journal._database is None:
+                await journal.close()
+        return journal
+
+    async def close(self) -> None:
+        """Write what is waiting, close the database and release it to others."""
+        if self._database is not None:
+            database, self._database = self._database, None
+            if self._broken is None:
+                await self._in_thread(lambda: self._write(database, _nothing))
+            await self._in_thread(database.close)
+        self._thread.shutdown(wait=True)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    async def intend(self, plan: Plan) -> None:
+        """Record that the plan will be carried out.
+
+        Raises InvariantError when the account has another open intent.
+        """
+        now = self._now()
+        await self._run(f"intent {plan.id}", lambda db: insert_intent(db, plan, now=now))
+
+    async def record_signed(self, submission: Submission) -> None:
+        """Record a signed transaction before it is sent.
+
+        A further one for the same intent must replace the first: same sender, same nonce.
+        """
+        now, what = self._now(), f"transaction {submission.tx_hash}"
+        await self._run(what, lambda db: insert_submission(db, submission, now=now))
+
+    async def record_sent(self, submission: Submission) -> None:
+        """Record that the node took the transaction."""
+        now, what = self._now(), f"transaction {submission.tx_hash}"
+        await self._run(what, lambda db: mark_sent(db, submission, now=now))
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Record how the intent ended and enter it in the books."""
+        now, what = self._now(), f"outcome of {outcome.plan_id}"
+        await self._run(what, lambda db: insert_outcome(db, outcome, now=now))
+
+    async def reject(self, deployment: str, rejection: Rejection) -> None:
+        """Take note of why an opportunity was not taken; on disk with the next record or soon.
+
+        Nothing is decided by it after a crash, so it waits for no disk.
+        """
+        self._require_whole()
+        database = self._open_database()
+        self._rejections.append((deployment, rejection, self._now()))
+        if len(self._rejections) == 1:
+            self._thread.submit(self._write_rejections, database)
+
+    async def open_intents(self) -> list[Intent]:
+        """Return every intent without an outcome, oldest first."""
+        return await self._run("open intents", select_open_intents)
+
+    async def open_submissions(self) -> list[Submission]:
+        """Return every signed transaction whose intent has no outcome, oldest first."""
+        return await self._run("open submissions", select_open_submissions)
+
+    async def gas_spent_since(self, timestamp: int) -> int:
+        """Return the wei of gas that outcomes recorded since ``timestamp`` cost."""
+        return await self._run("gas spent", lambda db: select_gas_spent(db, timestamp))
+
+    async def gas_at_stake(self) -> int:
+        """Return the most wei of gas that the open intents may still cost."""
+        return await self._run("gas at stake", select_gas_at_stake)
+
+    async def highest_nonce(self, sender: Address) -> int | None:
+        """Return the highest nonce signed with that may be used up."""
+        return await self._run("nonces", lambda db: select_highest_nonce(db, sender))
+
+    async def checkpoint(self, deployment: str) -> Checkpoint | None:
+        """Return the last checkpoint of a deployment."""
+        return await self._run("checkpoint", lambda db: select_checkpoint(db, deployment))
+
+    async def known_accounts(self, deployment: str) -> frozenset[AccountRef]:
+        """Return every account of a deployment that was ever recorded."""
+        return await self._run("accounts", lambda db: select_accounts(db, deployment))
+
+    async def save_checkpoint(
+        self, deployment: str, checkpoint: Checkpoint, new_accounts: Iterable[AccountRef]
+    ) -> None:
+        """Record a checkpoint and the accounts first seen since the last one."""
+        now, accounts = self._now(), tuple(new_accounts)
+        await self._run(
+            f"checkpoint of {deployment}",
+            lambda db: upsert_checkpoint(db, deployment, checkpoint, accounts, now=now),
+        )
+
+    def _now(self) -> int:
+        return int(self._clock.now())
+
+    def _require_whole(self) -> None:
+        if self._broken is not None:
+            raise InvariantError(self._broken)
+
+    def _open_database(self) -> sqlite3.Connection:
+        if self._database is None:
+            msg = f"{self._path}: expected an open journal, found it closed"
+            raise InvariantError(msg)
+        return self._database
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _run(self, what: str, work: Work[T]) -> T:
+        """Run work as one transaction in the writer's thread."""
+        self._require_whole()
+        database = self._open_database()
+        try:
+            return await self._in_thread(lambda: self._write(database, work))
+        except sqlite3.Error as error:
+            self._broken = f"{self._path}: expected {what} on disk, found: {error}"
+            raise InvariantError(self._broken) from error
+
+    def _write(self, database: sqlite3.Connection, work: Work[T]) -> T:
+        """Run in the writer's thread: the rejections that wait, then the work."""
+        with transaction(database):
+            while self._rejections:
+                deployment, rejection, now = self._rejections.popleft()
+                upsert_rejection(database, deployment, rejection, now=now)
+            return work(database)
+
+    def _write_rejections(self, database: sqlite3.Connection) -> None:
+        """Run in the writer's thread, with nobody waiting: a failure shows at the next record."""
+        try:
+            self._write(database, _nothing)
+        except sqlite3.Error as error:
+            self._broken = f"{self._path}: expected rejections on disk, found: {error}"
+
+
+def _nothing(database: sqlite3.Connection) -> None:
+    """Write nothing more than what waits."""
+    del database

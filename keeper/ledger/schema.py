@@ -1,0 +1,115 @@
+"""The database's tables. Amounts are decimal text: SQLite's integers end at 64 bits.
+
+Durability: write-ahead logging with ``synchronous=FULL``, so that a commit is on disk when it
+returns, whatever happens to the process or to the power.
+"""
+
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+
+APPLICATION_ID: Final = 0x4B454550
+"""``KEEP`` in the header of the file: tells our databases from others."""
+
+PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+)
+
+WATERFALL: Final = ("penalty", "protocol_fee", "swap_cost", "flash_fee", "gas", "tip", "net")
+"""The columns of a penalty waterfall, in the order of its identity. Wei of the native coin."""
+
+_WATERFALL_COLUMNS: Final = ", ".join(f"{name} TEXT NOT NULL" for name in WATERFALL)
+
+TABLES: Final = (
+    """CREATE TABLE meta (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        chain_id INTEGER NOT NULL,
+        genesis_hash TEXT NOT NULL,
+        schema_version INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        opened INTEGER NOT NULL
+    )""",
+    f"""CREATE TABLE intents (
+        sequence INTEGER PRIMARY KEY,
+        plan_id TEXT NOT NULL UNIQUE,
+        deployment TEXT NOT NULL,
+        market TEXT NOT NULL,
+        account TEXT NOT NULL,
+        status TEXT NOT NULL,
+        trigger_cause TEXT NOT NULL,
+        head_block INTEGER NOT NULL,
+        collateral TEXT NOT NULL,
+        debt TEXT NOT NULL,
+        repay TEXT NOT NULL,
+        seize TEXT NOT NULL,
+        {_WATERFALL_COLUMNS},
+        min_profit TEXT NOT NULL,
+        plan_tip TEXT NOT NULL,
+        deadline INTEGER NOT NULL,
+        gas_at_stake TEXT NOT NULL,
+        plan TEXT NOT NULL,
+        times INTEGER NOT NULL DEFAULT 1,
+        created INTEGER NOT NULL,
+        updated INTEGER NOT NULL
+    )""",
+    """CREATE UNIQUE INDEX one_open_intent_per_account ON intents (deployment, market, account)
+        WHERE status IN ('intended', 'signed', 'sent')""",
+    """CREATE INDEX intents_by_account ON intents (deployment, market, account, status)""",
+    """CREATE TABLE submissions (
+        sequence INTEGER PRIMARY KEY,
+        tx_hash TEXT NOT NULL UNIQUE,
+        plan_id TEXT NOT NULL REFERENCES intents (plan_id),
+        sender TEXT NOT NULL,
+        nonce INTEGER NOT NULL,
+        raw BLOB NOT NULL,
+        max_fee TEXT NOT NULL,
+        priority_fee TEXT NOT NULL,
+        target_block INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        signed INTEGER NOT NULL,
+        sent INTEGER
+    )""",
+    """CREATE INDEX submissions_by_plan ON submissions (plan_id)""",
+    """CREATE INDEX submissions_by_nonce ON submissions (sender, nonce)""",
+    f"""CREATE TABLE outcomes (
+        plan_id TEXT PRIMARY KEY REFERENCES intents (plan_id),
+        status TEXT NOT NULL,
+        tx_hash TEXT,
+        block INTEGER,
+        gas_used TEXT NOT NULL,
+        {_WATERFALL_COLUMNS},
+        liquidations TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        settled INTEGER NOT NULL
+    )""",
+    """CREATE INDEX outcomes_by_time ON outcomes (settled)""",
+    """CREATE TABLE rejections (
+        deployment TEXT NOT NULL,
+        market TEXT NOT NULL,
+        account TEXT NOT NULL,
+        block INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        net TEXT,
+        times INTEGER NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL,
+        PRIMARY KEY (deployment, market, account)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE checkpoints (
+        deployment TEXT PRIMARY KEY,
+        block INTEGER NOT NULL,
+        block_hash TEXT NOT NULL,
+        saved INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE accounts (
+        deployment TEXT NOT NULL,
+        market TEXT NOT NULL,
+        account TEXT NOT NULL,
+        first_block INTEGER NOT NULL,
+        PRIMARY KEY (deployment, market, account)
+    ) WITHOUT ROWID""",
+)

@@ -1,0 +1,152 @@
+"""One database file: opened for writing by one keeper at a time, checked before it is trusted."""
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from keeper.core.errors import ConfigError
+from keeper.core.units import Hash32
+from keeper.ledger.schema import APPLICATION_ID, PRAGMAS, SCHEMA_VERSION, TABLES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainIdentity:
+    """Which chain a database belongs to. The genesis hash tells forks of one id apart."""
+
+    chain_id: int
+    genesis_hash: Hash32
+
+
+def lock_database(path: Path) -> IO[bytes]:
+    """Return the held lock of a database; it is released when closed, or when we die.
+
+    Raises ConfigError when another keeper has it, or the folder cannot be written.
+    """
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = lock_path.open("ab")
+    except OSError as error:
+        msg = f"{path}: expected a database that can be written, found: {error.strerror}"
+        raise ConfigError(msg) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        msg = f"{path}: expected a database of our own, found it in use by another keeper"
+        raise ConfigError(msg) from error
+    return lock
+
+
+def open_for_writing(path: Path, identity: ChainIdentity, *, now: int) -> sqlite3.Connection:
+    """Return a connection to the chain's database, which is made when there is none.
+
+    It is written to once, so that a full or read-only disk is known before anything is sent.
+    Raises ConfigError naming the file, what was expected and what was found.
+    """
+    with _explained(path, "a Keeper database that can be written"):
+        # Autocommit: each transaction is begun and ended by name.
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            is_new = _is_empty(connection)
+            if not is_new:
+                _require_sound(connection, path)
+                _require_identity(connection, path, identity)
+            for pragma in PRAGMAS:
+                connection.execute(pragma)
+            if is_new:
+                _create(connection, identity, now=now)
+            connection.execute("UPDATE meta SET opened = ?", (now,))
+        except (sqlite3.Error, ConfigError):
+            connection.close()
+            raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Return a read-only connection, as for a report. A running keeper is not disturbed.
+
+    Raises ConfigError when there is no such database, or it is not one of ours.
+    """
+    if not path.is_file():
+        msg = f"{path}: expected a Keeper database, found none; has a keeper run yet?"
+        raise ConfigError(msg)
+    with _explained(path, "a Keeper database that can be read"):
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            connection.execute("PRAGMA busy_timeout = 5000")
+            _require_ours(connection, path)
+        except (sqlite3.Error, ConfigError):
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Run a block as one transaction: on disk when it ends, undone when it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def _explained(path: Path, expected: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        msg = f"{path}: expected {expected}, found: {error}"
+        raise ConfigError(msg) from error
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+
+def _create(connection: sqlite3.Connection, identity: ChainIdentity, *, now: int) -> None:
+    with transaction(connection):
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        for statement in TABLES:
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO meta VALUES (1, ?, ?, ?, ?, ?)",
+            (identity.chain_id, identity.genesis_hash, SCHEMA_VERSION, now, now),
+        )
+
+
+def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application != APPLICATION_ID:
+        msg = f"{path}: expected a Keeper database, found one of another program"
+        raise ConfigError(msg)
+    (version,) = connection.execute("SELECT schema_version FROM meta").fetchone()
+    if version != SCHEMA_VERSION:
+        msg = f"{path}: expected schema version {SCHEMA_VERSION}, found {version}"
+        raise ConfigError(msg)
+
+
+def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
+    _require_ours(connection, path)
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        msg = f"{path}: expected a sound database, found: {str(found).splitlines()[-1]}"
+        raise ConfigError(msg)
+
+
+def _require_identity(connection: sqlite3.Connection, path: Path, identity: ChainIdentity) -> None:
+    chain_id, genesis = connection.execute("SELECT chain_id, genesis_hash FROM meta").fetchone()
+    if chain_id != identity.chain_id:
+        msg = f"{path}: expected a database of chain id {identity.chain_id}, found {chain_id}"
+        raise ConfigError(msg)
+    if genesis != identity.genesis_hash:
+        msg = f"{path}: expected genesis block {identity.genesis_hash}, found {genesis}"
+        raise ConfigError(msg)
