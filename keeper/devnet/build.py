@@ -1,6 +1,7 @@
 """Build the local market on an empty anvil: protocols, feeds, exchange, borrowers."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,15 +86,14 @@ def build_market(
     The same seed and number of borrowers give the same addresses, positions and health factors.
     Raises ConfigError when the node is not an empty one, or a package cannot be had.
     """
-    rpc = Rpc(rpc_url)
-    start_block = int(rpc.call("eth_blockNumber"), 16)
-    works = _prepare(rpc, progress)
-    deployed = _deploy(works)
-    positions = draw_population(seed, borrowers)
-    opened = _populate(works, deployed, positions)
-    _settle_prices(works, deployed)
-    market = _describe(works, deployed, seed=seed, start_block=start_block, borrowers=opened)
-    rpc.close()
+    with closing(Rpc(rpc_url)) as rpc:
+        start_block = int(rpc.call("eth_blockNumber"), 16)
+        works = _prepare(rpc, progress)
+        deployed = _deploy(works)
+        positions = draw_population(seed, borrowers)
+        opened = _populate(works, deployed, positions)
+        _settle_prices(works, deployed)
+        market = _describe(works, deployed, seed=seed, start_block=start_block, borrowers=opened)
     progress(f"market ready: {len(opened):,} borrowers, block {market.ready_block}")
     return market
 

@@ -1,4 +1,4 @@
-"""Compile the local market's own contract: `python -m keeper.devnet.rebuild` writes its artifact."""
+"""Compile the market's own contract: `python -m keeper.devnet.rebuild` writes its artifact."""
 
 import json
 import sys

@@ -182,4 +182,5 @@ def _ticks(pair: Pair, price0: int, price1: int, width_bps: int) -> tuple[int, i
 
 def _half_raw(symbol: str, dollars: int) -> int:
     spec = ASSETS[symbol]
-    return dollars * _USD * 10**spec.decimals // (2 * spec.price)
+    raw: int = dollars * _USD * 10**spec.decimals // (2 * spec.price)
+    return raw

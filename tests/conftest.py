@@ -1,0 +1,37 @@
+"""Fixtures that several rungs share: the node, the packages, and a market to do things to."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from keeper.chain.anvil import find_anvil
+from keeper.devnet.packages import MARKET_PACKAGES, ensure_all, ensure_anvil
+from tests.support.market_node import MarketNode, built_market, forked_market
+
+BORROWERS = 100
+SEED = 1
+
+
+@pytest.fixture(scope="session")
+def anvil_binary() -> Path:
+    return find_anvil() or ensure_anvil()
+
+
+@pytest.fixture(scope="session")
+def packages() -> Mapping[str, Path]:
+    return ensure_all(MARKET_PACKAGES)
+
+
+@pytest.fixture(scope="session")
+def local_market(anvil_binary: Path, packages: Mapping[str, Path]) -> Iterator[MarketNode]:
+    """The market that every test forks. Read it; do not change it."""
+    with built_market(anvil_binary, seed=SEED, borrowers=BORROWERS) as node:
+        yield node
+
+
+@pytest.fixture
+def market_fork(anvil_binary: Path, local_market: MarketNode) -> Iterator[MarketNode]:
+    """A market of the test's own."""
+    with forked_market(anvil_binary, local_market) as node:
+        yield node
