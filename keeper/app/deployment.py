@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
-from keeper.core.chain import BlockRef, Log
+from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import ConfigError, DriftError, RefusedError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
@@ -112,6 +112,11 @@ class Deployment(Generic[M, P]):
     def name(self) -> str:
         """The deployment's name."""
         return self.adapter.deployment
+
+    @property
+    def price_filter(self) -> LogFilter:
+        """The events that move this deployment's prices."""
+        return self._watcher.log_filter()
 
     def decoders(self) -> Decoders:
         """Return how to read this deployment's transactions."""

@@ -11,7 +11,7 @@ from keeper.app.deployment import Deployment
 from keeper.app.observer import Observer
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
-from keeper.core.chain import BlockRef
+from keeper.core.chain import BlockRef, LogFilter
 from keeper.core.errors import StaleError, TransientError
 from keeper.executor.flight import Flight
 from keeper.executor.settler import Settler
@@ -48,6 +48,7 @@ class Keeper:
         self._observer = observer
         self._drain_s = drain_s
         self._mail: list[Latest[BlockRef]] = [Latest() for _ in deployments]
+        self._wanted: LogFilter | None = None
         self._settle_mail: Latest[BlockRef] = Latest()
 
     async def run(self, head: BlockRef, stop: asyncio.Event) -> None:
@@ -57,6 +58,7 @@ class Keeper:
         """
         for deployment in self._deployments:
             await deployment.start(head)
+        self._watch_prices()
         async with asyncio.TaskGroup() as group:
             watching = [
                 group.create_task(self._follow_heads()),
@@ -90,6 +92,18 @@ class Keeper:
                 for mail in self._mail:
                     mail.offer(event.block)
                 self._settle_mail.offer(event.block)
+                self._watch_prices()
+
+    def _watch_prices(self) -> None:
+        """Follow the feeds that the deployments read now."""
+        wanted = [deployment.price_filter for deployment in self._deployments]
+        union = LogFilter(
+            addresses=frozenset().union(*(one.addresses for one in wanted)),
+            topics=frozenset().union(*(one.topics for one in wanted)),
+        )
+        if union != self._wanted:
+            self._wanted = union
+            self._streams.prices.watch(union)
 
     async def _follow_prices(self) -> None:
         """Hand each price event to every deployment."""

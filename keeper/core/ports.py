@@ -19,6 +19,7 @@ from keeper.core.chain import (
 from keeper.core.lending import (
     AccountRef,
     AssetValue,
+    BaseUnit,
     Feed,
     Health,
     Legs,
@@ -217,6 +218,10 @@ class ProtocolAdapter(Protocol[M, P]):
 
     def decode(self, market: M, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
         """Return the liquidations in a transaction's logs."""
+        ...
+
+    def base_unit(self, market: M, ref: AccountRef) -> BaseUnit:
+        """Return what the values of an account's health are counted in."""
         ...
 
     def asset_values(self, view: M) -> Mapping[Address, AssetValue]:

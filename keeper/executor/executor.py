@@ -1,7 +1,7 @@
 """Carry out plans: judge, rehearse, journal, sign, send. In that order, always."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +58,8 @@ class Grounds:
     simulator: Simulator
     operator: Address
     limits: Limits
+    now: Callable[[], float]
+    """Wall clock, unix seconds: budgets are of real hours and days."""
     overrides: Mapping[Address, StateOverride]
     """Set when the executor contract is not deployed: its code and storage for rehearsals."""
 
@@ -114,7 +116,7 @@ class Executor:
 
     async def _exposure(self, head: BlockRef) -> Exposure:
         """Return what is spent and at stake at ``head``."""
-        now = head.timestamp
+        now = int(self._grounds.now())
         operator = self._grounds.operator
         armed = self._lane is not None
         return Exposure(

@@ -1,6 +1,7 @@
 """Read a deployment's prices per block, and move them at once on a feed's event."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from keeper.core.chain import BlockRef, CallResult, Log, LogFilter
 from keeper.core.lending import Feed, Price
@@ -22,14 +23,19 @@ _WORD = 32
 class PriceWatcher:
     """Prices of one deployment."""
 
-    def __init__(self, reader: Reader) -> None:
-        """Make a watcher that has seen no feed."""
+    def __init__(self, reader: Reader, *, heartbeats: Mapping[str, int] | None = None) -> None:
+        """Make a watcher that has seen no feed.
+
+        ``heartbeats`` sets the seconds after which a feed is stale, by its label or its source.
+        """
         self._reader = reader
+        self._heartbeats = dict(heartbeats or {})
         self._feeds: Mapping[str, Feed] = {}
         self._by_aggregator: Mapping[Address, tuple[str, ...]] = {}
 
     async def follow(self, feeds: Sequence[Feed], block: BlockRef) -> None:
         """Resolve the aggregators behind the direct feeds, so that their events can be used."""
+        feeds = [self._with_heartbeat(feed) for feed in feeds]
         direct = [feed for feed in feeds if feed.direct]
         calls = [aggregator_call(feed.source) for feed in direct]
         results = await self._reader.call_many(calls, block)
@@ -84,6 +90,11 @@ class PriceWatcher:
                 problems[feed_id] = problem
         moved = self._moved(book.prices, prices)
         return PriceBook(block=book.block, prices=prices, problems=problems, moved=moved)
+
+    def _with_heartbeat(self, feed: Feed) -> Feed:
+        """Return the feed with the configured heartbeat, when there is one."""
+        configured = self._heartbeats.get(feed.label, self._heartbeats.get(feed.source))
+        return feed if configured is None else replace(feed, heartbeat_s=configured)
 
     def _moved(self, before: Mapping[str, Price], after: Mapping[str, Price]) -> str:
         """Say which prices moved and by how much."""

@@ -1,0 +1,31 @@
+"""Keep the mirror's checkpoints in the ledger's database."""
+
+from keeper.core.lending import AccountRef
+from keeper.ledger.checkpoints import Checkpoint as Kept
+from keeper.ledger.journal import SqliteJournal
+from keeper.mirror.mirror import Checkpoint
+
+
+class JournaledCheckpoints:
+    """Saves only the accounts that are not in the database yet."""
+
+    def __init__(self, journal: SqliteJournal) -> None:
+        """Keep checkpoints in ``journal``'s database."""
+        self._journal = journal
+        self._kept: dict[str, frozenset[AccountRef]] = {}
+
+    async def load(self, deployment: str) -> Checkpoint | None:
+        """Return the newest checkpoint with every account ever recorded."""
+        kept = await self._journal.checkpoint(deployment)
+        if kept is None:
+            return None
+        accounts = await self._journal.known_accounts(deployment)
+        self._kept[deployment] = accounts
+        return Checkpoint(block=kept.block, hash=kept.hash, accounts=accounts)
+
+    async def save(self, deployment: str, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint and its new accounts."""
+        new = checkpoint.accounts - self._kept.get(deployment, frozenset())
+        kept = Kept(block=checkpoint.block, hash=checkpoint.hash)
+        await self._journal.save_checkpoint(deployment, kept, new)
+        self._kept[deployment] = checkpoint.accounts
