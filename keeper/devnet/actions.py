@@ -9,8 +9,8 @@ from keeper.core.errors import InvariantError
 from keeper.core.units import BPS, MAX_UINT256, WAD, Address
 from keeper.devnet.assets import ASSETS, CATEGORIES
 from keeper.devnet.live import LiveMarket, account_data
-from keeper.devnet.prices import held_mining, oracle_prices, push_prices
-from keeper.devnet.sender import Sender, read_all
+from keeper.devnet.prices import oracle_prices, push_prices
+from keeper.devnet.sender import Sender, held_mining, read_all
 
 _GAS = 2_000_000
 _VARIABLE_RATE = 2

@@ -1,12 +1,10 @@
 """Move the local market's prices: rounds of the feeds, and trades that bring the exchange along."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from keeper.devnet.chainlink import submit_answers
 from keeper.devnet.live import LiveMarket
-from keeper.devnet.rpc import Rpc
-from keeper.devnet.sender import Sender, check_receipts, read_all
+from keeper.devnet.sender import Sender, check_receipts, held_mining, read_all
 from keeper.devnet.uniswap import queue_moves
 
 
@@ -35,19 +33,6 @@ def move_market(live: LiveMarket, answers: Mapping[str, int]) -> int:
     price would make every liquidation look absurdly profitable.
     """
     return _mine_moves(live, answers, exchange=True)
-
-
-@contextmanager
-def held_mining(rpc: Rpc) -> Iterator[None]:
-    """Keep transactions in the mempool inside the block; restore mining on arrival if it was on."""
-    automine = bool(rpc.call("anvil_getAutomine"))
-    if automine:
-        rpc.call("evm_setAutomine", False)
-    try:
-        yield
-    finally:
-        if automine:
-            rpc.call("evm_setAutomine", True)
 
 
 def _mine_moves(live: LiveMarket, answers: Mapping[str, int], *, exchange: bool) -> int:

@@ -1,6 +1,7 @@
 """Transactions of an unlocked account, queued and mined in one block, each one checked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,9 +83,23 @@ class Sender:
 
     def mine(self) -> list[dict[str, Any]]:
         """Send what is queued, mine one block, and return the receipts, all of them successful."""
-        sent = self.submit()
-        self.rpc.call("evm_mine")
+        with held_mining(self.rpc):
+            sent = self.submit()
+            self.rpc.call("evm_mine")
         return check_receipts(self.rpc, sent)
+
+
+@contextmanager
+def held_mining(rpc: Rpc) -> Iterator[None]:
+    """Keep transactions in the mempool inside the block; restore mining on arrival if it was on."""
+    automine = bool(rpc.call("anvil_getAutomine"))
+    if automine:
+        rpc.call("evm_setAutomine", False)
+    try:
+        yield
+    finally:
+        if automine:
+            rpc.call("evm_setAutomine", True)
 
 
 def check_receipts(rpc: Rpc, sent: Sequence[tuple[Queued, str]]) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ from eth_utils.crypto import keccak
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.crash import crash
 from keeper.devnet.live import account_data, under_water
-from keeper.devnet.prices import held_mining, move_market, oracle_prices, push_price, push_prices
-from keeper.devnet.sender import read_all
+from keeper.devnet.prices import move_market, oracle_prices, push_price, push_prices
+from keeper.devnet.sender import held_mining, read_all
 from keeper.devnet.uniswap import sqrt_price_x96
 from tests.support.market_node import MarketNode
 

@@ -13,7 +13,7 @@ from keeper.devnet.live import account_data
 from keeper.devnet.market import load_market
 from keeper.devnet.prices import oracle_prices
 from keeper.devnet.rebuild import ARTIFACT, artifact_text
-from keeper.devnet.sender import read, read_all
+from keeper.devnet.sender import Sender, read, read_all
 from tests.support.market_node import MarketNode, built_market
 
 
@@ -82,19 +82,12 @@ def test_multicall3_answers_at_its_canonical_address(local_market: MarketNode):
 
 
 def test_wrapped_ether_can_be_unwrapped(market_fork: MarketNode):
-    live, supplier = market_fork.live, market_fork.market.accounts.supplier
-    before = int(live.rpc.call("eth_getBalance", supplier, "latest"), 16)
-    data = live.tokens["WETH"].encode("withdraw", 10**18)
-    live.rpc.call(
-        "eth_sendTransaction",
-        {
-            "from": supplier,
-            "to": live.tokens["WETH"].address,
-            "data": "0x" + data.hex(),
-            "gasPrice": hex(10**10),
-        },
-    )
-    after = int(live.rpc.call("eth_getBalance", supplier, "latest"), 16)
+    live = market_fork.live
+    sender = Sender.of(live.rpc, market_fork.market.accounts.supplier)
+    before = int(live.rpc.call("eth_getBalance", sender.account, "latest"), 16)
+    sender.call(live.tokens["WETH"], "withdraw", 10**18)
+    sender.mine()
+    after = int(live.rpc.call("eth_getBalance", sender.account, "latest"), 16)
     assert 10**18 - 10**15 < after - before < 10**18
 
 
