@@ -1,0 +1,241 @@
+"""The books: what each outcome brought, forecast beside realised, and what was left alone."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from keeper.core.accounting import Waterfall, gas_only
+from keeper.core.plan import Status
+from keeper.core.text import printable
+from keeper.core.units import Address, Hash32
+from keeper.ledger.intents import waterfall_of
+from keeper.ledger.schema import WATERFALL
+from keeper.ledger.store import open_for_reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """A token as the books show it."""
+
+    address: Address
+    symbol: str
+    unit: int
+    """``10**decimals``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One outcome. ``repaid`` and ``seized`` are raw units, the waterfalls are wei."""
+
+    plan_id: str
+    deployment: str
+    market: str
+    account: Address
+    trigger: str
+    status: Status
+    collateral: Asset
+    debt: Asset
+    repaid: int
+    seized: int
+    forecast_repaid: int
+    forecast_seized: int
+    forecast: Waterfall
+    realised: Waterfall
+    tx_hash: Hash32 | None
+    block: int | None
+    detail: str
+    times: int
+    """How often a disarmed keeper saw it; 1 for what was sent."""
+    settled: int
+    """Unix seconds."""
+
+    @property
+    def counts(self) -> bool:
+        """Return whether it moved money: it landed, or it reverted and cost its gas."""
+        return self.status in {Status.LANDED, Status.REVERTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """An account that was left alone, with the latest reason."""
+
+    deployment: str
+    market: str
+    account: Address
+    block: int
+    reason: str
+    detail: str
+    net: int | None
+    """Best net that was found, wei, when the reason is about profit."""
+    times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """A sum of outcomes, forecast beside realised."""
+
+    name: str
+    count: int
+    forecast: Waterfall
+    realised: Waterfall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """Everything that a report shows."""
+
+    chain_id: int
+    entries: tuple[Entry, ...]
+    missed: tuple[Missed, ...]
+    open_intents: int
+
+    @property
+    def counted(self) -> tuple[Entry, ...]:
+        """Return the outcomes that moved money."""
+        return tuple(entry for entry in self.entries if entry.counts)
+
+    @property
+    def total(self) -> Total:
+        """Return the sum of what moved money."""
+        return _total("total", self.counted)
+
+    @property
+    def simulated(self) -> Total:
+        """Return what a disarmed keeper would have earned."""
+        shown = [entry for entry in self.entries if entry.status is Status.SIMULATED]
+        return _total("simulated", shown)
+
+    def per_pair(self) -> tuple[Total, ...]:
+        """Return the sums by collateral and debt."""
+        return _grouped(self.counted, lambda one: f"{one.collateral.symbol} / {one.debt.symbol}")
+
+    def per_day(self) -> tuple[Total, ...]:
+        """Return the sums by day, UTC, of settlement."""
+        return _grouped(
+            self.counted, lambda one: datetime.fromtimestamp(one.settled, UTC).date().isoformat()
+        )
+
+
+Row = tuple[Any, ...]
+"""A row as SQLite hands it over, untyped."""
+
+_FORECAST: Final = ", ".join(f"i.{name}" for name in WATERFALL)
+_REALISED: Final = ", ".join(f"o.{name}" for name in WATERFALL)
+_WIDTH: Final = len(WATERFALL)
+_ENTRIES: Final = f"""SELECT {_FORECAST}, {_REALISED}, i.plan_id, i.deployment, i.market,
+    i.account, i.trigger_cause, i.collateral, i.debt, i.repay, i.seize, i.plan, i.times,
+    o.status, o.tx_hash, o.block, o.liquidations, o.detail, o.settled
+    FROM outcomes o JOIN intents i USING (plan_id)
+    WHERE o.settled >= ? ORDER BY o.settled, i.sequence"""  # noqa: S608 - column names only
+
+_MISSED: Final = """SELECT deployment, market, account, block, reason, detail, net, times
+    FROM rejections r WHERE last_seen >= ? AND NOT EXISTS (
+        SELECT 1 FROM outcomes o JOIN intents i USING (plan_id)
+        WHERE i.deployment = r.deployment AND i.market = r.market AND i.account = r.account
+        AND o.status IN ('landed', 'simulated') AND o.settled >= r.last_seen)
+    ORDER BY deployment, reason, account"""
+
+
+def read_books(path: Path, *, since: int = 0) -> Books:
+    """Return the books of a database from ``since``, unix seconds. Raises ConfigError.
+
+    An account that was rejected and later liquidated is not among the missed.
+    """
+    with closing(open_for_reading(path)) as db:
+        (chain_id,) = db.execute("SELECT chain_id FROM meta").fetchone()
+        (open_intents,) = db.execute(
+            "SELECT count(*) FROM intents WHERE status IN ('intended', 'signed', 'sent')"
+        ).fetchone()
+        return Books(
+            chain_id=chain_id,
+            entries=tuple(_entry(row) for row in db.execute(_ENTRIES, (since,))),
+            missed=tuple(_missed(row) for row in db.execute(_MISSED, (since,))),
+            open_intents=open_intents,
+        )
+
+
+def _entry(row: Row) -> Entry:
+    forecast = waterfall_of(row[:_WIDTH])
+    realised = waterfall_of(row[_WIDTH : 2 * _WIDTH])
+    (plan_id, deployment, market, account, trigger, collateral, debt, repay, seize, plan, times,
+     status, tx_hash, block, liquidations, detail, settled) = row[2 * _WIDTH :]  # fmt: skip
+    assets = json.loads(plan)["valuation"]["assets"]
+    moved = [
+        one
+        for one in json.loads(liquidations)
+        if (one["collateral"], one["debt"]) == (collateral, debt)
+    ]
+    return Entry(
+        plan_id=plan_id,
+        deployment=deployment,
+        market=market,
+        account=Address(account),
+        trigger=trigger,
+        status=Status(status),
+        collateral=_asset(collateral, assets),
+        debt=_asset(debt, assets),
+        repaid=sum(int(one["repaid"]) for one in moved),
+        seized=sum(int(one["seized"]) for one in moved),
+        forecast_repaid=int(repay),
+        forecast_seized=int(seize),
+        forecast=forecast,
+        realised=realised,
+        tx_hash=Hash32(tx_hash) if tx_hash else None,
+        block=int(block) if block is not None else None,
+        detail=detail,
+        times=int(times),
+        settled=int(settled),
+    )
+
+
+def _asset(address: str, assets: Mapping[str, Mapping[str, str]]) -> Asset:
+    """Return an asset as the plan knew it; one it did not price is shown in raw units."""
+    known = assets.get(address)
+    if known is None:
+        return Asset(address=Address(address), symbol=address, unit=1)
+    symbol = printable(known["symbol"])
+    return Asset(address=Address(address), symbol=symbol, unit=int(known["unit"]))
+
+
+def _missed(row: Row) -> Missed:
+    deployment, market, account, block, reason, detail, net, times = row
+    return Missed(
+        deployment=deployment,
+        market=market,
+        account=Address(account),
+        block=int(block),
+        reason=reason,
+        detail=detail,
+        net=None if net is None else int(net),
+        times=int(times),
+    )
+
+
+def _grouped(entries: Iterable[Entry], name_of: Callable[[Entry], str]) -> tuple[Total, ...]:
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(name_of(entry), []).append(entry)
+    return tuple(_total(name, groups[name]) for name in sorted(groups))
+
+
+def _total(name: str, entries: Iterable[Entry]) -> Total:
+    listed = tuple(entries)
+    return Total(
+        name=name,
+        count=len(listed),
+        forecast=add_up(entry.forecast for entry in listed),
+        realised=add_up(entry.realised for entry in listed),
+    )
+
+
+def add_up(splits: Iterable[Waterfall]) -> Waterfall:
+    """Return the sum of waterfalls, item by item; the identity holds for it as for each."""
+    total = gas_only(0)
+    for one in splits:
+        sums = {name: getattr(total, name) + getattr(one, name) for name in WATERFALL}
+        total = Waterfall(**sums)
+    return total

@@ -1,0 +1,95 @@
+"""The books for machines: JSON lines and CSV. Integers are decimal text, amounts are exact."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Final
+
+from keeper.ledger.books import Books, Entry
+from keeper.ledger.schema import WATERFALL
+
+_PROMISED: Final = (
+    "plan",
+    "account",
+    "collateral_asset",
+    "debt_asset",
+    "repaid",
+    "seized",
+    "protocol_fee",
+    "swap_cost",
+    "flash_fee",
+    "gas",
+    "tip",
+    "net",
+    "forecast_net",
+    "tx_hash",
+    "block",
+    "status",
+    "trigger",
+)
+_FURTHER: Final = (
+    "deployment",
+    "market",
+    "penalty",
+    "forecast_repaid",
+    "forecast_seized",
+    *(f"forecast_{name}" for name in WATERFALL if name != "net"),
+    "settled",
+    "times",
+    "detail",
+)
+COLUMNS: Final = (*_PROMISED, *_FURTHER)
+"""What a line holds: the promised keys first."""
+
+_FORMULA_STARTS: Final = ("=", "+", "@", "\t", "\r")
+
+
+def entry_fields(entry: Entry) -> dict[str, str | None]:
+    """Return an outcome as text. ``repaid``, ``seized``: raw units; the waterfall: wei."""
+    split = {name: str(getattr(entry.realised, name)) for name in WATERFALL}
+    forecast = {f"forecast_{name}": str(getattr(entry.forecast, name)) for name in WATERFALL}
+    found: dict[str, str | None] = {
+        **split,
+        **forecast,
+        "plan": entry.plan_id,
+        "account": entry.account,
+        "collateral_asset": entry.collateral.address,
+        "debt_asset": entry.debt.address,
+        "repaid": str(entry.repaid),
+        "seized": str(entry.seized),
+        "forecast_repaid": str(entry.forecast_repaid),
+        "forecast_seized": str(entry.forecast_seized),
+        "tx_hash": entry.tx_hash,
+        "block": None if entry.block is None else str(entry.block),
+        "status": entry.status.value,
+        "trigger": entry.trigger,
+        "deployment": entry.deployment,
+        "market": entry.market,
+        "settled": str(entry.settled),
+        "times": str(entry.times),
+        "detail": entry.detail,
+    }
+    return {name: found[name] for name in COLUMNS}
+
+
+def json_lines(books: Books) -> Iterator[str]:
+    """Yield one JSON object for each outcome, oldest first."""
+    for entry in books.entries:
+        yield json.dumps(entry_fields(entry), ensure_ascii=True)
+
+
+def csv_text(books: Books) -> str:
+    """Return the outcomes as CSV with a header, one line each."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for entry in books.entries:
+        writer.writerow({name: _cell(value) for name, value in entry_fields(entry).items()})
+    return out.getvalue()
+
+
+def _cell(value: str | None) -> str:
+    """Return a cell that no spreadsheet takes for a formula."""
+    text = value or ""
+    return "'" + text if text.startswith(_FORMULA_STARTS) else text

@@ -1,0 +1,182 @@
+"""The books for people: the same tables on a terminal and on a static page."""
+
+import html
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from rich.table import Table
+from rich.text import Text
+
+from keeper.core.text import printable
+from keeper.ledger.amounts import coins_text, short_hex, units_text
+from keeper.ledger.books import Books, Entry, Missed, Total
+
+_SPLIT_TITLES: Final = ("Penalty", "Protocol fee", "Swap cost", "Flash fee", "Gas", "Tip", "Net")
+_SPLIT_NAMES: Final = ("penalty", "protocol_fee", "swap_cost", "flash_fee", "gas", "tip", "net")
+_DETAIL: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """One table as text. The first ``left`` columns are words, the others figures."""
+
+    title: str
+    columns: tuple[str, ...]
+    left: int
+    rows: tuple[tuple[str, ...], ...]
+
+
+def sheets(books: Books) -> tuple[Sheet, ...]:
+    """Return every table of the report that has something to show."""
+    found = [_outcomes(books.entries), _waterfall(books)]
+    found.append(_totals("By collateral and debt", "Pair", books.per_pair()))
+    found.append(_totals("By day (UTC)", "Day", books.per_day()))
+    found.append(_left_alone(books.missed))
+    return tuple(sheet for sheet in found if sheet.rows)
+
+
+def tables(books: Books) -> tuple[Table, ...]:
+    """Return the report as tables for a terminal."""
+    return tuple(_rich(sheet) for sheet in sheets(books))
+
+
+def summary(books: Books) -> str:
+    """Return the books in one line."""
+    total, shown = books.total, books.simulated
+    parts = [f"{total.count} outcomes, net {coins_text(total.realised.net)}"]
+    parts.append(f"forecast {coins_text(total.forecast.net)}")
+    if shown.count:
+        net = coins_text(shown.forecast.net)
+        parts.append(f"{shown.count} shown but not sent, forecast {net}")
+    if books.open_intents:
+        parts.append(f"{books.open_intents} in flight")
+    parts.append(f"{len(books.missed)} left alone")
+    return "; ".join(parts) + ". Amounts are whole native coins, rounded down."
+
+
+def html_page(books: Books) -> str:
+    """Return the report as one static page, everything in it escaped."""
+    body = "\n".join(_html(sheet) for sheet in sheets(books))
+    return _PAGE.format(chain=books.chain_id, summary=html.escape(summary(books)), body=body)
+
+
+def _outcomes(entries: Iterable[Entry]) -> Sheet:
+    return Sheet(
+        title="Outcomes",
+        columns=("Account", "Collateral", "Debt", "Status", "Block", "Seized", "Repaid",
+                 "Net", "Forecast", "Difference"),
+        left=4,
+        rows=tuple(_outcome_row(entry) for entry in entries),
+    )  # fmt: skip
+
+
+def _outcome_row(entry: Entry) -> tuple[str, ...]:
+    seized = entry.seized if entry.counts else entry.forecast_seized
+    repaid = entry.repaid if entry.counts else entry.forecast_repaid
+    realised = coins_text(entry.realised.net) if entry.counts else "-"
+    difference = coins_text(entry.realised.net - entry.forecast.net) if entry.counts else "-"
+    return (
+        short_hex(entry.account),
+        entry.collateral.symbol,
+        entry.debt.symbol,
+        entry.status.value,
+        "-" if entry.block is None else str(entry.block),
+        units_text(seized, entry.collateral.unit),
+        units_text(repaid, entry.debt.unit),
+        realised,
+        coins_text(entry.forecast.net),
+        difference,
+    )
+
+
+def _waterfall(books: Books) -> Sheet:
+    """Return where the penalty went: forecast beside realised, and what was off."""
+    total = books.total
+    rows = []
+    for title, name in zip(_SPLIT_TITLES, _SPLIT_NAMES, strict=True):
+        forecast, realised = getattr(total.forecast, name), getattr(total.realised, name)
+        amounts = (forecast, realised, realised - forecast)
+        rows.append((title, *(coins_text(amount) for amount in amounts)))
+    return Sheet(
+        title="Where the penalty went",
+        columns=("Item", "Forecast", "Realised", "Difference"),
+        left=1,
+        rows=tuple(rows) if total.count else (),
+    )
+
+
+def _totals(title: str, name: str, totals: Iterable[Total]) -> Sheet:
+    return Sheet(
+        title=title,
+        columns=(name, "Outcomes", *_SPLIT_TITLES, "Forecast net"),
+        left=1,
+        rows=tuple(
+            (
+                one.name,
+                str(one.count),
+                *(coins_text(getattr(one.realised, part)) for part in _SPLIT_NAMES),
+                coins_text(one.forecast.net),
+            )
+            for one in totals
+        ),
+    )
+
+
+def _left_alone(missed: Iterable[Missed]) -> Sheet:
+    return Sheet(
+        title="Left alone",
+        columns=("Account", "Reason", "Detail", "Block", "Times", "Best net"),
+        left=3,
+        rows=tuple(
+            (
+                short_hex(one.account),
+                one.reason,
+                printable(one.detail, _DETAIL),
+                str(one.block),
+                str(one.times),
+                "-" if one.net is None else coins_text(one.net),
+            )
+            for one in missed
+        ),
+    )
+
+
+def _rich(sheet: Sheet) -> Table:
+    table = Table(title=sheet.title, title_justify="left")
+    for index, column in enumerate(sheet.columns):
+        words = index < sheet.left
+        table.add_column(column, justify="left" if words else "right", no_wrap=not words)
+    for row in sheet.rows:
+        # Text, not str: a symbol in square brackets is no markup.
+        table.add_row(*(Text(printable(cell, 2 * _DETAIL)) for cell in row))
+    return table
+
+
+def _html(sheet: Sheet) -> str:
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in sheet.columns)
+    rows = "\n".join(
+        "<tr>" + "".join(_html_cell(sheet, *cell) for cell in enumerate(row)) + "</tr>"
+        for row in sheet.rows
+    )
+    return f"<h2>{html.escape(sheet.title)}</h2>\n<table><tr>{head}</tr>\n{rows}\n</table>"
+
+
+def _html_cell(sheet: Sheet, index: int, text: str) -> str:
+    kind = "" if index < sheet.left else ' class="figure"'
+    return f"<td{kind}>{html.escape(text)}</td>"
+
+
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Keeper: the books of chain {chain}</title>
+<style>
+body {{ font: 15px system-ui, sans-serif; margin: 2rem; color: #1b1f24; }}
+table {{ border-collapse: collapse; margin-bottom: 2rem; }}
+th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #d0d7de; text-align: left; }}
+.figure {{ text-align: right; font-variant-numeric: tabular-nums; }}
+</style></head><body>
+<h1>The books of chain {chain}</h1>
+<p>{summary}</p>
+{body}
+</body></html>
+"""
