@@ -142,18 +142,25 @@ class Deployment(Generic[M, P]):
             self._observer.paused(self.name, self._paused)
 
     async def see_price(self, log: Log) -> None:
-        """Re-price the loans at hand on a feed's event, before the head it came with is read."""
-        if self._prices is None or self._paused:
-            return
-        moved = self._watcher.apply(self._prices, log)
-        if moved is None or log.block_number <= self._prices.block.number:
+        """Re-price the loans at hand on a feed's event, before the head it came with is read.
+
+        All feeds that moved in that block move together: a block's prices are one fact.
+        """
+        if self._paused or self._prices is None or log.block_number <= self._prices.block.number:
             return
         try:
             block = await self._reader.block(log.block_number)
+            logs = await self._reader.logs_at(self.price_filter, block)
         except (TransientError, StaleError) as error:
             self._observer.skipped(self.name, str(error))
             return
-        self._leave(block, moved)
+        prices = self._prices
+        for one in logs:
+            prices = self._watcher.apply(prices, one, block)
+        if block.number > self._prices.block.number and prices.moved:
+            self._prices = prices
+            self._executor.price_moved()
+            self._leave(block, prices)
 
     async def act(self) -> None:
         """Take the newest book to the executor, for ever."""

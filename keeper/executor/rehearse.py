@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from keeper.core.accounting import Waterfall, waterfall
 from keeper.core.chain import BlockRef, Log, Simulated, StateOverride, Transaction, next_base_fee
+from keeper.core.errors import InvariantError
 from keeper.core.lending import Liquidation, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.ports import Simulator
@@ -59,9 +60,23 @@ async def rehearse(
         bad = next((i for i, one in enumerate(judged) if isinstance(one, Rejection)), None)
         if bad is None:
             return [one for one in judged if isinstance(one, Plan)], rejected
-        rejected += [one for one in judged[bad : bad + 1] if isinstance(one, Rejection)]
+        rejected.append(await _explained(waiting[bad], judged[bad], simulator, stage))
         del waiting[bad]
     return [], rejected
+
+
+async def _explained(
+    plan: Plan, judged: Plan | Rejection, simulator: Simulator, stage: Stage
+) -> Rejection:
+    """Return the rejection with its cause: a node says why only of a transaction run alone."""
+    if not isinstance(judged, Rejection):
+        msg = f"{plan.id}: expected a rejection to explain, found a plan"
+        raise InvariantError(msg)
+    if judged.reason is not Reason.SIMULATION_FAILED:
+        return judged
+    (alone,) = await _run([plan], simulator, replace(stage, ahead=()))
+    detail = alone.error if not alone.success else "only after the transactions ahead of it"
+    return replace(judged, detail=f"reverts: {detail}")
 
 
 async def _run(plans: Sequence[Plan], simulator: Simulator, stage: Stage) -> list[Simulated]:

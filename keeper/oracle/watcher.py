@@ -74,22 +74,21 @@ class PriceWatcher:
         moved = self._moved(before.prices if before else {}, prices)
         return PriceBook(block=block, prices=prices, problems=problems, moved=moved)
 
-    def apply(self, book: PriceBook, log: Log) -> PriceBook | None:
-        """Return the book after a feed's event, or None when the event moves nothing in it."""
+    def apply(self, book: PriceBook, log: Log, block: BlockRef) -> PriceBook:
+        """Return the book after a feed's event in ``block``; the same when it moves nothing."""
         feeds = self._by_aggregator.get(log.address)
         if not feeds or log.removed or log.topics[0] != ANSWER_UPDATED:
-            return None
+            return book
         answer, updated_at = decode_answer(log)
         price = Price(value=answer, block=log.block_number, updated_at=updated_at)
-        prices, problems = dict(book.prices), dict(book.problems)
-        for feed_id in feeds:
-            prices[feed_id] = price
-            problem = problem_with(self._feeds[feed_id], price, updated_at)
-            problems.pop(feed_id, None)
-            if problem:
-                problems[feed_id] = problem
-        moved = self._moved(book.prices, prices)
-        return PriceBook(block=book.block, prices=prices, problems=problems, moved=moved)
+        prices = {**book.prices, **dict.fromkeys(feeds, price)}
+        problems = {key: why for key, why in book.problems.items() if key not in feeds}
+        for key in feeds:
+            if why := problem_with(self._feeds[key], price, block.timestamp):
+                problems[key] = why
+        earlier = book.moved if book.block == block else ""
+        moved = ", ".join(filter(None, (earlier, self._moved(book.prices, prices))))
+        return PriceBook(block=block, prices=prices, problems=problems, moved=moved)
 
     def _with_heartbeat(self, feed: Feed) -> Feed:
         """Return the feed with the configured heartbeat, when there is one."""

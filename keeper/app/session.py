@@ -1,0 +1,95 @@
+"""A keeper from its settings, opened and closed as one."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
+from keeper.app.keeper import Keeper
+from keeper.app.observer import Observer
+from keeper.app.opening import opened_chain
+from keeper.app.wiring import Parts, assemble
+from keeper.chain.session import Chain
+from keeper.config.settings import Settings
+from keeper.core.chain import BlockRef
+from keeper.core.errors import ConfigError
+from keeper.core.ports import Signer
+from keeper.ledger.journal import SqliteJournal
+from keeper.ledger.store import ChainIdentity
+from keeper.runtime.clock import Clock, SystemClock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """An open keeper, ready to run at ``head``."""
+
+    chain: Chain
+    journal: SqliteJournal
+    contract: ExecutorContract
+    keeper: Keeper
+    head: BlockRef
+
+
+@asynccontextmanager
+async def keeper_session(
+    settings: Settings,
+    observer: Observer,
+    *,
+    signer: Callable[[], Signer] | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Session]:
+    """Open chain, journal and executor contract, and wire a keeper.
+
+    ``signer`` is called, and a key read, only when everything else is in order; without it the
+    keeper is disarmed. Raises ConfigError for whatever is not as configured.
+    """
+    chosen = clock or SystemClock()
+    async with opened_chain(settings) as chain:
+        await chain.simulator.probe()
+        head = await chain.reader.head()
+        contract = await _contract(settings, chain, head)
+        genesis = await chain.reader.block(0)
+        identity = ChainIdentity(chain_id=settings.chain.chain_id, genesis_hash=genesis.hash)
+        journal = await SqliteJournal.open(settings.database, identity, clock=chosen)
+        try:
+            armed = _armed(signer, contract)
+            parts = Parts(
+                chain=chain,
+                journal=journal,
+                contract=contract,
+                signer=armed,
+                observer=observer,
+                clock=chosen,
+            )
+            keeper = await assemble(settings, parts)
+            yield Session(chain=chain, journal=journal, contract=contract, keeper=keeper, head=head)
+        finally:
+            await journal.close()
+
+
+async def _contract(settings: Settings, chain: Chain, head: BlockRef) -> ExecutorContract:
+    """Return the configured executor, or a pretended one."""
+    if settings.executor is None:
+        return pretend(settings.recipient)
+    contract = await read_executor(chain.reader, settings.executor, head)
+    if settings.recipient is not None and settings.recipient != contract.recipient:
+        msg = (
+            f"{settings.path}: recipient: expected the executor's, {contract.recipient}, "
+            f"found {settings.recipient}"
+        )
+        raise ConfigError(msg)
+    return contract
+
+
+def _armed(signer: Callable[[], Signer] | None, contract: ExecutorContract) -> Signer | None:
+    """Read the key when asked to, and check that it may run programs."""
+    if signer is None:
+        return None
+    if contract.overrides:
+        msg = "executor: expected the address of a deployed Liquidator, found none configured"
+        raise ConfigError(msg)
+    armed = signer()
+    if armed.address != contract.operator:
+        msg = f"executor: expected operator {armed.address} (the key's), found {contract.operator}"
+        raise ConfigError(msg)
+    return armed

@@ -1,0 +1,96 @@
+"""Write the configuration of a local market, in the same files that a real chain has."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from keeper.core.units import Address
+from keeper.devnet.market import LocalMarket
+
+INTERMEDIATES = ("WETH", "USDC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperFiles:
+    """What the root file of a local market says."""
+
+    rpc: str
+    mode: str
+    executor: Address | None
+    recipient: Address | None
+    block_time_s: int = 12
+    min_profit: str = "0.002 ether"
+    database: str = "keeper.sqlite"
+
+
+def write_config(folder: Path, market: LocalMarket, wanted: KeeperFiles) -> Path:
+    """Write ``keeper.yaml`` with its chain and protocol files into a folder; return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "chain.yaml", _chain(market, wanted))
+    _write(folder / "aave_v3.local.yaml", _protocol(market))
+    root = folder / "keeper.yaml"
+    _write(root, _root(wanted))
+    return root
+
+
+def _write(path: Path, content: dict[str, object]) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+
+
+def _chain(market: LocalMarket, wanted: KeeperFiles) -> dict[str, object]:
+    return {
+        "name": "local",
+        "chain_id": market.chain_id,
+        "rpc": [wanted.rpc],
+        "native_symbol": "ETH",
+        "wrapped_native": market.weth,
+        "native_feed": market.asset("WETH").feed,
+        "multicall3": market.multicall3,
+        "block_time_s": wanted.block_time_s,
+        "confirmations": 0,
+        "finality_depth": 8,
+        "max_head_age_s": 60,
+        "priority_fee_wei": "0.1 gwei",
+        "flash_sources": [{"kind": "aave_v3", "pool": market.pool}],
+        "venues": [
+            {
+                "kind": "uniswap_v3",
+                "factory": market.uniswap_factory,
+                "quoter_v2": market.quoter,
+                "fee_tiers": sorted({pool.fee for pool in market.pools}),
+                "intermediates": [market.asset(symbol).token for symbol in INTERMEDIATES],
+            }
+        ],
+    }
+
+
+def _protocol(market: LocalMarket) -> dict[str, object]:
+    return {
+        "protocol": "aave_v3",
+        "chain": "local",
+        "start_block": market.start_block,
+        "parameters": {"addresses_provider": market.provider},
+    }
+
+
+def _root(wanted: KeeperFiles) -> dict[str, object]:
+    return {
+        "mode": wanted.mode,
+        "chain": "chain.yaml",
+        "protocols": ["aave_v3.local.yaml"],
+        "database": wanted.database,
+        "executor": wanted.executor,
+        "recipient": wanted.recipient,
+        "limits": {
+            "min_profit_wei": wanted.min_profit,
+            "max_gas_price_wei": "200 gwei",
+            "max_gas_per_tx_wei": "0.5 ether",
+            "max_gas_per_hour_wei": "5 ether",
+            "max_gas_per_day_wei": "20 ether",
+            "min_balance_wei": "0.1 ether",
+            "max_in_flight": 25,
+            "slippage_bps": 300,
+            "deadline_s": 120,
+        },
+    }
