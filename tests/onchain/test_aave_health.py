@@ -7,7 +7,7 @@ import pytest
 
 from keeper.devnet.actions import random_actions
 from keeper.devnet.crash import crash
-from tests.support.aave_scene import Look, Scene, open_scene, standing_of
+from tests.support.aave_scene import Scene, differences, open_scene, standing_of
 from tests.support.market_node import MarketNode, built_market, forked_market
 
 BORROWERS = 1_000
@@ -26,18 +26,6 @@ async def scene(anvil_binary: Path, large_market: MarketNode) -> AsyncIterator[S
     with forked_market(anvil_binary, large_market) as node:
         async with open_scene(node.live, node.anvil.http_url) as opened:
             yield opened
-
-
-async def differences(scene: Scene, look: Look) -> list[str]:
-    view = scene.adapter.at(look.market, timestamp=look.block.timestamp, prices=look.prices)
-    refs = sorted(look.positions)
-    found = [standing_of(scene.adapter.assess(view, look.positions[ref])) for ref in refs]
-    said = await scene.standings(look.block, refs)
-    return [
-        f"{ref.account}: expected {expected}, found {mine}"
-        for ref, expected, mine in zip(refs, said, found, strict=True)
-        if expected != mine
-    ]
 
 
 async def test_every_account_stands_as_the_pool_says_after_random_life(scene: Scene):

@@ -6,16 +6,14 @@ from random import Random
 
 import pytest
 
-from keeper.core.errors import RefusedError
 from keeper.core.lending import AccountRef, Option, SeizeQuote
 from keeper.core.units import MAX_UINT256
 from keeper.devnet.actions import random_actions
 from keeper.devnet.crash import crash
-from keeper.devnet.prices import held_mining
-from keeper.devnet.sender import Sender
-from keeper.protocols.aave_v3.refusals import Refusal, revert_data
+from keeper.devnet.sender import Sender, held_mining
+from keeper.protocols.aave_v3.refusals import Refusal
 from keeper.protocols.aave_v3.state import AaveMarket
-from tests.support.aave_scene import Look, Scene, open_scene, pairs_of, quote_of
+from tests.support.aave_scene import Look, Scene, judge, open_scene, pairs_of, quote_of
 from tests.support.market_node import MarketNode, forked_market
 
 NEXT_BLOCK_S = 12
@@ -36,39 +34,6 @@ async def crashed(scene: Scene) -> tuple[Look, AaveMarket]:
     look = await scene.look()
     timestamp = look.block.timestamp + NEXT_BLOCK_S
     return look, scene.adapter.at(look.market, timestamp=timestamp, prices=look.prices)
-
-
-def refusal_of(error: RefusedError) -> Refusal:
-    return Refusal(str(error).split(": ", 1)[0])
-
-
-def same_amounts(one: SeizeQuote, other: SeizeQuote) -> bool:
-    return (one.repay, one.seized, one.protocol_fee) == (
-        other.repay,
-        other.seized,
-        other.protocol_fee,
-    )
-
-
-async def judge(
-    scene: Scene, look: Look, view: AaveMarket, ref: AccountRef, option: Option, offer: int
-) -> Refusal | SeizeQuote:
-    """Assert that the Pool does what the adapter says of an offer; return what it said."""
-    try:
-        quote = scene.adapter.seize(view, look.positions[ref], option, offer)
-    except RefusedError as e:
-        refusal = refusal_of(e)
-        done = await scene.liquidate(look, ref, option, offer, view.timestamp)
-        assert not done.success
-        expected = revert_data(refusal, custom_errors=view.rules.custom_errors)
-        assert done.return_data == expected, (refusal, done)
-        return refusal
-    executor = scene.live.market.accounts.supplier
-    (call,) = scene.adapter.calls(view, ref, option, quote, executor)
-    done = await scene.attempt(look, call.data, view.timestamp)
-    assert done.success, (quote, done.return_data.hex())
-    assert same_amounts(quote_of(scene, view, done.logs), quote)
-    return quote
 
 
 async def test_every_option_liquidates_as_quoted(scene: Scene):

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.chain import BlockRef, Log, Simulated, Transaction
+from keeper.core.errors import RefusedError
 from keeper.core.lending import AccountRef, Health, Option, Price, SeizeQuote
 from keeper.core.units import Address
 from keeper.devnet.live import LiveMarket
 from keeper.protocols.aave_v3 import codec
 from keeper.protocols.aave_v3.adapter import AaveAdapter
+from keeper.protocols.aave_v3.refusals import Refusal, revert_data
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from keeper.protocols.registry import adapter_for
 
@@ -144,3 +146,42 @@ def pairs_of(market: AaveMarket, position: AavePosition) -> list[tuple[Address, 
         for owed, _ in position.debt
         if (one := reserves[number]) is not None and (other := reserves[owed]) is not None
     ]
+
+
+async def differences(scene: Scene, look: Look) -> list[str]:
+    """Return the accounts of which the adapter says other than the Pool, at the look's block."""
+    view = scene.adapter.at(look.market, timestamp=look.block.timestamp, prices=look.prices)
+    refs = sorted(look.positions)
+    found = [standing_of(scene.adapter.assess(view, look.positions[ref])) for ref in refs]
+    said = await scene.standings(look.block, refs)
+    return [
+        f"{ref.account}: expected {expected}, found {mine}"
+        for ref, expected, mine in zip(refs, said, found, strict=True)
+        if expected != mine
+    ]
+
+
+async def judge(
+    scene: Scene, look: Look, view: AaveMarket, ref: AccountRef, option: Option, offer: int
+) -> Refusal | SeizeQuote:
+    """Assert that the Pool does what the adapter says of an offer; return what it said."""
+    try:
+        quote = scene.adapter.seize(view, look.positions[ref], option, offer)
+    except RefusedError as e:
+        refusal = Refusal(str(e).split(": ", 1)[0])
+        done = await scene.liquidate(look, ref, option, offer, view.timestamp)
+        assert not done.success, (refusal, option, offer)
+        expected = revert_data(refusal, custom_errors=view.rules.custom_errors)
+        assert done.return_data == expected, (refusal, done)
+        return refusal
+    executor = scene.live.market.accounts.supplier
+    (call,) = scene.adapter.calls(view, ref, option, quote, executor)
+    done = await scene.attempt(look, call.data, view.timestamp)
+    assert done.success, (quote, done.return_data.hex())
+    found = quote_of(scene, view, done.logs)
+    assert (found.repay, found.seized, found.protocol_fee) == (
+        quote.repay,
+        quote.seized,
+        quote.protocol_fee,
+    )
+    return quote
