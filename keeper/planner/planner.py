@@ -10,7 +10,7 @@ from keeper.core.ports import FlashSource, SwapVenue
 from keeper.planner.build import build_plan
 from keeper.planner.case import Case, Desk
 from keeper.planner.routing import pairs_needed
-from keeper.planner.search import best_trade, closest
+from keeper.planner.search import best_trades, closest
 from keeper.planner.trade import Miss, Terms, Trade
 
 
@@ -87,8 +87,7 @@ class Planner:
         refusal = self._gas_refusal(case, desk)
         if refusal is not None:
             return refusal
-        options = case.opportunity.options
-        results = [best_trade(case, desk, self._terms, option) for option in options]
+        results = best_trades(case, desk, self._terms)
         if not results:
             return _rejection(case, Reason.NO_OPTION, "the protocol offers no pair to liquidate")
         good = [one for one in results if isinstance(one, Trade) and self._missing(case, one) <= 0]

@@ -1,23 +1,47 @@
 """The best trade of one option: over its routes, and over the amount along each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.planner.case import Case, Desk
 from keeper.planner.routing import Route, routes
-from keeper.planner.sizing import best_amount
-from keeper.planner.trade import Miss, Terms, Trade, seize_settled, trade
+from keeper.planner.sizing import FINE, ROUGH, best_amount
+from keeper.planner.trade import Miss, Terms, Trade, seizure, trade
 
 _FINALISTS: Final = 4
 """Routes whose amount is searched, for each of the probed amounts."""
 _PROBES: Final = (0, 4)
 """Amounts that routes are compared at: the largest one, shifted right by so many bits."""
+_NEAR_SHIFT: Final = 7
+"""A route within ``1/2**7`` of the best one is searched to the last unit."""
 
 
-def best_trade(case: Case, desk: Desk, terms: Terms, option: Option) -> Trade | Miss:
-    """Return the trade of the option with the greatest net, or why there is none."""
+def best_trades(case: Case, desk: Desk, terms: Terms) -> list[Trade | Miss]:
+    """Return the best that each route of each option comes to.
+
+    It is found roughly first, and to the last unit for those near the best of all.
+    """
+    results: list[Trade | Miss] = []
+    trials: list[_Trials] = []
+    for option in case.opportunity.options:
+        found = _trials(case, desk, terms, option)
+        if isinstance(found, Miss):
+            results.append(found)
+        else:
+            trials += found
+    rough = [one.best(ROUGH) for one in trials]
+    bar = max((one.net for one in rough if isinstance(one, Trade)), default=0)
+    bar -= abs(bar) >> _NEAR_SHIFT
+    for one, found_roughly in zip(trials, rough, strict=True):
+        near = isinstance(found_roughly, Trade) and found_roughly.net >= bar
+        results.append(one.best(FINE) if near else found_roughly)
+    return results
+
+
+def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Trials] | Miss":
+    """Return the routes to try for an option, or why there are none."""
     if option.max_repay < 1:
         return Miss(reason=Reason.NO_OPTION, detail="the protocol lets nothing be repaid")
     assets = case.valuation.assets
@@ -28,10 +52,7 @@ def best_trade(case: Case, desk: Desk, terms: Terms, option: Option) -> Trade | 
         pair = f"{assets[option.collateral].symbol} for {assets[option.debt].symbol}"
         return Miss(reason=Reason.NO_ROUTE, detail=f"no pools to sell {pair} and the native coin")
     offer = _Offer(case=case, desk=desk, terms=terms, option=option)
-    trials = _finalists([_Trials(offer=offer, route=route) for route in found], option.max_repay)
-    return closest(
-        one.at(best_amount(one.net, option.max_repay) or option.max_repay) for one in trials
-    )
+    return _finalists([_Trials(offer=offer, route=route) for route in found], option.max_repay)
 
 
 def closest(results: Iterable[Trade | Miss]) -> Trade | Miss:
@@ -59,7 +80,7 @@ class _Offer:
     def seize(self, repay: int) -> SeizeQuote | Miss:
         found = self.seized.get(repay)
         if found is None:
-            found = self.seized[repay] = seize_settled(self.case, self.option, repay)
+            found = self.seized[repay] = seizure(self.case, self.option, repay)
         return found
 
 
@@ -78,6 +99,11 @@ class _Trials:
             found = self.tried[repay] = self._try(repay)
         return found
 
+    def best(self, precision: int) -> Trade | Miss:
+        """Return the trade with the greatest net, or the miss of the largest amount."""
+        largest = self.offer.option.max_repay
+        return self.at(best_amount(self.net, largest, precision) or largest)
+
     def net(self, repay: int) -> int | None:
         """Return the net, None where there is no trade."""
         result = self.at(repay)
@@ -91,7 +117,7 @@ class _Trials:
         return trade(offer.case, offer.desk, offer.terms, self.route, offer.option, seize)
 
 
-def _finalists(trials: Sequence[_Trials], largest: int) -> Sequence[_Trials]:
+def _finalists(trials: list[_Trials], largest: int) -> list[_Trials]:
     """Return the routes that do best at a probed amount, or all when they are few."""
     if len(trials) <= _FINALISTS:
         return trials

@@ -10,44 +10,46 @@ for itself, as protocols that forbid small leftovers allow a full close again.
 from collections.abc import Callable
 from typing import Final
 
-_SLOPE_SHIFT: Final = 10
+SLOPE_SHIFT: Final = 10
 """The slope at the upper end is taken over ``1/2**10`` of the range."""
-_PRECISION_SHIFT: Final = 30
-"""The search ends at ``1/2**30`` of the range: the net is flat there, its error is below a wei."""
+ROUGH: Final = 8
+"""Search to ``1/2**8`` of the range: the net is then off by its curvature's share of 1e-5."""
+FINE: Final = 30
+"""Search to ``1/2**30`` of the range: the net is flat there, its error is below a wei."""
 _SCAN: Final = 8
-"""A bracket this narrow is tried whole; a wider final one in so many steps."""
+"""A bracket this narrow is tried whole."""
 _GOLDEN_NUMERATOR: Final = 618_034
 _GOLDEN_DENOMINATOR: Final = 1_000_000
 
 Net = Callable[[int], int | None]
 
 
-def best_amount(net: Net, largest: int) -> int | None:
+def best_amount(net: Net, largest: int, precision: int = FINE) -> int | None:
     """Return the amount in ``1..largest`` with the greatest net, None when none has a net.
 
-    Exact up to the rounding of the legs, for a net that is concave where it exists and exists
-    below any amount at which it does (``largest`` aside).
+    Searches to ``largest / 2**precision``. At ``FINE`` the answer is exact up to the rounding of
+    the legs, for a net that is concave where it exists and exists below any amount at which it
+    does (``largest`` aside). ``net`` is asked again for amounts it was asked before.
     """
     end = net(largest)
-    near = largest - max(largest >> _SLOPE_SHIFT, 1)
+    near = largest - max(largest >> SLOPE_SHIFT, 1)
     if near < 1:
         return None if end is None else largest
     slope_from = net(near)
     if end is not None and slope_from is not None and end >= slope_from:
         return largest
-    inner = _golden(net, 1, largest)
+    inner = _golden(net, 1, largest, max(largest >> precision, _SCAN))
     found = net(inner)
     if found is None or (end is not None and end >= found):
         return None if end is None else largest
     return inner
 
 
-def _golden(net: Net, low: int, high: int) -> int:
+def _golden(net: Net, low: int, high: int, width: int) -> int:
     """Narrow a bracket by the golden section; an amount without a net sends it lower."""
-    precision = max(high >> _PRECISION_SHIFT, _SCAN)
     left, right = high - _share(high - low), low + _share(high - low)
     at_left, at_right = net(left), net(right)
-    while high - low > precision:
+    while high - low > width:
         if at_right is None or (at_left is not None and at_left >= at_right):
             high, right, at_right = right, left, at_left
             left = high - _share(high - low)
@@ -56,9 +58,8 @@ def _golden(net: Net, low: int, high: int) -> int:
             low, left, at_left = left, right, at_right
             right = low + _share(high - low)
             at_right = net(right)
-    step = max((high - low) // _SCAN, 1)
-    amounts: list[int] = [*range(low, high, step), high]
-    return max(amounts, key=lambda amount: _rank(net(amount)))
+    last = range(low, high + 1) if high - low <= _SCAN else (low, left, right, high)
+    return max(last, key=lambda amount: _rank(net(amount)))
 
 
 def _share(width: int) -> int:

@@ -73,20 +73,12 @@ class Miss:
     """The loss that it would have been, when that can be said, wei."""
 
 
-def seize_settled(case: Case, option: Option, repay: int) -> SeizeQuote | Miss:
-    """Quote the seizure for an amount that the protocol takes whole.
-
-    A protocol that runs out of collateral takes less than it is offered, and what it gives for
-    that smaller amount may differ by rounding: so it is asked again with what it took.
-    """
+def seizure(case: Case, option: Option, repay: int) -> SeizeQuote | Miss:
+    """Quote the seizure; a protocol that would revert is a miss."""
     try:
-        quote = case.seize(option, repay)
-        while quote.repay < repay:
-            repay = quote.repay
-            quote = case.seize(option, repay)
+        return case.seize(option, repay)
     except RefusedError as refusal:
         return Miss(reason=Reason.NO_OPTION, detail=f"the protocol refuses: {refusal}")
-    return quote
 
 
 def trade(
