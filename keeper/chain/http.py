@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 
@@ -115,7 +116,7 @@ def _connection_trouble(error: Exception) -> str:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
             return "expected a valid TLS certificate, found a bad one"
         case aiohttp.ClientConnectorError():
-            return f"expected to connect, found {error.os_error.strerror or 'no answer'}"
+            return f"expected to connect, found {os.strerror(error.os_error.errno or 0)}"
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
             return "expected a reply, found the connection closed"
         case _:

@@ -17,10 +17,10 @@ Progress = Callable[[int, int, int], None]
 _METHOD = "eth_getLogs"
 _WIDEST = 1_000_000
 _NAMED_LIMIT = re.compile(
-    r"(?:limited to|up to|max(?:imum)?(?: is| of|:)?|range(?: of)?|exceeds?)\s*(?:a\s*)?"
-    r"(\d[\d,]*)\s*(?:block|range)",
+    r"(?:limited to|up to|max(?:imum)?|range|exceeds?)[\s:a-z]{0,12}?(\d[\d,]*)\s*(?:block|range)",
     re.IGNORECASE,
 )
+_CLOSE_ENOUGH = 4
 
 
 def log_query(wanted: LogFilter, **where: str) -> dict[str, object]:
@@ -45,17 +45,25 @@ def log_values(records: Sequence[LogRecord]) -> list[Log]:
 
 
 class LogRanges:
-    """Reads ranges, halves those that the node finds too wide, and remembers how wide it bears."""
+    """Reads ranges, narrows those that the node finds too wide, and remembers what it bears.
+
+    The width is searched between the widest that was answered and the narrowest refused.
+    """
 
     def __init__(self, rpc: Rpc, *, widest: int = _WIDEST) -> None:
         self._rpc = rpc
-        self._limit = widest
-        self._span = widest
+        self._widest = widest
+        self._answered = 0
+        self._refused: int | None = None
 
     @property
     def span(self) -> int:
         """Return how many blocks the next range will have at most."""
-        return self._span
+        if self._refused is None:
+            return self._widest
+        if self._answered >= (self._refused - self._answered) * _CLOSE_ENOUGH:
+            return self._answered
+        return max((self._answered + self._refused) // 2, 1)
 
     async def read(
         self, wanted: LogFilter, first: int, last: int, progress: Progress | None = None
@@ -67,13 +75,13 @@ class LogRanges:
         logs: list[Log] = []
         at = first
         while at <= last:
-            end = min(at + self._span - 1, last)
+            end = min(at + self.span - 1, last)
             query = log_query(wanted, fromBlock=hex(at), toBlock=hex(end))
             reply = await self._rpc.ask(_METHOD, query)
             if isinstance(reply, NodeError) and self._narrow(reply, end - at + 1):
                 continue
             logs += log_values(self._rpc.decode(list[LogRecord], _METHOD, reply))
-            self._span = min(self._span * 2, self._limit)
+            self._answered = max(self._answered, end - at + 1)
             at = end + 1
             if progress is not None:
                 progress(end, last, len(logs))
@@ -84,11 +92,13 @@ class LogRanges:
         if meaning(_METHOD, error) is not Meaning.TOO_WIDE or asked <= 1:
             return False
         named = _NAMED_LIMIT.search(error.message)
-        if named and 0 < (limit := int(named[1].replace(",", ""))) < asked:
-            self._limit = limit
-            self._span = limit
+        limit = int(named[1].replace(",", "")) if named else 0
+        if 0 < limit < asked:
+            self._answered, self._refused = limit, limit + 1
         else:
-            self._span = asked // 2
+            # What was answered before may be too wide here: logs are denser in some blocks.
+            self._answered = min(self._answered, asked // 2)
+            self._refused = asked
         return True
 
 

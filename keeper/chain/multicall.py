@@ -33,9 +33,9 @@ def encode_aggregate3(calls: Sequence[Call]) -> bytes:
 
 def decode_aggregate3(data: bytes, count: int) -> list[CallResult]:
     """Return the results; raise TransientError unless there are ``count`` whole ones."""
-    if _word(data, 0) != _WORD or (found := _word(data, _WORD)) != count:
-        shown = len(data) if len(data) < 2 * _WORD else found
-        raise TransientError(f"multicall: expected {count} results, found {shown}")
+    found = _word(data, _word(data, 0))
+    if found != count:
+        raise TransientError(f"multicall: expected {count} results, found {found}")
     base = 2 * _WORD
     return [_decode_result(data, base + _word(data, base + i * _WORD)) for i in range(count)]
 
@@ -58,4 +58,7 @@ def _decode_result(data: bytes, at: int) -> CallResult:
 
 
 def _word(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + _WORD], "big")
+    word = data[at : at + _WORD]
+    if len(word) != _WORD:
+        raise TransientError(f"multicall: expected a word at {at}, found {len(data)} bytes in all")
+    return int.from_bytes(word, "big")

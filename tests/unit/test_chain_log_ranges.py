@@ -1,0 +1,142 @@
+"""Wide ranges are split as the node demands, and what it bears is remembered."""
+
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from keeper.chain.endpoint import parse_endpoint
+from keeper.chain.errors import NodeRefusedError
+from keeper.chain.http import HttpTransport
+from keeper.chain.log_ranges import LogRanges
+from keeper.chain.rpc import Rpc
+from keeper.core.chain import LogFilter
+from keeper.core.units import Hash32, address
+from tests.support.fake_node import FakeNode, Refusal, block_hash, fake_node
+from tests.support.instant_clock import InstantClock
+
+POOL = address("0x" + "aa" * 20)
+TOPIC = Hash32("0x" + "01" * 32)
+WANTED = LogFilter(addresses=frozenset({POOL}), topics=frozenset({TOPIC}))
+NO_SUCH_LIMIT = 10**9
+
+
+def log(number: int, index: int = 0, *, removed: bool = False) -> dict[str, Any]:
+    return {
+        "address": POOL,
+        "topics": [TOPIC],
+        "data": "0x01",
+        "blockNumber": hex(number),
+        "blockHash": block_hash(number),
+        "transactionHash": block_hash(number, "t"),
+        "transactionIndex": "0x0",
+        "logIndex": hex(index),
+        "removed": removed,
+    }
+
+
+def limited(blocks: int, logs: int, message: Callable[[int], str]) -> Callable[[list[Any]], Any]:
+    """Answer like a node with one log a block that refuses wide ranges and many logs."""
+
+    def answer(params: list[Any]) -> Any:
+        first, last = int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16)
+        if last - first + 1 > min(blocks, logs):
+            return Refusal(code=-32000, message=message(blocks))
+        return [log(number) for number in range(first, last + 1)]
+
+    return answer
+
+
+async def read(
+    node: FakeNode, first: int, last: int, *, ranges: LogRanges | None = None
+) -> tuple[list[int], LogRanges]:
+    async with aiohttp.ClientSession() as session:
+        transport = HttpTransport(parse_endpoint(node.url), session, now=lambda: 0.0)
+        ranges = ranges or LogRanges(Rpc(transport, clock=InstantClock()))
+        ranges._rpc = Rpc(transport, clock=InstantClock())
+        logs = await ranges.read(WANTED, first, last)
+    return [one.block_number for one in logs], ranges
+
+
+async def test_one_question_is_enough_where_the_node_has_no_limit() -> None:
+    async with fake_node() as node:
+        node.answers["eth_getLogs"] = limited(NO_SUCH_LIMIT, NO_SUCH_LIMIT, str)
+        found, _ = await read(node, 0, 999)
+    assert found == list(range(1_000))
+    assert node.asked == [
+        ("eth_getLogs", [
+            {"address": [POOL], "topics": [[TOPIC]], "fromBlock": "0x0", "toBlock": "0x3e7"}
+        ])
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        lambda n: f"eth_getLogs is limited to a {n:,} range",
+        lambda n: f"You can make eth_getLogs requests with up to a {n} block range",
+        lambda n: f"exceed maximum block range: {n} blocks",
+    ],
+)
+async def test_a_limit_that_the_node_names_is_taken_at_its_word(
+    message: Callable[[int], str],
+) -> None:
+    async with fake_node() as node:
+        node.answers["eth_getLogs"] = limited(1_000, NO_SUCH_LIMIT, message)
+        found, ranges = await read(node, 0, 3_999)
+        assert found == list(range(4_000))
+        assert len(node.asked) == 1 + 4
+        assert ranges.span == 1_000
+        node.asked.clear()
+        await read(node, 0, 1_999, ranges=ranges)
+        assert len(node.asked) == 2
+
+
+async def test_a_limit_without_a_number_is_found_by_halving_and_remembered() -> None:
+    async with fake_node() as node:
+        node.answers["eth_getLogs"] = limited(
+            NO_SUCH_LIMIT, 300, lambda _: "query returned more than 10000 results"
+        )
+        found, ranges = await read(node, 0, 1_023)
+        assert found == list(range(1_024))
+        assert 240 <= ranges.span <= 300
+        node.asked.clear()
+        await read(node, 0, ranges.span * 5 - 1, ranges=ranges)
+        assert len(node.asked) == 5
+
+
+async def test_denser_logs_narrow_a_range_that_was_borne_before() -> None:
+    async with fake_node() as node:
+        node.answers["eth_getLogs"] = limited(NO_SUCH_LIMIT, 300, lambda _: "too many results")
+        _, ranges = await read(node, 0, 1_023)
+        node.answers["eth_getLogs"] = limited(NO_SUCH_LIMIT, 20, lambda _: "too many results")
+        found, ranges = await read(node, 0, 199, ranges=ranges)
+        assert found == list(range(200))
+        assert 15 <= ranges.span <= 20
+
+
+async def test_a_node_that_refuses_even_one_block_is_a_refusal() -> None:
+    async with fake_node() as node:
+        node.answers["eth_getLogs"] = limited(0, 0, lambda _: "too many results")
+        with pytest.raises(NodeRefusedError, match="too many results"):
+            await read(node, 0, 3)
+
+
+async def test_progress_is_told_after_each_range() -> None:
+    told: list[tuple[int, int, int]] = []
+    async with fake_node() as node, aiohttp.ClientSession() as session:
+        node.answers["eth_getLogs"] = limited(NO_SUCH_LIMIT, NO_SUCH_LIMIT, str)
+        transport = HttpTransport(parse_endpoint(node.url), session, now=lambda: 0.0)
+        ranges = LogRanges(Rpc(transport, clock=InstantClock()), widest=10)
+        await ranges.read(WANTED, 5, 29, lambda *at: told.append(at))
+    assert told == [(14, 29, 10), (24, 29, 20), (29, 29, 25)]
+
+
+async def test_logs_are_sorted_once_each_and_without_removed_ones() -> None:
+    async with fake_node() as node:
+        node.answers["eth_getLogs"] = lambda _: [
+            log(7, 1), log(6, 2), log(7, 0), log(7, 1), log(8, 0, removed=True),
+        ]  # fmt: skip
+        found, _ = await read(node, 0, 9)
+    assert found == [6, 7, 7]

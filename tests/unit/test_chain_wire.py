@@ -1,0 +1,114 @@
+"""A transaction is sent once, and a refusal is believed only when the node has it not."""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from keeper.chain.endpoint import parse_endpoint
+from keeper.chain.errors import NodeRefusedError
+from keeper.chain.http import HttpTransport
+from keeper.chain.rpc import RetryPolicy, Rpc
+from keeper.chain.wire import NodeWire
+from keeper.core.errors import TransientError
+from keeper.core.units import Hash32
+from keeper.evm.hashing import keccak_hash
+from tests.support.fake_node import Drop, FakeNode, Raw, Refusal, block_hash, fake_node
+from tests.support.instant_clock import InstantClock
+
+RAW = b"\x02signed"
+OURS = keccak_hash(RAW)
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[FakeNode]:
+    async with fake_node() as made:
+        made.answers["eth_sendRawTransaction"] = lambda _: OURS
+        made.answers["eth_getTransactionByHash"] = lambda _: None
+        yield made
+
+
+@pytest.fixture
+async def wire(node: FakeNode) -> AsyncIterator[NodeWire]:
+    async with aiohttp.ClientSession() as session:
+        transport = HttpTransport(parse_endpoint(node.url), session, now=lambda: 0.0)
+        yield NodeWire(Rpc(transport, clock=InstantClock(), policy=RetryPolicy(timeout_s=1.0)))
+
+
+async def test_a_send_returns_the_hash(node: FakeNode, wire: NodeWire) -> None:
+    assert await wire.send_raw(RAW) == OURS
+    assert node.asked == [("eth_sendRawTransaction", ["0x" + RAW.hex()])]
+
+
+@pytest.mark.parametrize("fault", [Drop(), Raw(body="", status=429), Raw(body="", status=500)])
+async def test_a_send_is_never_repeated(node: FakeNode, wire: NodeWire, fault: Raw) -> None:
+    node.faults.append(fault)
+    with pytest.raises(TransientError):
+        await wire.send_raw(RAW)
+    assert node.methods() == ["eth_sendRawTransaction"]
+
+
+@pytest.mark.parametrize(
+    "words", ["already known", "transaction already imported", "nonce too low"]
+)
+async def test_a_refusal_of_what_the_node_has_is_a_success(
+    node: FakeNode, wire: NodeWire, words: str
+) -> None:
+    node.answers["eth_sendRawTransaction"] = lambda _: Refusal(code=-32000, message=words)
+    node.answers["eth_getTransactionByHash"] = lambda params: {"hash": params[0]}
+    assert await wire.send_raw(RAW) == OURS
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "already known",
+        "nonce too low",
+        "replacement transaction underpriced",
+        "Insufficient funds for gas * price + value",
+        "max fee per gas less than block base fee",
+    ],
+)
+async def test_a_refusal_of_what_the_node_has_not_keeps_its_reason(
+    node: FakeNode, wire: NodeWire, words: str
+) -> None:
+    node.answers["eth_sendRawTransaction"] = lambda _: Refusal(code=-32003, message=words)
+    with pytest.raises(NodeRefusedError) as found:
+        await wire.send_raw(RAW)
+    assert found.value.reason == words
+
+
+async def test_a_hash_that_is_not_ours_is_not_believed(node: FakeNode, wire: NodeWire) -> None:
+    node.answers["eth_sendRawTransaction"] = lambda _: block_hash(1)
+    with pytest.raises(TransientError, match=f"expected hash {OURS}, found"):
+        await wire.send_raw(RAW)
+
+
+async def test_a_receipt_tells_the_l1_fee_of_a_rollup(node: FakeNode, wire: NodeWire) -> None:
+    node.answers["eth_getTransactionReceipt"] = lambda params: {
+        "transactionHash": params[0],
+        "blockNumber": "0x5",
+        "blockHash": block_hash(5),
+        "transactionIndex": "0x2",
+        "status": "0x0",
+        "gasUsed": "0x5208",
+        "effectiveGasPrice": "0x7",
+        "l1Fee": "0x64",
+        "logs": [],
+    }
+    receipt = await wire.receipt(OURS)
+    assert receipt is not None
+    assert (receipt.block_number, receipt.index, receipt.success) == (5, 2, False)
+    assert (receipt.gas_used, receipt.effective_gas_price, receipt.l1_fee) == (21_000, 7, 100)
+
+
+async def test_no_receipt_is_none(node: FakeNode, wire: NodeWire) -> None:
+    node.answers["eth_getTransactionReceipt"] = lambda _: None
+    assert await wire.receipt(Hash32(OURS)) is None
+
+
+async def test_the_nonce_is_asked_with_or_without_pending(node: FakeNode, wire: NodeWire) -> None:
+    node.answers["eth_getTransactionCount"] = lambda p: "0x9" if p[1] == "pending" else "0x7"
+    sender = RAW.hex()
+    assert await wire.nonce(sender, pending=True) == 9  # type: ignore[arg-type]
+    assert await wire.nonce(sender, pending=False) == 7  # type: ignore[arg-type]
