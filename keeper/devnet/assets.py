@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from keeper.core.units import BPS
+
 RAY_BPS = 10**23
 """One basis point of a ray."""
 
@@ -186,6 +188,12 @@ CATEGORIES: Mapping[int, CategorySpec] = MappingProxyType(
 _DEEP = ((200, 3_000_000), (1_000, 8_000_000), (5_000, 30_000_000))
 _THIN = ((300, 400_000), (1_500, 1_200_000), (5_000, 4_000_000))
 _PEGGED = ((50, 4_000_000), (300, 6_000_000), (2_000, 15_000_000))
+
+
+def opening_prices() -> dict[str, int]:
+    """Return the prices that positions are opened at (8 decimals)."""
+    return {symbol: spec.price * spec.opening_bps // BPS for symbol, spec in ASSETS.items()}
+
 
 POOLS = (
     PoolSpec(pair=("WETH", "USDC"), fee=500, rungs=_DEEP),

@@ -10,11 +10,13 @@ from keeper.devnet.contract import Artifact, Contract, create_address
 from keeper.devnet.packages import Progress
 from keeper.devnet.population import Position, total
 from keeper.devnet.sender import Sender
-from keeper.devnet.tokens import fund
+from keeper.devnet.tokens import approve_all, fund
 
 _PER_TRANSACTION = 100
 _PER_BLOCK = 1_000
 _OPEN_GAS = 100_000_000
+_MINIMUM_SUPPLY_USD = 25_000_000
+_USD = 10**8
 _FIRST_CLONE_NONCE = 2  # the factory's first creation is the implementation
 
 
@@ -37,9 +39,14 @@ def open_positions(
     factory: Contract,
     tokens: Mapping[str, Contract],
     positions: Sequence[Position],
+    *,
+    already: int = 0,
     progress: Progress,
 ) -> list[Address]:
-    """Open the positions, mining as it goes, and return their accounts in order."""
+    """Open the positions, mining as it goes, and return their accounts in order.
+
+    `already` is how many the factory opened before.
+    """
     fund(sender, tokens, factory.address, total(p.collateral for p in positions))
     for start in range(0, len(positions), _PER_BLOCK):
         part = positions[start : start + _PER_BLOCK]
@@ -50,9 +57,25 @@ def open_positions(
         sender.mine()
         progress(f"opened {start + len(part):,} of {len(positions):,} positions")
     return [
-        create_address(factory.address, _FIRST_CLONE_NONCE + number)
+        create_address(factory.address, _FIRST_CLONE_NONCE + already + number)
         for number in range(len(positions))
     ]
+
+
+def supply_liquidity(
+    supplier: Sender, pool: Contract, tokens: Mapping[str, Contract], positions: Sequence[Position]
+) -> None:
+    """Queue supplying what the positions borrow, thrice, and at least enough for flash loans."""
+    debts = total(p.debt for p in positions)
+    liquidity = {
+        symbol: max(3 * debts[symbol], _MINIMUM_SUPPLY_USD * _USD * 10**spec.decimals // spec.price)
+        for symbol, spec in ASSETS.items()
+    }
+    # Twice: what is supplied, and what the account keeps to liquidate and repay with in tests.
+    fund(supplier, tokens, supplier.account, {s: 2 * amount for s, amount in liquidity.items()})
+    approve_all(supplier, tokens, pool.address)
+    for symbol, amount in liquidity.items():
+        supplier.call(pool, "supply", tokens[symbol].address, amount, supplier.account, 0)
 
 
 def _row(position: Position) -> bytes:

@@ -16,14 +16,14 @@ from keeper.devnet.aave import (
     reserve_tokens,
 )
 from keeper.devnet.accounts import Accounts, assign_accounts
-from keeper.devnet.assets import ASSETS, FLASH_PREMIUM_BPS, POOLS
-from keeper.devnet.borrowers import deploy_factory, open_positions
+from keeper.devnet.assets import ASSETS, FLASH_PREMIUM_BPS, POOLS, opening_prices
+from keeper.devnet.borrowers import deploy_factory, open_positions, supply_liquidity
 from keeper.devnet.chainlink import Feed, deploy_feeds, submit_answers
 from keeper.devnet.contract import Artifact, Contract
 from keeper.devnet.market import LocalMarket, MarketAsset, MarketPool
 from keeper.devnet.multicall import MULTICALL3, multicall3_runtime
 from keeper.devnet.packages import MARKET_PACKAGES, Progress, ensure_all, quiet
-from keeper.devnet.population import Position, draw_population, total
+from keeper.devnet.population import Position, draw_population
 from keeper.devnet.rpc import Rpc
 from keeper.devnet.sender import Sender, unlocked_accounts
 from keeper.devnet.tokens import approve_all, deploy_tokens, fund
@@ -42,11 +42,9 @@ BLOCK_INTERVAL_S = 12
 BASE_FEE_WEI = 2 * 10**9
 BLOCK_GAS_LIMIT = 60_000_000
 
-_BUILD_GAS_LIMIT = 10**11
+BUILD_GAS_LIMIT = 10**11
 _RICH_WEI = 10**9 * 10**18
-_MINIMUM_SUPPLY_USD = 25_000_000
 _USD = 10**8
-_BPS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +105,7 @@ def _prepare(rpc: Rpc, progress: Progress) -> _Works:
     rpc.batch(
         [
             ("evm_setAutomine", [False]),
-            ("evm_setBlockGasLimit", [hex(_BUILD_GAS_LIMIT)]),
+            ("evm_setBlockGasLimit", [hex(BUILD_GAS_LIMIT)]),
             ("anvil_setBlockTimestampInterval", [BLOCK_INTERVAL_S]),
             *(("anvil_setBalance", [account, hex(_RICH_WEI)]) for account in rich),
             ("anvil_setCode", [MULTICALL3, multicall3_runtime(progress)]),
@@ -132,7 +130,7 @@ def _deploy(works: _Works) -> _Deployed:
     feeds = deploy_feeds(sender, works.folders["chainlink-feeds"], works.accounts.oracle_node)
     sources = {s: (tokens[s].address, feeds[s].proxy.address) for s in ASSETS}
     aave = deploy_aave(sender, works.artifacts, sources, works.accounts.treasury)
-    _submit(works, feeds, {s: spec.price * spec.opening_bps // _BPS for s, spec in ASSETS.items()})
+    _submit(works, feeds, opening_prices())
     list_reserves(sender, works.artifacts, aave, tokens)
     works.progress("deploying Uniswap V3 and its liquidity")
     uniswap = deploy_uniswap(sender, works.exchange, tokens["WETH"].address)
@@ -148,35 +146,27 @@ def _deploy(works: _Works) -> _Deployed:
 
 def _populate(works: _Works, deployed: _Deployed, positions: Sequence[Position]) -> list[Address]:
     supplier = Sender.of(works.rpc, works.accounts.supplier)
-    tokens, pool = deployed.tokens, deployed.aave.pool
-    liquidity = _liquidity(positions)
-    # Twice: what is supplied, and what the account keeps to liquidate and repay with in tests.
-    fund(supplier, tokens, supplier.account, {s: 2 * amount for s, amount in liquidity.items()})
-    approve_all(supplier, tokens, pool.address)
-    for symbol, amount in liquidity.items():
-        token = tokens[symbol].address
-        supplier.call(pool, "supply", token, amount, supplier.account, 0)
+    tokens = deployed.tokens
+    supply_liquidity(supplier, deployed.aave.pool, tokens, positions)
     arbitrageur = Sender.of(works.rpc, works.accounts.arbitrageur)
     hoard = {s: 10**9 * _USD * 10**spec.decimals // spec.price for s, spec in ASSETS.items()}
     fund(arbitrageur, tokens, arbitrageur.account, hoard)
     approve_all(arbitrageur, tokens, deployed.uniswap.swap_router.address)
     supplier.mine()
     arbitrageur.mine()
-    return open_positions(works.deployer, deployed.factory, tokens, positions, works.progress)
-
-
-def _liquidity(positions: Sequence[Position]) -> dict[str, int]:
-    """Return what is supplied for borrowing: thrice the debts, and enough for flash loans."""
-    debts = total(p.debt for p in positions)
-    return {
-        symbol: max(3 * debts[symbol], _MINIMUM_SUPPLY_USD * _USD * 10**spec.decimals // spec.price)
-        for symbol, spec in ASSETS.items()
-    }
+    return open_positions(
+        works.deployer, deployed.factory, tokens, positions, progress=works.progress
+    )
 
 
 def _settle_prices(works: _Works, deployed: _Deployed) -> None:
     _submit(works, deployed.feeds, {symbol: spec.price for symbol, spec in ASSETS.items()})
-    works.rpc.batch(
+    settle_node(works.rpc)
+
+
+def settle_node(rpc: Rpc) -> None:
+    """Give the node ordinary blocks again, mined on every transaction."""
+    rpc.batch(
         [
             ("evm_setBlockGasLimit", [hex(BLOCK_GAS_LIMIT)]),
             ("anvil_setNextBlockBaseFeePerGas", [hex(BASE_FEE_WEI)]),
