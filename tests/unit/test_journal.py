@@ -63,7 +63,7 @@ async def test_an_outcome_closes_its_intent(tmp_path):
 async def test_a_second_intent_for_an_account_with_an_open_one_is_refused(tmp_path):
     journal = await opened(tmp_path)
     await journal.intend(plan(1, head=100))
-    with pytest.raises(InvariantError, match="expected no open intent for 0x0+1, found"):
+    with pytest.raises(InvariantError, match=r"expected no open intent for 0x0+1, found"):
         await journal.intend(plan(1, head=101))
     await journal.close()
 
