@@ -51,6 +51,11 @@ class Keeper:
         self._wanted: LogFilter | None = None
         self._settle_mail: Latest[BlockRef] = Latest()
 
+    @property
+    def in_flight(self) -> int:
+        """How many intents have no outcome yet."""
+        return len(self._flight.airborne)
+
     async def run(self, head: BlockRef, stop: asyncio.Event) -> None:
         """Start at ``head`` and run until ``stop`` is set; then drain what is in flight.
 

@@ -1,0 +1,86 @@
+"""The command line. It only parses; each command is a module of ``keeper.commands``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keeper import __version__
+
+app = typer.Typer(
+    name="keeper",
+    help="Liquidate under-collateralised loans: exact, disarmed by default, books to the wei.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The keeper's root YAML file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+
+
+@app.command()
+def demo(
+    borrowers: Annotated[int, typer.Option(min=50, max=10_000, help="Loans in the market.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 1,
+    keep: Annotated[Path | None, typer.Option(help="Keep configuration and database here.")] = None,
+) -> None:
+    """Watch the whole job on a local market of real contracts. No key, no node."""
+    from keeper.commands.console import say
+    from keeper.commands.demo import demo as work
+    from keeper.commands.running import FAILED, CommandFailed, run_command
+
+    verdict = run_command(lambda: work(borrowers=borrowers, seed=seed, folder=keep))
+    for line in verdict.lines:
+        say(line)
+    if not verdict.good:
+        raise CommandFailed(FAILED)
+
+
+@app.command()
+def run(
+    config: Config,
+    arm: Annotated[bool, typer.Option("--arm", help="Send for real; see the README.")] = False,
+) -> None:
+    """Watch, and liquidate when armed. Disarmed unless asked for twice."""
+    from keeper.commands.run import run as work
+    from keeper.commands.running import run_command
+
+    run_command(lambda: work(config, arm=arm))
+
+
+@app.command()
+def report(
+    config: Config,
+    since: Annotated[str, typer.Option(help="A day (2026-11-22) or unix seconds.")] = "0",
+    as_json: AsJson = False,
+    html: Annotated[Path | None, typer.Option(help="Also write a static page.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write a table.")] = None,
+) -> None:
+    """Show the books: penalty waterfall, forecast beside realised, what was left alone."""
+    from keeper.commands.report import parse_since
+    from keeper.commands.report import report as work
+    from keeper.commands.running import plainly
+
+    with plainly():
+        work(config, since=parse_since(since), as_json=as_json, html=html, csv=csv)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Show the version when asked."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line and exit with the command's code."""
+    from keeper.commands.running import CommandFailed
+
+    try:
+        app()
+    except CommandFailed as failed:
+        raise SystemExit(failed.code) from None

@@ -1,0 +1,144 @@
+"""``keeper demo``: a local market of real contracts, a crash, the liquidations, the books.
+
+No key and no node are needed. It ends by checking itself: the books against the chain's balances,
+to the wei, and that whatever is still under the line has a reason.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from keeper.app.session import Session, keeper_session
+from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
+from keeper.commands.console import say
+from keeper.commands.demo_checks import Verdict, check_books
+from keeper.commands.demo_observer import DemoObserver
+from keeper.commands.local_run import Purse, anvil_binary
+from keeper.commands.report import print_books
+from keeper.config.settings import Settings, load
+from keeper.devnet.accounts import KEEPER_KEY
+from keeper.devnet.build import build_market
+from keeper.devnet.config_files import KeeperFiles, write_config
+from keeper.devnet.crash import crash
+from keeper.devnet.executor import deploy_executor
+from keeper.devnet.live import LiveMarket, open_live
+from keeper.evm.keys import parse_key
+from keeper.evm.transaction import LocalSigner
+from keeper.ledger.books import read_books
+
+BLOCK_S = 0.25
+"""Wall seconds between two blocks of the demo; the chain counts twelve."""
+
+QUIET_BLOCKS = 3
+"""Blocks without anything in flight after which the market is taken to be quiet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The local market with the executor on it, and the keeper's files."""
+
+    anvil: Anvil
+    live: LiveMarket
+    settings: Settings
+    purse: Purse
+
+
+async def demo(*, borrowers: int, seed: int, folder: Path | None) -> Verdict:
+    """Run the whole of it; return what the checks found."""
+    with _folder(folder) as where, _stage(where, borrowers=borrowers, seed=seed) as stage:
+        before = stage.purse.count(stage.live.rpc)
+        await _liquidate(stage)
+        after = stage.purse.count(stage.live.rpc)
+        books = read_books(stage.settings.database)
+        print_books(books)
+        verdict = check_books(books, stage.live, grown=after - before)
+    if folder is not None:
+        say(f"the keeper's configuration and database are in {folder}")
+    return verdict
+
+
+@contextmanager
+def _folder(wanted: Path | None) -> Iterator[Path]:
+    """Give the folder asked for, or one that is gone afterwards."""
+    if wanted is not None:
+        wanted.mkdir(parents=True, exist_ok=True)
+        yield wanted
+        return
+    with tempfile.TemporaryDirectory(prefix="keeper-demo-") as name:
+        yield Path(name)
+
+
+@contextmanager
+def _stage(folder: Path, *, borrowers: int, seed: int) -> Iterator[Stage]:
+    """Start anvil, build the market, deploy the executor, write the configuration."""
+    binary = anvil_binary()
+    say("starting anvil")
+    with start_anvil(binary, AnvilOptions(ipc=True)) as anvil:
+        market = build_market(anvil.http_url, seed=seed, borrowers=borrowers, progress=say)
+        live = open_live(market, anvil.http_url)
+        with closing(live.rpc):
+            who = market.accounts
+            executor = deploy_executor(
+                live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
+            )
+            say(f"executor contract deployed at {executor}")
+            live.rpc.call("evm_setAutomine", False)
+            wanted = KeeperFiles(
+                rpc=str(anvil.ipc_path), mode="live", executor=executor, recipient=who.recipient
+            )
+            yield Stage(
+                anvil=anvil,
+                live=live,
+                settings=load(write_config(folder, market, wanted)),
+                purse=Purse(
+                    operator=who.keeper, recipient=who.recipient, wrapped_native=market.weth
+                ),
+            )
+
+
+async def _liquidate(stage: Stage) -> None:
+    """Run the keeper through the crash."""
+    observer = DemoObserver(stage.live.market)
+    settings = stage.settings
+    chain_id = settings.chain.chain_id
+    stop = asyncio.Event()
+    async with (
+        keeper_session(
+            settings,
+            observer,
+            signer=lambda: LocalSigner(parse_key(KEEPER_KEY), chain_id=chain_id),
+        ) as session,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(session.keeper.run(session.head, stop))
+        group.create_task(_crash(stage, session, observer, stop))
+
+
+async def _crash(
+    stage: Stage, session: Session, observer: DemoObserver, stop: asyncio.Event
+) -> None:
+    """Let prices fall step by step, each time until the keeper has nothing more to do."""
+    await observer.ready.wait()
+    steps = crash(stage.live)
+    while (step := await asyncio.to_thread(next, steps, None)) is not None:
+        observer.stepped(step)
+        await _until_quiet(stage, session)
+    stop.set()
+    while session.keeper.in_flight:
+        await _mine(stage)
+
+
+async def _until_quiet(stage: Stage, session: Session) -> None:
+    """Mine blocks until nothing has been in flight for a few of them."""
+    quiet = 0
+    while quiet < QUIET_BLOCKS:
+        await _mine(stage)
+        quiet = 0 if session.keeper.in_flight else quiet + 1
+
+
+async def _mine(stage: Stage) -> None:
+    await asyncio.sleep(BLOCK_S)
+    await asyncio.to_thread(stage.live.rpc.call, "evm_mine")

@@ -1,0 +1,52 @@
+"""``keeper report``: the books."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from keeper.commands.console import say, stdout
+from keeper.config.settings import load
+from keeper.core.errors import ConfigError
+from keeper.ledger.books import Books, read_books
+from keeper.ledger.exports import csv_text, json_lines
+from keeper.ledger.report import html_page, summary, tables
+
+
+def report(config: Path, *, since: int, as_json: bool, html: Path | None, csv: Path | None) -> None:
+    """Print the books since a time (unix seconds); also write them where asked."""
+    books = read_books(load(config).database, since=since)
+    for path, text in ((html, html_page), (csv, csv_text)):
+        if path is not None:
+            _write(path, text(books))
+    if as_json:
+        for line in json_lines(books):
+            sys.stdout.write(line.rstrip("\n") + "\n")
+    else:
+        print_books(books)
+
+
+def parse_since(text: str) -> int:
+    """Return the unix seconds of a day (UTC) or of a number; raise ConfigError."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+    except ValueError as error:
+        msg = f"--since: expected a day such as 2026-11-22 or unix seconds, found {text!r}"
+        raise ConfigError(msg) from error
+
+
+def print_books(books: Books) -> None:
+    """Print the tables and the line that sums them up."""
+    for table in tables(books):
+        stdout.print(table)
+    stdout.print(summary(books), highlight=False, markup=False)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        msg = f"{path}: expected a file that can be written, found: {error.strerror}"
+        raise ConfigError(msg) from error
+    say(f"wrote {path}")

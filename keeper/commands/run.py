@@ -1,0 +1,65 @@
+"""``keeper run``: the daemon, disarmed unless armed."""
+
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from keeper.app.log_observer import LogObserver
+from keeper.app.session import keeper_session
+from keeper.commands.console import say
+from keeper.commands.running import stop_on_signals
+from keeper.config.keeper_file import Mode
+from keeper.config.settings import Settings, load
+from keeper.core.errors import ConfigError
+from keeper.core.ports import Signer
+from keeper.evm.keys import load_signer
+
+CONFIRM_VARIABLE = "KEEPER_CONFIRM_LIVE_CHAIN_ID"
+
+
+async def run(config: Path, *, arm: bool) -> None:
+    """Run until a signal, or until a loop fails."""
+    settings = load(config)
+    signer = arming(settings, os.environ, arm=arm)
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    async with keeper_session(settings, LogObserver(), signer=signer) as session:
+        say(_standing(settings, armed=signer is not None))
+        await session.keeper.run(session.head, stop)
+
+
+def arming(
+    settings: Settings, environment: Mapping[str, str], *, arm: bool
+) -> Callable[[], Signer] | None:
+    """Return how to get the key if the run is armed: asked for twice, and for this chain.
+
+    None is disarmed. Raises ConfigError when it is asked for but not all of it is there.
+    """
+    if not arm:
+        return None
+    chain_id = settings.chain.chain_id
+    if settings.mode is not Mode.LIVE:
+        msg = f"{settings.path}: mode: expected live for --arm, found {settings.mode.value}"
+        raise ConfigError(msg)
+    confirmed = environment.get(CONFIRM_VARIABLE, "nothing")
+    if confirmed != str(chain_id):
+        msg = f"{CONFIRM_VARIABLE}: expected {chain_id} to arm on this chain, found {confirmed}"
+        raise ConfigError(msg)
+    return lambda: load_signer(
+        chain_id=chain_id,
+        environment=environment,
+        keystore=settings.operator.keystore,
+        password_file=settings.operator.password_file,
+        ask=getpass.getpass if sys.stdin.isatty() else None,
+    )
+
+
+def _standing(settings: Settings, *, armed: bool) -> str:
+    """Say plainly whether anything can be sent."""
+    names = ", ".join(one.name for one in settings.deployments if one.settings.enabled)
+    if armed:
+        return f"ARMED on {settings.chain.name}: liquidations of {names} are sent for real"
+    return f"disarmed on {settings.chain.name}: {names} is watched, nothing is sent, no key is read"

@@ -1,0 +1,83 @@
+"""Run a coroutine as a command: signals stop it, errors become one line and an exit code."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import uvloop
+
+from keeper.commands.console import say
+from keeper.core.errors import ConfigError, InvariantError, KeeperError
+
+T = TypeVar("T")
+
+FAILED = 1
+MISCONFIGURED = 2
+BROKEN = 70
+"""As in sysexits.h: an internal promise did not hold."""
+
+
+class CommandFailed(Exception):  # noqa: N818 - it ends a command, it is not an error of its own
+    """The command ends with this exit code; what there was to say has been said."""
+
+    def __init__(self, code: int) -> None:
+        """End with ``code``."""
+        super().__init__(code)
+        self.code = code
+
+
+def run_command(work: Callable[[], Coroutine[None, None, T]]) -> T:
+    """Run a command's coroutine on uvloop; raise CommandFailed after saying what is wrong."""
+    try:
+        return uvloop.run(work())
+    except KeeperError as error:
+        raise _failed([error]) from error
+    except ExceptionGroup as group:
+        leaves = list(_leaves(group))
+        if not all(isinstance(one, KeeperError) for one in leaves):
+            raise
+        raise _failed(leaves) from group
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Turn the errors of a block into lines and an exit code."""
+    try:
+        yield
+    except KeeperError as error:
+        raise _failed([error]) from error
+
+
+def _failed(errors: list[Exception]) -> CommandFailed:
+    """Say each error on a line of its own; return the exit of the gravest."""
+    for text in dict.fromkeys(str(error) for error in errors):
+        say(f"error: {text}")
+    if any(isinstance(error, InvariantError) for error in errors):
+        return CommandFailed(BROKEN)
+    if any(isinstance(error, ConfigError) for error in errors):
+        return CommandFailed(MISCONFIGURED)
+    return CommandFailed(FAILED)
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    for one in group.exceptions:
+        if isinstance(one, ExceptionGroup):
+            yield from _leaves(one)
+        else:
+            yield one
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set ``stop`` at the first SIGINT or SIGTERM; a second SIGINT ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        if stop.is_set():
+            loop.remove_signal_handler(signal.SIGINT)
+        stop.set()
+        say("stopping: nothing new is sent; waiting for what is in flight (Ctrl-C again to quit)")
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(one, ask)
