@@ -72,7 +72,8 @@ class LocalSigner:
     def __init__(self, key: bytes, *, chain_id: int) -> None:
         """Take the 32 bytes of a secp256k1 key. Raises ConfigError when they are not one."""
         try:
-            self._key = PrivateKey(key)
+            # coincurve would fill up a shorter one with zeros.
+            self._key = PrivateKey(key if len(key) == KEY_SIZE else bytes(KEY_SIZE))
         except ValueError:
             msg = f"private key: expected a secp256k1 key of 32 bytes, found {len(key)} bytes"
             # The cause is cut: a library's message may carry what it was given.
