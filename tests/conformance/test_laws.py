@@ -1,0 +1,245 @@
+"""Laws that every adapter obeys, whatever the protocol."""
+
+import importlib
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from keeper.core.chain import Log
+from keeper.core.errors import RefusedError, StaleError
+from keeper.core.lending import AccountRef, Option
+from keeper.core.units import MAX_UINT256, Address, Hash32
+from keeper.protocols.registry import protocol_names
+from tests.conformance.case import Case
+
+STRANGER = Address("0x" + "ee" * 20)
+
+
+def gathered() -> list[Case]:
+    return [
+        case
+        for protocol in protocol_names()
+        for case in importlib.import_module(f"tests.conformance.cases_{protocol}").cases()
+    ]
+
+
+CASES = gathered()
+each_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+
+
+def offered(case: Case, view: Any) -> Iterator[tuple[AccountRef, Any, Option]]:
+    for ref, position in case.positions.items():
+        for option in case.adapter.options(view, position):
+            yield ref, position, option
+
+
+@each_case
+def test_the_case_has_accounts_of_every_kind(case: Case):
+    view = case.view()
+    found = [case.adapter.assess(view, one) for one in case.positions.values()]
+    assert any(one.liquidatable for one in found)
+    assert any(not one.liquidatable and one.debt_base for one in found)
+    assert any(not one.debt_base for one in found)
+    assert len(list(offered(case, view))) > 5
+
+
+@each_case
+def test_a_view_of_a_view_is_the_view(case: Case):
+    once = case.view()
+    again = case.adapter.at(once, timestamp=case.timestamp, prices=case.prices)
+    elsewhere = case.adapter.at(case.view(later_s=999), timestamp=case.timestamp, prices={})
+    back = case.adapter.at(elsewhere, timestamp=case.timestamp, prices=case.prices)
+    for position in case.positions.values():
+        expected = case.adapter.assess(once, position)
+        assert case.adapter.assess(again, position) == expected
+        assert case.adapter.assess(back, position) == expected
+
+
+@each_case
+def test_health_is_unlimited_exactly_without_debt(case: Case):
+    view = case.view()
+    for position in case.positions.values():
+        health = case.adapter.assess(view, position)
+        assert case.adapter.has_debt(view, position) == (health.debt_base > 0)
+        assert (health.health_factor == MAX_UINT256) == (health.debt_base == 0)
+
+
+@each_case
+def test_a_dearer_collateral_never_hurts_and_a_dearer_debt_never_helps(case: Case):
+    view = case.view()
+    for position in case.positions.values():
+        before = case.adapter.assess(view, position)
+        legs = case.adapter.legs(view, position)
+        collateral = {leg.asset for leg in legs.collateral}
+        debt = {leg.asset for leg in legs.debt}
+        for feed in case.prices:
+            if feed in collateral and feed in debt:
+                continue
+            dearer = case.view(case.repriced(feed, 12_345))
+            after = case.adapter.assess(dearer, position)
+            if feed in debt:
+                assert after.health_factor <= before.health_factor
+            elif len(collateral) == 1:
+                assert after.health_factor >= before.health_factor
+
+
+@each_case
+def test_an_unneeded_price_changes_nothing(case: Case):
+    view = case.view()
+    for position in case.positions.values():
+        needed = case.adapter.feeds_of(view, position)
+        before = case.adapter.assess(view, position)
+        for feed in case.prices.keys() - needed:
+            others = {one: price for one, price in case.prices.items() if one != feed}
+            without = case.adapter.at(case.market, timestamp=case.timestamp, prices=others)
+            assert case.adapter.assess(without, position) == before
+
+
+@each_case
+def test_a_missing_price_is_never_taken_for_another(case: Case):
+    view = case.view()
+    checked = 0
+    for position in case.positions.values():
+        for feed in case.adapter.feeds_of(view, position):
+            others = {one: price for one, price in case.prices.items() if one != feed}
+            without = case.adapter.at(case.market, timestamp=case.timestamp, prices=others)
+            with pytest.raises(StaleError):
+                case.adapter.assess(without, position)
+            checked += 1
+    assert checked > 10
+
+
+@each_case
+def test_options_exist_only_below_the_line(case: Case):
+    view = case.view()
+    for position in case.positions.values():
+        if not case.adapter.assess(view, position).liquidatable:
+            assert case.adapter.options(view, position) == ()
+
+
+@each_case
+def test_every_option_is_a_collateral_and_a_debt_of_the_account(case: Case):
+    view = case.view()
+    for _, position, option in offered(case, view):
+        legs = case.adapter.legs(view, position)
+        assert option.collateral in {leg.asset for leg in legs.collateral}
+        (debt,) = [leg for leg in legs.debt if leg.asset == option.debt]
+        assert 0 < option.max_repay <= debt.amount
+
+
+@each_case
+def test_a_seizure_never_exceeds_what_is_offered_owed_or_held(case: Case):
+    view = case.view()
+    random = Random(1)  # noqa: S311 - a sample, not a secret
+    for _, position, option in offered(case, view):
+        legs = case.adapter.legs(view, position)
+        (held,) = [leg.amount for leg in legs.collateral if leg.asset == option.collateral]
+        for repay in (option.max_repay, random.randrange(1, option.max_repay + 1), MAX_UINT256):
+            try:
+                quote = case.adapter.seize(view, position, option, repay)
+            except RefusedError:
+                assert repay != option.max_repay
+                continue
+            assert 0 < quote.repay <= min(repay, option.max_repay) or repay == MAX_UINT256
+            assert 0 <= quote.protocol_fee <= quote.seized <= held
+
+
+@each_case
+def test_a_quote_is_reproduced_by_its_own_input(case: Case):
+    view = case.view()
+    for _, position, option in offered(case, view):
+        quote = case.adapter.seize(view, position, option, option.max_repay)
+        offer = quote.repay if quote.offer is None else quote.offer
+        assert case.adapter.seize(view, position, option, offer) == quote
+
+
+@each_case
+def test_a_healthy_account_is_refused(case: Case):
+    view = case.view()
+    refused = 0
+    for position in case.positions.values():
+        if case.adapter.assess(view, position).liquidatable:
+            continue
+        legs = case.adapter.legs(view, position)
+        for collateral in legs.collateral:
+            for debt in legs.debt:
+                option = Option(collateral=collateral.asset, debt=debt.asset, max_repay=0)
+                with pytest.raises(RefusedError):
+                    case.adapter.seize(view, position, option, debt.amount)
+                refused += 1
+    assert refused > 0
+
+
+@each_case
+def test_calls_allow_exactly_what_is_repaid(case: Case):
+    view = case.view()
+    for ref, position, option in offered(case, view):
+        quote = case.adapter.seize(view, position, option, option.max_repay)
+        calls = case.adapter.calls(view, ref, option, quote, STRANGER)
+        allowed = sum(call.amount for call in calls if call.token == option.debt)
+        assert allowed == quote.repay
+        assert all(call.spender is not None for call in calls if call.token is not None)
+
+
+@each_case
+def test_every_asset_that_moves_has_a_value(case: Case):
+    view = case.view()
+    values = case.adapter.asset_values(view)
+    for _, _, option in offered(case, view):
+        for asset in (option.collateral, option.debt):
+            assert values[asset].price > 0
+            assert values[asset].unit > 0
+
+
+@each_case
+def test_debt_only_grows_with_time(case: Case):
+    for position in case.positions.values():
+        debts = [
+            case.adapter.assess(case.view(later_s=wait), position).debt_base
+            for wait in (0, 12, 86_400, 31_536_000)
+        ]
+        assert debts == sorted(debts)
+
+
+@each_case
+def test_feeds_are_distinct_and_cover_every_account(case: Case):
+    feeds = [one.id for one in case.adapter.feeds(case.market)]
+    assert len(set(feeds)) == len(feeds)
+    for position in case.positions.values():
+        assert case.adapter.feeds_of(case.market, position) <= set(feeds)
+
+
+@each_case
+def test_discovery_asks_for_no_more_than_following_does(case: Case):
+    discovery = case.adapter.discovery_filter(case.market)
+    following = case.adapter.log_filter(case.market)
+    assert discovery.addresses <= following.addresses
+    assert discovery.topics <= following.topics
+
+
+@each_case
+def test_logs_of_others_touch_nothing(case: Case):
+    wanted = case.adapter.log_filter(case.market)
+    word = Hash32("0x" + "00" * 12 + "ab" * 20)
+    logs = [
+        Log(
+            address=STRANGER,
+            topics=(topic, word, word, word),
+            data=bytes(256),
+            block_number=1,
+            block_hash=Hash32("0x" + "11" * 32),
+            tx_hash=Hash32("0x" + "22" * 32),
+            index=number,
+        )
+        for number, topic in enumerate(sorted(wanted.topics))
+    ]
+    for given in ([], logs):
+        touched = case.adapter.touched(case.market, given)
+        assert (touched.accounts, touched.parts, touched.structure) == (
+            frozenset(),
+            frozenset(),
+            False,
+        )
+        assert case.adapter.decode(case.market, given) == ()
