@@ -5,10 +5,8 @@ from contextlib import aclosing
 from enum import Enum
 from typing import Protocol
 
-import msgspec
-
 from keeper.chain.head_tracker import Headers, HeadEvent, HeadTracker
-from keeper.chain.records import BlockRecord
+from keeper.chain.records import decode_block
 from keeper.chain.subscriptions import Subscriptions
 from keeper.core.chain import BlockRef
 from keeper.core.errors import StaleError, TransientError
@@ -90,7 +88,7 @@ class PushedHeads:
                 pushed = await subscriptions.next(self._check_s)
                 if pushed is not None:
                     missed = False
-                    seen = msgspec.json.decode(pushed.result, type=BlockRecord).value()
+                    seen = decode_block(pushed.result)
                     yield seen
                     continue
                 found = await self._reader.head()

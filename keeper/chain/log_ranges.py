@@ -3,8 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from keeper.chain.classify import Meaning, meaning
 from keeper.chain.jsonrpc import NodeError
 from keeper.chain.records import LogRecord
@@ -100,8 +98,3 @@ class LogRanges:
             self._answered = min(self._answered, asked // 2)
             self._refused = asked
         return True
-
-
-def decode_log(raw: msgspec.Raw) -> Log:
-    """Return the log of a notification; raise msgspec.DecodeError on another shape."""
-    return msgspec.json.decode(raw, type=LogRecord).value()

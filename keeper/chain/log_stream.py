@@ -5,7 +5,8 @@ from contextlib import aclosing
 from typing import Protocol
 
 from keeper.chain.heads import HeadStream, Report, Trouble, quiet
-from keeper.chain.log_ranges import decode_log, log_query
+from keeper.chain.log_ranges import log_query
+from keeper.chain.records import decode_log
 from keeper.chain.subscriptions import Subscriptions
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import StaleError, TransientError

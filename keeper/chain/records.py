@@ -1,10 +1,14 @@
 """JSON as nodes write it, and the values it becomes."""
 
+from typing import TypeVar
+
 import msgspec
 
 from keeper.core.chain import BlockRef, Log, Receipt
 from keeper.core.errors import TransientError
 from keeper.core.units import Address, Hash32
+
+T = TypeVar("T")
 
 
 class BlockRecord(msgspec.Struct, frozen=True, rename="camel"):
@@ -113,6 +117,16 @@ class SimulatedBlockRecord(msgspec.Struct, frozen=True):
     calls: tuple[SimulatedCallRecord, ...]
 
 
+def decode_block(raw: msgspec.Raw) -> BlockRef:
+    """Return the block of a notification; raise TransientError on another shape."""
+    return _decode(BlockRecord, raw).value()
+
+
+def decode_log(raw: msgspec.Raw) -> Log:
+    """Return the log of a notification; raise TransientError on another shape."""
+    return _decode(LogRecord, raw).value()
+
+
 def quantity(text: str) -> int:
     """Return a hex quantity; raise TransientError when a node sent something else."""
     try:
@@ -132,3 +146,10 @@ def data_bytes(text: str) -> bytes:
 def hash32(text: str) -> Hash32:
     """Return a hash in lower case."""
     return Hash32(text.lower())
+
+
+def _decode(kind: type[T], raw: msgspec.Raw) -> T:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError as e:
+        raise TransientError(f"expected a notification of the specification, found {e}") from e

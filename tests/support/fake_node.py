@@ -58,6 +58,7 @@ class FakeNode:
         self.asked: list[tuple[str, list[Any]]] = []
         self.url = ""
         self.sockets: list[web.WebSocketResponse] = []
+        self.connections = 0
         self.subscribed: list[list[Any]] = []
         self._released = asyncio.Event()
 
@@ -76,9 +77,8 @@ class FakeNode:
             await socket.send_str(json.dumps(message))
 
     async def drop_sockets(self) -> None:
-        for socket in self.sockets:
+        for socket in tuple(self.sockets):
             await socket.close()
-        self.sockets.clear()
 
     def release(self) -> None:
         """Let go of everything that stalls."""
@@ -103,6 +103,14 @@ class FakeNode:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.sockets.append(socket)
+        self.connections += 1
+        try:
+            await self._serve(socket)
+        finally:
+            self.sockets.remove(socket)
+        return socket
+
+    async def _serve(self, socket: web.WebSocketResponse) -> None:
         async for frame in socket:
             if frame.type is not WSMsgType.TEXT:
                 break
@@ -117,7 +125,6 @@ class FakeNode:
                     continue
                 case _:
                     await socket.send_str(self._reply(message, fault))
-        return socket
 
     def _fault(self, message: Any) -> Fault | None:
         for one in message if isinstance(message, list) else [message]:

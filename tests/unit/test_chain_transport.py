@@ -174,7 +174,7 @@ async def test_socket_faults_are_transient_and_the_next_request_connects_anew(
         with pytest.raises(TransientError):
             await transport.request(CHAIN_ID, timeout_s=TIMEOUT_S)
         assert await transport.request(CHAIN_ID, timeout_s=TIMEOUT_S)
-    assert len(node.sockets) == 2
+    assert node.connections == 2
 
 
 async def test_a_late_answer_on_a_socket_disturbs_nobody(node: FakeNode) -> None:
@@ -186,7 +186,7 @@ async def test_a_late_answer_on_a_socket_disturbs_nobody(node: FakeNode) -> None
         reply = await transport.request(CHAIN_ID, timeout_s=TIMEOUT_S)
         assert not isinstance(reply, NodeError)
         assert bytes(reply) == b'"0x1"'
-    assert len(node.sockets) == 1
+    assert node.connections == 1
 
 
 async def test_many_requests_share_a_socket(node: FakeNode) -> None:
@@ -199,7 +199,7 @@ async def test_many_requests_share_a_socket(node: FakeNode) -> None:
             for i in range(50)
         ]
     assert [bytes(task.result()) for task in asked] == [str(i).encode() for i in range(50)]
-    assert len(node.sockets) == 1
+    assert node.connections == 1
 
 
 async def test_a_socket_refused_by_http_is_transient(node: FakeNode) -> None:

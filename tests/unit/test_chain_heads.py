@@ -1,0 +1,160 @@
+"""The stream of heads outlives its connections, and silence is noticed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+
+from keeper.chain.head_tracker import HeadEvent
+from keeper.chain.heads import Trouble
+from keeper.chain.rpc import RetryPolicy
+from keeper.chain.session import Chain, ChainOptions, open_chain
+from keeper.core.units import ZERO_ADDRESS
+from keeper.runtime.clock import SystemClock
+from tests.support.eventually import eventually
+from tests.support.fake_chain import FakeChainNode
+from tests.support.fake_node import HTML, FakeNode, fake_node
+
+
+class HurriedClock(SystemClock):
+    """Sleeps a hundredth of what it is asked; its time runs as fast."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * 100
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds / 100)
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[FakeNode]:
+    async with fake_node() as made:
+        yield made
+
+
+@pytest.fixture
+def chain(node: FakeNode) -> FakeChainNode:
+    return FakeChainNode(node, first=5, last=10)
+
+
+@asynccontextmanager
+async def opened(*urls: str, check_s: float = 60.0, stall_s: float = 1e6) -> AsyncIterator[Chain]:
+    options = ChainOptions(
+        chain_id=1,
+        multicall3=ZERO_ADDRESS,
+        retry=RetryPolicy(timeout_s=2.0, budget_s=0.0),
+        check_s=check_s,
+        stall_s=stall_s,
+    )
+    async with open_chain(urls, options, clock=HurriedClock()) as made:
+        yield made
+
+
+class Listened:
+    """What a stream of heads told, and the trouble that it reported."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.trouble: list[Trouble] = []
+        self.stream = chain.heads(report=lambda trouble, _: self.trouble.append(trouble))
+        self.events = self.stream.follow()
+
+    async def take(self, count: int) -> list[tuple[int, int | None]]:
+        async with asyncio.timeout(5):
+            found: list[HeadEvent] = [await anext(self.events) for _ in range(count)]
+        return [(event.block.number, event.reorg_from) for event in found]
+
+
+@asynccontextmanager
+async def listening(chain: Chain) -> AsyncIterator[Listened]:
+    heard = Listened(chain)
+    async with aclosing(heard.events):
+        yield heard
+
+
+async def test_pushed_heads_begin_with_the_head_that_is(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with opened(node.ws_url) as open_, listening(open_) as heard:
+        assert await heard.take(1) == [(10, None)]
+        chain.add(11)
+        await chain.push_head()
+        assert await heard.take(1) == [(11, None)]
+    assert node.subscribed == [["newHeads"]]
+
+
+async def test_heads_missed_while_the_connection_was_lost_are_filled_in(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with opened(node.url, node.ws_url) as open_, listening(open_) as heard:
+        await heard.take(1)
+        await node.drop_sockets()
+        for number in (11, 12, 13):
+            chain.add(number)
+        assert await heard.take(3) == [(11, None), (12, None), (13, None)]
+        assert heard.trouble == [Trouble.LOST, Trouble.RESUMED]
+    assert len(node.subscribed) == 2
+
+
+async def test_the_stream_goes_on_after_a_node_that_speaks_no_json(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with opened(node.url) as open_, listening(open_) as heard:
+        await heard.take(1)
+        node.faults.extend([HTML] * 5)
+        chain.add(11)
+        assert await heard.take(1) == [(11, None)]
+        assert heard.trouble == [Trouble.LOST] * 5 + [Trouble.RESUMED]
+
+
+async def test_a_reorg_that_is_pushed_is_told_from_its_root(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with opened(node.ws_url) as open_, listening(open_) as heard:
+        await heard.take(1)
+        chain.add(10, fork="b", parent_fork="a")
+        await chain.push_head()
+        chain.add(11, fork="b")
+        await chain.push_head()
+        # Only the head was known before, so nothing below it can be vouched for.
+        assert await heard.take(2) == [(10, 9), (11, None)]
+
+
+async def test_a_rollback_that_nobody_pushes_is_found_by_looking(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with opened(node.ws_url, check_s=0.02) as open_, listening(open_) as heard:
+        await heard.take(1)
+        for number in (11, 12):
+            chain.add(number)
+            await chain.push_head()
+        await heard.take(2)
+        chain.shrink(11)
+        assert await heard.take(1) == [(11, 11)]
+
+
+async def test_a_frozen_subscription_is_given_up_for_another(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with opened(node.url, node.ws_url, check_s=0.02) as open_, listening(open_) as heard:
+        await heard.take(1)
+        chain.add(11)
+        assert await heard.take(1) == [(11, None)]
+        chain.add(12)
+        assert await heard.take(1) == [(12, None)]
+        assert heard.trouble == [Trouble.LOST, Trouble.RESUMED]
+    assert len(node.subscribed) == 2
+
+
+async def test_silence_is_reported_and_ends_with_the_next_head(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with opened(node.url, stall_s=3.0) as open_, listening(open_) as heard:
+        await heard.take(1)
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(heard.take(1))
+            await eventually(lambda: Trouble.STALLED in heard.trouble)
+            assert not waiting.done()
+            chain.add(11)
+        assert waiting.result() == [(11, None)]
+        assert heard.stream.silent_s() < 3.0
