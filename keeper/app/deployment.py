@@ -107,6 +107,8 @@ class Deployment(Generic[M, P]):
         self._told: dict[AccountRef, Reason] = {}
         self._saved_at = 0
         self._paused = ""
+        self._looked = False
+        self._last_move = ""
 
     @property
     def name(self) -> str:
@@ -213,14 +215,23 @@ class Deployment(Generic[M, P]):
     async def _act_on(self, book: Book[M, P]) -> None:
         """Scan, plan and carry out at the block after the book's."""
         target = book.block.timestamp + self._pace.block_time_s
-        trigger = book.moved or "accrued interest"
-        found = scan(self.adapter, book, timestamp=target, trigger=trigger)
+        found = scan(self.adapter, book, timestamp=target, trigger=self._trigger(book))
         self._observer.scanned(self.name, book.block, len(found.opportunities), book.moved)
         rejected = list(found.rejections)
         fresh = self._fresh(found, rejected)
         if fresh:
             rejected += await self._carry_out(book, found, fresh)
         await self._tell(rejected)
+
+    def _trigger(self, book: Book[M, P]) -> str:
+        """Say what may have brought accounts under the line since the last look."""
+        first, self._looked = not self._looked, True
+        if book.moved:
+            self._last_move = f"{book.moved} in block {book.block.number}"
+            return self._last_move
+        if first:
+            return "first look"
+        return f"interest, after {self._last_move}" if self._last_move else "interest"
 
     def _fresh(self, found: Scan[M], rejected: list[Rejection]) -> list[Opportunity]:
         """Return the opportunities that are worth planning now."""
@@ -249,10 +260,12 @@ class Deployment(Generic[M, P]):
         except RefusedError as error:
             return [_gas_cap(one, error) for one in fresh]
         report = await self._executor.carry_out(
-            plans, found.block, found.timestamp, self._decoders(book.market)
+            plans,
+            found.block,
+            found.timestamp,
+            self._decoders(book.market),
+            self._observer.sent,
         )
-        for plan, submission in report.sent:
-            self._observer.sent(plan, submission)
         for plan in report.shown:
             self._observer.shown(plan)
         return [*rejected, *report.rejected]

@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-stdout = Console()
+WIDE = 180
+"""Columns where nobody looks at a terminal: tables are cut for no file and no pipe."""
+
+stdout = Console(width=None if sys.stdout.isatty() else WIDE)
 stderr = Console(stderr=True)
 
 
@@ -19,7 +22,7 @@ def print_json(value: Mapping[str, object]) -> None:
 
 def say(text: str) -> None:
     """Tell the user something that is not a result."""
-    stderr.print(text, highlight=False, markup=False)
+    stderr.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class Lane(Protocol):
 class Report:
     """What became of a batch of plans."""
 
-    sent: tuple[tuple[Plan, Submission], ...] = ()
+    sent: tuple[Submission, ...] = ()
     shown: tuple[Plan, ...] = ()
     """Disarmed: what would have been sent."""
     rejected: tuple[Rejection, ...] = ()
@@ -96,9 +96,14 @@ class Executor:
         return None
 
     async def carry_out(
-        self, plans: Sequence[Plan], head: BlockRef, timestamp: int, decoders: Decoders
+        self,
+        plans: Sequence[Plan],
+        head: BlockRef,
+        timestamp: int,
+        decoders: Decoders,
+        on_sent: Callable[[Plan, Submission], None],
     ) -> Report:
-        """Carry out the plans made on ``head``, in their order."""
+        """Carry out the plans made on ``head``, in their order; tell of each that is sent."""
         async with self._turn:
             exposure = await self._exposure(head)
             admitted, refused = self._admit(plans, exposure)
@@ -112,7 +117,7 @@ class Executor:
             for rejection in failed:
                 self._backoff.failed(rejection.ref, head.number)
             sure, late = self._admit(held, exposure)
-            return await self._finish(sure, (*refused, *failed, *late))
+            return await self._finish(sure, (*refused, *failed, *late), on_sent)
 
     async def _exposure(self, head: BlockRef) -> Exposure:
         """Return what is spent and at stake at ``head``."""
@@ -143,20 +148,26 @@ class Executor:
             exposure = exposure.with_plan(plan)
         return admitted, rejected
 
-    async def _finish(self, plans: Sequence[Plan], rejected: Sequence[Rejection]) -> Report:
+    async def _finish(
+        self,
+        plans: Sequence[Plan],
+        rejected: Sequence[Rejection],
+        on_sent: Callable[[Plan, Submission], None],
+    ) -> Report:
         """Journal each plan, then send or show it."""
         if self._lane is None:
             for plan in plans:
                 await self._show(plan)
             return Report(shown=tuple(plans), rejected=tuple(rejected))
-        sent: list[tuple[Plan, Submission]] = []
+        sent: list[Submission] = []
         refused: list[Rejection] = []
         for plan in plans:
             done = await self._send(plan, self._lane)
             if isinstance(done, Rejection):
                 refused.append(done)
             else:
-                sent.append((plan, done))
+                sent.append(done)
+                on_sent(plan, done)
         return Report(sent=tuple(sent), rejected=(*rejected, *refused))
 
     async def _send(self, plan: Plan, lane: Lane) -> Submission | Rejection:

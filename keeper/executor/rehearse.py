@@ -17,8 +17,10 @@ from keeper.core.ports import Simulator
 from keeper.core.units import BPS, Address
 from keeper.executor.settlement import received, settlement
 
-GAS_MARGIN_BPS = 12_500
-"""Gas limit over the gas of the rehearsal: state may differ a little when it lands."""
+GAS_MARGIN_BPS = 15_000
+GAS_MARGIN = 150_000
+"""Room of the gas limit over the rehearsal's gas. A transaction that lands a block later than its
+neighbours pays for the accruals that the neighbours paid for in the rehearsal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ def _judge(plan: Plan, result: Simulated, stage: Stage, decoders: Decoders) -> P
     if difference := _difference(plan, liquidations):
         return _no(plan, Reason.SIMULATION_DIFFERS, difference)
     forecast = _forecast(plan, result, liquidations, stage, decoders)
-    gas_limit = result.gas_used * GAS_MARGIN_BPS // BPS
+    gas_limit = result.gas_used * GAS_MARGIN_BPS // BPS + GAS_MARGIN
     return replace(plan, forecast=forecast, gas_limit=gas_limit)
 
 
