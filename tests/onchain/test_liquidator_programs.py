@@ -92,6 +92,12 @@ def test_a_swap_is_skipped_when_nothing_is_owed(stage: Stage, scene: Scene) -> N
     stage.assert_clean(*scene.contracts())
 
 
+def test_nothing_is_owed_outside_a_callback(stage: Stage, scene: Scene) -> None:
+    stage.do(scene.debt, "mint", stage.executor.address, LOAN)
+    stage.run(scene.program(scene.liquidation(), scene.repay_leg(), min_profit=2 * LOAN))
+    assert stage.holding(scene.collateral, RECIPIENT) == 2 * LOAN
+
+
 def test_an_approval_that_is_not_used_up_is_revoked(stage: Stage, scene: Scene) -> None:
     generous = Approval(token=scene.debt.address, spender=scene.bargain.address, amount=2**256 - 1)
     twice = replace(scene.liquidation(LOAN // 2), approval=generous)
@@ -240,29 +246,3 @@ def test_a_call_of_an_address_without_code_is_refused(stage: Stage, scene: Scene
     call = replace(scene.liquidation(), target=stage.stranger)
     stage.do(scene.debt, "mint", stage.executor.address, LOAN)
     assert stage.refusal(scene.program(call)) == f"NoCode(target={stage.stranger})"
-
-
-def test_every_truncation_of_a_program_is_refused(stage: Stage, scene: Scene) -> None:
-    data = encode(scene.program())
-    calls = [
-        (
-            "eth_call",
-            (
-                {
-                    "from": stage.operator,
-                    "to": stage.executor.address,
-                    "data": "0x" + data[:size].hex(),
-                },
-                "latest",
-            ),
-        )
-        for size in range(4, len(data) + 1)
-    ]
-    *truncated, (_, whole) = stage.rpc.try_batch(calls)
-    assert "result" in whole
-    assert [i for i, (_, reply) in enumerate(truncated) if "result" in reply] == []
-
-
-def test_an_unknown_step_is_refused(stage: Stage, scene: Scene) -> None:
-    data = encode(scene.program())
-    assert stage.refusal(data + b"\x0f") == f"MalformedProgram(pos={len(data)})"

@@ -53,6 +53,7 @@ contract HostilePool is Mover {
         uint160,
         bytes calldata data
     ) external returns (int256, int256) {
+        require(amountSpecified != 0, "AS");
         uint256 amount = uint256(amountSpecified > 0 ? amountSpecified : -amountSpecified);
         if (mode != Mode.Taker) _send(zeroForOne ? token1 : token0, recipient, amount);
         if (mode == Mode.Silent) return (0, 0);
