@@ -33,6 +33,14 @@ MARKET_PACKAGES = (
 """What a local market is deployed from; anvil comes on top when it is not on the PATH."""
 
 _PACK_TIMEOUT_S = 300
+_NPM_OPTIONS = (
+    "--ignore-scripts",
+    "--loglevel=error",
+    # Left to itself, npm takes more than a minute to say that there is no network.
+    "--fetch-retries=1",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=2000",
+)
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -154,7 +162,7 @@ def _pack(package: Package, folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise ConfigError("expected Node.js 18 or newer with npm on the PATH, found none")
-    command = [npm, "pack", package.spec, "--ignore-scripts", "--silent", "--loglevel=error"]
+    command = [npm, "pack", package.spec, *_NPM_OPTIONS]
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
             command,

@@ -55,10 +55,12 @@ def npm_that_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder.mkdir()
     (folder / "node").symlink_to("/bin/true")
 
-    def install(data: bytes = b"", *, failing_with: str = "") -> None:
+    def install(data: bytes = b"", *, failing_with: str = "", first: str = "true") -> None:
         (tmp_path / "made.tgz").write_bytes(data)
         lines = [f"echo '{failing_with}' >&2; exit 1"] if failing_with else []
-        script = "\n".join(("#!/bin/sh", *lines, f"cp {tmp_path / 'made.tgz'} thing.tgz", ""))
+        script = "\n".join(
+            ("#!/bin/sh", first, *lines, f"cp {tmp_path / 'made.tgz'} thing.tgz", "")
+        )
         (folder / "npm").write_text(script)
         (folder / "npm").chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
@@ -114,6 +116,17 @@ def test_a_package_in_the_cache_is_not_fetched_again(npm_that_packs, tmp_path: P
     npm_that_packs(failing_with="npm error code EVERYTHING")
     assert ensure_package(package(data), cache=tmp_path / "cache", progress=said.append) == first
     assert said == ["fetching @some/thing@1.2.3 from npm"]
+
+
+def test_a_folder_that_another_process_made_meanwhile_is_taken_as_it_is(
+    npm_that_packs, tmp_path: Path
+):
+    data = tarball(("package/kept.json", b"ours"))
+    final = tmp_path / "cache" / "packages" / package(data).folder
+    npm_that_packs(data, first=f"mkdir -p {final} && echo theirs > {final}/kept.json")
+    assert ensure_package(package(data), cache=tmp_path / "cache") == final
+    assert (final / "kept.json").read_text() == "theirs\n"
+    assert [path.name for path in final.parent.iterdir()] == [final.name]
 
 
 def test_keeping_other_files_means_another_folder():
