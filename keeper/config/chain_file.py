@@ -2,13 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
 from keeper.config.endpoint import EndpointValue
 from keeper.config.section import Section
 from keeper.config.sources import FileSettings
-from keeper.config.values import AddressValue, Name, Positive, Wei, Whole, distinct, split_list
+from keeper.config.values import (
+    AddressValue,
+    Name,
+    Positive,
+    Wei,
+    Whole,
+    distinct,
+    filled,
+    split_list,
+)
 
 
 class AaveFlashSource(Section):
@@ -47,8 +56,8 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     rpc: Annotated[
         tuple[EndpointValue, ...],
         NoDecode,
+        BeforeValidator(filled),
         BeforeValidator(split_list),
-        Field(min_length=1),
     ]
     """Nodes in the order they are tried."""
     native_symbol: Name
@@ -66,5 +75,5 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     log_range: Positive = 10_000
     """Blocks that one request for logs may span at first."""
     priority_fee_wei: Wei
-    flash_sources: Annotated[tuple[FlashSourceSettings, ...], Field(min_length=1)]
-    venues: Annotated[tuple[VenueSettings, ...], Field(min_length=1)]
+    flash_sources: Annotated[tuple[FlashSourceSettings, ...], BeforeValidator(filled)]
+    venues: Annotated[tuple[VenueSettings, ...], BeforeValidator(filled)]

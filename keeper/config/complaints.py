@@ -72,7 +72,7 @@ def _complaint(
 
 
 def _problem(detail: ErrorDetails, *, hidden: bool) -> str:
-    found = "a value from outside of the file" if hidden else shown(detail["input"])
+    found = "a value that is not shown" if hidden else shown(detail["input"])
     context = detail.get("ctx", {})
     if detail["type"] == "value_error":
         problem = str(context["error"])

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
 from keeper.config.section import Section
@@ -15,6 +15,7 @@ from keeper.config.values import (
     Positive,
     Wei,
     distinct,
+    filled,
     split_list,
 )
 
@@ -74,8 +75,8 @@ class KeeperSettings(FileSettings, env_prefix="KEEPER_"):
         tuple[PathValue, ...],
         NoDecode,
         BeforeValidator(distinct),
+        BeforeValidator(filled),
         BeforeValidator(split_list),
-        Field(min_length=1),
     ]
     database: PathValue
     executor: AddressValue | None = None

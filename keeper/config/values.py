@@ -110,6 +110,14 @@ def split_list(value: object) -> object:
     return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
 
 
+def filled(value: object) -> object:
+    """Return a list that has at least one item."""
+    if value is None or (isinstance(value, list | tuple) and not value):
+        msg = "expected at least one"
+        raise ValueError(msg)
+    return value
+
+
 def distinct(value: object) -> object:
     """Return a list of scalars in which nothing is named twice; one scalar is a list of one."""
     items = value if isinstance(value, list | tuple) else [value]

@@ -1,0 +1,215 @@
+"""A right configuration: every shipped file, the overrides, and what is never read."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keeper.chain.endpoint import EndpointKind
+from keeper.config.document import read_document
+from keeper.config.keeper_file import Mode
+from keeper.config.settings import load
+from keeper.config.values import parse_address, parse_wei
+from keeper.core.units import Address
+from keeper.evm.hashing import checksum_address
+
+SHIPPED = Path(__file__).parents[2] / "config"
+CANARY = "canary0123456789"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch):
+    """No setting of the machine that the test runs on reaches it."""
+    for name in list(os.environ):
+        if name.startswith("KEEPER_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def shipped():
+    return load(SHIPPED / "keeper.yaml")
+
+
+def test_the_shipped_configuration_is_disarmed_and_whole(shipped):
+    assert shipped.mode is Mode.OBSERVE
+    assert shipped.executor is None
+    assert (shipped.chain.name, shipped.chain.chain_id) == ("ethereum", 1)
+    assert [one.name for one in shipped.deployments] == ["aave_v3.ethereum"]
+    assert shipped.database == SHIPPED / "../data/keeper.ethereum.sqlite"
+
+
+def test_the_shipped_amounts_are_what_they_say(shipped):
+    assert shipped.limits.min_profit_wei == 5 * 10**15
+    assert shipped.limits.max_gas_price_wei == 150 * 10**9
+    assert shipped.chain.priority_fee_wei == 10**9
+
+
+def test_the_shipped_addresses_are_those_of_mainnet(shipped):
+    (aave,) = shipped.deployments
+    (venue,), (lender,) = shipped.chain.venues, shipped.chain.flash_sources
+    assert aave.parameters.addresses_provider == "0x2f39d218133afab8f2b819b1066c7e434ad94e9e"
+    assert lender.pool == "0x87870bca3f3fd6335c3f4ce8392d69350b4fa4e2"
+    assert venue.factory == "0x1f98431c8ad98523631ae4a59f267346ea31f984"
+    assert venue.quoter_v2 == "0x61ffe014ba17989e743c5f6cb21bf9697530b21e"
+    assert shipped.chain.wrapped_native == "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
+    assert shipped.chain.multicall3 == "0xca11bde05977b3631167028862be2a173976ca11"
+
+
+def test_every_file_in_config_is_loaded_by_the_shipped_root(shipped):
+    root = read_document(SHIPPED / "keeper.yaml", os.environ.get).data
+    used = {Path("keeper.yaml"), Path(root["chain"]), *map(Path, root["protocols"])}
+    assert used == {path.relative_to(SHIPPED) for path in SHIPPED.rglob("*.yaml")}
+    assert shipped.path == SHIPPED / "keeper.yaml"
+
+
+def test_nothing_in_the_settings_can_be_changed(shipped):
+    with pytest.raises(ValueError, match="frozen"):
+        shipped.limits.slippage_bps = 1
+    with pytest.raises(AttributeError):
+        shipped.mode = Mode.LIVE
+
+
+def test_the_environment_overrides_the_file(monkeypatch):
+    monkeypatch.setenv("KEEPER_MODE", "fork")
+    monkeypatch.setenv("KEEPER_LIMITS__MIN_PROFIT_WEI", "2 gwei")
+    monkeypatch.setenv("KEEPER_LIMITS__MAX_IN_FLIGHT", "7")
+    monkeypatch.setenv("KEEPER_LOG__LEVEL", "debug")
+    monkeypatch.setenv("KEEPER_CHAIN_CONFIRMATIONS", "5")
+    found = load(SHIPPED / "keeper.yaml")
+    assert (found.mode, found.log.level) == (Mode.FORK, "debug")
+    assert (found.limits.min_profit_wei, found.limits.max_in_flight) == (2 * 10**9, 7)
+    assert found.limits.slippage_bps == 50
+    assert found.chain.confirmations == 5
+
+
+def test_rpc_urls_come_from_the_environment_one_or_several(monkeypatch):
+    monkeypatch.setenv("KEEPER_CHAIN_RPC", "wss://one/key, http://two:8545 ,/run/geth.ipc")
+    kinds = [endpoint.kind for endpoint in load(SHIPPED / "keeper.yaml").chain.rpc]
+    assert kinds == [EndpointKind.WEBSOCKET, EndpointKind.HTTP, EndpointKind.IPC]
+
+
+def test_a_reference_in_the_file_is_filled_from_the_environment(monkeypatch):
+    monkeypatch.setenv("KEEPER_RPC_ETHEREUM", f"https://node.example/{CANARY}")
+    (endpoint,) = load(SHIPPED / "keeper.yaml").chain.rpc
+    assert endpoint.address == f"https://node.example/{CANARY}"
+
+
+def test_secret_files_fill_references_and_override_settings(monkeypatch, tmp_path):
+    monkeypatch.setenv("KEEPER_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "keeper_rpc_ethereum").write_text(f"https://node.example/{CANARY}\n")
+    (tmp_path / "keeper_executor").write_text("0x" + "ab" * 20 + "\n")
+    found = load(SHIPPED / "keeper.yaml")
+    assert found.chain.rpc[0].address == f"https://node.example/{CANARY}"
+    assert found.executor == "0x" + "ab" * 20
+
+
+def test_the_environment_comes_before_secret_files(monkeypatch, tmp_path):
+    monkeypatch.setenv("KEEPER_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "keeper_mode").write_text("live")
+    monkeypatch.setenv("KEEPER_MODE", "fork")
+    assert load(SHIPPED / "keeper.yaml").mode is Mode.FORK
+
+
+def test_no_text_of_the_settings_shows_a_url(monkeypatch):
+    monkeypatch.setenv("KEEPER_CHAIN_RPC", f"https://user:{CANARY}@node.example/{CANARY}")
+    found = load(SHIPPED / "keeper.yaml")
+    assert CANARY not in f"{found} {found!r} {found.chain} {found.chain.rpc}"
+    assert "node.example" in f"{found}"
+
+
+def test_no_key_is_read(monkeypatch, tmp_path):
+    """Neither the variable nor the keystore nor its password: they may not even exist."""
+    shutil.copytree(SHIPPED, tmp_path / "config")
+    root = tmp_path / "config" / "keeper.yaml"
+    root.write_text(root.read_text().replace("  keystore:", "  keystore: no/such/file.json"))
+    monkeypatch.setenv("KEEPER_PRIVATE_KEY", CANARY)
+    monkeypatch.setenv("KEEPER_KEYSTORE_PASSWORD", CANARY)
+    found = load(root)
+    assert CANARY not in repr(found)
+    assert found.operator.keystore == tmp_path / "config" / "no/such/file.json"
+
+
+def test_a_dangerous_limit_is_taken_when_its_key_is_confirmed(monkeypatch):
+    monkeypatch.setenv("KEEPER_LIMITS__SLIPPAGE_BPS", "700")
+    monkeypatch.setenv("KEEPER_CONFIRM_DANGEROUS", "limits.slippage_bps")
+    assert load(SHIPPED / "keeper.yaml").limits.slippage_bps == 700
+
+
+def test_an_unquoted_address_is_an_address(tmp_path):
+    path = tmp_path / "one.yaml"
+    path.write_text("to: 0x1F98431c8aD98523631AE4a59f267346ea31F984\n")
+    assert read_document(path, lambda _name: None).data == {
+        "to": "0x1F98431c8aD98523631AE4a59f267346ea31F984"
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1_000", 1000),
+        ("-5", -5),
+        ("007", 7),
+        ("1.5", "1.5"),
+        ("1e3", "1e3"),
+        ("0x10", "0x10"),
+        ("yes", "yes"),
+        ("12:30", "12:30"),
+        ("true", True),
+        ("~", None),
+        ("", None),
+        ('"5"', "5"),
+        ("'true'", "true"),
+    ],
+)
+def test_a_scalar_is_what_it_looks_like_and_never_a_float(tmp_path, text, value):
+    path = tmp_path / "one.yaml"
+    path.write_text(f"key: {text}\n")
+    found = read_document(path, lambda _name: None).data["key"]
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "wei"),
+    [
+        (7, 7),
+        ("7", 7),
+        ("7 wei", 7),
+        ("3 gwei", 3 * 10**9),
+        ("0.000000001 gwei", 1),
+        ("1.5gwei", 15 * 10**8),
+        ("0.01 ether", 10**16),
+        ("1_000 ETH", 10**21),
+        (10**30, 10**30),
+    ],
+)
+def test_an_amount_with_a_unit_is_exact(text, wei):
+    assert parse_wei(text) == wei
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1.5", "0.1 wei", "-1", -1, "1 gewi", "1e18", "0.0000000001 gwei", ".5 ether", True, None,
+     1.5, "1 ether 2", "1,000"],
+)  # fmt: skip
+def test_an_amount_without_sense_is_refused(text):
+    with pytest.raises(ValueError, match="expected an amount"):
+        parse_wei(text)
+
+
+@given(st.integers(0, 10**30))
+def test_an_amount_written_in_ether_is_the_same_in_wei(wei):
+    assert parse_wei(f"{wei // 10**18}.{wei % 10**18:018d} ether") == wei
+
+
+@given(st.binary(min_size=20, max_size=20).filter(any), st.integers(0, 39))
+def test_a_checksum_with_one_letter_in_the_wrong_case_is_refused(raw, place):
+    right = checksum_address(Address("0x" + raw.hex()))
+    assert parse_address(right) == "0x" + raw.hex()
+    wrong = right[: place + 2] + right[place + 2].swapcase() + right[place + 3 :]
+    if wrong == right or wrong[2:] in {wrong[2:].lower(), wrong[2:].upper()}:
+        return
+    with pytest.raises(ValueError, match=f"bad checksum: expected {right}"):
+        parse_address(wrong)
