@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.chain import BlockRef, Log, Simulated, Transaction
-from keeper.core.errors import RefusedError
 from keeper.core.lending import AccountRef, Health, Option, Price, SeizeQuote
 from keeper.core.units import Address
 from keeper.devnet.live import LiveMarket
 from keeper.protocols.aave_v3 import codec
 from keeper.protocols.aave_v3.adapter import AaveAdapter
-from keeper.protocols.aave_v3.refusals import Refusal, revert_data
+from keeper.protocols.aave_v3.refusals import PoolRefusedError, Refusal, revert_data
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from keeper.protocols.registry import adapter_for
 
@@ -167,8 +166,8 @@ async def judge(
     """Assert that the Pool does what the adapter says of an offer; return what it said."""
     try:
         quote = scene.adapter.seize(view, look.positions[ref], option, offer)
-    except RefusedError as e:
-        refusal = Refusal(str(e).split(": ", 1)[0])
+    except PoolRefusedError as e:
+        refusal = e.refusal
         done = await scene.liquidate(look, ref, option, offer, view.timestamp)
         assert not done.success, (refusal, option, offer)
         expected = revert_data(refusal, custom_errors=view.rules.custom_errors)

@@ -8,6 +8,7 @@ from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.lending import (
     AccountRef,
     AssetValue,
+    BaseUnit,
     Feed,
     Health,
     Legs,
@@ -23,11 +24,12 @@ from keeper.protocols.aave_v3 import codec, events, health, liquidation
 from keeper.protocols.aave_v3.parameters import Parameters
 from keeper.protocols.aave_v3.positions import read_positions
 from keeper.protocols.aave_v3.reads import read_again, read_whole
-from keeper.protocols.aave_v3.refusals import Refusal, refused
+from keeper.protocols.aave_v3.refusals import PoolRefusedError, Refusal
 from keeper.protocols.aave_v3.roots import Asking
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition, Source
 
 PROTOCOL: Final = "aave_v3"
+DOLLAR: Final = BaseUnit(symbol="USD", scale=10**8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ class AaveAdapter:
     ) -> tuple[ProtocolCall, ...]:
         """Return the call of the Pool that liquidates and leaves the underlying in hand."""
         if view.rules.custom_errors and executor == ref.account:
-            raise refused(Refusal.SELF_LIQUIDATION, executor)
+            raise PoolRefusedError(Refusal.SELF_LIQUIDATION, executor)
         offer = quote.repay if quote.offer is None else quote.offer
         data = codec.liquidation_call(option.collateral, option.debt, ref.account, offer)
         call = ProtocolCall(
@@ -144,6 +146,10 @@ class AaveAdapter:
     def decode(self, market: AaveMarket, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
         """Return the liquidations in a transaction's logs."""
         return events.liquidations(market, logs)
+
+    def base_unit(self, market: AaveMarket, ref: AccountRef) -> BaseUnit:  # noqa: ARG002 - the port's
+        """Return US dollars at 1e8, which the thresholds in the contracts are written in."""
+        return DOLLAR
 
     def asset_values(self, view: AaveMarket) -> Mapping[Address, AssetValue]:
         """Return the price of every asset whose price is known."""

@@ -6,7 +6,7 @@ of ``ValidationLogic.validateLiquidationCall`` in their order.
 
 from dataclasses import dataclass
 
-from keeper.core.errors import RefusedError, StaleError
+from keeper.core.errors import StaleError
 from keeper.core.lending import Health, Option, SeizeQuote
 from keeper.protocols.aave_v3 import rules
 from keeper.protocols.aave_v3.health import (
@@ -18,7 +18,7 @@ from keeper.protocols.aave_v3.health import (
     known_price,
     lines_of,
 )
-from keeper.protocols.aave_v3.refusals import Refusal, refused
+from keeper.protocols.aave_v3.refusals import PoolRefusedError, Refusal
 from keeper.protocols.aave_v3.revision import Rules
 from keeper.protocols.aave_v3.seizing import (
     Pair,
@@ -113,20 +113,20 @@ def validate(view: AaveMarket, case: Case) -> None:
     pair = f"{case.collateral.symbol}/{case.debt.symbol}"
     both = (case.collateral, case.debt)
     if not all(one.is_active for one in both):
-        raise refused(Refusal.RESERVE_INACTIVE, pair)
+        raise PoolRefusedError(Refusal.RESERVE_INACTIVE, pair)
     if any(one.is_paused for one in both):
-        raise refused(Refusal.RESERVE_PAUSED, pair)
+        raise PoolRefusedError(Refusal.RESERVE_PAUSED, pair)
     guarded = case.health.health_factor >= rules.CLOSE_FACTOR_HF
     if view.sentinel is not None and guarded and not view.sentinel.allows(view.timestamp):
-        raise refused(Refusal.SENTINEL, f"sequencer down or in grace at {view.timestamp}")
+        raise PoolRefusedError(Refusal.SENTINEL, f"sequencer down or in grace at {view.timestamp}")
     if view.rules.grace_period and any(one.grace_until >= view.timestamp for one in both):
-        raise refused(Refusal.GRACE_PERIOD, pair)
+        raise PoolRefusedError(Refusal.GRACE_PERIOD, pair)
     if not case.health.liquidatable:
-        raise refused(Refusal.HEALTHY, f"health factor {case.health.health_factor}")
+        raise PoolRefusedError(Refusal.HEALTHY, f"health factor {case.health.health_factor}")
     if not case.in_collateral or not case.collateral_line.counts:
-        raise refused(Refusal.NOT_COLLATERAL, case.collateral.symbol)
+        raise PoolRefusedError(Refusal.NOT_COLLATERAL, case.collateral.symbol)
     if case.total_debt == 0:
-        raise refused(Refusal.NOT_BORROWED, case.debt.symbol)
+        raise PoolRefusedError(Refusal.NOT_BORROWED, case.debt.symbol)
 
 
 def close_factor_limit(release: Rules, case: Case) -> int:
@@ -171,7 +171,9 @@ def seize(view: AaveMarket, position: AavePosition, option: Option, repay: int) 
     """Return what offering ``repay`` raw units of an option takes and gives."""
     collateral, debt = view.reserve(option.collateral), view.reserve(option.debt)
     if collateral is None or debt is None:
-        raise refused(Refusal.RESERVE_INACTIVE, f"{option.collateral}/{option.debt} not listed")
+        raise PoolRefusedError(
+            Refusal.RESERVE_INACTIVE, f"{option.collateral}/{option.debt} not listed"
+        )
     return quote(view, case_of(view, position, collateral, debt, assess(view, position)), repay)
 
 
@@ -197,42 +199,45 @@ def options(view: AaveMarket, position: AavePosition) -> tuple[Option, ...]:
 def largest_repay(view: AaveMarket, case: Case) -> int:
     """Return the largest offer that the Pool takes, 0 when it takes none."""
     limit = close_factor_limit(view.rules, case)
-    if _is_taken(view, case, limit):
-        return limit
-    return _largest_without_dust(view, case, limit)
+    try:
+        quote(view, case, limit)
+    except PoolRefusedError as e:
+        too_much = e.refusal in (Refusal.DUST, Refusal.ILLIQUID)
+        return _largest_below(view, case, limit) if too_much else 0
+    return limit
 
 
-def _largest_without_dust(view: AaveMarket, case: Case, limit: int) -> int:
-    """Return the largest offer below ``limit`` that leaves enough on both sides (3.3+), else 0.
+def _largest_below(view: AaveMarket, case: Case, limit: int) -> int:
+    """Return the largest offer that is not too much, when ``limit`` is; 0 when every one is.
 
-    What is left only shrinks as more is repaid, so that a bisection finds the edge.
+    More repaid leaves less and takes more cash, so that a bisection finds the edge.
     """
-    if not view.rules.whole_position_rule or case.pair.collateral_price == 0:
-        return 0
     low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2
-        seizure = available_collateral(view.rules, case.pair, middle)
-        if leaves_dust(view.rules, case.pair, case.total_debt, seizure):
+        if _is_too_much(view.rules, case, middle):
             high = middle - 1
         else:
             low = middle
-    return low if _is_taken(view, case, low) else 0
-
-
-def _is_taken(view: AaveMarket, case: Case, offer: int) -> bool:
     try:
-        quote(view, case, offer)
-    except RefusedError:
-        return False
-    return True
+        quote(view, case, low)
+    except PoolRefusedError:
+        return 0
+    return low
+
+
+def _is_too_much(release: Rules, case: Case, offer: int) -> bool:
+    seizure = _seizure(release, case.pair, offer)
+    if seizure.net > case.collateral.cash:
+        return True
+    return release.whole_position_rule and leaves_dust(release, case.pair, case.total_debt, seizure)
 
 
 def _seizure(release: Rules, pair: Pair, offer: int) -> Seizure:
     try:
         return available_collateral(release, pair, offer)
     except ZeroDivisionError as e:
-        raise refused(Refusal.DIVISION_BY_ZERO, "a price or the bonus is zero") from e
+        raise PoolRefusedError(Refusal.DIVISION_BY_ZERO, "a price or the bonus is zero") from e
 
 
 def _require_executable(view: AaveMarket, case: Case, seizure: Seizure) -> None:
@@ -240,13 +245,13 @@ def _require_executable(view: AaveMarket, case: Case, seizure: Seizure) -> None:
     if view.rules.whole_position_rule and leaves_dust(
         view.rules, case.pair, case.total_debt, seizure
     ):
-        raise refused(Refusal.DUST, f"repaying {seizure.repay} of {case.total_debt}")
+        raise PoolRefusedError(Refusal.DUST, f"repaying {seizure.repay} of {case.total_debt}")
     if _burns_nothing(view, case, seizure):
         detail = f"repaying {seizure.repay} takes {seizure.net}"
-        raise refused(Refusal.BURN_OF_NOTHING, detail)
+        raise PoolRefusedError(Refusal.BURN_OF_NOTHING, detail)
     if seizure.net > case.collateral.cash:
         detail = f"expected cash of {seizure.net}, found {case.collateral.cash}"
-        raise refused(Refusal.ILLIQUID, f"{case.collateral.symbol}: {detail}")
+        raise PoolRefusedError(Refusal.ILLIQUID, f"{case.collateral.symbol}: {detail}")
 
 
 def _burns_nothing(view: AaveMarket, case: Case, seizure: Seizure) -> bool:

@@ -40,9 +40,12 @@ NUMBERS: Final = {
 _PANICS: Final = {Refusal.DIVISION_BY_ZERO: 0x12, Refusal.ILLIQUID: 0x11}
 
 
-def refused(refusal: Refusal, detail: str) -> RefusedError:
-    """Return the error that says what the Pool would answer, and why."""
-    return RefusedError(f"{refusal.value}: {detail}")
+class PoolRefusedError(RefusedError):
+    """The Pool would revert; ``refusal`` is its reason."""
+
+    def __init__(self, refusal: Refusal, detail: str) -> None:
+        super().__init__(f"{refusal.value}: {detail}")
+        self.refusal = refusal
 
 
 def revert_data(refusal: Refusal, *, custom_errors: bool) -> bytes:
