@@ -48,7 +48,11 @@ class NodeSimulator:
         base_fee: int,
         overrides: Mapping[Address, StateOverride],
     ) -> list[Simulated]:
-        """Run the transactions in order in one block on top of ``base``."""
+        """Run the transactions in order in one block on top of ``base``.
+
+        They name no gas price, so senders need no funds for gas; contracts that ask for the base
+        fee then read 0 on the nodes seen, whatever ``base_fee`` says.
+        """
         environment = {
             "number": hex(base.number + 1),
             "time": hex(timestamp),
