@@ -11,6 +11,8 @@ from keeper.core.lending import (
     Health,
     Liquidation,
     Option,
+    Reason,
+    Rejection,
     SeizeQuote,
     Valuation,
 )
@@ -189,6 +191,11 @@ def ended(of: Plan, status: Status, *, gas: int = 0, tx_hash: Hash32 | None = No
         liquidations=(),
         detail="for a reason",
     )
+
+
+def rejection(borrower: int, reason: Reason, *, block: int, net: int = -1) -> Rejection:
+    ref = AccountRef(market=MARKET, account=account(borrower))
+    return Rejection(ref=ref, block=block, reason=reason, detail="pool is dry", net_wei=net)
 
 
 async def opened(

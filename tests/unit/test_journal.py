@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from keeper.core.errors import InvariantError
-from keeper.core.lending import AccountRef, Reason, Rejection
+from keeper.core.lending import AccountRef, Reason
 from keeper.core.plan import Status
 from keeper.ledger.checkpoints import Checkpoint
 from tests.support.ledger_records import (
@@ -19,6 +19,7 @@ from tests.support.ledger_records import (
     landed,
     opened,
     plan,
+    rejection,
     submission,
 )
 
@@ -210,8 +211,8 @@ async def test_checkpoints_and_accounts_survive(tmp_path):
 async def test_rejections_wait_for_no_disk_but_are_all_kept(tmp_path):
     journal = await opened(tmp_path)
     for index in range(200):
-        await journal.reject(DEPLOYMENT, _rejection(index % 20, Reason.NO_ROUTE, block=index))
-    await journal.reject(DEPLOYMENT, _rejection(0, Reason.BELOW_MIN_PROFIT, block=300))
+        await journal.reject(DEPLOYMENT, rejection(index % 20, Reason.NO_ROUTE, block=index))
+    await journal.reject(DEPLOYMENT, rejection(0, Reason.BELOW_MIN_PROFIT, block=300))
     rows = await journal._run(
         "rows", lambda db: db.execute("SELECT reason, times, block FROM rejections").fetchall()
     )
@@ -248,8 +249,3 @@ async def test_steps_asked_for_at_once_are_written_one_after_the_other(tmp_path)
             group.create_task(journal.intend(plan(index + 1)))
     assert len(await journal.open_intents()) == 50
     await journal.close()
-
-
-def _rejection(index: int, reason: Reason, *, block: int) -> Rejection:
-    ref = AccountRef(market=MARKET, account=account(index))
-    return Rejection(ref=ref, block=block, reason=reason, detail="pool is dry", net_wei=-1)

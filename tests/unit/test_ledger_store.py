@@ -1,0 +1,232 @@
+"""Opening a database: whose it is, whether it is sound, whether it can be written."""
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from dataclasses import replace
+
+import pytest
+
+from keeper.core.errors import ConfigError, InvariantError
+from keeper.core.lending import Reason
+from keeper.ledger.books import read_books
+from keeper.ledger.schema import SCHEMA_VERSION
+from tests.support.ledger_records import (
+    CHAIN,
+    DEPLOYMENT,
+    hash32,
+    opened,
+    plan,
+    rejection,
+    submission,
+)
+
+NOBODY = 65534
+
+
+@pytest.fixture
+async def database(tmp_path):
+    """A database that was used and closed."""
+    journal = await opened(tmp_path)
+    await journal.intend(plan())
+    await journal.close()
+    return tmp_path / "keeper.sqlite"
+
+
+def sql(path, statement):
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        return db.execute(statement).fetchall()
+
+
+async def refused(folder, **changes):
+    with pytest.raises(ConfigError) as caught:
+        await opened(folder, identity=replace(CHAIN, **changes))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+async def test_every_commit_is_on_disk_and_readers_are_not_blocked(database, tmp_path):
+    journal = await opened(tmp_path)
+    found = await journal._run(
+        "settings",
+        lambda db: [db.execute(f"PRAGMA {name}").fetchone()[0] for name in
+                    ("journal_mode", "synchronous", "foreign_keys")],
+    )  # fmt: skip
+    assert found == ["wal", 2, 1]
+    assert read_books(database).open_intents == 1
+    await journal.close()
+
+
+async def test_a_database_of_another_chain_is_refused(database):
+    assert await refused(database.parent, chain_id=1) == (
+        f"{database}: expected a database of chain id 1, found 31337"
+    )
+
+
+async def test_a_database_of_another_genesis_is_refused(database):
+    assert await refused(database.parent, genesis_hash=hash32(5)) == (
+        f"{database}: expected genesis block {hash32(5)}, found {CHAIN.genesis_hash}"
+    )
+
+
+async def test_a_database_of_another_schema_is_refused(database):
+    sql(database, "UPDATE meta SET schema_version = 99")
+    assert await refused(database.parent) == (
+        f"{database}: expected schema version {SCHEMA_VERSION}, found 99"
+    )
+
+
+async def test_a_refused_database_is_left_as_it_was(database):
+    before = database.read_bytes()
+    await refused(database.parent, chain_id=1)
+    assert database.read_bytes() == before
+
+
+async def test_another_programs_database_is_refused_and_left_as_it_was(tmp_path):
+    path = tmp_path / "keeper.sqlite"
+    sql(path, "CREATE TABLE recipes (name TEXT)")
+    before = path.read_bytes()
+    assert await refused(tmp_path) == (
+        f"{path}: expected a Keeper database, found one of another program"
+    )
+    assert path.read_bytes() == before
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path):
+    path = tmp_path / "keeper.sqlite"
+    path.write_text("not a database " * 100)
+    assert await refused(tmp_path) == (
+        f"{path}: expected a Keeper database that can be written, found: file is not a database"
+    )
+
+
+async def test_a_corrupt_database_is_refused(database):
+    content = bytearray(database.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    database.write_bytes(content)
+    said = await refused(database.parent)
+    assert said.startswith(f"{database}: expected a ")
+    assert "malformed" in said or "Tree" in said or "btree" in said
+
+
+async def test_a_second_keeper_on_one_database_is_refused(tmp_path):
+    journal = await opened(tmp_path)
+    assert await refused(tmp_path) == (
+        f"{tmp_path}/keeper.sqlite: expected a database of our own, "
+        "found it in use by another keeper"
+    )
+    await journal.close()
+    await (await opened(tmp_path)).close()
+
+
+async def test_a_folder_in_a_file_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert await refused(tmp_path / "file") == (
+        f"{tmp_path}/file/keeper.sqlite: expected a database that can be written, "
+        "found: File exists"
+    )
+
+
+async def test_a_missing_folder_is_made(tmp_path):
+    await (await opened(tmp_path / "a" / "b")).close()
+    assert (tmp_path / "a" / "b" / "keeper.sqlite").is_file()
+
+
+@contextmanager
+def as_nobody():
+    """Drop the superuser's right to write anywhere, where the tests have it."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder(tmp_path):
+    """A folder that anybody may go through to."""
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    return tmp_path
+
+
+async def test_a_read_only_file_is_refused(open_folder, database):
+    for path in open_folder.iterdir():
+        path.chmod(0o444)
+    open_folder.chmod(0o777)
+    (open_folder / "keeper.sqlite.lock").chmod(0o666)
+    with as_nobody():
+        said = await refused(open_folder)
+    assert said == (
+        f"{database}: expected a Keeper database that can be written, "
+        "found: attempt to write a readonly database"
+    )
+
+
+async def test_a_read_only_folder_is_refused(open_folder):
+    folder = open_folder / "read_only"
+    folder.mkdir()
+    folder.chmod(0o555)
+    with as_nobody():
+        said = await refused(folder)
+    assert said == (
+        f"{folder}/keeper.sqlite: expected a database that can be written, found: Permission denied"
+    )
+
+
+async def test_a_full_disk_stops_the_journal_before_anything_is_sent(tmp_path):
+    journal = await opened(tmp_path)
+    await journal.intend(plan(1))
+    await journal._run("the disk's end", _fill_disk)
+    with pytest.raises(InvariantError, match=r"expected intent .* on disk, found: .*full"):
+        await _intend_for(journal, range(2, 200))
+    with pytest.raises(InvariantError, match="full"):
+        await journal.record_signed(submission(plan(1)))
+    with pytest.raises(InvariantError, match="full"):
+        await journal.open_intents()
+    await journal.close()
+
+    again = await opened(tmp_path)
+    kept = [one.plan_id for one in await again.open_intents()]
+    await again.close()
+    assert kept[0] == plan(1).id
+    assert len(kept) < 199
+
+
+async def _intend_for(journal, borrowers):
+    for borrower in borrowers:
+        await journal.intend(plan(borrower))
+
+
+async def _reject_and_look(journal, borrowers):
+    for borrower in borrowers:
+        await journal.reject(DEPLOYMENT, rejection(borrower, Reason.NO_ROUTE, block=1))
+    await journal.open_intents()
+
+
+def _fill_disk(db):
+    """Let SQLite take no further page, as on a disk that is full."""
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages}")
+
+
+async def test_a_failure_to_write_rejections_shows_at_the_next_record(tmp_path):
+    journal = await opened(tmp_path)
+    await journal._run("the disk's end", _fill_disk)
+    with pytest.raises(InvariantError, match="full"):
+        await _reject_and_look(journal, range(5_000))
+    await journal.close()
+
+
+def test_books_of_a_missing_database_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="expected a Keeper database, found none"):
+        read_books(tmp_path / "none.sqlite")
+
+
+def test_books_of_another_programs_database_are_refused(tmp_path):
+    sql(tmp_path / "other.sqlite", "CREATE TABLE recipes (name TEXT)")
+    with pytest.raises(ConfigError, match="found one of another program"):
+        read_books(tmp_path / "other.sqlite")
