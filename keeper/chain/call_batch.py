@@ -88,6 +88,10 @@ class CallBatch:
             lambda at: [Request(method=_METHOD, params=(_target(call), at)) for call in calls],
             block,
         )
+        if all(_is_refused(reply) for reply in replies):  # too many at once for the node
+            middle = len(calls) // 2
+            first = await self._one_by_one(calls[:middle], block)
+            return first + await self._one_by_one(calls[middle:], block)
         return [self._result(reply) for reply in replies]
 
     def _result(self, reply: Reply) -> CallResult:
@@ -101,6 +105,10 @@ class CallBatch:
 
     def _learn(self, too_large: int) -> None:
         self._chunk = max(min(self._chunk, too_large), _SMALLEST_CHUNK)
+
+
+def _is_refused(reply: Reply) -> bool:
+    return isinstance(reply, NodeError) and meaning(_METHOD, reply) is Meaning.REFUSED
 
 
 def _parts(indices: list[int], size: int) -> list[list[int]]:

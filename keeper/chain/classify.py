@@ -23,7 +23,7 @@ _REVERT_CODE = 3
 _FAILED = re.compile(
     r"execution reverted|vm exception|\brevert|out of gas|outofgas|invalid opcode|opcodenotfound"
     r"|stack (under|over)flow|invalid jump|gas required exceeds|evm error|execution failed"
-    r"|intrinsic gas too (high|low)",
+    r"|intrinsic gas too (high|low)|execution aborted",
     re.IGNORECASE,
 )
 _STALE = re.compile(

@@ -9,7 +9,7 @@ from keeper.chain.head_tracker import Headers, HeadEvent, HeadTracker
 from keeper.chain.records import decode_block
 from keeper.chain.subscriptions import Subscriptions
 from keeper.core.chain import BlockRef
-from keeper.core.errors import StaleError, TransientError
+from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.runtime.clock import Clock
 
 _FIRST_WAIT_S = 0.1
@@ -134,7 +134,7 @@ class HeadStream:
                 async with aclosing(self._follow_once()) as events:
                     async for event in events:
                         yield event
-            except TransientError as e:
+            except (TransientError, StaleError, RefusedError) as e:
                 self._down = True
                 self._report(Trouble.LOST, str(e))
             await self._clock.sleep(self._wait_s)

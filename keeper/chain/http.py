@@ -9,8 +9,9 @@ from datetime import UTC
 import aiohttp
 
 from keeper.chain.endpoint import Endpoint
-from keeper.chain.errors import NodeRefusedError, RateLimitedError
+from keeper.chain.errors import RateLimitedError
 from keeper.chain.jsonrpc import (
+    NodeError,
     Reply,
     Request,
     decode_batch,
@@ -23,6 +24,7 @@ from keeper.core.errors import TransientError
 _HEADERS = {"content-type": "application/json"}
 _TOO_MANY = 429
 _SERVER_ERROR = 500
+_UNAVAILABLE = 503
 _NOT_AN_ANSWER = 300
 
 
@@ -46,6 +48,8 @@ class HttpTransport:
         """Post one request."""
         number = self._take_ids(1)
         body = await self._post(encode_request(request, number), timeout_s)
+        if isinstance(body, NodeError):
+            return body
         return decode_reply(body, number, self.name)
 
     async def batch(self, requests: Sequence[Request], *, timeout_s: float) -> list[Reply]:
@@ -54,6 +58,8 @@ class HttpTransport:
             return []
         first = self._take_ids(len(requests))
         body = await self._post(encode_batch(requests, first), timeout_s)
+        if isinstance(body, NodeError):
+            return [body] * len(requests)
         return decode_batch(body, first, len(requests), self.name)
 
     async def close(self) -> None:
@@ -64,7 +70,7 @@ class HttpTransport:
         self._next_id += count
         return first
 
-    async def _post(self, body: bytes, timeout_s: float) -> bytes:
+    async def _post(self, body: bytes, timeout_s: float) -> bytes | NodeError:
         try:
             async with (
                 asyncio.timeout(timeout_s),
@@ -79,18 +85,23 @@ class HttpTransport:
         except (aiohttp.ClientError, OSError) as e:
             raise TransientError(f"{self.name}: {_connection_trouble(e)}") from e
         if answer.status >= _NOT_AN_ANSWER:
-            self._raise_for(answer.status, answer.headers, found)
+            return self._refused(answer.status, answer.headers, found) or found
         return found
 
-    def _raise_for(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Raise unless the body is a JSON-RPC reply in spite of the status, as some nodes send."""
+    def _refused(self, status: int, headers: Mapping[str, str], body: bytes) -> NodeError | None:
+        """Return the refusal that an HTTP status is; raise when asking again may help.
+
+        None when the body is JSON-RPC in spite of the status, as some nodes send.
+        """
         message = f"{self.name}: expected HTTP 200, found {status}"
-        if status == _TOO_MANY:
-            raise RateLimitedError(message, retry_after_s(headers.get("Retry-After"), self._now()))
+        wish = retry_after_s(headers.get("Retry-After"), self._now())
+        if status == _TOO_MANY or (status == _UNAVAILABLE and wish is not None):
+            raise RateLimitedError(message, wish)
         if status >= _SERVER_ERROR:
             raise TransientError(message)
-        if body.lstrip()[:1] not in (b"{", b"["):
-            raise NodeRefusedError(message, code=status, reason=f"HTTP {status}")
+        if body.lstrip()[:1] in (b"{", b"["):
+            return None
+        return NodeError(code=status, message=f"HTTP {status}")
 
 
 def retry_after_s(header: str | None, now: float) -> float | None:

@@ -4,15 +4,17 @@ import re
 from collections.abc import Callable, Sequence
 
 from keeper.chain.classify import Meaning, meaning
-from keeper.chain.jsonrpc import NodeError
-from keeper.chain.records import LogRecord
+from keeper.chain.jsonrpc import NodeError, Reply, Request
+from keeper.chain.records import LogRecord, quantity
 from keeper.chain.rpc import Rpc
 from keeper.core.chain import Log, LogFilter
+from keeper.core.errors import StaleError
 
 Progress = Callable[[int, int, int], None]
 """Is told the last block done, the last block wanted, and the logs found so far."""
 
 _METHOD = "eth_getLogs"
+_HEIGHT = "eth_blockNumber"
 _WIDEST = 1_000_000
 _NAMED_LIMIT = re.compile(
     r"(?:limited to|up to|max(?:imum)?|range|exceeds?)[\s:a-z]{0,12}?(\d[\d,]*)\s*(?:block|range)",
@@ -68,14 +70,14 @@ class LogRanges:
     ) -> list[Log]:
         """Return the logs from ``first`` to ``last``, both included.
 
-        Raises NodeRefusedError when the node refuses the logs even of a single block.
+        Raises NodeRefusedError when the node refuses the logs even of a single block, and
+        StaleError when it has not come to ``last`` yet.
         """
         logs: list[Log] = []
         at = first
         while at <= last:
             end = min(at + self.span - 1, last)
-            query = log_query(wanted, fromBlock=hex(at), toBlock=hex(end))
-            reply = await self._rpc.ask(_METHOD, query)
+            reply = await self._ask(wanted, at, end)
             if isinstance(reply, NodeError) and self._narrow(reply, end - at + 1):
                 continue
             logs += log_values(self._rpc.decode(list[LogRecord], _METHOD, reply))
@@ -84,6 +86,20 @@ class LogRanges:
             if progress is not None:
                 progress(end, last, len(logs))
         return logs
+
+    async def _ask(self, wanted: LogFilter, first: int, last: int) -> Reply:
+        """Return the reply; raise StaleError when the node has not come so far yet.
+
+        Nodes answer for blocks that they do not have as for blocks without logs.
+        """
+        query = log_query(wanted, fromBlock=hex(first), toBlock=hex(last))
+        height, reply = await self._rpc.ask_many(
+            [Request(method=_HEIGHT), Request(method=_METHOD, params=(query,))]
+        )
+        head = quantity(self._rpc.decode(str, _HEIGHT, height))
+        if head < last:
+            raise StaleError(f"{self._rpc.name}: expected block {last}, found {head} the newest")
+        return reply
 
     def _narrow(self, error: NodeError, asked: int) -> bool:
         """Take a narrower range from now on; tell whether that may help."""

@@ -9,7 +9,7 @@ from keeper.chain.log_ranges import log_query
 from keeper.chain.records import decode_log
 from keeper.chain.subscriptions import Subscriptions
 from keeper.core.chain import BlockRef, Log, LogFilter
-from keeper.core.errors import StaleError, TransientError
+from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.runtime.clock import Clock
 
 _FIRST_WAIT_S = 0.1
@@ -88,7 +88,7 @@ class LogStream:
                 found = await self._missed(self._wanted) + found
         except StaleError:  # gone by a reorg: the head that replaced it follows
             return []
-        except TransientError as e:
+        except (TransientError, RefusedError) as e:
             self._from = block.number if self._from is None else min(self._from, block.number)
             self._report(Trouble.LOST, str(e))
             return []
@@ -104,7 +104,7 @@ class LogStream:
                     async for log in logs:
                         wait_s = _FIRST_WAIT_S
                         yield log
-            except TransientError as e:
+            except (TransientError, StaleError, RefusedError) as e:
                 self._report(Trouble.LOST, str(e))
             finally:
                 await self._socket.close()

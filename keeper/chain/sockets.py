@@ -183,7 +183,7 @@ async def _open_ipc(endpoint: Endpoint, listener: Listener) -> MessageSocket:
             lambda: IpcSocket(endpoint.label, listener), endpoint.address
         )
     except OSError as e:
-        msg = f"{endpoint.label}: expected a node's socket, found {e.strerror or 'no answer'}"
+        msg = f"{endpoint.label}: expected a node's socket, found {e.strerror or e}"
         raise TransientError(msg) from e
     return made
 

@@ -17,6 +17,7 @@ class FakeChainNode:
             self.add(number)
         node.answers["eth_getBlockByNumber"] = self._by_number
         node.answers["eth_getBlockByHash"] = lambda params: self.every.get(params[0])
+        node.answers["eth_blockNumber"] = lambda _: self.head["number"]
         node.answers["eth_getLogs"] = self._logs
 
     @property

@@ -15,7 +15,7 @@ from keeper.chain.rpc import RetryPolicy, Rpc
 from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.errors import StaleError, TransientError
 from keeper.core.units import Hash32, address
-from tests.support.fake_node import FakeNode, Refusal, block_hash, fake_node, header
+from tests.support.fake_node import FakeNode, Raw, Refusal, block_hash, fake_node, header
 from tests.support.instant_clock import InstantClock
 from tests.support.multicall_answer import multicall
 
@@ -156,6 +156,22 @@ async def test_a_refusal_is_not_a_failed_call(node: FakeNode, pinned: PinnedRpc)
     node.answers["eth_call"] = lambda _: Refusal(code=-32601, message="no eth_call for you")
     with pytest.raises(NodeRefusedError, match="no eth_call for you"):
         await batch(pinned).run(calls(1), BLOCK)
+
+
+@pytest.mark.parametrize(
+    "too_much",
+    [
+        Raw(body="request entity too large", status=413),
+        Raw(body='{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batch too large"}}'),
+    ],
+)
+@pytest.mark.parametrize("gas", [None, 50_000])
+async def test_what_the_node_finds_too_large_is_sent_in_parts(
+    node: FakeNode, pinned: PinnedRpc, too_much: Raw, gas: int | None
+) -> None:
+    node.faults.extend([too_much] * 2)
+    asked = [Call(to=call.to, data=call.data, gas=gas) for call in calls(40)]
+    assert await batch(pinned).run(asked, BLOCK) == echoes(40)
 
 
 def number_only(params: list[Any]) -> Any:

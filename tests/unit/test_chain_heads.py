@@ -14,7 +14,7 @@ from keeper.core.units import ZERO_ADDRESS
 from keeper.runtime.clock import SystemClock
 from tests.support.eventually import eventually
 from tests.support.fake_chain import FakeChainNode
-from tests.support.fake_node import HTML, FakeNode, fake_node
+from tests.support.fake_node import HTML, FakeNode, Refusal, fake_node
 
 
 class HurriedClock(SystemClock):
@@ -105,6 +105,13 @@ async def test_the_stream_goes_on_after_a_node_that_speaks_no_json(
         chain.add(11)
         assert await heard.take(1) == [(11, None)]
         assert heard.trouble == [Trouble.LOST] * 5 + [Trouble.RESUMED]
+
+
+async def test_a_refused_subscription_is_tried_again(node: FakeNode, chain: FakeChainNode) -> None:
+    async with opened(node.url, node.ws_url) as open_, listening(open_) as heard:
+        node.faults.append(Refusal(code=-32005, message="too many subscriptions"))
+        assert await heard.take(1) == [(10, None)]
+        assert heard.trouble == [Trouble.LOST, Trouble.RESUMED]
 
 
 async def test_a_reorg_that_is_pushed_is_told_from_its_root(

@@ -1,6 +1,7 @@
 """Wide ranges are split as the node demands, and what it bears is remembered."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,7 @@ from keeper.chain.http import HttpTransport
 from keeper.chain.log_ranges import LogRanges
 from keeper.chain.rpc import Rpc
 from keeper.core.chain import LogFilter
+from keeper.core.errors import StaleError
 from keeper.core.units import Hash32, address
 from tests.support.fake_node import FakeNode, Refusal, block_hash, fake_node
 from tests.support.instant_clock import InstantClock
@@ -20,6 +22,7 @@ POOL = address("0x" + "aa" * 20)
 TOPIC = Hash32("0x" + "01" * 32)
 WANTED = LogFilter(addresses=frozenset({POOL}), topics=frozenset({TOPIC}))
 NO_SUCH_LIMIT = 10**9
+GET_LOGS = "eth_getLogs"
 
 
 def log(number: int, index: int = 0, *, removed: bool = False) -> dict[str, Any]:
@@ -48,6 +51,13 @@ def limited(blocks: int, logs: int, message: Callable[[int], str]) -> Callable[[
     return answer
 
 
+@asynccontextmanager
+async def long_chain() -> AsyncIterator[FakeNode]:
+    async with fake_node() as node:
+        node.answers["eth_blockNumber"] = lambda _: hex(10_000)
+        yield node
+
+
 async def read(
     node: FakeNode, first: int, last: int, *, ranges: LogRanges | None = None
 ) -> tuple[list[int], LogRanges]:
@@ -60,11 +70,11 @@ async def read(
 
 
 async def test_one_question_is_enough_where_the_node_has_no_limit() -> None:
-    async with fake_node() as node:
+    async with long_chain() as node:
         node.answers["eth_getLogs"] = limited(NO_SUCH_LIMIT, NO_SUCH_LIMIT, str)
         found, _ = await read(node, 0, 999)
     assert found == list(range(1_000))
-    assert node.asked == [
+    assert node.asked[1:] == [
         ("eth_getLogs", [
             {"address": [POOL], "topics": [[TOPIC]], "fromBlock": "0x0", "toBlock": "0x3e7"}
         ])
@@ -82,19 +92,19 @@ async def test_one_question_is_enough_where_the_node_has_no_limit() -> None:
 async def test_a_limit_that_the_node_names_is_taken_at_its_word(
     message: Callable[[int], str],
 ) -> None:
-    async with fake_node() as node:
+    async with long_chain() as node:
         node.answers["eth_getLogs"] = limited(1_000, NO_SUCH_LIMIT, message)
         found, ranges = await read(node, 0, 3_999)
         assert found == list(range(4_000))
-        assert len(node.asked) == 1 + 4
+        assert node.methods().count(GET_LOGS) == 1 + 4
         assert ranges.span == 1_000
         node.asked.clear()
         await read(node, 0, 1_999, ranges=ranges)
-        assert len(node.asked) == 2
+        assert node.methods().count(GET_LOGS) == 2
 
 
 async def test_a_limit_without_a_number_is_found_by_halving_and_remembered() -> None:
-    async with fake_node() as node:
+    async with long_chain() as node:
         node.answers["eth_getLogs"] = limited(
             NO_SUCH_LIMIT, 300, lambda _: "query returned more than 10000 results"
         )
@@ -103,11 +113,11 @@ async def test_a_limit_without_a_number_is_found_by_halving_and_remembered() -> 
         assert 240 <= ranges.span <= 300
         node.asked.clear()
         await read(node, 0, ranges.span * 5 - 1, ranges=ranges)
-        assert len(node.asked) == 5
+        assert node.methods().count(GET_LOGS) == 5
 
 
 async def test_denser_logs_narrow_a_range_that_was_borne_before() -> None:
-    async with fake_node() as node:
+    async with long_chain() as node:
         node.answers["eth_getLogs"] = limited(NO_SUCH_LIMIT, 300, lambda _: "too many results")
         _, ranges = await read(node, 0, 1_023)
         node.answers["eth_getLogs"] = limited(NO_SUCH_LIMIT, 20, lambda _: "too many results")
@@ -117,7 +127,7 @@ async def test_denser_logs_narrow_a_range_that_was_borne_before() -> None:
 
 
 async def test_a_node_that_refuses_even_one_block_is_a_refusal() -> None:
-    async with fake_node() as node:
+    async with long_chain() as node:
         node.answers["eth_getLogs"] = limited(0, 0, lambda _: "too many results")
         with pytest.raises(NodeRefusedError, match="too many results"):
             await read(node, 0, 3)
@@ -125,7 +135,7 @@ async def test_a_node_that_refuses_even_one_block_is_a_refusal() -> None:
 
 async def test_progress_is_told_after_each_range() -> None:
     told: list[tuple[int, int, int]] = []
-    async with fake_node() as node, aiohttp.ClientSession() as session:
+    async with long_chain() as node, aiohttp.ClientSession() as session:
         node.answers["eth_getLogs"] = limited(NO_SUCH_LIMIT, NO_SUCH_LIMIT, str)
         transport = HttpTransport(parse_endpoint(node.url), session, now=lambda: 0.0)
         ranges = LogRanges(Rpc(transport, clock=InstantClock()), widest=10)
@@ -134,9 +144,16 @@ async def test_progress_is_told_after_each_range() -> None:
 
 
 async def test_logs_are_sorted_once_each_and_without_removed_ones() -> None:
-    async with fake_node() as node:
+    async with long_chain() as node:
         node.answers["eth_getLogs"] = lambda _: [
             log(7, 1), log(6, 2), log(7, 0), log(7, 1), log(8, 0, removed=True),
         ]  # fmt: skip
         found, _ = await read(node, 0, 9)
     assert found == [6, 7, 7]
+
+
+async def test_a_node_that_has_not_come_so_far_is_not_believed_to_have_no_logs() -> None:
+    async with long_chain() as node:
+        node.answers["eth_getLogs"] = limited(NO_SUCH_LIMIT, NO_SUCH_LIMIT, str)
+        with pytest.raises(StaleError, match="expected block 10001, found 10000 the newest"):
+            await read(node, 0, 10_001)

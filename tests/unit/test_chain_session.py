@@ -76,7 +76,9 @@ async def test_no_socket_is_said_in_one_line() -> None:
 
 async def test_a_refusal_at_the_door_is_said_in_one_line(node: FakeNode) -> None:
     node.faults.append(Raw(body="forbidden", status=401))
-    assert await refusal(node.url) == f"rpc: {node.url}: expected HTTP 200, found 401"
+    assert await refusal(node.url) == (
+        f"rpc: {node.url}: eth_chainId: expected a result, found error 401: HTTP 401"
+    )
 
 
 async def test_a_node_without_the_method_is_said_in_one_line(node: FakeNode) -> None:
