@@ -5,6 +5,7 @@ import {
     IFlashBorrower, IFlashLender, ISwapPayer, ISwapPool, IWrappedNative
 } from "./Interfaces.sol";
 import {Frame, Program} from "./Program.sol";
+import {Roles} from "./Roles.sol";
 import {Tokens} from "./Tokens.sol";
 
 /// @title Keeper's on-chain executor
@@ -39,11 +40,8 @@ import {Tokens} from "./Tokens.sol";
 /// has been received and before it is paid for. A swap of amount zero is skipped with its inner steps.
 ///
 /// @dev No immutables and no linked libraries: the runtime code is the same everywhere, so that a
-/// deployment can be rehearsed by overriding code and the storage slots noted below.
-contract Liquidator is IFlashBorrower, ISwapPayer {
-    error NotOwner(address caller);
-    error NotOperator(address caller);
-    error InvalidAddress(address given);
+/// deployment can be rehearsed by overriding code and the storage slots noted in `Roles`.
+contract Liquidator is Roles, IFlashBorrower, ISwapPayer {
     error Reentered();
     error DeadlinePassed(uint256 deadline, uint256 timestamp);
     error UnexpectedCallback(address caller);
@@ -53,14 +51,7 @@ contract Liquidator is IFlashBorrower, ISwapPayer {
     error AmountTooLarge(uint256 amount);
     error NoCode(address target);
     error CallFailed(address target, bytes reason);
-    error NativeTransferFailed(address to, uint256 amount);
     error ProfitBelowMinimum(uint256 profit, uint256 minimum);
-
-    event OwnershipOffered(address indexed owner, address indexed pendingOwner);
-    event OwnershipTransferred(address indexed previousOwner, address indexed newOwner);
-    event OperatorSet(address indexed operator);
-    event RecipientSet(address indexed recipient);
-    event Rescued(address indexed token, address indexed to, uint256 amount);
 
     uint256 private constant CALL = 1;
     uint256 private constant SWAP = 2;
@@ -85,32 +76,13 @@ contract Liquidator is IFlashBorrower, ISwapPayer {
     uint160 private constant LOWEST_PRICE = 4295128740;
     uint160 private constant HIGHEST_PRICE = 1461446703485210103287273052203988822378723970341;
 
-    /// @notice May set roles and rescue tokens; cannot run programs. Slot 0.
-    address public owner;
-    /// @notice The hot key that runs programs. Zero disarms the contract. Slot 1.
-    address public operator;
-    /// @notice Where everything goes that a program earns or leaves over. Slot 2.
-    address public recipient;
-    /// @notice Offered the ownership. Slot 3.
-    address public pendingOwner;
-
     bool private transient _executing;
     /// @dev Commitment to the only callback that is acceptable now; zero for none.
     bytes32 private transient _armed;
 
-    modifier onlyOwner() {
-        if (msg.sender != owner) revert NotOwner(msg.sender);
-        _;
-    }
-
-    constructor(address owner_, address operator_, address recipient_) {
-        if (owner_ == address(0)) revert InvalidAddress(owner_);
-        owner = owner_;
-        operator = operator_;
-        emit OwnershipTransferred(address(0), owner_);
-        emit OperatorSet(operator_);
-        _setRecipient(recipient_);
-    }
+    constructor(address owner_, address operator_, address recipient_)
+        Roles(owner_, operator_, recipient_)
+    {}
 
     /// @notice Accept native coin only while a program runs, from unwrapping or redeeming.
     receive() external payable {
@@ -119,8 +91,7 @@ contract Liquidator is IFlashBorrower, ISwapPayer {
 
     /// @notice Run the packed program that follows the selector.
     /// @return profit What the recipient's balance of the profit token has grown by.
-    function execute() external payable returns (uint256 profit) {
-        if (msg.sender != operator) revert NotOperator(msg.sender);
+    function execute() external payable onlyOperator returns (uint256 profit) {
         if (_executing) revert Reentered();
         _executing = true;
         uint256 deadline = Program.word(DEADLINE) >> 216;
@@ -130,8 +101,10 @@ contract Liquidator is IFlashBorrower, ISwapPayer {
         address to = recipient;
         address token = Program.entry(TABLE, 0);
         uint256 before = Tokens.balanceOf(token, to);
-        uint256 minimum = _runAndTip(frame);
+        (uint256 minimum, uint256 tip) = _runWhole(frame);
         _sweep(to);
+        // No token is left here by the time the proposer, who may be a contract, is paid.
+        if (tip != 0) Tokens.sendNative(block.coinbase, tip);
         _sweepNative(to);
 
         uint256 held = Tokens.balanceOf(token, to);
@@ -171,48 +144,16 @@ contract Liquidator is IFlashBorrower, ISwapPayer {
         Tokens.transfer(token, msg.sender, due);
     }
 
-    /// @notice Offer the ownership to `pending`, who must accept it; zero withdraws the offer.
-    function transferOwnership(address pending) external onlyOwner {
-        pendingOwner = pending;
-        emit OwnershipOffered(msg.sender, pending);
-    }
-
-    function acceptOwnership() external {
-        if (msg.sender != pendingOwner) revert NotOwner(msg.sender);
-        emit OwnershipTransferred(owner, msg.sender);
-        owner = msg.sender;
-        pendingOwner = address(0);
-    }
-
-    /// @notice Rotate the operator; zero disarms.
-    function setOperator(address operator_) external onlyOwner {
-        operator = operator_;
-        emit OperatorSet(operator_);
-    }
-
-    function setRecipient(address recipient_) external onlyOwner {
-        _setRecipient(recipient_);
-    }
-
-    /// @notice Send out tokens that ended up here by accident; token zero is the native coin.
-    function rescue(address token, address to, uint256 amount) external onlyOwner {
-        if (to == address(0)) revert InvalidAddress(to);
-        emit Rescued(token, to, amount);
-        if (token == address(0)) _sendNative(to, amount);
-        else Tokens.transfer(token, to, amount);
-    }
-
-    /// @dev Returns the minimum profit, so that its reading stays beside the rest of the header.
-    function _runAndTip(Frame memory frame) private returns (uint256 minimum) {
-        uint256 tip;
+    /// @dev Returns what the header asks for at the end. The tip is native coin when it returns.
+    function _runWhole(Frame memory frame) private returns (uint256 minimum, uint256 tip) {
         uint256 pos = TABLE + Program.tableSize(TABLE);
         (minimum, pos) = Program.operand(frame, pos);
         (tip, pos) = Program.operand(frame, pos);
         _run(frame, pos + 1, msg.data.length);
-        if (tip == 0) return minimum;
         uint256 source = Program.uint8At(pos);
-        if (source != FROM_VALUE) IWrappedNative(Program.entry(TABLE, source)).withdraw(tip);
-        _sendNative(block.coinbase, tip);
+        if (tip != 0 && source != FROM_VALUE) {
+            IWrappedNative(Program.entry(TABLE, source)).withdraw(tip);
+        }
     }
 
     function _run(Frame memory frame, uint256 pos, uint256 end) private {
@@ -375,23 +316,7 @@ contract Liquidator is IFlashBorrower, ISwapPayer {
         uint256 left = address(this).balance;
         if (left == 0) return;
         uint256 back = left < msg.value ? left : msg.value;
-        if (back != 0) _sendNative(msg.sender, back);
-        if (left != back) _sendNative(to, left - back);
-    }
-
-    function _sendNative(address to, uint256 amount) private {
-        bool ok;
-        assembly ("memory-safe") {
-            ok := call(gas(), to, amount, 0, 0, 0, 0)
-        }
-        if (!ok) revert NativeTransferFailed(to, amount);
-    }
-
-    function _setRecipient(address recipient_) private {
-        if (recipient_ == address(0) || recipient_ == address(this)) {
-            revert InvalidAddress(recipient_);
-        }
-        recipient = recipient_;
-        emit RecipientSet(recipient_);
+        if (back != 0) Tokens.sendNative(msg.sender, back);
+        if (left != back) Tokens.sendNative(to, left - back);
     }
 }

@@ -3,10 +3,12 @@ pragma solidity ^0.8.30;
 
 import {IERC20} from "./Interfaces.sol";
 
-/// @title ERC-20 calls that tolerate tokens without return values and refuse those that say `false`
+/// @title Calls of tokens, with or without return values, and payments in native coin
 library Tokens {
     /// @notice `token` has no code, reverted, or answered anything but nothing or `true`.
     error TokenCallFailed(address token);
+    /// @notice `to` refused native coin, or there was not as much.
+    error NativeTransferFailed(address to, uint256 amount);
 
     function approve(address token, address spender, uint256 amount) internal {
         _call(token, abi.encodeCall(IERC20.approve, (spender, amount)));
@@ -23,6 +25,15 @@ library Tokens {
 
     function balanceOf(address token, address account) internal view returns (uint256) {
         return IERC20(token).balanceOf(account);
+    }
+
+    /// @dev Leaves the answer unread, so that it cannot burn gas.
+    function sendNative(address to, uint256 amount) internal {
+        bool ok;
+        assembly ("memory-safe") {
+            ok := call(gas(), to, amount, 0, 0, 0, 0)
+        }
+        if (!ok) revert NativeTransferFailed(to, amount);
     }
 
     /// @dev Reads one word of the answer at most, so a token cannot burn gas by a huge one.

@@ -218,6 +218,18 @@ def test_a_tip_out_of_the_profit_is_unwrapped_before_the_minimum_is_checked(stag
     assert stage.refusal(program).startswith("ProfitBelowMinimum")
 
 
+def test_a_proposer_finds_no_token_at_the_executor_when_it_is_paid(
+    stage: Stage, scene: Scene
+) -> None:
+    proposer = stage.deploy("Snoop", scene.collateral.address)
+    stage.rpc.call("anvil_setCoinbase", proposer.address)
+    stage.run(replace(scene.program(), tip=Tip(amount=5, unwrap=None)), value=5)
+    stage.rpc.call("anvil_setCoinbase", PROPOSER)
+    assert read(stage.rpc, proposer, "paid") == 5
+    assert read(stage.rpc, proposer, "seen") == 0
+    stage.assert_clean(*scene.contracts())
+
+
 def test_a_tip_that_nothing_pays_for_is_refused(stage: Stage, scene: Scene) -> None:
     program = replace(scene.program(), tip=Tip(amount=5, unwrap=None))
     assert stage.refusal(program, value=4) == (f"NativeTransferFailed(to={PROPOSER}, amount=5)")

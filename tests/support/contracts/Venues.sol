@@ -54,3 +54,22 @@ contract HostileOperator {
         }
     }
 }
+
+/// @notice A proposer that notes how much of a token its payer holds.
+contract Snoop {
+    address public immutable token;
+    uint256 public paid;
+    uint256 public seen;
+
+    constructor(address token_) {
+        token = token_;
+    }
+
+    receive() external payable {
+        paid = msg.value;
+        (, bytes memory answer) = token.staticcall(
+            abi.encodeWithSignature("balanceOf(address)", msg.sender)
+        );
+        seen = abi.decode(answer, (uint256));
+    }
+}
