@@ -305,6 +305,10 @@ class SwapVenue(Protocol):
 class LoanBook(Protocol):
     """What a lender can lend at one block. Immutable, pure."""
 
+    def most(self, asset: Address) -> int:
+        """Return the most that can be borrowed, raw units; 0 when nothing can."""
+        ...
+
     def quote(self, asset: Address, amount: int) -> Funding | None:
         """Return the loan and its fee, or None when the lender cannot lend that much."""
         ...

@@ -76,6 +76,10 @@ class Desk:
         """Quote a purchase along a path of one venue."""
         return self.books[path[0].venue].exact_out(path, amount_out)
 
+    def most(self, asset: Address) -> int:
+        """Return the most that one lender lends of an asset."""
+        return max((book.most(asset) for book in self.loans), default=0)
+
     def borrow(self, asset: Address, amount: int) -> Funding | None:
         """Return the cheapest loan, None when nobody lends that much."""
         offers = [loan for book in self.loans if (loan := book.quote(asset, amount)) is not None]

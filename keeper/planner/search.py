@@ -45,14 +45,18 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Tria
     if option.max_repay < 1:
         return Miss(reason=Reason.NO_OPTION, detail="the protocol lets nothing be repaid")
     assets = case.valuation.assets
-    value = case.valuation.wei_floor(option.debt, option.max_repay)
+    largest = min(option.max_repay, desk.most(option.debt))
+    if largest < 1:
+        detail = f"nobody lends {assets[option.debt].symbol}"
+        return Miss(reason=Reason.NO_FUNDING, detail=detail)
+    value = case.valuation.wei_floor(option.debt, largest)
     received = case.valuation.amount_ceil(option.collateral, value)
-    found = routes(desk, option, terms.native, owed=option.max_repay, received=received)
+    found = routes(desk, option, terms.native, owed=largest, received=received)
     if not found:
         pair = f"{assets[option.collateral].symbol} for {assets[option.debt].symbol}"
         return Miss(reason=Reason.NO_ROUTE, detail=f"no pools to sell {pair} and the native coin")
-    offer = _Offer(case=case, desk=desk, terms=terms, option=option)
-    return _finalists([_Trials(offer=offer, route=route) for route in found], option.max_repay)
+    offer = _Offer(case=case, desk=desk, terms=terms, option=option, largest=largest)
+    return _finalists([_Trials(offer=offer, route=route) for route in found], largest)
 
 
 def closest(results: Iterable[Trade | Miss]) -> Trade | Miss:
@@ -75,6 +79,8 @@ class _Offer:
     desk: Desk
     terms: Terms
     option: Option
+    largest: int
+    """The most that may be repaid and borrowed, raw units of the debt."""
     seized: dict[int, SeizeQuote | Miss] = field(default_factory=dict)
 
     def seize(self, repay: int) -> SeizeQuote | Miss:
@@ -101,7 +107,7 @@ class _Trials:
 
     def best(self, precision: int) -> Trade | Miss:
         """Return the trade with the greatest net, or the miss of the largest amount."""
-        largest = self.offer.option.max_repay
+        largest = self.offer.largest
         return self.at(best_amount(self.net, largest, precision) or largest)
 
     def net(self, repay: int) -> int | None:

@@ -10,8 +10,8 @@ for itself, as protocols that forbid small leftovers allow a full close again.
 from collections.abc import Callable
 from typing import Final
 
-SLOPE_SHIFT: Final = 10
-"""The slope at the upper end is taken over ``1/2**10`` of the range."""
+_SLOPE_SHIFT: Final = 20
+"""The slope at the upper end is taken over ``1/2**20`` of the range at most."""
 ROUGH: Final = 8
 """Search to ``1/2**8`` of the range: the net is then off by its curvature's share of 1e-5."""
 FINE: Final = 30
@@ -32,7 +32,7 @@ def best_amount(net: Net, largest: int, precision: int = FINE) -> int | None:
     does (``largest`` aside). ``net`` is asked again for amounts it was asked before.
     """
     end = net(largest)
-    near = largest - max(largest >> SLOPE_SHIFT, 1)
+    near = largest - max(largest >> min(precision, _SLOPE_SHIFT), 1)
     if near < 1:
         return None if end is None else largest
     slope_from = net(near)

@@ -47,9 +47,13 @@ class AaveV3LoanBook:
     available: Mapping[Address, int]
     """Raw units that can be borrowed; an asset that cannot be is not in it."""
 
+    def most(self, asset: Address) -> int:
+        """Return the most that can be borrowed, raw units; 0 when nothing can."""
+        return self.available.get(asset, 0)
+
     def quote(self, asset: Address, amount: int) -> Funding | None:
         """Return the loan and its premium, None when the pool cannot lend that much."""
-        if amount > self.available.get(asset, 0):
+        if amount > self.most(asset):
             return None
         return Funding(
             source=self.source,

@@ -11,9 +11,9 @@ from keeper.core.units import Address, address_bytes, address_of_word
 _WORD: Final = 32
 _SIGN: Final = 1 << 255
 _WRAP: Final = 1 << 256
-_GET_POOL: Final = bytes.fromhex("1698ee82")
+GET_POOL: Final = bytes.fromhex("1698ee82")
 """Of ``getPool(address,address,uint24)``."""
-_TICK_SPACING: Final = bytes.fromhex("d0c93a7c")
+TICK_SPACING: Final = bytes.fromhex("d0c93a7c")
 """Of ``tickSpacing()``."""
 
 
@@ -39,12 +39,12 @@ class Ask:
 def get_pool(factory: Address, token_a: Address, token_b: Address, fee: int) -> Call:
     """Ask the factory for the pool of a pair at a fee."""
     words = (b"\x00" * 12 + address_bytes(token) for token in (token_a, token_b))
-    return Call(to=factory, data=_GET_POOL + b"".join(words) + fee.to_bytes(_WORD))
+    return Call(to=factory, data=GET_POOL + b"".join(words) + fee.to_bytes(_WORD))
 
 
 def tick_spacing(pool: Address) -> Call:
     """Ask a pool for its tick spacing."""
-    return Call(to=pool, data=_TICK_SPACING)
+    return Call(to=pool, data=TICK_SPACING)
 
 
 def ask_pool(pool: Address, ask: Ask) -> Call:

@@ -1,0 +1,342 @@
+"""Which plan is made of an opportunity, and why there is none."""
+
+from dataclasses import replace
+
+import pytest
+
+from keeper.core.chain import Fees
+from keeper.core.lending import Reason, Rejection
+from keeper.core.plan import Plan, SwapKind
+from keeper.core.units import Address
+from keeper.evm.program import BalanceOf, Call, Flash, Known, Swap
+from keeper.planner.build import steps
+from keeper.planner.case import Case, Desk
+from keeper.planner.costs import Limits
+from keeper.planner.planner import Planner
+from keeper.planner.search import best_trades, closest
+from keeper.planner.trade import Trade
+from tests.support.lending_desk import (
+    ACCOUNT,
+    DAI,
+    EXECUTOR,
+    LENDER,
+    OPERATOR,
+    PROTOCOL,
+    USDC,
+    WBTC,
+    WETH,
+    Bonus,
+    case_with,
+    desk_of,
+    markets,
+    named,
+    option_of,
+    pool_at_par,
+    terms_of,
+)
+
+DEEP = 50_000_000
+TRIANGLE = markets(DEEP, [(WETH, USDC), (WBTC, WETH), (WBTC, USDC)])
+
+
+def planned(case: Case, desk: Desk, limits: Limits | None = None) -> Plan:
+    found = Planner(terms=terms_of(limits), venues=(), lenders=()).plan(case, desk)
+    assert isinstance(found, Plan), found
+    return found
+
+
+def refused(case: Case, desk: Desk, limits: Limits | None = None) -> Rejection:
+    found = Planner(terms=terms_of(limits), venues=(), lenders=()).plan(case, desk)
+    assert isinstance(found, Rejection), found
+    return found
+
+
+def legs_of(plan: Plan) -> list[tuple[Address, Address, SwapKind]]:
+    return [(leg.token_in, leg.token_out, leg.kind) for leg in plan.route]
+
+
+BUY, SELL = SwapKind.EXACT_OUT_OWED, SwapKind.EXACT_IN_BALANCE
+
+
+def test_collateral_buys_what_is_owed_and_the_rest_becomes_native() -> None:
+    plan = planned(case_with(option_of(WBTC, USDC, dollars=20_000)), desk_of(*TRIANGLE))
+    assert legs_of(plan) == [(WBTC, USDC, BUY), (WBTC, WETH, SELL)]
+    buy, sell = plan.route
+    assert buy.amount_out == plan.quote.repay + plan.funding.fee
+    assert buy.amount_in + sell.amount_in == plan.quote.received
+    assert plan.forecast.net == sell.amount_out - plan.forecast.gas
+
+
+def test_native_collateral_only_buys_what_is_owed() -> None:
+    plan = planned(case_with(option_of(WETH, USDC, dollars=20_000)), desk_of(*TRIANGLE))
+    assert legs_of(plan) == [(WETH, USDC, BUY)]
+    left = plan.quote.received - plan.route[0].amount_in
+    assert plan.forecast.net == left - plan.forecast.gas
+
+
+def test_native_debt_is_repaid_out_of_the_sale_of_everything() -> None:
+    plan = planned(case_with(option_of(WBTC, WETH, dollars=20_000)), desk_of(*TRIANGLE))
+    assert legs_of(plan) == [(WBTC, WETH, SELL)]
+    assert plan.route[0].amount_in == plan.quote.received
+    left = plan.route[0].amount_out - plan.quote.repay - plan.funding.fee
+    assert plan.forecast.net == left - plan.forecast.gas
+
+
+def test_the_same_asset_on_both_sides_needs_no_purchase() -> None:
+    plan = planned(case_with(option_of(USDC, USDC, dollars=20_000)), desk_of(*TRIANGLE))
+    assert legs_of(plan) == [(USDC, WETH, SELL)]
+    left = plan.quote.received - plan.quote.repay - plan.funding.fee
+    assert plan.route[0].amount_in == left
+
+
+def test_native_on_both_sides_needs_no_swap() -> None:
+    plan = planned(case_with(option_of(WETH, WETH, dollars=20_000)), desk_of())
+    assert plan.route == ()
+    assert plan.forecast.swap_cost == 0
+
+
+def test_two_hops_serve_where_no_pool_does() -> None:
+    pools = markets(DEEP, [(WETH, USDC), (WBTC, WETH)])
+    case = case_with(option_of(WBTC, USDC, dollars=20_000))
+    assert refused(case, desk_of(*pools)).reason is Reason.NO_ROUTE
+    plan = planned(case, desk_of(*pools, intermediates=(WETH,)))
+    assert legs_of(plan) == [(WBTC, WETH, BUY), (WETH, USDC, BUY), (WBTC, WETH, SELL)]
+
+
+def test_legs_that_share_a_pool_are_quoted_one_after_the_other() -> None:
+    shallow = markets(400_000, [(WETH, USDC), (WBTC, WETH)])
+    desk = desk_of(*shallow, intermediates=(WETH,))
+    plan = planned(case_with(option_of(WBTC, USDC, dollars=5_000)), desk)
+    first, _, last = plan.route
+    assert first.pool == last.pool
+    alone = desk.exact_in((desk.paths(WBTC, WETH)[0][0],), last.amount_in)
+    assert alone is not None
+    assert last.amount_out < alone.amount_out
+
+
+def test_the_cheapest_of_several_pools_is_taken() -> None:
+    pools = tuple(pool_at_par(WETH, USDC, dollars=DEEP, fee=fee) for fee in (3_000, 100, 500))
+    plan = planned(case_with(option_of(WETH, USDC, dollars=20_000)), desk_of(*pools))
+    assert plan.route[0].pool == pools[1].address
+
+
+def test_the_pair_with_the_greatest_net_is_taken() -> None:
+    small, large = option_of(WETH, USDC, dollars=5_000), option_of(WBTC, USDC, dollars=50_000)
+    plan = planned(case_with(small, large), desk_of(*TRIANGLE))
+    assert plan.option == large
+
+
+def test_thin_pools_make_a_smaller_amount_best() -> None:
+    thin = desk_of(*markets(300_000, [(WETH, USDC)]))
+    option = option_of(WETH, USDC, dollars=50_000)
+    plan = planned(case_with(option), thin)
+    assert 0 < plan.quote.repay < option.max_repay
+
+
+def test_the_lender_s_cash_bounds_the_amount() -> None:
+    desk = desk_of(*TRIANGLE, cash=7_000 * 10**6)
+    plan = planned(case_with(option_of(WETH, USDC, dollars=20_000)), desk)
+    assert plan.quote.repay == 7_000 * 10**6
+
+
+def test_collateral_that_runs_out_bounds_the_amount() -> None:
+    protocol = Bonus(held=2 * 10**18)
+    plan = planned(
+        case_with(option_of(WETH, USDC, dollars=20_000), protocol=protocol), desk_of(*TRIANGLE)
+    )
+    assert plan.quote.seized <= 2 * 10**18
+    assert 3_800 * 10**6 < plan.quote.repay < 3_810 * 10**6
+
+
+def test_a_leftover_that_the_protocol_forbids_is_kept_out_of() -> None:
+    owed = option_of(WETH, USDC, dollars=20_000).max_repay
+    protocol = Bonus(owed=owed, dust=1_000 * 10**6)
+    thin = desk_of(*markets(700_000, [(WETH, USDC)]))
+    case = case_with(option_of(WETH, USDC, dollars=20_000), protocol=protocol)
+    repay = planned(case, thin).quote.repay
+    assert repay == owed or repay <= owed - 1_000 * 10**6
+
+
+def test_too_little_profit_says_how_much_is_missing() -> None:
+    case = case_with(option_of(WETH, USDC, dollars=20_000))
+    plan = planned(case, desk_of(*TRIANGLE))
+    asked = plan.forecast.net + 123
+    rejection = refused(case, desk_of(*TRIANGLE), Limits(min_profit=asked, max_gas_price=10**12))
+    assert rejection.reason is Reason.BELOW_MIN_PROFIT
+    assert rejection.net_wei == plan.forecast.net
+    assert rejection.detail.startswith("WETH>USDC nets ")
+    assert rejection.detail.endswith("needs 123 more wei")
+
+
+def test_a_relative_minimum_is_asked_of_the_value_repaid() -> None:
+    case = case_with(option_of(WETH, USDC, dollars=20_000))
+    net = planned(case, desk_of(*TRIANGLE)).forecast.net
+    bps = net * 10_000 // (10 * 10**18)
+    limits = Limits(min_profit=0, max_gas_price=10**12, min_profit_bps=bps)
+    assert planned(case, desk_of(*TRIANGLE), limits).forecast.net == net
+    stricter = replace(limits, min_profit_bps=bps + 1)
+    assert refused(case, desk_of(*TRIANGLE), stricter).reason is Reason.BELOW_MIN_PROFIT
+
+
+def test_collateral_that_does_not_buy_the_debt_back_is_a_loss_with_a_figure() -> None:
+    protocol = Bonus(bonus_bps=5, fee_bps=0)
+    desk = desk_of(*markets(2_000_000, [(WETH, USDC)]), pool_at_par(WETH, DAI, dollars=DEEP))
+    case = case_with(option_of(WETH, USDC, dollars=20_000), protocol=protocol)
+    rejection = refused(case, desk)
+    assert rejection.reason is Reason.BELOW_MIN_PROFIT
+    assert rejection.net_wei is not None
+    assert rejection.net_wei < 0
+    assert "WETH short of what is owed" in rejection.detail
+
+
+@pytest.mark.parametrize(
+    ("case", "desk", "reason"),
+    [
+        (case_with(), desk_of(*TRIANGLE), Reason.NO_OPTION),
+        (case_with(option_of(WETH, USDC, dollars=0)), desk_of(*TRIANGLE), Reason.NO_OPTION),
+        (
+            case_with(
+                option_of(WETH, USDC, dollars=10),
+                protocol=Bonus(owed=10**40, dust=10**41),
+            ),
+            desk_of(*TRIANGLE),
+            Reason.NO_OPTION,
+        ),
+        (case_with(option_of(DAI, USDC, dollars=10)), desk_of(*TRIANGLE), Reason.NO_ROUTE),
+        (
+            case_with(option_of(WETH, USDC, dollars=10**9)),
+            desk_of(*markets(10**6, [(WETH, USDC)]), cash=0),
+            Reason.NO_FUNDING,
+        ),
+    ],
+    ids=["nothing offered", "nothing to repay", "the protocol refuses", "no pool", "no lender"],
+)
+def test_a_no_has_its_reason(case: Case, desk: Desk, reason: Reason) -> None:
+    rejection = refused(case, desk)
+    assert rejection.reason is reason
+    assert rejection.ref.account == ACCOUNT
+
+
+def test_gas_above_the_cap_is_a_no_by_how_much() -> None:
+    limits = Limits(min_profit=0, max_gas_price=10**9)
+    case = case_with(option_of(WETH, USDC, dollars=20_000))
+    rejection = refused(case, desk_of(*TRIANGLE), limits)
+    assert rejection.reason is Reason.GAS_PRICE_CAP
+    assert "100000000 wei above the cap" in rejection.detail
+
+
+def test_a_fee_that_the_next_block_does_not_take_is_a_no() -> None:
+    desk = replace(desk_of(*TRIANGLE), fees=Fees(max_fee=10**9 - 1, priority_fee=0))
+    rejection = refused(case_with(option_of(WETH, USDC, dollars=20_000)), desk)
+    assert rejection.reason is Reason.GAS_PRICE_CAP
+
+
+def test_the_chain_enforces_the_forecast_less_the_haircut() -> None:
+    limits = Limits(min_profit=1, max_gas_price=10**12, haircut_bps=100)
+    plan = planned(case_with(option_of(WETH, USDC, dollars=20_000)), desk_of(*TRIANGLE), limits)
+    received = plan.forecast.net + plan.forecast.gas
+    assert plan.min_profit == -(-received * 99 // 100)
+
+
+def test_the_chain_never_accepts_less_than_gas_and_the_least_profit() -> None:
+    case = case_with(option_of(WETH, USDC, dollars=20_000))
+    net = planned(case, desk_of(*TRIANGLE)).forecast.net
+    limits = Limits(min_profit=net - 5, max_gas_price=10**12, haircut_bps=5_000)
+    plan = planned(case, desk_of(*TRIANGLE), limits)
+    assert plan.min_profit == plan.forecast.gas + net - 5
+
+
+def test_a_tip_is_a_share_of_what_gas_leaves() -> None:
+    limits = Limits(min_profit=0, max_gas_price=10**12, tip_bps=2_000)
+    case = case_with(option_of(WETH, USDC, dollars=20_000))
+    whole, shared = planned(case, desk_of(*TRIANGLE)), planned(case, desk_of(*TRIANGLE), limits)
+    assert shared.tip == shared.forecast.tip == whole.forecast.net // 5
+    assert shared.forecast.net == whole.forecast.net - shared.tip
+
+
+def test_a_data_fee_is_part_of_the_gas() -> None:
+    case = case_with(option_of(WETH, USDC, dollars=20_000))
+    plain = planned(case, desk_of(*TRIANGLE))
+    rolled = planned(case, replace(desk_of(*TRIANGLE), l1_fee=12_345))
+    assert rolled.forecast.gas == plain.forecast.gas + 12_345
+    assert rolled.forecast.net == plain.forecast.net - 12_345
+
+
+def test_the_transaction_is_the_operator_s_to_the_executor() -> None:
+    plan = planned(case_with(option_of(WETH, USDC, dollars=20_000)), desk_of(*TRIANGLE))
+    assert (plan.transaction.sender, plan.transaction.to) == (OPERATOR, EXECUTOR)
+    assert plan.transaction.value == 0
+    assert plan.deadline == plan.opportunity.timestamp + 60
+    assert plan.deadline.to_bytes(5) == plan.transaction.data[4:9]
+
+
+def test_the_id_names_deployment_account_head_and_pair() -> None:
+    plan = planned(case_with(option_of(WETH, USDC, dollars=20_000)), desk_of(*TRIANGLE))
+    assert plan.id == f"bonus.local:a2a2a2a2:{ACCOUNT}:100-cdcdcdcd:WETH>USDC"
+
+
+def best_of(case: Case, desk: Desk) -> Trade:
+    found = closest(best_trades(case, desk, terms_of()))
+    assert isinstance(found, Trade)
+    return found
+
+
+def test_the_rest_is_sold_only_after_the_loan_is_repaid() -> None:
+    case, desk = case_with(option_of(WBTC, USDC, dollars=20_000)), desk_of(*TRIANGLE)
+    loan, sale = steps(case, terms_of(), best_of(case, desk))
+    assert isinstance(loan, Flash)
+    assert loan.lender == LENDER
+    call, buy = loan.inner
+    assert isinstance(call, Call)
+    assert call.target == PROTOCOL
+    assert call.parts[0] == loan.amount
+    assert isinstance(buy, Swap)
+    assert (buy.amount, buy.limit) == (Known.OWED, BalanceOf(token=WBTC))
+    assert isinstance(sale, Swap)
+    assert (sale.amount, sale.limit) == (BalanceOf(token=WBTC), None)
+
+
+def test_a_purchase_over_two_pools_is_paid_by_the_first_within_the_second() -> None:
+    pools = markets(DEEP, [(WETH, USDC), (WBTC, WETH)])
+    case = case_with(option_of(WBTC, USDC, dollars=20_000))
+    loan, _ = steps(case, terms_of(), best_of(case, desk_of(*pools, intermediates=(WETH,))))
+    assert isinstance(loan, Flash)
+    last = loan.inner[1]
+    assert isinstance(last, Swap)
+    assert (last.token_in, last.token_out, last.amount) == (WETH, USDC, Known.OWED)
+    (first,) = last.inner
+    assert isinstance(first, Swap)
+    assert (first.token_in, first.token_out, first.amount) == (WBTC, WETH, Known.OWED)
+    assert first.limit == BalanceOf(token=WBTC)
+
+
+def test_accounts_that_share_a_pool_are_quoted_on_what_the_others_leave() -> None:
+    desk = desk_of(*markets(2_000_000, [(WETH, USDC)]))
+    one, other = named("b1"), named("b2")
+    cases = [
+        case_with(option_of(WETH, USDC, dollars=10_000), account=one),
+        case_with(option_of(WETH, USDC, dollars=20_000), account=other),
+    ]
+    planner = Planner(terms=terms_of(), venues=(), lenders=())
+    first, second = planner.plan_all(cases, desk)
+    assert isinstance(first, Plan)
+    assert isinstance(second, Plan)
+    assert (first.ref.account, second.ref.account) == (other, one)
+    assert first == planner.plan(cases[1], desk)
+    alone = planner.plan(cases[0], desk)
+    assert isinstance(alone, Plan)
+    assert second.forecast.net < alone.forecast.net
+
+
+def test_an_account_that_the_others_leave_nothing_for_is_refused_last() -> None:
+    desk = desk_of(*markets(150_000, [(WETH, USDC)]))
+    cases = [
+        case_with(option_of(WETH, USDC, dollars=4_000), account=named(f"b{n}")) for n in range(3)
+    ]
+    planner = Planner(terms=terms_of(), venues=(), lenders=())
+    assert all(isinstance(planner.plan(case, desk), Plan) for case in cases)
+    results = planner.plan_all(cases, desk)
+    assert len(results) == 3
+    assert isinstance(results[0], Plan)
+    assert isinstance(results[-1], Rejection)
+    assert results[-1].reason is Reason.BELOW_MIN_PROFIT
