@@ -49,6 +49,38 @@ def run(
     run_command(lambda: work(config, arm=arm))
 
 
+@app.command("dry-run")
+def dry_run(
+    config: Config,
+    fork_block: Annotated[int | None, typer.Option(min=0, help="Block to fork at.")] = None,
+    blocks: Annotated[int, typer.Option(min=1, help="Blocks to mine on the fork.")] = 10,
+) -> None:
+    """Run the whole pipeline on an anvil fork of the configured chain, sending for real there."""
+    from keeper.commands.dry_run import dry_run as work
+    from keeper.commands.running import FAILED, CommandFailed, run_command
+
+    if not run_command(lambda: work(config, fork_block=fork_block, blocks=blocks)):
+        raise CommandFailed(FAILED)
+
+
+@app.command()
+def scan(
+    config: Config,
+    below: Annotated[str | None, typer.Option(help="Only health factors below, as 1.05.")] = None,
+    block: Annotated[int | None, typer.Option(min=0, help="Look at an older block.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Show so many at most.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show every account with debt, riskiest first."""
+    from keeper.commands.amounts import parse_wad
+    from keeper.commands.running import run_command
+    from keeper.commands.scan import Wanted
+    from keeper.commands.scan import scan as work
+
+    wanted = Wanted(below=parse_wad(below), block=block, most=top)
+    run_command(lambda: work(config, wanted, as_json=as_json))
+
+
 @app.command()
 def report(
     config: Config,
@@ -64,6 +96,16 @@ def report(
 
     with plainly():
         work(config, since=parse_since(since), as_json=as_json, html=html, csv=csv)
+
+
+@app.command()
+def doctor(config: Config, as_json: AsJson = False) -> None:
+    """Check the configuration against the chain: addresses, feeds, roles, balances."""
+    from keeper.commands.doctor import doctor as work
+    from keeper.commands.running import FAILED, CommandFailed, run_command
+
+    if not run_command(lambda: work(config, as_json=as_json)):
+        raise CommandFailed(FAILED)
 
 
 @app.callback(invoke_without_command=True)

@@ -49,6 +49,8 @@ class Keeper:
         self._drain_s = drain_s
         self._mail: list[Latest[BlockRef]] = [Latest() for _ in deployments]
         self._wanted: LogFilter | None = None
+        self.watching = asyncio.Event()
+        """Set once every deployment is mirrored."""
         self._settle_mail: Latest[BlockRef] = Latest()
 
     @property
@@ -64,6 +66,7 @@ class Keeper:
         for deployment in self._deployments:
             await deployment.start(head)
         self._watch_prices()
+        self.watching.set()
         async with asyncio.TaskGroup() as group:
             watching = [
                 group.create_task(self._follow_heads()),

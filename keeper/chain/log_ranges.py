@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from keeper.chain.classify import Meaning, meaning
 from keeper.chain.jsonrpc import NodeError, Reply, Request
@@ -36,12 +37,17 @@ def log_query(wanted: LogFilter, **where: str) -> dict[str, object]:
 
 def log_values(records: Sequence[LogRecord]) -> list[Log]:
     """Return logs in the chain's order, each once, without those that a reorg removed."""
-    values = {
-        (log.block_number, log.index, log.block_hash): log
-        for log in (record.value() for record in records)
-        if not log.removed
-    }
-    return [values[key] for key in sorted(values)]
+    logs = [record.value() for record in records if not record.removed]
+    if all(_follows(*pair) for pair in pairwise(logs)):
+        return logs
+    unique = {(log.block_number, log.index, log.block_hash): log for log in logs}
+    return [unique[key] for key in sorted(unique)]
+
+
+def _follows(earlier: Log, later: Log) -> bool:
+    if earlier.block_number == later.block_number:
+        return earlier.index < later.index
+    return earlier.block_number < later.block_number
 
 
 class LogRanges:

@@ -50,19 +50,18 @@ class LogRecord(msgspec.Struct, frozen=True, rename="camel"):
     def value(self) -> Log:
         """Return the log."""
         try:
-            data = bytes.fromhex(self.data[2:])
+            return Log(
+                address=Address(self.address.lower()),
+                topics=tuple([Hash32(topic.lower()) for topic in self.topics]),
+                data=bytes.fromhex(self.data[2:]),
+                block_number=int(self.block_number, 16),
+                block_hash=Hash32(self.block_hash.lower()),
+                tx_hash=Hash32(self.transaction_hash.lower()),
+                index=int(self.log_index, 16),
+                removed=self.removed,
+            )
         except ValueError as e:
-            raise TransientError(f"expected hex data in a log, found {self.data[:20]!r}") from e
-        return Log(
-            address=Address(self.address.lower()),
-            topics=tuple(hash32(topic) for topic in self.topics),
-            data=data,
-            block_number=quantity(self.block_number),
-            block_hash=hash32(self.block_hash),
-            tx_hash=hash32(self.transaction_hash),
-            index=quantity(self.log_index),
-            removed=self.removed,
-        )
+            raise TransientError(f"expected a log in hex, found one where {e}") from e
 
 
 class ReceiptRecord(msgspec.Struct, frozen=True, rename="camel"):

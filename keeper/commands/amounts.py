@@ -1,7 +1,10 @@
 """Amounts as people read them. Exact: digits are cut, never rounded through a float."""
 
+from keeper.core.errors import ConfigError
 from keeper.core.lending import BaseUnit
 from keeper.core.units import MAX_UINT256, WAD
+
+WAD_DIGITS = 18
 
 
 def decimal(value: int, scale: int, places: int) -> str:
@@ -25,3 +28,14 @@ def health(value: int) -> str:
 def base(value: int, unit: BaseUnit) -> str:
     """Return a value in a market's base unit."""
     return f"{decimal(value, unit.scale, 2)} {unit.symbol}"
+
+
+def parse_wad(text: str | None) -> int | None:
+    """Return a decimal such as ``1.05`` as a wad, exactly; raise ConfigError."""
+    if text is None:
+        return None
+    whole, _, rest = text.partition(".")
+    if not (whole + rest).isdecimal() or len(rest) > WAD_DIGITS:
+        msg = f"expected a decimal number such as 1.05, found {text!r}"
+        raise ConfigError(msg)
+    return int(whole or "0") * WAD + int(rest.ljust(WAD_DIGITS, "0"))

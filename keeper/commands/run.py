@@ -16,6 +16,7 @@ from keeper.config.settings import Settings, load
 from keeper.core.errors import ConfigError
 from keeper.core.ports import Signer
 from keeper.evm.keys import load_signer
+from keeper.telemetry.logging import configure_logging
 
 CONFIRM_VARIABLE = "KEEPER_CONFIRM_LIVE_CHAIN_ID"
 
@@ -23,6 +24,11 @@ CONFIRM_VARIABLE = "KEEPER_CONFIRM_LIVE_CHAIN_ID"
 async def run(config: Path, *, arm: bool) -> None:
     """Run until a signal, or until a loop fails."""
     settings = load(config)
+    configure_logging(
+        level=settings.log.level,
+        form=settings.log.format,
+        secrets=[one.address for one in settings.chain.rpc],
+    )
     signer = arming(settings, os.environ, arm=arm)
     stop = asyncio.Event()
     stop_on_signals(stop)

@@ -1,0 +1,146 @@
+"""Hold a configuration against the chain: every address, feed and role, one finding each."""
+
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass
+from typing import Any
+
+from keeper.app.executor_contract import read_executor
+from keeper.app.opening import adapters, opened_chain
+from keeper.chain.session import Chain
+from keeper.config.settings import Settings
+from keeper.core.chain import BlockRef
+from keeper.core.errors import KeeperError
+from keeper.core.ports import ProtocolAdapter
+from keeper.core.units import Address
+from keeper.oracle.watcher import PriceWatcher
+from keeper.protocols.registry import AnyAdapter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was checked."""
+
+    what: str
+    good: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    settings: Settings
+    chain: Chain
+    head: BlockRef
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield every finding. Raises ConfigError only when the chain cannot be reached at all."""
+    async with opened_chain(settings) as chain:
+        head = await chain.reader.head()
+        ground = _Ground(settings=settings, chain=chain, head=head)
+        yield Finding(
+            what="chain id", good=True, detail=f"{settings.chain.chain_id}, head {head.number}"
+        )
+        yield await _checked("simulation", _simulation(ground))
+        for what, address in _addresses(settings):
+            yield await _checked(what, _code(ground, address))
+        yield await _checked("executor", _executor(ground))
+        for adapter in adapters(settings):
+            async for finding in _deployment(ground, adapter):
+                yield finding
+
+
+async def _checked(what: str, work: Awaitable[str]) -> Finding:
+    """Return the finding of a check that says what is good, or raises what is not."""
+    try:
+        return Finding(what=what, good=True, detail=await work)
+    except KeeperError as error:
+        return Finding(what=what, good=False, detail=str(error))
+
+
+def _addresses(settings: Settings) -> list[tuple[str, Address]]:
+    """Return every contract that the chain's file names."""
+    chain = settings.chain
+    named = [
+        ("multicall3", chain.multicall3),
+        ("wrapped_native", chain.wrapped_native),
+        ("native_feed", chain.native_feed),
+    ]
+    named += [(f"flash_sources: {one.kind}", one.pool) for one in chain.flash_sources]
+    for venue in chain.venues:
+        named.append((f"venues: {venue.name} factory", venue.factory))
+        named.append((f"venues: {venue.name} quoter_v2", venue.quoter_v2))
+    return named
+
+
+async def _simulation(ground: _Ground) -> str:
+    await ground.chain.simulator.probe()
+    return "the node simulates blocks (eth_simulateV1)"
+
+
+async def _code(ground: _Ground, address: Address) -> str:
+    code = await ground.chain.reader.code(address, ground.head)
+    if not code:
+        msg = f"{address}: expected a contract, found no code"
+        raise KeeperError(msg)
+    return f"{address}: {len(code):,} bytes of code"
+
+
+async def _executor(ground: _Ground) -> str:
+    """Check the deployed executor and the operator's balance."""
+    settings, reader = ground.settings, ground.chain.reader
+    if settings.executor is None:
+        return "none configured: plans are rehearsed with a pretended one, nothing can be sent"
+    found = await read_executor(reader, settings.executor, ground.head)
+    if settings.recipient not in (None, found.recipient):
+        msg = f"recipient: expected {settings.recipient}, found {found.recipient}"
+        raise KeeperError(msg)
+    balance = await reader.balance(found.operator, ground.head)
+    if balance < settings.limits.min_balance_wei:
+        floor = settings.limits.min_balance_wei
+        msg = f"operator {found.operator}: expected at least {floor} wei, found {balance}"
+        raise KeeperError(msg)
+    return f"operator {found.operator} with {balance} wei, recipient {found.recipient}"
+
+
+async def _deployment(ground: _Ground, adapter: AnyAdapter) -> AsyncIterator[Finding]:
+    """Check one deployment: its market, its first block, its feeds."""
+    name = adapter.deployment
+    try:
+        market = await adapter.read_market(ground.chain.reader, ground.head, None, None)
+    except KeeperError as error:
+        yield Finding(what=f"{name}: market", good=False, detail=str(error))
+        return
+    watched = adapter.log_filter(market)
+    detail = f"{len(watched.addresses)} contracts watched, {len(watched.topics)} events"
+    yield Finding(what=f"{name}: market", good=True, detail=detail)
+    yield await _checked(f"{name}: start_block", _start(ground, adapter))
+    async for finding in _feeds(ground, adapter, market):
+        yield finding
+
+
+async def _start(ground: _Ground, adapter: AnyAdapter) -> str:
+    if adapter.start_block > ground.head.number:
+        msg = f"expected at most the head, {ground.head.number}, found {adapter.start_block}"
+        raise KeeperError(msg)
+    return f"{adapter.start_block}"
+
+
+async def _feeds(
+    ground: _Ground, adapter: ProtocolAdapter[Any, Any], market: object
+) -> AsyncIterator[Finding]:
+    """Check that every price can be read and acted on."""
+    deployment = next(one for one in ground.settings.deployments if one.name == adapter.deployment)
+    watcher = PriceWatcher(ground.chain.reader, heartbeats=deployment.settings.heartbeats_s)
+    feeds = adapter.feeds(market)
+    await watcher.follow(feeds, ground.head)
+    book = await watcher.read(ground.head, None)
+    for feed in feeds:
+        what = f"{adapter.deployment}: feed {feed.label}"
+        problem = book.problems.get(feed.id)
+        if problem is not None:
+            yield Finding(what=what, good=False, detail=problem)
+            continue
+        price = book.prices[feed.id]
+        age = ground.head.timestamp - price.updated_at
+        how = "events" if feed.direct else "read each block"
+        yield Finding(what=what, good=True, detail=f"{price.value}, {age} s old, {how}")

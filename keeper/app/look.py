@@ -1,0 +1,75 @@
+"""One look at every loan of a configuration, without a daemon."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from keeper.app.opening import adapters, opened_chain
+from keeper.config.settings import Settings
+from keeper.core.chain import BlockRef
+from keeper.core.errors import ConfigError, StaleError
+from keeper.core.lending import AccountRef
+from keeper.core.ports import ProtocolAdapter, Reader
+from keeper.mirror.mirror import Mirror
+from keeper.oracle.watcher import PriceWatcher
+from keeper.scanner.scan import Book, Scan, scan
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look(Generic[M, P]):
+    """What one deployment looked like at a block."""
+
+    adapter: ProtocolAdapter[M, P]
+    positions: Mapping[AccountRef, P]
+    scan: Scan[M]
+
+
+async def look(
+    settings: Settings, *, block: int | None, progress: Progress
+) -> AsyncIterator[Look[Any, Any]]:
+    """Yield each enabled deployment as of a block (the head when None), at its own timestamp.
+
+    Raises ConfigError when the node does not know the block's state.
+    """
+    async with opened_chain(settings) as chain:
+        head = await chain.reader.head()
+        if block is not None:
+            head = await _block(chain.reader, block, head)
+        for adapter in adapters(settings):
+            try:
+                yield await look_at(adapter, chain.reader, head, progress)
+            except StaleError as error:
+                msg = f"block {head.number}: the node does not have its state (any more): {error}"
+                raise ConfigError(msg) from error
+
+
+async def look_at(
+    adapter: ProtocolAdapter[M, P], reader: Reader, block: BlockRef, progress: Progress
+) -> Look[M, P]:
+    """Read one deployment whole at a block and scan it at the block's own timestamp."""
+    mirror: Mirror[M, P] = Mirror(adapter, reader)
+    snapshot = await mirror.start(block, None, progress)
+    watcher = PriceWatcher(reader)
+    await watcher.follow(adapter.feeds(snapshot.market), block)
+    prices = await watcher.read(block, None)
+    book = Book(
+        block=block,
+        market=snapshot.market,
+        positions=snapshot.positions,
+        prices=prices.prices,
+        problems=prices.problems,
+    )
+    found = scan(adapter, book, timestamp=block.timestamp, trigger="a look")
+    return Look(adapter=adapter, positions=snapshot.positions, scan=found)
+
+
+async def _block(reader: Reader, number: int, head: BlockRef) -> BlockRef:
+    if number > head.number:
+        msg = f"--block: expected at most the head, {head.number}, found {number}"
+        raise ConfigError(msg)
+    return await reader.block(number)

@@ -1,0 +1,138 @@
+"""``keeper dry-run``: the whole pipeline on a fork of the configured chain, sending for real there.
+
+The fork is ours alone: the key is thrown away with it, and nothing reaches the chain.
+"""
+
+import asyncio
+import os
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from keeper.app.log_observer import LogObserver
+from keeper.app.opening import opened_chain
+from keeper.app.session import Session, keeper_session
+from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
+from keeper.chain.endpoint import EndpointKind, parse_endpoint
+from keeper.commands.console import say
+from keeper.commands.local_run import Purse, anvil_binary
+from keeper.commands.report import print_books
+from keeper.commands.running import stop_on_signals
+from keeper.config.settings import Settings, load
+from keeper.core.errors import ConfigError
+from keeper.core.units import WAD
+from keeper.devnet.executor import deploy_executor
+from keeper.devnet.rpc import Rpc
+from keeper.devnet.sender import unlocked_accounts
+from keeper.evm.keys import throwaway_signer
+from keeper.evm.transaction import LocalSigner
+from keeper.ledger.books import read_books
+from keeper.telemetry.logging import configure_logging
+
+FUNDS = 100 * WAD
+"""What the throwaway operator starts with, wei of the fork's own making."""
+
+BLOCK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fork:
+    """A running fork with the executor on it."""
+
+    settings: Settings
+    signer: LocalSigner
+    rpc: Rpc
+    purse: Purse
+
+
+async def dry_run(config: Path, *, fork_block: int | None, blocks: int) -> bool:
+    """Run ``blocks`` blocks on a fork; return whether the books agree with the balances."""
+    settings = load(config)
+    configure_logging(
+        level=settings.log.level,
+        form=settings.log.format,
+        secrets=[one.address for one in settings.chain.rpc],
+    )
+    async with opened_chain(settings) as chain:
+        head = await chain.reader.head()
+    if fork_block is not None and fork_block > head.number:
+        msg = f"--fork-block: expected at most the head, {head.number}, found {fork_block}"
+        raise ConfigError(msg)
+    options = AnvilOptions(
+        fork_url=_fork_url(settings),
+        fork_block=fork_block if fork_block is not None else head.number,
+        chain_id=settings.chain.chain_id,
+        block_interval_s=settings.chain.block_time_s,
+    )
+    say(f"forking {settings.chain.name} at block {options.fork_block}")
+    with (
+        tempfile.TemporaryDirectory(prefix="keeper-dry-run-") as folder,
+        start_anvil(anvil_binary(), options) as anvil,
+        closing(Rpc(anvil.http_url)) as rpc,
+    ):
+        return await _on_fork(_prepare(settings, anvil, rpc, Path(folder)), blocks)
+
+
+def _fork_url(settings: Settings) -> str:
+    """Return an endpoint that anvil can fork from."""
+    for endpoint in settings.chain.rpc:
+        if endpoint.kind is not EndpointKind.IPC:
+            return endpoint.address
+    msg = f"{settings.chain.name}: rpc: expected an http or ws URL to fork from, found IPC alone"
+    raise ConfigError(msg)
+
+
+def _prepare(settings: Settings, anvil: Anvil, rpc: Rpc, folder: Path) -> Fork:
+    """Deploy the executor on the fork for a throwaway operator, and point the settings there."""
+    signer = throwaway_signer(chain_id=settings.chain.chain_id, seed=os.urandom(32))
+    owner = unlocked_accounts(rpc)[0]
+    executor = deploy_executor(rpc, owner=owner, operator=signer.address, recipient=signer.address)
+    rpc.call("anvil_setBalance", signer.address, hex(FUNDS))
+    rpc.call("evm_setAutomine", False)
+    here = replace(
+        settings,
+        chain=settings.chain.model_copy(
+            update={"rpc": (parse_endpoint(anvil.ws_url),), "confirmations": 0}
+        ),
+        database=folder / "keeper.sqlite",
+        executor=executor,
+        recipient=signer.address,
+    )
+    purse = Purse(
+        operator=signer.address,
+        recipient=signer.address,
+        wrapped_native=settings.chain.wrapped_native,
+    )
+    return Fork(settings=here, signer=signer, rpc=rpc, purse=purse)
+
+
+async def _on_fork(fork: Fork, blocks: int) -> bool:
+    before = fork.purse.count(fork.rpc)
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    async with (
+        keeper_session(fork.settings, LogObserver(), signer=lambda: fork.signer) as session,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(session.keeper.run(session.head, stop))
+        group.create_task(_mine(fork, session, blocks, stop))
+    grown = fork.purse.count(fork.rpc) - before
+    books = read_books(fork.settings.database)
+    print_books(books)
+    agrees = books.total.realised.net == grown
+    say(f"{'ok' if agrees else 'FAILED'}: the balances on the fork grew by {grown} wei")
+    return agrees
+
+
+async def _mine(fork: Fork, session: Session, blocks: int, stop: asyncio.Event) -> None:
+    """Mine the blocks asked for, once the keeper watches, and then what is in flight."""
+    await session.keeper.watching.wait()
+    mined = 0
+    while session.keeper.in_flight or (mined < blocks and not stop.is_set()):
+        await asyncio.sleep(BLOCK_S)
+        await asyncio.to_thread(fork.rpc.call, "evm_mine")
+        mined += 1
+        if mined >= blocks:
+            stop.set()
+    stop.set()

@@ -1,0 +1,98 @@
+"""A keeper that is killed in the middle of a crash and started again."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from keeper.commands.local_run import Purse
+from keeper.core.plan import Status
+from keeper.core.units import address_of_word
+from keeper.devnet.crash import CrashStep, crash
+from keeper.ledger.books import Books, read_books
+from tests.support.keeper_process import (
+    ARMED,
+    KeeperProcess,
+    configured,
+    running_keeper,
+    until,
+    with_executor,
+)
+from tests.support.market_node import MarketNode
+
+LIQUIDATION_CALL = "0xe413a321e8681d831f4dbccbca790d2952b56f977908e45be37335533e005286"
+SIGNED, SENT, LANDED = "nothing yet", "liquidation.sent", "liquidation.settled"
+
+
+@pytest.mark.parametrize("moment", [SIGNED, SENT, LANDED])
+def test_killed_in_a_crash_nothing_is_sent_twice_and_the_books_are_complete(
+    market_fork: MarketNode, tmp_path: Path, moment: str
+) -> None:
+    rpc, who = market_fork.live.rpc, market_fork.market.accounts
+    executor = with_executor(market_fork)
+    rpc.call("evm_setAutomine", False)
+    config = configured(tmp_path, market_fork, mode="live", executor=executor)
+    purse = Purse(
+        operator=who.keeper, recipient=who.recipient, wrapped_native=market_fork.market.weth
+    )
+    before = purse.count(rpc)
+    steps = crash(market_fork.live)
+    with running_keeper(config, "--arm", environment=ARMED) as keeper:
+        _fall(steps, 5)
+        _kill_at(keeper, moment, mine=lambda: rpc.call("evm_mine"))
+    with running_keeper(config, "--arm", environment=ARMED) as keeper:
+        _finish(keeper, steps, mine=lambda: rpc.call("evm_mine"))
+    books = read_books(tmp_path / "keeper.sqlite")
+    assert books.open_intents == 0
+    assert books.total.realised.net == purse.count(rpc) - before
+    _assert_books_are_the_chain(books, market_fork, executor)
+
+
+def _fall(steps: Iterator[CrashStep], count: int) -> None:
+    for _ in zip(range(count), steps, strict=False):
+        pass
+
+
+def _kill_at(keeper: KeeperProcess, moment: str, *, mine: Callable[[], object]) -> None:
+    """Kill the keeper as soon as it has said so much, and let what it sent be mined."""
+    if moment == LANDED:
+        until(lambda: bool(keeper.events(SENT)))
+        mine()
+    if moment != SIGNED:
+        until(lambda: bool(keeper.events(moment)))
+    keeper.kill()
+    mine()
+
+
+def _finish(
+    keeper: KeeperProcess, steps: Iterator[CrashStep], *, mine: Callable[[], object]
+) -> None:
+    """Let the crash end, with time enough for what the kill left open to run out."""
+    _fall(steps, 8)
+    for _ in range(25):
+        seen = len(keeper.events("block.scanned"))
+        mine()
+        until(lambda seen=seen: len(keeper.events("block.scanned")) > seen)
+    keeper.process.send_signal(2)
+    until(lambda: keeper.process.poll() is not None or mine() is not None)
+    assert keeper.process.wait(5) == 0, "".join(keeper.lines)
+
+
+def _assert_books_are_the_chain(books: Books, node: MarketNode, executor: str) -> None:
+    """Every liquidation of ours on chain is one landed outcome, and the other way round."""
+    wanted = {
+        "address": node.market.pool,
+        "fromBlock": hex(node.market.ready_block),
+        "topics": [LIQUIDATION_CALL],
+    }
+    found = [
+        log
+        for log in node.live.rpc.call("eth_getLogs", wanted)
+        if address_of_word("0x" + log["data"][2 + 128 : 2 + 192]) == executor
+    ]
+    landed = [entry for entry in books.entries if entry.status is Status.LANDED]
+    assert len(found) >= 10
+    assert sorted(log["transactionHash"] for log in found) == sorted(
+        str(entry.tx_hash) for entry in landed
+    )
+    assert len({entry.plan_id for entry in books.entries}) == len(books.entries)

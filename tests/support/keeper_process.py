@@ -1,0 +1,112 @@
+"""A keeper as its operator runs it: a process of its own, configured by files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keeper.core.units import Address
+from keeper.devnet.accounts import KEEPER_KEY
+from keeper.devnet.config_files import KeeperFiles, write_config
+from keeper.devnet.executor import deploy_executor
+from tests.support.market_node import MarketNode
+
+ARMED = {"KEEPER_PRIVATE_KEY": KEEPER_KEY, "KEEPER_CONFIRM_LIVE_CHAIN_ID": "31337"}
+
+
+PATIENCE_S = 30.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds; fail when it takes too long."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+@dataclass(slots=True)
+class KeeperProcess:
+    """A running `keeper run`; its log lines are JSON, as they are where nobody looks."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+
+    def events(self, name: str) -> list[Mapping[str, object]]:
+        found = []
+        for line in list(self.lines):
+            if line.startswith("{"):
+                event = json.loads(line)
+                if event.get("event") == name:
+                    found.append(event)
+        return found
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def interrupt(self, timeout_s: float = 30) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout_s)
+
+    def read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+
+
+@contextmanager
+def running_keeper(
+    config: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Iterator[KeeperProcess]:
+    """Start `keeper run`, wait until it watches, and end it at the latest with the block."""
+    command = [sys.executable, "-m", "keeper", "run", "-c", str(config), *arguments]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+    keeper = KeeperProcess(process=process)
+    reader = threading.Thread(target=keeper.read, daemon=True)
+    reader.start()
+    try:
+        until(lambda: bool(keeper.events("block.scanned")) or process.poll() is not None)
+        yield keeper
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def with_executor(node: MarketNode) -> Address:
+    """Deploy the executor for the market's keeper, paying to its recipient."""
+    who = node.market.accounts
+    return deploy_executor(
+        node.live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
+    )
+
+
+def configured(
+    folder: Path,
+    node: MarketNode,
+    *,
+    mode: str,
+    executor: Address | None = None,
+    rpc: str | None = None,
+) -> Path:
+    """Write the configuration of a keeper on a market node."""
+    wanted = KeeperFiles(rpc=rpc or node.anvil.ws_url, mode=mode, executor=executor, recipient=None)
+    return write_config(folder, node.market, wanted)
