@@ -122,7 +122,10 @@ class LogStream:
                     yield log
             pushed = await socket.next(_SILENCE_S)
             if pushed is not None:
-                for log in self._untold([decode_log(pushed.result)]):
+                told = decode_log(pushed.result)
+                if self._from is not None and not told.removed:
+                    self._from = max(self._from, told.block_number)
+                for log in self._untold([told]):
                     yield log
             elif found := self._untold(await self._missed(wanted)):
                 for log in found:

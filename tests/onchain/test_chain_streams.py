@@ -1,6 +1,8 @@
 """Heads and logs of a real node, pushed and polled, through reorgs and rollbacks."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -8,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
+from keeper.chain.heads import Trouble
+from keeper.chain.rpc import RetryPolicy
 from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.chain import LogFilter
 from keeper.core.units import ZERO_ADDRESS, Hash32, address
@@ -95,3 +99,33 @@ async def test_logs_come_once_each_in_order(chain: Chain) -> None:
         await eventually(lambda: len(told) >= 5)
         following.cancel()
     assert told == list(range(first, first + 5))
+
+
+async def test_a_frozen_node_is_noticed_and_followed_again_when_it_thaws(anvil: Anvil) -> None:
+    options = ChainOptions(
+        chain_id=CHAIN_ID,
+        multicall3=ZERO_ADDRESS,
+        check_s=0.05,
+        retry=RetryPolicy(timeout_s=0.2, budget_s=0.0),
+    )
+    trouble: list[Trouble] = []
+    told: list[int] = []
+
+    async def follow(chain: Chain) -> None:
+        stream = chain.heads(report=lambda kind, _: trouble.append(kind))
+        async with aclosing(stream.follow()) as heads:
+            async for head in heads:
+                told.append(head.block.number)  # noqa: PERF401 - the test watches it grow
+
+    async with open_chain(anvil.ws_url, options) as chain, asyncio.TaskGroup() as group:
+        following = group.create_task(follow(chain))
+        await eventually(lambda: told == [0])
+        os.kill(anvil.pid, signal.SIGSTOP)
+        try:
+            await eventually(lambda: Trouble.LOST in trouble)
+        finally:
+            os.kill(anvil.pid, signal.SIGCONT)
+        await eventually(lambda: trouble[-1] is Trouble.RESUMED)
+        await tell(chain, "anvil_mine", hex(3))
+        await eventually(lambda: told == [0, 1, 2, 3])
+        following.cancel()

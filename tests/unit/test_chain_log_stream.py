@@ -114,6 +114,22 @@ async def test_logs_missed_while_the_connection_was_lost_are_read_afterwards(
         assert (await heard.until(4))[-1] == (13, 0, False)
 
 
+async def test_a_new_connection_resumes_at_the_last_log_that_was_pushed(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with listening(node.url, node.ws_url) as heard:
+        await subscribed(node, 1)
+        for number in (11, 12, 13):
+            chain.add(number)
+            await node.push("0x1", chain.add_log(log_record(number, address=FEED)))
+        await heard.until(3)
+        await node.drop_sockets()
+        await eventually(lambda: "eth_getLogs" in node.methods())
+    (query,) = next(params for method, params in node.asked if method == "eth_getLogs")
+    assert (query["fromBlock"], query["toBlock"]) == (hex(13), hex(13))
+    assert len(heard.told) == 3
+
+
 async def test_other_addresses_can_be_followed_on_the_way(
     node: FakeNode, chain: FakeChainNode
 ) -> None:

@@ -76,5 +76,13 @@ async def test_put_after_close_is_refused() -> None:
         box.put(1)
 
 
+async def test_an_offer_is_kept_while_open_and_dropped_after_close() -> None:
+    box: Latest[int] = Latest()
+    box.offer(1)
+    box.close()
+    box.offer(2)
+    assert await _drain(box) == [1]
+
+
 async def _drain(box: Latest[int]) -> list[int]:
     return [value async for value in box]
