@@ -1,0 +1,28 @@
+"""``python -m keeper.devnet``: fetch what the local market and the tests need, into the cache."""
+
+import sys
+
+from keeper.chain.anvil import find_anvil
+from keeper.core.errors import ConfigError
+from keeper.devnet.packages import MARKET_PACKAGES, ensure, ensure_all, ensure_anvil
+
+
+def say(text: str) -> None:
+    """Report progress on stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def main() -> int:
+    """Fetch; return the exit code."""
+    try:
+        if find_anvil() is None:
+            ensure_anvil(progress=say)
+        ensure("solc", progress=say)
+        ensure_all(MARKET_PACKAGES, progress=say)
+    except ConfigError as error:
+        say(f"error: {error}")
+        return 1
+    return 0
+
+
+sys.exit(main())
