@@ -12,7 +12,12 @@ from keeper.core.units import MAX_UINT256
 from keeper.devnet.actions import random_actions
 from keeper.devnet.crash import crash
 from keeper.devnet.sender import Sender
+from keeper.protocols.aave_v3.codec import topic
+from keeper.protocols.aave_v3.health import assess
+from keeper.protocols.aave_v3.liquidation import case_of, leaves_no_collateral
 from keeper.protocols.aave_v3.refusals import Refusal
+from keeper.protocols.aave_v3.seizing import available_collateral
+from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from tests.support.aave_scene import (
     Look,
     Scene,
@@ -26,6 +31,7 @@ from tests.support.aave_v36_market import Deployed, deploy_v36, populate
 from tests.support.market_node import MarketNode, built_market, forked_market
 
 BORROWERS = 120
+DEFICIT_CREATED = topic("DeficitCreated(address,address,uint256)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,34 @@ async def test_options_offers_and_refusals_are_those_of_the_pool(scene: Scene):
     assert said["quoted"] > 50
     assert said["DUST"] > 10
     assert said["BURN_OF_NOTHING"] > 5
+
+
+async def test_bad_debt_is_foretold(scene: Scene):
+    look = await crashed(scene, 8)
+    timestamp = look.block.timestamp + 12
+    view = scene.adapter.at(look.market, timestamp=timestamp, prices=look.prices)
+    foretold = {True: 0, False: 0}
+    for ref, position in sorted(look.positions.items()):
+        owed = {leg.asset: leg.amount for leg in scene.adapter.legs(view, position).debt}
+        for option in scene.adapter.options(view, position):
+            quote = scene.adapter.seize(view, position, option, option.max_repay)
+            executor = scene.live.market.accounts.supplier
+            (call,) = scene.adapter.calls(view, ref, option, quote, executor)
+            done = await scene.attempt(look, call.data, timestamp)
+            left = sum(owed.values()) - quote.repay
+            expected = takes_the_last(view, position, option) and left > 0
+            assert expected is any(log.topics[0] == DEFICIT_CREATED for log in done.logs)
+            foretold[expected] += 1
+    assert all(foretold.values()), foretold
+
+
+def takes_the_last(view: AaveMarket, position: AavePosition, option: Option) -> bool:
+    collateral, debt = view.reserve(option.collateral), view.reserve(option.debt)
+    assert collateral is not None
+    assert debt is not None
+    case = case_of(view, position, collateral, debt, assess(view, position))
+    seizure = available_collateral(view.rules, case.pair, option.max_repay)
+    return leaves_no_collateral(view.rules, case, seizure)
 
 
 async def test_a_grace_period_and_a_category_of_its_own_are_noticed(scene: Scene, base: Base):
