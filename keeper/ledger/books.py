@@ -136,7 +136,8 @@ _MISSED: Final = """SELECT deployment, market, account, block, reason, detail, n
     FROM rejections r WHERE last_seen >= ? AND NOT EXISTS (
         SELECT 1 FROM outcomes o JOIN intents i USING (plan_id)
         WHERE i.deployment = r.deployment AND i.market = r.market AND i.account = r.account
-        AND o.status IN ('landed', 'simulated') AND o.settled >= r.last_seen)
+        AND (o.status = 'landed' AND o.block > r.block
+             OR o.status = 'simulated' AND o.settled >= r.last_seen))
     ORDER BY deployment, reason, account"""
 
 
