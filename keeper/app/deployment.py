@@ -109,6 +109,8 @@ class Deployment(Generic[M, P]):
         self._paused = ""
         self._looked = False
         self._last_move = ""
+        self.acted_on = -1
+        """The newest block whose opportunities were dealt with."""
 
     @property
     def name(self) -> str:
@@ -171,6 +173,7 @@ class Deployment(Generic[M, P]):
                 await self._act_on(book)
             except (TransientError, StaleError) as error:
                 self._observer.skipped(self.name, str(error))
+            self.acted_on = book.block.number
 
     def close(self) -> None:
         """Let ``act`` finish what it has and end."""

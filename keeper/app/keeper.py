@@ -58,6 +58,11 @@ class Keeper:
         """How many intents have no outcome yet."""
         return len(self._flight.airborne)
 
+    @property
+    def acted_on(self) -> int:
+        """The newest block that every deployment has dealt with."""
+        return min(deployment.acted_on for deployment in self._deployments)
+
     async def run(self, head: BlockRef, stop: asyncio.Event) -> None:
         """Start at ``head`` and run until ``stop`` is set; then drain what is in flight.
 

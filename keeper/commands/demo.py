@@ -5,6 +5,7 @@ to the wei, and that whatever is still under the line has a reason.
 """
 
 import asyncio
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -29,8 +30,11 @@ from keeper.evm.keys import parse_key
 from keeper.evm.transaction import LocalSigner
 from keeper.ledger.books import read_books
 
-BLOCK_S = 0.25
-"""Wall seconds between two blocks of the demo; the chain counts twelve."""
+BLOCK_S = 0.1
+"""Least wall seconds between two blocks of the demo; the chain counts twelve."""
+
+PATIENCE_S = 10.0
+"""Longest wait for the keeper to deal with a block, before the next one comes anyway."""
 
 QUIET_BLOCKS = 3
 """Blocks without anything in flight after which the market is taken to be quiet."""
@@ -128,17 +132,30 @@ async def _crash(
         await _until_quiet(stage, session)
     stop.set()
     while session.keeper.in_flight:
-        await _mine(stage)
+        await asyncio.sleep(BLOCK_S)
+        await asyncio.to_thread(stage.live.rpc.call, "evm_mine")
 
 
 async def _until_quiet(stage: Stage, session: Session) -> None:
     """Mine blocks until nothing has been in flight for a few of them."""
     quiet = 0
+    await _dealt_with(session, stage)
     while quiet < QUIET_BLOCKS:
-        await _mine(stage)
+        await _mine(stage, session)
         quiet = 0 if session.keeper.in_flight else quiet + 1
 
 
-async def _mine(stage: Stage) -> None:
+async def _mine(stage: Stage, session: Session) -> None:
+    """Mine a block and let the keeper deal with it: a chain of twelve seconds leaves it time."""
     await asyncio.sleep(BLOCK_S)
     await asyncio.to_thread(stage.live.rpc.call, "evm_mine")
+    await _dealt_with(session, stage)
+
+
+async def _dealt_with(session: Session, stage: Stage) -> None:
+    """Wait until the keeper has acted on the newest block."""
+    mined = int(await asyncio.to_thread(stage.live.rpc.call, "eth_blockNumber"), 16)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            while session.keeper.acted_on < mined:  # noqa: ASYNC110 - the keeper tells nobody
+                await asyncio.sleep(0.01)
