@@ -82,7 +82,7 @@ def mark_sent(db: sqlite3.Connection, submission: Submission, *, now: int) -> No
         "UPDATE submissions SET status = ?, sent = coalesce(sent, ?) WHERE tx_hash = ?",
         (Status.SENT, now, submission.tx_hash),
     )
-    if True:
+    if status_of(db, submission.plan_id) != Status.SENT:
         move(db, submission.plan_id, Status.SENT, now=now)
 
 
