@@ -1,0 +1,104 @@
+"""Rooms built from settings: what the daemon and the one-shot commands both need."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from keeper.app.executor_contract import ExecutorContract
+from keeper.config.chain_file import ChainSettings
+from keeper.config.settings import Settings
+from keeper.core.chain import Log
+from keeper.core.lending import Liquidation
+from keeper.core.ports import FlashSource, Reader
+from keeper.core.units import Address
+from keeper.executor.policy import Limits
+from keeper.executor.rehearse import Decoders
+from keeper.planner.costs import GasModel
+from keeper.planner.costs import Limits as PlanLimits
+from keeper.planner.planner import Planner
+from keeper.planner.trade import Terms
+from keeper.protocols.registry import AnyAdapter
+from keeper.venues.flash_loans import AaveV3FlashSource
+from keeper.venues.uniswap_v3.venue import UniswapV3Settings, UniswapV3Venue
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what the operator allows, for the policy."""
+    limits = settings.limits
+    return Limits(
+        min_profit=limits.min_profit_wei,
+        max_gas_price=limits.max_gas_price_wei,
+        max_gas_per_tx=limits.max_gas_per_tx_wei,
+        max_gas_per_hour=limits.max_gas_per_hour_wei,
+        max_gas_per_day=limits.max_gas_per_day_wei,
+        max_in_flight=limits.max_in_flight,
+        min_balance=limits.min_balance_wei,
+    )
+
+
+def heartbeats_of(settings: Settings, deployment: str) -> Mapping[str, int]:
+    """Return the heartbeats that the deployment's file sets, by feed."""
+    found = next(one for one in settings.deployments if one.name == deployment)
+    return found.settings.heartbeats_s
+
+
+def lenders_for(chain: ChainSettings, reader: Reader, executor: Address) -> list[FlashSource]:
+    """Return everybody who lends within a transaction on the chain."""
+    return [
+        AaveV3FlashSource(reader, pool=one.pool, executor=executor) for one in chain.flash_sources
+    ]
+
+
+def planner_for(
+    settings: Settings,
+    reader: Reader,
+    contract: ExecutorContract,
+    lenders: Sequence[FlashSource],
+) -> Planner:
+    """Return the planner of a chain."""
+    chain, limits = settings.chain, settings.limits
+    venues = [
+        UniswapV3Venue(
+            reader,
+            UniswapV3Settings(
+                factory=one.factory, fees=one.fee_tiers, intermediates=one.intermediates
+            ),
+            name=one.name,
+        )
+        for one in chain.venues
+    ]
+    terms = Terms(
+        executor=contract.address,
+        operator=contract.operator,
+        native=chain.wrapped_native,
+        limits=PlanLimits(
+            min_profit=limits.min_profit_wei,
+            max_gas_price=limits.max_gas_price_wei,
+            haircut_bps=limits.slippage_bps,
+            deadline_s=limits.deadline_s,
+        ),
+        gas=GasModel(),
+    )
+    return Planner(terms=terms, venues=venues, lenders=lenders)
+
+
+def decoders_for(
+    adapter: AnyAdapter, lenders: Sequence[FlashSource], native: Address, recipient: Address
+) -> Callable[[Any], Decoders]:
+    """Return how to read the transactions of a deployment, given its market."""
+
+    def flash_fee(logs: Sequence[Log]) -> tuple[Address, int] | None:
+        paid = (lender.fee_paid(logs) for lender in lenders)
+        return next((fee for fee in paid if fee is not None), None)
+
+    def decoders(market: object) -> Decoders:
+        def liquidations(logs: Sequence[Log]) -> tuple[Liquidation, ...]:
+            return adapter.decode(market, logs)
+
+        return Decoders(
+            liquidations=liquidations,
+            flash_fee=flash_fee,
+            wrapped_native=native,
+            recipient=recipient,
+        )
+
+    return decoders
