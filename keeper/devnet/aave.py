@@ -1,6 +1,6 @@
 """Aave V3.0, deployed from its published artifacts in the order of Aave's own scripts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +38,20 @@ _PLACES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReserveTokens:
-    """The tokens Aave made for one asset."""
+    """The tokens Aave made for one asset; stable debt is the zero address where there is none."""
 
     a_token: Address
     stable_debt_token: Address
     variable_debt_token: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """What every release is deployed behind."""
+
+    provider: Contract
+    acl_manager: Contract
+    oracle: Contract
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +65,8 @@ class Aave:
     oracle: Contract
     data_provider: Contract
     treasury: Address
+    liquidation_data_provider: Contract | None = None
+    """Aave's own reckoning of liquidations, where the release has one."""
 
 
 def aave_artifacts(package: Path) -> dict[str, Artifact]:
@@ -78,6 +89,31 @@ def deploy_aave(
 
     Mines two blocks: the second needs the proxies that the first one's contracts make.
     """
+    root = deploy_root(sender, artifacts, sources)
+    provider = root.provider
+    data_provider = sender.deploy(artifacts["AaveProtocolDataProvider"], provider.address)
+    sender.call(provider, "setPoolDataProvider", data_provider.address)
+    libraries = deploy_libraries(sender, artifacts, _PLACES["protocol/libraries/logic"])
+    pool = sender.deploy(artifacts["Pool"], provider.address, libraries=libraries)
+    configurator = sender.deploy(artifacts["PoolConfigurator"], libraries=libraries)
+    pool, configurator = make_proxies(sender, provider, pool, configurator)
+    return Aave(
+        provider=provider,
+        pool=pool,
+        configurator=configurator,
+        acl_manager=root.acl_manager,
+        oracle=root.oracle,
+        data_provider=data_provider,
+        treasury=treasury,
+    )
+
+
+def deploy_root(
+    sender: Sender,
+    artifacts: Mapping[str, Artifact],
+    sources: Mapping[str, tuple[Address, Address]],
+) -> Root:
+    """Queue what every release begins with: provider, roles of the sender, price oracle."""
     provider = sender.deploy(artifacts["PoolAddressesProvider"], MARKET_ID, sender.account)
     sender.call(provider, "setACLAdmin", sender.account)
     acl = sender.deploy(artifacts["ACLManager"], provider.address)
@@ -94,18 +130,31 @@ def deploy_aave(
         _ORACLE_UNIT,
     )
     sender.call(provider, "setPriceOracle", oracle.address)
-    data_provider = sender.deploy(artifacts["AaveProtocolDataProvider"], provider.address)
-    sender.call(provider, "setPoolDataProvider", data_provider.address)
-    pool, configurator = _deploy_pool(sender, artifacts, provider)
-    return Aave(
-        provider=provider,
-        pool=pool,
-        configurator=configurator,
-        acl_manager=acl,
-        oracle=oracle,
-        data_provider=data_provider,
-        treasury=treasury,
-    )
+    return Root(provider=provider, acl_manager=acl, oracle=oracle)
+
+
+def deploy_libraries(
+    sender: Sender, artifacts: Mapping[str, Artifact], names: Sequence[str]
+) -> dict[str, Address]:
+    """Queue the libraries, each linked to those before it."""
+    libraries: dict[str, Address] = {}
+    for name in names:
+        libraries[name] = sender.deploy(artifacts[name], libraries=libraries).address
+    return libraries
+
+
+def make_proxies(
+    sender: Sender, provider: Contract, pool: Contract, configurator: Contract
+) -> tuple[Contract, Contract]:
+    """Mine a block in which the provider makes the proxies; return pool and configurator."""
+    sender.call(provider, "setPoolImpl", pool.address)
+    sender.call(provider, "setPoolConfiguratorImpl", configurator.address)
+    sender.mine()
+    proxies = [
+        Contract(artifact=made.artifact, address=Address(read(sender.rpc, provider, getter)))
+        for made, getter in ((pool, "getPool"), (configurator, "getPoolConfigurator"))
+    ]
+    return proxies[0], proxies[1]
 
 
 def list_reserves(
@@ -158,25 +207,6 @@ def reserve_tokens(
     }
 
 
-def _deploy_pool(
-    sender: Sender, artifacts: Mapping[str, Artifact], provider: Contract
-) -> tuple[Contract, Contract]:
-    libraries: dict[str, Address] = {}
-    for name in _PLACES["protocol/libraries/logic"]:
-        library = sender.deploy(artifacts[name], libraries=libraries)
-        libraries[name] = library.address
-    pool = sender.deploy(artifacts["Pool"], provider.address, libraries=libraries)
-    configurator = sender.deploy(artifacts["PoolConfigurator"], libraries=libraries)
-    sender.call(provider, "setPoolImpl", pool.address)
-    sender.call(provider, "setPoolConfiguratorImpl", configurator.address)
-    sender.mine()
-    proxies = [
-        Contract(artifact=made.artifact, address=Address(read(sender.rpc, provider, getter)))
-        for made, getter in ((pool, "getPool"), (configurator, "getPoolConfigurator"))
-    ]
-    return proxies[0], proxies[1]
-
-
 def _reserve_input(
     sender: Sender,
     artifacts: Mapping[str, Artifact],
@@ -209,6 +239,14 @@ def _reserve_input(
 
 
 def _configure(sender: Sender, configurator: Contract, symbol: str, token: Address) -> None:
+    configure_reserve(sender, configurator, symbol, token)
+    category = ASSETS[symbol].category
+    if category:
+        sender.call(configurator, "setAssetEModeCategory", token, category)
+
+
+def configure_reserve(sender: Sender, configurator: Contract, symbol: str, token: Address) -> None:
+    """Queue the settings of an asset that have the same form in every release."""
     spec = ASSETS[symbol]
     risk = (spec.ltv_bps, spec.threshold_bps, spec.bonus_bps)
     sender.call(configurator, "configureReserveAsCollateral", token, *risk)
@@ -216,5 +254,3 @@ def _configure(sender: Sender, configurator: Contract, symbol: str, token: Addre
     sender.call(configurator, "setReserveFactor", token, spec.reserve_factor_bps)
     sender.call(configurator, "setLiquidationProtocolFee", token, LIQUIDATION_PROTOCOL_FEE_BPS)
     sender.call(configurator, "setReserveFlashLoaning", token, True)
-    if spec.category:
-        sender.call(configurator, "setAssetEModeCategory", token, spec.category)

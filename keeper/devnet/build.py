@@ -7,14 +7,7 @@ from pathlib import Path
 
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
-from keeper.devnet.aave import (
-    Aave,
-    ReserveTokens,
-    aave_artifacts,
-    deploy_aave,
-    list_reserves,
-    reserve_tokens,
-)
+from keeper.devnet.aave import Aave, ReserveTokens, reserve_tokens
 from keeper.devnet.accounts import Accounts, assign_accounts
 from keeper.devnet.assets import ASSETS, FLASH_PREMIUM_BPS, POOLS, opening_prices
 from keeper.devnet.borrowers import deploy_factory, open_positions, supply_liquidity
@@ -24,6 +17,7 @@ from keeper.devnet.market import LocalMarket, MarketAsset, MarketPool
 from keeper.devnet.multicall import MULTICALL3, multicall3_runtime
 from keeper.devnet.packages import MARKET_PACKAGES, Progress, ensure_all, quiet
 from keeper.devnet.population import Position, draw_population
+from keeper.devnet.releases import OLDEST, Release, release_of
 from keeper.devnet.rpc import Rpc
 from keeper.devnet.sender import Sender, unlocked_accounts
 from keeper.devnet.tokens import approve_all, deploy_tokens, fund
@@ -56,6 +50,7 @@ class _Works:
     deployer: Sender
     oracle_node: Sender
     folders: Mapping[str, Path]
+    release: Release
     artifacts: Mapping[str, Artifact]
     exchange: ExchangeArtifacts
     progress: Progress
@@ -77,16 +72,22 @@ class _Deployed:
 
 
 def build_market(
-    rpc_url: str, *, seed: int = 1, borrowers: int = 100, progress: Progress = quiet
+    rpc_url: str,
+    *,
+    seed: int = 1,
+    borrowers: int = 100,
+    aave: str = OLDEST,
+    progress: Progress = quiet,
 ) -> LocalMarket:
     """Build a market on the empty anvil at `rpc_url` and leave it mining on every transaction.
 
-    The same seed and number of borrowers give the same addresses, positions and health factors.
-    Raises ConfigError when the node is not an empty one, or a package cannot be had.
+    `aave` is the release of Aave V3. The same seed, number of borrowers and release give the same
+    addresses, positions and health factors. Raises ConfigError when the node is not an empty one,
+    the release is unknown, or a package cannot be had.
     """
     with closing(Rpc(rpc_url)) as rpc:
         start_block = int(rpc.call("eth_blockNumber"), 16)
-        works = _prepare(rpc, progress)
+        works = _prepare(rpc, release_of(aave), progress)
         deployed = _deploy(works)
         positions = draw_population(seed, borrowers)
         opened = _populate(works, deployed, positions)
@@ -96,7 +97,7 @@ def build_market(
     return market
 
 
-def _prepare(rpc: Rpc, progress: Progress) -> _Works:
+def _prepare(rpc: Rpc, release: Release, progress: Progress) -> _Works:
     folders = ensure_all(MARKET_PACKAGES, progress=progress)
     accounts = assign_accounts(unlocked_accounts(rpc))
     if int(rpc.call("eth_getTransactionCount", accounts.deployer, "latest"), 16) != 0:
@@ -117,21 +118,22 @@ def _prepare(rpc: Rpc, progress: Progress) -> _Works:
         deployer=Sender.of(rpc, accounts.deployer),
         oracle_node=Sender.of(rpc, accounts.oracle_node),
         folders=folders,
-        artifacts=aave_artifacts(folders["aave-core-v3"]),
+        release=release,
+        artifacts=release.artifacts(progress),
         exchange=exchange_artifacts(folders),
         progress=progress,
     )
 
 
 def _deploy(works: _Works) -> _Deployed:
-    works.progress("deploying tokens, price feeds and Aave V3")
+    works.progress(f"deploying tokens, price feeds and Aave V{works.release.version}")
     sender = works.deployer
     tokens = deploy_tokens(sender, works.folders["aave-core-v3"])
     feeds = deploy_feeds(sender, works.folders["chainlink-feeds"], works.accounts.oracle_node)
     sources = {s: (tokens[s].address, feeds[s].proxy.address) for s in ASSETS}
-    aave = deploy_aave(sender, works.artifacts, sources, works.accounts.treasury)
+    aave = works.release.deploy(sender, works.artifacts, sources, works.accounts.treasury)
     _submit(works, feeds, opening_prices())
-    list_reserves(sender, works.artifacts, aave, tokens)
+    works.release.list_reserves(sender, works.artifacts, aave, tokens)
     works.progress("deploying Uniswap V3 and its liquidity")
     uniswap = deploy_uniswap(sender, works.exchange, tokens["WETH"].address)
     factory = deploy_factory(sender, aave.pool.address, tokens)
@@ -193,6 +195,7 @@ def _describe(
     rpc, aave, uniswap = works.rpc, deployed.aave, deployed.uniswap
     reserves = reserve_tokens(rpc, aave.data_provider, deployed.tokens)
     return LocalMarket(
+        aave=works.release.version,
         chain_id=int(rpc.call("eth_chainId"), 16),
         seed=seed,
         start_block=start_block,
@@ -204,6 +207,7 @@ def _describe(
         acl_manager=aave.acl_manager.address,
         oracle=aave.oracle.address,
         data_provider=aave.data_provider.address,
+        liquidation_data_provider=_place(aave.liquidation_data_provider),
         multicall3=MULTICALL3,
         uniswap_factory=uniswap.factory.address,
         position_manager=uniswap.position_manager.address,
@@ -216,6 +220,10 @@ def _describe(
         pools=_pools(rpc, deployed),
         borrowers=tuple(borrowers),
     )
+
+
+def _place(contract: Contract | None) -> Address | None:
+    return None if contract is None else contract.address
 
 
 def _asset(deployed: _Deployed, symbol: str, reserve: ReserveTokens) -> MarketAsset:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keeper.core.units import Address
-from keeper.devnet.aave import aave_artifacts
 from keeper.devnet.borrowers import factory_artifact
 from keeper.devnet.chainlink import aggregator_artifact
-from keeper.devnet.contract import Contract
+from keeper.devnet.contract import Artifact, Contract
 from keeper.devnet.market import LocalMarket
-from keeper.devnet.packages import MARKET_PACKAGES, ensure_all
+from keeper.devnet.packages import MARKET_PACKAGES, ensure_all, quiet
+from keeper.devnet.releases import release_of
 from keeper.devnet.rpc import Rpc
 from keeper.devnet.sender import read_all
 from keeper.devnet.tokens import token_artifacts
@@ -34,9 +34,12 @@ class LiveMarket:
 
     market: LocalMarket
     rpc: Rpc
+    provider: Contract
     pool: Contract
+    configurator: Contract
     oracle: Contract
     data_provider: Contract
+    liquidation_data_provider: Contract | None
     quoter: Contract
     swap_router: Contract
     borrower_factory: Contract
@@ -49,18 +52,21 @@ class LiveMarket:
 def open_live(market: LocalMarket, rpc_url: str) -> LiveMarket:
     """Return the market as contracts to call on the node at `rpc_url`, or on a fork of it."""
     folders = ensure_all(MARKET_PACKAGES)
-    aave = aave_artifacts(folders["aave-core-v3"])
+    aave = release_of(market.aave).artifacts(quiet)
     exchange = exchange_artifacts(folders)
     tokens = token_artifacts(folders["aave-core-v3"])
     aggregator = aggregator_artifact(folders["chainlink-feeds"])
     return LiveMarket(
         market=market,
         rpc=Rpc(rpc_url),
+        provider=Contract(artifact=aave["PoolAddressesProvider"], address=market.provider),
         pool=Contract(artifact=aave["Pool"], address=market.pool),
+        configurator=Contract(artifact=aave["PoolConfigurator"], address=market.configurator),
         oracle=Contract(artifact=aave["AaveOracle"], address=market.oracle),
         data_provider=Contract(
             artifact=aave["AaveProtocolDataProvider"], address=market.data_provider
         ),
+        liquidation_data_provider=_liquidation_data_provider(market, aave),
         quoter=Contract(artifact=exchange.quoter, address=market.quoter),
         swap_router=Contract(artifact=exchange.swap_router, address=market.swap_router),
         borrower_factory=Contract(artifact=factory_artifact(), address=market.borrower_factory),
@@ -87,6 +93,15 @@ def open_live(market: LocalMarket, rpc_url: str) -> LiveMarket:
             for pool in market.pools
         ],
     )
+
+
+def _liquidation_data_provider(
+    market: LocalMarket, aave: Mapping[str, Artifact]
+) -> Contract | None:
+    where = market.liquidation_data_provider
+    if where is None:
+        return None
+    return Contract(artifact=aave["LiquidationDataProvider"], address=where)
 
 
 def account_data(

@@ -10,7 +10,7 @@ from keeper.core.errors import ConfigError
 from keeper.core.units import Address
 from keeper.devnet.accounts import Accounts
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,8 @@ class MarketPool:
 class LocalMarket:
     """Everything a keeper, a test or a demo needs to know of a built market."""
 
+    aave: str
+    """The release of Aave V3."""
     chain_id: int
     seed: int
     start_block: int
@@ -54,6 +56,8 @@ class LocalMarket:
     acl_manager: Address
     oracle: Address
     data_provider: Address
+    liquidation_data_provider: Address | None
+    """Aave's own reckoning of liquidations, where the release has one."""
     multicall3: Address
     uniswap_factory: Address
     position_manager: Address

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from keeper.devnet.packages import Progress, quiet
-from keeper.devnet.solc import compile_sources
+from keeper.devnet.solc import Settings, compile_sources
 
 CONTRACT = "BorrowerFactory"
 
@@ -18,7 +18,9 @@ ARTIFACT = _FOLDER / "artifacts" / f"{CONTRACT}.json"
 def artifact_text(progress: Progress = quiet) -> str:
     """Return what the artifact file should hold: the ABI and creation code of the source."""
     sources = {SOURCE.name: SOURCE.read_text("utf-8")}
-    compiled = compile_sources(sources, evm_version="cancun", progress=progress)[CONTRACT]
+    compiled = compile_sources(sources, settings=Settings(evm_version="cancun"), progress=progress)[
+        CONTRACT
+    ]
     content = {"contractName": CONTRACT, "abi": compiled.abi, "bytecode": compiled.bytecode}
     return json.dumps(content, indent=2) + "\n"
 

@@ -9,6 +9,7 @@ from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
 from keeper.devnet.build import BLOCK_INTERVAL_S, build_market
 from keeper.devnet.live import LiveMarket, open_live
 from keeper.devnet.market import LocalMarket
+from keeper.devnet.releases import OLDEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +25,12 @@ class MarketNode:
 
 
 @contextmanager
-def built_market(binary: Path, *, seed: int, borrowers: int) -> Iterator[MarketNode]:
+def built_market(
+    binary: Path, *, seed: int, borrowers: int, aave: str = OLDEST
+) -> Iterator[MarketNode]:
     """Build a market on a fresh anvil."""
     with start_anvil(binary, AnvilOptions(ipc=True)) as anvil:
-        market = build_market(anvil.http_url, seed=seed, borrowers=borrowers)
+        market = build_market(anvil.http_url, seed=seed, borrowers=borrowers, aave=aave)
         live = open_live(market, anvil.http_url)
         with closing(live.rpc):
             yield MarketNode(anvil=anvil, live=live)

@@ -1,0 +1,76 @@
+"""Aave V3.6 from its published sources, compiled as its authors compile it."""
+
+from keeper.devnet.compile_cache import Program, ensure_compiled
+from keeper.devnet.contract import Artifact
+from keeper.devnet.packages import Progress, ensure_all, quiet
+from keeper.devnet.solc import Settings
+from keeper.devnet.source_tree import gather_sources
+
+PACKAGES = (
+    "aave-v3-origin",
+    "bgd-solidity-utils",
+    "openzeppelin-contracts",
+    "openzeppelin-contracts-upgradeable",
+)
+
+LIBRARIES = (
+    "SupplyLogic",
+    "BorrowLogic",
+    "LiquidationLogic",
+    "PoolLogic",
+    "ConfiguratorLogic",
+    "FlashLoanLogic",
+)
+"""In an order in which each finds those that it links to."""
+
+_ORIGIN = "@aave-dao/aave-v3-origin/src/contracts/"
+_REMAPPINGS = {
+    "openzeppelin-contracts/contracts/": "@openzeppelin/contracts/",
+    "openzeppelin-contracts-upgradeable/contracts/": "@openzeppelin/contracts-upgradeable/",
+    "solidity-utils/contracts/": "@bgd-labs/solidity-utils/src/contracts/",
+}
+_PLACES = {
+    "instances": (
+        "PoolInstance",
+        "PoolConfiguratorInstance",
+        "ATokenInstance",
+        "VariableDebtTokenInstance",
+    ),
+    "misc": ("AaveOracle", "DefaultReserveInterestRateStrategyV2", "PriceOracleSentinel"),
+    "protocol/configuration": ("PoolAddressesProvider", "ACLManager"),
+    "helpers": ("AaveProtocolDataProvider", "LiquidationDataProvider"),
+    "protocol/libraries/logic": LIBRARIES,
+}
+_CONTRACTS = tuple(name for names in _PLACES.values() for name in names)
+
+
+def aave_v36_artifacts(progress: Progress = quiet) -> dict[str, Artifact]:
+    """Return what a market is deployed from, compiled the first time.
+
+    The names are those of 3.0: what an instance is made of is under the name of the contract.
+    """
+    folders = ensure_all(PACKAGES, progress=progress)
+    sources = gather_sources(
+        [f"{_ORIGIN}{place}/{name}.sol" for place, names in _PLACES.items() for name in names],
+        {
+            _ORIGIN: folders["aave-v3-origin"] / "src" / "contracts",
+            "@bgd-labs/solidity-utils/": folders["bgd-solidity-utils"],
+            "@openzeppelin/contracts-upgradeable/": folders["openzeppelin-contracts-upgradeable"],
+            "@openzeppelin/contracts/": folders["openzeppelin-contracts"],
+        },
+        _REMAPPINGS,
+    )
+    program = Program(
+        name="aave-v3.6",
+        label=f"Aave V3.6 ({len(sources)} files)",
+        sources=sources,
+        settings=Settings(
+            compiler="solc-0.8.27",
+            optimizer_runs=200,
+            evm_version="shanghai",
+            remappings=_REMAPPINGS,
+        ),
+        contracts=_CONTRACTS,
+    )
+    compiled = ensure_compiled(program, progress=progress)
+    return {name.removesuffix("Instance"): artifact for name, artifact in compiled.items()}
