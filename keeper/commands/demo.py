@@ -26,6 +26,7 @@ from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_executor
 from keeper.devnet.live import LiveMarket, open_live
+from keeper.devnet.releases import OLDEST
 from keeper.evm.keys import parse_key
 from keeper.evm.transaction import LocalSigner
 from keeper.ledger.books import read_books
@@ -50,9 +51,12 @@ class Stage:
     purse: Purse
 
 
-async def demo(*, borrowers: int, seed: int, folder: Path | None) -> Verdict:
+async def demo(*, borrowers: int, seed: int, folder: Path | None, aave: str = OLDEST) -> Verdict:
     """Run the whole of it; return what the checks found."""
-    with _folder(folder) as where, _stage(where, borrowers=borrowers, seed=seed) as stage:
+    with (
+        _folder(folder) as where,
+        _stage(where, borrowers=borrowers, seed=seed, aave=aave) as stage,
+    ):
         before = stage.purse.count(stage.live.rpc)
         await _liquidate(stage)
         after = stage.purse.count(stage.live.rpc)
@@ -76,12 +80,14 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _stage(folder: Path, *, borrowers: int, seed: int) -> Iterator[Stage]:
+def _stage(folder: Path, *, borrowers: int, seed: int, aave: str) -> Iterator[Stage]:
     """Start anvil, build the market, deploy the executor, write the configuration."""
     binary = anvil_binary()
     say("starting anvil")
     with start_anvil(binary, AnvilOptions(ipc=True)) as anvil:
-        market = build_market(anvil.http_url, seed=seed, borrowers=borrowers, progress=say)
+        market = build_market(
+            anvil.http_url, seed=seed, borrowers=borrowers, aave=aave, progress=say
+        )
         live = open_live(market, anvil.http_url)
         with closing(live.rpc):
             who = market.accounts
