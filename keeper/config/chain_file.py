@@ -72,8 +72,6 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     """No reorg deeper than this is followed: the keeper stops instead."""
     max_head_age_s: Positive
     """A head older than this is no head to act on."""
-    log_range: Positive = 10_000
-    """Blocks that one request for logs may span at first."""
     priority_fee_wei: Wei
     flash_sources: Annotated[tuple[FlashSourceSettings, ...], BeforeValidator(filled)]
     venues: Annotated[tuple[VenueSettings, ...], BeforeValidator(filled)]

@@ -13,6 +13,8 @@ from keeper.config.sources import NESTED
 from keeper.core.text import printable
 
 _KEY_LIKE: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64,}")
+_OF_A_KEY: Final = "[key]"
+"""What pydantic adds to the location of a mapping's key."""
 _SHOWN: Final = 80
 
 
@@ -58,7 +60,7 @@ def _complaint(
     given: Mapping[str, object],
     under: Location,
 ) -> str:
-    at = (*under, *detail["loc"])
+    at = (*under, *(step for step in detail["loc"] if step != _OF_A_KEY))
     key = ".".join(map(str, at)) or "the file"
     outside = bool(at) and is_given(given, at)
     where = variable(model, at) if outside else document.where(at)

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from keeper.config.section import Section
-from keeper.config.values import Name, Positive, Whole
+from keeper.config.values import FeedName, Name, Positive, Whole
 
 
 class ProtocolSettings(Section):
@@ -22,7 +22,7 @@ class ProtocolSettings(Section):
     """Block of the deployment's first log. Later than the truth, and borrowers are missed."""
     min_debt_base: Whole = 0
     """Accounts that owe less are not planned for. Units of the protocol's base currency."""
-    heartbeats_s: Annotated[Mapping[str, Positive], Field(default_factory=dict)]
+    heartbeats_s: Annotated[Mapping[FeedName, Positive], Field(default_factory=dict)]
     """Feed, by its label or its source's address, to the seconds after which it is stale."""
     parameters: dict[str, object]
 

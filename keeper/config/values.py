@@ -105,6 +105,13 @@ def parse_name(value: object) -> str:
     raise ValueError(msg)
 
 
+def parse_feed(value: object) -> str:
+    """Return the name of a feed: its label, or its source's address in lower case."""
+    if isinstance(value, str) and value.lower().startswith("0x"):
+        return parse_address(value)
+    return str(value)
+
+
 def split_list(value: object) -> object:
     """Return the items of a list, or of a text with commas between them."""
     return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
@@ -137,4 +144,5 @@ Positive = Annotated[int, BeforeValidator(parse_positive)]
 Bps = Annotated[int, BeforeValidator(parse_bps)]
 AddressValue = Annotated[Address, BeforeValidator(parse_address)]
 PathValue = Annotated[Path, BeforeValidator(parse_path)]
+FeedName = Annotated[str, BeforeValidator(parse_feed)]
 Name = Annotated[str, BeforeValidator(parse_name)]

@@ -98,21 +98,27 @@ GOLDEN = [
     (CHAIN, "chain_id: 1\n", "",
      "config/chains/ethereum.yaml:1: missing key 'chain_id'"),
     (CHAIN, "    factory:", "    factry:",
-     ("config/chains/ethereum.yaml:30: missing key 'venues.0.factory'\n"
-     "config/chains/ethereum.yaml:31: unknown key 'factry'; did you mean 'factory'?")),
+     ("config/chains/ethereum.yaml:29: missing key 'venues.0.factory'\n"
+     "config/chains/ethereum.yaml:30: unknown key 'factry'; did you mean 'factory'?")),
     (CHAIN, "kind: uniswap_v3", "kind: uniswap_v4",
-     ("config/chains/ethereum.yaml:30: venues.0.kind: expected 'uniswap_v3', "
+     ("config/chains/ethereum.yaml:29: venues.0.kind: expected 'uniswap_v3', "
      "found 'uniswap_v4'; did you mean 'uniswap_v3'?")),
     (CHAIN, "${KEEPER_RPC_ETHEREUM:-ws://127.0.0.1:8546}", "${KEEPER_RPC_OTHER}",
      ("config/chains/ethereum.yaml:11: expected the environment variable or secret file "
      "KEEPER_RPC_OTHER, found none")),
     (CHAIN, "[100, 500, 3000, 10000]", "[100, 500, 500]",
-     ("config/chains/ethereum.yaml:33: venues.0.fee_tiers: duplicate 500: expected each once, "
+     ("config/chains/ethereum.yaml:32: venues.0.fee_tiers: duplicate 500: expected each once, "
      "found a list of 3")),
     (CHAIN, "  - ${KEEPER_RPC_ETHEREUM:-ws://127.0.0.1:8546}", "  []",
      "config/chains/ethereum.yaml:10: rpc: expected at least one, found a value that is not shown"),
     (PROTOCOL, "chain: ethereum", "chain: base",
      "config/protocols/aave_v3.ethereum.yaml:7: chain: expected 'ethereum', found 'base'"),
+    (PROTOCOL, "heartbeats_s: {}",
+     "heartbeats_s: {0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9E: 60}",
+     ("config/protocols/aave_v3.ethereum.yaml:18: "
+      "heartbeats_s.0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9E: bad checksum: "
+      "expected 0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9e, "
+      "found '0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9E'")),
     (PROTOCOL, "start_block: 16291070", "start_block: -5",
      ("config/protocols/aave_v3.ethereum.yaml:12: start_block: "
      "expected a whole number, 0 or more, found -5")),

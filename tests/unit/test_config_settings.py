@@ -138,6 +138,16 @@ def test_a_dangerous_limit_is_taken_when_its_key_is_confirmed(monkeypatch):
     assert load(SHIPPED / "keeper.yaml").limits.slippage_bps == 700
 
 
+def test_a_feed_may_be_named_by_its_address_in_any_case(tmp_path):
+    shutil.copytree(SHIPPED, tmp_path / "config")
+    file = tmp_path / "config" / "protocols" / "aave_v3.ethereum.yaml"
+    mixed = checksum_address(Address("0x" + "ab" * 20))
+    named = f"heartbeats_s: {{{mixed}: 60, WETH: 90}}"
+    file.write_text(file.read_text().replace("heartbeats_s: {}", named))
+    (aave,) = load(tmp_path / "config" / "keeper.yaml").deployments
+    assert aave.settings.heartbeats_s == {"0x" + "ab" * 20: 60, "WETH": 90}
+
+
 def test_an_unquoted_address_is_an_address(tmp_path):
     path = tmp_path / "one.yaml"
     path.write_text("to: 0x1F98431c8aD98523631AE4a59f267346ea31F984\n")
