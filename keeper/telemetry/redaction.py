@@ -90,6 +90,9 @@ class Redactor:
 
 
 def _forms(secret: str) -> set[str]:
-    """Return the spellings of a secret worth looking for; a short one is no secret."""
-    bare = secret.strip().removeprefix("0x")
-    return {bare, secret.strip()} if len(bare) >= _SHORTEST_SECRET else set()
+    """Return the spellings to look for. A short text, or a URL that is all host, is no secret."""
+    whole = secret.strip()
+    bare = whole.removeprefix("0x")
+    if len(bare) < _SHORTEST_SECRET or shown_url(whole) == whole.rstrip("/"):
+        return set()
+    return {bare, whole}

@@ -98,6 +98,12 @@ def test_hashes_stay_readable():
     assert Redactor().text(f"sent {HASH}") == f"sent {HASH}"
 
 
+def test_a_url_that_is_all_host_is_no_secret():
+    redactor = Redactor(["ws://127.0.0.1:8546", "wss://node.example/canarysecret"])
+    assert redactor.text("head from ws://127.0.0.1:8546") == "head from ws://127.0.0.1:8546"
+    assert "canarysecret" not in redactor.text("path is wss://node.example/canarysecret")
+
+
 def test_a_bare_word_of_hex_is_taken_for_a_key():
     assert Redactor().text(HASH.removeprefix("0x")) == HIDDEN
 
