@@ -1,55 +1,99 @@
 """Prices of a deployment's assets in the native coin, for forecasts and for the books."""
 
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from keeper.core.chain import BlockRef
 from keeper.core.errors import StaleError
-from keeper.core.lending import Valuation
+from keeper.core.lending import AccountRef, AssetValue, Valuation
 from keeper.core.ports import Prices, ProtocolAdapter
 from keeper.core.units import Address
+from keeper.oracle.reference import ReferencePrices
 from keeper.oracle.watcher import PriceWatcher
 
 M = TypeVar("M")
 P = TypeVar("P")
 
 
-def valuation(adapter: ProtocolAdapter[M, P], view: M, wrapped_native: Address) -> Valuation:
-    """Return the market's prices with that of the native coin.
+def valuation(
+    adapter: ProtocolAdapter[M, P],
+    view: M,
+    wrapped_native: Address,
+    *,
+    market: str,
+    reference: Mapping[Address, int],
+) -> Valuation:
+    """Return the prices of a market's assets with that of the native coin, in the same unit.
 
-    Raises StaleError when the market has no price for the wrapped native coin.
+    A market that does not price the wrapped native coin itself is tied to it by an asset that
+    ``reference`` prices as well. Raises StaleError when there is no such asset.
     """
-    values = adapter.asset_values(view)
+    values = adapter.asset_values(view, market)
     native = values.get(wrapped_native)
-    if native is None or native.price <= 0:
-        msg = f"{adapter.deployment}: expected a price of {wrapped_native}, found none"
+    if native is not None and native.price > 0:
+        return Valuation(assets=values, native_price=native.price)
+    price = _native_price(values, wrapped_native, reference)
+    if price is None:
+        names = ", ".join(sorted(one.symbol for one in values.values()))
+        msg = (
+            f"{adapter.deployment}: {market}: expected a price of the native coin, or a "
+            f"price_feeds entry of one of {names or 'its assets'} in the chain's file, found none"
+        )
         raise StaleError(msg)
-    return Valuation(assets=values, native_price=native.price)
+    return Valuation(assets=values, native_price=price)
+
+
+def _native_price(
+    values: Mapping[Address, AssetValue], wrapped_native: Address, reference: Mapping[Address, int]
+) -> int | None:
+    """Return the native coin's price in the unit of ``values``, by way of a shared asset."""
+    native = reference.get(wrapped_native)
+    if native is None:
+        return None
+    shared = [asset for asset in sorted(values) if asset in reference and values[asset].price > 0]
+    prices = [values[asset].price * native // reference[asset] for asset in shared]
+    return next((price for price in prices if price > 0), None)
 
 
 class Appraiser(Generic[M, P]):
     """Values what a transaction moved, at the prices of its own block."""
 
     def __init__(
-        self, adapter: ProtocolAdapter[M, P], watcher: PriceWatcher, wrapped_native: Address
+        self,
+        adapter: ProtocolAdapter[M, P],
+        watcher: PriceWatcher,
+        reference: ReferencePrices,
+        wrapped_native: Address,
     ) -> None:
         """Make an appraiser that has no market yet."""
         self._adapter = adapter
         self._watcher = watcher
+        self._reference = reference
         self._wrapped_native = wrapped_native
         self._market: M | None = None
+        self._known: Mapping[Address, int] = {}
 
-    def see(self, market: M) -> None:
-        """Take the newest market: its assets and decimals are what is needed of it."""
+    async def see(self, market: M, block: BlockRef) -> None:
+        """Take the newest market, whose assets and decimals count, and the reference prices."""
         self._market = market
+        self._known = await self._reference.read(block)
 
-    def at(self, view: M) -> Valuation:
-        """Return the valuation of a priced view."""
-        return valuation(self._adapter, view, self._wrapped_native)
+    def at(self, view: M, ref: AccountRef) -> Valuation:
+        """Return the valuation of an account's market in a priced view."""
+        return self._value(view, ref, self._known)
 
-    async def at_block(self, block: BlockRef) -> Valuation:
-        """Read the prices of a block and return its valuation."""
+    async def at_block(self, block: BlockRef, ref: AccountRef) -> Valuation:
+        """Read the prices of a block and return the valuation of an account's market."""
         if self._market is None:
             msg = f"{self._adapter.deployment}: expected a market, found none yet"
             raise StaleError(msg)
         prices: Prices = (await self._watcher.read(block, None)).prices
-        return self.at(self._adapter.at(self._market, timestamp=block.timestamp, prices=prices))
+        view = self._adapter.at(
+            self._market, block=block.number, timestamp=block.timestamp, prices=prices
+        )
+        return self._value(view, ref, await self._reference.read(block))
+
+    def _value(self, view: M, ref: AccountRef, reference: Mapping[Address, int]) -> Valuation:
+        return valuation(
+            self._adapter, view, self._wrapped_native, market=ref.market, reference=reference
+        )

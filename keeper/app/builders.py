@@ -12,6 +12,7 @@ from keeper.core.ports import FlashSource, Reader
 from keeper.core.units import Address
 from keeper.executor.policy import Limits
 from keeper.executor.rehearse import Decoders
+from keeper.oracle.reference import ReferencePrices
 from keeper.planner.costs import GasModel
 from keeper.planner.costs import Limits as PlanLimits
 from keeper.planner.planner import Planner
@@ -39,6 +40,14 @@ def heartbeats_of(settings: Settings, deployment: str) -> Mapping[str, int]:
     """Return the heartbeats that the deployment's file sets, by feed."""
     found = next(one for one in settings.deployments if one.name == deployment)
     return found.settings.heartbeats_s
+
+
+def reference_of(chain: ChainSettings, reader: Reader) -> ReferencePrices:
+    """Return the prices that tie markets to the native coin; none when no token has a feed."""
+    feeds = dict(chain.price_feeds)
+    if feeds:
+        feeds.setdefault(chain.wrapped_native, chain.native_feed)
+    return ReferencePrices(reader, feeds)
 
 
 def lenders_for(chain: ChainSettings, reader: Reader, executor: Address) -> list[FlashSource]:

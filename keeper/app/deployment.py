@@ -6,14 +6,21 @@ An error that a later block can mend skips a block; one that only a person can m
 deployment and leaves the others alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
 from keeper.core.chain import BlockRef, Log, LogFilter
-from keeper.core.errors import ConfigError, DriftError, RefusedError, StaleError, TransientError
+from keeper.core.errors import (
+    ConfigError,
+    DriftError,
+    KeeperError,
+    RefusedError,
+    StaleError,
+    TransientError,
+)
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Journal, ProtocolAdapter, Reader
@@ -49,7 +56,8 @@ class Batch(Generic[M, P]):
     view: M
     book: Book[M, P]
     opportunities: Sequence[Opportunity]
-    valuation: Valuation
+    valuations: Mapping[AccountRef, Valuation]
+    """Of each opportunity's market."""
 
 
 class Planning(Protocol[M, P]):
@@ -193,7 +201,7 @@ class Deployment(Generic[M, P]):
         if names != self._feeds:
             await self._watcher.follow(feeds, head)
             self._feeds = names
-        self.appraiser.see(snapshot.market)
+        await self.appraiser.see(snapshot.market, head)
         before, self._prices = self._prices, await self._watcher.read(head, self._prices)
         if before is None or self._prices.moved:
             self._executor.price_moved()
@@ -218,7 +226,13 @@ class Deployment(Generic[M, P]):
     async def _act_on(self, book: Book[M, P]) -> None:
         """Scan, plan and carry out at the block after the book's."""
         target = book.block.timestamp + self._pace.block_time_s
-        found = scan(self.adapter, book, timestamp=target, trigger=self._trigger(book))
+        found = scan(
+            self.adapter,
+            book,
+            number=book.block.number + 1,
+            timestamp=target,
+            trigger=self._trigger(book),
+        )
         self._observer.scanned(self.name, book.block, len(found.opportunities), book.moved)
         rejected = list(found.rejections)
         fresh = self._fresh(found, rejected)
@@ -251,17 +265,19 @@ class Deployment(Generic[M, P]):
         self, book: Book[M, P], found: Scan[M], fresh: Sequence[Opportunity]
     ) -> list[Rejection]:
         """Plan and execute; return what is not taken."""
+        valuations, unvalued = self._value(found.view, fresh)
         batch = Batch(
             adapter=self.adapter,
             view=found.view,
             book=book,
-            opportunities=fresh,
-            valuation=self.appraiser.at(found.view),
+            opportunities=[one for one in fresh if one.ref in valuations],
+            valuations=valuations,
         )
         try:
             plans, rejected = await self._planning.plan(batch)
         except RefusedError as error:
-            return [_gas_cap(one, error) for one in fresh]
+            rejected = [_no(one, Reason.GAS_PRICE_CAP, error) for one in batch.opportunities]
+            return [*unvalued, *rejected]
         report = await self._executor.carry_out(
             plans,
             found.block,
@@ -271,7 +287,20 @@ class Deployment(Generic[M, P]):
         )
         for plan in report.shown:
             self._observer.shown(plan)
-        return [*rejected, *report.rejected]
+        return [*unvalued, *rejected, *report.rejected]
+
+    def _value(
+        self, view: M, fresh: Sequence[Opportunity]
+    ) -> tuple[dict[AccountRef, Valuation], list[Rejection]]:
+        """Return the prices that each opportunity is planned at, and those that have none."""
+        valuations: dict[AccountRef, Valuation] = {}
+        unvalued: list[Rejection] = []
+        for one in fresh:
+            try:
+                valuations[one.ref] = self.appraiser.at(view, one.ref)
+            except StaleError as error:
+                unvalued.append(_no(one, Reason.PRICE_UNUSABLE, error))
+        return valuations, unvalued
 
     async def _tell(self, rejected: Sequence[Rejection]) -> None:
         """Journal and report each rejection whose reason is new for its account."""
@@ -287,10 +316,10 @@ class Deployment(Generic[M, P]):
         self._observer.progressed(self.name, what, done, of)
 
 
-def _gas_cap(opportunity: Opportunity, error: RefusedError) -> Rejection:
+def _no(opportunity: Opportunity, reason: Reason, error: KeeperError) -> Rejection:
     return Rejection(
         ref=opportunity.ref,
         block=opportunity.block.number,
-        reason=Reason.GAS_PRICE_CAP,
+        reason=reason,
         detail=str(error),
     )

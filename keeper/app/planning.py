@@ -39,7 +39,7 @@ class PlannerDesk(Generic[M, P]):
                 batch.view,
                 batch.book.positions[one.ref],
                 opportunity=one,
-                valuation=batch.valuation,
+                valuation=batch.valuations[one.ref],
             )
             for one in batch.opportunities
         ]

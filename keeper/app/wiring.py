@@ -10,6 +10,7 @@ from keeper.app.builders import (
     lenders_for,
     limits_of,
     planner_for,
+    reference_of,
 )
 from keeper.app.checkpoints import JournaledCheckpoints
 from keeper.app.deployment import Deployment, Pace
@@ -117,7 +118,7 @@ def _deployment(
         journal=parts.journal,
         checkpoints=JournaledCheckpoints(parts.journal),
         watcher=watcher,
-        appraiser=Appraiser(adapter, watcher, chain.wrapped_native),
+        appraiser=Appraiser(adapter, watcher, reference_of(chain, reader), chain.wrapped_native),
         decoders=decoders_for(adapter, lenders, chain.wrapped_native, parts.contract.recipient),
         pace=Pace(
             block_time_s=chain.block_time_s,

@@ -1,8 +1,9 @@
 """``config/chains/<chain>.yaml``: a chain, its nodes, lenders and venues."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from keeper.config.endpoint import EndpointValue
@@ -63,7 +64,9 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     native_symbol: Name
     wrapped_native: AddressValue
     native_feed: AddressValue
-    """Chainlink proxy that prices the native coin in the protocols' base currency."""
+    """Chainlink proxy that prices the native coin in the currency of ``price_feeds``."""
+    price_feeds: Annotated[Mapping[AddressValue, AddressValue], Field(default_factory=dict)]
+    """Token to the Chainlink proxy of its price, for markets that do not price the native coin."""
     multicall3: AddressValue
     block_time_s: Positive
     confirmations: Whole

@@ -46,6 +46,9 @@ class Feed:
     direct: bool
     """True when the protocol's price is the source's answer itself, unscaled."""
     heartbeat_s: int | None = None
+    underlying: tuple[Address, ...] = ()
+    """Chainlink proxies that a composite price is made of: their events say that it may have
+    moved, and it is then read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +117,10 @@ class SeizeQuote:
     """Part of ``seized`` that the protocol keeps, raw units of the collateral."""
     offer: int | None = None
     """The adapter's own input that gives exactly this; None when ``repay`` does."""
+    inputs: tuple[int, ...] = ()
+    """The contract's own arguments for exactly this, where they are not the repaid amount."""
+    headroom: int = 0
+    """Raw units of debt to have at hand beyond ``repay``, for interest until it lands."""
 
     @property
     def received(self) -> int:
@@ -161,7 +168,7 @@ class BaseUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetValue:
-    """The price of an asset in the protocol's base unit."""
+    """The price of a whole asset, in the unit that its market is valued in."""
 
     symbol: str
     price: int

@@ -224,8 +224,12 @@ class ProtocolAdapter(Protocol[M, P]):
         """Return what the values of an account's health are counted in."""
         ...
 
-    def asset_values(self, view: M) -> Mapping[Address, AssetValue]:
-        """Return the price of every asset in the protocol's base unit."""
+    def asset_values(self, view: M, market: str) -> Mapping[Address, AssetValue]:
+        """Return the price of every asset of a market (``AccountRef.market``) in one unit.
+
+        The unit may differ from market to market, and is fine enough that rounding a price to it
+        does not matter. Raises StaleError when the market has no price.
+        """
         ...
 
 

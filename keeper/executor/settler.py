@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from keeper.core.accounting import gas_only, waterfall
 from keeper.core.chain import BlockRef, Receipt
-from keeper.core.lending import Valuation
+from keeper.core.lending import AccountRef, Valuation
 from keeper.core.plan import Intent, Outcome, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
 from keeper.executor.flight import Flight
@@ -24,7 +24,8 @@ class Auditor:
     """What is needed to read a deployment's transactions: decoders, and prices at a block."""
 
     decoders: Decoders
-    value_at: Callable[[BlockRef], Awaitable[Valuation]]
+    value_at: Callable[[BlockRef, AccountRef], Awaitable[Valuation]]
+    """The prices of an account's market at a block."""
 
 
 class Settler:
@@ -109,7 +110,7 @@ class Settler:
             tx_hash=receipt.tx_hash,
             block=receipt.block_number,
             gas_used=receipt.gas_used,
-            realised=waterfall(moved, await auditor.value_at(block)),
+            realised=waterfall(moved, await auditor.value_at(block, intent.ref)),
             liquidations=moved.liquidations,
         )
 

@@ -186,8 +186,8 @@ def test_calls_allow_exactly_what_is_repaid(case: Case):
 @each_case
 def test_every_asset_that_moves_has_a_value(case: Case):
     view = case.view()
-    values = case.adapter.asset_values(view)
-    for _, _, option in offered(case, view):
+    for ref, _, option in offered(case, view):
+        values = case.adapter.asset_values(view, ref.market)
         for asset in (option.collateral, option.debt):
             assert values[asset].price > 0
             assert values[asset].unit > 0

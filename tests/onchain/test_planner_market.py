@@ -119,7 +119,9 @@ async def at_the_desk(scene: Scene, executor: Address) -> Crashed:
         fees=fees_for(look.block, priority_fee=GWEI),
         base_fee=next_base_fee(look.block),
     )
-    values = valuation(scene.adapter, found.view, market.weth)
+    values = valuation(
+        scene.adapter, found.view, market.weth, market=market.pool, reference={}
+    )
     cases = tuple(
         case_of(
             scene.adapter,

@@ -151,8 +151,8 @@ class AaveAdapter:
         """Return US dollars at 1e8, which the thresholds in the contracts are written in."""
         return DOLLAR
 
-    def asset_values(self, view: AaveMarket) -> Mapping[Address, AssetValue]:
-        """Return the price of every asset whose price is known."""
+    def asset_values(self, view: AaveMarket, market: str) -> Mapping[Address, AssetValue]:  # noqa: ARG002 - the port's
+        """Return the price of every asset whose price is known, in the oracle's base currency."""
         return {
             one.asset: AssetValue(symbol=one.symbol, price=view.prices[one.asset], unit=one.unit)
             for one in view.reserves
