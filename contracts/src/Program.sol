@@ -17,6 +17,7 @@ struct Frame {
 ///     0x00..0x20  that many bytes of a big-endian number
 ///     0x21        what the frame still owes: its due less the balance held of its token
 ///     0x22        the executor's own address
+///     0x24        the native coin held, in wei
 ///     0x40 | i    address i of the table
 ///     0x80 | i    the balance held of the token at address i
 ///
@@ -28,6 +29,7 @@ library Program {
     uint256 private constant OWED = 0x21;
     uint256 private constant SELF = 0x22;
     uint256 internal constant RAW = 0x23;
+    uint256 private constant NATIVE = 0x24;
 
     /// @dev Bytes past the end of calldata read as zero; `Liquidator` checks that runs end exactly.
     function word(uint256 pos) internal pure returns (uint256 value) {
@@ -80,6 +82,8 @@ library Program {
                 value = _owed(frame);
             } else if (tag == SELF) {
                 value = uint160(address(this));
+            } else if (tag == NATIVE) {
+                value = address(this).balance;
             } else if (tag >= 0xc0 || tag < 0x40) {
                 revert MalformedProgram(pos);
             } else {

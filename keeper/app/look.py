@@ -64,7 +64,7 @@ async def look_at(
         prices=prices.prices,
         problems=prices.problems,
     )
-    found = scan(adapter, book, timestamp=block.timestamp, trigger="a look")
+    found = scan(adapter, book, number=block.number, timestamp=block.timestamp, trigger="a look")
     return Look(adapter=adapter, positions=snapshot.positions, scan=found)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from keeper.chain.call_batch import CallBatch
+from keeper.chain.jsonrpc import Request
 from keeper.chain.log_ranges import LogRanges, Progress, log_query, log_values
 from keeper.chain.pinned import PinnedRpc
 from keeper.chain.records import BlockRecord, LogRecord, data_bytes, quantity
@@ -12,6 +13,7 @@ from keeper.core.units import Address, Hash32
 
 _BY_NUMBER = "eth_getBlockByNumber"
 _BY_HASH = "eth_getBlockByHash"
+_STORAGE = "eth_getStorageAt"
 
 
 class ChainReader:
@@ -70,7 +72,22 @@ class ChainReader:
 
     async def storage(self, address: Address, slot: int, block: BlockRef) -> int:
         """Return one storage word."""
-        return quantity(await self._state("eth_getStorageAt", [address, hex(slot)], block))
+        (word,) = await self.storage_many([(address, slot)], block)
+        return word
+
+    async def storage_many(
+        self, slots: Sequence[tuple[Address, int]], block: BlockRef
+    ) -> list[int]:
+        """Return the storage word at each address and slot, in order."""
+        if not slots:
+            return []
+        replies = await self._pinned.ask_many(
+            lambda at: [
+                Request(method=_STORAGE, params=(address, hex(slot), at)) for address, slot in slots
+            ],
+            block,
+        )
+        return [quantity(self._rpc.decode(str, _STORAGE, reply)) for reply in replies]
 
     async def _state(self, method: str, params: list[object], block: BlockRef) -> str:
         reply = await self._pinned.ask(method, params, block)

@@ -1,7 +1,7 @@
 """Values of the lending domain, common to every protocol."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from keeper.core.chain import Call, Log
@@ -44,8 +44,9 @@ class Feed:
     source: Address
     """The contract behind the price: a Chainlink proxy, an adapter or an oracle."""
     direct: bool
-    """True when the protocol's price is the source's answer itself, unscaled."""
+    """True when the protocol's price is the source's answer times ``multiplier``."""
     heartbeat_s: int | None = None
+    multiplier: int = 1
     underlying: tuple[Address, ...] = ()
     """Chainlink proxies that a composite price is made of: their events say that it may have
     moved, and it is then read again."""
@@ -103,6 +104,8 @@ class Option:
     debt: Address
     max_repay: int
     """The most that one call may repay, raw units of the debt."""
+    key: str = ""
+    """The adapter's own name of the pair, where the assets do not tell it; unopened by others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +132,29 @@ class SeizeQuote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """All that the executor holds of a token when it makes the call."""
+
+    token: Address | None
+    """None is the native coin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolCall:
     """A contract call of the executor, with the exact allowance that it needs."""
 
     target: Address
     data: bytes
+    """Selector and whole words; those named in ``held`` are filled in when the call is made."""
     token: Address | None = None
     """Token to approve to ``spender`` for this call, or None."""
     spender: Address | None = None
     amount: int = 0
     """Allowance, raw units of ``token``."""
+    value: int | Held = 0
+    """Wei of native coin to send along."""
+    held: Mapping[int, Held] = field(default_factory=dict)
+    """Word of ``data``, from 0 after the selector, to the balance that it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,12 @@ class Reader(Protocol):
         """Return one storage word."""
         ...
 
+    async def storage_many(
+        self, slots: Sequence[tuple[Address, int]], block: BlockRef
+    ) -> list[int]:
+        """Return the storage word at each address and slot, in order."""
+        ...
+
 
 class Simulator(Protocol):
     """Runs transactions against the state after a block, without sending them."""
@@ -164,6 +170,10 @@ class ProtocolAdapter(Protocol[M, P]):
         """Return the logs that name every account that ever borrowed: no more than those."""
         ...
 
+    def refs_of(self, market: M, account: Address) -> tuple[AccountRef, ...]:
+        """Return every place in the market where an address may have a position."""
+        ...
+
     def log_filter(self, market: M) -> LogFilter:
         """Return which logs change accounts or the market."""
         ...
@@ -184,8 +194,11 @@ class ProtocolAdapter(Protocol[M, P]):
         """Return the ids of the feeds that the account's health depends on."""
         ...
 
-    def at(self, market: M, *, timestamp: int, prices: Prices) -> M:
-        """Return the market with interest accrued to ``timestamp`` and at ``prices``."""
+    def at(self, market: M, *, block: int, timestamp: int, prices: Prices) -> M:
+        """Return the market as of a block: interest accrued to it, and at ``prices``.
+
+        ``block`` is its number and ``timestamp`` its unix seconds: protocols accrue by either.
+        """
         ...
 
     def assess(self, view: M, position: P) -> Health:

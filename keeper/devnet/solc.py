@@ -22,6 +22,7 @@ class Settings:
     compiler: str = "solc"
     optimizer_runs: int = 1_000
     evm_version: str = "prague"
+    via_ir: bool = False
     remappings: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
@@ -29,6 +30,7 @@ class Settings:
         return {
             "optimizer": {"enabled": True, "runs": self.optimizer_runs},
             "evmVersion": self.evm_version,
+            **({"viaIR": True} if self.via_ir else {}),
             "remappings": [f"{prefix}={target}" for prefix, target in self.remappings.items()],
             "metadata": {"bytecodeHash": "none", "appendCBOR": False},
         }

@@ -26,6 +26,8 @@ class Known(Enum):
     """What the enclosing flash loan or swap is still owed: its due less the balance held."""
     EXECUTOR = 0x22
     """The executor's own address."""
+    NATIVE = 0x24
+    """All the native coin that the executor holds, in wei."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,11 +80,18 @@ class PriceWatcher:
         if not feeds or log.removed or log.topics[0] != ANSWER_UPDATED:
             return book
         answer, updated_at = decode_answer(log)
-        price = Price(value=answer, block=log.block_number, updated_at=updated_at)
-        prices = {**book.prices, **dict.fromkeys(feeds, price)}
+        fresh = {
+            key: Price(
+                value=answer * self._feeds[key].multiplier,
+                block=log.block_number,
+                updated_at=updated_at,
+            )
+            for key in feeds
+        }
+        prices = {**book.prices, **fresh}
         problems = {key: why for key, why in book.problems.items() if key not in feeds}
         for key in feeds:
-            if why := problem_with(self._feeds[key], price, block.timestamp):
+            if why := problem_with(self._feeds[key], fresh[key], block.timestamp):
                 problems[key] = why
         earlier = book.moved if book.block == block else ""
         moved = ", ".join(filter(None, (earlier, self._moved(book.prices, prices))))

@@ -5,7 +5,7 @@ from typing import Final
 
 from keeper.core.accounting import Settlement, Waterfall, waterfall
 from keeper.core.chain import Log, Transaction
-from keeper.core.lending import Liquidation, ProtocolCall
+from keeper.core.lending import Held, Liquidation, ProtocolCall
 from keeper.core.plan import Plan, SwapKind, SwapLeg
 from keeper.core.ports import Hop, Path, SwapQuote
 from keeper.core.units import ZERO_ADDRESS, Address, Hash32
@@ -15,6 +15,7 @@ from keeper.evm.program import (
     Call,
     Flash,
     Known,
+    Operand,
     Program,
     Step,
     Swap,
@@ -136,11 +137,19 @@ def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
 
 
 def _call(call: ProtocolCall) -> Call:
-    selector, parts = call_parts(call.data)
+    selector, words = call_parts(call.data)
+    parts = tuple(
+        _operand(call.held[i]) if i in call.held else word for i, word in enumerate(words)
+    )
     approval = None
     if call.token is not None and call.spender is not None:
         approval = Approval(token=call.token, spender=call.spender, amount=call.amount)
-    return Call(target=call.target, selector=selector, parts=parts, approval=approval)
+    value = _operand(call.value) if isinstance(call.value, Held) else call.value
+    return Call(target=call.target, selector=selector, parts=parts, approval=approval, value=value)
+
+
+def _operand(held: Held) -> Operand:
+    return Known.NATIVE if held.token is None else BalanceOf(token=held.token)
 
 
 def _purchase(path: Path) -> Swap:

@@ -23,6 +23,7 @@ def crossing_price(
     market: M,
     position: P,
     *,
+    number: int,
     timestamp: int,
     prices: Prices,
     feed: str,
@@ -38,7 +39,7 @@ def crossing_price(
     def liquidatable(value: int) -> bool:
         moved = {**prices, feed: _at(prices[feed], value)}
         return adapter.assess(
-            adapter.at(market, timestamp=timestamp, prices=moved), position
+            adapter.at(market, block=number, timestamp=timestamp, prices=moved), position
         ).liquidatable
 
     verdict = liquidatable(now)

@@ -50,10 +50,15 @@ class Scan(Generic[M]):
 
 
 def scan(
-    adapter: ProtocolAdapter[M, P], book: Book[M, P], *, timestamp: int, trigger: str
+    adapter: ProtocolAdapter[M, P],
+    book: Book[M, P],
+    *,
+    number: int,
+    timestamp: int,
+    trigger: str,
 ) -> Scan[M]:
-    """Assess every loan at ``timestamp`` (unix seconds), the target block's."""
-    view = adapter.at(book.market, timestamp=timestamp, prices=book.prices)
+    """Assess every loan at the target block: its ``number`` and ``timestamp`` (unix seconds)."""
+    view = adapter.at(book.market, block=number, timestamp=timestamp, prices=book.prices)
     health, unknown = _assess_all(adapter, view, book)
     opportunities: list[Opportunity] = []
     rejections = list(unknown)

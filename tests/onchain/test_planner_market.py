@@ -96,7 +96,13 @@ async def at_the_desk(scene: Scene, executor: Address) -> Crashed:
         problems={},
     )
     timestamp = look.block.timestamp + NEXT_BLOCK_S
-    found = scan(scene.adapter, book, timestamp=timestamp, trigger="the crash")
+    found = scan(
+        scene.adapter,
+        book,
+        number=book.block.number + 1,
+        timestamp=timestamp,
+        trigger="the crash",
+    )
     venue = UniswapV3Venue(
         scene.chain.reader,
         UniswapV3Settings(
@@ -119,9 +125,7 @@ async def at_the_desk(scene: Scene, executor: Address) -> Crashed:
         fees=fees_for(look.block, priority_fee=GWEI),
         base_fee=next_base_fee(look.block),
     )
-    values = valuation(
-        scene.adapter, found.view, market.weth, market=market.pool, reference={}
-    )
+    values = valuation(scene.adapter, found.view, market.weth, market=market.pool, reference={})
     cases = tuple(
         case_of(
             scene.adapter,

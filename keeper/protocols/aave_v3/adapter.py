@@ -68,6 +68,10 @@ class AaveAdapter:
         """Return the logs that name every account that ever borrowed."""
         return events.discovery_filter(market)
 
+    def refs_of(self, market: AaveMarket, account: Address) -> tuple[AccountRef, ...]:
+        """Return the account's one place: the pool."""
+        return (AccountRef(market=market.pool, account=account),)
+
     def log_filter(self, market: AaveMarket) -> LogFilter:
         """Return which logs change accounts or the market."""
         return events.log_filter(market)
@@ -102,7 +106,14 @@ class AaveAdapter:
             found.add(category.price_source)
         return frozenset(found)
 
-    def at(self, market: AaveMarket, *, timestamp: int, prices: Prices) -> AaveMarket:
+    def at(
+        self,
+        market: AaveMarket,
+        *,
+        block: int = 0,  # noqa: ARG002 - interest is by the second
+        timestamp: int,
+        prices: Prices,
+    ) -> AaveMarket:
         """Return the market with interest accrued to ``timestamp`` and at ``prices``."""
         values = {feed: price.value for feed, price in prices.items()}
         return health.view_at(market, timestamp, values)
