@@ -1,7 +1,6 @@
 """Aave V3.6 as compiled from its authors' sources: bitmaps, dust rule, directed rounding."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -27,32 +26,22 @@ from tests.support.aave_scene import (
     pairs_of,
     quote_of,
 )
-from tests.support.aave_v36_market import Deployed, deploy_v36, populate
 from tests.support.market_node import MarketNode, built_market, forked_market
 
 BORROWERS = 120
 DEFICIT_CREATED = topic("DeficitCreated(address,address,uint256)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
-    node: MarketNode
-    deployed: Deployed
-
-
 @pytest.fixture(scope="module")
-def base(anvil_binary: Path) -> Iterator[Base]:
-    with built_market(anvil_binary, seed=3, borrowers=BORROWERS) as node:
-        deployed = deploy_v36(node.live)
-        populate(deployed.live, seed=3)
-        yield Base(node=node, deployed=deployed)
+def base(anvil_binary: Path) -> Iterator[MarketNode]:
+    with built_market(anvil_binary, seed=3, borrowers=BORROWERS, aave="3.6") as node:
+        yield node
 
 
 @pytest.fixture
-async def scene(anvil_binary: Path, base: Base) -> AsyncIterator[Scene]:
-    with forked_market(anvil_binary, base.node) as node:
-        live = replace(base.deployed.live, rpc=node.live.rpc)
-        async with open_scene(live, node.anvil.http_url) as opened:
+async def scene(anvil_binary: Path, base: MarketNode) -> AsyncIterator[Scene]:
+    with forked_market(anvil_binary, base) as node:
+        async with open_scene(node.live, node.anvil.http_url) as opened:
             yield opened
 
 
@@ -135,10 +124,10 @@ def takes_the_last(view: AaveMarket, position: AavePosition, option: Option) -> 
     return leaves_no_collateral(view.rules, case, seizure)
 
 
-async def test_a_grace_period_and_a_category_of_its_own_are_noticed(scene: Scene, base: Base):
+async def test_a_grace_period_and_a_category_of_its_own_are_noticed(scene: Scene):
     look = await crashed(scene, 6)
     admin = Sender.of(scene.live.rpc, scene.live.market.accounts.deployer)
-    configurator = base.deployed.configurator
+    configurator = scene.live.configurator
     weth, wbtc = (scene.live.market.asset(one).token for one in ("WETH", "WBTC"))
     pause = "setReservePause(address,bool,uint40)"
     admin.call(configurator, pause, weth, True, 0)
