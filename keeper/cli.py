@@ -83,6 +83,21 @@ def scan(
 
 
 @app.command()
+def explain(
+    config: Config,
+    account: Annotated[str, typer.Argument(help="The borrower's address.")],
+    block: Annotated[int | None, typer.Option(min=0, help="Look at an older block.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one account whole: health term by term, where it crosses, the best plan, and why."""
+    from keeper.commands.explain import explain_account
+    from keeper.commands.running import FAILED, CommandFailed, run_command
+
+    if not run_command(lambda: explain_account(config, account, block=block, as_json=as_json)):
+        raise CommandFailed(FAILED)
+
+
+@app.command()
 def report(
     config: Config,
     since: Annotated[str, typer.Option(help="A day (2026-11-22) or unix seconds.")] = "0",

@@ -1,0 +1,171 @@
+"""All there is to say about one account: its standing, where it crosses, what would be done."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keeper.app.builders import limits_of
+from keeper.app.study import Study
+from keeper.core.lending import AccountRef, BaseUnit, Health, Leg, Option, Rejection
+from keeper.core.plan import Opportunity, Plan
+from keeper.core.units import Address
+from keeper.executor.policy import Exposure, judge
+from keeper.scanner.crossing import crossing_price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One collateral or debt with its weight in the health factor. Base units."""
+
+    leg: Leg
+    unit: int
+    """``10**decimals`` of the asset."""
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossing:
+    """Where a feed takes the account over the line, every other price held."""
+
+    label: str
+    now: int
+    at: int | None
+    """None when no price of this feed alone does."""
+    problem: str | None
+    """Why the feed may not be acted on now."""
+
+    @property
+    def move_bps(self) -> int | None:
+        """How far away it is, in basis points of the present price, toward zero."""
+        if self.at is None:
+            return None
+        distance = (self.at - self.now) * 10_000
+        return distance // self.now if distance >= 0 else -(-distance // self.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """One page on one account."""
+
+    deployment: str
+    ref: AccountRef
+    block: int
+    unit: BaseUnit
+    health: Health
+    collateral: tuple[Term, ...]
+    debt: tuple[Term, ...]
+    crossings: tuple[Crossing, ...]
+    options: tuple[Option, ...]
+    plan: Plan | None
+    rejection: Rejection | None
+    action: str
+
+
+async def explain(study: Study[Any, Any], account: Address) -> list[Explanation]:
+    """Explain every place of a deployment where the account owes something."""
+    refs = study.adapter.refs_of(study.market, account)
+    positions = await study.positions(refs)
+    return [await _explain(study, ref, position) for ref, position in positions.items()]
+
+
+async def _explain(study: Study[Any, Any], ref: AccountRef, position: Any) -> Explanation:  # noqa: ANN401 - unopened here
+    adapter, book = study.adapter, study.prices
+    now = adapter.at(
+        study.market,
+        block=study.block.number,
+        timestamp=study.block.timestamp,
+        prices=book.prices,
+    )
+    legs = adapter.legs(now, position)
+    found = study.scan({ref: position}, book.prices)
+    plan, rejection = await _plan(study, ref, position)
+    return Explanation(
+        deployment=adapter.deployment,
+        ref=ref,
+        block=study.block.number,
+        unit=adapter.base_unit(study.market, ref),
+        health=adapter.assess(now, position),
+        collateral=_terms(study, now, ref, legs.collateral),
+        debt=_terms(study, now, ref, legs.debt),
+        crossings=_crossings(study, position),
+        options=found.opportunities[0].options if found.opportunities else (),
+        plan=plan,
+        rejection=rejection,
+        action=_action(study, plan, rejection),
+    )
+
+
+def _terms(
+    study: Study[Any, Any], view: object, ref: AccountRef, legs: Sequence[Leg]
+) -> tuple[Term, ...]:
+    values = study.adapter.asset_values(view, ref.market)
+    return tuple(
+        Term(
+            leg=leg,
+            unit=values[leg.asset].unit,
+            value=leg.amount * leg.price // values[leg.asset].unit,
+        )
+        for leg in legs
+    )
+
+
+def _crossings(study: Study[Any, Any], position: object) -> tuple[Crossing, ...]:
+    """Return where each feed that the account depends on takes it over the line."""
+    adapter, book = study.adapter, study.prices
+    labels = {feed.id: feed.label for feed in adapter.feeds(study.market)}
+    crossings = []
+    for feed in sorted(adapter.feeds_of(study.market, position)):
+        if feed not in book.prices:
+            continue
+        at = crossing_price(
+            adapter,
+            study.market,
+            position,
+            number=study.block.number,
+            timestamp=study.block.timestamp,
+            prices=book.prices,
+            feed=feed,
+        )
+        crossings.append(
+            Crossing(
+                label=labels[feed],
+                now=book.prices[feed].value,
+                at=at,
+                problem=book.problems.get(feed),
+            )
+        )
+    return tuple(crossings)
+
+
+async def _plan(
+    study: Study[Any, Any], ref: AccountRef, position: object
+) -> tuple[Plan | None, Rejection | None]:
+    """Return the best plan now, or why there is none; neither for a healthy account."""
+    positions = {ref: position}
+    found = study.scan(positions, study.prices.prices)
+    if found.rejections:
+        return None, found.rejections[0]
+    opportunities: Sequence[Opportunity] = found.opportunities
+    if not opportunities:
+        return None, None
+    done = study.plan(found, positions, await study.desk(opportunities))[0]
+    if isinstance(done, Rejection):
+        return None, done
+    return done, judge(done, limits_of(study.settings), _nothing_at_stake())
+
+
+def _nothing_at_stake() -> Exposure:
+    return Exposure(
+        spent_hour=0, spent_day=0, at_stake=0, in_flight=0, busy=frozenset(), balance=None
+    )
+
+
+def _action(study: Study[Any, Any], plan: Plan | None, rejection: Rejection | None) -> str:
+    """Say what Keeper would do now, and why."""
+    if rejection is not None:
+        return f"leave it: {rejection.reason}: {rejection.detail}"
+    if plan is None:
+        return "nothing: the account is healthy in the next block too"
+    if study.settings.executor is None or study.settings.mode.value != "live":
+        return "show it and send nothing: the keeper is not set up to send (mode, executor)"
+    return "liquidate it, when run with --arm and the rehearsal agrees"

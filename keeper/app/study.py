@@ -1,0 +1,152 @@
+"""A deployment at one block with all that is needed to plan on it, without a daemon."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from keeper.app.books import valuation
+from keeper.app.builders import heartbeats_of, lenders_for, planner_for, reference_of
+from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
+from keeper.app.opening import adapters, opened_chain
+from keeper.chain.fees import fees_for
+from keeper.chain.session import Chain
+from keeper.config.settings import Settings
+from keeper.core.chain import BlockRef, next_base_fee
+from keeper.core.errors import ConfigError
+from keeper.core.lending import AccountRef, Rejection, Valuation
+from keeper.core.plan import Opportunity, Plan
+from keeper.core.ports import Prices, ProtocolAdapter
+from keeper.core.units import Address
+from keeper.oracle.book import PriceBook
+from keeper.oracle.watcher import PriceWatcher
+from keeper.planner.case import Desk, case_of
+from keeper.planner.planner import Planner
+from keeper.scanner.scan import Book, Scan, scan
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study(Generic[M, P]):
+    """One deployment at a block: its market and prices, and a planner for its chain."""
+
+    settings: Settings
+    chain: Chain
+    contract: ExecutorContract
+    adapter: ProtocolAdapter[M, P]
+    planner: Planner
+    block: BlockRef
+    market: M
+    prices: PriceBook
+    reference: Mapping[Address, int]
+    """Prices of the chain's reference feeds, by asset."""
+
+    @property
+    def target(self) -> int:
+        """Timestamp of the block that a plan would aim at, unix seconds."""
+        return self.block.timestamp + self.settings.chain.block_time_s
+
+    async def positions(self, refs: Sequence[AccountRef]) -> dict[AccountRef, P]:
+        """Read positions at the block; those without debt are left out."""
+        reader = self.chain.reader
+        read = await self.adapter.read_positions(reader, self.block, self.market, refs)
+        return {ref: one for ref, one in read.items() if self.adapter.has_debt(self.market, one)}
+
+    def scan(self, positions: Mapping[AccountRef, P], prices: Prices) -> Scan[M]:
+        """Assess positions at the target block's timestamp and at ``prices``."""
+        book = Book(
+            block=self.block,
+            market=self.market,
+            positions=positions,
+            prices=prices,
+            problems=self.prices.problems,
+        )
+        return scan(
+            self.adapter,
+            book,
+            number=self.block.number + 1,
+            timestamp=self.target,
+            trigger="a study",
+        )
+
+    async def desk(self, opportunities: Sequence[Opportunity]) -> Desk:
+        """Read the pools and loans that planning the opportunities needs."""
+        fees = fees_for(self.block, priority_fee=self.settings.chain.priority_fee_wei)
+        return await self.planner.desk(
+            opportunities, self.block, fees=fees, base_fee=next_base_fee(self.block)
+        )
+
+    def plan(
+        self, found: Scan[M], positions: Mapping[AccountRef, P], desk: Desk
+    ) -> list[Plan | Rejection]:
+        """Plan every opportunity of a scan jointly."""
+        cases = [
+            case_of(
+                self.adapter,
+                found.view,
+                positions[one.ref],
+                opportunity=one,
+                valuation=self.value(found.view, one.ref),
+            )
+            for one in found.opportunities
+        ]
+        return self.planner.plan_all(cases, desk)
+
+    def value(self, view: M, ref: AccountRef) -> Valuation:
+        """Return the prices of an account's market in a view, and of the native coin."""
+        return valuation(
+            self.adapter,
+            view,
+            self.settings.chain.wrapped_native,
+            market=ref.market,
+            reference=self.reference,
+        )
+
+
+@asynccontextmanager
+async def studies(
+    settings: Settings, *, block: int | None = None
+) -> AsyncIterator[list[Study[Any, Any]]]:
+    """Open the chain and read every enabled deployment at a block (the head when None)."""
+    async with opened_chain(settings) as chain:
+        head = await chain.reader.head()
+        if block is not None:
+            head = await _older(chain, block, head)
+        contract = pretend(settings.recipient)
+        if settings.executor is not None:
+            contract = await read_executor(chain.reader, settings.executor, head)
+        yield [await _study(settings, chain, contract, one, head) for one in adapters(settings)]
+
+
+async def _older(chain: Chain, number: int, head: BlockRef) -> BlockRef:
+    if number > head.number:
+        msg = f"--block: expected at most the head, {head.number}, found {number}"
+        raise ConfigError(msg)
+    return await chain.reader.block(number)
+
+
+async def _study(
+    settings: Settings,
+    chain: Chain,
+    contract: ExecutorContract,
+    adapter: ProtocolAdapter[M, P],
+    block: BlockRef,
+) -> Study[M, P]:
+    reader = chain.reader
+    market = await adapter.read_market(reader, block, None, None)
+    watcher = PriceWatcher(reader, heartbeats=heartbeats_of(settings, adapter.deployment))
+    await watcher.follow(adapter.feeds(market), block)
+    lenders = lenders_for(settings.chain, reader, contract.address)
+    return Study(
+        settings=settings,
+        chain=chain,
+        contract=contract,
+        adapter=adapter,
+        planner=planner_for(settings, reader, contract, lenders),
+        block=block,
+        market=market,
+        prices=await watcher.read(block, None),
+        reference=await reference_of(settings.chain, reader).read(block),
+    )

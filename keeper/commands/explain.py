@@ -1,0 +1,201 @@
+"""``keeper explain``: one page on one account."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.table import Table
+
+from keeper.app.explain import Crossing, Explanation, Term, explain
+from keeper.app.study import studies
+from keeper.commands.amounts import base, decimal, ether, health
+from keeper.commands.console import print_json, say, stdout
+from keeper.config.settings import load
+from keeper.core.accounting import Waterfall
+from keeper.core.errors import ConfigError
+from keeper.core.lending import AssetValue
+from keeper.core.plan import Plan
+from keeper.core.text import printable
+from keeper.core.units import address
+
+
+async def explain_account(config: Path, account: str, *, block: int | None, as_json: bool) -> bool:
+    """Print every place where the account owes something; return whether there is one."""
+    try:
+        who = address(account)
+    except ValueError as error:
+        msg = f"ACCOUNT: {error}"
+        raise ConfigError(msg) from error
+    pages: list[Explanation] = []
+    async with studies(load(config), block=block) as found:
+        for study in found:
+            pages += await explain(study, who)
+        places = ", ".join(f"{one.adapter.deployment} at block {one.block.number}" for one in found)
+    for page in pages:
+        if as_json:
+            print_json(_json(page))
+        else:
+            _print(page)
+    if not pages:
+        say(f"{who}: no debt in {places}: it never borrowed there, or has repaid")
+    return bool(pages)
+
+
+def _print(page: Explanation) -> None:
+    stdout.print(f"{page.ref.account} in {page.deployment} at block {page.block}", style="bold")
+    verdict = "liquidatable" if page.health.liquidatable else "healthy"
+    stdout.print(f"health factor {health(page.health.health_factor)}: {verdict}", highlight=False)
+    stdout.print(_positions(page))
+    stdout.print(_line(page))
+    if page.options:
+        stdout.print(_options(page))
+    if page.plan is not None:
+        stdout.print(_plan(page.plan))
+        stdout.print(_waterfall(page.plan.forecast))
+    stdout.print(f"Keeper would: {page.action}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(title: str, words: Iterable[str], figures: Iterable[str]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in words:
+        table.add_column(name)
+    for name in figures:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _positions(page: Explanation) -> Table:
+    """Show the health factor term by term: weighted collateral over debt."""
+    figures = ("Amount", "Price", "Value", "Threshold", "Counts for")
+    table = _table("Health, term by term", ("", "Asset"), figures)
+    scale = page.unit.scale
+    for term in page.collateral:
+        counts = term.value * term.leg.threshold_bps // 10_000
+        weight = f"{decimal(term.leg.threshold_bps, 100, 2)} %"
+        table.add_row("collateral", *_amounts(term, scale), weight, base(counts, page.unit))
+    for term in page.debt:
+        table.add_row("debt", *_amounts(term, scale), "", base(term.value, page.unit))
+    return table
+
+
+def _amounts(term: Term, scale: int) -> tuple[str, str, str, str]:
+    leg = term.leg
+    return (
+        printable(leg.symbol),
+        decimal(leg.amount, term.unit, 6),
+        decimal(leg.price, scale, 4),
+        decimal(term.value, scale, 2),
+    )
+
+
+def _line(page: Explanation) -> Table:
+    """Show at which price of each feed the verdict changes."""
+    turns = "healthy again at" if page.health.liquidatable else "liquidatable at"
+    table = _table(
+        "The line, each price alone", ("Feed", "Guard"), ("Price now", turns, "Distance")
+    )
+    scale = page.unit.scale
+    for one in page.crossings:
+        at = "no price" if one.at is None else decimal(one.at, scale, 4)
+        guard = printable(one.problem, 80) if one.problem else "ok"
+        table.add_row(printable(one.label), guard, decimal(one.now, scale, 4), at, _distance(one))
+    return table
+
+
+def _distance(one: Crossing) -> str:
+    if one.move_bps is None:
+        return "-"
+    sign = "+" if one.move_bps > 0 else ""
+    return f"{sign}{decimal(one.move_bps, 100, 2)} %"
+
+
+def _options(page: Explanation) -> Table:
+    """Show what the close factor lets one call repay of each debt."""
+    table = _table("What one call may repay", ("Collateral", "Debt"), ("At most", "Of the debt"))
+    debts = {term.leg.asset: term for term in page.debt}
+    names = {term.leg.asset: printable(term.leg.symbol) for term in page.collateral + page.debt}
+    for option in page.options:
+        debt = debts[option.debt]
+        share = min(option.max_repay * 10_000 // max(debt.leg.amount, 1), 10_000)
+        table.add_row(
+            names[option.collateral],
+            names[option.debt],
+            decimal(option.max_repay, debt.unit, 6),
+            f"{decimal(share, 100, 2)} %",
+        )
+    return table
+
+
+def _plan(plan: Plan) -> Table:
+    """Show the plan's steps."""
+    table = _table("Best plan", ("Step", "Through"), ("In", "Out"))
+    values = plan.valuation.assets
+    debt, collateral = values[plan.option.debt], values[plan.option.collateral]
+    repay = _named(plan.quote.repay, debt)
+    table.add_row("borrow", plan.funding.source, "", _named(plan.funding.amount, debt))
+    table.add_row("liquidate", plan.deployment, repay, _named(plan.quote.received, collateral))
+    for leg in plan.route:
+        amounts = (
+            _named(leg.amount_in, values.get(leg.token_in)),
+            _named(leg.amount_out, values.get(leg.token_out)),
+        )
+        table.add_row(f"swap ({leg.kind.value})", f"{leg.venue} {leg.pool[:10]}", *amounts)
+    owed = plan.funding.amount + plan.funding.fee
+    table.add_row("repay the loan", plan.funding.source, _named(owed, debt), "")
+    return table
+
+
+def _named(raw: int, value: AssetValue | None) -> str:
+    if value is None:
+        return f"{raw} raw"
+    return f"{decimal(raw, value.unit, 6)} {printable(value.symbol)}"
+
+
+def _waterfall(split: Waterfall) -> Table:
+    """Show what the borrower would lose and where it would go, in the native coin."""
+    table = _table("Where the penalty would go", ("Item",), ("Native coin",))
+    rows = (
+        ("penalty: what the borrower loses", split.penalty),
+        ("protocol fee", -split.protocol_fee),
+        ("swap cost", -split.swap_cost),
+        ("flash fee", -split.flash_fee),
+        ("gas", -split.gas),
+        ("tip", -split.tip),
+        ("net", split.net),
+    )
+    for name, wei in rows:
+        table.add_row(name, ether(wei))
+    return table
+
+
+def _json(page: Explanation) -> dict[str, object]:
+    """Return the page as one object; integers are decimal strings."""
+    plan = page.plan
+    return {
+        "deployment": page.deployment,
+        "market": page.ref.market,
+        "account": page.ref.account,
+        "block": page.block,
+        "health_factor": str(page.health.health_factor),
+        "liquidatable": page.health.liquidatable,
+        "collateral_base": str(page.health.collateral_base),
+        "debt_base": str(page.health.debt_base),
+        "crossings": [
+            {
+                "feed": printable(one.label),
+                "now": str(one.now),
+                "at": None if one.at is None else str(one.at),
+                "move_bps": one.move_bps,
+                "problem": one.problem,
+            }
+            for one in page.crossings
+        ],
+        "options": [
+            {"collateral": o.collateral, "debt": o.debt, "max_repay": str(o.max_repay)}
+            for o in page.options
+        ],
+        "plan": None if plan is None else plan.id,
+        "forecast_net": None if plan is None else str(plan.forecast.net),
+        "penalty": None if plan is None else str(plan.forecast.penalty),
+        "reason": None if page.rejection is None else page.rejection.reason.value,
+        "action": page.action,
+    }
