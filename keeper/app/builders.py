@@ -1,10 +1,11 @@
 """Rooms built from settings: what the daemon and the one-shot commands both need."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keeper.app.executor_contract import ExecutorContract
 from keeper.config.chain_file import ChainSettings
+from keeper.config.protocol_file import ProtocolSettings
 from keeper.config.settings import Settings
 from keeper.core.chain import Log
 from keeper.core.lending import Liquidation
@@ -36,10 +37,9 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def heartbeats_of(settings: Settings, deployment: str) -> Mapping[str, int]:
-    """Return the heartbeats that the deployment's file sets, by feed."""
-    found = next(one for one in settings.deployments if one.name == deployment)
-    return found.settings.heartbeats_s
+def protocol_file(settings: Settings, deployment: str) -> ProtocolSettings:
+    """Return what the file of a deployment says besides its adapter's parameters."""
+    return next(one.settings for one in settings.deployments if one.name == deployment)
 
 
 def reference_of(chain: ChainSettings, reader: Reader) -> ReferencePrices:

@@ -70,12 +70,14 @@ class Planning(Protocol[M, P]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Times of a chain. Seconds, and blocks where said."""
+    """How often and from which size on. Seconds, and blocks where said."""
 
     block_time_s: int
     finality_depth: int
     checkpoint_every: int
     """Blocks between two checkpoints."""
+    min_debt_base: int
+    """Accounts that owe less are not planned for, in the market's base unit."""
 
 
 class Deployment(Generic[M, P]):
@@ -255,7 +257,9 @@ class Deployment(Generic[M, P]):
         fresh: list[Opportunity] = []
         for one in found.opportunities:
             waiting = self._executor.waiting(one.ref, found.block.number)
-            if waiting is None:
+            if one.health.debt_base < self._pace.min_debt_base:
+                rejected.append(_too_small(one, self._pace.min_debt_base))
+            elif waiting is None:
                 fresh.append(one)
             elif waiting.reason is not Reason.IN_FLIGHT:
                 rejected.append(waiting)
@@ -322,4 +326,14 @@ def _no(opportunity: Opportunity, reason: Reason, error: KeeperError) -> Rejecti
         block=opportunity.block.number,
         reason=reason,
         detail=str(error),
+    )
+
+
+def _too_small(opportunity: Opportunity, least: int) -> Rejection:
+    owed = opportunity.health.debt_base
+    return Rejection(
+        ref=opportunity.ref,
+        block=opportunity.block.number,
+        reason=Reason.TOO_SMALL,
+        detail=f"owes {owed}, min_debt_base is {least} (base units)",
     )

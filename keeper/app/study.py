@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from keeper.app.books import valuation
-from keeper.app.builders import heartbeats_of, lenders_for, planner_for, reference_of
+from keeper.app.builders import lenders_for, planner_for, protocol_file, reference_of
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
 from keeper.app.opening import adapters, opened_chain
 from keeper.chain.fees import fees_for
@@ -136,7 +136,9 @@ async def _study(
 ) -> Study[M, P]:
     reader = chain.reader
     market = await adapter.read_market(reader, block, None, None)
-    watcher = PriceWatcher(reader, heartbeats=heartbeats_of(settings, adapter.deployment))
+    watcher = PriceWatcher(
+        reader, heartbeats=protocol_file(settings, adapter.deployment).heartbeats_s
+    )
     await watcher.follow(adapter.feeds(market), block)
     lenders = lenders_for(settings.chain, reader, contract.address)
     return Study(

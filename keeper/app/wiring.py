@@ -6,10 +6,10 @@ from typing import Any
 from keeper.app.books import Appraiser
 from keeper.app.builders import (
     decoders_for,
-    heartbeats_of,
     lenders_for,
     limits_of,
     planner_for,
+    protocol_file,
     reference_of,
 )
 from keeper.app.checkpoints import JournaledCheckpoints
@@ -105,7 +105,9 @@ def _deployment(
     """Bring the rooms of one deployment together."""
     chain, reader = settings.chain, parts.chain.reader
     lenders = lenders_for(chain, reader, parts.contract.address)
-    watcher = PriceWatcher(reader, heartbeats=heartbeats_of(settings, adapter.deployment))
+    watcher = PriceWatcher(
+        reader, heartbeats=protocol_file(settings, adapter.deployment).heartbeats_s
+    )
     return Deployment(
         adapter=adapter,
         reader=reader,
@@ -124,6 +126,7 @@ def _deployment(
             block_time_s=chain.block_time_s,
             finality_depth=chain.finality_depth,
             checkpoint_every=CHECKPOINT_EVERY_BLOCKS,
+            min_debt_base=protocol_file(settings, adapter.deployment).min_debt_base,
         ),
         observer=parts.observer,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol, TypeVar
 
 from keeper.core.chain import (
@@ -298,6 +299,10 @@ class SwapBook(Protocol):
 
     def after(self, quote: SwapQuote) -> "SwapBook":
         """Return the book as the quoted swap leaves it."""
+        ...
+
+    def repriced(self, factors: Mapping[Address, Fraction]) -> "SwapBook":
+        """Return the book as arbitrage would leave it once tokens' values move by factors."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from typing import TypeVar
 
@@ -84,6 +85,10 @@ class Desk:
         """Return the cheapest loan, None when nobody lends that much."""
         offers = [loan for book in self.loans if (loan := book.quote(asset, amount)) is not None]
         return min(offers, key=lambda loan: loan.fee, default=None)
+
+    def repriced(self, factors: Mapping[Address, Fraction]) -> "Desk":
+        """Return the desk once the exchanges have followed a move of tokens' values."""
+        return replace(self, books={n: book.repriced(factors) for n, book in self.books.items()})
 
     def after(self, quote: SwapQuote) -> "Desk":
         """Return the desk as a swap leaves it."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import isqrt
 from typing import cast
 
 from keeper.core.ports import Hop, Path, SwapQuote
@@ -9,6 +11,8 @@ from keeper.core.units import Address
 from keeper.venues.uniswap_v3.pool import PoolState, Swap
 
 Pair = tuple[Address, Address]
+
+ONE = Fraction(1)
 
 
 def pair_of(token_a: Address, token_b: Address) -> Pair:
@@ -68,6 +72,22 @@ class UniswapV3Book:
             for hop, swap in zip(quote.path, swaps, strict=True)
         }
         return replace(self, pools={**self.pools, **moved})
+
+    def repriced(self, factors: Mapping[Address, Fraction]) -> "UniswapV3Book":
+        """Return the book with every pool at the price that its tokens' values move to.
+
+        ``factors`` are each token's new value over its old one; others stay. A pool whose
+        price would leave the known band is left out.
+        """
+        moved = {}
+        for key, pool in self.pools.items():
+            ratio = factors.get(pool.token0, ONE) / factors.get(pool.token1, ONE)
+            square = pool.sqrt_price**2 * ratio.numerator // ratio.denominator
+            there = pool if ratio == 1 else pool.at_price(isqrt(square))
+            if there is not None:
+                moved[key] = there
+        kept = {pair: tuple(p for p in pools if p in moved) for pair, pools in self.by_pair.items()}
+        return replace(self, pools=moved, by_pair=kept)
 
     def _hops(self, token_in: Address, token_out: Address) -> Iterable[Hop]:
         for pool in self.by_pair.get(pair_of(token_in, token_out), ()):

@@ -85,6 +85,24 @@ class PoolState:
         tick = tick_at_sqrt_ratio(swap.sqrt_price) if swap.tick is None else swap.tick
         return replace(self, sqrt_price=swap.sqrt_price, tick=tick, liquidity=swap.liquidity)
 
+    def at_price(self, sqrt_price: int) -> "PoolState | None":
+        """Return the pool with its price moved and its positions as they are.
+
+        None when the price is beyond the known band, whose ticks the liquidity follows from.
+        """
+        if not MIN_SQRT_RATIO <= sqrt_price < MAX_SQRT_RATIO:
+            return None
+        tick = tick_at_sqrt_ratio(sqrt_price)
+        word = tick // self.tick_spacing // WORD_TICKS
+        if not self.band.first_word <= word <= self.band.last_word:
+            return None
+        here = bisect_right(self.band.ticks, self.tick)
+        there = bisect_right(self.band.ticks, tick)
+        net = self.band.liquidity_net
+        crossed = sum(net[here:there]) if there >= here else -sum(net[there:here])
+        liquidity = self.liquidity + crossed
+        return replace(self, sqrt_price=sqrt_price, tick=tick, liquidity=liquidity)
+
     def next_tick(self, tick: int, *, down: bool) -> tuple[int, int | None] | None:
         """Return the next stop of a swap and its place in the band if it is initialised.
 
