@@ -98,6 +98,31 @@ def explain(
 
 
 @app.command()
+def whatif(
+    config: Config,
+    price: Annotated[
+        list[str] | None, typer.Option(help="FEED=-12% or FEED=1800; may be repeated.")
+    ] = None,
+    sweep: Annotated[
+        list[str] | None, typer.Option(help="Debt at risk for falls of FEED; may be repeated.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the sweeps as a page.")] = None,
+    block: Annotated[int | None, typer.Option(min=0, help="Look at an older block.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Accounts to show.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show who becomes liquidatable when prices move, how much debt, how much profit."""
+    from keeper.commands.running import run_command
+    from keeper.commands.whatif import Question
+    from keeper.commands.whatif import whatif as work
+
+    question = Question(
+        prices=tuple(price or ()), sweeps=tuple(sweep or ()), html=html, block=block, top=top
+    )
+    run_command(lambda: work(config, question, as_json=as_json))
+
+
+@app.command()
 def report(
     config: Config,
     since: Annotated[str, typer.Option(help="A day (2026-11-22) or unix seconds.")] = "0",

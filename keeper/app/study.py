@@ -18,6 +18,7 @@ from keeper.core.lending import AccountRef, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Prices, ProtocolAdapter
 from keeper.core.units import Address
+from keeper.mirror.mirror import Mirror, Progress
 from keeper.oracle.book import PriceBook
 from keeper.oracle.watcher import PriceWatcher
 from keeper.planner.case import Desk, case_of
@@ -47,6 +48,16 @@ class Study(Generic[M, P]):
     def target(self) -> int:
         """Timestamp of the block that a plan would aim at, unix seconds."""
         return self.block.timestamp + self.settings.chain.block_time_s
+
+    @property
+    def anybody(self) -> AccountRef:
+        """A place in the market where nobody is, for what does not depend on the account."""
+        return self.adapter.refs_of(self.market, self.contract.address)[0]
+
+    async def everyone(self, progress: Progress) -> Mapping[AccountRef, P]:
+        """Read every account with debt, discovered from the logs."""
+        mirror: Mirror[M, P] = Mirror(self.adapter, self.chain.reader)
+        return (await mirror.start(self.block, None, progress)).positions
 
     async def positions(self, refs: Sequence[AccountRef]) -> dict[AccountRef, P]:
         """Read positions at the block; those without debt are left out."""

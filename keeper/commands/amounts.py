@@ -4,8 +4,6 @@ from keeper.core.errors import ConfigError
 from keeper.core.lending import BaseUnit
 from keeper.core.units import MAX_UINT256, WAD
 
-WAD_DIGITS = 18
-
 
 def decimal(value: int, scale: int, places: int) -> str:
     """Return ``value/scale`` cut to ``places`` digits after the point, with thousands marks."""
@@ -32,10 +30,15 @@ def base(value: int, unit: BaseUnit) -> str:
 
 def parse_wad(text: str | None) -> int | None:
     """Return a decimal such as ``1.05`` as a wad, exactly; raise ConfigError."""
-    if text is None:
-        return None
-    whole, _, rest = text.partition(".")
-    if not (whole + rest).isdecimal() or len(rest) > WAD_DIGITS:
-        msg = f"expected a decimal number such as 1.05, found {text!r}"
+    return None if text is None else parse_decimal(text, WAD)
+
+
+def parse_decimal(text: str, scale: int) -> int:
+    """Return a decimal times a power of ten, exactly; raise ConfigError for what does not fit."""
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    whole, _, rest = digits.partition(".")
+    places = len(str(scale)) - 1
+    if not (whole + rest).isdecimal() or len(rest) > places:
+        msg = f"expected a decimal number of at most {places} places, found {text!r}"
         raise ConfigError(msg)
-    return int(whole or "0") * WAD + int(rest.ljust(WAD_DIGITS, "0"))
+    return sign * (int(whole or "0") * scale + int((rest or "0").ljust(places, "0")))
