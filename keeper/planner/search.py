@@ -14,8 +14,8 @@ _FINALISTS: Final = 4
 """Routes whose amount is searched, for each of the probed amounts."""
 _PROBES: Final = (0, 4)
 """Amounts that routes are compared at: the largest one, shifted right by so many bits."""
-_NEAR_SHIFT: Final = 7
-"""A route within ``1/2**7`` of the best one is searched to the last unit."""
+_NEAR_SHIFT: Final = 6
+"""A route within ``1/2**6`` of the best one is searched to the last unit."""
 
 
 def best_trades(case: Case, desk: Desk, terms: Terms) -> list[Trade | Miss]:

@@ -10,16 +10,18 @@ for itself, as protocols that forbid small leftovers allow a full close again.
 from collections.abc import Callable
 from typing import Final
 
-_SLOPE_SHIFT: Final = 20
-"""The slope at the upper end is taken over ``1/2**20`` of the range at most."""
 ROUGH: Final = 8
-"""Search to ``1/2**8`` of the range: the net is then off by its curvature's share of 1e-5."""
-FINE: Final = 30
-"""Search to ``1/2**30`` of the range: the net is flat there, its error is below a wei."""
-_SCAN: Final = 8
+"""Search to ``1/2**8`` of the amount: the net is then off by its curvature's share of 1e-5."""
+FINE: Final = 20
+"""Search to ``1/2**20`` of the amount: the net is flat there, its error is a share of 1e-12."""
+_SCAN: Final = 16
 """A bracket this narrow is tried whole."""
-_GOLDEN_NUMERATOR: Final = 618_034
-_GOLDEN_DENOMINATOR: Final = 1_000_000
+_LAST: Final = 4
+"""The upper end of the range: its last ``1/2**4``."""
+_VERY_LAST: Final = 8
+"""Its last ``1/2**8``, in which a net that rises evenly rises by ``1/2**4`` of the former."""
+_GOLDEN_NUMERATOR: Final = 618_033_989
+_GOLDEN_DENOMINATOR: Final = 1_000_000_000
 
 Net = Callable[[int], int | None]
 
@@ -27,39 +29,54 @@ Net = Callable[[int], int | None]
 def best_amount(net: Net, largest: int, precision: int = FINE) -> int | None:
     """Return the amount in ``1..largest`` with the greatest net, None when none has a net.
 
-    Searches to ``largest / 2**precision``. At ``FINE`` the answer is exact up to the rounding of
-    the legs, for a net that is concave where it exists and exists below any amount at which it
-    does (``largest`` aside). ``net`` is asked again for amounts it was asked before.
+    Searches to ``1 / 2**precision`` of the amount found. At ``FINE`` the answer is exact up to the
+    rounding of the legs, for a net that is concave where it exists and exists below any amount at
+    which it does (``largest`` aside). ``net`` is asked again for amounts it was asked before.
     """
-    end = net(largest)
-    near = largest - max(largest >> min(precision, _SLOPE_SHIFT), 1)
-    if near < 1:
-        return None if end is None else largest
-    slope_from = net(near)
-    if end is not None and slope_from is not None and end >= slope_from:
-        return largest
-    inner = _golden(net, 1, largest, max(largest >> precision, _SCAN))
+    end, low = net(largest), 1
+    if end is not None and largest > _SCAN:
+        last = net(largest - (largest >> _LAST))
+        very_last = net(largest - max(largest >> _VERY_LAST, 1))
+        if last is not None and very_last is not None and end > last:
+            if _rises(end - last, end - very_last):
+                return largest
+            low = largest - (largest >> _LAST)
+    inner = _golden(net, low, largest, precision)
     found = net(inner)
     if found is None or (end is not None and end >= found):
         return None if end is None else largest
     return inner
 
 
-def _golden(net: Net, low: int, high: int, width: int) -> int:
+def _rises(over_last: int, over_very_last: int) -> bool:
+    """Return whether a net still rises at the end at least half as fast as before.
+
+    Short of that it is searched: a rise that is mostly rounding shows nothing.
+    """
+    return over_very_last << (_VERY_LAST - _LAST + 1) >= over_last
+
+
+def _golden(net: Net, low: int, high: int, precision: int) -> int:
     """Narrow a bracket by the golden section; an amount without a net sends it lower."""
-    left, right = high - _share(high - low), low + _share(high - low)
-    at_left, at_right = net(left), net(right)
-    while high - low > width:
+    left, right = _inside(low, high)
+    while high - low > max(high >> precision, _SCAN):
+        at_left, at_right = net(left), net(right)
         if at_right is None or (at_left is not None and at_left >= at_right):
-            high, right, at_right = right, left, at_left
+            high, right = right, left
             left = high - _share(high - low)
-            at_left = net(left)
         else:
-            low, left, at_left = left, right, at_right
+            low, left = left, right
             right = low + _share(high - low)
-            at_right = net(right)
+        if not low < left < right < high:
+            left, right = _inside(low, high)
     last = range(low, high + 1) if high - low <= _SCAN else (low, left, right, high)
     return max(last, key=lambda amount: _rank(net(amount)))
+
+
+def _inside(low: int, high: int) -> tuple[int, int]:
+    """Return the two points that divide a bracket; rounding drifts points that are kept."""
+    share = _share(high - low)
+    return high - share, low + share
 
 
 def _share(width: int) -> int:

@@ -74,11 +74,14 @@ class Miss:
 
 
 def seizure(case: Case, option: Option, repay: int) -> SeizeQuote | Miss:
-    """Quote the seizure; a protocol that would revert is a miss."""
+    """Quote the seizure; a protocol that would revert, or move nothing, is a miss."""
     try:
-        return case.seize(option, repay)
+        quote = case.seize(option, repay)
     except RefusedError as refusal:
         return Miss(reason=Reason.NO_OPTION, detail=f"the protocol refuses: {refusal}")
+    if quote.repay < 1 or quote.received < 1:
+        return Miss(reason=Reason.NO_OPTION, detail="there is too little to seize")
+    return quote
 
 
 def trade(
