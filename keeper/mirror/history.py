@@ -45,10 +45,10 @@ class History:
         forgotten = union(step.touched for step in self.steps[keep:])
         return History(steps=self.steps[:keep]), forgotten
 
-    def extended(self, branch: Sequence[BlockRef], touched: Touched) -> "History":
-        """Append a branch whose blocks together touched ``touched``."""
+    def extended(self, branch: Sequence[BlockRef], touched: Touched, *, depth: int) -> "History":
+        """Append a branch whose blocks together touched ``touched``; keep ``depth`` blocks."""
         new = tuple(Step(number=b.number, hash=b.hash, touched=touched) for b in branch)
-        return History(steps=(*self.steps, *new)[-DEPTH_BLOCKS:])
+        return History(steps=(*self.steps, *new)[-depth:])
 
     def at_or_before(self, number: int) -> Step:
         """Return the newest remembered step not above ``number``, else the oldest."""

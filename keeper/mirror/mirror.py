@@ -36,10 +36,17 @@ class Checkpoint:
 class Mirror(Generic[M, P]):
     """The loans of one deployment. One writer: the loop that calls ``start`` and ``advance``."""
 
-    def __init__(self, adapter: ProtocolAdapter[M, P], reader: Reader) -> None:
-        """Make an empty mirror; ``start`` fills it."""
+    def __init__(
+        self,
+        adapter: ProtocolAdapter[M, P],
+        reader: Reader,
+        *,
+        depth_blocks: int = DEPTH_BLOCKS,
+    ) -> None:
+        """Make an empty mirror; ``start`` fills it. It remembers ``depth_blocks`` blocks."""
         self._adapter = adapter
         self._reader = reader
+        self._depth = depth_blocks
         self._anchor: Checkpoint | None = None
         self._seen: frozenset[AccountRef] = frozenset()
         self._history: History | None = None
@@ -73,14 +80,14 @@ class Mirror(Generic[M, P]):
             return self.snapshot
         branch = await self._branch_to(head)
         if branch is None:
-            return await self.start(head, self._wider_anchor(), _silent)
+            return await self.start(head, await self._surviving_anchor(head), _silent)
         fork = branch[0].parent_hash if branch else head.hash
         kept, undone = self._passed.cut_after(fork)
-        done = self._adapter.touched(self.snapshot.market, await self._logs(branch))
-        snapshot = await self._reread(head, union((undone, done)))
-        self._history = kept.extended(branch, done)
+        market, done = await self._changes(head, branch, undone)
+        positions = await self._reread(head, market, undone.accounts | done.accounts)
+        self._history = kept.extended(branch, done, depth=self._depth)
         self._seen |= done.accounts
-        return snapshot
+        return self._publish(head, market, positions)
 
     def checkpoint(self, depth: int) -> Checkpoint:
         """Return a checkpoint ``depth`` blocks back: its accounts may be more than need be."""
@@ -94,12 +101,16 @@ class Mirror(Generic[M, P]):
             raise InvariantError(msg)
         return self._history
 
-    def _wider_anchor(self) -> Checkpoint | None:
-        """Return the anchor with all accounts seen since, for a start within this process."""
-        if self._anchor is None:
-            return None
-        anchor = self._anchor
-        return Checkpoint(block=anchor.block, hash=anchor.hash, accounts=self._seen)
+    async def _surviving_anchor(self, head: BlockRef) -> Checkpoint | None:
+        """Return a block of ours that is an ancestor of ``head``, with all accounts seen since.
+
+        After a long silence that is the oldest block remembered; after a deep reorg perhaps the
+        checkpoint of the start.
+        """
+        for anchor in (self.checkpoint(self._depth), self._anchor):
+            if anchor is not None and await self._canonical(anchor, head):
+                return Checkpoint(block=anchor.block, hash=anchor.hash, accounts=self._seen)
+        return None
 
     async def _canonical(self, anchor: Checkpoint, head: BlockRef) -> bool:
         """Return whether the checkpoint's block is an ancestor of ``head``."""
@@ -119,13 +130,26 @@ class Mirror(Generic[M, P]):
         progress("reading logs", until - since + 1, until - since + 1)
         return self._adapter.touched(market, logs).accounts
 
-    async def _reread(self, head: BlockRef, touched: Touched) -> Snapshot[M, P]:
-        """Read again what was touched, and publish."""
-        before = self.snapshot
-        market = await self._adapter.read_market(self._reader, head, before.market, touched)
-        fresh = await self._read(head, market, sorted(touched.accounts), _silent)
-        positions = {r: p for r, p in before.positions.items() if r not in touched.accounts}
-        return self._publish(head, market, positions | fresh)
+    async def _changes(
+        self, head: BlockRef, branch: Sequence[BlockRef], undone: Touched
+    ) -> tuple[M, Touched]:
+        """Return the market at ``head``, and what the branch touched."""
+        before = self.snapshot.market
+        done = await self._touched_by(branch, before)
+        touched = union((undone, done))
+        market = await self._adapter.read_market(self._reader, head, before, touched)
+        if done.structure:
+            # A contract listed in the branch may have emitted in it too, unwatched until now.
+            done = union((done, await self._touched_by(branch, market)))
+        return market, done
+
+    async def _reread(
+        self, head: BlockRef, market: M, accounts: frozenset[AccountRef]
+    ) -> dict[AccountRef, P]:
+        """Return all positions at ``head``, of which only ``accounts`` can have changed."""
+        fresh = await self._read(head, market, sorted(accounts), _silent)
+        held = self.snapshot.positions
+        return {r: p for r, p in held.items() if r not in accounts} | fresh
 
     async def _read(
         self, head: BlockRef, market: M, refs: Sequence[AccountRef], progress: Progress
@@ -149,19 +173,19 @@ class Mirror(Generic[M, P]):
         branch = [head]
         while not self._passed.knows(branch[-1].parent_hash):
             number = branch[-1].number - 1
-            if len(branch) >= DEPTH_BLOCKS or not self._passed.reaches(number):
+            if len(branch) >= self._depth or not self._passed.reaches(number):
                 return None
             branch.append(await self._reader.block(number))
             _require_chained(branch[-1], branch[-2])
         return branch[::-1]
 
-    async def _logs(self, branch: Iterable[BlockRef]) -> list[Log]:
-        """Read the logs of each block of a branch, by hash."""
-        wanted = self._adapter.log_filter(self.snapshot.market)
+    async def _touched_by(self, branch: Iterable[BlockRef], market: M) -> Touched:
+        """Read the logs of each block of a branch, by hash, and return what they touched."""
+        wanted = self._adapter.log_filter(market)
         logs: list[Log] = []
         for block in branch:
             logs.extend(await self._reader.logs_at(wanted, block))
-        return logs
+        return self._adapter.touched(market, logs)
 
     def _publish(self, head: BlockRef, market: M, positions: dict[AccountRef, P]) -> Snapshot[M, P]:
         self._snapshot = Snapshot(block=head, market=market, positions=positions)
