@@ -88,10 +88,12 @@ def trade(
     case: Case, desk: Desk, terms: Terms, route: Route, option: Option, seize: SeizeQuote
 ) -> Trade | Miss:
     """Return what liquidating that much along the route comes to."""
-    funding = desk.borrow(option.debt, seize.repay)
+    wanted = seize.repay + seize.headroom
+    funding = desk.borrow(option.debt, wanted)
     if funding is None:
-        return Miss(reason=Reason.NO_FUNDING, detail=f"nobody lends {seize.repay} of {option.debt}")
-    legs = _legs(desk, route, seize.received, funding.amount + funding.fee, option)
+        return Miss(reason=Reason.NO_FUNDING, detail=f"nobody lends {wanted} of {option.debt}")
+    # Headroom that the protocol leaves is given back: it is the fee of it that has to be earned.
+    legs = _legs(desk, route, seize.received, seize.repay + funding.fee, option)
     if isinstance(legs, _Short):
         return _missing(case, desk, terms, route, legs)
     units = terms.gas.units(route.hops)

@@ -139,7 +139,8 @@ def terms_of(limits: Limits | None = None) -> Terms:
 class Bonus:
     """A protocol in two lines: a bonus on the oracle's price, a share of it kept.
 
-    ``held`` caps what can be seized; ``dust`` is a leftover of the debt that it refuses.
+    ``held`` caps what can be seized; ``dust`` is a leftover of the debt that it refuses;
+    ``headroom`` is asked for on top of every repayment.
     """
 
     bonus_bps: int = 500
@@ -147,6 +148,7 @@ class Bonus:
     held: int = 10**40
     owed: int = 10**40
     dust: int = 0
+    headroom: int = 0
 
     def seize(self, option: Option, repay: int) -> SeizeQuote:
         left = self.owed - repay
@@ -155,7 +157,12 @@ class Bonus:
         repay = min(repay, self._worth_of_held(option))
         seized = self._worth(option, repay) * (BPS + self.bonus_bps) // BPS
         bonus = seized - seized * BPS // (BPS + self.bonus_bps)
-        return SeizeQuote(repay=repay, seized=seized, protocol_fee=bonus * self.fee_bps // BPS)
+        return SeizeQuote(
+            repay=repay,
+            seized=seized,
+            protocol_fee=bonus * self.fee_bps // BPS,
+            headroom=self.headroom,
+        )
 
     def _worth_of_held(self, option: Option) -> int:
         """Return the most debt that the collateral held pays for."""

@@ -23,6 +23,7 @@ from tests.support.lending_desk import (
     OPERATOR,
     PROTOCOL,
     USDC,
+    VALUATION,
     WBTC,
     WETH,
     Bonus,
@@ -155,6 +156,20 @@ def test_a_leftover_that_the_protocol_forbids_is_kept_out_of() -> None:
     case = case_with(option_of(WETH, USDC, dollars=20_000), protocol=protocol)
     repay = planned(case, thin).quote.repay
     assert repay == owed or repay <= owed - 1_000 * 10**6
+
+
+@pytest.mark.parametrize("debt", [USDC, WETH])
+def test_headroom_is_borrowed_and_only_its_fee_has_to_be_earned(debt: Address) -> None:
+    option = option_of(WBTC, debt, dollars=20_000)
+    headroom = option.max_repay // 10
+    plain = planned(case_with(option), desk_of(*TRIANGLE, premium_bps=0))
+    roomy = planned(
+        case_with(option, protocol=Bonus(headroom=headroom)), desk_of(*TRIANGLE, premium_bps=0)
+    )
+    assert roomy.funding.amount == plain.funding.amount + headroom
+    assert roomy.forecast == plain.forecast
+    charged = planned(case_with(option, protocol=Bonus(headroom=headroom)), desk_of(*TRIANGLE))
+    assert charged.forecast.flash_fee == VALUATION.wei_floor(debt, charged.funding.fee)
 
 
 def test_too_little_profit_says_how_much_is_missing() -> None:
