@@ -1,5 +1,7 @@
 """The command line. It only parses; each command is a module of ``keeper.commands``."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -167,3 +169,6 @@ def main() -> None:
         app()
     except CommandFailed as failed:
         raise SystemExit(failed.code) from None
+    except BrokenPipeError:
+        # The reader, head or less, has seen enough. What is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

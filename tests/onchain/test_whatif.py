@@ -1,0 +1,124 @@
+"""What-if and explain, held against a market whose prices then really move."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keeper.app.explain import explain
+from keeper.app.study import Study, studies
+from keeper.app.whatif import Move, aftermath, sweep
+from keeper.config.settings import load
+from keeper.core.errors import ConfigError
+from keeper.core.plan import Plan
+from keeper.devnet.live import account_data, under_water
+from keeper.devnet.prices import oracle_prices, push_prices
+from keeper.scanner.crossing import crossing_price
+from tests.support.keeper_process import configured
+from tests.support.market_node import MarketNode
+
+WAD = 10**18
+
+
+@pytest.fixture
+async def study(market_fork: MarketNode, tmp_path: Path) -> AsyncIterator[Study[Any, Any]]:
+    config = configured(tmp_path, market_fork, mode="observe")
+    async with studies(load(config)) as found:
+        yield found[0]
+
+
+def quiet(_what: str, _done: int, _of: int) -> None:
+    """Report to nobody."""
+
+
+async def test_the_accounts_that_fall_are_those_that_then_fall_on_chain(
+    market_fork: MarketNode, study: Study[Any, Any]
+) -> None:
+    positions = await study.everyone(quiet)
+    moves = [Move(label="WETH", bps=-1_550), Move(label="wstETH", bps=-1_550)]
+    found = await aftermath(study, positions, moves)
+    now = oracle_prices(market_fork.live)
+    push_prices(market_fork.live, {s: now[s] * 8_450 // 10_000 for s in ("WETH", "wstETH")})
+    fallen = {one.ref.account for one in found.fallen}
+    assert len(fallen) >= 5
+    assert fallen == set(under_water(market_fork.live))
+    data = account_data(market_fork.live, sorted(fallen))
+    by_account = {one.ref.account: one for one in found.fallen}
+    for account, row in zip(sorted(fallen), data, strict=True):
+        assert by_account[account].health.health_factor == row.health_factor
+        assert by_account[account].health.debt_base == row.debt_base
+
+
+async def test_plans_of_a_what_if_earn_on_pools_that_followed_the_move(
+    study: Study[Any, Any],
+) -> None:
+    positions = await study.everyone(quiet)
+    found = await aftermath(study, positions, [Move(label="WETH", bps=-1_500)])
+    plans = [one.done for one in found.fallen if isinstance(one.done, Plan)]
+    assert plans
+    for plan in plans:
+        split = plan.forecast
+        # Pools left at the old price would make the swaps a gain as large as the fall.
+        assert abs(split.swap_cost) < split.penalty
+
+
+async def test_a_sweep_never_falls_as_the_price_does(study: Study[Any, Any]) -> None:
+    positions = await study.everyone(quiet)
+    points = sweep(study, positions, "WETH", [0, -1_000, -2_000, -4_000, -8_000])
+    bad = [one.bad_debt for one in points]
+    assert bad == sorted(bad)
+    assert points[-1].accounts > points[0].accounts
+
+
+async def test_an_unknown_feed_is_named_with_those_that_there_are(study: Study[Any, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"expected a feed of DAI, USDC.*found 'DOGE'"):
+        await aftermath(study, await study.everyone(quiet), [Move(label="DOGE", bps=-1)])
+
+
+@pytest.mark.parametrize("symbol", ["WETH", "WBTC"])
+async def test_the_crossing_price_is_exact_on_chain(
+    market_fork: MarketNode, study: Study[Any, Any], symbol: str
+) -> None:
+    live = market_fork.live
+    feed = market_fork.market.asset(symbol).token
+    checked = 0
+    for ref, position in (await study.everyone(quiet)).items():
+        if feed not in study.adapter.feeds_of(study.market, position) or checked == 4:
+            continue
+        at = crossing_price(
+            study.adapter,
+            study.market,
+            position,
+            number=study.block.number + 1,
+            timestamp=study.target,
+            prices=study.prices.prices,
+            feed=feed,
+        )
+        if at is None or at < study.prices.prices[feed].value // 2:
+            continue
+        for answer, under in ((at, True), (at + 1, False)):
+            before = live.rpc.call("evm_snapshot")
+            live.rpc.call("evm_setNextBlockTimestamp", study.target)
+            push_prices(live, {symbol: answer})
+            (data,) = account_data(live, [ref.account])
+            assert (data.health_factor < WAD) is under
+            live.rpc.call("evm_revert", before)
+        checked += 1
+    assert checked >= 2
+
+
+async def test_a_page_adds_up_to_the_pools_own_figures(
+    market_fork: MarketNode, study: Study[Any, Any]
+) -> None:
+    account = market_fork.market.borrowers[0]
+    (page,) = await explain(study, account)
+    (data,) = account_data(market_fork.live, [account])
+    assert sum(term.value for term in page.collateral) == data.collateral_base
+    assert sum(term.value for term in page.debt) == data.debt_base
+    assert page.health.health_factor == data.health_factor
+    assert page.crossings
+
+
+async def test_a_stranger_has_no_page(study: Study[Any, Any]) -> None:
+    assert await explain(study, study.contract.operator) == []
