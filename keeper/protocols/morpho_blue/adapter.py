@@ -1,0 +1,217 @@
+"""Morpho Blue behind the port that every room sees."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from keeper.core.chain import BlockRef, Log, LogFilter
+from keeper.core.errors import StaleError
+from keeper.core.lending import (
+    AccountRef,
+    AssetValue,
+    BaseUnit,
+    Feed,
+    Health,
+    Legs,
+    Liquidation,
+    Option,
+    ProtocolCall,
+    SeizeQuote,
+    Touched,
+)
+from keeper.core.ports import Prices, Reader
+from keeper.core.units import WAD, Address
+from keeper.protocols.morpho_blue import codec, events, health, liquidation, rules
+from keeper.protocols.morpho_blue.asking import Asking
+from keeper.protocols.morpho_blue.parameters import Parameters
+from keeper.protocols.morpho_blue.positions import read_positions
+from keeper.protocols.morpho_blue.reads import read_again, read_whole
+from keeper.protocols.morpho_blue.state import IsolatedMarket, MorphoMarket, MorphoPosition
+
+PROTOCOL: Final = "morpho_blue"
+UNFOLLOWED: Final = BaseUnit(symbol="?", scale=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MorphoAdapter:
+    """One deployment of Morpho Blue (``ProtocolAdapter``).
+
+    ``AccountRef.market`` is a market's id, or the address of a pre-liquidation contract: that has
+    its own threshold, price and limits for the same position.
+    """
+
+    deployment: str
+    start_block: int
+    parameters: Parameters
+
+    @property
+    def protocol(self) -> str:
+        """Return the family's name."""
+        return PROTOCOL
+
+    async def read_market(
+        self,
+        reader: Reader,
+        block: BlockRef,
+        previous: MorphoMarket | None,
+        touched: Touched | None,
+    ) -> MorphoMarket:
+        """Read the followed markets at ``block``: all, or those touched since ``previous``."""
+        asking = Asking(reader=reader, block=block, deployment=self.deployment)
+        if previous is None or touched is None:
+            return await read_whole(asking, self.parameters, self.start_block)
+        return await read_again(asking, self.parameters, previous, touched)
+
+    async def read_positions(
+        self, reader: Reader, block: BlockRef, market: MorphoMarket, refs: Sequence[AccountRef]
+    ) -> dict[AccountRef, MorphoPosition]:
+        """Read positions at ``block``, empty ones included."""
+        return await read_positions(reader, block, market, refs)
+
+    def discovery_filter(self, market: MorphoMarket) -> LogFilter:
+        """Return the logs that name every account that ever borrowed."""
+        return events.discovery_filter(market)
+
+    def refs_of(self, market: MorphoMarket, account: Address) -> tuple[AccountRef, ...]:
+        """Return the account in every followed market."""
+        return tuple(one for key in market.markets for one in events.refs_in(market, key, account))
+
+    def log_filter(self, market: MorphoMarket) -> LogFilter:
+        """Return which logs change accounts or markets."""
+        return events.log_filter(market)
+
+    def touched(self, market: MorphoMarket, logs: Sequence[Log]) -> Touched:
+        """Return the accounts and markets that the logs changed."""
+        return events.touched(market, self.parameters, logs)
+
+    def has_debt(self, market: MorphoMarket, position: MorphoPosition) -> bool:  # noqa: ARG002 - the port's
+        """Return whether the position owes anything."""
+        return position.shares > 0
+
+    def feeds(self, market: MorphoMarket) -> tuple[Feed, ...]:
+        """Return the oracle of each market that owes anything, and of early liquidations in it."""
+        found: dict[str, Feed] = {}
+        for one in market.markets.values():
+            if one.totals.borrow_shares:
+                found.setdefault(one.params.oracle, _feed(one, one.params.oracle, one.feeds))
+        for early in market.pre_liquidations.values():
+            isolated = market.markets[early.market]
+            if isolated.totals.borrow_shares:
+                found.setdefault(early.oracle, _feed(isolated, early.oracle, early.feeds))
+        return tuple(found.values())
+
+    def feeds_of(self, market: MorphoMarket, position: MorphoPosition) -> frozenset[str]:
+        """Return the oracles that the account's health depends on."""
+        isolated = market.market_of(position.market)
+        if isolated is None or not (position.shares or position.collateral):
+            return frozenset()
+        early = market.pre_liquidations.get(position.market)
+        own = () if early is None else (early.oracle,)
+        return frozenset((isolated.params.oracle, *own))
+
+    def at(
+        self,
+        market: MorphoMarket,
+        *,
+        block: int = 0,  # noqa: ARG002 - interest is by the second
+        timestamp: int,
+        prices: Prices,
+    ) -> MorphoMarket:
+        """Return the markets with interest accrued to ``timestamp`` and at ``prices``."""
+        values = {feed: price.value for feed, price in prices.items()}
+        return health.view_at(market, timestamp, values)
+
+    def assess(self, view: MorphoMarket, position: MorphoPosition) -> Health:
+        """Return the account's health by Morpho's own predicate."""
+        return health.assess(view, position)
+
+    def legs(self, view: MorphoMarket, position: MorphoPosition) -> Legs:
+        """Return the account's collateral and debt in amounts and prices."""
+        return health.legs(view, position)
+
+    def options(self, view: MorphoMarket, position: MorphoPosition) -> tuple[Option, ...]:
+        """Return the account's one pair, when it may be liquidated now."""
+        return liquidation.options(view, position)
+
+    def seize(
+        self, view: MorphoMarket, position: MorphoPosition, option: Option, repay: int
+    ) -> SeizeQuote:
+        """Return what repaying ``repay`` takes and gives; raise RefusedError as Morpho would."""
+        return liquidation.seize(view, position, option, repay)
+
+    def calls(
+        self,
+        view: MorphoMarket,
+        ref: AccountRef,
+        option: Option,
+        quote: SeizeQuote,
+        executor: Address,  # noqa: ARG002 - collateral goes to whoever calls
+    ) -> tuple[ProtocolCall, ...]:
+        """Return the call that liquidates, by the input that the quote was made with."""
+        market = _followed(view, ref.market)
+        early = view.pre_liquidations.get(ref.market)
+        if early is None:
+            target = view.morpho
+            data = codec.liquidate(market.params, ref.account, *quote.inputs)
+        else:
+            target = early.address
+            data = codec.pre_liquidate(ref.account, *quote.inputs)
+        call = ProtocolCall(
+            target=target,
+            data=data,
+            token=option.debt,
+            spender=target,
+            amount=quote.repay + quote.headroom,
+        )
+        return (call,)
+
+    def decode(self, market: MorphoMarket, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
+        """Return the liquidations in a transaction's logs."""
+        return events.liquidations(market, logs)
+
+    def base_unit(self, market: MorphoMarket, ref: AccountRef) -> BaseUnit:
+        """Return the market's loan token."""
+        isolated = market.market_of(ref.market)
+        if isolated is None:
+            return UNFOLLOWED
+        return BaseUnit(symbol=isolated.loan.symbol, scale=isolated.loan.unit)
+
+    def asset_values(self, view: MorphoMarket, market: str) -> Mapping[Address, AssetValue]:
+        """Return the prices of a market's two tokens, in 1e-18 of a raw unit of the loan token."""
+        isolated = _followed(view, market)
+        price = view.lines[isolated.id].price
+        if price is None:
+            msg = f"price of oracle {isolated.params.oracle}: expected one, found none"
+            raise StaleError(msg)
+        collateral, loan = isolated.collateral, isolated.loan
+        worth = price * collateral.unit * WAD // rules.ORACLE_PRICE_SCALE
+        return {
+            collateral.address: AssetValue(
+                symbol=collateral.symbol, price=worth, unit=collateral.unit
+            ),
+            loan.address: AssetValue(symbol=loan.symbol, price=loan.unit * WAD, unit=loan.unit),
+        }
+
+
+def _followed(view: MorphoMarket, key: str) -> IsolatedMarket:
+    market = view.market_of(key)
+    if market is None:
+        msg = f"market {key}: expected it to be followed, found it is not"
+        raise StaleError(msg)
+    return market
+
+
+def _feed(market: IsolatedMarket, oracle: Address, feeds: tuple[Address, ...]) -> Feed:
+    return Feed(
+        id=oracle,
+        label=f"{market.collateral.symbol}/{market.loan.symbol}",
+        read=codec.ask_price(oracle),
+        source=oracle,
+        direct=False,
+        underlying=feeds,
+    )
+
+
+def build(*, deployment: str, start_block: int, parameters: Parameters) -> MorphoAdapter:
+    """Return the adapter of a deployment."""
+    return MorphoAdapter(deployment=deployment, start_block=start_block, parameters=parameters)

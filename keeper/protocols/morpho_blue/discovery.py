@@ -1,0 +1,85 @@
+"""Find the markets and the pre-liquidation contracts that a deployment follows."""
+
+from collections.abc import Collection, Iterable
+
+from keeper.core.chain import Log, LogFilter
+from keeper.core.errors import ConfigError
+from keeper.core.units import Address, address_of_word
+from keeper.evm.words import WORD
+from keeper.protocols.morpho_blue import codec
+from keeper.protocols.morpho_blue.asking import Asking
+from keeper.protocols.morpho_blue.parameters import Parameters
+from keeper.protocols.morpho_blue.state import IsolatedMarket, MarketParams
+
+_PARAM_WORDS = 5
+
+
+async def find_markets(
+    asking: Asking, parameters: Parameters, start_block: int
+) -> dict[str, MarketParams]:
+    """Return the markets that pass the filters, from the allow-list or the logs.
+
+    Raises ConfigError when the contract is not Morpho Blue or a listed market does not exist.
+    """
+    if parameters.markets:
+        found = await params_of(asking, parameters.morpho, parameters.markets)
+        missing = sorted(set(parameters.markets) - found.keys())
+        if missing:
+            msg = f"{asking.deployment}: parameters.markets: expected a market {missing[0]}"
+            raise ConfigError(f"{msg} at {parameters.morpho}, found none")
+    else:
+        wanted = LogFilter(
+            addresses=frozenset((parameters.morpho,)), topics=frozenset((codec.CREATE_MARKET,))
+        )
+        last = asking.block.number
+        logs = await asking.reader.logs_between(wanted, start_block, last)
+        found = dict(created(logs))
+    return {key: params for key, params in found.items() if parameters.wants(key, params)}
+
+
+def created(logs: Iterable[Log]) -> Iterable[tuple[str, MarketParams]]:
+    """Yield the markets that logs announce, where their id is that of their parameters."""
+    for log in logs:
+        if log.topics[:1] != (codec.CREATE_MARKET,) or len(log.data) < _PARAM_WORDS * WORD:
+            continue
+        params = codec.params_at(log.data, 0)
+        key = codec.id_of(params)
+        if log.topics[1:2] == (key,):
+            yield key, params
+
+
+async def params_of(
+    asking: Asking, morpho: Address, keys: Collection[str]
+) -> dict[str, MarketParams]:
+    """Return the parameters of the markets that exist."""
+    ordered = sorted(keys)
+    calls = [codec.ask_market(morpho, codec.ID_TO_MARKET_PARAMS, key) for key in ordered]
+    answers = await asking.all(calls, "parameters.morpho", _PARAM_WORDS)
+    found = {key: codec.params_at(one, 0) for key, one in zip(ordered, answers, strict=True)}
+    return {key: params for key, params in found.items() if codec.id_of(params) == key}
+
+
+async def find_early(
+    asking: Asking, parameters: Parameters, start_block: int
+) -> tuple[Address, ...]:
+    """Return the pre-liquidation contracts that the factories announced."""
+    if not parameters.pre_liquidation_factories:
+        return ()
+    wanted = LogFilter(
+        addresses=frozenset(parameters.pre_liquidation_factories),
+        topics=frozenset((codec.CREATE_PRE_LIQUIDATION,)),
+    )
+    logs = await asking.reader.logs_between(wanted, start_block, asking.block.number)
+    return tuple(announced(logs))
+
+
+def announced(logs: Iterable[Log]) -> Iterable[Address]:
+    """Yield the pre-liquidation contracts that a factory's logs announce."""
+    for log in logs:
+        if log.topics[:1] == (codec.CREATE_PRE_LIQUIDATION,) and len(log.topics) > 1:
+            yield address_of_word(log.topics[1])
+
+
+def is_large(market: IsolatedMarket, parameters: Parameters) -> bool:
+    """Return whether a market owes as much as the filter asks for."""
+    return market.totals.borrow_assets >= parameters.min_borrowed * market.loan.unit

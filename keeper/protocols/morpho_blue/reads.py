@@ -1,0 +1,177 @@
+"""Read a deployment, whole or only the markets that were touched."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from keeper.core.chain import CallResult
+from keeper.core.lending import Touched
+from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.evm.erc20 import DECIMALS, SYMBOL, symbol_of
+from keeper.evm.words import address_at, ask, int_at
+from keeper.protocols.morpho_blue import codec
+from keeper.protocols.morpho_blue.asking import Asking, is_word
+from keeper.protocols.morpho_blue.discovery import find_early, find_markets, is_large, params_of
+from keeper.protocols.morpho_blue.health import view_at
+from keeper.protocols.morpho_blue.models import recognise, stored_call
+from keeper.protocols.morpho_blue.parameters import Parameters
+from keeper.protocols.morpho_blue.state import (
+    IsolatedMarket,
+    MarketParams,
+    MorphoMarket,
+    PreLiquidation,
+    Token,
+)
+
+_MARKET_WORDS = 6
+_MOST_DECIMALS = 36
+
+
+async def read_whole(asking: Asking, parameters: Parameters, start_block: int) -> MorphoMarket:
+    """Read every followed market. Raises ConfigError when the contract is not Morpho Blue."""
+    wanted = await find_markets(asking, parameters, start_block)
+    markets = await read_markets(asking, parameters.morpho, wanted)
+    large = {key: one for key, one in markets.items() if is_large(one, parameters)}
+    addresses = await find_early(asking, parameters, start_block)
+    market = MorphoMarket(
+        morpho=parameters.morpho,
+        factories=parameters.pre_liquidation_factories,
+        markets=large,
+        pre_liquidations=await read_early(asking, addresses, large),
+        block=asking.block.number,
+        timestamp=asking.block.timestamp,
+    )
+    return view_at(market, asking.block.timestamp, {})
+
+
+async def read_again(
+    asking: Asking, parameters: Parameters, previous: MorphoMarket, touched: Touched
+) -> MorphoMarket:
+    """Read the touched markets again, and the new ones from their parameters."""
+    keys = {part for part in touched.parts if part not in previous.pre_liquidations}
+    known = {key: previous.markets[key] for key in sorted(keys) if key in previous.markets}
+    fresh = await _refresh(asking, previous.morpho, known)
+    new_keys = {key for key in keys - known.keys() if len(key) > len(ZERO_ADDRESS)}
+    found = await params_of(asking, previous.morpho, new_keys) if new_keys else {}
+    new = {key: params for key, params in found.items() if parameters.wants(key, params)}
+    fresh |= await read_markets(asking, previous.morpho, new)
+    kept = {key: one for key, one in previous.markets.items() if key not in keys}
+    markets = kept | fresh
+    early = {key: one for key, one in previous.pre_liquidations.items() if one.market in markets}
+    announced = sorted(keys - known.keys() - new_keys)
+    early |= await read_early(asking, [Address(one) for one in announced], markets)
+    moved = replace(
+        previous,
+        markets=markets,
+        pre_liquidations=early,
+        block=asking.block.number,
+        timestamp=asking.block.timestamp,
+    )
+    return view_at(moved, asking.block.timestamp, {})
+
+
+async def read_markets(
+    asking: Asking, morpho: Address, wanted: Mapping[str, MarketParams]
+) -> dict[str, IsolatedMarket]:
+    """Read markets from their parameters; one whose tokens have no decimals is left out."""
+    keys = sorted(wanted)
+    calls = [codec.ask_market(morpho, codec.MARKET, key) for key in keys]
+    states = await asking.all(calls, "markets", _MARKET_WORDS)
+    rows = [(key, wanted[key], data) for key, data in zip(keys, states, strict=True)]
+    models = await recognise(asking, rows)
+    params = wanted.values()
+    tokens = await _tokens(asking, {t for one in params for t in (one.loan, one.collateral)})
+    feeds = await _feeds(asking, {one.oracle for one in params})
+    found = {}
+    for (key, one, data), (model, stored) in zip(rows, models, strict=True):
+        if one.loan not in tokens or one.collateral not in tokens:
+            continue
+        totals, updated, fee = codec.totals_of(data)
+        found[key] = IsolatedMarket(
+            id=key,
+            params=one,
+            loan=tokens[one.loan],
+            collateral=tokens[one.collateral],
+            model=model,
+            feeds=feeds[one.oracle],
+            totals=totals,
+            updated=updated,
+            fee=fee,
+            stored_rate=stored,
+        )
+    return found
+
+
+async def read_early(
+    asking: Asking, addresses: Collection[Address], markets: Mapping[str, IsolatedMarket]
+) -> dict[str, PreLiquidation]:
+    """Read pre-liquidation contracts, those of followed markets alone."""
+    ordered = sorted(addresses)
+    ids = await asking.each([ask(one, codec.PRE_ID) for one in ordered])
+    terms = await asking.each([ask(one, codec.PRE_PARAMS) for one in ordered])
+    found: dict[str, PreLiquidation] = {}
+    for address, id_word, answer in zip(ordered, ids, terms, strict=True):
+        key = "0x" + id_word.data.hex()
+        if not (is_word(id_word) and answer.success) or key not in markets:
+            continue
+        factors, oracle = codec.pre_terms_of(answer.data)
+        found[address] = PreLiquidation(
+            address=address, market=key, terms=factors, oracle=oracle, feeds=()
+        )
+    feeds = await _feeds(asking, {one.oracle for one in found.values()})
+    return {key: replace(one, feeds=feeds[one.oracle]) for key, one in found.items()}
+
+
+async def _refresh(
+    asking: Asking, morpho: Address, known: Mapping[str, IsolatedMarket]
+) -> dict[str, IsolatedMarket]:
+    """Read again what moves of markets that are known; drop those that a reorg took back."""
+    calls = [codec.ask_market(morpho, codec.MARKET, key) for key in known]
+    states = await asking.all(calls, "markets", _MARKET_WORDS)
+    asked = {key: stored_call(one.model, key, one.params) for key, one in known.items()}
+    stored = {key: call for key, call in asked.items() if call is not None}
+    answers = await asking.all(list(stored.values()), "interest rate models")
+    rates = {key: int_at(data, 0) for key, data in zip(stored, answers, strict=True)}
+    fresh = {}
+    for (key, one), data in zip(known.items(), states, strict=True):
+        totals, updated, fee = codec.totals_of(data)
+        if updated:
+            fresh[key] = replace(
+                one,
+                totals=totals,
+                updated=updated,
+                fee=fee,
+                stored_rate=rates.get(key, one.stored_rate),
+            )
+    return fresh
+
+
+async def _tokens(asking: Asking, addresses: Collection[Address]) -> dict[Address, Token]:
+    ordered = sorted(addresses)
+    symbols = await asking.each([ask(one, SYMBOL) for one in ordered])
+    decimals = await asking.each([ask(one, DECIMALS) for one in ordered])
+    found = {}
+    for address, symbol, places in zip(ordered, symbols, decimals, strict=True):
+        if is_word(places) and int_at(places.data, 0) <= _MOST_DECIMALS:
+            text = symbol_of(symbol.data if symbol.success else b"", address)
+            unit = 10 ** int_at(places.data, 0)
+            found[address] = Token(address=address, symbol=text, unit=unit)
+    return found
+
+
+async def _feeds(
+    asking: Asking, oracles: Collection[Address]
+) -> dict[Address, tuple[Address, ...]]:
+    """Return the feeds that each oracle names, as ``MorphoChainlinkOracleV2`` does."""
+    ordered = sorted(oracles)
+    getters = codec.FEED_GETTERS
+    answers = await asking.each([ask(one, getter) for one in ordered for getter in getters])
+    found = {}
+    for i, oracle in enumerate(ordered):
+        own = answers[len(getters) * i : len(getters) * (i + 1)]
+        found[oracle] = tuple(dict.fromkeys(_named(own)))
+    return found
+
+
+def _named(answers: Collection[CallResult]) -> list[Address]:
+    words = [address_at(one.data, 0) for one in answers if is_word(one)]
+    return [one for one in words if one != ZERO_ADDRESS]
