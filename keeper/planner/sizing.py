@@ -10,8 +10,8 @@ for itself, as protocols that forbid small leftovers allow a full close again.
 from collections.abc import Callable
 from typing import Final
 
-ROUGH: Final = 8
-"""Search to ``1/2**8`` of the amount: the net is then off by its curvature's share of 1e-5."""
+ROUGH: Final = 6
+"""Search to ``1/2**6`` of the amount: the net is then off by its curvature's share of 2e-4."""
 FINE: Final = 20
 """Search to ``1/2**20`` of the amount: the net is flat there, its error is a share of 1e-12."""
 _SCAN: Final = 16

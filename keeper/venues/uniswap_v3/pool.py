@@ -6,7 +6,7 @@ refused, never guessed.
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from keeper.core.errors import InvariantError
 from keeper.core.units import Address
@@ -36,6 +36,14 @@ class TickBand:
     """Ascending."""
     liquidity_net: tuple[int, ...]
     """What crossing each tick upward adds to the liquidity."""
+    _prices: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def price_at(self, tick: int) -> int:
+        """Return the square-root price at a tick, kept: a search asks for the same few often."""
+        price = self._prices.get(tick)
+        if price is None:
+            price = self._prices[tick] = sqrt_ratio_at_tick(tick)
+        return price
 
     def __post_init__(self) -> None:
         """Raise InvariantError when the ticks are not ascending or lack a net liquidity."""
@@ -147,7 +155,7 @@ def _swap(pool: PoolState, amount: int, *, zero_for_one: bool, exact_in: bool) -
         if stop is None or price == limit:
             return None
         next_tick, crossed = stop
-        goal = sqrt_ratio_at_tick(next_tick)
+        goal = pool.band.price_at(next_tick)
         target = max(goal, limit) if zero_for_one else min(goal, limit)
         start = price
         price, spent, got = step(price, target, liquidity, remaining, pool.fee)
