@@ -1,10 +1,9 @@
-"""Which plan is made of an opportunity, and why there is none."""
+"""Which plan is made of an opportunity."""
 
 from dataclasses import replace
 
 import pytest
 
-from keeper.core.chain import Fees
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan, SwapKind
 from keeper.core.units import Address
@@ -17,7 +16,6 @@ from keeper.planner.search import best_trades, closest
 from keeper.planner.trade import Trade
 from tests.support.lending_desk import (
     ACCOUNT,
-    DAI,
     EXECUTOR,
     LENDER,
     OPERATOR,
@@ -172,95 +170,6 @@ def test_headroom_is_borrowed_and_only_its_fee_has_to_be_earned(debt: Address) -
     assert charged.forecast.flash_fee == VALUATION.wei_floor(debt, charged.funding.fee)
 
 
-def test_too_little_profit_says_how_much_is_missing() -> None:
-    case = case_with(option_of(WETH, USDC, dollars=20_000))
-    plan = planned(case, desk_of(*TRIANGLE))
-    asked = plan.forecast.net + 123
-    rejection = refused(case, desk_of(*TRIANGLE), Limits(min_profit=asked, max_gas_price=10**12))
-    assert rejection.reason is Reason.BELOW_MIN_PROFIT
-    assert rejection.net_wei == plan.forecast.net
-    assert rejection.detail.startswith("WETH>USDC nets ")
-    assert rejection.detail.endswith("needs 123 more wei")
-
-
-def test_a_relative_minimum_is_asked_of_the_value_repaid() -> None:
-    case = case_with(option_of(WETH, USDC, dollars=20_000))
-    net = planned(case, desk_of(*TRIANGLE)).forecast.net
-    bps = net * 10_000 // (10 * 10**18)
-    limits = Limits(min_profit=0, max_gas_price=10**12, min_profit_bps=bps)
-    assert planned(case, desk_of(*TRIANGLE), limits).forecast.net == net
-    stricter = replace(limits, min_profit_bps=bps + 1)
-    assert refused(case, desk_of(*TRIANGLE), stricter).reason is Reason.BELOW_MIN_PROFIT
-
-
-def test_collateral_that_does_not_buy_the_debt_back_is_a_loss_with_a_figure() -> None:
-    protocol = Bonus(bonus_bps=5, fee_bps=0)
-    desk = desk_of(*markets(2_000_000, [(WETH, USDC)]), pool_at_par(WETH, DAI, dollars=DEEP))
-    case = case_with(option_of(WETH, USDC, dollars=20_000), protocol=protocol)
-    rejection = refused(case, desk)
-    assert rejection.reason is Reason.BELOW_MIN_PROFIT
-    assert rejection.net_wei is not None
-    assert rejection.net_wei < 0
-    assert "WETH short of what is owed" in rejection.detail
-
-
-@pytest.mark.parametrize(
-    ("case", "desk", "reason"),
-    [
-        (case_with(), desk_of(*TRIANGLE), Reason.NO_OPTION),
-        (case_with(option_of(WETH, USDC, dollars=0)), desk_of(*TRIANGLE), Reason.NO_OPTION),
-        (
-            case_with(
-                option_of(WETH, USDC, dollars=10),
-                protocol=Bonus(owed=10**40, dust=10**41),
-            ),
-            desk_of(*TRIANGLE),
-            Reason.NO_OPTION,
-        ),
-        (case_with(option_of(DAI, USDC, dollars=10)), desk_of(*TRIANGLE), Reason.NO_ROUTE),
-        (
-            case_with(option_of(WETH, USDC, dollars=10**9)),
-            desk_of(*markets(10**6, [(WETH, USDC)]), cash=0),
-            Reason.NO_FUNDING,
-        ),
-    ],
-    ids=["nothing offered", "nothing to repay", "the protocol refuses", "no pool", "no lender"],
-)
-def test_a_no_has_its_reason(case: Case, desk: Desk, reason: Reason) -> None:
-    rejection = refused(case, desk)
-    assert rejection.reason is reason
-    assert rejection.ref.account == ACCOUNT
-
-
-def test_gas_above_the_cap_is_a_no_by_how_much() -> None:
-    limits = Limits(min_profit=0, max_gas_price=10**9)
-    case = case_with(option_of(WETH, USDC, dollars=20_000))
-    rejection = refused(case, desk_of(*TRIANGLE), limits)
-    assert rejection.reason is Reason.GAS_PRICE_CAP
-    assert "100000000 wei above the cap" in rejection.detail
-
-
-def test_a_fee_that_the_next_block_does_not_take_is_a_no() -> None:
-    desk = replace(desk_of(*TRIANGLE), fees=Fees(max_fee=10**9 - 1, priority_fee=0))
-    rejection = refused(case_with(option_of(WETH, USDC, dollars=20_000)), desk)
-    assert rejection.reason is Reason.GAS_PRICE_CAP
-
-
-def test_the_chain_enforces_the_forecast_less_the_haircut() -> None:
-    limits = Limits(min_profit=1, max_gas_price=10**12, haircut_bps=100)
-    plan = planned(case_with(option_of(WETH, USDC, dollars=20_000)), desk_of(*TRIANGLE), limits)
-    received = plan.forecast.net + plan.forecast.gas
-    assert plan.min_profit == -(-received * 99 // 100)
-
-
-def test_the_chain_never_accepts_less_than_gas_and_the_least_profit() -> None:
-    case = case_with(option_of(WETH, USDC, dollars=20_000))
-    net = planned(case, desk_of(*TRIANGLE)).forecast.net
-    limits = Limits(min_profit=net - 5, max_gas_price=10**12, haircut_bps=5_000)
-    plan = planned(case, desk_of(*TRIANGLE), limits)
-    assert plan.min_profit == plan.forecast.gas + net - 5
-
-
 def test_a_tip_is_a_share_of_what_gas_leaves() -> None:
     limits = Limits(min_profit=0, max_gas_price=10**12, tip_bps=2_000)
     case = case_with(option_of(WETH, USDC, dollars=20_000))
@@ -341,17 +250,3 @@ def test_accounts_that_share_a_pool_are_quoted_on_what_the_others_leave() -> Non
     alone = planner.plan(cases[0], desk)
     assert isinstance(alone, Plan)
     assert second.forecast.net < alone.forecast.net
-
-
-def test_an_account_that_the_others_leave_nothing_for_is_refused_last() -> None:
-    desk = desk_of(*markets(150_000, [(WETH, USDC)]))
-    cases = [
-        case_with(option_of(WETH, USDC, dollars=4_000), account=named(f"b{n}")) for n in range(3)
-    ]
-    planner = Planner(terms=terms_of(), venues=(), lenders=())
-    assert all(isinstance(planner.plan(case, desk), Plan) for case in cases)
-    results = planner.plan_all(cases, desk)
-    assert len(results) == 3
-    assert isinstance(results[0], Plan)
-    assert isinstance(results[-1], Rejection)
-    assert results[-1].reason is Reason.BELOW_MIN_PROFIT
