@@ -59,6 +59,13 @@ def scan(
 ) -> Scan[M]:
     """Assess every loan at the target block: its ``number`` and ``timestamp`` (unix seconds)."""
     view = adapter.at(book.market, block=number, timestamp=timestamp, prices=book.prices)
+    return judge(adapter, view, book, timestamp=timestamp, trigger=trigger)
+
+
+def judge(
+    adapter: ProtocolAdapter[M, P], view: M, book: Book[M, P], *, timestamp: int, trigger: str
+) -> Scan[M]:
+    """Assess the book's loans in a view of its market at ``timestamp`` and at its prices."""
     health, unknown = _assess_all(adapter, view, book)
     opportunities: list[Opportunity] = []
     rejections = list(unknown)

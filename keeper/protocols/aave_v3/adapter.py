@@ -19,8 +19,9 @@ from keeper.core.lending import (
     Touched,
 )
 from keeper.core.ports import Prices, Reader
+from keeper.core.screening import Exposure, Factor, FactorKey
 from keeper.core.units import Address
-from keeper.protocols.aave_v3 import codec, events, health, liquidation
+from keeper.protocols.aave_v3 import codec, events, exposure, health, liquidation
 from keeper.protocols.aave_v3.parameters import Parameters
 from keeper.protocols.aave_v3.positions import read_positions
 from keeper.protocols.aave_v3.reads import read_again, read_whole
@@ -121,6 +122,26 @@ class AaveAdapter:
     def assess(self, view: AaveMarket, position: AavePosition) -> Health:
         """Return the account's health as ``getUserAccountData`` would."""
         return health.assess(view, position)
+
+    def exposure(self, market: AaveMarket, position: AavePosition) -> Exposure | None:  # noqa: ARG002 - the port's
+        """Return the account's weights for the screen (``Screened``)."""
+        return exposure.exposure(position)
+
+    def factor(self, view: AaveMarket, key: FactorKey) -> Factor:
+        """Return what a key's weights are worth at the view's time."""
+        return exposure.factor(view, key)
+
+    def repriced(self, view: AaveMarket, prices: Mapping[str, int]) -> AaveMarket:
+        """Return the view with some prices replaced, at the same time."""
+        return exposure.repriced(view, prices)
+
+    def pack(self, position: AavePosition) -> bytes:
+        """Return the position as few bytes."""
+        return exposure.pack(position)
+
+    def unpack(self, packed: bytes) -> AavePosition:
+        """Return the position that was packed."""
+        return exposure.unpack(packed)
 
     def legs(self, view: AaveMarket, position: AavePosition) -> Legs:
         """Return the account's collaterals and debts in amounts and prices."""

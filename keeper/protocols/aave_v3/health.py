@@ -31,7 +31,7 @@ def view_at(market: AaveMarket, timestamp: int, prices: Mapping[str, int]) -> Aa
         prices=prices,
         lines=lines,
         category_lines={
-            number: _category_lines(market, number, category, lines, prices)
+            number: category_lines(market, number, category, lines, prices)
             for number, category in market.categories.items()
         },
     )
@@ -66,7 +66,7 @@ def lines_of(view: AaveMarket, emode: int) -> Lines:
     known = view.category_lines.get(emode)
     if known is not None:
         return known
-    return _category_lines(view, emode, UNDEFINED, view.lines, view.prices)
+    return category_lines(view, emode, UNDEFINED, view.lines, view.prices)
 
 
 def assess(view: AaveMarket, position: AavePosition) -> Health:
@@ -218,7 +218,7 @@ def _line(
     )
 
 
-def _category_lines(
+def category_lines(
     market: AaveMarket, number: int, category: Category, lines: Lines, prices: Mapping[str, int]
 ) -> Lines:
     """Return the lines with the category's threshold, and its price if it has one (to 3.1).

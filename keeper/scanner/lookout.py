@@ -1,0 +1,163 @@
+"""Who may be under the line: a ladder of look-up, hot set and full screen, each sound on its own.
+
+A price event is looked up among the trigger prices of its feed, if nothing else got worse since
+they were computed; else the accounts near the line are screened, if nothing moved far; else all
+are. Every rung names all accounts that the exact rules would find, and some more: those decide.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keeper.core.errors import InvariantError
+from keeper.core.lending import AccountRef
+from keeper.core.screening import M, P, Screened
+from keeper.scanner.columns import Block, Columns
+from keeper.scanner.screen import places_under, some_under
+from keeper.scanner.triggers import Index, build_index
+from keeper.scanner.worth import Worth, worth_of
+
+_MOST_CHANGED = 2_048
+"""Places looked at apart before the index is built again."""
+
+
+class Rung(StrEnum):
+    """How a question was answered."""
+
+    TRIGGERS = "triggers"
+    HOT_SET = "hot_set"
+    SCREEN = "screen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """Accounts that may be under the line. No other one is."""
+
+    refs: tuple[AccountRef, ...]
+    rung: Rung
+
+
+class Lookout(Generic[M, P]):
+    """Watches the accounts of one deployment. One writer, which also asks."""
+
+    def __init__(self, adapter: Screened[M, P]) -> None:
+        """Watch nobody yet."""
+        self._adapter = adapter
+        self.columns = Columns()
+        self._view: M | None = None
+        self._prices: dict[str, int] = {}
+        self._worth: Worth | None = None
+        self._index: Index | None = None
+        self._building: set[int] | None = None
+
+    def change(self, market: M, positions: Mapping[AccountRef, P | None]) -> None:
+        """Take what accounts hold now; None is an account without debt."""
+        for ref, position in positions.items():
+            self._mark(self.columns.find(ref))
+            if position is None:
+                self.columns.drop(ref)
+            else:
+                exposure = self._adapter.exposure(market, position)
+                self._mark(self.columns.put(ref, exposure))
+
+    def clear(self) -> None:
+        """Forget everybody, as before a cold start."""
+        self.columns = Columns()
+        self._view = self._worth = self._index = self._building = None
+
+    def see(self, view: M, prices: Mapping[str, int]) -> None:
+        """Take the market's rates at a new time, and all prices."""
+        self._view = view
+        self._prices = dict(prices)
+        self._worth = worth_of(self._adapter, view, self.columns.keys, prices)
+
+    def under(self) -> Sighting:
+        """Screen everybody."""
+        found = places_under(self.columns, self._now().values)
+        return Sighting(refs=self._refs(found), rung=Rung.SCREEN)
+
+    def under_after(self, prices: Mapping[str, int]) -> Sighting:
+        """Return who may be under the line after feeds moved, until the next ``see``."""
+        self._prices.update(prices)
+        worth = self._worth = self._now().with_prices(prices)
+        index = self._index
+        if index is None or len(index.changed) > _MOST_CHANGED:
+            return self.under()
+        feed = next(iter(prices)) if len(prices) == 1 else ""
+        if index.is_sound_for(worth, feed):
+            found = index.triggers[feed].at(worth.prices[worth.feeds[feed]])
+            rung = Rung.TRIGGERS
+        elif index.is_hot_sound_for(worth):
+            found, rung = index.hot_under(worth.values), Rung.HOT_SET
+        else:
+            return self.under()
+        also = self._changed_under(index, worth)
+        return Sighting(refs=self._refs(np.concatenate((found, also))), rung=rung)
+
+    @property
+    def is_stale(self) -> bool:
+        """Return whether some feed's trigger prices do not hold any more: ``build`` again."""
+        index, worth = self._index, self._now()
+        if index is None or len(index.changed) > _MOST_CHANGED:
+            return True
+        return not all(index.is_sound_for(worth, feed) for feed in worth.feeds)
+
+    def build(self) -> "Build":
+        """Begin a new index. Run what is returned anywhere, a thread included, then ``adopt``."""
+        self._building = set()
+        return Build(blocks=tuple(self.columns.places()), worth=self._now(), changed=self._building)
+
+    def adopt(self, index: Index) -> None:
+        """Use an index that was built since; one of before a cold start is of no use."""
+        if index.changed is self._building:
+            self._index = index
+
+    def _now(self) -> Worth:
+        """Return what factors are worth, those of accounts that came since included."""
+        if self._view is None or self._worth is None:
+            msg = "accounts looked at before a market was seen"
+            raise InvariantError(msg)
+        if len(self._worth.rates) != len(self.columns.keys):
+            self._worth = worth_of(self._adapter, self._view, self.columns.keys, self._prices)
+        return self._worth
+
+    def _mark(self, place: int | None) -> None:
+        """Tell the index, and the one that is being built, that a place is written."""
+        for changed in (self._building, self._index.changed if self._index else None):
+            if changed is not None and place is not None:
+                changed.add(place)
+
+    def _changed_under(self, index: Index, worth: Worth) -> NDArray[np.int64]:
+        if not index.changed:
+            return np.zeros(0, np.int64)
+        found = [
+            first
+            + slots[
+                some_under(
+                    block.keys[:, slots], block.weights[:, slots], block.slack[slots], worth.values
+                )
+            ]
+            for first, block, slots in self.columns.rows(index.changed)
+        ]
+        return np.concatenate(found)
+
+    def _refs(self, places: NDArray[np.int64]) -> tuple[AccountRef, ...]:
+        named = {self.columns.ref(place) for place in places.tolist()}
+        return (*named, *self.columns.odd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """The work of building an index: numbers only, so that a thread may do it."""
+
+    blocks: tuple[tuple[int, Block], ...]
+    worth: Worth
+    changed: set[int]
+
+    def run(self) -> Index:
+        """Compute the index."""
+        return build_index(self.blocks, self.worth, self.changed)
