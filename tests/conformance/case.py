@@ -19,11 +19,19 @@ class Case:
     prices: Mapping[str, Price]
     """Every feed of the market."""
     positions: Mapping[AccountRef, Any]
+    block: int = 0
 
     def view(self, prices: Mapping[str, Price] | None = None, *, later_s: int = 0) -> Any:
-        """Return the market at the case's time and prices, or at others."""
+        """Return the market at the case's time and prices, or at others; a block is 12 s."""
+        return self.at(self.prices if prices is None else prices, later_s=later_s)
+
+    def at(self, prices: Mapping[str, Price], *, later_s: int = 0, market: Any = None) -> Any:
+        """Return the market, or a view of it, at a time and at prices."""
         return self.adapter.at(
-            self.market, timestamp=self.timestamp + later_s, prices=prices or self.prices
+            self.market if market is None else market,
+            block=self.block + later_s // 12,
+            timestamp=self.timestamp + later_s,
+            prices=prices,
         )
 
     def repriced(self, feed: str, bps: int) -> dict[str, Price]:

@@ -1,0 +1,125 @@
+"""The liquidations in a transaction's logs.
+
+A market tells what was repaid and how many cTokens were seized. Whose they are and what they are
+worth is told by the logs after it: Venus's Liquidator passes them on less the treasury's part,
+and the liquidator redeems its own.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from keeper.core.chain import Log
+from keeper.core.lending import AccountRef, Liquidation
+from keeper.core.units import Address, Hash32, address_of_word
+from keeper.evm.words import address_at, int_at
+from keeper.protocols.compound_v2 import codec, rules
+from keeper.protocols.compound_v2.state import Deployment, Market
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seized:
+    """One ``LiquidateBorrow``, with what is found out of it."""
+
+    log: Log
+    debt: Market
+    collateral: Market
+    borrower: Address
+    liquidator: Address
+    repaid: int
+    tokens: int
+    """Taken from the borrower."""
+    theirs: int
+    """Of them, not the liquidator's."""
+
+
+def liquidations(market: Deployment, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
+    """Return the liquidations among the logs, counted in the collateral's underlying.
+
+    The rate is that at which the liquidator redeemed; when it kept its cTokens, the known one.
+    """
+    found = []
+    for position, log in enumerate(logs):
+        if log.address in market.numbers and log.topics[:1] == (codec.LIQUIDATE_BORROW,):
+            after = [one for one in logs[position + 1 :] if one.tx_hash == log.tx_hash]
+            seized = _seized(market, log, after)
+            if seized is not None:
+                found.append(_liquidation(market, seized, after))
+    return tuple(found)
+
+
+def _seized(market: Deployment, log: Log, after: Sequence[Log]) -> _Seized | None:
+    token = address_at(log.data, 3)
+    if token not in market.numbers:
+        return None
+    collateral = market.markets[market.numbers[token]]
+    borrower, tokens = address_at(log.data, 1), int_at(log.data, 4)
+    liquidator, theirs = address_at(log.data, 0), 0
+    if market.liquidator is not None and liquidator == market.liquidator.address:
+        liquidator, theirs = _passed_on(liquidator, borrower, token, after)
+    elif collateral.seize_share:
+        theirs = rules.protocol_share(tokens, collateral.seize_share)
+    return _Seized(
+        log=log,
+        debt=market.markets[market.numbers[log.address]],
+        collateral=collateral,
+        borrower=borrower,
+        liquidator=liquidator,
+        repaid=int_at(log.data, 2),
+        tokens=tokens,
+        theirs=theirs,
+    )
+
+
+def _passed_on(
+    through: Address, borrower: Address, token: Address, after: Iterable[Log]
+) -> tuple[Address, int]:
+    """Return who liquidated through Venus's Liquidator, and the treasury's cTokens."""
+    for log in after:
+        if log.address != through or log.topics[:1] != (codec.LIQUIDATED_THROUGH,):
+            continue
+        who, whose, what = (address_of_word(word) for word in log.topics[1:4])
+        if (whose, what) == (borrower, token):
+            return who, int_at(log.data, 2)
+    return through, 0
+
+
+def _liquidation(market: Deployment, seized: _Seized, after: Sequence[Log]) -> Liquidation:
+    ours = seized.tokens - seized.theirs
+    redeemed, fee = _redeemed(market, seized, after, ours)
+    gross = seized.tokens * redeemed // ours if ours else 0
+    return Liquidation(
+        ref=AccountRef(market=market.comptroller, account=seized.borrower),
+        collateral=seized.collateral.asset,
+        debt=seized.debt.asset,
+        liquidator=seized.liquidator,
+        repaid=seized.repaid,
+        seized=gross,
+        protocol_fee=gross - (redeemed - fee),
+        tx_hash=seized.log.tx_hash,
+        log=seized.log,
+    )
+
+
+def _redeemed(
+    market: Deployment, seized: _Seized, after: Iterable[Log], ours: int
+) -> tuple[int, int]:
+    """Return what the liquidator's cTokens came to in underlying, and the fee out of that."""
+    fee = 0
+    for log in after:
+        if log.address != seized.collateral.token or not log.topics:
+            continue
+        if not _is_by(log, seized.liquidator):
+            continue
+        if log.topics[0] == codec.REDEEM_FEE:
+            fee = int_at(log.data, 1)
+        elif log.topics[0] in codec.REDEEMED and int_at(log.data, 2) == ours:
+            return int_at(log.data, 1) + fee, fee
+    rate = market.lines[seized.collateral.number].stored_rate
+    return rules.redeemed(ours, rate), 0
+
+
+def _is_by(log: Log, account: Address) -> bool:
+    """Return whether the account in the first word of data is that one."""
+    first: Hash32 = log.topics[0]
+    wanted = first == codec.REDEEM_FEE or first in codec.REDEEMED
+    return wanted and address_at(log.data, 0) == account

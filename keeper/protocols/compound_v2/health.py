@@ -1,0 +1,254 @@
+"""A deployment at a moment, and an account's standing in it.
+
+``liquidateBorrow`` accrues the repaid and the seized market and judges every other by what is
+stored. Anybody may accrue a market, so what counts is the best that the liquidator can arrange.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from keeper.core.errors import StaleError
+from keeper.core.lending import Health, Leg, Legs
+from keeper.core.units import BPS, MAX_UINT256, WAD
+from keeper.protocols.compound_v2 import rules
+from keeper.protocols.compound_v2.rules import Stored
+from keeper.protocols.compound_v2.state import (
+    CORE_POOL,
+    Deployment,
+    Entry,
+    Line,
+    Market,
+    Position,
+    Risk,
+)
+
+NOTHING = Risk(threshold=0, incentive=0, listed=False)
+
+
+def view_at(
+    deployment: Deployment, block: int, timestamp: int, prices: Mapping[str, int]
+) -> Deployment:
+    """Return the deployment as an accrual at that block or second would leave it, priced."""
+    vai = deployment.vai
+    moment = replace(deployment, block=block, timestamp=timestamp, prices=prices)
+    return replace(
+        moment,
+        lines=tuple(_line(moment, one) for one in deployment.markets),
+        vai_index=0 if vai is None else vai.index + vai.rate * max(block - vai.accrued_at, 0),
+    )
+
+
+def accrued_at(view: Deployment, market: Market) -> Stored:
+    """Return a market's storage after an accrual at the view's moment."""
+    now = view.timestamp if view.by_second else view.block
+    return rules.accrued(
+        market.stored,
+        rate=market.rate,
+        periods=max(now - market.accrued_at, 0),
+        reserve_factor=market.reserve_factor,
+    )
+
+
+def risk_of(view: Deployment, market: Market, number: int) -> Risk:
+    """Mirror ``MarketFacet.getLiquidationParams``: how an account's pool judges a market."""
+    pool = view.pools.get(number)
+    if number == CORE_POOL or pool is None or not pool.active:
+        return market.risks[CORE_POOL]
+    own = market.risks.get(number, NOTHING)
+    return market.risks[CORE_POOL] if not own.listed and pool.falls_back else own
+
+
+class Term(NamedTuple):
+    """One market's part in an account's shortfall: debt less weighted collateral, 1e18 dollars."""
+
+    market: int
+    stored: int
+    accrued: int
+
+
+def terms_of(view: Deployment, position: Position) -> tuple[Term, ...]:
+    """Return an account's terms. Raises StaleError when a price is not known."""
+    return tuple(_term(view, entry, position.pool) for entry in position.entries)
+
+
+class Shortfall(NamedTuple):
+    """What a liquidator can make of an account."""
+
+    value: int
+    """1e18 dollars; not positive for a healthy account."""
+    accrue: tuple[int, ...]
+    """Markets to accrue first, without which there is none."""
+
+
+def shortfall(view: Deployment, position: Position, pair: Iterable[int]) -> Shortfall:
+    """Return the shortfall that liquidating a pair of markets finds, accruals put first if needed.
+
+    Mirrors ``getHypotheticalAccountLiquidityInternal`` as ``liquidateBorrowAllowed`` asks it.
+    """
+    return _best(terms_of(view, position), vai_debt(view, position), frozenset(pair))
+
+
+def vai_debt(view: Deployment, position: Position) -> int:
+    """Return what the account owes in VAI, which counts as a dollar.
+
+    Venus's Liquidator accrues VAI before it does anything else; markets do not.
+    """
+    if view.vai is None or position.vai_minted == 0:
+        return 0
+    index = view.vai.index if view.liquidator is None else view.vai_index
+    return _minted(position, index)
+
+
+def assess(view: Deployment, position: Position) -> Health:
+    """Return the standing with everything accrued, and whether anybody may liquidate it."""
+    owed = _minted(position, view.vai_index) if view.vai is not None else 0
+    collateral = weighted = debt = 0
+    for entry in position.entries:
+        value, weight, debt_value = _values(view, entry, position.pool)
+        collateral += value
+        weighted += weight
+        debt += debt_value
+    debt += owed
+    return Health(
+        health_factor=weighted * WAD // debt if debt else MAX_UINT256,
+        liquidatable=debt > 0 and is_liquidatable(view, position),
+        collateral_base=collateral,
+        debt_base=debt,
+    )
+
+
+def is_liquidatable(view: Deployment, position: Position) -> bool:
+    """Return whether there is a pair of markets that the contracts let somebody liquidate."""
+    if any(is_forced(view, position, entry) for entry in position.entries):
+        return True
+    terms, vai = terms_of(view, position), vai_debt(view, position)
+    if sum(max(one.stored, one.accrued) for one in terms) + vai <= 0:
+        return False
+    return any(_best(terms, vai, pair).value > 0 for pair in _pairs(position))
+
+
+def is_forced(view: Deployment, position: Position, entry: Entry) -> bool:
+    """Return whether a debt may be liquidated whatever the account's health."""
+    if entry.principal == 0:
+        return False
+    return view.markets[entry.market].forced or entry.market in position.forced
+
+
+def debt_of(view: Deployment, entry: Entry) -> int:
+    """Return a debt with interest to the view's moment, raw units."""
+    index = view.lines[entry.market].borrow_index
+    return rules.borrow_balance(entry.principal, entry.principal_index, index)
+
+
+def legs(view: Deployment, position: Position) -> Legs:
+    """Return an account's collaterals, redeemed, and debts."""
+    collateral, debt = [], []
+    for entry in position.entries:
+        market, line = view.markets[entry.market], view.lines[entry.market]
+        if entry.tokens:
+            threshold = risk_of(view, market, position.pool).threshold * BPS // WAD
+            amount = rules.redeemed(entry.tokens, line.rate)
+            collateral.append(_leg(view, market, amount, threshold))
+        if owed := debt_of(view, entry):
+            debt.append(_leg(view, market, owed, 0))
+    if view.vai is not None and (owed := _minted(position, view.vai_index)):
+        debt.append(
+            Leg(asset=view.vai.token, symbol="VAI", amount=owed, price=WAD, threshold_bps=0)
+        )
+    return Legs(collateral=tuple(collateral), debt=tuple(debt))
+
+
+def whole_price(market: Market, price: int) -> int:
+    """Return the price of a whole underlying, 1e18 dollars."""
+    return price * market.unit // WAD
+
+
+def known_price(view: Deployment, number: int) -> int:
+    """Return a market's price; raise StaleError when there is none, as the Comptroller would."""
+    price = view.lines[number].price
+    if not price:
+        raise StaleError(f"price of {view.markets[number].symbol}: expected one, found {price}")
+    return price
+
+
+def _line(moment: Deployment, market: Market) -> Line:
+    after = accrued_at(moment, market)
+    sheds = market.sheds_at is not None and moment.block >= market.sheds_at
+    return Line(
+        stored_rate=rules.exchange_rate(market.stored, market.initial_rate),
+        rate=rules.exchange_rate(after, market.initial_rate),
+        stored_borrow_index=market.stored.index,
+        borrow_index=after.index,
+        cash=max(after.cash - after.reserves, 0) if sheds else after.cash,
+        price=moment.prices.get(market.token),
+    )
+
+
+def _term(view: Deployment, entry: Entry, pool: int) -> Term:
+    line, price = view.lines[entry.market], known_price(view, entry.market)
+    factor = risk_of(view, view.markets[entry.market], pool).threshold
+
+    def net(rate: int, index: int) -> int:
+        owed = rules.borrow_balance(entry.principal, entry.principal_index, index)
+        weight = rules.collateral_value(
+            entry.tokens, factor=factor, rate=rate, price=price, mul=view.mul
+        )
+        return rules.debt_value(owed, price) - weight
+
+    stored = net(line.stored_rate, line.stored_borrow_index)
+    return Term(market=entry.market, stored=stored, accrued=net(line.rate, line.borrow_index))
+
+
+def _best(terms: Iterable[Term], vai: int, pair: frozenset[int]) -> Shortfall:
+    value, extra, helpful = vai, 0, []
+    for one in terms:
+        if one.market in pair:
+            value += one.accrued
+            continue
+        value += one.stored
+        if one.accrued > one.stored:
+            extra += one.accrued - one.stored
+            helpful.append(one.market)
+    if value > 0 or value + extra <= 0:
+        return Shortfall(value=value, accrue=())
+    return Shortfall(value=value + extra, accrue=tuple(helpful))
+
+
+def _pairs(position: Position) -> Iterator[frozenset[int]]:
+    """Return every collateral with every debt; a debt alone where there is no collateral."""
+    held: list[int | None] = [one.market for one in position.entries if one.tokens] or [None]
+    owed: list[int | None] = [one.market for one in position.entries if one.principal] or [None]
+    for debt in owed:
+        for collateral in held:
+            yield frozenset(one for one in (collateral, debt) if one is not None)
+
+
+def _values(view: Deployment, entry: Entry, pool: int) -> tuple[int, int, int]:
+    """Return collateral, weighted collateral and debt of an entry, 1e18 dollars."""
+    line, price = view.lines[entry.market], known_price(view, entry.market)
+    factor = risk_of(view, view.markets[entry.market], pool).threshold
+    weight = rules.collateral_value(
+        entry.tokens, factor=factor, rate=line.rate, price=price, mul=view.mul
+    )
+    value = rules.redeemed(entry.tokens, line.rate) * price // WAD
+    return value, weight, rules.debt_value(debt_of(view, entry), price)
+
+
+def _minted(position: Position, index: int) -> int:
+    return rules.minted_debt(
+        position.vai_minted,
+        position.vai_past_interest,
+        index=index,
+        own_index=position.vai_index,
+    )
+
+
+def _leg(view: Deployment, market: Market, amount: int, threshold_bps: int) -> Leg:
+    return Leg(
+        asset=market.asset,
+        symbol=market.symbol,
+        amount=amount,
+        price=whole_price(market, known_price(view, market.number)),
+        threshold_bps=threshold_bps,
+    )

@@ -1,0 +1,254 @@
+"""What ``liquidateBorrow`` and redeeming its spoils would do, before they are called.
+
+Mirrors ``CToken.liquidateBorrowFresh`` with ``Comptroller.liquidateBorrowAllowed`` and
+``seizeAllowed``, in their order, and Venus's ``Liquidator.liquidateBorrow`` around them.
+"""
+
+from dataclasses import dataclass, replace
+
+from keeper.core.lending import Option, SeizeQuote
+from keeper.core.units import WAD, Address
+from keeper.protocols.compound_v2 import rules
+from keeper.protocols.compound_v2.health import (
+    Shortfall,
+    accrued_at,
+    debt_of,
+    is_forced,
+    known_price,
+    risk_of,
+    shortfall,
+    vai_debt,
+)
+from keeper.protocols.compound_v2.refusals import MarketRefusedError, Refusal
+from keeper.protocols.compound_v2.state import Action, Deployment, Entry, Market, Position
+
+KEY_SEPARATOR = ":"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """An account with one collateral and one debt chosen."""
+
+    collateral: Market
+    debt: Market
+    tokens: int
+    owed: int
+    incentive: int
+    ratio: int
+    """cTokens for one raw unit repaid, wad."""
+    forced: bool
+    found: Shortfall
+    restricted: bool
+    vai: int
+
+
+def options(view: Deployment, position: Position) -> tuple[Option, ...]:
+    """Return every pair that may be liquidated now, with the most that each takes."""
+    found = []
+    for owed in position.entries:
+        for held in position.entries:
+            if not owed.principal or not held.tokens:
+                continue
+            case = case_of(view, position, view.markets[held.market], view.markets[owed.market])
+            most = max_repay(view, case)
+            if most > 0 and refusal_of(view, case, most) is None:
+                found.append(
+                    Option(
+                        collateral=case.collateral.asset,
+                        debt=case.debt.asset,
+                        max_repay=most,
+                        key=KEY_SEPARATOR.join((case.collateral.token, case.debt.token)),
+                    )
+                )
+    return tuple(found)
+
+
+def seize(view: Deployment, position: Position, option: Option, repay: int) -> SeizeQuote:
+    """Return what repaying ``repay`` takes and gives; raise as the contracts would refuse.
+
+    ``inputs`` names the markets to accrue first.
+    """
+    collateral, debt = markets_of(view, position, option)
+    case = case_of(view, position, collateral, debt)
+    if refusal := refusal_of(view, case, repay):
+        pair = f"{collateral.symbol}/{debt.symbol}"
+        raise MarketRefusedError(refusal, f"{pair}, repaying {repay} of {case.owed}")
+    spoils = spoils_of(view, case, repay)
+    return SeizeQuote(
+        repay=repay,
+        seized=spoils.gross,
+        protocol_fee=spoils.gross - spoils.received,
+        inputs=case.found.accrue,
+    )
+
+
+def markets_of(view: Deployment, position: Position, option: Option) -> tuple[Market, Market]:
+    """Return the option's markets: those of its key, else the account's own of its assets."""
+    if option.key:
+        collateral, debt = option.key.split(KEY_SEPARATOR)
+        numbers = (view.numbers[Address(collateral)], view.numbers[Address(debt)])
+        return view.markets[numbers[0]], view.markets[numbers[1]]
+    entries = [(view.markets[one.market], one) for one in position.entries]
+    held = [market for market, one in entries if one.tokens and market.asset == option.collateral]
+    owed = [market for market, one in entries if one.principal and market.asset == option.debt]
+    if not held:
+        raise MarketRefusedError(Refusal.NOT_COLLATERAL, option.collateral)
+    if not owed:
+        raise MarketRefusedError(Refusal.NOT_BORROWED, option.debt)
+    return held[0], owed[0]
+
+
+def case_of(view: Deployment, position: Position, collateral: Market, debt: Market) -> Case:
+    """Return the case of one pair. Raises StaleError when a price is not known."""
+    none = Entry(market=-1, tokens=0, principal=0, principal_index=0)
+    entries = {one.market: one for one in position.entries}
+    owing = entries.get(debt.number, none)
+    incentive = risk_of(view, collateral, position.pool).incentive
+    ratio = rules.seize_ratio(
+        incentive=incentive,
+        debt_price=known_price(view, debt.number),
+        collateral_price=known_price(view, collateral.number),
+        rate=view.lines[collateral.number].rate,
+        mul=view.mul,
+    )
+    return Case(
+        collateral=collateral,
+        debt=debt,
+        tokens=entries.get(collateral.number, none).tokens,
+        owed=debt_of(view, owing) if owing.principal else 0,
+        incentive=incentive,
+        ratio=ratio,
+        forced=owing.principal > 0 and is_forced(view, position, owing),
+        found=shortfall(view, position, (collateral.number, debt.number)),
+        restricted=position.restricted,
+        vai=vai_debt(view, position),
+    )
+
+
+def refusal_of(view: Deployment, case: Case, repay: int) -> Refusal | None:
+    """Return why repaying that much would not work, in the order of the contracts' checks."""
+    for reason in (_gate(view, case), _allowance(view, case, repay), _seizure(view, case, repay)):
+        if reason is not None:
+            return reason
+    return None
+
+
+def max_repay(view: Deployment, case: Case) -> int:
+    """Return the most that may be repaid and whose spoils can be redeemed; 0 when nothing can."""
+    most = _most_closed(view, case)
+    by_tokens = rules.most_repaid_for(case.ratio, case.tokens)
+    if by_tokens is not None:
+        most = min(most, by_tokens)
+    if most <= 0 or is_redeemable(view, case, most):
+        return most
+    return _most_redeemable(view, case, most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoils:
+    """What a liquidation takes, in underlying of the collateral, raw units."""
+
+    gross: int
+    """All that the borrower loses."""
+    received: int
+    """What the liquidator has after redeeming."""
+    redeemed: int
+    """What leaves the market's cash, the treasury's part included."""
+
+
+def spoils_of(view: Deployment, case: Case, repay: int) -> Spoils:
+    """Return what repaying takes.
+
+    What is taken is counted at the rate at which the liquidator redeems; the market's or the
+    treasury's part goes first, and its rounding moves that rate.
+    """
+    tokens = rules.seized_tokens(case.ratio, repay)
+    after = accrued_at(view, case.collateral)
+    if view.liquidator is None:
+        theirs = rules.protocol_share(tokens, case.collateral.seize_share)
+        kept = rules.redeemed(theirs, _rate(after, case.collateral))
+        after = replace(after, reserves=after.reserves + kept, supply=after.supply - theirs)
+        paid = 0
+    else:
+        theirs = rules.treasury_cut(
+            tokens, incentive=case.incentive, percent=view.liquidator.treasury_percent
+        )
+        paid = rules.redeemed(theirs, _rate(after, case.collateral))
+        after = replace(after, cash=after.cash - paid, supply=after.supply - theirs)
+    ours = tokens - theirs
+    amount = rules.redeemed(ours, _rate(after, case.collateral))
+    return Spoils(
+        gross=tokens * amount // ours if ours else 0,
+        received=amount - amount * view.redeem_fee // WAD,
+        redeemed=paid + amount,
+    )
+
+
+def is_redeemable(view: Deployment, case: Case, repay: int) -> bool:
+    """Return whether the market's cash covers the spoils; what was repaid to it is its cash."""
+    cash = view.lines[case.collateral.number].cash
+    if case.collateral is case.debt:
+        cash += repay
+    return spoils_of(view, case, repay).redeemed <= cash
+
+
+def _rate(stored: rules.Stored, market: Market) -> int:
+    return rules.exchange_rate(stored, market.initial_rate)
+
+
+def _gate(view: Deployment, case: Case) -> Refusal | None:
+    """Return what ``Liquidator.liquidateBorrow`` checks before it repays."""
+    if view.liquidator is None:
+        return None
+    if case.restricted:
+        return Refusal.RESTRICTED
+    guard = view.liquidator
+    waits = view.vai is not None and not view.vai.liquidation_paused and guard.vai_first
+    if waits and not case.forced and case.vai >= guard.vai_minimum:
+        return Refusal.VAI_FIRST
+    return None
+
+
+def _allowance(view: Deployment, case: Case, repay: int) -> Refusal | None:
+    """Mirror ``liquidateBorrowAllowed`` and what ``liquidateBorrowFresh`` checks of the amount."""
+    if view.paused:
+        return Refusal.PROTOCOL_PAUSED
+    if Action.LIQUIDATE in case.debt.paused:
+        return Refusal.ACTION_PAUSED
+    if not case.forced and case.found.value <= 0:
+        return Refusal.HEALTHY
+    if repay > _most_closed(view, case):
+        return Refusal.TOO_MUCH_REPAY
+    return Refusal.NO_AMOUNT if repay == 0 else None
+
+
+def _seizure(view: Deployment, case: Case, repay: int) -> Refusal | None:
+    """Return what repaying, seizing, handing over and redeeming check."""
+    if Action.REPAY in case.debt.paused:
+        return Refusal.ACTION_PAUSED
+    if rules.seized_tokens(case.ratio, repay) > case.tokens:
+        return Refusal.SEIZE_TOO_MUCH
+    needed = {Action.SEIZE, Action.REDEEM}
+    if view.liquidator is not None:
+        needed.add(Action.TRANSFER)
+        if case.incentive < WAD:
+            return Refusal.NO_INCENTIVE
+    if needed & case.collateral.paused:
+        return Refusal.ACTION_PAUSED
+    return None if is_redeemable(view, case, repay) else Refusal.ILLIQUID
+
+
+def _most_closed(view: Deployment, case: Case) -> int:
+    return case.owed if case.forced else rules.max_close(view.close_factor, case.owed)
+
+
+def _most_redeemable(view: Deployment, case: Case, most: int) -> int:
+    """Return the largest repayment whose spoils the market's cash covers."""
+    low, high = 0, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        if is_redeemable(view, case, middle):
+            low = middle
+        else:
+            high = middle
+    return low

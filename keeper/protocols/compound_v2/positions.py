@@ -1,0 +1,177 @@
+"""Read accounts: the markets they entered, what they hold and owe there, and since which index."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from keeper.core.chain import BlockRef, Call
+from keeper.core.errors import DriftError
+from keeper.core.lending import AccountRef
+from keeper.core.ports import Reader
+from keeper.core.units import Address
+from keeper.evm.words import (
+    WORD,
+    addresses_at_start,
+    ask,
+    ask_address,
+    int_at,
+    word_of_address,
+)
+from keeper.protocols.compound_v2 import codec, rules
+from keeper.protocols.compound_v2.state import CORE_POOL, Deployment, Entry, Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where accounts are read: a block, the deployment at it, and where markets keep debts."""
+
+    reader: Reader
+    block: BlockRef
+    deployment: Deployment
+    borrows_slot: int
+
+
+class _Face(NamedTuple):
+    """What is known of an account beside its balances."""
+
+    entered: tuple[int, ...]
+    pool: int
+    restricted: bool
+    vai: tuple[int, int, int]
+
+
+class _Balance(NamedTuple):
+    market: int
+    account: Address
+    tokens: int
+    owed: int
+    """As stored, at the market's stored index."""
+    forced: bool
+
+
+async def read_positions(place: Place, refs: Sequence[AccountRef]) -> dict[AccountRef, Position]:
+    """Read positions, empty ones included.
+
+    Raises DriftError when the chain does not answer as the known deployment would.
+    """
+    answers = iter(await _answers(place, [c for one in refs for c in _face_calls(place, one)]))
+    faces = {ref: _face(place.deployment, answers) for ref in refs}
+    calls = [call for ref, face in faces.items() for call in _balance_calls(place, ref, face)]
+    answers = iter(await _answers(place, calls))
+    balances = {ref: _balances(place, ref, face, answers) for ref, face in faces.items()}
+    principals = await _principals(place, [b for some in balances.values() for b in some])
+    return {ref: _position(faces[ref], balances[ref], principals) for ref in refs}
+
+
+def _face_calls(place: Place, ref: AccountRef) -> Iterator[Call]:
+    deployment, account = place.deployment, ref.account
+    yield ask_address(deployment.comptroller, codec.GET_ASSETS_IN, account)
+    if deployment.pools:
+        yield ask_address(deployment.comptroller, codec.USER_POOL_ID, account)
+    if deployment.liquidator is not None:
+        yield ask_address(deployment.liquidator.address, codec.IS_RESTRICTED, account)
+    if deployment.vai is not None:
+        yield ask_address(deployment.comptroller, codec.MINTED_VAIS, account)
+        yield ask_address(deployment.vai.controller, codec.PAST_VAI_INTEREST, account)
+        yield ask_address(deployment.vai.controller, codec.VAI_MINTER_INDEX, account)
+
+
+def _face(deployment: Deployment, answers: Iterator[bytes]) -> _Face:
+    """Take the answers to ``_face_calls`` in their order."""
+    entered = addresses_at_start(next(answers))
+    unknown = [one for one in entered if one not in deployment.numbers]
+    if unknown:
+        msg = f"markets of {deployment.comptroller}: expected the listed, found {unknown[0]}"
+        raise DriftError(msg)
+    pool = int_at(next(answers), 0) if deployment.pools else CORE_POOL
+    restricted = deployment.liquidator is not None and int_at(next(answers), 0) == 1
+    vai = (0, 0, 0)
+    if deployment.vai is not None:
+        vai = (int_at(next(answers), 0), int_at(next(answers), 0), int_at(next(answers), 0))
+    numbers = tuple(deployment.numbers[one] for one in entered)
+    return _Face(entered=numbers, pool=pool, restricted=restricted, vai=vai)
+
+
+def _balance_calls(place: Place, ref: AccountRef, face: _Face) -> Iterator[Call]:
+    deployment = place.deployment
+    for number in face.entered:
+        token = deployment.markets[number].token
+        yield ask_address(token, codec.GET_ACCOUNT_SNAPSHOT, ref.account)
+        if deployment.forces_accounts:
+            words = (word_of_address(ref.account), word_of_address(token))
+            yield ask(deployment.comptroller, codec.IS_FORCED_FOR_USER, *words)
+
+
+def _balances(
+    place: Place, ref: AccountRef, face: _Face, answers: Iterator[bytes]
+) -> list[_Balance]:
+    """Take the answers to ``_balance_calls`` in their order; empty markets are left out."""
+    found = []
+    for number in face.entered:
+        snapshot = next(answers)
+        forced = place.deployment.forces_accounts and int_at(next(answers), 0) == 1
+        if int_at(snapshot, 0) != 0:
+            token = place.deployment.markets[number].token
+            msg = f"{ref.account} in {token}: expected a snapshot, found {int_at(snapshot, 0)}"
+            raise DriftError(msg)
+        tokens, owed = int_at(snapshot, 1), int_at(snapshot, 2)
+        if tokens or owed:
+            found.append(_Balance(number, ref.account, tokens, owed, forced))
+    return found
+
+
+Principals = Mapping[tuple[int, Address], tuple[int, int]]
+
+
+async def _principals(place: Place, balances: Sequence[_Balance]) -> Principals:
+    """Read principals and their indices from storage: no function tells them.
+
+    What does not come to the balance that the market answers is not them. The balance at the
+    market's index stands in then, and is at most a raw unit too low later on.
+    """
+    owing = [one for one in balances if one.owed]
+    slots = []
+    for one in owing:
+        token = place.deployment.markets[one.market].token
+        first = codec.borrow_slot(one.account, place.borrows_slot)
+        slots += [(token, first), (token, (first + 1) % 2**256)]
+    words = await place.reader.storage_many(slots, place.block)
+    found = {}
+    for i, one in enumerate(owing):
+        index = place.deployment.markets[one.market].stored.index
+        principal, since = words[2 * i : 2 * i + 2]
+        if not since or rules.borrow_balance(principal, since, index) != one.owed:
+            principal, since = one.owed, index
+        found[one.market, one.account] = (principal, since)
+    return found
+
+
+def _position(face: _Face, balances: Sequence[_Balance], principals: Principals) -> Position:
+    entries = []
+    for one in balances:
+        principal, since = principals.get((one.market, one.account), (0, 0))
+        entries.append(
+            Entry(market=one.market, tokens=one.tokens, principal=principal, principal_index=since)
+        )
+    minted, past_interest, index = face.vai
+    return Position(
+        entries=tuple(entries),
+        pool=face.pool,
+        forced=frozenset(one.market for one in balances if one.forced),
+        restricted=face.restricted,
+        vai_minted=minted,
+        vai_past_interest=past_interest,
+        vai_index=index,
+    )
+
+
+async def _answers(place: Place, calls: Sequence[Call]) -> list[bytes]:
+    if not calls:
+        return []
+    results = await place.reader.call_many(calls, place.block)
+    for call, result in zip(calls, results, strict=True):
+        if not result.success or len(result.data) < WORD:
+            found = result.data.hex() or "nothing"
+            msg = f"expected an answer to 0x{call.data.hex()} at {call.to}, found {found}"
+            raise DriftError(msg)
+    return [one.data for one in results]

@@ -1,0 +1,28 @@
+"""Venus: thresholds by pool, the Liquidator and its treasury, a fee on redeeming, native coin."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from keeper.core.units import WAD
+from keeper.protocols.compound_v2.state import Pool, Risk
+from tests.conformance.case import Case
+from tests.conformance.cases_compound_v2 import case
+from tests.support.compound_market import MARKETS, THROUGH, deployment, vai
+
+
+def cases() -> Iterator[Case]:
+    """Yield Venus as it is, and with everything that governance may turn on."""
+    markets = tuple(replace(one, rate=10**10) for one in MARKETS)
+    yield case("venus", deployment(markets, liquidator=THROUGH, vai=vai()), "venus")
+    risky = Risk(threshold=93 * WAD // 100, incentive=102 * WAD // 100)
+    in_pool = tuple(
+        replace(one, risks={**one.risks, 1: risky}) if one.number < 2 else one for one in markets
+    )
+    full = deployment(
+        in_pool,
+        liquidator=THROUGH,
+        vai=vai(),
+        redeem_fee=WAD // 1_000,
+        pools={1: Pool(active=True, falls_back=True)},
+    )
+    yield case("venus with pools", full, "venus")
