@@ -23,6 +23,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on 
 
 @app.command()
 def demo(
+    protocol: Annotated[str, typer.Option(help="The lending protocol to watch.")] = "aave_v3",
     borrowers: Annotated[int, typer.Option(min=50, max=10_000, help="Loans in the market.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 1,
     keep: Annotated[Path | None, typer.Option(help="Keep configuration and database here.")] = None,
@@ -32,8 +33,10 @@ def demo(
     from keeper.commands.console import say
     from keeper.commands.demo import demo as work
     from keeper.commands.running import FAILED, CommandFailed, run_command
+    from keeper.devnet.stages import Wanted
 
-    verdict = run_command(lambda: work(borrowers=borrowers, seed=seed, folder=keep, aave=aave))
+    wanted = Wanted(seed=seed, borrowers=borrowers, aave=aave, progress=say)
+    verdict = run_command(lambda: work(protocol, wanted, keep))
     for line in verdict.lines:
         say(line)
     if not verdict.good:

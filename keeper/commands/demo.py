@@ -21,12 +21,11 @@ from keeper.commands.local_run import Purse, anvil_binary
 from keeper.commands.report import print_books
 from keeper.config.settings import Settings, load
 from keeper.devnet.accounts import KEEPER_KEY
-from keeper.devnet.build import build_market
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_executor
-from keeper.devnet.live import LiveMarket, open_live
-from keeper.devnet.releases import OLDEST
+from keeper.devnet.live import LiveMarket
+from keeper.devnet.stages import Scene, Wanted, staged
 from keeper.evm.keys import parse_key
 from keeper.evm.transaction import LocalSigner
 from keeper.ledger.books import read_books
@@ -46,23 +45,25 @@ class Stage:
     """The local market with the executor on it, and the keeper's files."""
 
     anvil: Anvil
-    live: LiveMarket
+    scene: Scene
     settings: Settings
     purse: Purse
 
+    @property
+    def live(self) -> LiveMarket:
+        """The local market that the protocol is on."""
+        return self.scene.live
 
-async def demo(*, borrowers: int, seed: int, folder: Path | None, aave: str = OLDEST) -> Verdict:
+
+async def demo(protocol: str, wanted: Wanted, folder: Path | None) -> Verdict:
     """Run the whole of it; return what the checks found."""
-    with (
-        _folder(folder) as where,
-        _stage(where, borrowers=borrowers, seed=seed, aave=aave) as stage,
-    ):
+    with _folder(folder) as where, _stage(where, protocol, wanted) as stage:
         before = stage.purse.count(stage.live.rpc)
         await _liquidate(stage)
         after = stage.purse.count(stage.live.rpc)
         books = read_books(stage.settings.database)
         print_books(books)
-        verdict = check_books(books, stage.live, grown=after - before)
+        verdict = check_books(books, stage.scene, grown=after - before)
     if folder is not None:
         say(f"the keeper's configuration and database are in {folder}")
     return verdict
@@ -80,31 +81,33 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _stage(folder: Path, *, borrowers: int, seed: int, aave: str) -> Iterator[Stage]:
+def _stage(folder: Path, protocol: str, wanted: Wanted) -> Iterator[Stage]:
     """Start anvil, build the market, deploy the executor, write the configuration."""
     binary = anvil_binary()
     say("starting anvil")
     with start_anvil(binary, AnvilOptions(ipc=True)) as anvil:
-        market = build_market(
-            anvil.http_url, seed=seed, borrowers=borrowers, aave=aave, progress=say
-        )
-        live = open_live(market, anvil.http_url)
+        scene = staged(protocol, anvil.http_url, wanted)
+        live = scene.live
         with closing(live.rpc):
-            who = market.accounts
+            who = live.market.accounts
             executor = deploy_executor(
                 live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
             )
             say(f"executor contract deployed at {executor}")
             live.rpc.call("evm_setAutomine", False)
-            wanted = KeeperFiles(
-                rpc=str(anvil.ipc_path), mode="live", executor=executor, recipient=who.recipient
+            files = KeeperFiles(
+                rpc=str(anvil.ipc_path),
+                mode="live",
+                executor=executor,
+                recipient=who.recipient,
+                deployments=(scene.deployment,),
             )
             yield Stage(
                 anvil=anvil,
-                live=live,
-                settings=load(write_config(folder, market, wanted)),
+                scene=scene,
+                settings=load(write_config(folder, live.market, files)),
                 purse=Purse(
-                    operator=who.keeper, recipient=who.recipient, wrapped_native=market.weth
+                    operator=who.keeper, recipient=who.recipient, wrapped_native=live.market.weth
                 ),
             )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from keeper.core.plan import Status
-from keeper.devnet.live import LiveMarket, under_water
+from keeper.devnet.stages import Scene
 from keeper.ledger.books import Books
 
 
@@ -15,9 +15,9 @@ class Verdict:
     good: bool
 
 
-def check_books(books: Books, live: LiveMarket, *, grown: int) -> Verdict:
+def check_books(books: Books, scene: Scene, *, grown: int) -> Verdict:
     """Compare the books with the chain. ``grown`` is what the purse gained, wei."""
-    checks = (_balances(books, grown), _exact(books), _nothing_forgotten(books, live))
+    checks = (_balances(books, grown), _exact(books), _nothing_forgotten(books, scene))
     return Verdict(
         lines=tuple(f"{'ok' if good else 'FAILED'}: {text}" for good, text in checks),
         good=all(good for good, _ in checks),
@@ -42,9 +42,9 @@ def _exact(books: Books) -> tuple[bool, str]:
     )
 
 
-def _nothing_forgotten(books: Books, live: LiveMarket) -> tuple[bool, str]:
-    """Ask the pool who is still under the line; each must have a reason in the books."""
-    under = under_water(live)
+def _nothing_forgotten(books: Books, scene: Scene) -> tuple[bool, str]:
+    """Ask the protocol who is still under the line; each must have a reason in the books."""
+    under = scene.under_water()
     explained = {one.account for one in books.missed}
     forgotten = [account for account in under if account not in explained]
     if forgotten:

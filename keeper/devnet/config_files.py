@@ -7,6 +7,8 @@ import yaml
 
 from keeper.core.units import Address
 from keeper.devnet.market import LocalMarket
+from keeper.devnet.stage_aave_v3 import aave_file
+from keeper.devnet.stages import DeploymentFile
 
 INTERMEDIATES = ("WETH", "USDC")
 
@@ -22,15 +24,22 @@ class KeeperFiles:
     block_time_s: int = 12
     min_profit: str = "0.002 ether"
     database: str = "keeper.sqlite"
+    deployments: tuple[DeploymentFile, ...] = ()
+    """None are Aave's alone."""
 
 
 def write_config(folder: Path, market: LocalMarket, wanted: KeeperFiles) -> Path:
     """Write ``keeper.yaml`` with its chain and protocol files into a folder; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "chain.yaml", _chain(market, wanted))
-    _write(folder / "aave_v3.local.yaml", _protocol(market))
+    files = {
+        f"{one.protocol}.local.yaml": _protocol(one)
+        for one in wanted.deployments or (aave_file(market),)
+    }
+    for name, content in files.items():
+        _write(folder / name, content)
     root = folder / "keeper.yaml"
-    _write(root, _root(wanted))
+    _write(root, _root(wanted, list(files)))
     return root
 
 
@@ -46,6 +55,7 @@ def _chain(market: LocalMarket, wanted: KeeperFiles) -> dict[str, object]:
         "native_symbol": "ETH",
         "wrapped_native": market.weth,
         "native_feed": market.asset("WETH").feed,
+        "price_feeds": {asset.token: asset.feed for asset in market.assets},
         "multicall3": market.multicall3,
         "block_time_s": wanted.block_time_s,
         "confirmations": 0,
@@ -65,20 +75,20 @@ def _chain(market: LocalMarket, wanted: KeeperFiles) -> dict[str, object]:
     }
 
 
-def _protocol(market: LocalMarket) -> dict[str, object]:
+def _protocol(deployment: DeploymentFile) -> dict[str, object]:
     return {
-        "protocol": "aave_v3",
+        "protocol": deployment.protocol,
         "chain": "local",
-        "start_block": market.start_block,
-        "parameters": {"addresses_provider": market.provider},
+        "start_block": deployment.start_block,
+        "parameters": dict(deployment.parameters),
     }
 
 
-def _root(wanted: KeeperFiles) -> dict[str, object]:
+def _root(wanted: KeeperFiles, protocols: list[str]) -> dict[str, object]:
     return {
         "mode": wanted.mode,
         "chain": "chain.yaml",
-        "protocols": ["aave_v3.local.yaml"],
+        "protocols": protocols,
         "database": wanted.database,
         "executor": wanted.executor,
         "recipient": wanted.recipient,

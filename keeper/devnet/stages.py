@@ -1,0 +1,65 @@
+"""The lending protocols that the local market is staged with, found by their module's name."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import keeper.devnet
+from keeper.core.errors import ConfigError
+from keeper.core.units import Address
+from keeper.devnet.live import LiveMarket
+from keeper.devnet.packages import Progress, quiet
+from keeper.devnet.releases import OLDEST
+
+_PREFIX = "stage_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a stage is to be like."""
+
+    seed: int
+    borrowers: int
+    aave: str = OLDEST
+    """Release of Aave V3, which lends within transactions on every stage."""
+    progress: Progress = quiet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentFile:
+    """What the keeper's file of a protocol says."""
+
+    protocol: str
+    start_block: int
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A protocol with borrowers on the local market."""
+
+    live: LiveMarket
+    deployment: DeploymentFile
+    under_water: Callable[[], Sequence[Address]]
+    """Asks the protocol itself which borrowers may be liquidated now."""
+
+
+def stage_names() -> tuple[str, ...]:
+    """Return the protocols that there is a stage of."""
+    found = (one.name for one in pkgutil.iter_modules(keeper.devnet.__path__))
+    return tuple(sorted(n.removeprefix(_PREFIX) for n in found if n.startswith(_PREFIX)))
+
+
+def staged(protocol: str, rpc_url: str, wanted: Wanted) -> Scene:
+    """Build the market and the protocol on the empty anvil at ``rpc_url``.
+
+    Raises ConfigError when there is no stage of the protocol, or the market cannot be built.
+    """
+    if protocol not in stage_names():
+        known = ", ".join(stage_names())
+        msg = f"--protocol: expected one of {known}, found {protocol!r}"
+        raise ConfigError(msg)
+    module = importlib.import_module(f"keeper.devnet.{_PREFIX}{protocol}")
+    return cast("Scene", module.stage(rpc_url, wanted))
