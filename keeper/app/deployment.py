@@ -165,10 +165,10 @@ class Deployment(Generic[M, P]):
         try:
             block = await self._reader.block(log.block_number)
             logs = await self._reader.logs_at(self.price_filter, block)
+            prices = await self._watcher.reread(self._prices, logs, block)
         except (TransientError, StaleError) as error:
             self._observer.skipped(self.name, str(error))
             return
-        prices = self._prices
         for one in logs:
             prices = self._watcher.apply(prices, one, block)
         if block.number > self._prices.block.number and prices.moved:

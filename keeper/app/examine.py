@@ -6,13 +6,13 @@ from typing import Any
 
 from keeper.app.executor_contract import read_executor
 from keeper.app.opening import adapters, opened_chain
+from keeper.app.prices import watcher_for
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.units import Address
-from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.registry import AnyAdapter
 
 
@@ -129,8 +129,7 @@ async def _feeds(
     ground: _Ground, adapter: ProtocolAdapter[Any, Any], market: object
 ) -> AsyncIterator[Finding]:
     """Check that every price can be read and acted on."""
-    deployment = next(one for one in ground.settings.deployments if one.name == adapter.deployment)
-    watcher = PriceWatcher(ground.chain.reader, heartbeats=deployment.settings.heartbeats_s)
+    watcher = watcher_for(ground.settings, adapter.deployment, ground.chain.reader)
     feeds = adapter.feeds(market)
     await watcher.follow(feeds, ground.head)
     book = await watcher.read(ground.head, None)
@@ -142,5 +141,6 @@ async def _feeds(
             continue
         price = book.prices[feed.id]
         age = ground.head.timestamp - price.updated_at
-        how = "events" if feed.direct else "read each block"
-        yield Finding(what=what, good=True, detail=f"{price.value}, {age} s old, {how}")
+        how = "events" if watcher.following.feeds[feed.id].moves_by_event else "read each block"
+        remark = f"; {watcher.remarks[feed.id]}" if feed.id in watcher.remarks else ""
+        yield Finding(what=what, good=True, detail=f"{price.value}, {age} s old, {how}{remark}")

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from keeper.app.opening import adapters, opened_chain
+from keeper.app.prices import oracle_policy
 from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError, StaleError
 from keeper.core.lending import AccountRef
 from keeper.core.ports import ProtocolAdapter, Reader
 from keeper.mirror.mirror import Mirror
+from keeper.oracle.policy import NO_POLICY, OraclePolicy
 from keeper.oracle.watcher import PriceWatcher
 from keeper.scanner.scan import Book, Scan, scan
 
@@ -42,19 +44,25 @@ async def look(
             head = await _block(chain.reader, block, head)
         for adapter in adapters(settings):
             try:
-                yield await look_at(adapter, chain.reader, head, progress)
+                policy = oracle_policy(settings, adapter.deployment)
+                yield await look_at(adapter, chain.reader, head, progress, policy=policy)
             except StaleError as error:
                 msg = f"block {head.number}: the node does not have its state (any more): {error}"
                 raise ConfigError(msg) from error
 
 
 async def look_at(
-    adapter: ProtocolAdapter[M, P], reader: Reader, block: BlockRef, progress: Progress
+    adapter: ProtocolAdapter[M, P],
+    reader: Reader,
+    block: BlockRef,
+    progress: Progress,
+    *,
+    policy: OraclePolicy = NO_POLICY,
 ) -> Look[M, P]:
     """Read one deployment whole at a block and scan it at the block's own timestamp."""
     mirror: Mirror[M, P] = Mirror(adapter, reader)
     snapshot = await mirror.start(block, None, progress)
-    watcher = PriceWatcher(reader)
+    watcher = PriceWatcher(reader, policy)
     await watcher.follow(adapter.feeds(snapshot.market), block)
     prices = await watcher.read(block, None)
     book = Book(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from keeper.app.books import valuation
-from keeper.app.builders import lenders_for, planner_for, protocol_file, reference_of
+from keeper.app.builders import lenders_for, planner_for, reference_of
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
 from keeper.app.opening import adapters, opened_chain
+from keeper.app.prices import watcher_for
 from keeper.chain.fees import fees_for
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
@@ -20,7 +21,6 @@ from keeper.core.ports import Prices, ProtocolAdapter
 from keeper.core.units import Address
 from keeper.mirror.mirror import Mirror, Progress
 from keeper.oracle.book import PriceBook
-from keeper.oracle.watcher import PriceWatcher
 from keeper.planner.case import Desk, case_of
 from keeper.planner.planner import Planner
 from keeper.scanner.scan import Book, Scan, scan
@@ -147,9 +147,7 @@ async def _study(
 ) -> Study[M, P]:
     reader = chain.reader
     market = await adapter.read_market(reader, block, None, None)
-    watcher = PriceWatcher(
-        reader, heartbeats=protocol_file(settings, adapter.deployment).heartbeats_s
-    )
+    watcher = watcher_for(settings, adapter.deployment, reader)
     await watcher.follow(adapter.feeds(market), block)
     lenders = lenders_for(settings.chain, reader, contract.address)
     return Study(

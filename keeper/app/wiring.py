@@ -19,6 +19,7 @@ from keeper.app.keeper import Keeper, Streams
 from keeper.app.observer import Observer
 from keeper.app.opening import adapters
 from keeper.app.planning import PlannerDesk
+from keeper.app.prices import watcher_for
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
 from keeper.core.chain import LogFilter
@@ -29,7 +30,6 @@ from keeper.executor.lanes.mempool import MempoolLane
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.settler import Auditor, Settler
 from keeper.ledger.journal import SqliteJournal
-from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.registry import AnyAdapter
 from keeper.runtime.clock import Clock
 
@@ -105,9 +105,7 @@ def _deployment(
     """Bring the rooms of one deployment together."""
     chain, reader = settings.chain, parts.chain.reader
     lenders = lenders_for(chain, reader, parts.contract.address)
-    watcher = PriceWatcher(
-        reader, heartbeats=protocol_file(settings, adapter.deployment).heartbeats_s
-    )
+    watcher = watcher_for(settings, adapter.deployment, reader)
     return Deployment(
         adapter=adapter,
         reader=reader,

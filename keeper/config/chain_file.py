@@ -49,6 +49,15 @@ VenueSettings = UniswapV3Settings
 """One place to swap; a union once there are several."""
 
 
+class SequencerSettings(Section):
+    """The sequencer's uptime feed. While it is down, and for a while after, nothing is done."""
+
+    feed: AddressValue
+    """Chainlink proxy that answers 0 while the sequencer is up."""
+    grace_s: Whole = 3_600
+    """Seconds after a stop in which borrowers may still mend their loans."""
+
+
 class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     """A chain. ``KEEPER_CHAIN_RPC`` and its like override the file."""
 
@@ -75,6 +84,14 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     """No reorg deeper than this is followed: the keeper stops instead."""
     max_head_age_s: Positive
     """A head older than this is no head to act on."""
+    max_head_lead_s: Positive = 60
+    """Nor is a head that is further ahead of our clock."""
+    follows_wall_clock: bool = True
+    """False for a chain whose timestamps are its own, as a local one: heads have no age then."""
+    sequencer: SequencerSettings | None = None
+    """Of a rollup."""
+    watch_mempool: bool = False
+    """Look for price updates among pending transactions. It needs a node that pushes them."""
     priority_fee_wei: Wei
     flash_sources: Annotated[tuple[FlashSourceSettings, ...], BeforeValidator(filled)]
     venues: Annotated[tuple[VenueSettings, ...], BeforeValidator(filled)]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from keeper.config.oracle_section import OracleSettings
 from keeper.config.section import Section
 from keeper.config.values import FeedName, Name, Positive, Whole
 
@@ -24,6 +25,7 @@ class ProtocolSettings(Section):
     """Accounts that owe less are not planned for. Units of the protocol's base currency."""
     heartbeats_s: Annotated[Mapping[FeedName, Positive], Field(default_factory=dict)]
     """Feed, by its label or its source's address, to the seconds after which it is stale."""
+    oracle: Annotated[OracleSettings, Field(default_factory=OracleSettings)]
     parameters: dict[str, object]
 
     @property

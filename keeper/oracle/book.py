@@ -1,10 +1,25 @@
 """The prices of one deployment at one moment, and which of them may not be acted on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import Price
+from keeper.core.units import Address
+from keeper.oracle.chainlink import Round
+from keeper.oracle.guards import Hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the guards judge by besides the prices."""
+
+    rounds: Mapping[Address, Round | None] = field(default_factory=dict)
+    """By proxy; None where it did not answer."""
+    seconds: Mapping[str, int | None] = field(default_factory=dict)
+    """The second source's price by feed id; None where it has none."""
+    chain: str | None = None
+    """Why nothing on this chain may be acted on, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,3 +35,6 @@ class PriceBook:
     """Feed id to why nothing may be done on it, in words."""
     moved: str = ""
     """What moved since the book before, in words; empty when nothing did."""
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    """Feeds that leapt, by id."""
+    evidence: Evidence = field(default_factory=Evidence)

@@ -4,35 +4,61 @@ Mirrors ``EACAggregatorProxy`` and ``AccessControlledAggregator`` (Chainlink con
 ``AnswerUpdated`` comes from the aggregator with the round id without its phase.
 """
 
-from keeper.core.chain import Call, Log
-from keeper.core.units import Address, Hash32
+from dataclasses import dataclass
+from typing import Final
 
-ANSWER_UPDATED = Hash32("0x0559884fd3a460db3073b7fc896cc77986f16e378210ded43186175bf646fc5f")
+from keeper.core.chain import Call, CallResult, Log
+from keeper.core.units import Address, Hash32
+from keeper.evm.words import WORD, int_at, signed_at
+
+ANSWER_UPDATED: Final = Hash32("0x0559884fd3a460db3073b7fc896cc77986f16e378210ded43186175bf646fc5f")
 """topic0 of ``AnswerUpdated(int256 indexed current,uint256 indexed roundId,uint256 updatedAt)``."""
 
-_AGGREGATOR = bytes.fromhex("245a7bfc")
-_LATEST_ROUND_DATA = bytes.fromhex("feaf968c")
+AGGREGATOR: Final = bytes.fromhex("245a7bfc")
+LATEST_ROUND_DATA: Final = bytes.fromhex("feaf968c")
+
 _ROUND_WORDS = 5
+_PHASE_BIT = 64
+_TOPICS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What ``latestRoundData`` of a proxy says."""
+
+    answer: int
+    started_at: int
+    """Unix seconds; for a sequencer's uptime feed, when its status last changed."""
+    updated_at: int
+    phase: int
+    """Which of the proxy's aggregators answered; it grows when the aggregator is replaced."""
 
 
 def aggregator_call(proxy: Address) -> Call:
     """Return the call of ``aggregator()``."""
-    return Call(to=proxy, data=_AGGREGATOR)
+    return Call(to=proxy, data=AGGREGATOR)
 
 
 def round_call(source: Address) -> Call:
     """Return the call of ``latestRoundData()``."""
-    return Call(to=source, data=_LATEST_ROUND_DATA)
+    return Call(to=source, data=LATEST_ROUND_DATA)
 
 
-def decode_updated_at(data: bytes) -> int | None:
-    """Return ``updatedAt`` of ``latestRoundData``, or None when the answer is not one."""
-    if len(data) < 32 * _ROUND_WORDS:
+def decode_round(result: CallResult) -> Round | None:
+    """Return the round in an answer of ``latestRoundData``, or None when it is not one."""
+    if not result.success or len(result.data) < WORD * _ROUND_WORDS:
         return None
-    return int.from_bytes(data[96:128], "big")
+    return Round(
+        answer=signed_at(result.data, 1),
+        started_at=int_at(result.data, 2),
+        updated_at=int_at(result.data, 3),
+        phase=int_at(result.data, 0) >> _PHASE_BIT,
+    )
 
 
-def decode_answer(log: Log) -> tuple[int, int]:
-    """Return answer and ``updatedAt`` of an ``AnswerUpdated`` log."""
+def decode_answer(log: Log) -> tuple[int, int] | None:
+    """Return answer and ``updatedAt`` of an ``AnswerUpdated`` log, or None when it is not one."""
+    if len(log.topics) != _TOPICS or log.topics[0] != ANSWER_UPDATED or len(log.data) < WORD:
+        return None
     answer = int.from_bytes(bytes.fromhex(log.topics[1][2:]), "big", signed=True)
-    return answer, int.from_bytes(log.data[:32], "big")
+    return answer, int_at(log.data, 0)

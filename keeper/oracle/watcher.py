@@ -1,125 +1,233 @@
 """Read a deployment's prices per block, and move them at once on a feed's event."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from keeper.core.chain import BlockRef, CallResult, Log, LogFilter
+from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
 from keeper.core.lending import Feed, Price
-from keeper.core.ports import Reader
-from keeper.core.units import Address, address_of_word
-from keeper.oracle.book import PriceBook
+from keeper.core.ports import Prices, Reader
+from keeper.evm.words import WORD, signed_at
+from keeper.oracle.book import Evidence, PriceBook
 from keeper.oracle.chainlink import (
     ANSWER_UPDATED,
-    aggregator_call,
+    Round,
     decode_answer,
-    decode_updated_at,
+    decode_round,
     round_call,
 )
-from keeper.oracle.guards import problem_with
+from keeper.oracle.feeds import NOTHING, FollowedFeed, Following, follow
+from keeper.oracle.guards import Hold, sequencer_problem, spike_after, spike_problem, value_problem
+from keeper.oracle.policy import NO_POLICY, OraclePolicy
 
-_WORD = 32
+V = TypeVar("V")
+
+Values = Mapping[str, int | None]
+"""What was read of each feed, by its id; None where the read reverted."""
 
 
 class PriceWatcher:
     """Prices of one deployment."""
 
-    def __init__(self, reader: Reader, *, heartbeats: Mapping[str, int] | None = None) -> None:
-        """Make a watcher that has seen no feed.
-
-        ``heartbeats`` sets the seconds after which a feed is stale, by its label or its source.
-        """
+    def __init__(self, reader: Reader, policy: OraclePolicy = NO_POLICY) -> None:
+        """Make a watcher that has seen no feed."""
         self._reader = reader
-        self._heartbeats = dict(heartbeats or {})
-        self._feeds: Mapping[str, Feed] = {}
-        self._by_aggregator: Mapping[Address, tuple[str, ...]] = {}
+        self._policy = policy
+        self._following: Following = NOTHING
+
+    @property
+    def following(self) -> Following:
+        """Return what is followed, with what each feed is made of."""
+        return self._following
+
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        """Return what an operator should know of feeds that are sound, by feed id."""
+        feeds = self._following.feeds
+        return {key: remark for key, one in feeds.items() if (remark := one.remark)}
 
     async def follow(self, feeds: Sequence[Feed], block: BlockRef) -> None:
-        """Resolve the aggregators behind the direct feeds, so that their events can be used."""
-        feeds = [self._with_heartbeat(feed) for feed in feeds]
-        direct = [feed for feed in feeds if feed.direct]
-        calls = [aggregator_call(feed.source) for feed in direct]
-        results = await self._reader.call_many(calls, block)
-        found: dict[Address, tuple[str, ...]] = {}
-        for feed, result in zip(direct, results, strict=True):
-            if result.success and len(result.data) == _WORD:
-                key = address_of_word(result.data)
-                found[key] = (*found.get(key, ()), feed.id)
-        self._feeds = {feed.id: feed for feed in feeds}
-        self._by_aggregator = found
+        """Find what the feeds are made of, so that events can be used and answers be judged."""
+        self._following = await follow(self._reader, block, feeds, self._policy)
 
     def log_filter(self) -> LogFilter:
         """Return the events that move a price."""
         return LogFilter(
-            addresses=frozenset(self._by_aggregator), topics=frozenset({ANSWER_UPDATED})
+            addresses=frozenset(self._following.by_aggregator), topics=frozenset({ANSWER_UPDATED})
         )
 
     async def read(self, block: BlockRef, before: PriceBook | None) -> PriceBook:
-        """Read every price at ``block``, the way the protocol itself reads it."""
-        feeds = list(self._feeds.values())
-        calls = [feed.read for feed in feeds]
-        calls += [round_call(feed.source) for feed in feeds]
-        results = await self._reader.call_many(calls, block)
-        prices: dict[str, Price] = {}
-        problems: dict[str, str] = {}
-        for feed, value, updated in zip(
-            feeds, results[: len(feeds)], results[len(feeds) :], strict=True
-        ):
-            price = _price(value, updated, block)
-            if price is None:
-                problems[feed.id] = f"{feed.label}: expected a price, found a revert"
-                continue
-            prices[feed.id] = price
-            if problem := problem_with(feed, price, block.timestamp):
-                problems[feed.id] = problem
-        moved = self._moved(before.prices if before else {}, prices)
-        return PriceBook(block=block, prices=prices, problems=problems, moved=moved)
+        """Read every price at ``block``, the way the protocol itself reads it.
+
+        When a proxy answers from another aggregator than before, that one is followed from now on.
+        """
+        book = await self._read(block, before)
+        if self._is_replaced(book.evidence):
+            await self.follow([one.feed for one in self._following.feeds.values()], block)
+            book = await self._read(block, before)
+        return book
 
     def apply(self, book: PriceBook, log: Log, block: BlockRef) -> PriceBook:
-        """Return the book after a feed's event in ``block``; the same when it moves nothing."""
-        feeds = self._by_aggregator.get(log.address)
-        if not feeds or log.removed or log.topics[0] != ANSWER_UPDATED:
+        """Return the book after a feed's event in ``block``; the same when it moves nothing.
+
+        What an adapter makes of a feed does not follow from the event: see ``reread``.
+        """
+        moved = [one for one in self._touched(log) if one.moves_by_event]
+        said = decode_answer(log)
+        if not moved or said is None:
             return book
-        answer, updated_at = decode_answer(log)
-        fresh = {
-            key: Price(
-                value=answer * self._feeds[key].multiplier,
-                block=log.block_number,
-                updated_at=updated_at,
-            )
-            for key in feeds
+        answer, updated_at = said
+        rounds = dict(book.evidence.rounds)
+        for one in moved:
+            known = rounds.get(one.leaves[0].proxy)
+            if known is not None:
+                rounds[one.leaves[0].proxy] = replace(known, answer=answer, updated_at=updated_at)
+        values = {one.feed.id: answer * one.feed.multiplier for one in moved}
+        return self._updated(book, values, replace(book.evidence, rounds=rounds), block)
+
+    async def reread(self, book: PriceBook, logs: Iterable[Log], block: BlockRef) -> PriceBook:
+        """Return the book with what the events in ``block`` moved through adapters read again."""
+        touched = {one.feed.id: one for log in logs for one in self._touched(log)}
+        feeds = [one.feed for one in touched.values() if not one.moves_by_event]
+        if not feeds:
+            return book
+        answers = await self._reader.call_many([feed.read for feed in feeds], block)
+        values = {feed.id: _value(one) for feed, one in zip(feeds, answers, strict=True)}
+        return self._updated(book, values, book.evidence, block)
+
+    def _touched(self, log: Log) -> list[FollowedFeed]:
+        if log.removed or decode_answer(log) is None:
+            return []
+        feeds = self._following.feeds
+        return [feeds[key] for key in self._following.by_aggregator.get(log.address, ())]
+
+    def _calls(self) -> list[Call]:
+        """Return all that is asked per block, in the order in which ``_read`` takes the answers."""
+        following, sequencer = self._following, self._policy.sequencer
+        calls = [one.feed.read for one in following.feeds.values()]
+        calls += [round_call(proxy) for proxy in following.leaves]
+        calls += [one.second.call for one in following.feeds.values() if one.second is not None]
+        return calls if sequencer is None else [*calls, round_call(sequencer.feed)]
+
+    async def _read(self, block: BlockRef, before: PriceBook | None) -> PriceBook:
+        """Ask everything in one batch."""
+        results = iter(await self._reader.call_many(self._calls(), block))
+        following = self._following
+        values = {key: _value(next(results)) for key in following.feeds}
+        rounds = {proxy: decode_round(next(results)) for proxy in following.leaves}
+        quotes = {
+            one.feed.label: value
+            for key, one in following.feeds.items()
+            if (value := values[key]) is not None
         }
-        prices = {**book.prices, **fresh}
-        problems = {key: why for key, why in book.problems.items() if key not in feeds}
-        for key in feeds:
-            if why := problem_with(self._feeds[key], fresh[key], block.timestamp):
-                problems[key] = why
+        seconds = {
+            key: one.second.value(next(results), quotes)
+            for key, one in following.feeds.items()
+            if one.second is not None
+        }
+        trouble = self._chain_problem(next(results, None), block)
+        evidence = Evidence(rounds=rounds, seconds=seconds, chain=trouble)
+        nothing = PriceBook(block=block, prices={}, problems={})
+        return self._written(nothing, values, evidence, block, before or nothing)
+
+    def _chain_problem(self, answer: CallResult | None, block: BlockRef) -> str | None:
+        sequencer = self._policy.sequencer
+        if sequencer is None or answer is None:
+            return None
+        return sequencer_problem(decode_round(answer), sequencer.grace_s, block.timestamp)
+
+    def _is_replaced(self, evidence: Evidence) -> bool:
+        """Return whether a proxy answers from another aggregator than the one that is followed."""
+        leaves = self._following.leaves
+        return any(
+            latest is not None and latest.phase != leaves[proxy].phase
+            for proxy, latest in evidence.rounds.items()
+        )
+
+    def _updated(
+        self, book: PriceBook, values: Values, evidence: Evidence, block: BlockRef
+    ) -> PriceBook:
+        """Return the book with some feeds read anew, and those alone judged again."""
+        after = self._written(book, values, evidence, block, book)
         earlier = book.moved if book.block == block else ""
-        moved = ", ".join(filter(None, (earlier, self._moved(book.prices, prices))))
-        return PriceBook(block=block, prices=prices, problems=problems, moved=moved)
+        return replace(after, moved=", ".join(filter(None, (earlier, after.moved))))
 
-    def _with_heartbeat(self, feed: Feed) -> Feed:
-        """Return the feed with the configured heartbeat, when there is one."""
-        configured = self._heartbeats.get(feed.label, self._heartbeats.get(feed.source))
-        return feed if configured is None else replace(feed, heartbeat_s=configured)
+    def _written(
+        self,
+        book: PriceBook,
+        values: Values,
+        evidence: Evidence,
+        block: BlockRef,
+        before: PriceBook,
+    ) -> PriceBook:
+        """Return ``book`` with what was read entered; ``before`` tells what moved and leapt."""
+        prices = _without(book.prices, values)
+        problems = _without(book.problems, values)
+        holds = _without(book.holds, values)
+        for key, value in values.items():
+            one = self._following.feeds[key]
+            if value is None:
+                problems[key] = f"{one.feed.label}: expected a price, found a revert"
+                continue
+            if (problem := value_problem(one.feed.label, value)) is not None:
+                problems[key] = problem
+                continue
+            prices[key] = Price(
+                value=value, block=block.number, updated_at=_updated_at(one, evidence, block)
+            )
+            found = one.problems(prices[key], evidence, block.timestamp)
+            if (hold := self._hold(before, key, value, block)) is not None:
+                holds[key] = hold
+                found.append(self._leap(one.feed, value, hold))
+            if evidence.chain is not None:
+                found.append(evidence.chain)
+            if found:
+                problems[key] = "; ".join(found)
+        return PriceBook(
+            block=block,
+            prices=prices,
+            problems=problems,
+            moved=self._moved(before.prices, prices, values),
+            holds=holds,
+            evidence=evidence,
+        )
 
-    def _moved(self, before: Mapping[str, Price], after: Mapping[str, Price]) -> str:
-        """Say which prices moved and by how much."""
+    def _hold(self, before: PriceBook, key: str, value: int, block: BlockRef) -> Hold | None:
+        rule, earlier = self._policy.spike, before.prices.get(key)
+        if rule is None:
+            return None
+        was = earlier.value if earlier else None
+        return spike_after(rule, value, was, before.holds.get(key), block.number)
+
+    def _leap(self, feed: Feed, value: int, hold: Hold) -> str:
+        rule = self._policy.spike
+        return "" if rule is None else spike_problem(feed.label, rule, value, hold)
+
+    def _moved(self, before: Prices, after: Prices, keys: Collection[str]) -> str:
+        """Say which prices moved and by how much, and which were lost or found again."""
         words = []
-        for feed_id, price in after.items():
-            old = before.get(feed_id)
-            if old is not None and old.value != price.value and old.value > 0:
-                percent = (price.value - old.value) * 10_000 // old.value
-                words.append(f"{self._feeds[feed_id].label} {percent / 100:+.2f} %")
+        for key in keys if before else ():
+            old, new = before.get(key), after.get(key)
+            label = self._following.feeds[key].feed.label
+            if old is None or new is None:
+                if old is not new:
+                    words.append(f"{label} {'lost' if new is None else 'found'}")
+            elif old.value != new.value:
+                percent = (new.value - old.value) * 10_000 // old.value
+                words.append(f"{label} {percent / 100:+.2f} %")
         return ", ".join(words)
 
 
-def _price(value: CallResult, updated: CallResult, block: BlockRef) -> Price | None:
-    """Return the price in a read's word; a source without rounds counts as of this block."""
-    if not value.success or len(value.data) != _WORD:
-        return None
-    updated_at = decode_updated_at(updated.data) if updated.success else None
-    return Price(
-        value=int.from_bytes(value.data, "big", signed=True),
-        block=block.number,
-        updated_at=block.timestamp if updated_at is None else updated_at,
-    )
+def _value(answer: CallResult) -> int | None:
+    """Return the word that a feed's read gives, None when it is not one."""
+    return signed_at(answer.data, 0) if answer.success and len(answer.data) == WORD else None
+
+
+def _updated_at(one: FollowedFeed, evidence: Evidence, block: BlockRef) -> int:
+    """Return when the oldest part of a price was updated; a price without rounds is the block's."""
+    latest: Iterable[Round | None] = (evidence.rounds.get(leaf.proxy) for leaf in one.leaves)
+    return min((found.updated_at for found in latest if found), default=block.timestamp)
+
+
+def _without(entries: Mapping[str, V], keys: Collection[str]) -> dict[str, V]:
+    return {key: value for key, value in entries.items() if key not in keys}

@@ -1,0 +1,46 @@
+"""Watchers of prices with the guards that the configuration asks for."""
+
+from keeper.app.builders import protocol_file
+from keeper.config.oracle_section import SecondFeedSettings, SecondPoolSettings
+from keeper.config.settings import Settings
+from keeper.core.ports import Reader
+from keeper.oracle.guards import SpikeRule
+from keeper.oracle.policy import OraclePolicy, Sequencer
+from keeper.oracle.second_source import FeedOpinion, Opinion, PoolOpinion
+from keeper.oracle.watcher import PriceWatcher
+
+
+def watcher_for(settings: Settings, deployment: str, reader: Reader) -> PriceWatcher:
+    """Return the watcher of a deployment's prices."""
+    return PriceWatcher(reader, oracle_policy(settings, deployment))
+
+
+def oracle_policy(settings: Settings, deployment: str) -> OraclePolicy:
+    """Return when prices of a deployment are not to be acted on."""
+    file, chain = protocol_file(settings, deployment), settings.chain
+    oracle = file.oracle
+    spike = SpikeRule(most_bps=oracle.max_move_bps, pause_blocks=oracle.spike_pause_blocks)
+    return OraclePolicy(
+        heartbeats_s=file.heartbeats_s,
+        default_heartbeat_s=oracle.default_heartbeat_s,
+        spike=spike if oracle.on_spike == "pause" else None,
+        second_sources={key: _opinion(one) for key, one in oracle.second_sources.items()},
+        sequencer=Sequencer(feed=chain.sequencer.feed, grace_s=chain.sequencer.grace_s)
+        if chain.sequencer
+        else None,
+    )
+
+
+def _opinion(found: SecondFeedSettings | SecondPoolSettings) -> Opinion:
+    if isinstance(found, SecondFeedSettings):
+        return FeedOpinion(
+            proxy=found.feed, most_bps=found.max_deviation_bps, decimals=found.decimals
+        )
+    return PoolOpinion(
+        pool=found.pool,
+        base=found.base,
+        quote=found.quote,
+        window_s=found.window_s,
+        most_bps=found.max_deviation_bps,
+        decimals=found.decimals,
+    )
