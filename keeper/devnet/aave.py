@@ -29,7 +29,7 @@ _PLACES = {
         "ConfiguratorLogic",
         "FlashLoanLogic",
     ),
-    "protocol/configuration": ("PoolAddressesProvider", "ACLManager"),
+    "protocol/configuration": ("PoolAddressesProvider", "ACLManager", "PriceOracleSentinel"),
     "protocol/pool": ("Pool", "PoolConfigurator", "DefaultReserveInterestRateStrategy"),
     "protocol/tokenization": ("AToken", "StableDebtToken", "VariableDebtToken"),
     "misc": ("AaveOracle", "AaveProtocolDataProvider"),

@@ -1,0 +1,79 @@
+"""Whatever happens to a pool of Aave V3, the adapter reckons as the pool does, to the wei.
+
+Hypothesis draws what happens: user actions, liquidations, flash loans, governance, guardians,
+prices, time. After every block all accounts are compared with the pool, and offers of all sizes are
+foretold before they are tried. KEEPER_PARITY_EXAMPLES sets how many histories are lived through.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.support.aave_scene import open_scene
+from tests.support.market_node import MarketNode, built_market
+from tests.support.parity.play import Block, Play
+from tests.support.parity.stage import Props, furnish, staged
+from tests.support.parity.tally import Tally
+from tests.support.parity.user_steps import LIQUIDATE, USER_STEPS
+from tests.support.parity.world_steps import PRICE_STEPS, WORLD_STEPS
+
+BORROWERS = 90
+EXAMPLES = "KEEPER_PARITY_EXAMPLES"
+CHOSEN = os.environ.get(EXAMPLES)
+
+_BLOCK = st.one_of(
+    LIQUIDATE,
+    st.lists(st.one_of(USER_STEPS), min_size=1, max_size=4),
+    st.lists(st.one_of(PRICE_STEPS), min_size=1, max_size=2),
+    st.lists(st.one_of(WORLD_STEPS), min_size=1, max_size=2),
+    st.lists(st.one_of(*USER_STEPS, *PRICE_STEPS, *WORLD_STEPS), min_size=2, max_size=4),
+)
+HISTORY = st.lists(_BLOCK, min_size=10, max_size=40)
+
+
+class Ground:
+    """A furnished market. Not a dataclass: hypothesis would print all of it."""
+
+    def __init__(self, node: MarketNode, props: Props, tally: Tally) -> None:
+        self.node, self.props, self.tally = node, props, tally
+
+
+@pytest.fixture(scope="module", params=["3.0", "3.6"])
+def ground(
+    anvil_binary: Path, request: pytest.FixtureRequest, parity_report: list[str]
+) -> Iterator[Ground]:
+    with built_market(anvil_binary, seed=7, borrowers=BORROWERS, aave=request.param) as node:
+        tally = Tally()
+        yield Ground(node, furnish(node.live), tally)
+        parity_report.extend(tally.lines(request.param))
+
+
+@settings(
+    max_examples=int(CHOSEN or 5),
+    derandomize=CHOSEN is None,
+    deadline=None,
+    database=None,
+    phases=(Phase.generate,),
+    suppress_health_check=list(HealthCheck),
+)
+@given(history=HISTORY)
+def test_every_account_and_every_liquidation_is_foretold(
+    ground: Ground, history: Sequence[Block]
+) -> None:
+    asyncio.run(live_through(ground, history))
+
+
+async def live_through(ground: Ground, history: Sequence[Block]) -> None:
+    live = ground.node.live
+    with staged(live, ground.props) as stage:
+        async with open_scene(live, ground.node.anvil.http_url) as scene:
+            play = await Play.begin(stage, scene, ground.tally)
+            for block in history:
+                await play.advance(block)
+        ground.tally.succeeded.update(stage.succeeded)
+        ground.tally.refused.update(stage.refused)
