@@ -225,6 +225,7 @@ class Reason(StrEnum):
     POLICY = "policy"
     SIMULATION_FAILED = "simulation_failed"
     SIMULATION_DIFFERS = "simulation_differs"
+    HALTED = "halted"
     IN_FLIGHT = "in_flight"
     BACKING_OFF = "backing_off"
     DISARMED = "disarmed"

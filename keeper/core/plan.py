@@ -91,7 +91,7 @@ class Plan:
 
 
 class Status(StrEnum):
-    """Where an intent stands. The last four are final."""
+    """Where an intent stands. All but the first three are final."""
 
     INTENDED = "intended"
     SIGNED = "signed"
@@ -99,13 +99,24 @@ class Status(StrEnum):
     LANDED = "landed"
     REVERTED = "reverted"
     DROPPED = "dropped"
+    """It never ran, and cost nothing."""
+    CANCELLED = "cancelled"
+    """A transaction of ours that does nothing took its nonce; that one cost its gas."""
     SIMULATED = "simulated"
     """Disarmed: shown as what would have been sent."""
 
 
+class Purpose(StrEnum):
+    """What a signed transaction of an intent is for."""
+
+    LIQUIDATE = "liquidate"
+    CANCEL = "cancel"
+    """Take the nonce of the intent's other transactions, and do nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A signed transaction of an intent."""
+    """A signed transaction of an intent. Those of one intent share sender and nonce."""
 
     plan_id: str
     sender: Address
@@ -114,6 +125,9 @@ class Submission:
     raw: bytes
     fees: Fees
     target_block: int
+    purpose: Purpose = Purpose.LIQUIDATE
+    lane: str = "mempool"
+    """The name of the lane that it went out by; it never goes by another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +142,14 @@ class Intent:
     deadline: int
     submission: Submission | None
     """The newest signed transaction, None when it never came to signing."""
+    replaced: tuple[Submission, ...] = ()
+    """Those before it, oldest first. Any one of them may land, and only one."""
+
+    @property
+    def attempts(self) -> tuple[Submission, ...]:
+        """Every signed transaction, the newest first."""
+        newest = () if self.submission is None else (self.submission,)
+        return (*newest, *reversed(self.replaced))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,3 +164,15 @@ class Outcome:
     realised: Waterfall
     liquidations: tuple[Liquidation, ...]
     detail: str = ""
+    block_hash: Hash32 | None = None
+    """Of the block that included it: until that is final, a reorg may undo it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """An intent with the outcome that the books have of it."""
+
+    intent: Intent
+    outcome_status: Status
+    block: int | None
+    block_hash: Hash32 | None

@@ -13,6 +13,7 @@ from keeper.core.plan import Status
 from keeper.core.text import printable
 from keeper.core.units import Address, Hash32
 from keeper.ledger.intents import waterfall_of
+from keeper.ledger.lifecycle import ON_CHAIN
 from keeper.ledger.schema import WATERFALL
 from keeper.ledger.store import open_for_reading
 
@@ -55,8 +56,8 @@ class Entry:
 
     @property
     def counts(self) -> bool:
-        """Return whether it moved money: it landed, or it reverted and cost its gas."""
-        return self.status in {Status.LANDED, Status.REVERTED}
+        """Return whether it moved money: it landed, or cost its gas for nothing."""
+        return self.status in ON_CHAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,17 @@ from typing import Final
 from keeper.core.accounting import Waterfall
 from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef
-from keeper.core.plan import Intent, Outcome, Plan, Status
-from keeper.core.units import Address
-from keeper.ledger.lifecycle import FINAL, OPEN_LIST, move
+from keeper.core.plan import Intent, Outcome, Plan, Settled, Status
+from keeper.core.units import Address, Hash32
+from keeper.ledger.lifecycle import FINAL, ON_CHAIN, OPEN_LIST, move, status_of
 from keeper.ledger.record import to_json
 from keeper.ledger.schema import WATERFALL
-from keeper.ledger.submissions import newest_submission
+from keeper.ledger.submissions import submissions_of
+
+_SETTLED: Final = 5 + len(WATERFALL) + 2
+"""Where the time of settling stands in a row of ``outcomes``."""
+
+_INTENT: Final = "intents.plan_id, deployment, market, account, intents.status, plan_tip, deadline"
 
 _FORECAST_SLOTS: Final = ", ".join("?" * len(WATERFALL))
 
@@ -89,13 +94,67 @@ def insert_outcome(db: sqlite3.Connection, outcome: Outcome, *, now: int) -> Non
         raise InvariantError(msg)
     row = _outcome_row(outcome)
     found = db.execute("SELECT * FROM outcomes WHERE plan_id = ?", (outcome.plan_id,)).fetchone()
-    if found is not None and found[:-1] == row:
+    if found is not None and (*found[:_SETTLED], *found[_SETTLED + 1 :]) == row:
         return
     move(db, outcome.plan_id, outcome.status, now=now)
-    slots = ", ".join("?" * (len(row) + 1))
-    db.execute(f"INSERT INTO outcomes VALUES ({slots})", (*row, now))  # noqa: S608
+    _write_outcome(db, row, now=now)
     if outcome.status == Status.SIMULATED:
         _forget_earlier_simulations(db, outcome.plan_id)
+
+
+def _write_outcome(db: sqlite3.Connection, row: tuple[str | int | None, ...], *, now: int) -> None:
+    slots = ", ".join("?" * (len(row) + 1))
+    db.execute(
+        f"INSERT OR REPLACE INTO outcomes VALUES ({slots})",  # noqa: S608 - question marks only
+        (*row[:_SETTLED], now, *row[_SETTLED:]),
+    )
+
+
+def revise_outcome(db: sqlite3.Connection, outcome: Outcome, *, now: int) -> None:
+    """Correct an outcome after a reorg: the same intent ended otherwise, or in another block.
+
+    Raises InvariantError when there is no outcome to correct.
+    """
+    found = status_of(db, outcome.plan_id)
+    if found not in {*ON_CHAIN, Status.DROPPED} or outcome.status not in {
+        *ON_CHAIN,
+        Status.DROPPED,
+    }:
+        msg = f"intent {outcome.plan_id}: expected an outcome to correct, found {found}"
+        raise InvariantError(msg)
+    _write_outcome(db, _outcome_row(outcome), now=now)
+    db.execute(
+        "UPDATE intents SET status = ?, updated = ? WHERE plan_id = ?",
+        (outcome.status, now, outcome.plan_id),
+    )
+
+
+def reopen_intent(db: sqlite3.Connection, plan_id: str, *, now: int) -> bool:
+    """Take an outcome out of the books because its block is gone, and open the intent again.
+
+    Returns False, with nothing done, when its account or its nonce has another open intent.
+    """
+    found = status_of(db, plan_id)
+    if found not in {*ON_CHAIN, Status.DROPPED} or not submissions_of(db, plan_id):
+        msg = f"intent {plan_id}: expected a sent one that ended, to open again, found it {found}"
+        raise InvariantError(msg)
+    rivals = db.execute(
+        f"""SELECT 1 FROM intents mine, intents other WHERE mine.plan_id = ?
+        AND other.plan_id != mine.plan_id AND other.status IN ({OPEN_LIST}) AND (
+            (other.deployment, other.market, other.account)
+                = (mine.deployment, mine.market, mine.account)
+            OR EXISTS (SELECT 1 FROM submissions a JOIN submissions b
+                ON a.sender = b.sender AND a.nonce = b.nonce
+                WHERE a.plan_id = mine.plan_id AND b.plan_id = other.plan_id))""",  # noqa: S608
+        (plan_id,),
+    ).fetchone()
+    if rivals is not None:
+        return False
+    db.execute("DELETE FROM outcomes WHERE plan_id = ?", (plan_id,))
+    db.execute(
+        "UPDATE intents SET status = ?, updated = ? WHERE plan_id = ?", (Status.SENT, now, plan_id)
+    )
+    return True
 
 
 def _outcome_row(outcome: Outcome) -> tuple[str | int | None, ...]:
@@ -108,6 +167,7 @@ def _outcome_row(outcome: Outcome) -> tuple[str | int | None, ...]:
         *waterfall_row(outcome.realised),
         to_json(outcome.liquidations),
         outcome.detail,
+        outcome.block_hash,
     )
 
 
@@ -131,20 +191,44 @@ def _forget_earlier_simulations(db: sqlite3.Connection, plan_id: str) -> None:
 
 
 def select_open_intents(db: sqlite3.Connection) -> list[Intent]:
-    """Return every intent without an outcome, oldest first, with its newest transaction."""
+    """Return every intent without an outcome, oldest first, with its transactions."""
     rows = db.execute(
-        f"""SELECT plan_id, deployment, market, account, status, plan_tip, deadline FROM intents
+        f"""SELECT {_INTENT} FROM intents
         WHERE status IN ({OPEN_LIST}) ORDER BY sequence""",  # noqa: S608 - our own constants
     ).fetchall()
+    return [_intent(db, row) for row in rows]
+
+
+def select_settled_since(db: sqlite3.Connection, block: int) -> list[Settled]:
+    """Return the intents with transactions whose end is not older than ``block``."""
+    rows = db.execute(
+        f"""SELECT {_INTENT}, o.block, o.block_hash FROM intents
+        JOIN outcomes o USING (plan_id) WHERE o.status != 'simulated'
+        AND EXISTS (SELECT 1 FROM submissions s WHERE s.plan_id = intents.plan_id)
+        AND coalesce(o.block, head_block + 1) >= ? ORDER BY sequence""",  # noqa: S608 - constants
+        (block,),
+    ).fetchall()
     return [
-        Intent(
-            plan_id=plan_id,
-            deployment=deployment,
-            ref=AccountRef(market=market, account=Address(account)),
-            status=Status(status),
-            tip=int(tip),
-            deadline=deadline,
-            submission=newest_submission(db, plan_id),
+        Settled(
+            intent=_intent(db, row[:-2]),
+            outcome_status=Status(row[4]),
+            block=row[-2],
+            block_hash=None if row[-1] is None else Hash32(row[-1]),
         )
-        for plan_id, deployment, market, account, status, tip, deadline in rows
+        for row in rows
     ]
+
+
+def _intent(db: sqlite3.Connection, row: tuple[str, str, str, str, str, str, int]) -> Intent:
+    plan_id, deployment, market, account, status, tip, deadline = row
+    signed = submissions_of(db, plan_id)
+    return Intent(
+        plan_id=plan_id,
+        deployment=deployment,
+        ref=AccountRef(market=market, account=Address(account)),
+        status=Status(status),
+        tip=int(tip),
+        deadline=deadline,
+        submission=signed[-1] if signed else None,
+        replaced=tuple(signed[:-1]),
+    )

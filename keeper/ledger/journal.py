@@ -3,14 +3,14 @@
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
 from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef, Rejection
-from keeper.core.plan import Intent, Outcome, Plan, Submission
+from keeper.core.plan import Intent, Outcome, Plan, Settled, Submission
 from keeper.core.units import Address
 from keeper.ledger.checkpoints import (
     Checkpoint,
@@ -18,9 +18,23 @@ from keeper.ledger.checkpoints import (
     select_checkpoint,
     upsert_checkpoint,
 )
-from keeper.ledger.intents import insert_intent, insert_outcome, select_open_intents
+from keeper.ledger.intents import (
+    insert_intent,
+    insert_outcome,
+    reopen_intent,
+    revise_outcome,
+    select_open_intents,
+    select_settled_since,
+)
 from keeper.ledger.rejections import upsert_rejection
 from keeper.ledger.spending import select_gas_at_stake, select_gas_spent, select_highest_nonce
+from keeper.ledger.standing import (
+    StandingRow,
+    Tally,
+    record_halt,
+    select_standing,
+    select_tally,
+)
 from keeper.ledger.store import ChainIdentity, lock_database, open_for_writing, transaction
 from keeper.ledger.submissions import insert_submission, mark_sent, select_open_submissions
 from keeper.runtime.clock import Clock
@@ -85,6 +99,17 @@ class SqliteJournal:
         now = self._now()
         await self._run(f"intent {plan.id}", lambda db: insert_intent(db, plan, now=now))
 
+    async def seal(self, signed: Sequence[tuple[Plan, Submission]]) -> None:
+        """Record plans with their signed transactions, all of them or none, before any is sent."""
+        now = self._now()
+
+        def work(db: sqlite3.Connection) -> None:
+            for plan, submission in signed:
+                insert_intent(db, plan, now=now)
+                insert_submission(db, submission, now=now)
+
+        await self._run(f"{len(signed)} signed transactions", work)
+
     async def record_signed(self, submission: Submission) -> None:
         """Record a signed transaction before it is sent.
 
@@ -98,10 +123,50 @@ class SqliteJournal:
         now, what = self._now(), f"transaction {submission.tx_hash}"
         await self._run(what, lambda db: mark_sent(db, submission, now=now))
 
+    async def record_all_sent(self, submissions: Sequence[Submission]) -> None:
+        """Record that the node took each of the transactions."""
+        now = self._now()
+
+        def work(db: sqlite3.Connection) -> None:
+            for submission in submissions:
+                mark_sent(db, submission, now=now)
+
+        await self._run(f"{len(submissions)} sent transactions", work)
+
     async def settle(self, outcome: Outcome) -> None:
         """Record how the intent ended and enter it in the books."""
         now, what = self._now(), f"outcome of {outcome.plan_id}"
         await self._run(what, lambda db: insert_outcome(db, outcome, now=now))
+
+    async def revise(self, outcome: Outcome) -> None:
+        """Correct an outcome in the books: a reorg changed how the intent ended."""
+        now, what = self._now(), f"corrected outcome of {outcome.plan_id}"
+        await self._run(what, lambda db: revise_outcome(db, outcome, now=now))
+
+    async def reopen(self, plan_id: str) -> bool:
+        """Take an outcome out of the books, its block being gone; the intent is open again.
+
+        Returns False, with nothing done, when something else of ours has taken its place.
+        """
+        now = self._now()
+        return await self._run(f"intent {plan_id}", lambda db: reopen_intent(db, plan_id, now=now))
+
+    async def settled_since(self, block: int) -> list[Settled]:
+        """Return the intents with transactions that ended in ``block`` or later."""
+        return await self._run("recent outcomes", lambda db: select_settled_since(db, block))
+
+    async def halt(self, why: str) -> None:
+        """Record that nothing more is sent until a person allows it."""
+        now = self._now()
+        await self._run("the halt", lambda db: record_halt(db, why, now=now))
+
+    async def standing(self) -> StandingRow:
+        """Return whether sending is halted."""
+        return await self._run("standing", select_standing)
+
+    async def tally(self, *, day: int, hour: int) -> Tally:
+        """Return what outcomes cost since the start of a day and of an hour, unix seconds."""
+        return await self._run("the tally", lambda db: select_tally(db, day=day, hour=hour))
 
     async def reject(self, deployment: str, rejection: Rejection) -> None:
         """Take note of why an opportunity was not taken; on disk with the next record or soon.

@@ -7,15 +7,16 @@ from keeper.core.errors import InvariantError
 from keeper.core.plan import Status
 
 OPEN: Final = frozenset({Status.INTENDED, Status.SIGNED, Status.SENT})
-FINAL: Final = frozenset({Status.LANDED, Status.REVERTED, Status.DROPPED, Status.SIMULATED})
+ON_CHAIN: Final = frozenset({Status.LANDED, Status.REVERTED, Status.CANCELLED})
+FINAL: Final = frozenset({*ON_CHAIN, Status.DROPPED, Status.SIMULATED})
 
 NEXT: Final = {
     Status.INTENDED: frozenset({Status.SIGNED, Status.DROPPED, Status.SIMULATED}),
     # A crash between the send and its record leaves SIGNED a transaction that may have landed.
-    Status.SIGNED: frozenset({Status.SENT, Status.LANDED, Status.REVERTED, Status.DROPPED}),
-    Status.SENT: frozenset({Status.LANDED, Status.REVERTED, Status.DROPPED}),
+    Status.SIGNED: frozenset({Status.SENT, *ON_CHAIN, Status.DROPPED}),
+    Status.SENT: frozenset({*ON_CHAIN, Status.DROPPED}),
 }
-"""The steps from each open status. There is none from a final one."""
+"""The steps from each open status. From a final one there is only the way back of ``reopen``."""
 
 OPEN_LIST: Final = ", ".join(f"'{status}'" for status in sorted(OPEN))
 """The open statuses as an SQL list."""

@@ -6,7 +6,7 @@ returns, whatever happens to the process or to the power.
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 APPLICATION_ID: Final = 0x4B454550
 """``KEEP`` in the header of the file: tells our databases from others."""
@@ -23,7 +23,15 @@ WATERFALL: Final = ("penalty", "protocol_fee", "swap_cost", "flash_fee", "gas", 
 
 _WATERFALL_COLUMNS: Final = ", ".join(f"{name} TEXT NOT NULL" for name in WATERFALL)
 
+_STANDING: Final = """CREATE TABLE standing (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        halted TEXT,
+        since INTEGER NOT NULL,
+        rearmed INTEGER NOT NULL
+    )"""
+
 TABLES: Final = (
+    _STANDING,
     """CREATE TABLE meta (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         chain_id INTEGER NOT NULL,
@@ -70,7 +78,9 @@ TABLES: Final = (
         target_block INTEGER NOT NULL,
         status TEXT NOT NULL,
         signed INTEGER NOT NULL,
-        sent INTEGER
+        sent INTEGER,
+        purpose TEXT NOT NULL DEFAULT 'liquidate',
+        lane TEXT NOT NULL DEFAULT 'mempool'
     )""",
     """CREATE INDEX submissions_by_plan ON submissions (plan_id)""",
     """CREATE INDEX submissions_by_nonce ON submissions (sender, nonce)""",
@@ -83,7 +93,8 @@ TABLES: Final = (
         {_WATERFALL_COLUMNS},
         liquidations TEXT NOT NULL,
         detail TEXT NOT NULL,
-        settled INTEGER NOT NULL
+        settled INTEGER NOT NULL,
+        block_hash TEXT
     )""",
     """CREATE INDEX outcomes_by_time ON outcomes (settled)""",
     """CREATE TABLE rejections (
@@ -113,3 +124,13 @@ TABLES: Final = (
         PRIMARY KEY (deployment, market, account)
     ) WITHOUT ROWID""",
 )
+
+MIGRATIONS: Final = {
+    1: (
+        _STANDING,
+        "ALTER TABLE submissions ADD COLUMN purpose TEXT NOT NULL DEFAULT 'liquidate'",
+        "ALTER TABLE submissions ADD COLUMN lane TEXT NOT NULL DEFAULT 'mempool'",
+        "ALTER TABLE outcomes ADD COLUMN block_hash TEXT",
+    ),
+}
+"""What makes each older version the next one."""

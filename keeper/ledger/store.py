@@ -10,7 +10,13 @@ from typing import IO
 
 from keeper.core.errors import ConfigError
 from keeper.core.units import Hash32
-from keeper.ledger.schema import APPLICATION_ID, PRAGMAS, SCHEMA_VERSION, TABLES
+from keeper.ledger.schema import (
+    APPLICATION_ID,
+    MIGRATIONS,
+    PRAGMAS,
+    SCHEMA_VERSION,
+    TABLES,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,8 @@ def open_for_writing(path: Path, identity: ChainIdentity, *, now: int) -> sqlite
                 connection.execute(pragma)
             if is_new:
                 _create(connection, identity, now=now)
+            else:
+                _migrate(connection)
             connection.execute("UPDATE meta SET opened = ?", (now,))
         except (sqlite3.Error, ConfigError):
             connection.close()
@@ -123,13 +131,25 @@ def _create(connection: sqlite3.Connection, identity: ChainIdentity, *, now: int
         )
 
 
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring an older database to our version, all of it or nothing."""
+    (version,) = connection.execute("SELECT schema_version FROM meta").fetchone()
+    if version == SCHEMA_VERSION:
+        return
+    with transaction(connection):
+        for older in range(version, SCHEMA_VERSION):
+            for statement in MIGRATIONS[older]:
+                connection.execute(statement)
+        connection.execute("UPDATE meta SET schema_version = ?", (SCHEMA_VERSION,))
+
+
 def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
         msg = f"{path}: expected a Keeper database, found one of another program"
         raise ConfigError(msg)
     (version,) = connection.execute("SELECT schema_version FROM meta").fetchone()
-    if version != SCHEMA_VERSION:
+    if version != SCHEMA_VERSION and version not in MIGRATIONS:
         msg = f"{path}: expected schema version {SCHEMA_VERSION}, found {version}"
         raise ConfigError(msg)
 

@@ -5,12 +5,13 @@ from typing import Final
 
 from keeper.core.chain import Fees
 from keeper.core.errors import InvariantError
-from keeper.core.plan import Status, Submission
+from keeper.core.plan import Purpose, Status, Submission
 from keeper.core.units import Address, Hash32
 from keeper.ledger.lifecycle import OPEN, OPEN_LIST, move, status_of
 
 _SUBMISSION: Final = (
-    "plan_id, sender, nonce, tx_hash, raw, max_fee, priority_fee, target_block FROM submissions"
+    "plan_id, sender, nonce, tx_hash, raw, max_fee, priority_fee, target_block, purpose, lane "
+    "FROM submissions"
 )
 
 
@@ -24,7 +25,7 @@ def insert_submission(db: sqlite3.Connection, submission: Submission, *, now: in
         raise InvariantError(msg)
     _require_own_nonce(db, submission)
     db.execute(
-        "INSERT INTO submissions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+        "INSERT INTO submissions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
         (
             submission.tx_hash,
             submission.plan_id,
@@ -36,6 +37,8 @@ def insert_submission(db: sqlite3.Connection, submission: Submission, *, now: in
             submission.target_block,
             Status.SIGNED,
             now,
+            submission.purpose,
+            submission.lane,
         ),
     )
     if status == Status.INTENDED:
@@ -86,13 +89,13 @@ def mark_sent(db: sqlite3.Connection, submission: Submission, *, now: int) -> No
         move(db, submission.plan_id, Status.SENT, now=now)
 
 
-def newest_submission(db: sqlite3.Connection, plan_id: str) -> Submission | None:
-    """Return the newest signed transaction of an intent."""
-    row = db.execute(
-        f"SELECT {_SUBMISSION} WHERE plan_id = ? ORDER BY sequence DESC LIMIT 1",
+def submissions_of(db: sqlite3.Connection, plan_id: str) -> list[Submission]:
+    """Return every signed transaction of an intent, oldest first."""
+    rows = db.execute(
+        f"SELECT {_SUBMISSION} WHERE plan_id = ? ORDER BY sequence",
         (plan_id,),
-    ).fetchone()
-    return None if row is None else submission_of(row)
+    ).fetchall()
+    return [submission_of(row) for row in rows]
 
 
 def select_open_submissions(db: sqlite3.Connection) -> list[Submission]:
@@ -104,9 +107,9 @@ def select_open_submissions(db: sqlite3.Connection) -> list[Submission]:
     return [submission_of(row) for row in rows]
 
 
-def submission_of(row: tuple[str, str, int, str, bytes, str, str, int]) -> Submission:
+def submission_of(row: tuple[str, str, int, str, bytes, str, str, int, str, str]) -> Submission:
     """Return the submission in a row."""
-    plan_id, sender, nonce, tx_hash, raw, max_fee, priority_fee, target_block = row
+    plan_id, sender, nonce, tx_hash, raw, max_fee, priority_fee, target, purpose, lane = row
     return Submission(
         plan_id=plan_id,
         sender=Address(sender),
@@ -114,5 +117,7 @@ def submission_of(row: tuple[str, str, int, str, bytes, str, str, int]) -> Submi
         tx_hash=Hash32(tx_hash),
         raw=raw,
         fees=Fees(max_fee=int(max_fee), priority_fee=int(priority_fee)),
-        target_block=target_block,
+        target_block=target,
+        purpose=Purpose(purpose),
+        lane=lane,
     )

@@ -16,13 +16,16 @@ from tests.support.ledger_records import OPERATOR, HandClock, ended, opened, pla
 OPEN = {Status.INTENDED, Status.SIGNED, Status.SENT}
 ENDS = {
     Status.INTENDED: {Status.DROPPED, Status.SIMULATED},
-    Status.SIGNED: {Status.LANDED, Status.REVERTED, Status.DROPPED},
-    Status.SENT: {Status.LANDED, Status.REVERTED, Status.DROPPED},
+    Status.SIGNED: {Status.LANDED, Status.REVERTED, Status.CANCELLED, Status.DROPPED},
+    Status.SENT: {Status.LANDED, Status.REVERTED, Status.CANCELLED, Status.DROPPED},
 }
+PAID = {Status.LANDED, Status.REVERTED, Status.CANCELLED}
 GAS = 1_000
 
 plans = st.builds(plan, st.integers(1, 2), head=st.integers(1, 9))
-steps = st.sampled_from(["intend", "intend", "sign", "sign", "send", "send", "restart", *Status])
+steps = st.sampled_from(
+    ["intend", "intend", "sign", "sign", "send", "send", "restart", "reopen", *Status]
+)
 MOSTLY = 6
 picks = st.integers(0, 7)
 
@@ -96,7 +99,7 @@ class Lifecycle(RuleBasedStateMachine):
         known = self.status.get(one.id)
         repeated = known == status and status not in OPEN
         legal = repeated or status in ENDS.get(known, set())
-        gas = GAS if status in {Status.LANDED, Status.REVERTED} else 0
+        gas = GAS if status in PAID else 0
         self.attempt(self.journal.settle(ended(one, status, gas=gas)), legal=legal)
         if legal and not repeated:
             self.status[one.id] = status
@@ -119,8 +122,24 @@ class Lifecycle(RuleBasedStateMachine):
             getattr(self, step)(self.picked(pick))
         elif step == "restart":
             self.restart()
+        elif step == "reopen":
+            self.reopen(self.picked(pick))
         else:
             self.settle(self.picked(pick), step)
+
+    def reopen(self, one):
+        """A reorg took its block: it is open again, unless its account is busy anew."""
+        known = self.status.get(one.id)
+        if known not in {*PAID, Status.DROPPED} or one.id not in self.signed:
+            self.attempt(self.journal.reopen(one.id), legal=False)
+            return
+        busy = any(
+            self.plans[other].ref == one.ref and status in OPEN
+            for other, status in self.status.items()
+        )
+        assert self.loop.run(self.journal.reopen(one.id)) == (not busy)
+        if not busy:
+            self.status[one.id] = Status.SENT
 
     def restart(self):
         self.loop.run(self.journal.close())
@@ -133,11 +152,11 @@ class Lifecycle(RuleBasedStateMachine):
         assert {one.plan_id: one.status for one in found} == wanted
         assert len({one.ref for one in found}) == len(found)
         for one in found:
-            assert (one.submission is not None) == (one.status != Status.INTENDED)
+            assert (one.submission is not None) == (one.plan_id in self.signed)
 
     @invariant()
     def spending_and_nonces_follow(self):
-        paid = [one for one in self.status.values() if one in {Status.LANDED, Status.REVERTED}]
+        paid = [one for one in self.status.values() if one in PAID]
         assert self.loop.run(self.journal.gas_spent_since(0)) == GAS * len(paid)
         used = [nonce_of(self.plans[one]) for one in self.signed
                 if self.status.get(one) != Status.DROPPED]  # fmt: skip

@@ -1,0 +1,99 @@
+"""Whether sending is halted, kept in the database so that only a person's word resumes it."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from keeper.core.errors import ConfigError
+from keeper.core.plan import Status
+from keeper.ledger.store import open_for_reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingRow:
+    """What the database says about sending. Unix seconds."""
+
+    halted: str | None
+    """Why nothing is sent, None when it may be."""
+    since: int
+    rearmed: int
+    """When a person last let sending go on; 0 for never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What outcomes cost lately. Wei."""
+
+    reverts_in_row: int
+    """Reverted outcomes since the last that landed."""
+    loss: int
+    """By how much the outcomes of the window together lost; negative when they earned."""
+    wasted: int
+    """Gas of the outcomes of the last hour that earned nothing."""
+
+
+def select_standing(db: sqlite3.Connection) -> StandingRow:
+    """Return whether sending is halted."""
+    row = db.execute("SELECT halted, since, rearmed FROM standing").fetchone()
+    halted, since, rearmed = row or (None, 0, 0)
+    return StandingRow(halted=halted, since=since, rearmed=rearmed)
+
+
+def record_halt(db: sqlite3.Connection, why: str, *, now: int) -> None:
+    """Record that sending stops. The first reason stands until a person has seen it."""
+    found = select_standing(db)
+    if found.halted is None:
+        db.execute("INSERT OR REPLACE INTO standing VALUES (1, ?, ?, ?)", (why, now, found.rearmed))
+
+
+def select_tally(db: sqlite3.Connection, *, day: int, hour: int) -> Tally:
+    """Return what outcomes cost since the start of a day and of an hour, unix seconds.
+
+    What was settled before sending was last allowed again is not counted.
+    """
+    rearmed = select_standing(db).rearmed
+    newest = db.execute(
+        """SELECT status FROM outcomes WHERE settled >= ? AND status IN ('landed', 'reverted')
+        ORDER BY settled DESC, rowid DESC""",
+        (rearmed,),
+    )
+    reverts = 0
+    for (status,) in newest:
+        if status != Status.REVERTED:
+            break
+        reverts += 1
+    nets = db.execute(
+        "SELECT net FROM outcomes WHERE settled >= ? AND status != 'simulated'",
+        (max(day, rearmed),),
+    )
+    gas = db.execute(
+        """SELECT gas FROM outcomes WHERE settled >= ? AND status IN ('reverted', 'cancelled')""",
+        (max(hour, rearmed),),
+    )
+    return Tally(
+        reverts_in_row=reverts,
+        loss=-sum(int(net) for (net,) in nets),
+        wasted=sum(int(one) for (one,) in gas),
+    )
+
+
+def rearm(path: Path, *, now: int) -> str | None:
+    """Let sending go on, also under a running keeper; return why it had stopped, if it had.
+
+    What was settled before ``now`` no longer counts towards the breaker. Raises ConfigError when
+    there is no such database.
+    """
+    with closing(open_for_reading(path)):
+        pass
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA busy_timeout = 5000")
+            db.execute("BEGIN IMMEDIATE")
+            found = select_standing(db)
+            db.execute("INSERT OR REPLACE INTO standing VALUES (1, NULL, ?, ?)", (now, now + 1))
+            db.execute("COMMIT")
+    except sqlite3.Error as error:
+        msg = f"{path}: expected a Keeper database that can be written, found: {error}"
+        raise ConfigError(msg) from error
+    return found.halted

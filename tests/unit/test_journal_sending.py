@@ -1,0 +1,169 @@
+"""The journal of sending: batches, replacements, outcomes that a reorg undid, the halt."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from keeper.core.errors import InvariantError
+from keeper.core.plan import Purpose, Status
+from keeper.ledger.books import read_books
+from keeper.ledger.schema import SCHEMA_VERSION, TABLES
+from keeper.ledger.standing import rearm
+from tests.support.ledger_records import HandClock, ended, hash32, landed, opened, plan, submission
+
+GAS = 10**15
+
+
+async def sent(journal, one, *, nonce=0):
+    transaction = submission(one, nonce=nonce)
+    await journal.seal([(one, transaction)])
+    await journal.record_all_sent([transaction])
+    return transaction
+
+
+async def test_a_batch_is_on_disk_whole_or_not_at_all(tmp_path):
+    journal = await opened(tmp_path)
+    first, second = plan(1), plan(2)
+    with pytest.raises(InvariantError, match="expected nonce 0"):
+        await journal.seal([(first, submission(first)), (second, submission(second))])
+    assert await journal.open_intents() == []
+    await journal.seal([(first, submission(first)), (second, submission(second, nonce=1))])
+    assert [one.status for one in await journal.open_intents()] == [Status.SIGNED] * 2
+    await journal.close()
+
+
+async def test_every_transaction_of_an_intent_is_known_after_a_restart(tmp_path):
+    journal = await opened(tmp_path)
+    one = plan()
+    first = await sent(journal, one)
+    dearer = replace(submission(one, replacement=1), lane="mempool")
+    cancel = replace(submission(one, replacement=2), purpose=Purpose.CANCEL)
+    await journal.record_signed(dearer)
+    await journal.record_signed(cancel)
+    await journal.close()
+    again = await opened(tmp_path)
+    (found,) = await again.open_intents()
+    await again.close()
+    assert found.attempts == (cancel, dearer, first)
+
+
+async def test_an_outcome_whose_block_is_gone_leaves_the_books_and_opens_its_intent(tmp_path):
+    journal = await opened(tmp_path)
+    one = plan()
+    transaction = await sent(journal, one)
+    await journal.settle(landed(one, transaction))
+    assert await journal.reopen(one.id)
+    assert [found.status for found in await journal.open_intents()] == [Status.SENT]
+    books = read_books(tmp_path / "keeper.sqlite")
+    assert (books.entries, books.total.realised.net, books.open_intents) == ((), 0, 1)
+    await journal.settle(landed(one, transaction))
+    await journal.close()
+
+
+async def test_an_intent_is_not_opened_again_beside_another_of_its_account(tmp_path):
+    journal = await opened(tmp_path)
+    first, second = plan(1, head=100), plan(1, head=105)
+    transaction = await sent(journal, first)
+    await journal.settle(landed(first, transaction))
+    await sent(journal, second, nonce=1)
+    assert not await journal.reopen(first.id)
+    await journal.revise(ended(first, Status.DROPPED))
+    books = read_books(tmp_path / "keeper.sqlite")
+    assert [entry.status for entry in books.entries] == [Status.DROPPED]
+    await journal.close()
+
+
+async def test_an_intent_is_not_opened_again_when_its_nonce_is_taken_by_another(tmp_path):
+    journal = await opened(tmp_path)
+    first, second = plan(1), plan(2)
+    await sent(journal, first)
+    await journal.settle(ended(first, Status.DROPPED))
+    await sent(journal, second, nonce=0)
+    assert not await journal.reopen(first.id)
+    await journal.close()
+
+
+async def test_an_outcome_is_corrected_where_it_stands(tmp_path):
+    journal = await opened(tmp_path)
+    one = plan()
+    transaction = await sent(journal, one)
+    await journal.settle(landed(one, transaction))
+    await journal.revise(ended(one, Status.REVERTED, gas=GAS, tx_hash=transaction.tx_hash))
+    books = read_books(tmp_path / "keeper.sqlite")
+    assert [entry.status for entry in books.entries] == [Status.REVERTED]
+    assert books.total.realised.net == -GAS
+    await journal.close()
+
+
+async def test_an_open_intent_has_no_outcome_to_correct(tmp_path):
+    journal = await opened(tmp_path)
+    await sent(journal, plan())
+    with pytest.raises(InvariantError, match="expected an outcome to correct, found sent"):
+        await journal.revise(ended(plan(), Status.DROPPED))
+    await journal.close()
+
+
+async def test_recent_outcomes_come_with_their_block_and_every_transaction(tmp_path):
+    journal = await opened(tmp_path)
+    old, new = plan(1, head=90), plan(2, head=100)
+    first = await sent(journal, old)
+    second = await sent(journal, new, nonce=1)
+    await journal.settle(replace(landed(old, first), block_hash=hash32(91)))
+    await journal.settle(replace(landed(new, second), block_hash=hash32(101)))
+    (found,) = await journal.settled_since(95)
+    assert (found.block, found.block_hash) == (101, hash32(101))
+    assert found.intent.attempts == (second,)
+    await journal.close()
+
+
+async def test_a_halt_outlives_the_keeper_until_somebody_rearms(tmp_path):
+    journal = await opened(tmp_path)
+    await journal.halt("three reverts")
+    await journal.halt("a later reason")
+    await journal.close()
+    again = await opened(tmp_path)
+    assert (await again.standing()).halted == "three reverts"
+    assert rearm(tmp_path / "keeper.sqlite", now=5) == "three reverts"
+    assert (await again.standing()).halted is None
+    await again.close()
+
+
+async def test_the_tally_starts_anew_when_somebody_rearms(tmp_path):
+    clock = HandClock()
+    journal = await opened(tmp_path, clock=clock)
+    for index in range(3):
+        one = plan(index + 1)
+        transaction = await sent(journal, one, nonce=index)
+        clock.seconds += 1
+        await journal.settle(ended(one, Status.REVERTED, gas=GAS, tx_hash=transaction.tx_hash))
+    tally = await journal.tally(day=0, hour=0)
+    assert (tally.reverts_in_row, tally.loss, tally.wasted) == (3, 3 * GAS, 3 * GAS)
+    rearm(tmp_path / "keeper.sqlite", now=int(clock.seconds))
+    tally = await journal.tally(day=0, hour=0)
+    assert (tally.reverts_in_row, tally.loss, tally.wasted) == (0, 0, 0)
+    await journal.close()
+
+
+async def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):
+    path = tmp_path / "keeper.sqlite"
+    journal = await opened(tmp_path)
+    one = plan()
+    transaction = await sent(journal, one)
+    await journal.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DROP TABLE standing")
+        db.execute("ALTER TABLE submissions DROP COLUMN purpose")
+        db.execute("ALTER TABLE submissions DROP COLUMN lane")
+        db.execute("ALTER TABLE outcomes DROP COLUMN block_hash")
+        db.execute("UPDATE meta SET schema_version = 1")
+    again = await opened(tmp_path)
+    (found,) = await again.open_intents()
+    assert found.attempts == (transaction,)
+    await again.settle(landed(one, transaction))
+    await again.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT schema_version FROM meta").fetchone() == (SCHEMA_VERSION,)
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+    assert tables == sum("CREATE TABLE" in statement for statement in TABLES)
