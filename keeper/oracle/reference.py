@@ -55,4 +55,5 @@ def _price(answers: Sequence[CallResult]) -> int | None:
     places, value = int_at(decimals.data, 0), signed_at(answer.data, _ANSWER_WORD)
     if places > _MOST_DECIMALS or value <= 0:
         return None
-    return value * WAD // 10**places
+    unit: int = 10**places
+    return value * WAD // unit

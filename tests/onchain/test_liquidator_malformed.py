@@ -80,7 +80,7 @@ def test_an_address_beyond_the_table_is_refused(stage: Stage, scene: Scene) -> N
         assert stage.refusal(named) == "MalformedProgram(pos=10)"
 
 
-@pytest.mark.parametrize("tag", [0x24, 0x3F, 0xC0, 0xFF])
+@pytest.mark.parametrize("tag", [0x25, 0x3F, 0xC0, 0xFF])
 def test_an_unknown_operand_is_refused(stage: Stage, scene: Scene, tag: int) -> None:
     data, count = last_call(stage, scene)
     unknown = data[: count + 1] + bytes((tag, 0))
