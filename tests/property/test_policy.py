@@ -1,0 +1,136 @@
+"""The one gate: whatever is asked of it and in whatever order, no limit is ever passed."""
+
+from dataclasses import dataclass, field, replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keeper.core.chain import Fees
+from keeper.core.lending import Reason
+from keeper.core.plan import Plan
+from keeper.executor.policy import Exposure, Limits, judge, worst_gas
+from tests.support.ledger_records import FORECAST, plan
+
+GWEI = 10**9
+
+LIMITS = st.builds(
+    Limits,
+    min_profit=st.integers(0, 100),
+    max_gas_price=st.integers(1, 60).map(lambda gwei: gwei * GWEI),
+    max_gas_per_tx=st.integers(0, 60 * GWEI * 10**6),
+    max_gas_per_hour=st.integers(0, 150 * GWEI * 10**6),
+    max_gas_per_day=st.integers(0, 300 * GWEI * 10**6),
+    max_in_flight=st.integers(1, 4),
+    min_balance=st.integers(0, 100 * GWEI * 10**6),
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Return a plan for one of few accounts, so that they meet again."""
+    net = draw(st.integers(-50, 150))
+    return replace(
+        plan(draw(st.integers(1, 5))),
+        gas_limit=draw(st.integers(21_000, 2_000_000)),
+        fees=Fees(max_fee=draw(st.integers(1, 70)) * GWEI, priority_fee=0),
+        forecast=replace(FORECAST, swap_cost=FORECAST.swap_cost + FORECAST.net - net, net=net),
+    )
+
+
+@dataclass
+class World:
+    """What is really in flight and spent, counted apart from the policy."""
+
+    balance: int
+    flying: list[Plan] = field(default_factory=list)
+    spent: int = 0
+
+    def exposure(self) -> Exposure:
+        return Exposure(
+            spent_hour=self.spent,
+            spent_day=self.spent,
+            at_stake=sum(map(worst_gas, self.flying)),
+            in_flight=len(self.flying),
+            busy=frozenset((one.ref.market, one.ref.account) for one in self.flying),
+            balance=self.balance,
+        )
+
+    def land(self, index: int, share: int) -> None:
+        """Let one transaction in flight end, having cost at most its worst."""
+        done = self.flying.pop(index % len(self.flying))
+        cost = worst_gas(done) * share // 100
+        self.spent += cost
+        self.balance -= cost
+
+
+ACTS = st.lists(
+    st.one_of(plans(), st.tuples(st.integers(0, 9), st.integers(0, 100))), min_size=1, max_size=25
+)
+
+
+@given(LIMITS, ACTS, st.integers(0, 400 * GWEI * 10**6))
+def test_no_sequence_of_plans_passes_a_limit(limits, acts, balance):
+    world = World(balance=balance)
+    for act in acts:
+        if isinstance(act, tuple):
+            if world.flying:
+                world.land(*act)
+            continue
+        if judge(act, limits, world.exposure()) is not None:
+            continue
+        assert act.fees.max_fee <= limits.max_gas_price
+        assert act.forecast.net >= limits.min_profit
+        assert worst_gas(act) <= limits.max_gas_per_tx
+        world.flying.append(act)
+        at_stake = sum(map(worst_gas, world.flying))
+        assert len(world.flying) <= limits.max_in_flight
+        assert world.spent + at_stake <= min(limits.max_gas_per_hour, limits.max_gas_per_day)
+        assert world.balance - at_stake >= limits.min_balance
+        accounts = [one.ref for one in world.flying]
+        assert len(accounts) == len(set(accounts))
+
+
+@given(LIMITS, st.lists(plans(), max_size=12), st.integers(0, 400 * GWEI * 10**6))
+def test_a_batch_is_judged_as_if_each_were_sent_before_the_next(limits, batch, balance):
+    together = World(balance=balance).exposure()
+    world = World(balance=balance)
+    for one in batch:
+        verdict = judge(one, limits, together)
+        assert (verdict is None) == (judge(one, limits, world.exposure()) is None)
+        if verdict is None:
+            together = together.with_plan(one)
+            world.flying.append(one)
+    assert together == world.exposure()
+
+
+@given(LIMITS, plans(), st.integers(0, 400 * GWEI * 10**6))
+def test_every_refusal_has_a_reason_and_its_figures(limits, one, balance):
+    verdict = judge(one, limits, World(balance=balance).exposure())
+    if verdict is not None:
+        assert verdict.reason in {Reason.GAS_PRICE_CAP, Reason.BELOW_MIN_PROFIT, Reason.POLICY}
+        assert any(character.isdigit() for character in verdict.detail)
+        assert (verdict.ref, verdict.net_wei) == (one.ref, one.forecast.net)
+
+
+@given(LIMITS, plans())
+def test_disarmed_asks_for_no_balance(limits, one):
+    rich = World(balance=2**200).exposure()
+    disarmed = replace(rich, balance=None)
+    assert judge(one, limits, disarmed) == judge(one, limits, rich)
+
+
+def test_an_account_with_an_open_intent_is_refused_whatever_it_would_earn():
+    world = World(balance=10**30, flying=[plan(1)])
+    limits = Limits(
+        min_profit=0,
+        max_gas_price=10**12,
+        max_gas_per_tx=10**30,
+        max_gas_per_hour=10**30,
+        max_gas_per_day=10**30,
+        max_in_flight=9,
+        min_balance=0,
+    )
+    refused = judge(plan(1, head=200), limits, world.exposure())
+    assert refused is not None
+    assert refused.reason is Reason.IN_FLIGHT
+    assert judge(plan(2), limits, world.exposure()) is None

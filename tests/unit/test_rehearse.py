@@ -1,0 +1,240 @@
+"""A plan goes on only if its very transaction does what the rules foretold."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from keeper.core.chain import (
+    BlockRef,
+    Log,
+    Simulated,
+    StateOverride,
+    Transaction,
+    next_base_fee,
+)
+from keeper.core.lending import Liquidation, Reason, Rejection
+from keeper.core.plan import Plan
+from keeper.core.units import BPS, WAD, Address, Hash32
+from keeper.executor.rehearse import (
+    GAS_MARGIN,
+    GAS_MARGIN_BPS,
+    Decoders,
+    Stage,
+    rehearse,
+)
+from keeper.executor.settlement import TRANSFER
+from tests.support.ledger_records import (
+    EXECUTOR,
+    OPERATOR,
+    USDC,
+    WETH,
+    account,
+    block,
+    hash32,
+    landed,
+    plan,
+    submission,
+)
+
+RECIPIENT = account(77)
+GAS_USED = 600_000
+GAIN = 9 * WAD
+FLASH_FEE = 50 * 10**6
+HEAD = block(100)
+FUTURE = block(101).timestamp
+
+
+def word(value: Address) -> Hash32:
+    return Hash32("0x" + value[2:].rjust(64, "0"))
+
+
+def transfer(token: Address, sender: Address, to: Address, amount: int) -> Log:
+    return Log(
+        address=token,
+        topics=(TRANSFER, word(sender), word(to)),
+        data=amount.to_bytes(32),
+        block_number=101,
+        block_hash=hash32(101),
+        tx_hash=hash32(1),
+        index=0,
+    )
+
+
+def mark(of: Plan) -> Log:
+    """Return a log that stands for the liquidation of a plan."""
+    (one,) = landed(of, submission(of)).liquidations
+    return replace(one.log, data=of.id.encode())
+
+
+def done(of: Plan, *, gain: int = GAIN, gas: int = GAS_USED) -> Simulated:
+    logs = (mark(of), transfer(WETH, EXECUTOR, RECIPIENT, gain))
+    return Simulated(success=True, gas_used=gas, logs=logs, return_data=b"", error="")
+
+
+def failed(error: str) -> Simulated:
+    return Simulated(success=False, gas_used=50_000, logs=(), return_data=b"", error=error)
+
+
+Answer = Callable[[Sequence[Transaction], Transaction], Simulated]
+
+
+@dataclass
+class Node:
+    """Simulates by asking, for each transaction, what it does after those before it."""
+
+    answer: Answer
+    rounds: list[list[Transaction]] = field(default_factory=list)
+    environment: tuple[BlockRef, int, int] | None = None
+    overrides: Mapping[Address, StateOverride] | None = None
+
+    async def simulate(
+        self,
+        transactions: Sequence[Transaction],
+        *,
+        base: BlockRef,
+        timestamp: int,
+        base_fee: int,
+        overrides: Mapping[Address, StateOverride],
+    ) -> list[Simulated]:
+        self.rounds.append(list(transactions))
+        self.environment, self.overrides = (base, timestamp, base_fee), overrides
+        return [self.answer(transactions[:i], one) for i, one in enumerate(transactions)]
+
+
+def numbered(number: int) -> Plan:
+    made = plan(number)
+    return replace(made, transaction=replace(made.transaction, data=bytes([number])))
+
+
+ONE, TWO, THREE = numbered(1), numbered(2), numbered(3)
+PLANS = {one.transaction: one for one in (ONE, TWO, THREE)}
+
+
+def decoders(*, change: Callable[[Liquidation], Liquidation] = lambda one: one) -> Decoders:
+    def liquidations(logs: Sequence[Log]) -> tuple[Liquidation, ...]:
+        ids = [log.data.decode() for log in logs if log.topics[0] != TRANSFER]
+        found = [one for one in PLANS.values() if one.id in ids]
+        return tuple(change(landed(one, submission(one)).liquidations[0]) for one in found)
+
+    return Decoders(
+        liquidations=liquidations,
+        flash_fee=lambda _logs: (USDC, FLASH_FEE),
+        wrapped_native=WETH,
+        recipient=RECIPIENT,
+    )
+
+
+def stage(*ahead: Transaction) -> Stage:
+    return Stage(head=HEAD, timestamp=FUTURE, ahead=ahead, overrides={})
+
+
+def succeed(_before: Sequence[Transaction], one: Transaction) -> Simulated:
+    return done(PLANS[one])
+
+
+async def rejected(answer: Answer, how: Decoders | None = None) -> Rejection:
+    held, (no,) = await rehearse([ONE], Node(answer), stage(), how or decoders())
+    assert held == []
+    return no
+
+
+async def test_a_plan_that_holds_takes_gas_and_forecast_from_the_rehearsal() -> None:
+    (held,), refused = await rehearse([ONE], Node(succeed), stage(), decoders())
+    assert refused == []
+    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN
+    price = min(ONE.fees.max_fee, next_base_fee(HEAD) + ONE.fees.priority_fee)
+    assert held.forecast.gas == GAS_USED * price
+    assert held.forecast.net == GAIN - GAS_USED * price
+    assert held.forecast.flash_fee == ONE.valuation.wei_floor(USDC, FLASH_FEE)
+    assert replace(held, gas_limit=ONE.gas_limit, forecast=ONE.forecast) == ONE
+
+
+async def test_the_target_block_is_rehearsed_not_the_head() -> None:
+    node = Node(succeed)
+    await rehearse([ONE], node, stage(), decoders())
+    assert node.environment == (HEAD, FUTURE, next_base_fee(HEAD))
+
+
+async def test_a_pretended_executor_is_there_in_the_rehearsal() -> None:
+    pretended = {EXECUTOR: StateOverride(code=b"\x60")}
+    node = Node(succeed)
+    await rehearse([ONE], node, replace(stage(), overrides=pretended), decoders())
+    assert node.overrides == pretended
+
+
+async def test_what_is_in_flight_runs_before_the_plans() -> None:
+    flying = Transaction(sender=OPERATOR, to=EXECUTOR, data=b"\xff")
+    node = Node(lambda before, one: done(PLANS[one]) if before else failed("landed already"))
+    held, _ = await rehearse([ONE, TWO], node, stage(flying), decoders())
+    assert [one.id for one in held] == [ONE.id, TWO.id]
+    assert node.rounds == [[flying, ONE.transaction, TWO.transaction]]
+
+
+async def test_money_that_leaves_the_recipient_is_counted_off() -> None:
+    def spend(_before: Sequence[Transaction], one: Transaction) -> Simulated:
+        back = transfer(WETH, RECIPIENT, EXECUTOR, 2 * WAD)
+        other = transfer(USDC, EXECUTOR, RECIPIENT, 10**12)
+        made = done(PLANS[one])
+        return replace(made, logs=(*made.logs, back, other))
+
+    (held,), _ = await rehearse([ONE], Node(spend), stage(), decoders())
+    assert held.forecast.net == GAIN - 2 * WAD - held.forecast.gas
+
+
+async def test_a_revert_is_a_rejection_with_the_node_s_reason() -> None:
+    no = await rejected(lambda _before, _one: failed("execution reverted: 35"))
+    assert no.reason is Reason.SIMULATION_FAILED
+    assert no.detail == "reverts: execution reverted: 35"
+
+
+async def test_a_revert_that_only_company_causes_is_said_to_be_one() -> None:
+    def crowded(before: Sequence[Transaction], one: Transaction) -> Simulated:
+        return failed("execution failed") if before else done(PLANS[one])
+
+    held, (no,) = await rehearse([ONE, TWO], Node(crowded), stage(), decoders())
+    assert [one.id for one in held] == [ONE.id]
+    assert no.ref == TWO.ref
+    assert no.detail == "reverts: only after the transactions ahead of it"
+
+
+async def test_after_a_failure_the_others_run_again_without_it() -> None:
+    def answer(before: Sequence[Transaction], one: Transaction) -> Simulated:
+        if one == ONE.transaction:
+            return failed("no")
+        # The third holds only when the first does not run before it.
+        return failed("spoiled") if ONE.transaction in before else done(PLANS[one])
+
+    node = Node(answer)
+    held, refused = await rehearse([ONE, TWO, THREE], node, stage(), decoders())
+    assert [one.id for one in held] == [TWO.id, THREE.id]
+    assert [one.ref for one in refused] == [ONE.ref]
+    assert node.rounds[-1] == [TWO.transaction, THREE.transaction]
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [("repaid", "repaid"), ("seized", "seized"), ("protocol_fee", "protocol fee")],
+)
+async def test_one_wei_beside_the_rules_is_not_sent(what: str, name: str) -> None:
+    def change(one: Liquidation) -> Liquidation:
+        return replace(one, **{what: getattr(one, what) + 1})
+
+    no = await rejected(succeed, decoders(change=change))
+    assert no.reason is Reason.SIMULATION_DIFFERS
+    assert no.detail.startswith(f"{name}: expected ")
+
+
+async def test_a_success_that_liquidates_nothing_is_not_sent() -> None:
+    def idle(_before: Sequence[Transaction], _one: Transaction) -> Simulated:
+        return Simulated(success=True, gas_used=21_000, logs=(), return_data=b"", error="")
+
+    no = await rejected(idle)
+    assert no.reason is Reason.SIMULATION_DIFFERS
+    assert no.detail == "expected one liquidation, found 0"
+
+
+async def test_without_plans_the_node_is_not_asked() -> None:
+    node = Node(succeed)
+    assert await rehearse([], node, stage(), decoders()) == ([], [])
+    assert node.rounds == []
