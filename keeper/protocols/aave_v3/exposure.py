@@ -15,7 +15,6 @@ What is left is at most ``max(1, threshold)`` base units for each term and one h
 16 bits of basis points, so that it is below 7.
 """
 
-import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from math import nan
@@ -126,56 +125,51 @@ def _with_prices(lines: Lines, moved: Mapping[int, int]) -> Lines:
     return tuple(changed)
 
 
-_HEAD: Final = struct.Struct("<BBBB")
-"""Efficiency mode, then how many collaterals, debts and stable debts."""
-_PAIR: Final = struct.Struct("<HQQ")
-"""Reserve, then a balance below 2**128 as low and high half: scaled balances are uint128."""
-_LOW: Final = (1 << 64) - 1
-
-
 def pack(position: AavePosition) -> bytes:
-    """Return the position as few bytes: 18 a balance."""
-    pairs = (*position.collateral, *position.debt)
-    counts = (len(position.collateral), len(position.debt), len(position.stable))
-    head = _HEAD.pack(position.emode, *counts)
-    body = [_PAIR.pack(number, scaled & _LOW, scaled >> 64) for number, scaled in pairs]
-    body += [
-        _PAIR.pack(one.reserve, one.principal & _LOW, one.principal >> 64)
-        + _PAIR.pack(0, one.rate & _LOW, one.rate >> 64)
-        + one.updated.to_bytes(8, "little")
-        for one in position.stable
-    ]
-    return b"".join((head, *body))
+    """Return the position as few bytes: counts, then each number with its own length."""
+    counts = (position.emode, len(position.collateral), len(position.debt), len(position.stable))
+    parts = [bytes(counts)]
+    for number, scaled in (*position.collateral, *position.debt):
+        parts += (bytes((number,)), _packed(scaled))
+    for one in position.stable:
+        parts += (bytes((one.reserve,)), *map(_packed, (one.principal, one.rate, one.updated)))
+    return b"".join(parts)
 
 
 def unpack(packed: bytes) -> AavePosition:
     """Return the position that was packed."""
-    emode, held, owed, stable = _HEAD.unpack_from(packed)
-    at = _HEAD.size
+    emode, held, owed, stable = packed[:_COUNTS]
+    at = _COUNTS
     pairs = []
     for _ in range(held + owed):
-        number, low, high = _PAIR.unpack_from(packed, at)
-        pairs.append((number, high << 64 | low))
-        at += _PAIR.size
-    if not stable:
-        return AavePosition(collateral=tuple(pairs[:held]), debt=tuple(pairs[held:]), emode=emode)
+        end = at + 2 + packed[at + 1]
+        pairs.append((packed[at], int.from_bytes(packed[at + 2 : end], "little")))
+        at = end
     return AavePosition(
         collateral=tuple(pairs[:held]),
         debt=tuple(pairs[held:]),
-        stable=tuple(_stable(packed, at + i * _STABLE_BYTES) for i in range(stable)),
+        stable=_unpack_stable(packed, at, stable) if stable else (),
         emode=emode,
     )
 
 
-_STABLE_BYTES: Final = 2 * _PAIR.size + 8
+_COUNTS: Final = 4
 
 
-def _stable(packed: bytes, at: int) -> StableDebt:
-    number, low, high = _PAIR.unpack_from(packed, at)
-    _, rate_low, rate_high = _PAIR.unpack_from(packed, at + _PAIR.size)
-    return StableDebt(
-        reserve=number,
-        principal=high << 64 | low,
-        rate=rate_high << 64 | rate_low,
-        updated=int.from_bytes(packed[at + 2 * _PAIR.size : at + _STABLE_BYTES], "little"),
-    )
+def _packed(value: int) -> bytes:
+    """Return the length of a number in bytes, then the number."""
+    length = (value.bit_length() + 7) // 8
+    return bytes((length,)) + value.to_bytes(length, "little")
+
+
+def _unpack_stable(packed: bytes, at: int, many: int) -> tuple[StableDebt, ...]:
+    found = []
+    for _ in range(many):
+        reserve, at, values = packed[at], at + 1, []
+        for _ in range(3):
+            end = at + 1 + packed[at]
+            values.append(int.from_bytes(packed[at + 1 : end], "little"))
+            at = end
+        principal, rate, updated = values
+        found.append(StableDebt(reserve=reserve, principal=principal, rate=rate, updated=updated))
+    return tuple(found)

@@ -1,0 +1,182 @@
+"""Every position, exact, in few bytes: an immutable mapping that shares what did not change.
+
+Accounts are spread over small buckets by their addresses. A bucket is one bytes object: how many
+accounts, their names, where each one's packed position ends, then the positions. A change makes
+new buckets for the accounts that changed and keeps the others: older mappings stay as they were.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from keeper.core.lending import AccountRef
+from keeper.core.units import Address
+
+P = TypeVar("P")
+
+_ADDRESS: Final = 20
+_NAME: Final = _ADDRESS + 2
+_FEW: Final = 16
+"""Accounts of a bucket, about, when the buckets are laid out anew."""
+_EMPTY: Final = b"\x00\x00"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing(Generic[P]):
+    """How one position becomes bytes and comes back."""
+
+    pack: Callable[[P], bytes]
+    unpack: Callable[[bytes], P]
+
+
+class PackedPositions(Mapping[AccountRef, P]):
+    """Positions by account."""
+
+    __slots__ = ("_buckets", "_count", "_markets", "_packing")
+
+    def __init__(
+        self,
+        packing: Packing[P],
+        buckets: list[bytes] | None = None,
+        markets: tuple[str, ...] = (),
+        count: int = 0,
+    ) -> None:
+        """Hold nobody; or what another mapping's ``parts`` say."""
+        self._packing = packing
+        self._buckets = buckets or [_EMPTY]
+        self._markets = markets
+        self._count = count
+
+    def __len__(self) -> int:
+        """Return how many accounts there are."""
+        return self._count
+
+    def __iter__(self) -> Iterator[AccountRef]:
+        """Yield every account, in the same order each time."""
+        for bucket in self._buckets:
+            for name, _ in _entries(bucket):
+                yield self._ref(name)
+
+    def items(self) -> "PackedItems[P]":  # type: ignore[override] # all that is asked of it
+        """Return every account with its position."""
+        return PackedItems(self)
+
+    def walk(self) -> Iterator[tuple[AccountRef, P]]:
+        """Yield every account with its position."""
+        for bucket in self._buckets:
+            for name, packed in _entries(bucket):
+                yield self._ref(name), self._packing.unpack(packed)
+
+    def __getitem__(self, ref: AccountRef) -> P:
+        """Return an account's position; raise KeyError without one."""
+        name = self._name(ref)
+        packed = None if name is None else _look_up(self._buckets[self._which(name)], name)
+        if packed is None:
+            raise KeyError(ref)
+        return self._packing.unpack(packed)
+
+    def with_changes(self, changes: Mapping[AccountRef, P | None]) -> "PackedPositions[P]":
+        """Return the mapping after accounts changed; None takes one away."""
+        markets = self._markets
+        by_bucket: dict[int, dict[bytes, bytes | None]] = {}
+        for ref, position in changes.items():
+            if ref.market not in markets:
+                markets = (*markets, ref.market)
+            name = _name_of(ref, markets)
+            packed = None if position is None else self._packing.pack(position)
+            by_bucket.setdefault(self._which(name), {})[name] = packed
+        buckets, count = self._buckets.copy(), self._count
+        for which, new in by_bucket.items():
+            held = dict(_entries(buckets[which]))
+            count -= len(held)
+            held.update((name, packed) for name, packed in new.items() if packed is not None)
+            left = {one: held[one] for one in held if new.get(one, b"") is not None}
+            count += len(left)
+            buckets[which] = _bucket(left)
+        changed = PackedPositions(self._packing, buckets, markets, count)
+        return changed if count <= 2 * _FEW * len(buckets) else changed.laid_out()
+
+    def laid_out(self) -> "PackedPositions[P]":
+        """Return the same mapping in as many buckets as its accounts need."""
+        many = 1 << max(self._count // _FEW - 1, 0).bit_length()
+        spread: list[dict[bytes, bytes]] = [{} for _ in range(many)]
+        for bucket in self._buckets:
+            for name, packed in _entries(bucket):
+                spread[_spread(name) & many - 1][name] = packed
+        buckets = [_bucket(one) for one in spread]
+        return PackedPositions(self._packing, buckets, self._markets, self._count)
+
+    @property
+    def parts(self) -> tuple[list[bytes], tuple[str, ...], int]:
+        """Return what it is made of: buckets, markets, how many accounts."""
+        return self._buckets, self._markets, self._count
+
+    def _which(self, name: bytes) -> int:
+        return _spread(name) & len(self._buckets) - 1
+
+    def _ref(self, name: bytes) -> AccountRef:
+        market = self._markets[int.from_bytes(name[_ADDRESS:], "big")]
+        return AccountRef(market=market, account=Address("0x" + name[:_ADDRESS].hex()))
+
+    def _name(self, ref: AccountRef) -> bytes | None:
+        return _name_of(ref, self._markets) if ref.market in self._markets else None
+
+
+class PackedItems(Generic[P]):
+    """A view of a mapping's items."""
+
+    def __init__(self, of: PackedPositions[P]) -> None:
+        """View the items of a mapping."""
+        self._of = of
+
+    def __iter__(self) -> Iterator[tuple[AccountRef, P]]:
+        """Yield every account with its position."""
+        return self._of.walk()
+
+    def __len__(self) -> int:
+        """Return how many accounts there are."""
+        return len(self._of)
+
+
+def _name_of(ref: AccountRef, markets: tuple[str, ...]) -> bytes:
+    return bytes.fromhex(ref.account[2:]) + markets.index(ref.market).to_bytes(2, "big")
+
+
+def _spread(name: bytes) -> int:
+    """Return a number that is different for most accounts, also where addresses have patterns."""
+    return int.from_bytes(name, "big") * 0x9E3779B97F4A7C15F39CC0605CEDC835 >> 64 & 0xFFFFFFFF
+
+
+def _bucket(entries: Mapping[bytes, bytes]) -> bytes:
+    ends, end = [], 0
+    for packed in entries.values():
+        end += len(packed)
+        ends.append(end)
+    head = struct.pack(f"<H{len(ends)}I", len(ends), *ends)
+    return b"".join((head, *entries, *entries.values()))
+
+
+def _entries(bucket: bytes) -> Iterator[tuple[bytes, bytes]]:
+    (many,) = struct.unpack_from("<H", bucket)
+    names = 2 + 4 * many
+    at = body = names + _NAME * many
+    for i, end in enumerate(struct.unpack_from(f"<{many}I", bucket, 2)):
+        start = names + _NAME * i
+        yield bucket[start : start + _NAME], bucket[at : body + end]
+        at = body + end
+
+
+def _look_up(bucket: bytes, name: bytes) -> bytes | None:
+    (many,) = struct.unpack_from("<H", bucket)
+    names = 2 + 4 * many
+    body = names + _NAME * many
+    at = bucket.find(name, names, body)
+    while at >= 0 and (at - names) % _NAME:
+        at = bucket.find(name, at + 1, body)
+    if at < 0:
+        return None
+    i = (at - names) // _NAME
+    (end,) = struct.unpack_from("<I", bucket, 2 + 4 * i)
+    (start,) = struct.unpack_from("<I", bucket, 4 * i - 2) if i else (0,)
+    return bucket[body + start : body + end]

@@ -1,0 +1,125 @@
+"""Look at every loan at each block, and glance at a price event, exactly and without waiting.
+
+The screen names who may be under the line; the protocol's own integers decide on those alone. What
+is found equals what ``scan`` finds, which assesses every loan.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, cast
+
+from keeper.core.errors import StaleError
+from keeper.core.lending import AccountRef
+from keeper.core.ports import ProtocolAdapter
+from keeper.core.screening import Screened
+from keeper.scanner.lookout import Build, Lookout
+from keeper.scanner.scan import Book, M, P, Scan, judge, scan
+from keeper.scanner.triggers import Index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The block that liquidations are aimed at, as far as it can be known before."""
+
+    number: int
+    timestamp: int
+    """Unix seconds."""
+
+
+class Watch(Generic[M, P]):
+    """Watches the loans of one deployment. One writer, which also asks.
+
+    An adapter that is not ``Screened`` is watched by assessing every loan at every look.
+    """
+
+    def __init__(self, adapter: ProtocolAdapter[M, P]) -> None:
+        """Watch nobody yet."""
+        self._adapter = adapter
+        self._lookout: Lookout[M, P] | None = None
+        if isinstance(adapter, Screened):
+            self._lookout = Lookout(cast("Screened[M, P]", adapter))
+        self._book: Book[M, P] | None = None
+        self._ahead: M | None = None
+
+    def take(self, market: M, changed: Mapping[AccountRef, P | None]) -> None:
+        """Take what accounts hold since the last look; None is an account without debt."""
+        if self._lookout is not None:
+            self._lookout.change(market, changed)
+
+    def forget(self) -> None:
+        """Forget everybody: what is taken next is all there is."""
+        if self._lookout is not None:
+            self._lookout.clear()
+        self._book = self._ahead = None
+
+    def look(self, book: Book[M, P], target: Target, following: Target, *, trigger: str) -> Scan[M]:
+        """Judge every loan at the target block; be ready for events before the one following it."""
+        self._book = book
+        if self._lookout is None:
+            number, timestamp = target.number, target.timestamp
+            return scan(self._adapter, book, number=number, timestamp=timestamp, trigger=trigger)
+        prices = {feed: price.value for feed, price in book.prices.items()}
+        view = self._view(book, target)
+        self._lookout.see(view, prices)
+        found = self._judge(view, book, self._lookout.under().refs, target, trigger)
+        self._ahead = self._view(book, following)
+        self._lookout.see(self._ahead, prices)
+        return found
+
+    def glance(self, prices: Mapping[str, int]) -> list[AccountRef] | None:
+        """Return who is under the line, or cannot be judged, after feeds moved since the look.
+
+        Moves add up until the next look. None when only a look can tell.
+        """
+        if self._lookout is None or self._book is None or self._ahead is None:
+            return None
+        refs = self._lookout.under_after(prices).refs
+        view = self._ahead = self._adapter_repriced(prices)
+        positions = self._book.positions
+        return [
+            ref
+            for ref in refs
+            if (position := positions.get(ref)) is not None and self._is_under(view, position)
+        ]
+
+    @property
+    def is_stale(self) -> bool:
+        """Return whether events could not be looked up: ``build`` an index and ``adopt`` it."""
+        return self._lookout is not None and self._ahead is not None and self._lookout.is_stale
+
+    def build(self) -> Build | None:
+        """Begin a new index, of which only ``Build.run`` takes time; None without a screen."""
+        return None if self._lookout is None else self._lookout.build()
+
+    def adopt(self, index: Index) -> None:
+        """Use an index from now on."""
+        if self._lookout is not None:
+            self._lookout.adopt(index)
+
+    def _view(self, book: Book[M, P], target: Target) -> M:
+        return self._adapter.at(
+            book.market, block=target.number, timestamp=target.timestamp, prices=book.prices
+        )
+
+    def _judge(
+        self,
+        view: M,
+        book: Book[M, P],
+        refs: tuple[AccountRef, ...],
+        target: Target,
+        trigger: str,
+    ) -> Scan[M]:
+        """Judge some loans, in the order of all."""
+        held = {ref: one for ref in sorted(refs) if (one := book.positions.get(ref)) is not None}
+        few = replace(book, positions=held)
+        return judge(self._adapter, view, few, timestamp=target.timestamp, trigger=trigger)
+
+    def _adapter_repriced(self, prices: Mapping[str, int]) -> M:
+        adapter = cast("Screened[M, P]", self._adapter)
+        return adapter.repriced(cast("M", self._ahead), prices)
+
+    def _is_under(self, view: M, position: P) -> bool:
+        try:
+            return self._adapter.assess(view, position).liquidatable
+        except StaleError:
+            return True
