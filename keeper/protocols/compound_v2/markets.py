@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from keeper.core.units import Address
+from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.evm.erc20 import DECIMALS, SYMBOL, symbol_of
-from keeper.evm.words import ask, ask_address, int_at, word_of_address, word_of_int
+from keeper.evm.words import address_at, ask, ask_address, int_at, word_of_address, word_of_int
 from keeper.protocols.compound_v2 import codec
 from keeper.protocols.compound_v2.asking import Asking
 from keeper.protocols.compound_v2.rules import Stored
@@ -32,11 +32,8 @@ async def read_markets(
     asking: Asking, ground: Ground, tokens: Sequence[Address]
 ) -> tuple[Market, ...]:
     """Read every market of a Comptroller, in its order."""
-    underlying = await asking.maybe([ask(one, codec.UNDERLYING) for one in tokens])
-    assets = [
-        ground.wrapped_native if data is None else Address("0x" + data[12:32].hex())
-        for data in underlying
-    ]
+    underlying = await _read_underlying(asking, tokens)
+    assets = [one or ground.wrapped_native for one in underlying]
     symbols = await asking.maybe([ask(one, SYMBOL) for one in assets])
     decimals = await asking.all([ask(one, DECIMALS) for one in assets], "decimals")
     risks = await _read_risks(asking, ground, tokens)
@@ -115,6 +112,13 @@ def _moved(market: Market, words: Sequence[int], sheds: Sequence[bytes | None]) 
         accrued_at=accrued_at,
         sheds_at=None if last is None or every is None else int_at(last, 0) + int_at(every, 0),
     )
+
+
+async def _read_underlying(asking: Asking, tokens: Sequence[Address]) -> list[Address | None]:
+    """Read the underlying of each market, None of one of native coin: it says nothing, or zero."""
+    answers = await asking.maybe([ask(one, codec.UNDERLYING) for one in tokens])
+    found = [None if data is None else address_at(data, 0) for data in answers]
+    return [None if one == ZERO_ADDRESS else one for one in found]
 
 
 async def _read_risks(
