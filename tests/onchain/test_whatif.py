@@ -97,7 +97,8 @@ async def test_the_crossing_price_is_exact_on_chain(
         )
         if at is None or at < study.prices.prices[feed].value // 2:
             continue
-        for answer, under in ((at, True), (at + 1, False)):
+        toward_now = 1 if at < study.prices.prices[feed].value else -1
+        for answer, under in ((at, True), (at + toward_now, False)):
             before = live.rpc.call("evm_snapshot")
             live.rpc.call("evm_setNextBlockTimestamp", study.target)
             push_prices(live, {symbol: answer})
