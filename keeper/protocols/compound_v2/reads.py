@@ -24,6 +24,8 @@ from keeper.protocols.compound_v2.sources import read_sources
 from keeper.protocols.compound_v2.state import Action, Deployment, Liquidator, Pool, Vai
 
 _FALLS_BACK_WORD = 2
+_VAI_INDEX_SLOT = 15
+"""Of ``vaiMintIndex``; the block of the last accrual, which no function tells, is in the next."""
 _ACTIVE_WORD = 1
 
 
@@ -158,9 +160,15 @@ async def _refresh_vai(asking: Asking, vai: Vai | None) -> Vai | None:
     """Read the index of VAI's debt: it grows, and its rate changes, without an event."""
     if vai is None:
         return None
-    functions = (codec.VAI_MINT_INDEX, codec.VAI_RATE, codec.ACCRUED_AT_BLOCK)
+    functions = (codec.VAI_MINT_INDEX, codec.VAI_RATE)
     calls = [ask(vai.controller, one) for one in functions]
-    index, rate, accrued_at = (int_at(data, 0) for data in await asking.all(calls, "VAI"))
+    index, rate = (int_at(data, 0) for data in await asking.all(calls, "VAI"))
+    slots = [(vai.controller, slot) for slot in (_VAI_INDEX_SLOT, _VAI_INDEX_SLOT + 1)]
+    stored, accrued_at = await asking.reader.storage_many(slots, asking.block)
+    if stored != index:
+        expected = f"expected the index {index} in slot {_VAI_INDEX_SLOT}"
+        msg = f"{asking.deployment}: VAI controller {vai.controller}: {expected}, found {stored}"
+        raise ConfigError(msg)
     return replace(vai, index=index, rate=rate, accrued_at=accrued_at)
 
 
