@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
+from zlib import crc32
 
 from keeper.core.lending import AccountRef
 from keeper.core.units import Address
@@ -78,6 +79,8 @@ class PackedPositions(Mapping[AccountRef, P]):
 
     def with_changes(self, changes: Mapping[AccountRef, P | None]) -> "PackedPositions[P]":
         """Return the mapping after accounts changed; None takes one away."""
+        if len(self) + len(changes) > 2 * _FEW * len(self._buckets):
+            return self._laid_out(len(self) + len(changes)).with_changes(changes)
         markets = self._markets
         by_bucket: dict[int, dict[bytes, bytes | None]] = {}
         for ref, position in changes.items():
@@ -94,16 +97,15 @@ class PackedPositions(Mapping[AccountRef, P]):
             left = {one: held[one] for one in held if new.get(one, b"") is not None}
             count += len(left)
             buckets[which] = _bucket(left)
-        changed = PackedPositions(self._packing, buckets, markets, count)
-        return changed if count <= 2 * _FEW * len(buckets) else changed.laid_out()
+        return PackedPositions(self._packing, buckets, markets, count)
 
-    def laid_out(self) -> "PackedPositions[P]":
-        """Return the same mapping in as many buckets as its accounts need."""
-        many = 1 << max(self._count // _FEW - 1, 0).bit_length()
+    def _laid_out(self, count: int) -> "PackedPositions[P]":
+        """Return the same mapping in as many buckets as ``count`` accounts need."""
+        many = 1 << max(count // _FEW - 1, 0).bit_length()
         spread: list[dict[bytes, bytes]] = [{} for _ in range(many)]
         for bucket in self._buckets:
             for name, packed in _entries(bucket):
-                spread[_spread(name) & many - 1][name] = packed
+                spread[crc32(name) & many - 1][name] = packed
         buckets = [_bucket(one) for one in spread]
         return PackedPositions(self._packing, buckets, self._markets, self._count)
 
@@ -113,7 +115,7 @@ class PackedPositions(Mapping[AccountRef, P]):
         return self._buckets, self._markets, self._count
 
     def _which(self, name: bytes) -> int:
-        return _spread(name) & len(self._buckets) - 1
+        return crc32(name) & len(self._buckets) - 1
 
     def _ref(self, name: bytes) -> AccountRef:
         market = self._markets[int.from_bytes(name[_ADDRESS:], "big")]
@@ -141,11 +143,6 @@ class PackedItems(Generic[P]):
 
 def _name_of(ref: AccountRef, markets: tuple[str, ...]) -> bytes:
     return bytes.fromhex(ref.account[2:]) + markets.index(ref.market).to_bytes(2, "big")
-
-
-def _spread(name: bytes) -> int:
-    """Return a number that is different for most accounts, also where addresses have patterns."""
-    return int.from_bytes(name, "big") * 0x9E3779B97F4A7C15F39CC0605CEDC835 >> 64 & 0xFFFFFFFF
 
 
 def _bucket(entries: Mapping[bytes, bytes]) -> bytes:

@@ -50,7 +50,11 @@ class Lookout(Generic[M, P]):
         self.columns = Columns()
         self._view: M | None = None
         self._prices: dict[str, int] = {}
+        self._moved: dict[str, int] = {}
+        """Prices of events that are not in ``_worth`` yet: a look-up does without."""
         self._worth: Worth | None = None
+        self._sound: frozenset[str] = frozenset()
+        """Feeds whose trigger prices hold while no other feed moves."""
         self._index: Index | None = None
         self._building: set[int] | None = None
 
@@ -73,7 +77,9 @@ class Lookout(Generic[M, P]):
         """Take the market's rates at a new time, and all prices."""
         self._view = view
         self._prices = dict(prices)
+        self._moved = {}
         self._worth = worth_of(self._adapter, view, self.columns.keys, prices)
+        self._note_sound()
 
     def under(self) -> Sighting:
         """Screen everybody."""
@@ -83,20 +89,32 @@ class Lookout(Generic[M, P]):
     def under_after(self, prices: Mapping[str, int]) -> Sighting:
         """Return who may be under the line after feeds moved, until the next ``see``."""
         self._prices.update(prices)
-        worth = self._worth = self._now().with_prices(prices)
+        self._moved.update(prices)
         index = self._index
         if index is None or len(index.changed) > _MOST_CHANGED:
             return self.under()
         feed = next(iter(prices)) if len(prices) == 1 else ""
-        if index.is_sound_for(worth, feed):
-            found = index.triggers[feed].at(worth.prices[worth.feeds[feed]])
-            rung = Rung.TRIGGERS
-        elif index.is_hot_sound_for(worth):
-            found, rung = index.hot_under(worth.values), Rung.HOT_SET
+        if self._may_look_up(index, feed):
+            found, rung = index.triggers[feed].at(float(prices[feed])), Rung.TRIGGERS
+        elif index.is_hot_sound_for(self._now()):
+            found, rung = index.hot_under(self._now().values), Rung.HOT_SET
         else:
             return self.under()
-        also = self._changed_under(index, worth)
-        return Sighting(refs=self._refs(np.concatenate((found, also))), rung=rung)
+        if index.changed:
+            found = np.concatenate((found, self._changed_under(index)))
+        return Sighting(refs=self._refs(found), rung=rung)
+
+    def nearest(self, many: int) -> set[AccountRef]:
+        """Return the accounts that cross first, ``many`` for each way a feed can move."""
+        index, worth = self._index, self._now()
+        if index is None:
+            return set()
+        found = [
+            index.triggers[feed].next_to(worth.prices[number], many)
+            for feed, number in worth.feeds.items()
+            if feed in index.triggers
+        ]
+        return set(self._refs(np.concatenate(found))) if found else set()
 
     @property
     def is_stale(self) -> bool:
@@ -104,7 +122,7 @@ class Lookout(Generic[M, P]):
         index, worth = self._index, self._now()
         if index is None or len(index.changed) > _MOST_CHANGED:
             return True
-        return not all(index.is_sound_for(worth, feed) for feed in worth.feeds)
+        return len(index.sound_feeds(worth)) < len(worth.feeds)
 
     def build(self) -> "Build":
         """Begin a new index. Run what is returned anywhere, a thread included, then ``adopt``."""
@@ -115,6 +133,7 @@ class Lookout(Generic[M, P]):
         """Use an index that was built since; one of before a cold start is of no use."""
         if index.changed is self._building:
             self._index = index
+            self._note_sound()
 
     def _now(self) -> Worth:
         """Return what factors are worth, those of accounts that came since included."""
@@ -123,7 +142,24 @@ class Lookout(Generic[M, P]):
             raise InvariantError(msg)
         if len(self._worth.rates) != len(self.columns.keys):
             self._worth = worth_of(self._adapter, self._view, self.columns.keys, self._prices)
+        elif self._moved:
+            self._worth = self._worth.with_prices(self._moved)
+        self._moved = {}
         return self._worth
+
+    def _may_look_up(self, index: Index, feed: str) -> bool:
+        """Return whether the trigger prices of the one feed that moved hold now."""
+        if self._prices.get(feed, 0) <= 0:
+            return False
+        if self._moved.keys() == {feed} and feed in self._sound:
+            return True
+        return index.is_sound_for(self._now(), feed)
+
+    def _note_sound(self) -> None:
+        """Find out beforehand whose events can be looked up."""
+        index, worth = self._index, self._now()
+        feeds = () if index is None else index.sound_feeds(worth)
+        self._sound = frozenset(feeds)
 
     def _mark(self, place: int | None) -> None:
         """Tell the index, and the one that is being built, that a place is written."""
@@ -131,14 +167,13 @@ class Lookout(Generic[M, P]):
             if changed is not None and place is not None:
                 changed.add(place)
 
-    def _changed_under(self, index: Index, worth: Worth) -> NDArray[np.int64]:
-        if not index.changed:
-            return np.zeros(0, np.int64)
+    def _changed_under(self, index: Index) -> NDArray[np.int64]:
+        values = self._now().values
         found = [
             first
             + slots[
                 some_under(
-                    block.keys[:, slots], block.weights[:, slots], block.slack[slots], worth.values
+                    block.keys[:, slots], block.weights[:, slots], block.slack[slots], values
                 )
             ]
             for first, block, slots in self.columns.rows(index.changed)

@@ -50,6 +50,14 @@ class Triggers(NamedTuple):
         above = self.rising.places[: self.rising.prices.searchsorted(price, "left")]
         return np.concatenate((below, above)).astype(np.int64)
 
+    def next_to(self, price: float, many: int) -> NDArray[np.int64]:
+        """Return the places that cross first when the price falls, and when it rises."""
+        below = int(self.falling.prices.searchsorted(price, "right"))
+        above = int(self.rising.prices.searchsorted(price, "left"))
+        falling = self.falling.places[max(below - many, 0) : below]
+        rising = self.rising.places[above : above + many]
+        return np.concatenate((falling, rising)).astype(np.int64)
+
 
 class Hot(NamedTuple):
     """Accounts of one width that are near the line."""
@@ -85,6 +93,10 @@ class Index:
         rates, values = worth.rates[:many], worth.values[:many]
         kept = np.where(own, _holds(rates, self.rates), _holds(values, self.values))
         return bool(kept.all())
+
+    def sound_feeds(self, worth: Worth) -> list[str]:
+        """Return the feeds whose trigger prices hold."""
+        return [feed for feed in worth.feeds if self.is_sound_for(worth, feed)]
 
     def is_hot_sound_for(self, worth: Worth) -> bool:
         """Return whether only hot accounts can be under the line."""

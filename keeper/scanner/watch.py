@@ -6,7 +6,7 @@ is found equals what ``scan`` finds, which assesses every loan.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, cast
+from typing import Final, Generic, cast
 
 from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef
@@ -15,6 +15,9 @@ from keeper.core.screening import Screened
 from keeper.scanner.lookout import Build, Lookout
 from keeper.scanner.scan import Book, M, P, Scan, judge, scan
 from keeper.scanner.triggers import Index
+
+_NEAR: Final = 64
+"""Accounts, on each side of each feed's price, whose positions are kept unpacked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +43,15 @@ class Watch(Generic[M, P]):
             self._lookout = Lookout(cast("Screened[M, P]", adapter))
         self._book: Book[M, P] | None = None
         self._ahead: M | None = None
+        self._moved: dict[str, int] = {}
+        """Prices of events that are not in ``_ahead`` yet."""
+        self._near: dict[AccountRef, P] = {}
+        """Positions of who would cross first, unpacked beforehand."""
 
     def take(self, market: M, changed: Mapping[AccountRef, P | None]) -> None:
         """Take what accounts hold since the last look; None is an account without debt."""
+        for ref in self._near.keys() & changed.keys():
+            del self._near[ref]
         if self._lookout is not None:
             self._lookout.change(market, changed)
 
@@ -51,6 +60,7 @@ class Watch(Generic[M, P]):
         if self._lookout is not None:
             self._lookout.clear()
         self._book = self._ahead = None
+        self._moved, self._near = {}, {}
 
     def look(self, book: Book[M, P], target: Target, following: Target, *, trigger: str) -> Scan[M]:
         """Judge every loan at the target block; be ready for events before the one following it."""
@@ -63,6 +73,7 @@ class Watch(Generic[M, P]):
         self._lookout.see(view, prices)
         found = self._judge(view, book, self._lookout.under().refs, target, trigger)
         self._ahead = self._view(book, following)
+        self._moved = {}
         self._lookout.see(self._ahead, prices)
         return found
 
@@ -74,12 +85,17 @@ class Watch(Generic[M, P]):
         if self._lookout is None or self._book is None or self._ahead is None:
             return None
         refs = self._lookout.under_after(prices).refs
-        view = self._ahead = self._adapter_repriced(prices)
-        positions = self._book.positions
+        self._moved.update(prices)
+        if not refs:
+            return []
+        view = self._ahead = self._repriced(self._moved)
+        self._moved = {}
+        near, positions = self._near, self._book.positions
         return [
             ref
             for ref in refs
-            if (position := positions.get(ref)) is not None and self._is_under(view, position)
+            if (position := near.get(ref) or positions.get(ref)) is not None
+            and self._is_under(view, position)
         ]
 
     @property
@@ -93,8 +109,12 @@ class Watch(Generic[M, P]):
 
     def adopt(self, index: Index) -> None:
         """Use an index from now on."""
-        if self._lookout is not None:
-            self._lookout.adopt(index)
+        if self._lookout is None or self._book is None:
+            return
+        self._lookout.adopt(index)
+        held = self._book.positions
+        near = self._lookout.nearest(_NEAR)
+        self._near = {ref: position for ref in near if (position := held.get(ref)) is not None}
 
     def _view(self, book: Book[M, P], target: Target) -> M:
         return self._adapter.at(
@@ -114,7 +134,7 @@ class Watch(Generic[M, P]):
         few = replace(book, positions=held)
         return judge(self._adapter, view, few, timestamp=target.timestamp, trigger=trigger)
 
-    def _adapter_repriced(self, prices: Mapping[str, int]) -> M:
+    def _repriced(self, prices: Mapping[str, int]) -> M:
         adapter = cast("Screened[M, P]", self._adapter)
         return adapter.repriced(cast("M", self._ahead), prices)
 
