@@ -145,6 +145,22 @@ def report(
 
 
 @app.command()
+def resume(
+    config: Config,
+    deployment: Annotated[
+        str | None, typer.Argument(help="As in protocol files: aave_v3.ethereum.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Act again on markets that drifted from the chain; without a name, show what is paused."""
+    from keeper.commands.resume import resume as work
+    from keeper.commands.running import plainly
+
+    with plainly():
+        work(config, deployment, as_json=as_json)
+
+
+@app.command()
 def doctor(config: Config, as_json: AsJson = False) -> None:
     """Check the configuration against the chain: addresses, feeds, roles, balances."""
     from keeper.commands.doctor import doctor as work

@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
+from keeper.app.parity import Parity
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import (
     ConfigError,
@@ -26,6 +27,7 @@ from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Journal, ProtocolAdapter, Reader
 from keeper.executor.executor import Executor
 from keeper.executor.rehearse import Decoders
+from keeper.mirror.audit import Ground
 from keeper.mirror.mirror import Checkpoint, Mirror
 from keeper.oracle.book import PriceBook
 from keeper.oracle.watcher import PriceWatcher
@@ -94,6 +96,7 @@ class Deployment(Generic[M, P]):
         checkpoints: CheckpointStore,
         watcher: PriceWatcher,
         appraiser: Appraiser[M, P],
+        parity: Parity[M, P],
         decoders: Callable[[M], Decoders],
         pace: Pace,
         observer: Observer,
@@ -108,6 +111,7 @@ class Deployment(Generic[M, P]):
         self._journal = journal
         self._checkpoints = checkpoints
         self._watcher = watcher
+        self._parity = parity
         self._decoders = decoders
         self._pace = pace
         self._observer = observer
@@ -138,6 +142,7 @@ class Deployment(Generic[M, P]):
 
     async def start(self, head: BlockRef) -> None:
         """Fill the mirror from the newest checkpoint and the logs since."""
+        self._parity.start(self.name)
         anchor = await self._checkpoints.load(self.name)
         await self.mirror.start(head, anchor, self._progress)
         await self._publish(head)
@@ -147,13 +152,23 @@ class Deployment(Generic[M, P]):
         if self._paused:
             return
         try:
-            await self.mirror.advance(head)
+            await self._mirror(head)
             await self._publish(head)
         except (TransientError, StaleError) as error:
             self._observer.skipped(self.name, str(error))
-        except (ConfigError, DriftError) as error:
+        except DriftError as error:
+            self._parity.pause(self.name, error, head)
+        except ConfigError as error:
             self._paused = str(error)
             self._observer.paused(self.name, self._paused)
+
+    async def _mirror(self, head: BlockRef) -> None:
+        """Bring the mirror to a head; read everything anew once a person has lifted a pause."""
+        if self._parity.resumed(self.name):
+            known = self.mirror.checkpoint(self._pace.finality_depth)
+            await self.mirror.start(head, known, self._progress)
+        else:
+            await self.mirror.advance(head)
 
     async def see_price(self, log: Log) -> None:
         """Re-price the loans at hand on a feed's event, before the head it came with is read.
@@ -209,6 +224,8 @@ class Deployment(Generic[M, P]):
             self._executor.price_moved()
         self._observer.mirrored(self.name, head, len(snapshot.positions))
         self._leave(head, self._prices)
+        ground = Ground(snapshot=snapshot, prices=self._prices.prices)
+        await self._parity.look(self.name, ground, self.mirror.known)
         if head.number - self._saved_at >= self._pace.checkpoint_every:
             await self.checkpoint()
 
@@ -257,7 +274,9 @@ class Deployment(Generic[M, P]):
         fresh: list[Opportunity] = []
         for one in found.opportunities:
             waiting = self._executor.waiting(one.ref, found.block.number)
-            if one.health.debt_base < self._pace.min_debt_base:
+            if barred := self._parity.bar(one.ref, found.block):
+                rejected.append(barred)
+            elif one.health.debt_base < self._pace.min_debt_base:
                 rejected.append(_too_small(one, self._pace.min_debt_base))
             elif waiting is None:
                 fresh.append(one)
@@ -282,8 +301,9 @@ class Deployment(Generic[M, P]):
         except RefusedError as error:
             rejected = [_no(one, Reason.GAS_PRICE_CAP, error) for one in batch.opportunities]
             return [*unvalued, *rejected]
+        sound, drifted = await self._parity.sound(self.name, plans)
         report = await self._executor.carry_out(
-            plans,
+            sound,
             found.block,
             found.timestamp,
             self._decoders(book.market),
@@ -291,7 +311,7 @@ class Deployment(Generic[M, P]):
         )
         for plan in report.shown:
             self._observer.shown(plan)
-        return [*unvalued, *rejected, *report.rejected]
+        return [*unvalued, *rejected, *drifted, *report.rejected]
 
     def _value(
         self, view: M, fresh: Sequence[Opportunity]

@@ -4,12 +4,15 @@ import structlog
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
+from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Submission
 
 MIRROR_READ = "mirror.read"
 BLOCK_SCANNED = "block.scanned"
 BLOCK_SKIPPED = "block.skipped"
 MARKET_PAUSED = "market.paused"
+MARKET_RESUMED = "market.resumed"
+PRICE_FORESEEN = "price.foreseen"
 LIQUIDATION_SENT = "liquidation.sent"
 LIQUIDATION_SHOWN = "liquidation.shown"
 LIQUIDATION_REJECTED = "liquidation.rejected"
@@ -96,3 +99,17 @@ class LogObserver:
     def paused(self, deployment: str, why: str) -> None:
         """Log that somebody must look at a deployment."""
         self._log.error(MARKET_PAUSED, deployment=deployment, why=why)
+
+    def resumed(self, deployment: str) -> None:
+        """Log that a person lifted a pause."""
+        self._log.warning(MARKET_RESUMED, deployment=deployment)
+
+    def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:
+        """Log what a price in the mempool would do."""
+        self._log.info(
+            PRICE_FORESEEN,
+            deployment=deployment,
+            tx=pending.tx_hash,
+            feeds=sorted(pending.prices),
+            liquidatable=under,
+        )

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
+from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Submission
 
 
@@ -43,5 +44,13 @@ class Observer(Protocol):
         ...
 
     def paused(self, deployment: str, why: str) -> None:
-        """Hear that a deployment is not acted on any more, and why."""
+        """Hear that a deployment, or a market of it, is not acted on any more, and why."""
+        ...
+
+    def resumed(self, deployment: str) -> None:
+        """Hear that a person lifted a pause."""
+        ...
+
+    def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:
+        """Hear how many accounts a price in the mempool would bring under the line."""
         ...

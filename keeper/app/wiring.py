@@ -18,6 +18,7 @@ from keeper.app.executor_contract import ExecutorContract
 from keeper.app.keeper import Keeper, Streams
 from keeper.app.observer import Observer
 from keeper.app.opening import adapters
+from keeper.app.parity import HeadLimits, Parity
 from keeper.app.planning import PlannerDesk
 from keeper.app.prices import watcher_for
 from keeper.chain.session import Chain
@@ -30,6 +31,8 @@ from keeper.executor.lanes.mempool import MempoolLane
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.settler import Auditor, Settler
 from keeper.ledger.journal import SqliteJournal
+from keeper.mirror.audit import ParityAudit
+from keeper.mirror.pauses import Pauses
 from keeper.protocols.registry import AnyAdapter
 from keeper.runtime.clock import Clock
 
@@ -119,6 +122,7 @@ def _deployment(
         checkpoints=JournaledCheckpoints(parts.journal),
         watcher=watcher,
         appraiser=Appraiser(adapter, watcher, reference_of(chain, reader), chain.wrapped_native),
+        parity=_parity(settings, parts, adapter),
         decoders=decoders_for(adapter, lenders, chain.wrapped_native, parts.contract.recipient),
         pace=Pace(
             block_time_s=chain.block_time_s,
@@ -127,6 +131,19 @@ def _deployment(
             min_debt_base=protocol_file(settings, adapter.deployment).min_debt_base,
         ),
         observer=parts.observer,
+    )
+
+
+def _parity(settings: Settings, parts: Parts, adapter: AnyAdapter) -> Parity[Any, Any]:
+    chain, audit = settings.chain, settings.audit
+    heads = HeadLimits(most_age_s=chain.max_head_age_s, most_lead_s=chain.max_head_lead_s)
+    return Parity(
+        ParityAudit(adapter, parts.chain.reader, sample=audit.sample),
+        Pauses(settings.database, adapter.deployment),
+        parts.observer,
+        every_blocks=audit.every_blocks,
+        heads=heads if chain.follows_wall_clock else None,
+        now=parts.clock.now,
     )
 
 

@@ -6,6 +6,7 @@ from keeper.commands.amounts import decimal, ether
 from keeper.commands.console import say
 from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
+from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Status, Submission
 from keeper.devnet.crash import CrashStep
 from keeper.devnet.market import LocalMarket
@@ -75,6 +76,14 @@ class DemoObserver:
     def paused(self, deployment: str, why: str) -> None:
         """Tell that somebody must look."""
         say(f"  {deployment}: paused: {why}")
+
+    def resumed(self, deployment: str) -> None:
+        """Tell that a person lifted a pause."""
+        say(f"  {deployment}: resumed")
+
+    def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:
+        """Tell what a price in the mempool would do."""
+        say(f"  {deployment}: pending {pending.tx_hash}: {under} under the line")
 
     def _amount(self, token: str, raw: int) -> str:
         asset = next(one for key, one in self._assets.items() if key == token)

@@ -93,7 +93,11 @@ def _prepare(settings: Settings, anvil: Anvil, rpc: Rpc, folder: Path) -> Fork:
     here = replace(
         settings,
         chain=settings.chain.model_copy(
-            update={"rpc": (parse_endpoint(anvil.ws_url),), "confirmations": 0}
+            update={
+                "rpc": (parse_endpoint(anvil.ws_url),),
+                "confirmations": 0,
+                "follows_wall_clock": False,
+            }
         ),
         database=folder / "keeper.sqlite",
         executor=executor,

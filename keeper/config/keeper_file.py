@@ -58,6 +58,15 @@ class OperatorSettings(Section):
     password_file: PathValue | None = None
 
 
+class AuditSettings(Section):
+    """How the mirror is held against the chain."""
+
+    sample: Positive = 50
+    """Accounts compared at each look, beside those about to be acted on."""
+    every_blocks: Positive = 5
+    """Blocks between two looks."""
+
+
 class LogSettings(Section):
     """How much is logged, and in which form."""
 
@@ -85,6 +94,7 @@ class KeeperSettings(FileSettings, env_prefix="KEEPER_"):
     """Where profits go. None is the operator's own address."""
     operator: OperatorSettings = OperatorSettings()
     limits: LimitSettings
+    audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
     confirm_dangerous: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)] = ()
     """Keys whose value is beyond what is sane, and meant."""

@@ -13,6 +13,7 @@ from keeper.config.document import Document, Location, read_document
 from keeper.config.keeper_file import (
     LEAST,
     MOST,
+    AuditSettings,
     KeeperSettings,
     LimitSettings,
     LogSettings,
@@ -58,6 +59,7 @@ class Settings:
     recipient: Address | None
     operator: OperatorSettings
     limits: LimitSettings
+    audit: AuditSettings
     log: LogSettings
 
 
@@ -88,6 +90,7 @@ def load(path: Path) -> Settings:
         recipient=root.recipient,
         operator=operator,
         limits=root.limits,
+        audit=root.audit,
         log=root.log,
     )
 

@@ -216,6 +216,7 @@ class Reason(StrEnum):
     HEALTHY = "healthy"
     MARKET_PAUSED = "market_paused"
     PRICE_UNUSABLE = "price_unusable"
+    HEAD_UNUSABLE = "head_unusable"
     TOO_SMALL = "too_small"
     NO_OPTION = "no_option"
     NO_ROUTE = "no_route"

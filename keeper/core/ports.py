@@ -32,7 +32,9 @@ from keeper.core.lending import (
     SeizeQuote,
     Touched,
 )
-from keeper.core.plan import Funding, Intent, Outcome, Plan, Submission
+from keeper.core.parity import Sides
+from keeper.core.plan import Funding, Intent, Outcome, Plan, Settled, Submission
+from keeper.core.standing import StandingRow, Tally
 from keeper.core.units import Address, Hash32
 
 Prices = Mapping[str, Price]
@@ -209,6 +211,17 @@ class ProtocolAdapter(Protocol[M, P]):
         """
         ...
 
+    async def audit(
+        self, reader: Reader, block: BlockRef, view: M, positions: Mapping[AccountRef, P]
+    ) -> Mapping[AccountRef, Sides]:
+        """Return both sides of each account: what ``view`` has, what the chain says at ``block``.
+
+        ``view`` is of that block's number, timestamp and prices. The chain's side should come
+        another way than ``read_positions``, best from the protocol's own reckoning. An account
+        that cannot be judged, for want of a price, is left out.
+        """
+        ...
+
     def legs(self, view: M, position: P) -> Legs:
         """Return the account's collaterals and debts in amounts and prices."""
         ...
@@ -379,12 +392,47 @@ class Journal(Protocol):
         """Record a signed transaction before it is sent."""
         ...
 
+    async def seal(self, signed: Sequence[tuple[Plan, Submission]]) -> None:
+        """Record plans with their signed transactions, all of them or none, before any is sent."""
+        ...
+
     async def record_sent(self, submission: Submission) -> None:
         """Record that the node took the transaction."""
         ...
 
+    async def record_all_sent(self, submissions: Sequence[Submission]) -> None:
+        """Record that the node took each of the transactions."""
+        ...
+
     async def settle(self, outcome: Outcome) -> None:
         """Record how the intent ended and enter it in the books."""
+        ...
+
+    async def revise(self, outcome: Outcome) -> None:
+        """Correct an outcome in the books: a reorg changed how the intent ended."""
+        ...
+
+    async def reopen(self, plan_id: str) -> bool:
+        """Take an outcome out of the books, its block being gone; the intent is open again.
+
+        Returns False, with nothing done, when something else of ours has taken its place.
+        """
+        ...
+
+    async def settled_since(self, block: int) -> list[Settled]:
+        """Return the intents with transactions that ended in ``block`` or later."""
+        ...
+
+    async def halt(self, why: str) -> None:
+        """Record that nothing more is sent until a person allows it."""
+        ...
+
+    async def standing(self) -> StandingRow:
+        """Return whether sending is halted."""
+        ...
+
+    async def tally(self, *, day: int, hour: int) -> Tally:
+        """Return what outcomes cost since the start of a day and of an hour, unix seconds."""
         ...
 
     async def reject(self, deployment: str, rejection: Rejection) -> None:

@@ -61,6 +61,7 @@ def _chain(market: LocalMarket, wanted: KeeperFiles) -> dict[str, object]:
         "confirmations": 0,
         "finality_depth": 8,
         "max_head_age_s": 60,
+        "follows_wall_clock": False,
         "priority_fee_wei": "0.1 gwei",
         "flash_sources": [{"kind": "aave_v3", "pool": market.pool}],
         "venues": [

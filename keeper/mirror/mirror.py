@@ -60,6 +60,11 @@ class Mirror(Generic[M, P]):
             raise InvariantError(msg)
         return self._snapshot
 
+    @property
+    def known(self) -> frozenset[AccountRef]:
+        """Return every account that ever owed something, as far as is known."""
+        return self._seen
+
     async def start(
         self, head: BlockRef, anchor: Checkpoint | None, progress: Progress
     ) -> Snapshot[M, P]:

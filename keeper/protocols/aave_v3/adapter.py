@@ -18,10 +18,11 @@ from keeper.core.lending import (
     SeizeQuote,
     Touched,
 )
+from keeper.core.parity import Sides
 from keeper.core.ports import Prices, Reader
 from keeper.core.screening import Exposure, Factor, FactorKey
 from keeper.core.units import Address
-from keeper.protocols.aave_v3 import codec, events, exposure, health, liquidation
+from keeper.protocols.aave_v3 import codec, events, exposure, health, liquidation, parity
 from keeper.protocols.aave_v3.parameters import Parameters
 from keeper.protocols.aave_v3.positions import read_positions
 from keeper.protocols.aave_v3.reads import read_again, read_whole
@@ -142,6 +143,16 @@ class AaveAdapter:
     def unpack(self, packed: bytes) -> AavePosition:
         """Return the position that was packed."""
         return exposure.unpack(packed)
+
+    async def audit(
+        self,
+        reader: Reader,
+        block: BlockRef,
+        view: AaveMarket,
+        positions: Mapping[AccountRef, AavePosition],
+    ) -> Mapping[AccountRef, Sides]:
+        """Return each account as the view has it and as ``getUserAccountData`` says."""
+        return await parity.sides(reader, block, view, positions)
 
     def legs(self, view: AaveMarket, position: AavePosition) -> Legs:
         """Return the account's collaterals and debts in amounts and prices."""

@@ -18,10 +18,11 @@ from keeper.core.lending import (
     SeizeQuote,
     Touched,
 )
+from keeper.core.parity import Sides
 from keeper.core.ports import Prices, Reader
 from keeper.core.units import WAD, Address
 from keeper.evm.words import ask_address
-from keeper.protocols.compound_v2 import calls, codec, decoding, events, health, liquidation
+from keeper.protocols.compound_v2 import calls, codec, decoding, events, health, liquidation, parity
 from keeper.protocols.compound_v2.asking import Asking
 from keeper.protocols.compound_v2.parameters import Parameters
 from keeper.protocols.compound_v2.positions import Place, read_positions
@@ -108,6 +109,16 @@ class CompoundAdapter:
     def assess(self, view: Deployment, position: Position) -> Health:
         """Return the account's standing, and whether anybody may liquidate it."""
         return health.assess(view, position)
+
+    async def audit(
+        self,
+        reader: Reader,
+        block: BlockRef,
+        view: Deployment,
+        positions: Mapping[AccountRef, Position],
+    ) -> Mapping[AccountRef, Sides]:
+        """Return each account as we hold it and as its markets reckon it."""
+        return await parity.sides(reader, block, view, positions)
 
     def legs(self, view: Deployment, position: Position) -> Legs:
         """Return the account's collaterals, in underlying, and debts."""

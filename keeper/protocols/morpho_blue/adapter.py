@@ -19,9 +19,10 @@ from keeper.core.lending import (
     SeizeQuote,
     Touched,
 )
+from keeper.core.parity import Sides
 from keeper.core.ports import Prices, Reader
 from keeper.core.units import WAD, Address
-from keeper.protocols.morpho_blue import codec, events, health, liquidation, rules
+from keeper.protocols.morpho_blue import codec, events, health, liquidation, parity, rules
 from keeper.protocols.morpho_blue.asking import Asking
 from keeper.protocols.morpho_blue.parameters import Parameters
 from keeper.protocols.morpho_blue.positions import read_positions
@@ -124,6 +125,16 @@ class MorphoAdapter:
     def assess(self, view: MorphoMarket, position: MorphoPosition) -> Health:
         """Return the account's health by Morpho's own predicate."""
         return health.assess(view, position)
+
+    async def audit(
+        self,
+        reader: Reader,
+        block: BlockRef,
+        view: MorphoMarket,
+        positions: Mapping[AccountRef, MorphoPosition],
+    ) -> Mapping[AccountRef, Sides]:
+        """Return each account as we hold it and as Morpho stores it."""
+        return await parity.sides(reader, block, view, positions)
 
     def legs(self, view: MorphoMarket, position: MorphoPosition) -> Legs:
         """Return the account's collateral and debt in amounts and prices."""

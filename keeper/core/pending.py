@@ -1,0 +1,34 @@
+"""What the mempool tells before a block does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keeper.core.units import Address, Hash32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingTransaction:
+    """A transaction that no block has yet. It may never have one."""
+
+    hash: Hash32
+    sender: Address
+    to: Address | None
+    """None creates a contract."""
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingPrice:
+    """What a pending transaction would make of prices, should it be included.
+
+    Nobody has checked its signatures: it foretells, it proves nothing.
+    """
+
+    tx_hash: Hash32
+    aggregator: Address
+    answer: int
+    """The aggregator's next answer, in its own decimals."""
+    prices: Mapping[str, int]
+    """Feed id to the price in the protocol's scale, for the feeds that are the answer itself."""
+    also: frozenset[str] = frozenset()
+    """Feeds that an adapter makes of the answer: they move as well, it is not known how far."""

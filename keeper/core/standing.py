@@ -1,0 +1,26 @@
+"""Whether sending is allowed, and what is counted towards stopping it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingRow:
+    """What the database says about sending. Unix seconds."""
+
+    halted: str | None
+    """Why nothing is sent, None when it may be."""
+    since: int
+    rearmed: int
+    """When a person last let sending go on; 0 for never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What outcomes cost lately. Wei."""
+
+    reverts_in_row: int
+    """Reverted outcomes since the last that landed."""
+    loss: int
+    """By how much the outcomes of the window together lost; negative when they earned."""
+    wasted: int
+    """Gas of the outcomes of the last hour that earned nothing."""

@@ -1,0 +1,128 @@
+"""Hold the mirror against the chain: a rotating sample, and whoever is about to be acted on.
+
+Both sides are of the same block, so any difference is a fault: of the mirror, of the rules, of a
+price or of the node. It cannot be told which from here, so nothing is done on that market until a
+person has looked.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from keeper.core.chain import BlockRef
+from keeper.core.errors import DriftError
+from keeper.core.lending import AccountRef
+from keeper.core.parity import Sides
+from keeper.core.ports import Prices, ProtocolAdapter, Reader
+from keeper.mirror.snapshot import Snapshot
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+OWES = "owes"
+"""The figure compared of an account that the mirror has no debt of: 1 when it owes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground(Generic[M, P]):
+    """A mirror and the prices of its own block."""
+
+    snapshot: Snapshot[M, P]
+    prices: Prices
+
+    @property
+    def block(self) -> BlockRef:
+        """Return the block that all of it is of."""
+        return self.snapshot.block
+
+
+class AccountsDriftedError(DriftError):
+    """The mirror and the chain disagree about accounts at the same block."""
+
+    def __init__(self, block: BlockRef, drifted: Mapping[AccountRef, Sides]) -> None:
+        """Keep both sides of each account."""
+        ref, sides = next(iter(drifted.items()))
+        more = f", and {len(drifted) - 1} more" if len(drifted) > 1 else ""
+        super().__init__(
+            f"expected the mirror to be the chain at block {block.number}, found account "
+            f"{ref.account} with {sides}{more}"
+        )
+        self.block = block
+        self.drifted = drifted
+
+    @property
+    def markets(self) -> frozenset[str]:
+        """Return the markets that the accounts are in."""
+        return frozenset(ref.market for ref in self.drifted)
+
+
+class ParityAudit(Generic[M, P]):
+    """Compares accounts of one deployment with the chain."""
+
+    def __init__(self, adapter: ProtocolAdapter[M, P], reader: Reader, *, sample: int) -> None:
+        """Take ``sample`` accounts at each look, so that in time everyone has their turn."""
+        self._adapter = adapter
+        self._reader = reader
+        self._size = sample
+        self._turn: list[AccountRef] = []
+        self._sound: tuple[BlockRef | None, set[AccountRef]] = (None, set())
+
+    async def check_sample(
+        self, ground: Ground[M, P], known: Collection[AccountRef]
+    ) -> Sequence[AccountRef]:
+        """Compare the next of the ``known`` accounts, with debt or without; return which.
+
+        Raises AccountsDriftedError when one differs.
+        """
+        if not self._turn:
+            self._turn = sorted(known, reverse=True)
+        chosen = [self._turn.pop() for _ in range(min(self._size, len(self._turn)))]
+        await self.check(ground, chosen)
+        return chosen
+
+    async def check(self, ground: Ground[M, P], refs: Iterable[AccountRef]) -> None:
+        """Compare accounts with the chain at the ground's block.
+
+        An account that was compared at this block is not asked for again. Raises
+        AccountsDriftedError when one differs.
+        """
+        sound = self._sound[1] if self._sound[0] == ground.block else set[AccountRef]()
+        asked = [ref for ref in dict.fromkeys(refs) if ref not in sound]
+        sides = {**await self._owing(ground, asked), **await self._idle(ground, asked)}
+        drifted = {ref: one for ref, one in sides.items() if not one.agree}
+        if drifted:
+            raise AccountsDriftedError(ground.block, drifted)
+        self._sound = (ground.block, sound | set(asked))
+
+    async def _owing(
+        self, ground: Ground[M, P], refs: Sequence[AccountRef]
+    ) -> Mapping[AccountRef, Sides]:
+        """Return both sides of the accounts that the mirror has a debt of."""
+        held = ground.snapshot.positions
+        positions = {ref: held[ref] for ref in refs if ref in held}
+        if not positions:
+            return {}
+        block = ground.block
+        view = self._adapter.at(
+            ground.snapshot.market,
+            block=block.number,
+            timestamp=block.timestamp,
+            prices=ground.prices,
+        )
+        return await self._adapter.audit(self._reader, block, view, positions)
+
+    async def _idle(
+        self, ground: Ground[M, P], refs: Sequence[AccountRef]
+    ) -> dict[AccountRef, Sides]:
+        """Return both sides of the accounts that the mirror has no debt of."""
+        idle = [ref for ref in refs if ref not in ground.snapshot.positions]
+        if not idle:
+            return {}
+        market = ground.snapshot.market
+        read = await self._adapter.read_positions(self._reader, ground.block, market, idle)
+        return {
+            ref: Sides(
+                mirror={OWES: 0}, chain={OWES: int(self._adapter.has_debt(market, read[ref]))}
+            )
+            for ref in idle
+        }
