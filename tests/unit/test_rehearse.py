@@ -188,6 +188,13 @@ async def test_a_revert_is_a_rejection_with_the_node_s_reason() -> None:
     assert no.detail == "reverts: execution reverted: 35"
 
 
+async def test_the_reason_is_asked_of_the_transaction_alone() -> None:
+    flying = Transaction(sender=OPERATOR, to=EXECUTOR, data=b"\xff")
+    node = Node(lambda _before, _one: failed("execution reverted"))
+    await rehearse([ONE], node, stage(flying), decoders())
+    assert node.rounds == [[flying, ONE.transaction], [ONE.transaction]]
+
+
 async def test_a_revert_that_only_company_causes_is_said_to_be_one() -> None:
     def crowded(before: Sequence[Transaction], one: Transaction) -> Simulated:
         return failed("execution failed") if before else done(PLANS[one])
