@@ -3,18 +3,20 @@ FROM python:3.12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements.lock requirements-run.lock ./
+RUN python -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
+ && python -m venv /opt/keeper && /opt/keeper/bin/pip install --no-cache-dir --require-hashes -r requirements-run.lock
+COPY pyproject.toml README.md LICENSE ./
 COPY keeper keeper
 COPY abis abis
-RUN python -m venv /opt/keeper \
- && /opt/keeper/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
- && /opt/keeper/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
+ && /opt/keeper/bin/pip install --no-cache-dir --no-deps /wheel/*.whl
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --create-home --home-dir /data keeper
 COPY --from=build /opt/keeper /opt/keeper
 COPY config /etc/keeper
-ENV PATH=/opt/keeper/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/keeper/bin:$PATH PYTHONUNBUFFERED=1 KEEPER_DATABASE=/data/keeper.sqlite
 USER 10001
 WORKDIR /data
 VOLUME /data
