@@ -9,12 +9,11 @@ from typing import Any
 
 from keeper.app.deployment import Deployment
 from keeper.app.observer import Observer
+from keeper.app.sending import Sending
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
 from keeper.core.chain import BlockRef, LogFilter
 from keeper.core.errors import StaleError, TransientError
-from keeper.executor.flight import Flight
-from keeper.executor.settler import Settler
 from keeper.runtime.latest import Latest
 
 
@@ -26,6 +25,16 @@ class Streams:
     prices: LogStream
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperPace:
+    """How long the daemon waits for what. Seconds."""
+
+    drain_s: float
+    """For what is in flight, when it stops."""
+    max_head_gap_s: float
+    """For a new block, before sending is halted; 0 is for ever."""
+
+
 class Keeper:
     """Runs the deployments of one chain until it is told to stop."""
 
@@ -34,19 +43,19 @@ class Keeper:
         *,
         # Any: each deployment has its own market and position types; nothing here opens them.
         deployments: Sequence[Deployment[Any, Any]],
-        settler: Settler,
-        flight: Flight,
+        sending: Sending,
         streams: Streams,
         observer: Observer,
-        drain_s: float,
+        pace: KeeperPace,
     ) -> None:
-        """Take everything that runs. ``drain_s`` bounds the wait for what is in flight."""
+        """Take everything that runs."""
         self._deployments = deployments
-        self._settler = settler
-        self._flight = flight
+        self._sending = sending
         self._streams = streams
         self._observer = observer
-        self._drain_s = drain_s
+        self._pace = pace
+        self._newest: BlockRef | None = None
+        self._head_came = asyncio.Event()
         self._mail: list[Latest[BlockRef]] = [Latest() for _ in deployments]
         self._wanted: LogFilter | None = None
         self.watching = asyncio.Event()
@@ -56,12 +65,18 @@ class Keeper:
     @property
     def in_flight(self) -> int:
         """How many intents have no outcome yet."""
-        return len(self._flight.airborne)
+        return len(self._sending.flight.airborne)
 
     @property
     def acted_on(self) -> int:
         """The newest block that every deployment has dealt with."""
         return min(deployment.acted_on for deployment in self._deployments)
+
+    def halt(self, why: str) -> None:
+        """Stop all sending now, and cancel what can be; watching goes on."""
+        self._sending.executor.halt(why)
+        if self._newest is not None:
+            self._settle_mail.offer(self._newest)
 
     async def run(self, head: BlockRef, stop: asyncio.Event) -> None:
         """Start at ``head`` and run until ``stop`` is set; then drain what is in flight.
@@ -76,11 +91,13 @@ class Keeper:
             watching = [
                 group.create_task(self._follow_heads()),
                 group.create_task(self._follow_prices()),
+                group.create_task(self._await_heads()),
             ]
             for deployment, mail in zip(self._deployments, self._mail, strict=True):
                 group.create_task(_watch(deployment, mail))
                 group.create_task(deployment.act())
             group.create_task(self._settle())
+            self._newest = head
             self._settle_mail.put(head)
             await stop.wait()
             await self._stop(watching)
@@ -91,7 +108,7 @@ class Keeper:
             mail.close()
             deployment.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._flight.drained(), self._drain_s)
+            await asyncio.wait_for(self._sending.flight.drained(), self._pace.drain_s)
         for deployment in self._deployments:
             await deployment.checkpoint()
         self._settle_mail.close()
@@ -102,6 +119,9 @@ class Keeper:
         """Leave each head for every watcher and for the settler."""
         async with aclosing(self._streams.heads.follow()) as events:
             async for event in events:
+                self._newest = event.block
+                self._head_came.set()
+                self._sending.executor.head_seen(event.block)
                 for mail in self._mail:
                     mail.offer(event.block)
                 self._settle_mail.offer(event.block)
@@ -125,11 +145,25 @@ class Keeper:
                 for deployment in self._deployments:
                     await deployment.see_price(log)
 
+    async def _await_heads(self) -> None:
+        """Halt sending when no block comes for too long: what we know is old."""
+        longest = self._pace.max_head_gap_s
+        while longest:
+            self._head_came.clear()
+            try:
+                await asyncio.wait_for(self._head_came.wait(), longest)
+            except TimeoutError:
+                self.halt(f"circuit breaker: no new block for {longest:.0f} s")
+                await self._head_came.wait()
+
     async def _settle(self) -> None:
-        """Close what has ended, at each head."""
+        """Close what has ended, correct what a reorg undid and tend the rest, at each head."""
+        sending = self._sending
         async for head in self._settle_mail:
             try:
-                outcomes = await self._settler.settle(head)
+                outcomes = await sending.settler.settle(head)
+                outcomes += await sending.canon.review(head, sending.settler)
+                await sending.executor.tend(head)
             except (TransientError, StaleError) as error:
                 self._observer.skipped("settler", str(error))
                 continue

@@ -7,7 +7,6 @@ from keeper.app.books import Appraiser
 from keeper.app.builders import (
     decoders_for,
     lenders_for,
-    limits_of,
     planner_for,
     protocol_file,
     reference_of,
@@ -15,21 +14,19 @@ from keeper.app.builders import (
 from keeper.app.checkpoints import JournaledCheckpoints
 from keeper.app.deployment import Deployment, Pace
 from keeper.app.executor_contract import ExecutorContract
-from keeper.app.keeper import Keeper, Streams
+from keeper.app.keeper import Keeper, KeeperPace, Streams
 from keeper.app.observer import Observer
 from keeper.app.opening import adapters
 from keeper.app.parity import HeadLimits, Parity
 from keeper.app.planning import PlannerDesk
 from keeper.app.prices import watcher_for
+from keeper.app.sending import Post, build_sending
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
 from keeper.core.chain import LogFilter
 from keeper.core.ports import Signer
-from keeper.executor.executor import Executor, Grounds
-from keeper.executor.flight import Flight
-from keeper.executor.lanes.mempool import MempoolLane
-from keeper.executor.nonce import NonceKeeper
-from keeper.executor.settler import Auditor, Settler
+from keeper.executor.executor import Executor
+from keeper.executor.settler import Auditor
 from keeper.ledger.journal import SqliteJournal
 from keeper.mirror.audit import ParityAudit
 from keeper.mirror.pauses import Pauses
@@ -54,51 +51,27 @@ class Parts:
 
 async def assemble(settings: Settings, parts: Parts) -> Keeper:
     """Build the keeper of a chain, with what the journal left open."""
-    flight = Flight(await parts.journal.open_intents())
-    executor = Executor(
-        _grounds(settings, parts), journal=parts.journal, flight=flight, lane=_lane(parts, settings)
-    )
-    deployments = [_deployment(settings, parts, executor, one) for one in adapters(settings)]
-    by_name = {one.name: one for one in deployments}
-    settler = Settler(
-        wire=parts.chain.wire,
-        reader=parts.chain.reader,
+    by_name: dict[str, Deployment[Any, Any]] = {}
+    post = Post(
+        chain=parts.chain,
         journal=parts.journal,
-        flight=flight,
+        contract=parts.contract,
+        signer=parts.signer,
+        clock=parts.clock,
         auditor_of=lambda name: _auditor(by_name[name]),
-        confirmations=settings.chain.confirmations,
     )
+    sending = await build_sending(settings, post)
+    for adapter in adapters(settings):
+        by_name[adapter.deployment] = _deployment(settings, parts, sending.executor, adapter)
     return Keeper(
-        deployments=deployments,
-        settler=settler,
-        flight=flight,
+        deployments=list(by_name.values()),
+        sending=sending,
         streams=_streams(parts),
         observer=parts.observer,
-        drain_s=float(settings.limits.deadline_s),
-    )
-
-
-def _lane(parts: Parts, settings: Settings) -> MempoolLane | None:
-    """Return the way to the mempool, or None without a key."""
-    if parts.signer is None:
-        return None
-    return MempoolLane(
-        chain_id=settings.chain.chain_id,
-        signer=parts.signer,
-        wire=parts.chain.wire,
-        journal=parts.journal,
-        nonces=NonceKeeper(parts.chain.wire, parts.signer.address),
-    )
-
-
-def _grounds(settings: Settings, parts: Parts) -> Grounds:
-    return Grounds(
-        reader=parts.chain.reader,
-        simulator=parts.chain.simulator,
-        operator=parts.contract.operator,
-        limits=limits_of(settings),
-        now=parts.clock.now,
-        overrides=parts.contract.overrides,
+        pace=KeeperPace(
+            drain_s=float(settings.limits.deadline_s),
+            max_head_gap_s=float(settings.sending.breaker.max_head_gap_s),
+        ),
     )
 
 

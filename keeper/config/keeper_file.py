@@ -7,6 +7,7 @@ from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
 from keeper.config.section import Section
+from keeper.config.sending import SendingSettings
 from keeper.config.sources import FileSettings
 from keeper.config.values import (
     AddressValue,
@@ -94,6 +95,7 @@ class KeeperSettings(FileSettings, env_prefix="KEEPER_"):
     """Where profits go. None is the operator's own address."""
     operator: OperatorSettings = OperatorSettings()
     limits: LimitSettings
+    sending: SendingSettings = SendingSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
     confirm_dangerous: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)] = ()

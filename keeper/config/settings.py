@@ -22,6 +22,7 @@ from keeper.config.keeper_file import (
 )
 from keeper.config.parameters import known_protocols, parameters_model, parameters_type
 from keeper.config.protocol_file import ProtocolSettings
+from keeper.config.sending import SendingSettings
 from keeper.config.sources import FileSettings, find_outside, overrides
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
@@ -59,6 +60,7 @@ class Settings:
     recipient: Address | None
     operator: OperatorSettings
     limits: LimitSettings
+    sending: SendingSettings
     audit: AuditSettings
     log: LogSettings
 
@@ -90,6 +92,9 @@ def load(path: Path) -> Settings:
         recipient=root.recipient,
         operator=operator,
         limits=root.limits,
+        sending=root.sending.model_copy(
+            update={"halt_file": _beside(folder, root.sending.halt_file)}
+        ),
         audit=root.audit,
         log=root.log,
     )

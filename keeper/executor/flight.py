@@ -2,36 +2,51 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keeper.core.chain import Transaction
-from keeper.core.plan import Intent, Plan, Status, Submission
+from keeper.core.plan import Intent, Plan, Purpose, Status, Submission
 from keeper.core.units import Address
+from keeper.evm.signed_transaction import decode_signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Airborne:
-    """One open intent. ``transaction`` is None for an intent of an earlier run."""
+    """One open intent. ``transaction`` is None for one that never came to signing."""
 
     intent: Intent
     transaction: Transaction | None
     gas_limit: int = 0
+    """Of the liquidation."""
 
     @property
     def worst_gas(self) -> int:
-        """The most that it may still cost, wei."""
-        submission = self.intent.submission
-        return 0 if submission is None else self.gas_limit * submission.fees.max_fee
+        """The most that it may still cost, wei: only one of its transactions can land."""
+        fees = [one.fees.max_fee for one in self.intent.attempts]
+        return self.gas_limit * max(fees, default=0)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether its newest transaction is there to cancel it."""
+        newest = self.intent.submission
+        return newest is not None and newest.purpose is Purpose.CANCEL
+
+
+def restored(intent: Intent) -> Airborne:
+    """Return an intent of the journal with what its signed bytes say."""
+    first = next((one for one in reversed(intent.attempts)), None)
+    if first is None:
+        return Airborne(intent=intent, transaction=None)
+    signed = decode_signed(first.raw, sender=first.sender)
+    return Airborne(intent=intent, transaction=signed.transaction, gas_limit=signed.gas_limit)
 
 
 class Flight:
     """Open intents by plan id, oldest first."""
 
-    def __init__(self, restored: Iterable[Intent] = ()) -> None:
+    def __init__(self, open_intents: Iterable[Intent] = ()) -> None:
         """Start with the intents that an earlier run left open."""
-        self._open: dict[str, Airborne] = {
-            intent.plan_id: Airborne(intent=intent, transaction=None) for intent in restored
-        }
+        self._open: dict[str, Airborne] = {one.plan_id: restored(one) for one in open_intents}
         self._changed = asyncio.Event()
 
     @property
@@ -51,9 +66,21 @@ class Flight:
         """The most that all of them may still cost, wei."""
         return sum(one.worst_gas for one in self._open.values())
 
+    def in_order(self) -> list[tuple[Submission, Airborne]]:
+        """Return the open intents with their newest transaction, by nonce."""
+        signed = [(one.intent.submission, one) for one in self._open.values()]
+        found = [(newest, one) for newest, one in signed if newest is not None]
+        return sorted(found, key=lambda pair: pair[0].nonce)
+
+    def held(self, sender: Address) -> frozenset[int]:
+        """Return the nonces that open intents of a sender hold."""
+        return frozenset(one.nonce for one, _ in self.in_order() if one.sender == sender)
+
     def transactions(self) -> tuple[Transaction, ...]:
-        """Return the transactions of this run that are in flight, in order."""
-        return tuple(one.transaction for one in self._open.values() if one.transaction)
+        """Return the liquidations in flight, in the order in which they will run."""
+        return tuple(
+            one.transaction for _, one in self.in_order() if one.transaction and not one.cancelled
+        )
 
     def took_off(self, plan: Plan, submission: Submission) -> None:
         """Add a plan that was signed and may be on the wire."""
@@ -69,6 +96,20 @@ class Flight:
         self._open[plan.id] = Airborne(
             intent=intent, transaction=plan.transaction, gas_limit=plan.gas_limit
         )
+
+    def replaced(self, submission: Submission) -> None:
+        """Add a further transaction of an open intent, of the same nonce."""
+        before = self._open[submission.plan_id]
+        intent = replace(
+            before.intent,
+            submission=submission,
+            replaced=tuple(reversed(before.intent.attempts)),
+        )
+        self._open[submission.plan_id] = replace(before, intent=intent)
+
+    def reopened(self, intent: Intent) -> None:
+        """Add an intent whose outcome a reorg undid."""
+        self._open[intent.plan_id] = restored(intent)
 
     def landed(self, plan_id: str) -> None:
         """Remove an intent that has its outcome."""

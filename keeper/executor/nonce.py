@@ -1,28 +1,65 @@
-"""One writer of nonces for one sender."""
+"""One writer of nonces for one sender, that notices when somebody else uses the key."""
+
+from collections.abc import Collection
 
 from keeper.core.ports import Wire
 from keeper.core.units import Address
 
 
 class NonceKeeper:
-    """Hands out nonces in order. Only the executor's loop calls it."""
+    """Hands out nonces in order. Only the executor's turn calls it."""
 
-    def __init__(self, wire: Wire, sender: Address) -> None:
-        """Make a keeper that asks the chain before its first nonce."""
+    def __init__(self, wire: Wire, sender: Address, *, highest: int | None = None) -> None:
+        """Make a keeper that asks the chain before its first nonce.
+
+        ``highest`` is the highest nonce that the journal knows of, None when it knows none.
+        """
         self._wire = wire
         self._sender = sender
         self._next: int | None = None
+        self._ours = 0 if highest is None else highest + 1
+        """One over the highest nonce that we know to be ours."""
+        self._seen = False
 
-    async def peek(self) -> int:
-        """Return the nonce of the next transaction, without using it up."""
+    async def take(self, count: int, held: Collection[int]) -> list[int]:
+        """Return the next nonces, in order, leaving out those that open intents hold.
+
+        A gap below an open intent is filled first: nothing above it could land.
+        """
         if self._next is None:
+            # The node counts its own pending transactions; one it has not seen is in ``held``.
             self._next = await self._wire.nonce(self._sender, pending=True)
-        return self._next
+        found: list[int] = []
+        nonce = self._next
+        while len(found) < count:
+            if nonce not in held:
+                found.append(nonce)
+            nonce += 1
+        return found
 
     def used(self, nonce: int) -> None:
-        """Say that ``nonce`` went out, or may have."""
+        """Say that ``nonce`` was signed with, and may go out."""
         self._next = nonce + 1
+        self._ours = max(self._ours, nonce + 1)
+
+    def released(self, nonce: int) -> None:
+        """Say that ``nonce`` was definitely refused: it is free, and may be next again."""
+        if self._ours == nonce + 1:
+            self._ours = nonce
+        self.resync()
 
     def resync(self) -> None:
         """Ask the chain again before the next nonce: something was dropped or refused."""
         self._next = None
+
+    def foreign(self, confirmed: int) -> int | None:
+        """Return a nonce that somebody else used, as the chain's count ``confirmed`` shows.
+
+        The first look takes what it finds for ours when the journal knows of no transaction.
+        """
+        first, self._seen = not self._seen, True
+        if confirmed <= self._ours:
+            return None
+        known, self._ours = self._ours, confirmed
+        self.resync()
+        return None if first and known == 0 else confirmed - 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from keeper.core.accounting import gas_only, waterfall
 from keeper.core.chain import BlockRef, Receipt
 from keeper.core.lending import AccountRef, Valuation
-from keeper.core.plan import Intent, Outcome, Status, Submission
+from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
 from keeper.executor.flight import Flight
 from keeper.executor.rehearse import Decoders
@@ -31,7 +31,7 @@ class Auditor:
 class Settler:
     """Turns open intents into outcomes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by keyword, and two of them are ears
         self,
         *,
         wire: Wire,
@@ -40,14 +40,22 @@ class Settler:
         flight: Flight,
         auditor_of: Callable[[str], Auditor],
         confirmations: int,
+        on_foreign: Callable[[int], None] = lambda _: None,
+        on_settled: Callable[[Intent, Outcome], None] = lambda *_: None,
     ) -> None:
-        """Make a settler; ``confirmations`` counts the blocks on top of the including one."""
+        """Make a settler.
+
+        ``confirmations`` counts the blocks on top of the including one; ``on_foreign`` hears of a
+        nonce that somebody else used with our key, ``on_settled`` of each outcome in the books.
+        """
         self._wire = wire
         self._reader = reader
         self._journal = journal
         self._flight = flight
         self._auditor_of = auditor_of
         self._confirmations = confirmations
+        self._on_foreign = on_foreign
+        self._on_settled = on_settled
 
     async def settle(self, head: BlockRef) -> list[Outcome]:
         """Close every intent that has an end at ``head``; return the outcomes."""
@@ -58,20 +66,34 @@ class Settler:
                 continue
             await self._journal.settle(outcome)
             self._flight.landed(outcome.plan_id)
+            self._on_settled(airborne.intent, outcome)
             outcomes.append(outcome)
         return outcomes
 
     async def _end_of(self, intent: Intent, head: BlockRef) -> Outcome | None:
         """Return how the intent ended, or None while it has not."""
-        submission = intent.submission
-        if submission is None:
-            return _dropped(intent, "stopped before it was signed")
-        receipt = await self._wire.receipt(submission.tx_hash)
-        if receipt is None:
-            return await self._end_without_receipt(intent, submission, head)
+        if intent.submission is None:
+            return dropped(intent, "stopped before it was signed")
+        found = await self._landed(intent)
+        if found is None:
+            return await self._end_without_receipt(intent, intent.submission, head)
+        submission, receipt = found
         if head.number - receipt.block_number < self._confirmations:
             return None
-        return await self._outcome(intent, receipt)
+        return await self._outcome(intent, submission, receipt)
+
+    async def outcome_on_chain(self, intent: Intent) -> Outcome | None:
+        """Return how the intent stands on the canonical chain now, None when nothing landed."""
+        found = await self._landed(intent)
+        return None if found is None else await self._outcome(intent, *found)
+
+    async def _landed(self, intent: Intent) -> tuple[Submission, Receipt] | None:
+        """Return which of the intent's transactions landed, None when none has."""
+        for submission in intent.attempts:
+            receipt = await self._wire.receipt(submission.tx_hash)
+            if receipt is not None:
+                return submission, receipt
+        return None
 
     async def _end_without_receipt(
         self, intent: Intent, submission: Submission, head: BlockRef
@@ -79,20 +101,25 @@ class Settler:
         """Give up a transaction that can no longer land, or that the node lost for good."""
         next_nonce = await self._wire.nonce(submission.sender, pending=False)
         if next_nonce > submission.nonce:
-            if await self._wire.receipt(submission.tx_hash) is not None:
+            if await self._landed(intent) is not None:
                 return None
-            return _dropped(intent, f"another transaction took nonce {submission.nonce}")
+            self._on_foreign(submission.nonce)
+            return dropped(intent, f"another transaction took nonce {submission.nonce}")
         if head.timestamp <= intent.deadline + GRACE_S:
             return None
-        if await self._wire.knows(submission.tx_hash):
-            return None
-        return _dropped(intent, "the node lost it and its deadline has passed")
+        for attempt in intent.attempts:
+            if await self._wire.knows(attempt.tx_hash):
+                return None
+        return dropped(intent, "the node lost it and its deadline has passed")
 
-    async def _outcome(self, intent: Intent, receipt: Receipt) -> Outcome:
+    async def _outcome(self, intent: Intent, submission: Submission, receipt: Receipt) -> Outcome:
         """Read what the transaction did from its receipt, at the prices of its block."""
         gas = receipt.gas_used * receipt.effective_gas_price + receipt.l1_fee
+        if submission.purpose is Purpose.CANCEL:
+            return _ended(intent, receipt, Status.CANCELLED, gas, "cancelled; it cost its gas")
         if not receipt.success:
-            return _ended(intent, receipt, Status.REVERTED, gas)
+            detail = "reverted on chain; it cost its gas"
+            return _ended(intent, receipt, Status.REVERTED, gas, detail)
         auditor = self._auditor_of(intent.deployment)
         block = await self._reader.block(receipt.block_number)
         moved = settlement(
@@ -112,10 +139,11 @@ class Settler:
             gas_used=receipt.gas_used,
             realised=waterfall(moved, await auditor.value_at(block, intent.ref)),
             liquidations=moved.liquidations,
+            block_hash=receipt.block_hash,
         )
 
 
-def _ended(intent: Intent, receipt: Receipt, status: Status, gas: int) -> Outcome:
+def _ended(intent: Intent, receipt: Receipt, status: Status, gas: int, detail: str) -> Outcome:
     return Outcome(
         plan_id=intent.plan_id,
         status=status,
@@ -124,11 +152,13 @@ def _ended(intent: Intent, receipt: Receipt, status: Status, gas: int) -> Outcom
         gas_used=receipt.gas_used,
         realised=gas_only(gas),
         liquidations=(),
-        detail="reverted on chain; it cost its gas",
+        detail=detail,
+        block_hash=receipt.block_hash,
     )
 
 
-def _dropped(intent: Intent, detail: str) -> Outcome:
+def dropped(intent: Intent, detail: str) -> Outcome:
+    """Return the outcome of an intent of which nothing ran."""
     return Outcome(
         plan_id=intent.plan_id,
         status=Status.DROPPED,

@@ -11,6 +11,7 @@ from typing import IO, Self, TypeVar
 from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef, Rejection
 from keeper.core.plan import Intent, Outcome, Plan, Settled, Submission
+from keeper.core.standing import StandingRow, Tally
 from keeper.core.units import Address
 from keeper.ledger.checkpoints import (
     Checkpoint,
@@ -28,13 +29,7 @@ from keeper.ledger.intents import (
 )
 from keeper.ledger.rejections import upsert_rejection
 from keeper.ledger.spending import select_gas_at_stake, select_gas_spent, select_highest_nonce
-from keeper.ledger.standing import (
-    StandingRow,
-    Tally,
-    record_halt,
-    select_standing,
-    select_tally,
-)
+from keeper.ledger.standing import record_halt, select_standing, select_tally
 from keeper.ledger.store import ChainIdentity, lock_database, open_for_writing, transaction
 from keeper.ledger.submissions import insert_submission, mark_sent, select_open_submissions
 from keeper.runtime.clock import Clock

@@ -2,35 +2,12 @@
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Status
+from keeper.core.standing import StandingRow, Tally
 from keeper.ledger.store import open_for_reading
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StandingRow:
-    """What the database says about sending. Unix seconds."""
-
-    halted: str | None
-    """Why nothing is sent, None when it may be."""
-    since: int
-    rearmed: int
-    """When a person last let sending go on; 0 for never."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """What outcomes cost lately. Wei."""
-
-    reverts_in_row: int
-    """Reverted outcomes since the last that landed."""
-    loss: int
-    """By how much the outcomes of the window together lost; negative when they earned."""
-    wasted: int
-    """Gas of the outcomes of the last hour that earned nothing."""
 
 
 def select_standing(db: sqlite3.Connection) -> StandingRow:

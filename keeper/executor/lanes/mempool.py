@@ -1,65 +1,43 @@
-"""Sign and send to the node's own mempool; on a fork this is the fork's."""
+"""Send to the node's own mempool; on a fork this is the fork's."""
+
+import asyncio
+from collections.abc import Sequence
 
 from keeper.core.errors import RefusedError, TransientError
-from keeper.core.plan import Plan, Submission
-from keeper.core.ports import Journal, Signer, Wire
-from keeper.executor.nonce import NonceKeeper
+from keeper.core.plan import Submission
+from keeper.core.ports import Wire
+from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
+
+NAME = "mempool"
 
 
 class MempoolLane:
-    """Sends for real. The signed transaction is on disk before it is on the wire."""
+    """Sends for real, for everybody to see."""
 
-    def __init__(
-        self, *, chain_id: int, signer: Signer, wire: Wire, journal: Journal, nonces: NonceKeeper
-    ) -> None:
-        """Make a lane for one signer on one chain."""
-        self._chain_id = chain_id
-        self._signer = signer
+    name = NAME
+    public = True
+
+    def __init__(self, wire: Wire) -> None:
+        """Make a lane to a node."""
         self._wire = wire
-        self._journal = journal
-        self._nonces = nonces
 
-    async def sign(self, plan: Plan) -> Submission:
-        """Sign a plan with the next nonce and put it on disk.
+    async def send(self, submissions: Sequence[Submission]) -> list[Delivery]:
+        """Send each once, without waiting for one before the next; the node orders by nonce."""
+        if len(submissions) == 1:
+            return [await self._deliver(submissions[0])]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._deliver(one)) for one in submissions]
+        return [task.result() for task in tasks]
 
-        Raises RefusedError when the node is on another chain than the one configured.
-        """
-        await self._require_chain()
-        nonce = await self._nonces.peek()
-        raw, tx_hash = self._signer.sign(
-            plan.transaction, nonce=nonce, gas_limit=plan.gas_limit, fees=plan.fees
-        )
-        submission = Submission(
-            plan_id=plan.id,
-            sender=self._signer.address,
-            nonce=nonce,
-            tx_hash=tx_hash,
-            raw=raw,
-            fees=plan.fees,
-            target_block=plan.opportunity.block.number + 1,
-        )
-        await self._journal.record_signed(submission)
-        return submission
+    async def withdraw(self, submission: Submission) -> bool:  # noqa: ARG002 - the port's
+        """Return False: what the world has seen is not taken back, only outbid."""
+        return False
 
-    async def send(self, submission: Submission) -> None:
-        """Send a journaled transaction once.
-
-        Raises RefusedError when the node did not take it: then nothing is in flight. After a
-        TransientError it may be: it is looked up by its hash later.
-        """
+    async def _deliver(self, submission: Submission) -> Delivery:
         try:
             await self._wire.send_raw(submission.raw)
-        except RefusedError:
-            self._nonces.resync()
-            raise
-        except TransientError:
-            self._nonces.used(submission.nonce)
-            raise
-        self._nonces.used(submission.nonce)
-        await self._journal.record_sent(submission)
-
-    async def _require_chain(self) -> None:
-        found = await self._wire.chain_id()
-        if found != self._chain_id:
-            msg = f"chain id: expected {self._chain_id}, found {found}; nothing was signed"
-            raise RefusedError(msg)
+        except RefusedError as error:
+            return Refused(why=str(error))
+        except TransientError as error:
+            return Uncertain(why=str(error))
+        return Taken()

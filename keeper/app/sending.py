@@ -1,0 +1,144 @@
+"""Build what sends, and what follows what was sent, from settings and an open chain."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from keeper.app.builders import limits_of
+from keeper.app.executor_contract import ExecutorContract
+from keeper.chain.session import Chain
+from keeper.config.sending import ForeignNonce
+from keeper.config.settings import Settings
+from keeper.core.ports import Signer
+from keeper.executor.breaker import BreakerLimits
+from keeper.executor.canon import Canon
+from keeper.executor.executor import Armament, Executor, Grounds
+from keeper.executor.flight import Flight
+from keeper.executor.lanes.lane import Lane
+from keeper.executor.lanes.mempool import MempoolLane
+from keeper.executor.nonce import NonceKeeper
+from keeper.executor.settler import Auditor, Settler
+from keeper.executor.signing import SigningDesk
+from keeper.executor.standing import Standing, Triggers
+from keeper.executor.tending import Means, Patience, Tender
+from keeper.ledger.journal import SqliteJournal
+from keeper.runtime.clock import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """What sending is built from."""
+
+    chain: Chain
+    journal: SqliteJournal
+    contract: ExecutorContract
+    signer: Signer | None
+    """None keeps it disarmed."""
+    clock: Clock
+    auditor_of: Callable[[str], Auditor]
+    """How to read the transactions of a deployment, by its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """Everything from a plan to its outcome."""
+
+    executor: Executor
+    settler: Settler
+    canon: Canon
+    flight: Flight
+    standing: Standing
+
+
+async def build_sending(settings: Settings, post: Post) -> Sending:
+    """Build it, with what the journal left open."""
+    flight = Flight(await post.journal.open_intents())
+    standing = Standing(post.journal, _triggers(settings), now=post.clock.now)
+    await standing.review()
+    armament = await _armament(settings, post, flight, standing)
+    executor = Executor(
+        _grounds(settings, post),
+        journal=post.journal,
+        flight=flight,
+        standing=standing,
+        armament=armament,
+    )
+    canon = Canon(
+        journal=post.journal,
+        reader=post.chain.reader,
+        flight=flight,
+        depth=settings.chain.finality_depth,
+    )
+    settler = Settler(
+        wire=post.chain.wire,
+        reader=post.chain.reader,
+        journal=post.journal,
+        flight=flight,
+        auditor_of=post.auditor_of,
+        confirmations=settings.chain.confirmations,
+        on_foreign=armament.tender.used_elsewhere if armament else lambda _: None,
+        on_settled=canon.note,
+    )
+    return Sending(
+        executor=executor, settler=settler, canon=canon, flight=flight, standing=standing
+    )
+
+
+async def _armament(
+    settings: Settings, post: Post, flight: Flight, standing: Standing
+) -> Armament | None:
+    """Return what sends, or None without a key."""
+    if post.signer is None:
+        return None
+    wire, journal = post.chain.wire, post.journal
+    highest = await journal.highest_nonce(post.signer.address)
+    desk = SigningDesk(
+        chain_id=settings.chain.chain_id,
+        signer=post.signer,
+        wire=wire,
+        nonces=NonceKeeper(wire, post.signer.address, highest=highest),
+    )
+    lane = _lane(post)
+    means = Means(
+        wire=wire,
+        simulator=post.chain.simulator,
+        journal=journal,
+        flight=flight,
+        desk=desk,
+        lane=lane,
+        limits=limits_of(settings),
+        auditor_of=post.auditor_of,
+        overrides=post.contract.overrides,
+    )
+    patience = Patience(
+        replace_after_blocks=settings.sending.replace_after_blocks,
+        block_time_s=settings.chain.block_time_s,
+        halt_on_foreign_nonce=settings.sending.on_foreign_nonce is ForeignNonce.HALT,
+    )
+    return Armament(desk=desk, lane=lane, tender=Tender(means, patience, standing))
+
+
+def _lane(post: Post) -> Lane:
+    return MempoolLane(post.chain.wire)
+
+
+def _grounds(settings: Settings, post: Post) -> Grounds:
+    return Grounds(
+        reader=post.chain.reader,
+        simulator=post.chain.simulator,
+        operator=post.contract.operator,
+        limits=limits_of(settings),
+        now=post.clock.now,
+        overrides=post.contract.overrides,
+    )
+
+
+def _triggers(settings: Settings) -> Triggers:
+    breaker = settings.sending.breaker
+    return Triggers(
+        breaker=BreakerLimits(
+            max_reverts_in_row=breaker.max_reverts_in_row,
+            max_loss_per_day=breaker.max_loss_per_day_wei,
+            max_wasted_gas_per_hour=breaker.max_wasted_gas_per_hour_wei,
+        ),
+        halt_file=settings.sending.halt_file,
+    )

@@ -1,0 +1,40 @@
+"""The ``sending`` section of the root file: by which lane, how patient, and what stops it."""
+
+from enum import StrEnum
+
+from keeper.config.section import Section
+from keeper.config.values import Name, PathValue, Wei, Whole
+
+
+class ForeignNonce(StrEnum):
+    """What happens when somebody else signs with the operator's key."""
+
+    HALT = "halt"
+    """Stop sending until a person rearms."""
+    RESYNC = "resync"
+    """Say so, and go on with the chain's next nonce."""
+
+
+class BreakerSettings(Section):
+    """What stops all sending until a person rearms. 0 switches a limit off."""
+
+    max_reverts_in_row: Whole = 3
+    max_loss_per_day_wei: Wei = 10**17
+    """Net of the outcomes of a day, when it is a loss."""
+    max_wasted_gas_per_hour_wei: Wei = 10**17
+    """Gas of transactions that reverted or cancelled."""
+    max_head_gap_s: Whole = 300
+    """Longest wait for a new block."""
+
+
+class SendingSettings(Section):
+    """How transactions go out."""
+
+    lane: Name = "mempool"
+    """``mempool``, or the name of one of the chain file's ``lanes``."""
+    replace_after_blocks: Whole = 0
+    """Blocks past its target after which a transaction is replaced or cancelled."""
+    on_foreign_nonce: ForeignNonce = ForeignNonce.HALT
+    halt_file: PathValue | None = None
+    """The kill switch: while this file is there nothing is sent. Beside the root file."""
+    breaker: BreakerSettings = BreakerSettings()

@@ -1,0 +1,27 @@
+"""The circuit breaker: which costs stop all sending until a person has looked."""
+
+from dataclasses import dataclass
+
+from keeper.core.standing import Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerLimits:
+    """What trips the breaker. Wei unless said; 0 switches a limit off."""
+
+    max_reverts_in_row: int
+    max_loss_per_day: int
+    max_wasted_gas_per_hour: int
+
+
+def tripped(tally: Tally, limits: BreakerLimits) -> str | None:
+    """Return what trips the breaker, in words, or None."""
+    checks = (
+        ("reverts in a row", tally.reverts_in_row, limits.max_reverts_in_row),
+        ("wei lost in a day", tally.loss, limits.max_loss_per_day),
+        ("wei of gas wasted in an hour", tally.wasted, limits.max_wasted_gas_per_hour),
+    )
+    for what, found, cap in checks:
+        if cap and found >= cap:
+            return f"circuit breaker: {found} {what}, the limit is {cap}"
+    return None

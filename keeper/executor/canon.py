@@ -1,0 +1,113 @@
+"""Keep recent outcomes true to the canonical chain until their blocks are final.
+
+An outcome is entered in the books after the configured confirmations; a reorg may still undo it.
+Then it is corrected: it landed in another block, or ended otherwise, or is open again.
+"""
+
+import structlog
+
+from keeper.core.chain import BlockRef
+from keeper.core.errors import StaleError
+from keeper.core.plan import Intent, Outcome, Settled, Status
+from keeper.core.ports import Journal, Reader
+from keeper.core.units import Hash32
+from keeper.executor.flight import Flight
+from keeper.executor.settler import Settler, dropped
+
+log = structlog.get_logger()
+
+OUTCOME_UNDONE = "outcome.undone"
+OUTCOME_CORRECTED = "outcome.corrected"
+
+GONE = "its block was reorged away"
+
+
+class Canon:
+    """The outcomes that are not final yet. Only the settling loop calls it."""
+
+    def __init__(self, *, journal: Journal, reader: Reader, flight: Flight, depth: int) -> None:
+        """Make a watch over the outcomes of the last ``depth`` blocks."""
+        self._journal = journal
+        self._reader = reader
+        self._flight = flight
+        self._depth = depth
+        self._recent: dict[str, Settled] | None = None
+
+    async def review(self, head: BlockRef, settler: Settler) -> list[Outcome]:
+        """Correct what a reorg changed; return the corrected outcomes."""
+        recent = await self._load(head)
+        corrected: list[Outcome] = []
+        hashes: dict[int, Hash32 | None] = {}
+        for one in list(recent.values()):
+            if one.block is not None and one.block not in hashes:
+                hashes[one.block] = await self._hash_at(one.block, head)
+            if one.block is not None and hashes[one.block] == one.block_hash:
+                continue
+            outcome = await self._correct(one, settler)
+            if outcome is not None:
+                corrected.append(outcome)
+        return corrected
+
+    def note(self, intent: Intent, outcome: Outcome) -> None:
+        """Take an outcome that was entered in the books just now."""
+        if self._recent is not None and intent.attempts:
+            self._recent[intent.plan_id] = _settled(intent, outcome)
+
+    async def _load(self, head: BlockRef) -> dict[str, Settled]:
+        """Return what is not final at ``head``; an earlier run's the first time."""
+        oldest = head.number - self._depth
+        if self._recent is None:
+            found = await self._journal.settled_since(oldest)
+            self._recent = {one.intent.plan_id: one for one in found}
+        for one in list(self._recent.values()):
+            if _block_of(one) < oldest:
+                del self._recent[one.intent.plan_id]
+        return self._recent
+
+    async def _hash_at(self, number: int, head: BlockRef) -> Hash32 | None:
+        if number > head.number:
+            return None
+        if number == head.number:
+            return head.hash
+        try:
+            return (await self._reader.block(number)).hash
+        except StaleError:
+            return None
+
+    async def _correct(self, one: Settled, settler: Settler) -> Outcome | None:
+        """Bring one outcome in line with the chain; return it if it changed."""
+        recent, intent = self._recent or {}, one.intent
+        found = await settler.outcome_on_chain(intent)
+        if found is not None:
+            await self._journal.revise(found)
+            recent[intent.plan_id] = _settled(intent, found)
+            log.warning(OUTCOME_CORRECTED, plan=intent.plan_id, block=found.block)
+            return found
+        if one.outcome_status is Status.DROPPED:
+            return None
+        log.warning(OUTCOME_UNDONE, plan=intent.plan_id, block=one.block)
+        if await self._journal.reopen(intent.plan_id):
+            del recent[intent.plan_id]
+            self._flight.reopened(intent)
+            return None
+        gone = dropped(intent, GONE)
+        await self._journal.revise(gone)
+        recent[intent.plan_id] = _settled(intent, gone)
+        return gone
+
+
+def _settled(intent: Intent, outcome: Outcome) -> Settled:
+    return Settled(
+        intent=intent,
+        outcome_status=outcome.status,
+        block=outcome.block,
+        block_hash=outcome.block_hash,
+    )
+
+
+def _block_of(one: Settled) -> int:
+    """Return the block that an outcome is of; for one that never ran, the one it aimed at."""
+    if one.block is not None:
+        return one.block
+    newest = one.intent.submission
+    return 0 if newest is None else newest.target_block

@@ -1,0 +1,33 @@
+"""The fee ladder of a transaction that did not land: each rung replaces the one before.
+
+go-ethereum's legacy pool takes a replacement only when both fee fields are a tenth higher and
+strictly greater (``core/txpool/legacypool/list.go``, ``PriceBump`` 10 %). Other nodes are laxer;
+we are not.
+"""
+
+from keeper.core.chain import Fees
+from keeper.core.fixed_point import mul_div_ceil
+
+BUMP_PERCENT = 110
+_WHOLE = 100
+HEADROOM = 2
+"""Times the next base fee that a new maximum leaves room for."""
+
+
+def bumped(fee: int) -> int:
+    """Return the least fee that may replace ``fee``, wei per gas."""
+    return max(mul_div_ceil(fee, BUMP_PERCENT, _WHOLE), fee + 1)
+
+
+def raised(fees: Fees, *, base_fee: int, cap: int) -> Fees | None:
+    """Return the next rung for a block of that base fee, or None when it is over the cap."""
+    priority_fee, least = bumped(fees.priority_fee), bumped(fees.max_fee)
+    max_fee = min(max(least, base_fee * HEADROOM + priority_fee), cap)
+    if max_fee < least or max_fee < priority_fee or max_fee < base_fee:
+        return None
+    return Fees(max_fee=max_fee, priority_fee=priority_fee)
+
+
+def break_even(received: int, *, gas_used: int, min_profit: int) -> int:
+    """Return the most per gas that leaves the least profit of what is received, wei."""
+    return max(received - min_profit, 0) // max(gas_used, 1)

@@ -1,0 +1,51 @@
+"""What every lane is: a way to the chain for transactions that are signed and on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from keeper.core.plan import Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A definite no: the transaction is not in flight by this lane."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncertain:
+    """Nobody said; it may be in flight, and is looked up by its hash later."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The other side has it."""
+
+
+Delivery = Taken | Refused | Uncertain
+
+
+class Lane(Protocol):
+    """A way to the chain. A transaction never changes lanes."""
+
+    @property
+    def name(self) -> str:
+        """Return the name under which the journal remembers what went out by it."""
+        ...
+
+    @property
+    def public(self) -> bool:
+        """Return whether the node that we read from sees what is pending here."""
+        ...
+
+    async def send(self, submissions: Sequence[Submission]) -> list[Delivery]:
+        """Send journaled transactions, each once, in order; return what became of each."""
+        ...
+
+    async def withdraw(self, submission: Submission) -> bool:
+        """Take back what was sent; return whether it can no longer land after its target."""
+        ...

@@ -1,0 +1,88 @@
+"""The desk where transactions get their nonce and their signature."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from keeper.core.chain import Fees, Transaction
+from keeper.core.errors import RefusedError
+from keeper.core.plan import Plan, Purpose, Submission
+from keeper.core.ports import Signer, Wire
+from keeper.core.units import Address
+from keeper.executor.flight import Airborne
+from keeper.executor.nonce import NonceKeeper
+
+CANCEL_GAS = 21_000
+"""What a transfer of nothing costs."""
+
+
+class SigningDesk:
+    """Numbers and signs for one key on one chain. It sends nothing."""
+
+    def __init__(self, *, chain_id: int, signer: Signer, wire: Wire, nonces: NonceKeeper) -> None:
+        """Make a desk for one signer."""
+        self._chain_id = chain_id
+        self._signer = signer
+        self._wire = wire
+        self.nonces = nonces
+
+    @property
+    def address(self) -> Address:
+        """Return whose transactions these are."""
+        return self._signer.address
+
+    async def require_chain(self) -> None:
+        """Raise RefusedError when the node is on another chain than the one configured."""
+        found = await self._wire.chain_id()
+        if found != self._chain_id:
+            msg = f"chain id: expected {self._chain_id}, found {found}; nothing was signed"
+            raise RefusedError(msg)
+
+    async def sign(
+        self, plans: Sequence[Plan], *, held: Collection[int], target_block: int, lane: str
+    ) -> list[Submission]:
+        """Sign each plan with the next nonce, in order."""
+        await self.require_chain()
+        nonces = await self.nonces.take(len(plans), held)
+        signed: list[Submission] = []
+        for plan, nonce in zip(plans, nonces, strict=True):
+            raw, tx_hash = self._signer.sign(
+                plan.transaction, nonce=nonce, gas_limit=plan.gas_limit, fees=plan.fees
+            )
+            self.nonces.used(nonce)
+            signed.append(
+                Submission(
+                    plan_id=plan.id,
+                    sender=self.address,
+                    nonce=nonce,
+                    tx_hash=tx_hash,
+                    raw=raw,
+                    fees=plan.fees,
+                    target_block=target_block,
+                    lane=lane,
+                )
+            )
+        return signed
+
+    async def replace(
+        self, newest: Submission, one: Airborne, *, fees: Fees, target_block: int, purpose: Purpose
+    ) -> Submission:
+        """Sign what takes the place of an intent's newest transaction: the same one, or nothing.
+
+        Raises RefusedError when the node is on another chain.
+        """
+        await self.require_chain()
+        transaction, gas_limit = one.transaction, one.gas_limit
+        if purpose is Purpose.CANCEL or transaction is None:
+            transaction = Transaction(sender=self.address, to=self.address, data=b"")
+            gas_limit = CANCEL_GAS
+        raw, tx_hash = self._signer.sign(
+            transaction, nonce=newest.nonce, gas_limit=gas_limit, fees=fees
+        )
+        return replace(
+            newest,
+            tx_hash=tx_hash,
+            raw=raw,
+            fees=fees,
+            target_block=target_block,
+            purpose=purpose,
+        )

@@ -1,0 +1,99 @@
+"""Whether anything may be sent: the breaker, the kill switch, and a person's word to go on.
+
+A halt is held in memory at once and on disk before the next block is dealt with, so that it
+outlives the process. Only ``keeper rearm`` takes it back.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from keeper.core.ports import Journal
+from keeper.executor.breaker import BreakerLimits, tripped
+
+log = structlog.get_logger()
+
+SENDING_HALTED = "sending.halted"
+SENDING_RESUMED = "sending.resumed"
+
+HOUR = 3_600
+DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triggers:
+    """What halts sending by itself."""
+
+    breaker: BreakerLimits
+    halt_file: Path | None
+    """Its existence is the order to stop."""
+
+
+class Standing:
+    """Whether sending is allowed."""
+
+    def __init__(self, journal: Journal, triggers: Triggers, *, now: Callable[[], float]) -> None:
+        """Make a standing that ``review`` must see before anything is sent."""
+        self._journal = journal
+        self._triggers = triggers
+        self._now = now
+        self._halted: str | None = None
+        self._saved = True
+        self._known = False
+
+    @property
+    def halted(self) -> str | None:
+        """Why nothing is sent, None when it may be."""
+        self._look_for_file()
+        return self._halted
+
+    def halt(self, why: str) -> None:
+        """Stop all sending now; the first reason stands."""
+        if self._halted is None:
+            self._halted, self._saved = why, False
+            log.error(SENDING_HALTED, why=why)
+
+    async def review(self) -> str | None:
+        """Bring memory and disk together, and let the breaker judge; return why it is halted."""
+        if not self._known:
+            self._known = True
+            row = await self._journal.standing()
+            if row.halted is not None:
+                self._halted = row.halted
+                log.error(SENDING_HALTED, why=row.halted, since=row.since)
+        self._look_for_file()
+        if self._halted is None:
+            await self._judge()
+        if self._halted is not None:
+            await self._keep()
+        return self._halted
+
+    async def _keep(self) -> None:
+        """Put a new halt on disk; take an old one back once somebody has rearmed."""
+        if not self._saved and self._halted is not None:
+            await self._journal.halt(self._halted)
+            self._saved = True
+            return
+        row = await self._journal.standing()
+        if row.halted is not None:
+            return
+        self._halted = None
+        self._look_for_file()
+        if self._halted is None:
+            log.warning(SENDING_RESUMED, rearmed=row.rearmed)
+        else:
+            await self._keep()
+
+    async def _judge(self) -> None:
+        now = int(self._now())
+        tally = await self._journal.tally(day=now - DAY, hour=now - HOUR)
+        why = tripped(tally, self._triggers.breaker)
+        if why is not None:
+            self.halt(why)
+
+    def _look_for_file(self) -> None:
+        path = self._triggers.halt_file
+        if self._halted is None and path is not None and path.exists():
+            self.halt(f"kill switch: {path} is there")

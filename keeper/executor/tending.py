@@ -1,0 +1,220 @@
+"""Look after what is in flight and did not land: send again, raise, or cancel.
+
+A transaction that missed its block is run again as it is, on the newest head. If it would still
+earn its least profit it stays: sent again when the node lost it, else replaced by the next rung of
+the fee ladder, up to the fee that its own profit pays for. If not, an empty transaction of the same
+nonce takes its place. Each is journaled as a further transaction of the same intent before it is
+sent, and only one of them can land.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from keeper.core.chain import BlockRef, Fees, StateOverride, next_base_fee
+from keeper.core.plan import Purpose, Submission
+from keeper.core.ports import Journal, Simulator, Wire
+from keeper.core.units import Address
+from keeper.executor.flight import Airborne, Flight
+from keeper.executor.ladder import break_even, raised
+from keeper.executor.lanes.lane import Lane, Refused, Uncertain
+from keeper.executor.policy import Exposure, Limits
+from keeper.executor.settlement import received
+from keeper.executor.settler import Auditor
+from keeper.executor.signing import CANCEL_GAS, SigningDesk
+from keeper.executor.standing import Standing
+
+log = structlog.get_logger()
+
+RESENT = "transaction.resent"
+RAISED = "transaction.raised"
+CANCELLED = "transaction.cancelled"
+NOT_REPLACED = "transaction.not_replaced"
+KEY_USED = "key.used_elsewhere"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """When a transaction that is not in a block yet is overdue."""
+
+    replace_after_blocks: int
+    """Blocks after its target before it is replaced or cancelled; 0 is at its target."""
+    block_time_s: int
+    halt_on_foreign_nonce: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdict:
+    """What running the transaction again found. ``received`` is wei, ``gas_used`` units."""
+
+    success: bool
+    received: int
+    gas_used: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What tending works with."""
+
+    wire: Wire
+    simulator: Simulator
+    journal: Journal
+    flight: Flight
+    desk: SigningDesk
+    lane: Lane
+    limits: Limits
+    auditor_of: Callable[[str], Auditor]
+    overrides: Mapping[Address, StateOverride]
+
+
+class Tender:
+    """Tends the open intents of one signer. Only the executor's turn calls it."""
+
+    def __init__(self, means: Means, patience: Patience, standing: Standing) -> None:
+        """Make a tender."""
+        self._means = means
+        self._patience = patience
+        self._standing = standing
+        self._looked = False
+
+    async def tend(self, head: BlockRef, exposure: Exposure) -> None:
+        """Deal with everything that is overdue at ``head``; when halted, cancel what can be."""
+        means = self._means
+        confirmed = await means.wire.nonce(means.desk.address, pending=False)
+        self._notice_others(confirmed)
+        halted = self._standing.halted is not None
+        waiting = [pair for pair in means.flight.in_order() if pair[0].nonce >= confirmed]
+        patience = self._patience.replace_after_blocks
+        overdue = [
+            (newest, one)
+            for newest, one in waiting
+            if halted or head.number >= newest.target_block + patience
+        ]
+        if not overdue:
+            return
+        verdicts = {} if halted else await self._run_again(waiting, head)
+        for newest, one in overdue:
+            await self._deal_with(newest, one, verdicts.get(newest.plan_id), head, exposure)
+
+    def _notice_others(self, confirmed: int) -> None:
+        """Halt, or only say so, when the key was used by somebody else."""
+        first, self._looked = not self._looked, True
+        nonce = self._means.desk.nonces.foreign(confirmed)
+        if nonce is not None:
+            self.used_elsewhere(nonce, while_off=first)
+
+    def used_elsewhere(self, nonce: int, *, while_off: bool = False) -> None:
+        """Take note that somebody else signed with our key."""
+        address = self._means.desk.address
+        log.error(KEY_USED, address=address, nonce=nonce, while_off=while_off)
+        if self._patience.halt_on_foreign_nonce and not while_off:
+            self._standing.halt(
+                f"key of {address}: nonce {nonce} was used by a transaction that is not ours"
+            )
+
+    async def _run_again(
+        self, waiting: Sequence[tuple[Submission, Airborne]], head: BlockRef
+    ) -> dict[str, _Verdict]:
+        """Run the liquidations in flight on ``head``, in their order."""
+        means = self._means
+        alive = [one for _, one in waiting if one.transaction is not None and not one.cancelled]
+        if not alive:
+            return {}
+        results = await means.simulator.simulate(
+            [one.transaction for one in alive if one.transaction is not None],
+            base=head,
+            timestamp=head.timestamp + self._patience.block_time_s,
+            base_fee=next_base_fee(head),
+            overrides=means.overrides,
+        )
+        found: dict[str, _Verdict] = {}
+        for one, result in zip(alive, results, strict=True):
+            decoders = means.auditor_of(one.intent.deployment).decoders
+            found[one.intent.plan_id] = _Verdict(
+                success=result.success,
+                received=received(result.logs, decoders.wrapped_native, decoders.recipient),
+                gas_used=result.gas_used,
+                error=result.error,
+            )
+        return found
+
+    async def _deal_with(
+        self,
+        newest: Submission,
+        one: Airborne,
+        verdict: _Verdict | None,
+        head: BlockRef,
+        exposure: Exposure,
+    ) -> None:
+        """Send again, raise or cancel one overdue transaction."""
+        base_fee = next_base_fee(head)
+        purpose = Purpose.CANCEL
+        cap = self._cap(one, CANCEL_GAS, exposure)
+        if verdict is not None and verdict.success:
+            paid_for = break_even(
+                verdict.received,
+                gas_used=verdict.gas_used,
+                min_profit=self._means.limits.min_profit,
+            )
+            if paid_for >= min(newest.fees.max_fee, base_fee + newest.fees.priority_fee):
+                purpose = Purpose.LIQUIDATE
+                cap = min(self._cap(one, one.gas_limit, exposure), paid_for)
+        if purpose is newest.purpose and await self._lost(newest, base_fee):
+            await self._send(newest, RESENT)
+            return
+        fees = raised(newest.fees, base_fee=base_fee, cap=cap)
+        if fees is None:
+            log.info(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, purpose=purpose, cap=cap)
+            return
+        await self._replace(newest, one, fees, purpose, head)
+
+    def _cap(self, one: Airborne, gas_limit: int, exposure: Exposure) -> int:
+        """Return the most per gas that the limits leave for one transaction, wei."""
+        limits = self._means.limits
+        others = exposure.at_stake - one.worst_gas
+        left = min(
+            limits.max_gas_per_tx,
+            limits.max_gas_per_hour - exposure.spent_hour - others,
+            limits.max_gas_per_day - exposure.spent_day - others,
+        )
+        return min(limits.max_gas_price, max(left, 0) // max(gas_limit, 1))
+
+    async def _lost(self, newest: Submission, base_fee: int) -> bool:
+        """Return whether sending the same bytes again is what is needed."""
+        if not self._means.lane.public:
+            return newest.fees.max_fee >= base_fee
+        if newest.fees.max_fee < base_fee:
+            return False
+        return not await self._means.wire.knows(newest.tx_hash)
+
+    async def _replace(
+        self, newest: Submission, one: Airborne, fees: Fees, purpose: Purpose, head: BlockRef
+    ) -> None:
+        means = self._means
+        submission = await means.desk.replace(
+            newest, one, fees=fees, target_block=head.number + 1, purpose=purpose
+        )
+        await means.journal.record_signed(submission)
+        means.flight.replaced(submission)
+        await self._send(submission, CANCELLED if purpose is Purpose.CANCEL else RAISED)
+
+    async def _send(self, submission: Submission, what: str) -> None:
+        """Send one journaled transaction by the lane of its intent."""
+        means = self._means
+        if submission.lane != means.lane.name:
+            log.warning(
+                NOT_REPLACED,
+                plan=submission.plan_id,
+                tx=submission.tx_hash,
+                why=f"it belongs to lane {submission.lane}, this is {means.lane.name}",
+            )
+            return
+        (delivery,) = await means.lane.send([submission])
+        facts = {"plan": submission.plan_id, "tx": submission.tx_hash, "nonce": submission.nonce}
+        if isinstance(delivery, Refused | Uncertain):
+            log.warning(what, **facts, max_fee_wei=submission.fees.max_fee, problem=delivery.why)
+            return
+        log.info(what, **facts, max_fee_wei=submission.fees.max_fee)
+        await means.journal.record_sent(submission)
