@@ -161,6 +161,21 @@ def resume(
 
 
 @app.command()
+def deploy(
+    config: Config,
+    owner: Annotated[str, typer.Option(help="Sets roles and rescues tokens; keep it cold.")],
+    operator: Annotated[str, typer.Option(help="The hot key's address; runs programs.")],
+    recipient: Annotated[str, typer.Option(help="Where every profit goes.")],
+    arm: Annotated[bool, typer.Option("--arm", help="Send for real; see the README.")] = False,
+) -> None:
+    """Put the on-chain executor on the chain, or show where it would be."""
+    from keeper.commands.deploy import deploy as work
+    from keeper.commands.running import run_command
+
+    run_command(lambda: work(config, owner=owner, operator=operator, recipient=recipient, arm=arm))
+
+
+@app.command()
 def doctor(config: Config, as_json: AsJson = False) -> None:
     """Check the configuration against the chain: addresses, feeds, roles, balances."""
     from keeper.commands.doctor import doctor as work

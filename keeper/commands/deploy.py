@@ -1,0 +1,111 @@
+"""``keeper deploy``: put the on-chain executor on the configured chain.
+
+It goes through the deterministic deployment proxy, so its address follows from its roles alone: it
+can be named before it is paid for, and is the same on every chain with the same roles.
+"""
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from keeper.app.executor_contract import ARTIFACT, read_executor
+from keeper.app.opening import opened_chain
+from keeper.chain.fees import fees_for
+from keeper.chain.session import Chain
+from keeper.commands.console import say, stdout
+from keeper.commands.run import arming
+from keeper.config.settings import Settings, load
+from keeper.core.chain import BlockRef, Transaction
+from keeper.core.errors import ConfigError, RefusedError
+from keeper.core.ports import Signer
+from keeper.core.units import Address, address, address_bytes
+from keeper.evm.artifacts import load_artifact
+from keeper.evm.hashing import keccak256
+
+PROXY: Final = Address("0x4e59b44847b379578588920ca78fbf26c0b4956c")
+"""Arachnid's deterministic deployment proxy: calldata is a salt and the creation code."""
+
+_SALT: Final = bytes(32)
+_GAS_LIMIT: Final = 3_000_000
+_PATIENCE_BLOCKS: Final = 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """Who may do what with the executor contract."""
+
+    owner: Address
+    operator: Address
+    recipient: Address
+
+    @property
+    def creation(self) -> bytes:
+        """The creation code with the roles as constructor arguments."""
+        return load_artifact(ARTIFACT).creation(self.owner, self.operator, self.recipient)
+
+    @property
+    def address(self) -> Address:
+        """Where the proxy puts a contract with these roles (EIP-1014)."""
+        digest = keccak256(b"\xff" + address_bytes(PROXY) + _SALT + keccak256(self.creation))
+        return Address("0x" + digest[12:].hex())
+
+
+async def deploy(config: Path, *, owner: str, operator: str, recipient: str, arm: bool) -> None:
+    """Show where the executor would be; with ``arm``, pay for it with the operator's key."""
+    settings = load(config)
+    roles = Roles(
+        owner=_role("--owner", owner),
+        operator=_role("--operator", operator),
+        recipient=_role("--recipient", recipient),
+    )
+    signer = arming(settings, os.environ, arm=arm)
+    async with opened_chain(settings) as chain:
+        head = await chain.reader.head()
+        if await chain.reader.code(roles.address, head):
+            say("it is there already, with these roles")
+        elif signer is None:
+            say("disarmed: nothing was sent; with --arm it is deployed there")
+        else:
+            await _send(settings, chain, head, roles, signer())
+    stdout.print(f"executor: {roles.address}", highlight=False)
+
+
+def _role(option: str, text: str) -> Address:
+    try:
+        return address(text)
+    except ValueError as error:
+        msg = f"{option}: {error}"
+        raise ConfigError(msg) from error
+
+
+async def _send(
+    settings: Settings, chain: Chain, head: BlockRef, roles: Roles, signer: Signer
+) -> None:
+    """Send the deployment and wait until the code is there."""
+    if not await chain.reader.code(PROXY, head):
+        msg = f"{settings.chain.name}: expected the deployment proxy at {PROXY}, found no code"
+        raise ConfigError(msg)
+    fees = fees_for(
+        head,
+        priority_fee=settings.chain.priority_fee_wei,
+        max_fee_cap=settings.limits.max_gas_price_wei,
+    )
+    raw, tx_hash = signer.sign(
+        Transaction(sender=signer.address, to=PROXY, data=_SALT + roles.creation),
+        nonce=await chain.wire.nonce(signer.address, pending=True),
+        gas_limit=_GAS_LIMIT,
+        fees=fees,
+    )
+    await chain.wire.send_raw(raw)
+    say(f"sent {tx_hash}; waiting for its block")
+    for _ in range(_PATIENCE_BLOCKS * 4):
+        receipt = await chain.wire.receipt(tx_hash)
+        if receipt is not None:
+            await read_executor(chain.reader, roles.address, await chain.reader.head())
+            say(f"deployed in block {receipt.block_number} for {receipt.gas_used:,} gas")
+            return
+        await asyncio.sleep(settings.chain.block_time_s / 4)
+    msg = f"{tx_hash}: expected a receipt within {_PATIENCE_BLOCKS} blocks, found none"
+    raise RefusedError(msg)
