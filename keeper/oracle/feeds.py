@@ -9,6 +9,7 @@ from keeper.core.ports import Prices, Reader
 from keeper.core.units import Address
 from keeper.oracle.book import Evidence
 from keeper.oracle.guards import age_problem, bound_problem, deviation_problem
+from keeper.oracle.pending import Kind, Update
 from keeper.oracle.policy import OraclePolicy
 from keeper.oracle.second_source import Prepared, prepare
 from keeper.oracle.sources import Leaf, resolve
@@ -33,9 +34,21 @@ class FollowedFeed:
     """Why its second source cannot be asked at all."""
 
     @property
+    def is_the_answer(self) -> bool:
+        """Return whether the price is what one aggregator answers, and nothing else."""
+        return self.feed.direct and len(self.leaves) == 1
+
+    @property
     def moves_by_event(self) -> bool:
         """Return whether an aggregator's event tells the price: it is the answer, and not late."""
-        return self.feed.direct and len(self.leaves) == 1 and not self.leaves[0].is_late
+        return self.is_the_answer and not self.leaves[0].is_late
+
+    def heeds(self, update: Update) -> bool:
+        """Return whether a pending update would move the price in the block that includes it."""
+        leaves = [leaf for leaf in self.leaves if leaf.aggregator == update.aggregator]
+        if update.kind is Kind.SUBMISSION:
+            return any(leaf.lone_submitter for leaf in leaves)
+        return any(leaf.is_late is (update.kind is Kind.SECOND_REPORT) for leaf in leaves)
 
     @property
     def remark(self) -> str | None:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
 from keeper.core.lending import Feed, Price
+from keeper.core.pending import PendingPrice, PendingTransaction
 from keeper.core.ports import Prices, Reader
 from keeper.evm.words import WORD, signed_at
 from keeper.oracle.book import Evidence, PriceBook
@@ -18,6 +19,7 @@ from keeper.oracle.chainlink import (
 )
 from keeper.oracle.feeds import NOTHING, FollowedFeed, Following, follow
 from keeper.oracle.guards import Hold, sequencer_problem, spike_after, spike_problem, value_problem
+from keeper.oracle.pending import decode_update
 from keeper.oracle.policy import NO_POLICY, OraclePolicy
 
 V = TypeVar("V")
@@ -94,6 +96,42 @@ class PriceWatcher:
         answers = await self._reader.call_many([feed.read for feed in feeds], block)
         values = {feed.id: _value(one) for feed, one in zip(feeds, answers, strict=True)}
         return self._updated(book, values, book.evidence, block)
+
+    def pending(self, transaction: PendingTransaction) -> PendingPrice | None:
+        """Return what a pending transaction would make of these prices, None when nothing."""
+        if transaction.to is None:
+            return None
+        update = decode_update(transaction.to, transaction.data)
+        if update is None:
+            return None
+        feeds = self._following.feeds
+        moved = [
+            feeds[key]
+            for key in self._following.by_aggregator.get(update.aggregator, ())
+            if feeds[key].heeds(update)
+        ]
+        if not moved:
+            return None
+        known = [one.feed for one in moved if one.is_the_answer]
+        return PendingPrice(
+            tx_hash=transaction.hash,
+            aggregator=update.aggregator,
+            answer=update.answer,
+            prices={feed.id: update.answer * feed.multiplier for feed in known},
+            also=frozenset(one.feed.id for one in moved if not one.is_the_answer),
+        )
+
+    def foresee(self, book: PriceBook, pending: PendingPrice) -> PriceBook:
+        """Return the book as the pending transaction would leave it, judged like any other."""
+        values = dict(pending.prices)
+        return self._updated(book, values, book.evidence, book.block)
+
+    def moves(self, log: Log) -> Mapping[str, int] | None:
+        """Return the prices that an event sets by itself; None when some must be read."""
+        touched, said = self._touched(log), decode_answer(log)
+        if said is None or not all(one.moves_by_event for one in touched):
+            return {} if said is None else None
+        return {one.feed.id: said[0] * one.feed.multiplier for one in touched}
 
     def _touched(self, log: Log) -> list[FollowedFeed]:
         if log.removed or decode_answer(log) is None:
