@@ -21,8 +21,9 @@ from keeper.core.lending import (
 )
 from keeper.core.parity import Sides
 from keeper.core.ports import Prices, Reader
+from keeper.core.screening import Exposure, Factor, FactorKey
 from keeper.core.units import WAD, Address
-from keeper.protocols.morpho_blue import codec, events, health, liquidation, parity, rules
+from keeper.protocols.morpho_blue import codec, events, exposure, health, liquidation, parity, rules
 from keeper.protocols.morpho_blue.asking import Asking
 from keeper.protocols.morpho_blue.parameters import Parameters
 from keeper.protocols.morpho_blue.positions import read_positions
@@ -125,6 +126,26 @@ class MorphoAdapter:
     def assess(self, view: MorphoMarket, position: MorphoPosition) -> Health:
         """Return the account's health by Morpho's own predicate."""
         return health.assess(view, position)
+
+    def exposure(self, market: MorphoMarket, position: MorphoPosition) -> Exposure | None:  # noqa: ARG002 - the port's
+        """Return the account's weights for the screen (``Screened``)."""
+        return exposure.exposure(position)
+
+    def factor(self, view: MorphoMarket, key: FactorKey) -> Factor:
+        """Return what a key's weights are worth at the view's time."""
+        return exposure.factor(view, key)
+
+    def repriced(self, view: MorphoMarket, prices: Mapping[str, int]) -> MorphoMarket:
+        """Return the view with some prices replaced, at the same time."""
+        return exposure.repriced(view, prices)
+
+    def pack(self, position: MorphoPosition) -> bytes:
+        """Return the position as few bytes."""
+        return exposure.pack(position)
+
+    def unpack(self, packed: bytes) -> MorphoPosition:
+        """Return the position that was packed."""
+        return exposure.unpack(packed)
 
     async def audit(
         self,
