@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from typing import Any
 
+from keeper.app.addresses import named_contracts
 from keeper.app.executor_contract import read_executor
 from keeper.app.opening import adapters, opened_chain
 from keeper.app.prices import watcher_for
@@ -41,8 +42,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
             what="chain id", good=True, detail=f"{settings.chain.chain_id}, head {head.number}"
         )
         yield await _checked("simulation", _simulation(ground))
-        for what, address in _addresses(settings):
-            yield await _checked(what, _code(ground, address))
+        for one in named_contracts(settings):
+            yield await _checked(one.key, _code(ground, one.address))
         yield await _checked("executor", _executor(ground))
         for adapter in adapters(settings):
             async for finding in _deployment(ground, adapter):
@@ -55,21 +56,6 @@ async def _checked(what: str, work: Awaitable[str]) -> Finding:
         return Finding(what=what, good=True, detail=await work)
     except KeeperError as error:
         return Finding(what=what, good=False, detail=str(error))
-
-
-def _addresses(settings: Settings) -> list[tuple[str, Address]]:
-    """Return every contract that the chain's file names."""
-    chain = settings.chain
-    named = [
-        ("multicall3", chain.multicall3),
-        ("wrapped_native", chain.wrapped_native),
-        ("native_feed", chain.native_feed),
-    ]
-    named += [(f"flash_sources: {one.kind}", one.pool) for one in chain.flash_sources]
-    for venue in chain.venues:
-        named.append((f"venues: {venue.name} factory", venue.factory))
-        named.append((f"venues: {venue.name} quoter_v2", venue.quoter_v2))
-    return named
 
 
 async def _simulation(ground: _Ground) -> str:

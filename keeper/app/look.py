@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from keeper.app.addresses import require_contracts
 from keeper.app.opening import adapters, opened_chain
 from keeper.app.prices import oracle_policy
 from keeper.config.settings import Settings
@@ -40,6 +41,7 @@ async def look(
     """
     async with opened_chain(settings) as chain:
         head = await chain.reader.head()
+        await require_contracts(settings, chain.reader, head)
         if block is not None:
             head = await _block(chain.reader, block, head)
         for adapter in adapters(settings):

@@ -19,7 +19,8 @@ async def opened_chain(
     chain = settings.chain
     options = ChainOptions(
         chain_id=chain.chain_id,
-        chain_id_key=f"{chain.name}: chain_id",
+        chain_id_key=f"{settings.chain_path}: chain_id",
+        rpc_key=f"{settings.chain_path}: rpc",
         multicall3=chain.multicall3,
         stall_s=float(chain.max_head_age_s),
         poll_s=min(1.0, chain.block_time_s / 4),

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from keeper.app.addresses import require_contracts
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
 from keeper.app.keeper import Keeper
 from keeper.app.observer import Observer
@@ -47,12 +48,13 @@ async def keeper_session(
     async with opened_chain(settings) as chain:
         await chain.simulator.probe()
         head = await chain.reader.head()
+        await require_contracts(settings, chain.reader, head)
         contract = await _contract(settings, chain, head)
         genesis = await chain.reader.block(0)
         identity = ChainIdentity(chain_id=settings.chain.chain_id, genesis_hash=genesis.hash)
         journal = await SqliteJournal.open(settings.database, identity, clock=chosen)
         try:
-            armed = _armed(signer, contract)
+            armed = _armed(settings, signer, contract)
             parts = Parts(
                 chain=chain,
                 journal=journal,
@@ -71,7 +73,11 @@ async def _contract(settings: Settings, chain: Chain, head: BlockRef) -> Executo
     """Return the configured executor, or a pretended one."""
     if settings.executor is None:
         return pretend(settings.recipient)
-    contract = await read_executor(chain.reader, settings.executor, head)
+    try:
+        contract = await read_executor(chain.reader, settings.executor, head)
+    except ConfigError as error:
+        msg = f"{settings.path}: {error}"
+        raise ConfigError(msg) from error
     if settings.recipient is not None and settings.recipient != contract.recipient:
         msg = (
             f"{settings.path}: recipient: expected the executor's, {contract.recipient}, "
@@ -81,15 +87,19 @@ async def _contract(settings: Settings, chain: Chain, head: BlockRef) -> Executo
     return contract
 
 
-def _armed(signer: Callable[[], Signer] | None, contract: ExecutorContract) -> Signer | None:
+def _armed(
+    settings: Settings, signer: Callable[[], Signer] | None, contract: ExecutorContract
+) -> Signer | None:
     """Read the key when asked to, and check that it may run programs."""
     if signer is None:
         return None
     if contract.overrides:
-        msg = "executor: expected the address of a deployed Liquidator, found none configured"
+        expected = "expected the address of a deployed Liquidator"
+        msg = f"{settings.path}: executor: {expected}, found none configured"
         raise ConfigError(msg)
     armed = signer()
     if armed.address != contract.operator:
-        msg = f"executor: expected operator {armed.address} (the key's), found {contract.operator}"
+        expected = f"expected operator {armed.address} (the key's)"
+        msg = f"{settings.path}: executor: {expected}, found {contract.operator}"
         raise ConfigError(msg)
     return armed

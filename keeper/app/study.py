@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from keeper.app.addresses import require_contracts
 from keeper.app.books import valuation
 from keeper.app.builders import lenders_for, planner_for, reference_of
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
@@ -123,6 +124,7 @@ async def studies(
     """Open the chain and read every enabled deployment at a block (the head when None)."""
     async with opened_chain(settings) as chain:
         head = await chain.reader.head()
+        await require_contracts(settings, chain.reader, head)
         if block is not None:
             head = await _older(chain, block, head)
         contract = pretend(settings.recipient)

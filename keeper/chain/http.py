@@ -83,7 +83,7 @@ class HttpTransport:
             msg = f"{self.name}: expected a reply within {timeout_s:g} s, found none"
             raise TransientError(msg) from e
         except (aiohttp.ClientError, OSError) as e:
-            raise TransientError(f"{self.name}: {_connection_trouble(e)}") from e
+            raise TransientError(f"{self.name}: {connection_trouble(e)}") from e
         if answer.status >= _NOT_AN_ANSWER:
             return self._refused(answer.status, answer.headers, found) or found
         return found
@@ -119,8 +119,8 @@ def retry_after_s(header: str | None, now: float) -> float | None:
     return max(date.timestamp() - now, 0.0)
 
 
-def _connection_trouble(error: Exception) -> str:
-    """Describe an error by its kind: aiohttp's own texts can hold the URL."""
+def connection_trouble(error: Exception) -> str:
+    """Describe a failed connection by its kind: aiohttp's own texts can hold the URL."""
     match error:
         case aiohttp.ClientConnectorDNSError():
             return "expected the host to resolve, found no such name"

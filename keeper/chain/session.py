@@ -39,6 +39,8 @@ class ChainOptions:
     chain_id: int
     chain_id_key: str = "chain_id"
     """File and key that ``chain_id`` is from, for the message when the node differs."""
+    rpc_key: str = "rpc"
+    """File and key that the URLs are from, for the message when a node does not answer."""
     multicall3: Address
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     calls_per_chunk: int = 200
@@ -154,7 +156,7 @@ async def require_chain_id(rpc: Rpc, options: ChainOptions) -> None:
     try:
         chain_id = quantity(await rpc.read(str, "eth_chainId", budget_s=_START_BUDGET_S))
     except (TransientError, RefusedError) as e:
-        raise ConfigError(f"rpc: {e}") from e
+        raise ConfigError(f"{options.rpc_key}: {e}") from e
     if chain_id != options.chain_id:
         expected = f"{options.chain_id} ({options.chain_id_key})"
         raise ConfigError(f"chain id: expected {expected}, found {chain_id} at {rpc.name}")

@@ -10,6 +10,7 @@ import msgspec
 
 from keeper.chain.background import Background
 from keeper.chain.endpoint import Endpoint, EndpointKind
+from keeper.chain.http import connection_trouble
 from keeper.core.errors import TransientError
 
 _HEARTBEAT_S = 20.0
@@ -202,8 +203,7 @@ async def _open_websocket(
         msg = f"{endpoint.label}: expected a WebSocket, found HTTP {e.status}"
         raise TransientError(msg) from e
     except (aiohttp.ClientError, OSError) as e:
-        msg = f"{endpoint.label}: expected to connect, found {type(e).__name__}"
-        raise TransientError(msg) from e
+        raise TransientError(f"{endpoint.label}: {connection_trouble(e)}") from e
     made = WebSocket(endpoint.label, stream, listener)
     background.start(made.read())
     return made

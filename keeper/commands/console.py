@@ -34,7 +34,8 @@ def progress_bar() -> Iterator["Bar"]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=stderr, transient=True) as shown:
+    elsewhere = not stderr.is_terminal
+    with Progress(*columns, console=stderr, transient=True, disable=elsewhere) as shown:
         yield Bar(shown)
 
 

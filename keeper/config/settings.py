@@ -37,6 +37,7 @@ _LIMITS: Final = "limits"
 class Deployment:
     """One enabled or disabled deployment, with its adapter's own parameters."""
 
+    path: Path
     settings: ProtocolSettings
     parameters: object
     """The ``Parameters`` of the adapter's package."""
@@ -53,6 +54,7 @@ class Settings:
 
     path: Path
     mode: Mode
+    chain_path: Path
     chain: ChainSettings
     deployments: tuple[Deployment, ...]
     database: Path
@@ -75,7 +77,8 @@ def load(path: Path) -> Settings:
     root = _checked(KeeperSettings, document)
     _require_confirmed(root, document)
     folder = path.parent
-    chain = _checked(ChainSettings, read_document(folder / root.chain, find_outside))
+    chain_path = folder / root.chain
+    chain = _checked(ChainSettings, read_document(chain_path, find_outside))
     operator = root.operator.model_copy(
         update={
             "keystore": _beside(folder, root.operator.keystore),
@@ -85,6 +88,7 @@ def load(path: Path) -> Settings:
     return Settings(
         path=path,
         mode=root.mode,
+        chain_path=chain_path,
         chain=chain,
         deployments=_deployments(root, folder, document, chain),
         database=folder / root.database,
@@ -179,7 +183,7 @@ def load_deployment(path: Path, chain: str) -> Deployment:
     checked = _section(
         parameters_model(declared), document, settings.parameters, under=("parameters",)
     )
-    return Deployment(settings=settings, parameters=declared(**dict(checked)))
+    return Deployment(path=path, settings=settings, parameters=declared(**dict(checked)))
 
 
 def _section(model: type[S], document: Document, data: object, *, under: Location = ()) -> S:
