@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+interface IFeed {
+    function latestAnswer() external view returns (int256);
+}
+
+/// The form of Aave's capped adapters: another feed times a ratio that moves without an event.
+contract RatioAdapter {
+    address public immutable BASE_TO_USD_AGGREGATOR;
+    uint256 public ratio = 1e18;
+    uint256 public cap = type(uint256).max;
+
+    constructor(address base) {
+        BASE_TO_USD_AGGREGATOR = base;
+    }
+
+    function setRatio(uint256 ratio_) external {
+        ratio = ratio_;
+    }
+
+    function setCap(uint256 cap_) external {
+        cap = cap_;
+    }
+
+    function latestAnswer() external view returns (int256) {
+        uint256 used = ratio < cap ? ratio : cap;
+        return IFeed(BASE_TO_USD_AGGREGATOR).latestAnswer() * int256(used) / 1e18;
+    }
+}
+
+/// A price that somebody sets: fixed, zero, negative or reverting, with no round and no event.
+contract SetPrice {
+    int256 private price;
+    bool private reverts;
+
+    constructor(int256 price_) {
+        price = price_;
+    }
+
+    function set(int256 price_, bool reverts_) external {
+        price = price_;
+        reverts = reverts_;
+    }
+
+    function latestAnswer() external view returns (int256) {
+        require(!reverts, "feed is down");
+        return price;
+    }
+}
+
+/// The two faces of Chainlink's DualAggregator 1.0.0, without its reports and signatures: the
+/// secondary proxy sees a new answer when it is published to it, or after the cut-off.
+contract TwoFacedAggregator {
+    string public constant typeAndVersion = "DualAggregator 1.0.0";
+    uint8 public constant decimals = 8;
+    address internal immutable secondaryProxy;
+    uint256 internal immutable cutoff;
+
+    struct Transmission {
+        int256 answer;
+        uint256 time;
+    }
+
+    Transmission[] internal rounds;
+    uint256 internal latestSecondary;
+
+    event AnswerUpdated(int256 indexed current, uint256 indexed roundId, uint256 updatedAt);
+
+    constructor(address secondaryProxy_, uint256 cutoff_, int256 answer) {
+        secondaryProxy = secondaryProxy_;
+        cutoff = cutoff_;
+        rounds.push(Transmission(answer, block.timestamp));
+    }
+
+    function publish(int256 answer) external {
+        rounds.push(Transmission(answer, block.timestamp));
+        emit AnswerUpdated(answer, rounds.length, block.timestamp);
+    }
+
+    function publishToSecondary() external {
+        latestSecondary = rounds.length - 1;
+    }
+
+    function seen() internal view returns (uint256 round) {
+        round = rounds.length - 1;
+        if (msg.sender == secondaryProxy) {
+            while (round > latestSecondary && rounds[round].time + cutoff >= block.timestamp) round--;
+        }
+    }
+
+    function latestAnswer() external view returns (int256) {
+        return rounds[seen()].answer;
+    }
+
+    function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80) {
+        uint256 round = seen();
+        Transmission memory found = rounds[round];
+        return (uint80(round + 1), found.answer, found.time, found.time, uint80(round + 1));
+    }
+}
+
+/// Passes a transmission on, as the contracts of Chainlink's nodes do.
+contract Forwarder {
+    function forward(address to, bytes calldata data) external {
+        (bool done,) = to.call(data);
+        require(done, "forwarded call failed");
+    }
+}
