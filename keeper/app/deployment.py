@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
+from keeper.app.sight import Look, Sight
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import (
     ConfigError,
@@ -32,7 +33,7 @@ from keeper.mirror.mirror import Checkpoint, Mirror
 from keeper.oracle.book import PriceBook
 from keeper.oracle.watcher import PriceWatcher
 from keeper.runtime.latest import Latest
-from keeper.scanner.scan import Book, Scan, scan
+from keeper.scanner.scan import Book, Scan
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -117,7 +118,8 @@ class Deployment(Generic[M, P]):
         self._observer = observer
         self._feeds: frozenset[str] = frozenset()
         self._prices: PriceBook | None = None
-        self._mail: Latest[Book[M, P]] = Latest()
+        self._sight: Sight[M, P] = Sight(adapter, block_time_s=pace.block_time_s)
+        self._mail: Latest[Look[M, P]] = Latest()
         self._told: dict[AccountRef, Reason] = {}
         self._saved_at = 0
         self._paused = ""
@@ -144,7 +146,7 @@ class Deployment(Generic[M, P]):
         """Fill the mirror from the newest checkpoint and the logs since."""
         self._parity.start(self.name)
         anchor = await self._checkpoints.load(self.name)
-        await self.mirror.start(head, anchor, self._progress)
+        self._sight.take(await self.mirror.start(head, anchor, self._progress))
         await self._publish(head)
 
     async def see_head(self, head: BlockRef) -> None:
@@ -166,39 +168,41 @@ class Deployment(Generic[M, P]):
         """Bring the mirror to a head; read everything anew once a person has lifted a pause."""
         if self._parity.resumed(self.name):
             known = self.mirror.checkpoint(self._pace.finality_depth)
-            await self.mirror.start(head, known, self._progress)
+            self._sight.take(await self.mirror.start(head, known, self._progress))
         else:
-            await self.mirror.advance(head)
+            self._sight.take(await self.mirror.advance(head))
 
     async def see_price(self, log: Log) -> None:
         """Re-price the loans at hand on a feed's event, before the head it came with is read.
 
-        All feeds that moved in that block move together: a block's prices are one fact.
+        All feeds that moved in that block move together: a block's prices are one fact. They are
+        read only when somebody may have fallen under the line; the head tells the rest.
         """
         if self._paused or self._prices is None or log.block_number <= self._prices.block.number:
+            return
+        if not self._sight.is_of_interest(self._watcher.moves(log)):
             return
         try:
             block = await self._reader.block(log.block_number)
             logs = await self._reader.logs_at(self.price_filter, block)
             prices = await self._watcher.reread(self._prices, logs, block)
+            for one in logs:
+                prices = self._watcher.apply(prices, one, block)
+            if block.number > self._prices.block.number and prices.moved:
+                self._prices = prices
+                self._executor.price_moved()
+                self._leave(block, prices)
         except (TransientError, StaleError) as error:
             self._observer.skipped(self.name, str(error))
-            return
-        for one in logs:
-            prices = self._watcher.apply(prices, one, block)
-        if block.number > self._prices.block.number and prices.moved:
-            self._prices = prices
-            self._executor.price_moved()
-            self._leave(block, prices)
 
     async def act(self) -> None:
         """Take the newest book to the executor, for ever."""
-        async for book in self._mail:
+        async for look in self._mail:
             try:
-                await self._act_on(book)
+                await self._act_on(look)
             except (TransientError, StaleError) as error:
                 self._observer.skipped(self.name, str(error))
-            self.acted_on = book.block.number
+            self.acted_on = look.book.block.number
 
     def close(self) -> None:
         """Let ``act`` finish what it has and end."""
@@ -224,34 +228,20 @@ class Deployment(Generic[M, P]):
             self._executor.price_moved()
         self._observer.mirrored(self.name, head, len(snapshot.positions))
         self._leave(head, self._prices)
+        await self._sight.refresh()
         ground = Ground(snapshot=snapshot, prices=self._prices.prices)
         await self._parity.look(self.name, ground, self.mirror.known)
         if head.number - self._saved_at >= self._pace.checkpoint_every:
             await self.checkpoint()
 
     def _leave(self, block: BlockRef, prices: PriceBook) -> None:
-        """Put a book in the mailbox."""
-        snapshot = self.mirror.snapshot
-        book = Book(
-            block=block,
-            market=snapshot.market,
-            positions=snapshot.positions,
-            prices=prices.prices,
-            problems=prices.problems,
-            moved=prices.moved,
-        )
-        self._mail.offer(book)
+        """Look at every loan at once and put what was found in the mailbox."""
+        trigger = self._trigger(block, prices.moved)
+        self._mail.offer(self._sight.look(block, self.mirror.snapshot, prices, trigger))
 
-    async def _act_on(self, book: Book[M, P]) -> None:
-        """Scan, plan and carry out at the block after the book's."""
-        target = book.block.timestamp + self._pace.block_time_s
-        found = scan(
-            self.adapter,
-            book,
-            number=book.block.number + 1,
-            timestamp=target,
-            trigger=self._trigger(book),
-        )
+    async def _act_on(self, look: Look[M, P]) -> None:
+        """Plan and carry out at the block after the book's."""
+        book, found = look.book, look.found
         self._observer.scanned(self.name, book.block, len(found.opportunities), book.moved)
         rejected = list(found.rejections)
         fresh = self._fresh(found, rejected)
@@ -259,11 +249,11 @@ class Deployment(Generic[M, P]):
             rejected += await self._carry_out(book, found, fresh)
         await self._tell(rejected)
 
-    def _trigger(self, book: Book[M, P]) -> str:
+    def _trigger(self, block: BlockRef, moved: str) -> str:
         """Say what may have brought accounts under the line since the last look."""
         first, self._looked = not self._looked, True
-        if book.moved:
-            self._last_move = f"{book.moved} in block {book.block.number}"
+        if moved:
+            self._last_move = f"{moved} in block {block.number}"
             return self._last_move
         if first:
             return "first look"

@@ -15,6 +15,7 @@ from keeper.core.lending import AccountRef, Touched
 from keeper.core.ports import ProtocolAdapter, Reader
 from keeper.core.units import Hash32
 from keeper.mirror.history import DEPTH_BLOCKS, History, begin, union
+from keeper.mirror.positions import Positions, no_positions
 from keeper.mirror.snapshot import M, P, Snapshot
 
 READ_CHUNK = 500
@@ -75,9 +76,9 @@ class Mirror(Generic[M, P]):
         since = anchor.block + 1 if anchor else self._adapter.start_block
         market = await self._adapter.read_market(self._reader, head, None, None)
         seen = known | await self._discover(market, since, head.number, progress)
-        positions = await self._read(head, market, sorted(seen), progress)
+        positions = await self._read(head, market, seen, progress, no_positions(self._adapter))
         self._anchor, self._seen, self._history = anchor, seen, begin(head)
-        return self._publish(head, market, positions)
+        return self._publish(head, market, positions, None)
 
     async def advance(self, head: BlockRef) -> Snapshot[M, P]:
         """Bring the mirror to ``head``: a child, a later block, an earlier one, or a branch."""
@@ -89,10 +90,11 @@ class Mirror(Generic[M, P]):
         fork = branch[0].parent_hash if branch else head.hash
         kept, undone = self._passed.cut_after(fork)
         market, done = await self._changes(head, branch, undone)
-        positions = await self._reread(head, market, undone.accounts | done.accounts)
+        changed = undone.accounts | done.accounts
+        positions = await self._read(head, market, changed, _silent, self.snapshot.positions)
         self._history = kept.extended(branch, done, depth=self._depth)
         self._seen |= done.accounts
-        return self._publish(head, market, positions)
+        return self._publish(head, market, positions, changed)
 
     def checkpoint(self, depth: int) -> Checkpoint:
         """Return a checkpoint ``depth`` blocks back: its accounts may be more than need be."""
@@ -148,25 +150,24 @@ class Mirror(Generic[M, P]):
             done = union((done, await self._touched_by(branch, market)))
         return market, done
 
-    async def _reread(
-        self, head: BlockRef, market: M, accounts: frozenset[AccountRef]
-    ) -> dict[AccountRef, P]:
-        """Return all positions at ``head``, of which only ``accounts`` can have changed."""
-        fresh = await self._read(head, market, sorted(accounts), _silent)
-        held = self.snapshot.positions
-        return {r: p for r, p in held.items() if r not in accounts} | fresh
-
     async def _read(
-        self, head: BlockRef, market: M, refs: Sequence[AccountRef], progress: Progress
-    ) -> dict[AccountRef, P]:
-        """Read positions in chunks and keep those that owe something."""
-        held: dict[AccountRef, P] = {}
+        self,
+        head: BlockRef,
+        market: M,
+        wanted: frozenset[AccountRef],
+        progress: Progress,
+        onto: Positions[P],
+    ) -> Positions[P]:
+        """Read positions in chunks; return ``onto`` with those that owe something."""
+        refs = sorted(wanted)
         for first in range(0, len(refs), READ_CHUNK):
             chunk = refs[first : first + READ_CHUNK]
             read = await self._adapter.read_positions(self._reader, head, market, chunk)
-            held.update((r, p) for r, p in read.items() if self._adapter.has_debt(market, p))
+            onto = onto.with_changes(
+                {r: p if self._adapter.has_debt(market, p) else None for r, p in read.items()}
+            )
             progress("reading positions", first + len(chunk), len(refs))
-        return held
+        return onto
 
     async def _branch_to(self, head: BlockRef) -> list[BlockRef] | None:
         """Return the blocks from the newest passed ancestor of ``head`` up to it, oldest first.
@@ -192,8 +193,14 @@ class Mirror(Generic[M, P]):
             logs.extend(await self._reader.logs_at(wanted, block))
         return self._adapter.touched(market, logs)
 
-    def _publish(self, head: BlockRef, market: M, positions: dict[AccountRef, P]) -> Snapshot[M, P]:
-        self._snapshot = Snapshot(block=head, market=market, positions=positions)
+    def _publish(
+        self,
+        head: BlockRef,
+        market: M,
+        positions: Positions[P],
+        changed: frozenset[AccountRef] | None,
+    ) -> Snapshot[M, P]:
+        self._snapshot = Snapshot(block=head, market=market, positions=positions, changed=changed)
         return self._snapshot
 
 

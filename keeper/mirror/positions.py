@@ -6,14 +6,18 @@ new buckets for the accounts that changed and keeps the others: older mappings s
 """
 
 import struct
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 from zlib import crc32
 
 from keeper.core.lending import AccountRef
+from keeper.core.ports import ProtocolAdapter
+from keeper.core.screening import Screened
 from keeper.core.units import Address
 
+M = TypeVar("M")
 P = TypeVar("P")
 
 _ADDRESS: Final = 20
@@ -21,6 +25,47 @@ _NAME: Final = _ADDRESS + 2
 _FEW: Final = 16
 """Accounts of a bucket, about, when the buckets are laid out anew."""
 _EMPTY: Final = b"\x00\x00"
+
+
+class Positions(Mapping[AccountRef, P]):
+    """Positions by account, as they were when they were read."""
+
+    @abstractmethod
+    def with_changes(self, changes: Mapping[AccountRef, P | None]) -> "Positions[P]":
+        """Return the mapping after accounts changed; None takes one away."""
+
+
+def no_positions(adapter: ProtocolAdapter[M, P]) -> Positions[P]:
+    """Return an empty mapping, packed if the adapter can pack."""
+    if isinstance(adapter, Screened):
+        return PackedPositions(Packing(pack=adapter.pack, unpack=adapter.unpack))
+    return PlainPositions({})
+
+
+class PlainPositions(Positions[P]):
+    """Positions as they are."""
+
+    def __init__(self, held: dict[AccountRef, P]) -> None:
+        """Hold what nobody else will change."""
+        self._held = held
+
+    def __len__(self) -> int:
+        """Return how many accounts there are."""
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[AccountRef]:
+        """Yield every account."""
+        return iter(self._held)
+
+    def __getitem__(self, ref: AccountRef) -> P:
+        """Return an account's position; raise KeyError without one."""
+        return self._held[ref]
+
+    def with_changes(self, changes: Mapping[AccountRef, P | None]) -> "PlainPositions[P]":
+        """Return the mapping after accounts changed; None takes one away."""
+        kept = {ref: one for ref, one in self._held.items() if ref not in changes}
+        fresh = {ref: one for ref, one in changes.items() if one is not None}
+        return PlainPositions(kept | fresh)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +76,8 @@ class Packing(Generic[P]):
     unpack: Callable[[bytes], P]
 
 
-class PackedPositions(Mapping[AccountRef, P]):
+class PackedPositions(Positions[P]):
     """Positions by account."""
-
-    __slots__ = ("_buckets", "_count", "_markets", "_packing")
 
     def __init__(
         self,

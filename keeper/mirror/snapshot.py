@@ -1,11 +1,11 @@
 """What the mirror holds of one deployment at one block."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef
+from keeper.mirror.positions import Positions
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -17,4 +17,6 @@ class Snapshot(Generic[M, P]):
 
     block: BlockRef
     market: M
-    positions: Mapping[AccountRef, P]
+    positions: Positions[P]
+    changed: frozenset[AccountRef] | None = None
+    """Accounts that may differ from the snapshot before; None when any may."""

@@ -49,7 +49,11 @@ class Watch(Generic[M, P]):
         """Positions of who would cross first, unpacked beforehand."""
 
     def take(self, market: M, changed: Mapping[AccountRef, P | None]) -> None:
-        """Take what accounts hold since the last look; None is an account without debt."""
+        """Take what accounts hold since the last look; None is an account without debt.
+
+        What is found is told of them from the next look on.
+        """
+        self._ahead = None
         for ref in self._near.keys() & changed.keys():
             del self._near[ref]
         if self._lookout is not None:
@@ -113,7 +117,7 @@ class Watch(Generic[M, P]):
             return
         self._lookout.adopt(index)
         held = self._book.positions
-        near = self._lookout.nearest(_NEAR)
+        near = set() if self._ahead is None else self._lookout.nearest(_NEAR)
         self._near = {ref: position for ref in near if (position := held.get(ref)) is not None}
 
     def _view(self, book: Book[M, P], target: Target) -> M:

@@ -169,7 +169,7 @@ async def test_drift_in_a_running_keeper_stops_acting_until_a_person_resumes_it(
         (deployment,) = session.keeper._deployments
         snapshot = deployment.mirror.snapshot
         ref = sorted(snapshot.positions)[3]
-        held = {**snapshot.positions, ref: tampered(snapshot.positions[ref])}
+        held = snapshot.positions.with_changes({ref: tampered(snapshot.positions[ref])})
         deployment.mirror._snapshot = replace(snapshot, positions=held)
         await asyncio.to_thread(rpc.call, "evm_mine")
         await eventually(lambda: bool(heard.pauses))

@@ -1,0 +1,84 @@
+"""What a deployment sees of its loans: the mirror's positions under the scanner's watch."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from keeper.core.chain import BlockRef
+from keeper.core.lending import AccountRef
+from keeper.core.ports import ProtocolAdapter
+from keeper.mirror.snapshot import Snapshot
+from keeper.oracle.book import PriceBook
+from keeper.scanner.scan import Book, Scan
+from keeper.scanner.watch import Target, Watch
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+_AT_ONCE: Final = 5_000
+"""Loans whose index is built on the spot: sooner than a thread is started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look(Generic[M, P]):
+    """A book, and who of it may be liquidated."""
+
+    book: Book[M, P]
+    found: Scan[M]
+
+
+class Sight(Generic[M, P]):
+    """Takes snapshots and looks at them, at once: what was looked at is what was read."""
+
+    def __init__(self, adapter: ProtocolAdapter[M, P], *, block_time_s: int) -> None:
+        """Look at the loans of an adapter, aiming at the next block."""
+        self._watch: Watch[M, P] = Watch(adapter)
+        self._block_time_s = block_time_s
+        self._loans = 0
+
+    def take(self, snapshot: Snapshot[M, P]) -> None:
+        """Take a new snapshot: the one that follows the snapshot taken before."""
+        changed: Mapping[AccountRef, P | None]
+        if snapshot.changed is None:
+            self._watch.forget()
+            changed = snapshot.positions
+        else:
+            changed = {ref: snapshot.positions.get(ref) for ref in snapshot.changed}
+        self._watch.take(snapshot.market, changed)
+        self._loans = len(snapshot.positions)
+
+    def look(
+        self, block: BlockRef, snapshot: Snapshot[M, P], prices: PriceBook, trigger: str
+    ) -> Look[M, P]:
+        """Judge every loan of the snapshot taken last at the block after ``block``."""
+        book = Book(
+            block=block,
+            market=snapshot.market,
+            positions=snapshot.positions,
+            prices=prices.prices,
+            problems=prices.problems,
+            moved=prices.moved,
+        )
+        found = self._watch.look(
+            book, self._after(block, 1), self._after(block, 2), trigger=trigger
+        )
+        return Look(book=book, found=found)
+
+    def is_of_interest(self, prices: Mapping[str, int] | None) -> bool:
+        """Return whether a move of prices since the look may bring anybody under the line."""
+        return prices is None or self._watch.glance(prices) != []
+
+    async def refresh(self) -> None:
+        """Prepare the look-up of events, off the hot path."""
+        if not self._watch.is_stale:
+            return
+        build = self._watch.build()
+        if build is None:
+            return
+        index = build.run() if self._loans < _AT_ONCE else await asyncio.to_thread(build.run)
+        self._watch.adopt(index)
+
+    def _after(self, block: BlockRef, blocks: int) -> Target:
+        timestamp = block.timestamp + blocks * self._block_time_s
+        return Target(number=block.number + blocks, timestamp=timestamp)
