@@ -1,0 +1,126 @@
+"""Venus's core pool, to the wei: shortfalls, repayments, seizures, fees, refusals."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from keeper.core.lending import Option, SeizeQuote
+from keeper.devnet.crash import crash
+from keeper.devnet.sender import Sender
+from keeper.devnet.venus_actions import allow_liquidations, random_actions
+from keeper.protocols.compound_v2.health import debt_of
+from keeper.protocols.compound_v2.refusals import Refusal
+from keeper.protocols.compound_v2.state import Position
+from tests.support.venus_scene import (
+    BORROWERS,
+    Look,
+    Scene,
+    VenusNode,
+    built_venus,
+    differences,
+    forked_venus,
+    judge,
+    open_scene,
+)
+
+ROUNDS = 4
+ACTIONS = 120
+
+
+@pytest.fixture(scope="module")
+def venus_node(anvil_binary: Path) -> Iterator[VenusNode]:
+    with built_venus(anvil_binary) as node:
+        yield node
+
+
+@pytest.fixture
+async def scene(anvil_binary: Path, venus_node: VenusNode) -> AsyncIterator[Scene]:
+    with forked_venus(anvil_binary, venus_node) as node:
+        async with open_scene(node) as opened:
+            allow_liquidations(node.live, Sender.of(node.live.live.rpc, opened.supplier))
+            yield opened
+
+
+async def crashed(scene: Scene, steps: int = 6) -> Look:
+    for step in crash(scene.live.live):
+        if step.number == steps:
+            break
+    return await scene.look()
+
+
+async def test_every_account_is_as_short_as_the_comptroller_says(scene: Scene):
+    look = await scene.look()
+    assert len(look.positions) >= BORROWERS
+    assert await differences(scene, look) == []
+    for seed in range(ROUNDS):
+        report = random_actions(scene.live, seed=seed, count=ACTIONS)
+        assert sum(report.succeeded.values()) > ACTIONS // 2
+        assert report.succeeded["liquidate"] + report.refused["liquidate"] > 0
+        look = await scene.look(look.positions)
+        assert await differences(scene, look) == []
+
+
+async def test_following_the_logs_equals_reading_everything(scene: Scene):
+    followed = await scene.look()
+    for seed in range(ROUNDS):
+        random_actions(scene.live, seed=100 + seed, count=ACTIONS)
+        followed = await scene.follow(followed)
+        cold = await scene.look(followed.positions)
+        assert followed.market == cold.market
+        assert followed.positions == cold.positions
+
+
+async def test_debts_are_read_with_the_index_they_were_made_at(scene: Scene):
+    random_actions(scene.live, seed=9, count=60)
+    look = await scene.look()
+    entries = [one for p in look.positions.values() for one in p.entries if one.principal]
+    older = [
+        one for one in entries if one.principal_index < look.market.markets[one.market].stored.index
+    ]
+    assert len(older) > len(entries) // 2
+
+
+async def test_every_option_liquidates_as_quoted(scene: Scene):
+    random_actions(scene.live, seed=5, count=60)
+    look = await crashed(scene)
+    view = scene.view(look, ahead=1)
+    random = Random(1)  # noqa: S311 - a sample, not a secret
+    quoted = 0
+    for ref, position in sorted(look.positions.items()):
+        for option in scene.adapter.options(view, position):
+            most = option.max_repay
+            for repay in (most, random.randrange(1, most + 1)):
+                assert isinstance(await judge(scene, look, ref, option, repay), SeizeQuote)
+                quoted += 1
+    assert quoted > 40
+
+
+async def test_every_refusal_is_foreseen(scene: Scene):
+    random_actions(scene.live, seed=6, count=60)
+    look = await crashed(scene, steps=4)
+    random = Random(2)  # noqa: S311 - a sample, not a secret
+    found = Counter[Refusal | type[SeizeQuote]]()
+    for ref, position in sorted(look.positions.items()):
+        for option, owed in pairs(scene, look, position):
+            repay = random.choice((0, 1, owed // 3, owed // 2 + 1, owed * 2))
+            said = await judge(scene, look, ref, option, repay)
+            found[said if isinstance(said, Refusal) else SeizeQuote] += 1
+    assert found[Refusal.HEALTHY] > 5
+    assert found[Refusal.TOO_MUCH_REPAY] > 0
+    assert found[SeizeQuote] > 0
+
+
+def pairs(scene: Scene, look: Look, position: Position) -> list[tuple[Option, int]]:
+    """Return every pair of an account's markets, with what is owed in the second."""
+    view = scene.view(look, ahead=1)
+    markets = look.market.markets
+    held = [markets[one.market] for one in position.entries if one.tokens]
+    owed = [(markets[e.market], debt_of(view, e)) for e in position.entries if e.principal]
+    return [
+        (Option(collateral=c.asset, debt=d.asset, max_repay=0, key=f"{c.token}:{d.token}"), debt)
+        for c in held
+        for d, debt in owed
+    ]
