@@ -260,6 +260,8 @@ def _burns_nothing(view: AaveMarket, case: Case, seizure: Seizure) -> bool:
     if release.scaled_burn_collateral(seizure.net, case.collateral_line.liquidity_index) == 0:
         return True
     variable = min(seizure.repay, case.variable_debt)
+    if release.whole_position_rule and leaves_no_collateral(release, case, seizure):
+        variable = case.variable_debt  # what is not repaid becomes a deficit and burns too
     if variable == 0:
         return seizure.repay == 0
     return release.scaled_burn_debt(variable, case.variable_index) == 0

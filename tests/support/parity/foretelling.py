@@ -23,6 +23,8 @@ from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 
 DEFICIT_CREATED = topic("DeficitCreated(address,address,uint256)")
 
+EVERYTHING = MAX_UINT256
+
 _ENDLESS = 2**200
 _GAS = 5_000_000
 
@@ -68,7 +70,7 @@ Verdict = Outcome | Refusal
 def foretell(view: AaveMarket, position: AavePosition, offer: Offer) -> Verdict:
     """Return what the adapter's rules say of an offer as it stands.
 
-    A liquidator that takes aTokens needs no cash of the reserve.
+    A liquidator that takes aTokens needs no cash of the reserve, and may get none.
     """
     if offer.receive:
         view = replace(view, reserves=tuple(r and replace(r, cash=_ENDLESS) for r in view.reserves))
@@ -76,15 +78,16 @@ def foretell(view: AaveMarket, position: AavePosition, offer: Offer) -> Verdict:
     assert collateral is not None
     assert debt is not None
     case = case_of(view, position, collateral, debt, assess(view, position))
-    try:
-        quoted = quote(view, case, offer.amount)
-    except PoolRefusedError as e:
-        return e.refusal
     repay = min(offer.amount, close_factor_limit(view.rules, case))
     seizure = available_collateral(view.rules, case.pair, repay)
+    try:
+        quote(view, case, offer.amount)
+    except PoolRefusedError as e:
+        takes_nothing = e.refusal is Refusal.BURN_OF_NOTHING and seizure.net == 0
+        if not (offer.receive and takes_nothing and seizure.repay):
+            return e.refusal
     index = case.collateral_line.liquidity_index
     fee = clipped_fee(view.rules, seizure, case.scaled_collateral, index) if seizure.fee else 0
-    assert quoted.repay <= offer.amount
     return Outcome(
         repay=seizure.repay,
         net=seizure.net,
@@ -141,6 +144,3 @@ def outcome_of(adapter: AaveAdapter, view: AaveMarket, logs: Sequence[Log]) -> O
         fee=one.protocol_fee,
         deficits=deficits,
     )
-
-
-EVERYTHING = MAX_UINT256

@@ -12,11 +12,12 @@ from keeper.devnet.chainlink import submit_answers
 from keeper.devnet.contract import Artifact, Contract, load_artifact
 from keeper.devnet.live import LiveMarket
 from keeper.devnet.packages import ensure
-from keeper.devnet.sender import Sender, check_receipts, read
+from keeper.devnet.prices import push_prices
+from keeper.devnet.sender import Sender
 from keeper.devnet.sentinel import Sequencer, install_sentinel
 from keeper.devnet.tokens import fund
 
-GRACE_S = 3_600
+GRACE_S = 120
 BLOCK_S = 12
 LONGEST_S = 5 * 365 * 86_400
 """Of all jumps together: beyond it, interest on interest would leave the contracts' range."""
@@ -138,9 +139,7 @@ def furnish(live: LiveMarket) -> Props:
     admin = Sender.of(live.rpc, live.market.accounts.deployer)
     sequencer = install_sentinel(live, grace_s=GRACE_S)
     admin = Sender.of(live.rpc, live.market.accounts.deployer)
-    simple, several = (
-        admin.deploy(artifact, live.provider.address) for artifact in _receivers()
-    )
+    simple, several = (admin.deploy(artifact, live.provider.address) for artifact in _receivers())
     supplier = live.market.accounts.supplier
     # Who may cover deficits; of no meaning before 3.3.
     admin.call(live.provider, "setAddress", _UMBRELLA, supplier)
@@ -150,8 +149,10 @@ def furnish(live: LiveMarket) -> Props:
     admin.mine()
     for actor in live.market.accounts.actors:
         _approve(live, actor)
+    # A quarter of the loans is to be near the line or below it when histories begin.
+    push_prices(live, {s: ASSETS[s].price * 88 // 100 for s in ("WETH", "WBTC", "wstETH")})
     now = int(live.rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
-    live.rpc.call("evm_setNextBlockTimestamp", now + 2 * GRACE_S)
+    live.rpc.call("evm_setNextBlockTimestamp", now + 3_600)
     live.rpc.call("evm_mine")
     return Props(sequencer=sequencer, simple_receiver=simple, receiver=several)
 

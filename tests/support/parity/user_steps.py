@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from keeper.core.units import BPS, MAX_UINT256
+from keeper.core.units import BPS, MAX_UINT256, Address
 from tests.support.parity.stage import Stage
 
 VARIABLE, STABLE = 2, 1
@@ -29,9 +29,12 @@ class Borrow:
     who: int
     asset: int
     usd: int
+    backed: bool
 
     def queue(self, stage: Stage) -> None:
         symbol, account = stage.symbol(self.asset), stage.account(self.who)
+        if self.backed:
+            _back(stage, account, self.usd)
         amount = stage.raw(symbol, self.usd)
         call = ("borrow", stage.token(symbol), amount, VARIABLE, 0, account)
         stage.by(account, "borrow", stage.live.pool, *call)
@@ -143,6 +146,7 @@ class FlashDebt:
 
     def queue(self, stage: Stage) -> None:
         account, receiver = stage.account(self.who), stage.props.receiver
+        _back(stage, account, self.usd)
         kept, returned = stage.symbol(self.asset), stage.symbol(self.asset + 1)
         tokens = [stage.token(kept), stage.token(returned)]
         amounts = [stage.raw(kept, self.usd), stage.raw(returned, 7 * self.usd)]
@@ -177,6 +181,7 @@ class BorrowStable:
         if not stage.is_oldest:
             return
         symbol, account = stage.symbol(self.asset), stage.account(self.who)
+        _back(stage, account, self.usd)
         amount = stage.raw(symbol, self.usd)
         call = ("borrow", stage.token(symbol), amount, STABLE, 0, account)
         stage.by(account, "borrow stable", stage.live.pool, *call)
@@ -209,18 +214,25 @@ class Liquidate:
     receive: bool
 
 
+def _back(stage: Stage, account: Address, usd: int) -> None:
+    """Give an account collateral for a loan; it borrows some of it back if that is the asset."""
+    amount = stage.raw("WETH", 3 * usd)
+    gift = ("supply", stage.token("WETH"), amount, account, 0)
+    stage.supply("supply", stage.live.pool, *gift)
+
+
 WHO = st.integers(0, 200)
 ASSET = st.integers(0, 5)
 LEG = st.integers(0, 2)
-PART = st.integers(1, BPS) | st.just(ALL_OF_IT)
-USD = st.integers(1, 40_000)
+PART = st.integers(1, 200) | st.integers(1, BPS) | st.just(ALL_OF_IT)
+USD = st.integers(1, 2_500) | st.integers(1, 60_000)
 
 LIQUIDATE = st.builds(Liquidate, st.integers(0, 40), st.integers(0, 5), PART, st.booleans())
 
 USER_STEPS: tuple[SearchStrategy[object], ...] = (
     st.builds(Supply, WHO, ASSET, USD),
-    st.builds(Borrow, WHO, ASSET, USD),
-    st.builds(Borrow, WHO, ASSET, USD),
+    st.builds(Borrow, WHO, ASSET, USD, st.just(True)),
+    st.builds(Borrow, WHO, ASSET, USD, st.just(False)),
     st.builds(Repay, WHO, LEG, PART),
     st.builds(RepayWithATokens, WHO, LEG, PART),
     st.builds(Withdraw, WHO, LEG, PART),

@@ -237,6 +237,7 @@ _SECONDS = st.one_of(
     st.integers(_DAY, 40 * _DAY),
     st.integers(_YEAR // 2, _YEAR),
 )
+_SELDOM = st.sampled_from((False, False, False, True))
 
 PRICE_STEPS: tuple[SearchStrategy[object], ...] = (
     st.builds(MovePrice, ASSET, st.integers(8_000, 11_000)),
@@ -251,9 +252,9 @@ WORLD_STEPS: tuple[SearchStrategy[object], ...] = (
         SetCategory, CATEGORY, st.integers(8_000, 9_700), st.integers(10_001, 10_600), st.booleans()
     ),
     st.builds(SetMember, CATEGORY, ASSET, st.booleans()),
-    st.builds(Pause, ASSET, st.booleans(), st.integers(0, 4 * 3_600)),
+    st.builds(Pause, ASSET, _SELDOM, st.integers(0, 4 * 3_600)),
     st.builds(EndGrace, ASSET),
-    st.builds(Freeze, ASSET, st.booleans()),
+    st.builds(Freeze, ASSET, _SELDOM),
     st.builds(SetFlashPremium, st.integers(0, 100)),
     st.builds(SetCurve, ASSET, st.integers(100, 9_900), st.integers(0, 3_000)),
     st.builds(SetSource, ASSET, ASSET),
