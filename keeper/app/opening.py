@@ -4,18 +4,28 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import fields
 
+import structlog
+
 from keeper.chain.rpc import RetryPolicy
 from keeper.chain.session import Chain, ChainOptions, open_chain
+from keeper.chain.trouble import Report, Trouble
 from keeper.config.settings import Deployment as DeploymentSettings
 from keeper.config.settings import Settings
 from keeper.protocols.registry import AnyAdapter, adapter_for
 
+NODE_RESUMED = "node.resumed"
+NODE_TROUBLED = "node.troubled"
+NODE_FAILED = "node.failed"
+
 
 @asynccontextmanager
 async def opened_chain(
-    settings: Settings, *, retry: RetryPolicy | None = None
+    settings: Settings, *, retry: RetryPolicy | None = None, report: Report | None = None
 ) -> AsyncIterator[Chain]:
-    """Open the configured chain; raise ConfigError when it does not answer or is another."""
+    """Open the configured chain; raise ConfigError when it does not answer or is another.
+
+    Trouble with its nodes is told to the log, or to ``report``.
+    """
     chain = settings.chain
     options = ChainOptions(
         chain_id=chain.chain_id,
@@ -25,10 +35,22 @@ async def opened_chain(
         stall_s=float(chain.max_head_age_s),
         poll_s=min(1.0, chain.block_time_s / 4),
         retry=retry or RetryPolicy(),
+        quorum=chain.quorum,
+        max_lag_blocks=chain.max_lag_blocks,
     )
     urls = [endpoint.address for endpoint in chain.rpc]
-    async with open_chain(urls, options) as opened:
+    async with open_chain(urls, options, report=report or _tell_the_log) as opened:
         yield opened
+
+
+def _tell_the_log(trouble: Trouble, detail: str) -> None:
+    log = structlog.get_logger("keeper")
+    if trouble is Trouble.RESUMED:
+        log.info(NODE_RESUMED, detail=detail)
+    elif trouble in (Trouble.EXCLUDED, Trouble.STALLED):
+        log.error(NODE_FAILED, trouble=trouble.value, detail=detail)
+    else:
+        log.warning(NODE_TROUBLED, trouble=trouble.value, detail=detail)
 
 
 def adapters(settings: Settings) -> list[AnyAdapter]:

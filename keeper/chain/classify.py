@@ -75,3 +75,12 @@ def error_bytes(error: NodeError) -> bytes:
         return bytes.fromhex(digits)
     except ValueError:
         return b""
+
+
+def wished_wait_s(data: object) -> float | None:
+    """Return the seconds to wait that a rate-limit error names, as Infura's ``data`` does."""
+    if not isinstance(data, dict):
+        return None
+    rate = data.get("rate")
+    seconds = rate.get("backoff_seconds") if isinstance(rate, dict) else data.get("retry_after")
+    return float(seconds) if isinstance(seconds, int | float) else None

@@ -2,34 +2,18 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from enum import Enum
 from typing import Protocol
 
 from keeper.chain.head_tracker import Headers, HeadEvent, HeadTracker
 from keeper.chain.records import decode_block
 from keeper.chain.subscriptions import Subscriptions
+from keeper.chain.trouble import Report, Trouble, quiet
 from keeper.core.chain import BlockRef
 from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.runtime.clock import Clock
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0
-
-
-class Trouble(Enum):
-    """What may happen to a stream besides delivering."""
-
-    LOST = "lost"
-    STALLED = "stalled"
-    RESUMED = "resumed"
-
-
-Report = Callable[[Trouble, str], None]
-"""Is told of trouble and of its end, with a message fit for a log."""
-
-
-def quiet(_trouble: Trouble, _detail: str) -> None:
-    """Report to nobody."""
 
 
 class HeadSource(Protocol):
@@ -100,6 +84,42 @@ class PushedHeads:
                 yield seen
         finally:
             await subscriptions.close()
+
+
+class PushedElsePolled:
+    """Subscribes, and looks itself for a while after each loss: a dead socket is no dead chain."""
+
+    def __init__(
+        self, pushed: PushedHeads, polled: PolledHeads, clock: Clock, *, report: Report
+    ) -> None:
+        self._pushed = pushed
+        self._polled = polled
+        self._clock = clock
+        self._report = report
+        self._wait_s = _FIRST_WAIT_S
+
+    async def sights(self) -> AsyncGenerator[BlockRef, None]:
+        """Yield what is pushed, then what is seen by looking; end to be connected anew."""
+        started = self._clock.monotonic()
+        try:
+            async with aclosing(self._pushed.sights()) as sights:
+                async for sight in sights:
+                    yield sight
+        except (TransientError, RefusedError) as e:
+            self._report(Trouble.LOST, str(e))
+        lost = self._clock.monotonic()
+        if lost - started > _LONGEST_WAIT_S:
+            self._wait_s = _FIRST_WAIT_S
+        told = False
+        async with aclosing(self._polled.sights()) as sights:
+            async for sight in sights:
+                if not told:
+                    told = True
+                    self._report(Trouble.RESUMED, f"head {sight.number}, found by looking")
+                yield sight
+                if self._clock.monotonic() - lost >= self._wait_s:
+                    break
+        self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
 
 
 class HeadStream:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from keeper.chain.classify import Meaning, meaning
@@ -50,8 +51,16 @@ def _follows(earlier: Log, later: Log) -> bool:
     return earlier.block_number < later.block_number
 
 
+@dataclass(slots=True)
+class _Width:
+    """What one provider bears: the widest range answered and the narrowest refused."""
+
+    answered: int = 0
+    refused: int | None = None
+
+
 class LogRanges:
-    """Reads ranges, narrows those that the node finds too wide, and remembers what it bears.
+    """Reads ranges, narrows those that a node finds too wide, and remembers what each bears.
 
     The width is searched between the widest that was answered and the narrowest refused.
     """
@@ -59,17 +68,22 @@ class LogRanges:
     def __init__(self, rpc: Rpc, *, widest: int = _WIDEST) -> None:
         self._rpc = rpc
         self._widest = widest
-        self._answered = 0
-        self._refused: int | None = None
+        self._widths: dict[str, _Width] = {}
 
     @property
     def span(self) -> int:
         """Return how many blocks the next range will have at most."""
-        if self._refused is None:
+        width = self._width
+        if width.refused is None:
             return self._widest
-        if self._answered >= (self._refused - self._answered) * _CLOSE_ENOUGH:
-            return self._answered
-        return max((self._answered + self._refused) // 2, 1)
+        if width.answered >= (width.refused - width.answered) * _CLOSE_ENOUGH:
+            return width.answered
+        return max((width.answered + width.refused) // 2, 1)
+
+    @property
+    def _width(self) -> _Width:
+        """Return what is known of the node that answers now."""
+        return self._widths.setdefault(self._rpc.name, _Width())
 
     async def read(
         self, wanted: LogFilter, first: int, last: int, progress: Progress | None = None
@@ -87,7 +101,8 @@ class LogRanges:
             if isinstance(reply, NodeError) and self._narrow(reply, end - at + 1):
                 continue
             logs += log_values(self._rpc.decode(list[LogRecord], _METHOD, reply))
-            self._answered = max(self._answered, end - at + 1)
+            width = self._width
+            width.answered = max(width.answered, end - at + 1)
             at = end + 1
             if progress is not None:
                 progress(end, last, len(logs))
@@ -113,10 +128,11 @@ class LogRanges:
             return False
         named = _NAMED_LIMIT.search(error.message)
         limit = int(named[1].replace(",", "")) if named else 0
+        width = self._width
         if 0 < limit < asked:
-            self._answered, self._refused = limit, limit + 1
+            width.answered, width.refused = limit, limit + 1
         else:
             # What was answered before may be too wide here: logs are denser in some blocks.
-            self._answered = min(self._answered, asked // 2)
-            self._refused = asked
+            width.answered = min(width.answered, asked // 2)
+            width.refused = asked
         return True

@@ -4,10 +4,11 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Protocol
 
-from keeper.chain.heads import HeadStream, Report, Trouble, quiet
+from keeper.chain.heads import HeadStream
 from keeper.chain.log_ranges import log_query
 from keeper.chain.records import decode_log
 from keeper.chain.subscriptions import Subscriptions
+from keeper.chain.trouble import Report, Trouble, quiet
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.runtime.clock import Clock

@@ -6,10 +6,10 @@ from contextlib import aclosing
 import msgspec
 
 from keeper.chain.errors import NodeRefusedError
-from keeper.chain.heads import Report, Trouble, quiet
 from keeper.chain.records import data_bytes, hash32
 from keeper.chain.rpc import Rpc
 from keeper.chain.subscriptions import Subscriptions
+from keeper.chain.trouble import Report, Trouble, quiet
 from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.pending import PendingTransaction
 from keeper.core.units import Address
@@ -82,14 +82,13 @@ class PendingStream:
     async def _record(self, raw: msgspec.Raw) -> TransactionRecord | None:
         """Return a notification's transaction, None when the node has it no more."""
         try:
-            if bytes(raw[:1]) == b'"':
-                wanted = msgspec.json.decode(raw, type=str)
-                method = "eth_getTransactionByHash"
-                return await self._rpc.read_optional(TransactionRecord, method, wanted)
-            return msgspec.json.decode(raw, type=TransactionRecord)
+            told = msgspec.json.decode(raw, type=TransactionRecord | str)
         except msgspec.DecodeError as e:
             msg = f"{self._rpc.name}: {_SUBSCRIPTION}: expected a transaction, found {e}"
             raise TransientError(msg) from e
+        if isinstance(told, TransactionRecord):
+            return told
+        return await self._rpc.read_optional(TransactionRecord, "eth_getTransactionByHash", told)
 
 
 async def _subscribe(socket: Subscriptions) -> None:

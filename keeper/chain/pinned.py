@@ -21,12 +21,17 @@ class PinnedRpc:
 
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
-        self._by_hash: bool | None = None
+        self._able: dict[str, bool] = {}
+        """Whether a node can pin by hash, once that is known, by its name."""
 
     @property
     def rpc(self) -> Rpc:
         """Return the unpinned questions."""
         return self._rpc
+
+    @property
+    def _by_hash(self) -> bool | None:
+        return self._able.get(self._rpc.name)
 
     async def ask(self, method: str, params: Sequence[object], block: BlockRef) -> Reply:
         """Return the reply to a method whose last parameter is the block. Raises StaleError."""
@@ -45,7 +50,7 @@ class PinnedRpc:
             replies = await self._rpc.ask_many(requests)
             if self._by_hash or not any(_is_refused_pin(reply) for reply in replies):
                 checked = self._checked(requests, replies)
-                self._by_hash = True
+                self._able[self._rpc.name] = True
                 return checked
         return await self._ask_by_number(build, block)
 
@@ -59,7 +64,7 @@ class PinnedRpc:
             msg = f"block {block.number}: expected {block.hash}, found {found}"
             raise StaleError(msg)
         if not any(_is_refused_pin(reply) for reply in replies):
-            self._by_hash = False
+            self._able[self._rpc.name] = False
         return replies
 
     def _checked(self, requests: Sequence[Request], replies: list[Reply]) -> list[Reply]:

@@ -8,7 +8,7 @@ from typing import Never, TypeVar
 import msgspec
 import tenacity
 
-from keeper.chain.classify import Meaning, meaning
+from keeper.chain.classify import Meaning, meaning, wished_wait_s
 from keeper.chain.errors import NodeRefusedError, RateLimitedError
 from keeper.chain.jsonrpc import NodeError, Reply, Request
 from keeper.chain.transport import Transport
@@ -129,7 +129,7 @@ class Rpc:
         kind = meaning(method, reply)
         msg = f"{self.name}: {method}: error {reply.code}: {reply.message}"
         if kind is Meaning.LIMITED:
-            raise RateLimitedError(msg, _wish(reply.data))
+            raise RateLimitedError(msg, wished_wait_s(reply.data))
         if kind is Meaning.BUSY:
             raise TransientError(msg)
 
@@ -176,12 +176,3 @@ class Rpc:
         if isinstance(error, RateLimitedError) and error.retry_after_s is not None:
             return error.retry_after_s + ceiling * self._jitter()
         return ceiling * self._jitter()
-
-
-def _wish(data: object) -> float | None:
-    """Return the seconds to wait that a rate-limit error names, as Infura's ``data`` does."""
-    if not isinstance(data, dict):
-        return None
-    rate = data.get("rate")
-    seconds = rate.get("backoff_seconds") if isinstance(rate, dict) else data.get("retry_after")
-    return float(seconds) if isinstance(seconds, int | float) else None

@@ -10,18 +10,23 @@ from keeper.chain.background import Background
 from keeper.chain.call_batch import CallBatch
 from keeper.chain.duplex import DuplexTransport
 from keeper.chain.endpoint import Endpoint, EndpointKind, parse_endpoint
-from keeper.chain.heads import HeadStream, PolledHeads, PushedHeads, Report, quiet
+from keeper.chain.heads import HeadSource, HeadStream, PolledHeads, PushedElsePolled, PushedHeads
 from keeper.chain.http import HttpTransport
 from keeper.chain.log_ranges import LogRanges
 from keeper.chain.log_stream import LogStream
+from keeper.chain.mempool import PendingStream
 from keeper.chain.pinned import PinnedRpc
+from keeper.chain.pool import Pool
+from keeper.chain.pushing import PushEndpoint, Rotation
+from keeper.chain.quorum import QuorumSimulator
 from keeper.chain.reader import ChainReader
 from keeper.chain.records import quantity
 from keeper.chain.rpc import RetryPolicy, Rpc
 from keeper.chain.simulator import NodeSimulator
-from keeper.chain.sockets import Connect, connector
-from keeper.chain.subscriptions import Subscriptions
+from keeper.chain.sockets import connector
 from keeper.chain.transport import Transport
+from keeper.chain.trouble import Report, quiet
+from keeper.chain.watch import PoolOptions
 from keeper.chain.wire import NodeWire
 from keeper.core.chain import LogFilter
 from keeper.core.errors import ConfigError, RefusedError, TransientError
@@ -51,6 +56,16 @@ class ChainOptions:
     """How long to believe a silent subscription before asking for the head."""
     stall_s: float = 120.0
     """After how long without a new head to report it and connect anew."""
+    quorum: int = 1
+    """How many nodes must tell a rehearsal alike."""
+    max_lag_blocks: int = 3
+    """A node that is further behind the others is not used."""
+    watch_s: float = 2.0
+    """How often to look at every node where there are several."""
+    patience_s: float = 3.0
+    """How long to wait for one node while there is another to ask."""
+    recover_s: float = 30.0
+    """How long an earlier node must be fit before it is taken again."""
 
 
 class Chain:
@@ -62,7 +77,9 @@ class Chain:
         options: ChainOptions,
         *,
         clock: Clock,
-        push: "PushEndpoint | None",
+        report: Report = quiet,
+        push: Sequence[PushEndpoint] = (),
+        pool: Pool | None = None,
     ) -> None:
         pinned = PinnedRpc(rpc)
         calls = CallBatch(
@@ -73,57 +90,82 @@ class Chain:
         )
         self.rpc = rpc
         self.reader = ChainReader(pinned, calls, LogRanges(rpc))
-        self.simulator = NodeSimulator(pinned)
+        self.simulator = (
+            _quorum(pool, options, clock)
+            if pool is not None and options.quorum > 1
+            else NodeSimulator(pinned)
+        )
         self.wire = NodeWire(rpc)
+        self.pool = pool
+        """The nodes when there are several."""
         self._options = options
         self._clock = clock
+        self._report = report
         self._push = push
 
-    def heads(self, *, report: Report = quiet) -> HeadStream:
-        """Return a new stream of heads, pushed where the node can, else polled."""
-        options = self._options
-        source = (
-            PushedHeads(self._push.open, self.reader, check_s=options.check_s)
-            if self._push
-            else PolledHeads(self.reader, self._clock, every_s=options.poll_s)
-        )
+    def heads(self, *, report: Report | None = None) -> HeadStream:
+        """Return a new stream of heads, pushed where a node can, else polled."""
+        told = report or self._report
         return HeadStream(
-            source, self.reader, clock=self._clock, stall_s=options.stall_s, report=report
+            self._head_source(told),
+            self.reader,
+            clock=self._clock,
+            stall_s=self._options.stall_s,
+            report=told,
         )
 
-    def logs(self, wanted: LogFilter, *, report: Report = quiet) -> LogStream:
-        """Return a new stream of the wanted logs, pushed where the node can, else polled."""
+    def logs(self, wanted: LogFilter, *, report: Report | None = None) -> LogStream:
+        """Return a new stream of the wanted logs, pushed where a node can, else polled."""
         return LogStream(
             wanted,
             self.reader,
             clock=self._clock,
-            subscriptions=self._push.open if self._push else None,
+            subscriptions=self._rotation().open if self._push else None,
             heads=self.heads,
-            report=report,
+            report=report or self._report,
         )
 
+    def pending(
+        self, selectors: frozenset[bytes], *, report: Report | None = None
+    ) -> PendingStream | None:
+        """Return a new stream of pending calls of functions, None where no node can push."""
+        if not self._push:
+            return None
+        return PendingStream(
+            selectors,
+            self.rpc,
+            clock=self._clock,
+            subscriptions=self._rotation().open,
+            report=report or self._report,
+        )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushEndpoint:
-    """Where subscriptions are made, each stream on a socket of its own."""
+    def _head_source(self, report: Report) -> HeadSource:
+        options = self._options
+        polled = PolledHeads(self.reader, self._clock, every_s=options.poll_s)
+        if not self._push:
+            return polled
+        pushed = PushedHeads(self._rotation().open, self.reader, check_s=options.check_s)
+        if self.pool is None:
+            return pushed
+        return PushedElsePolled(pushed, polled, self._clock, report=report)
 
-    name: str
-    connect: Connect
-    timeout_s: float
-
-    def open(self) -> Subscriptions:
-        """Return subscriptions on a socket that opens with the first one."""
-        return Subscriptions(self.name, self.connect, timeout_s=self.timeout_s)
+    def _rotation(self) -> Rotation:
+        return Rotation(self._push, self.pool, self._clock)
 
 
 @asynccontextmanager
 async def open_chain(
-    urls: str | Sequence[str], options: ChainOptions, *, clock: Clock | None = None
+    urls: str | Sequence[str],
+    options: ChainOptions,
+    *,
+    clock: Clock | None = None,
+    report: Report = quiet,
 ) -> AsyncGenerator[Chain, None]:
     """Open a chain and check its id; close everything at the end of the block.
 
-    Calls go to the first URL; heads and logs are pushed by the first that can push (WebSocket or
-    IPC). Raises ConfigError when a node does not answer or is on another chain.
+    Calls go to the first URL whose node is fit; heads and logs are pushed by the same node if it
+    can push (WebSocket or IPC), else by the first that can. Raises ConfigError when no node
+    answers, or one is on another chain.
     """
     endpoints = [parse_endpoint(url) for url in ([urls] if isinstance(urls, str) else urls)]
     if not endpoints:
@@ -132,22 +174,27 @@ async def open_chain(
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(_http_session())
         background = await stack.enter_async_context(Background())
-        calls = _transport(endpoints[0], session, background, chosen)
+        nodes = [_transport(one, session, background, chosen) for one in endpoints]
+        pool = _pool(nodes, options, chosen, report) if len(nodes) > 1 else None
+        calls: Transport = pool or nodes[0]
         stack.push_async_callback(calls.close)
-        pushing = next((endpoint for endpoint in endpoints if endpoint.pushes), None)
-        push = None
-        if pushing is not None:
-            push = PushEndpoint(
-                name=pushing.label,
-                connect=connector(pushing, session, background),
+        push = [
+            PushEndpoint(
+                name=one.label,
+                connect=connector(one, session, background),
                 timeout_s=options.retry.timeout_s,
+                member=pool.members[place] if pool else None,
             )
-        chain = Chain(
-            Rpc(calls, clock=chosen, policy=options.retry), options, clock=chosen, push=push
-        )
-        await require_chain_id(chain.rpc, options)
-        if push is not None and pushing is not endpoints[0]:
-            await _check_push(push, options, chosen)
+            for place, one in enumerate(endpoints)
+            if one.pushes
+        ]
+        rpc = Rpc(calls, clock=chosen, policy=options.retry)
+        chain = Chain(rpc, options, clock=chosen, report=report, push=push, pool=pool)
+        if pool is None:
+            await require_chain_id(rpc, options)
+        else:
+            await _require_chain(pool, options)
+            background.start(pool.watch())
         yield chain
 
 
@@ -162,12 +209,39 @@ async def require_chain_id(rpc: Rpc, options: ChainOptions) -> None:
         raise ConfigError(f"chain id: expected {expected}, found {chain_id} at {rpc.name}")
 
 
-async def _check_push(push: PushEndpoint, options: ChainOptions, clock: Clock) -> None:
-    transport = DuplexTransport(push.name, push.connect)
-    try:
-        await require_chain_id(Rpc(transport, clock=clock, policy=options.retry), options)
-    finally:
-        await transport.close()
+async def _require_chain(pool: Pool, options: ChainOptions) -> None:
+    """Raise ConfigError unless enough nodes answer and none is on another chain."""
+    await pool.look()
+    await pool.look()  # only now is there a block at which the others must agree
+    for member in pool.members:
+        if member.excluded:
+            expected = f"chain id: expected {options.chain_id} ({options.chain_id_key})"
+            found = member.excluded.rsplit(" ", 1)[-1]
+            raise ConfigError(f"{expected}, found {found} at {member.name}")
+    if len(pool.fit()) < options.quorum:
+        found = f"{len(pool.fit())} of {len(pool.members)}"
+        msg = f"{options.rpc_key}: expected {options.quorum} nodes that are fit, found {found}"
+        why = "; ".join(f"{one.name}: {one.unfit}" for one in pool.members if one.unfit)
+        raise ConfigError(f"{msg} ({why})")
+
+
+def _pool(nodes: Sequence[Transport], options: ChainOptions, clock: Clock, report: Report) -> Pool:
+    judged = PoolOptions(
+        chain_id=options.chain_id,
+        max_lag_blocks=options.max_lag_blocks,
+        watch_s=options.watch_s,
+        patience_s=options.patience_s,
+        recover_s=options.recover_s,
+    )
+    return Pool(nodes, options=judged, clock=clock, report=report)
+
+
+def _quorum(pool: Pool, options: ChainOptions, clock: Clock) -> QuorumSimulator:
+    simulators = {
+        one: NodeSimulator(PinnedRpc(Rpc(one.transport, clock=clock, policy=options.retry)))
+        for one in pool.members
+    }
+    return QuorumSimulator(pool, simulators, least=options.quorum)
 
 
 def _http_session() -> aiohttp.ClientSession:

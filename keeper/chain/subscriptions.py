@@ -57,6 +57,10 @@ class Subscriptions:
         """Make ``next`` return at once."""
         self._queue.put_nowait(None)
 
+    def end(self, reason: str) -> None:
+        """Make ``next`` raise TransientError from now on, as after a loss."""
+        self._connection_lost(reason)
+
     async def close(self) -> None:
         """Close the socket."""
         await self._transport.close()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_settings import NoDecode
 
 from keeper.config.endpoint import EndpointValue
@@ -19,6 +19,14 @@ from keeper.config.values import (
     filled,
     split_list,
 )
+
+
+def _enough_nodes(quorum: int, info: ValidationInfo) -> int:
+    nodes = info.data.get("rpc")
+    if nodes is not None and quorum > len(nodes):
+        msg = f"expected at most {len(nodes)}, the number of nodes in rpc"
+        raise ValueError(msg)
+    return quorum
 
 
 class AaveFlashSource(Section):
@@ -70,6 +78,10 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
         BeforeValidator(split_list),
     ]
     """Nodes in the order they are tried."""
+    quorum: Annotated[Positive, AfterValidator(_enough_nodes)] = 1
+    """How many of them must tell a rehearsal alike, on the same block, before anything is sent."""
+    max_lag_blocks: Positive = 3
+    """A node that is further behind the others is not asked."""
     native_symbol: Name
     wrapped_native: AddressValue
     native_feed: AddressValue

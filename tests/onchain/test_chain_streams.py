@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
-from keeper.chain.heads import Trouble
 from keeper.chain.rpc import RetryPolicy
 from keeper.chain.session import Chain, ChainOptions, open_chain
+from keeper.chain.trouble import Trouble
 from keeper.core.chain import LogFilter
 from keeper.core.units import ZERO_ADDRESS, Hash32, address
 from tests.support.eventually import eventually, mined

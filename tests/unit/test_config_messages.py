@@ -111,6 +111,9 @@ GOLDEN = [
      "found a list of 3")),
     (CHAIN, "  - ${KEEPER_RPC_ETHEREUM:-ws://127.0.0.1:8546}", "  []",
      "config/chains/ethereum.yaml:10: rpc: expected at least one, found a value that is not shown"),
+    (CHAIN, "native_symbol: ETH", "quorum: 2\nnative_symbol: ETH",
+     ("config/chains/ethereum.yaml:13: quorum: expected at most 1, the number of nodes in rpc, "
+     "found 2")),
     (PROTOCOL, "chain: ethereum", "chain: base",
      "config/protocols/aave_v3.ethereum.yaml:7: chain: expected 'ethereum', found 'base'"),
     (PROTOCOL, "heartbeats_s: {}",

@@ -1,0 +1,57 @@
+"""One node of several: what is known of its health."""
+
+from dataclasses import dataclass
+
+from keeper.chain.transport import Transport
+from keeper.core.chain import BlockRef
+
+_FIRST_REST_S = 1.0
+_LONGEST_REST_S = 30.0
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Member:
+    """A node of a pool. Times are of the pool's steady clock."""
+
+    transport: Transport
+    head: BlockRef | None = None
+    """The newest block that it told of."""
+    excluded: str = ""
+    """Why it is never used again in this run, empty when it may be."""
+    unfit: str = ""
+    """What the last look at it found wrong, empty when nothing."""
+    limited_until: float = 0.0
+    """Its own wish: before that it is asked for nothing."""
+    resting_until: float = 0.0
+    """It failed: before that others are asked first."""
+    fit_since: float | None = None
+    """Since when each look at it found nothing wrong."""
+    rest_s: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Return what it may be called in messages."""
+        return self.transport.name
+
+    def usable(self, now: float) -> bool:
+        """Tell whether it may be asked at all."""
+        return not self.excluded and not self.unfit and now >= self.limited_until
+
+    def answered(self) -> None:
+        """Remember that it works."""
+        self.rest_s = 0.0
+        self.resting_until = 0.0
+
+    def failed(self, now: float) -> None:
+        """Ask others first for a while, twice as long as the last time."""
+        self.rest_s = min(max(self.rest_s * 2, _FIRST_REST_S), _LONGEST_REST_S)
+        self.resting_until = now + self.rest_s
+        self.fit_since = None
+
+    def trouble(self, now: float) -> str:
+        """Return why it is not used, in words."""
+        if self.excluded or self.unfit:
+            return self.excluded or self.unfit
+        if now < self.limited_until:
+            return f"wants no request for {self.limited_until - now:.1f} s"
+        return "did not answer" if now < self.resting_until else "nothing"

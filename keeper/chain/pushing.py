@@ -1,0 +1,69 @@
+"""Where a stream subscribes: at the node that is asked too, or at another after a loss."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keeper.chain.member import Member
+from keeper.chain.pool import Pool
+from keeper.chain.sockets import Connect
+from keeper.chain.subscriptions import Subscriptions
+from keeper.runtime.clock import Clock
+
+_RECENT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PushEndpoint:
+    """Where subscriptions are made, each stream on a socket of its own."""
+
+    name: str
+    connect: Connect
+    timeout_s: float
+    member: Member | None = None
+    """The node of the pool that it belongs to."""
+
+    def open(self) -> Subscriptions:
+        """Return subscriptions on a socket that opens with the first one."""
+        return Subscriptions(self.name, self.connect, timeout_s=self.timeout_s)
+
+
+class Rotation:
+    """Chooses the endpoint of one stream each time that it connects."""
+
+    def __init__(self, endpoints: Sequence[PushEndpoint], pool: Pool | None, clock: Clock) -> None:
+        self._endpoints = endpoints
+        self._pool = pool
+        self._clock = clock
+        self._opened: dict[str, float] = {}
+        self._current: tuple[PushEndpoint, Subscriptions] | None = None
+        if pool is not None:
+            pool.on_switch(self._follow)
+
+    def open(self) -> Subscriptions:
+        """Return subscriptions at the best node, or at the next when that was tried just now."""
+        now = self._clock.monotonic()
+        recent = {name: at for name, at in self._opened.items() if now - at < _RECENT_S}
+        chosen = min(self._in_order(), key=lambda one: recent.get(one.name, float("-inf")))
+        self._opened[chosen.name] = now
+        opened = chosen.open()
+        self._current = (chosen, opened)
+        return opened
+
+    def _in_order(self) -> list[PushEndpoint]:
+        """Return the endpoints of nodes that are fit, the active one's first, then the others."""
+        fit = self._pool.fit() if self._pool is not None else []
+        rank = {member: place for place, member in enumerate(fit)}
+        last = len(rank)
+        return sorted(
+            self._endpoints, key=lambda one: rank.get(one.member, last) if one.member else last
+        )
+
+    def _follow(self) -> None:
+        """Leave a node that is not asked any more, for one that is and that can push."""
+        if self._current is None:
+            return
+        endpoint, subscriptions = self._current
+        best = self._in_order()[0]
+        if best is not endpoint:
+            self._opened.pop(best.name, None)
+            subscriptions.end(f"{best.name} took over")
