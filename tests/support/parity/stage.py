@@ -24,6 +24,8 @@ LONGEST_S = 5 * 365 * 86_400
 
 _GAS = 5_000_000
 _USD = 10**8
+_HOARD_USD = 10**10
+"""So that no liquidation fails for want of tokens."""
 _UMBRELLA = b"UMBRELLA".ljust(32, b"\0")
 
 
@@ -149,6 +151,14 @@ def furnish(live: LiveMarket) -> Props:
     admin.mine()
     for actor in live.market.accounts.actors:
         _approve(live, actor)
+    giver = Sender.of(live.rpc, supplier)
+    fund(
+        giver,
+        live.tokens,
+        supplier,
+        {s: _HOARD_USD * _USD * 10**a.decimals // a.price for s, a in ASSETS.items()},
+    )
+    giver.mine()
     # A quarter of the loans is to be near the line or below it when histories begin.
     push_prices(live, {s: ASSETS[s].price * 88 // 100 for s in ("WETH", "WBTC", "wstETH")})
     now = int(live.rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)

@@ -254,7 +254,7 @@ WORLD_STEPS: tuple[SearchStrategy[object], ...] = (
     st.builds(SetMember, CATEGORY, ASSET, st.booleans()),
     st.builds(Pause, ASSET, _SELDOM, st.integers(0, 4 * 3_600)),
     st.builds(EndGrace, ASSET),
-    st.builds(Freeze, ASSET, _SELDOM),
+    st.builds(Freeze, st.integers(1, 5), _SELDOM),
     st.builds(SetFlashPremium, st.integers(0, 100)),
     st.builds(SetCurve, ASSET, st.integers(100, 9_900), st.integers(0, 3_000)),
     st.builds(SetSource, ASSET, ASSET),
