@@ -24,6 +24,7 @@ from keeper.core.errors import (
     TransientError,
 )
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
+from keeper.core.pending import PendingPrice, PendingTransaction
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Journal, ProtocolAdapter, Reader
 from keeper.executor.executor import Executor
@@ -37,6 +38,10 @@ from keeper.scanner.scan import Book, Scan
 
 M = TypeVar("M")
 P = TypeVar("P")
+
+
+MOST_FORESEEN = 64
+"""Pending updates looked into between two heads: anybody may send what looks like one."""
 
 
 class CheckpointStore(Protocol):
@@ -83,6 +88,17 @@ class Pace:
     """Accounts that owe less are not planned for, in the market's base unit."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foresight:
+    """A price update of the mempool, and what it would bring."""
+
+    pending: PendingPrice
+    prices: PriceBook
+    """As the update would leave them, with every guard's verdict."""
+    under: tuple[AccountRef, ...]
+    """Who would be under the line in the block that includes it."""
+
+
 class Deployment(Generic[M, P]):
     """One protocol on one chain."""
 
@@ -124,6 +140,7 @@ class Deployment(Generic[M, P]):
         self._saved_at = 0
         self._paused = ""
         self._looked = False
+        self._foreseen = 0
         self._last_move = ""
         self.acted_on = -1
         """The newest block whose opportunities were dealt with."""
@@ -151,6 +168,7 @@ class Deployment(Generic[M, P]):
 
     async def see_head(self, head: BlockRef) -> None:
         """Bring mirror and prices to a head and leave the book for acting."""
+        self._foreseen = 0
         if self._paused:
             return
         try:
@@ -194,6 +212,25 @@ class Deployment(Generic[M, P]):
                 self._leave(block, prices)
         except (TransientError, StaleError) as error:
             self._observer.skipped(self.name, str(error))
+
+    def see_pending(self, transaction: PendingTransaction) -> Foresight | None:
+        """Return what a pending transaction would do to the loans at hand, None when nothing.
+
+        It is told, and never acted on by itself: nobody has checked it, and it may not be included.
+        """
+        if self._paused or self._prices is None or self._foreseen >= MOST_FORESEEN:
+            return None
+        pending = self._watcher.pending(transaction)
+        if pending is None:
+            return None
+        self._foreseen += 1
+        book = self._watcher.foresee(self._prices, pending)
+        moved = {key: book.prices[key].value for key in pending.prices if key in book.prices}
+        under = self._sight.foresee(moved)
+        if under is None:
+            return None
+        self._observer.foreseen(self.name, pending, len(under))
+        return Foresight(pending=pending, prices=book, under=tuple(under))
 
     async def act(self) -> None:
         """Take the newest book to the executor, for ever."""

@@ -12,6 +12,7 @@ from keeper.app.observer import Observer
 from keeper.app.sending import Sending
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
+from keeper.chain.mempool import PendingStream
 from keeper.core.chain import BlockRef, LogFilter
 from keeper.core.errors import StaleError, TransientError
 from keeper.runtime.latest import Latest
@@ -23,6 +24,8 @@ class Streams:
 
     heads: HeadStream
     prices: LogStream
+    pending: PendingStream | None = None
+    """None where the mempool is not watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,7 @@ class Keeper:
                 group.create_task(self._follow_heads()),
                 group.create_task(self._follow_prices()),
                 group.create_task(self._await_heads()),
+                group.create_task(self._follow_pending(self._streams.pending)),
             ]
             for deployment, mail in zip(self._deployments, self._mail, strict=True):
                 group.create_task(_watch(deployment, mail))
@@ -144,6 +148,15 @@ class Keeper:
             async for log in logs:
                 for deployment in self._deployments:
                     await deployment.see_price(log)
+
+    async def _follow_pending(self, stream: PendingStream | None) -> None:
+        """Hand each transaction that may move a price to every deployment."""
+        if stream is None:
+            return
+        async with aclosing(stream.follow()) as transactions:
+            async for transaction in transactions:
+                for deployment in self._deployments:
+                    deployment.see_pending(transaction)
 
     async def _await_heads(self) -> None:
         """Halt sending when no block comes for too long: what we know is old."""

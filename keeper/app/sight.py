@@ -69,6 +69,13 @@ class Sight(Generic[M, P]):
         """Return whether a move of prices since the look may bring anybody under the line."""
         return prices is None or self._watch.glance(prices) != []
 
+    def foresee(self, prices: Mapping[str, int]) -> list[AccountRef] | None:
+        """Return who would be under the line at prices that no block has yet.
+
+        None when that cannot be told without assessing everybody.
+        """
+        return self._watch.foresee(prices)
+
     async def refresh(self) -> None:
         """Prepare the look-up of events, off the hot path."""
         if not self._watch.is_stale:

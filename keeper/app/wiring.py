@@ -24,12 +24,14 @@ from keeper.app.sending import Post, build_sending
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
 from keeper.core.chain import LogFilter
+from keeper.core.errors import ConfigError
 from keeper.core.ports import Signer
 from keeper.executor.executor import Executor
 from keeper.executor.settler import Auditor
 from keeper.ledger.journal import SqliteJournal
 from keeper.mirror.audit import ParityAudit
 from keeper.mirror.pauses import Pauses
+from keeper.oracle.pending import SELECTORS
 from keeper.protocols.registry import AnyAdapter
 from keeper.runtime.clock import Clock
 
@@ -66,7 +68,7 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
     return Keeper(
         deployments=list(by_name.values()),
         sending=sending,
-        streams=_streams(parts),
+        streams=_streams(settings, parts),
         observer=parts.observer,
         pace=KeeperPace(
             drain_s=float(settings.limits.deadline_s),
@@ -124,6 +126,10 @@ def _auditor(deployment: Deployment[Any, Any]) -> Auditor:
     return Auditor(decoders=deployment.decoders(), value_at=deployment.appraiser.at_block)
 
 
-def _streams(parts: Parts) -> Streams:
+def _streams(settings: Settings, parts: Parts) -> Streams:
     nothing = LogFilter(addresses=frozenset(), topics=frozenset())
-    return Streams(heads=parts.chain.heads(), prices=parts.chain.logs(nothing))
+    pending = parts.chain.pending(SELECTORS) if settings.chain.watch_mempool else None
+    if settings.chain.watch_mempool and pending is None:
+        msg = f"{settings.chain.name}: watch_mempool: expected a ws or ipc node, found none"
+        raise ConfigError(msg)
+    return Streams(heads=parts.chain.heads(), prices=parts.chain.logs(nothing), pending=pending)

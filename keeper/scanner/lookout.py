@@ -104,6 +104,11 @@ class Lookout(Generic[M, P]):
             found = np.concatenate((found, self._changed_under(index)))
         return Sighting(refs=self._refs(found), rung=rung)
 
+    def foresee(self, prices: Mapping[str, int]) -> Sighting:
+        """Screen everybody as if feeds were at these prices; nothing is remembered of it."""
+        values = self._now().with_prices(prices).values
+        return Sighting(refs=self._refs(places_under(self.columns, values)), rung=Rung.SCREEN)
+
     def nearest(self, many: int) -> set[AccountRef]:
         """Return the accounts that cross first, ``many`` for each way a feed can move."""
         index, worth = self._index, self._now()

@@ -102,6 +102,21 @@ class Watch(Generic[M, P]):
             and self._is_under(view, position)
         ]
 
+    def foresee(self, prices: Mapping[str, int]) -> list[AccountRef] | None:
+        """Return who would be under the line were feeds at these prices, as after a ``glance``.
+
+        Nothing is remembered of it. None when only a look can tell.
+        """
+        if self._lookout is None or self._book is None or self._ahead is None:
+            return None
+        refs = self._lookout.foresee(prices).refs
+        view, held = self._repriced({**self._moved, **prices}), self._book.positions
+        return [
+            ref
+            for ref in sorted(refs)
+            if (one := held.get(ref)) is not None and self._is_under(view, one)
+        ]
+
     @property
     def is_stale(self) -> bool:
         """Return whether events could not be looked up: ``build`` an index and ``adopt`` it."""

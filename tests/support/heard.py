@@ -13,6 +13,8 @@ from keeper.core.plan import Outcome, Plan, Submission
 @dataclass(slots=True)
 class Heard:
     blocks: list[int] = field(default_factory=list)
+    under: dict[int, int] = field(default_factory=dict)
+    """Accounts under the line, by block."""
     plans: list[Plan] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     pauses: list[str] = field(default_factory=list)
@@ -26,6 +28,7 @@ class Heard:
 
     def scanned(self, deployment: str, block: BlockRef, under: int, moved: str) -> None:
         self.blocks.append(block.number)
+        self.under[block.number] = under
 
     def sent(self, plan: Plan, submission: Submission) -> None: ...
 
