@@ -185,6 +185,16 @@ def doctor(config: Config, as_json: AsJson = False) -> None:
         raise CommandFailed(FAILED)
 
 
+@app.command()
+def rearm(config: Config, as_json: AsJson = False) -> None:
+    """Let sending go on after the circuit breaker or the kill switch stopped it."""
+    from keeper.commands.rearm import rearm_sending
+    from keeper.commands.running import plainly
+
+    with plainly():
+        rearm_sending(config, as_json=as_json)
+
+
 @app.callback(invoke_without_command=True)
 def root(
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
@@ -197,10 +207,11 @@ def root(
 
 def main() -> None:
     """Run the command line and exit with the command's code."""
-    from keeper.commands.running import CommandFailed
+    from keeper.commands.running import CommandFailed, plainly
 
     try:
-        app()
+        with plainly():
+            app()
     except CommandFailed as failed:
         raise SystemExit(failed.code) from None
     except BrokenPipeError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from keeper.app.log_observer import LogObserver
 from keeper.app.session import keeper_session
 from keeper.commands.console import say
-from keeper.commands.running import stop_on_signals
+from keeper.commands.running import halt_on_signal, stop_on_signals
 from keeper.config.keeper_file import Mode
 from keeper.config.settings import Settings, load
 from keeper.core.errors import ConfigError
@@ -34,6 +34,7 @@ async def run(config: Path, *, arm: bool) -> None:
     stop_on_signals(stop)
     async with keeper_session(settings, LogObserver(), signer=signer) as session:
         say(_standing(settings, armed=signer is not None))
+        halt_on_signal(session.keeper.halt)
         await session.keeper.run(session.head, stop)
 
 

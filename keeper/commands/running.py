@@ -81,3 +81,12 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, ask)
+
+
+def halt_on_signal(halt: Callable[[str], None]) -> None:
+    """Call ``halt`` at SIGUSR1: nothing more is sent until somebody rearms; watching goes on."""
+
+    def pull() -> None:
+        halt("kill switch: signal SIGUSR1")
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, pull)

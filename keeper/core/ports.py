@@ -401,7 +401,7 @@ class Journal(Protocol):
         ...
 
     async def record_all_sent(self, submissions: Sequence[Submission]) -> None:
-        """Record that the node took each of the transactions."""
+        """Record that the node took each of the transactions; some may have landed meanwhile."""
         ...
 
     async def settle(self, outcome: Outcome) -> None:
@@ -437,6 +437,10 @@ class Journal(Protocol):
 
     async def reject(self, deployment: str, rejection: Rejection) -> None:
         """Record why an opportunity was not taken."""
+        ...
+
+    async def tried(self, plan_id: str) -> bool:
+        """Return whether a plan of this id was more than shown, in this run or an earlier one."""
         ...
 
     async def open_intents(self) -> list[Intent]:

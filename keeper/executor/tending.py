@@ -30,6 +30,7 @@ log = structlog.get_logger()
 RESENT = "transaction.resent"
 RAISED = "transaction.raised"
 CANCELLED = "transaction.cancelled"
+GIVEN_UP = "liquidation.given_up"
 NOT_REPLACED = "transaction.not_replaced"
 KEY_USED = "key.used_elsewhere"
 
@@ -169,6 +170,8 @@ class Tender:
             log.info(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, purpose=purpose, cap=cap)
             return
         await self._replace(newest, one, fees, purpose, head)
+        if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
+            log.info(GIVEN_UP, plan=newest.plan_id, why=_why(verdict))
 
     def _cap(self, one: Airborne, gas_limit: int, exposure: Exposure) -> int:
         """Return the most per gas that the limits leave for one transaction, wei."""
@@ -193,6 +196,8 @@ class Tender:
         self, newest: Submission, one: Airborne, fees: Fees, purpose: Purpose, head: BlockRef
     ) -> None:
         means = self._means
+        if await means.wire.nonce(newest.sender, pending=False) > newest.nonce:
+            return  # it landed while we looked: the settler's now
         submission = await means.desk.replace(
             newest, one, fees=fees, target_block=head.number + 1, purpose=purpose
         )
@@ -217,4 +222,11 @@ class Tender:
             log.warning(what, **facts, max_fee_wei=submission.fees.max_fee, problem=delivery.why)
             return
         log.info(what, **facts, max_fee_wei=submission.fees.max_fee)
-        await means.journal.record_sent(submission)
+        await means.journal.record_all_sent([submission])
+
+
+def _why(verdict: _Verdict | None) -> str:
+    """Say why a transaction is cancelled."""
+    if verdict is None:
+        return "sending is halted"
+    return "it would not pay any more" if verdict.success else f"it would revert: {verdict.error}"

@@ -22,11 +22,13 @@ from keeper.ledger.checkpoints import (
 from keeper.ledger.intents import (
     insert_intent,
     insert_outcome,
+    is_tried,
     reopen_intent,
     revise_outcome,
     select_open_intents,
     select_settled_since,
 )
+from keeper.ledger.lifecycle import OPEN, status_of
 from keeper.ledger.rejections import upsert_rejection
 from keeper.ledger.spending import select_gas_at_stake, select_gas_spent, select_highest_nonce
 from keeper.ledger.standing import record_halt, select_standing, select_tally
@@ -119,12 +121,13 @@ class SqliteJournal:
         await self._run(what, lambda db: mark_sent(db, submission, now=now))
 
     async def record_all_sent(self, submissions: Sequence[Submission]) -> None:
-        """Record that the node took each of the transactions."""
+        """Record that the node took each of the transactions; some may have landed meanwhile."""
         now = self._now()
 
         def work(db: sqlite3.Connection) -> None:
             for submission in submissions:
-                mark_sent(db, submission, now=now)
+                if status_of(db, submission.plan_id) in OPEN:
+                    mark_sent(db, submission, now=now)
 
         await self._run(f"{len(submissions)} sent transactions", work)
 
@@ -173,6 +176,10 @@ class SqliteJournal:
         self._rejections.append((deployment, rejection, self._now()))
         if len(self._rejections) == 1:
             self._thread.submit(self._write_rejections, database)
+
+    async def tried(self, plan_id: str) -> bool:
+        """Return whether a plan of this id was more than shown, in this run or an earlier one."""
+        return await self._run(f"plan {plan_id}", lambda db: is_tried(db, plan_id))
 
     async def open_intents(self) -> list[Intent]:
         """Return every intent without an outcome, oldest first."""

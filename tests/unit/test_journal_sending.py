@@ -167,3 +167,15 @@ async def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):
         assert db.execute("SELECT schema_version FROM meta").fetchone() == (SCHEMA_VERSION,)
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
     assert tables == sum("CREATE TABLE" in statement for statement in TABLES)
+
+
+async def test_that_a_transaction_was_sent_may_be_known_after_it_landed(tmp_path):
+    journal = await opened(tmp_path)
+    one = plan()
+    transaction = submission(one)
+    await journal.seal([(one, transaction)])
+    await journal.settle(landed(one, transaction))
+    await journal.record_all_sent([transaction])
+    books = read_books(tmp_path / "keeper.sqlite")
+    assert [entry.status for entry in books.entries] == [Status.LANDED]
+    await journal.close()
