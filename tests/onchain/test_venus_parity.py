@@ -7,11 +7,13 @@ from random import Random
 
 import pytest
 
-from keeper.core.lending import Option, SeizeQuote
+from keeper.core.lending import AccountRef, Option, Price, SeizeQuote
+from keeper.core.units import Address
 from keeper.devnet.crash import crash
+from keeper.devnet.prices import push_prices
 from keeper.devnet.sender import Sender
 from keeper.devnet.venus_actions import allow_liquidations, random_actions
-from keeper.protocols.compound_v2.health import debt_of
+from keeper.protocols.compound_v2.health import Shortfall, debt_of, shortfall
 from keeper.protocols.compound_v2.refusals import Refusal
 from keeper.protocols.compound_v2.state import Position
 from tests.support.venus_scene import (
@@ -19,10 +21,12 @@ from tests.support.venus_scene import (
     Look,
     Scene,
     VenusNode,
+    assert_refused,
     built_venus,
     differences,
     forked_venus,
     judge,
+    liquidate_call,
     open_scene,
 )
 
@@ -124,3 +128,72 @@ def pairs(scene: Scene, look: Look, position: Position) -> list[tuple[Option, in
         for c in held
         for d, debt in owed
     ]
+
+
+async def test_accruing_another_market_first_makes_the_shortfall(scene: Scene):
+    """``liquidateBorrow`` accrues two markets; a third debt counts as it was last stored."""
+    scene.live.live.rpc.call("anvil_mine", hex(300))
+    accrue_all_but_debts(scene)
+    look = await scene.look()
+    ref, option, answer = on_the_edge(scene, look)
+    push_prices(scene.live.live, {"WETH": answer})
+    look = await scene.look()
+    view, position = scene.view(look, ahead=1), look.positions[ref]
+    (fitting,) = [o for o in scene.adapter.options(view, position) if o.key == option.key]
+    quote = await judge(scene, look, ref, fitting, fitting.max_repay)
+    assert isinstance(quote, SeizeQuote)
+    assert quote.inputs
+    collateral, debt = (Address(one) for one in option.key.split(":"))
+    alone = liquidate_call(view, ref, collateral, debt, fitting.max_repay)
+    (done,) = await scene.run(look, alone)
+    assert_refused(view, done, Refusal.HEALTHY)
+
+
+def accrue_all_but_debts(scene: Scene) -> None:
+    """Accrue the ether markets, so that only debts have interest to come."""
+    supplier = Sender.of(scene.live.live.rpc, scene.supplier)
+    for name in ("ETH", "WETH", "WBTC", "wstETH"):
+        supplier.call(scene.live.markets[name], "accrueInterest")
+    supplier.mine()
+
+
+def on_the_edge(scene: Scene, look: Look) -> tuple[AccountRef, Option, int]:
+    """Return a pair that is short only if another debt is accrued first, and the ether price."""
+    ether = {scene.live.markets[name].address for name in ("ETH", "WETH")}
+    for ref, position in sorted(look.positions.items()):
+        owed = [one for one in position.entries if one.principal]
+        if len(owed) < 2 or any(look.market.markets[e.market].token in ether for e in owed):
+            continue
+        for option, _ in pairs(scene, look, position):
+            answer = edge_price(scene, look, position, option, ether)
+            if answer is not None:
+                return ref, option, answer
+    msg = "expected an account with two debts against ether, found none"
+    raise AssertionError(msg)
+
+
+def edge_price(
+    scene: Scene, look: Look, position: Position, option: Option, ether: set[Address]
+) -> int | None:
+    """Return the highest price of ether, 8 decimals, at which the pair can be made short."""
+    numbers = [look.market.numbers[Address(one)] for one in option.key.split(":")]
+
+    def found(answer: int) -> Shortfall:
+        moved = Price(value=answer * 10**10, block=0, updated_at=0)
+        prices = {**look.prices, **dict.fromkeys(ether, moved)}
+        # The price is pushed in a block of its own: the liquidation is in the one after that.
+        view = scene.adapter.at(
+            look.market,
+            block=look.block.number + 2,
+            timestamp=look.block.timestamp + 24,
+            prices=prices,
+        )
+        return shortfall(view, position, numbers)
+
+    low, high = 10**8, 10**13
+    if not any(look.market.markets[e.market].token in ether for e in position.entries):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if found(middle).value > 0 else (low, middle)
+    return low if found(low).accrue else None
