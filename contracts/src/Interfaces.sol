@@ -34,6 +34,14 @@ interface IFlashBorrower {
     ) external returns (bool);
 }
 
+/// @dev The callbacks of lenders that hand over first and then ask for what is due: Morpho Blue's
+/// `IMorphoFlashLoanCallback` and `IMorphoLiquidateCallback`, and its `IPreLiquidationCallback`.
+interface ILatePayer {
+    function onMorphoFlashLoan(uint256 assets, bytes calldata data) external;
+    function onMorphoLiquidate(uint256 repaidAssets, bytes calldata data) external;
+    function onPreLiquidate(uint256 repaidAssets, bytes calldata data) external;
+}
+
 /// @dev Uniswap V3 `IUniswapV3PoolActions.swap`.
 interface ISwapPool {
     function swap(

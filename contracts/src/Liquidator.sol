@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {
-    IFlashBorrower, IFlashLender, ISwapPayer, ISwapPool, IWrappedNative
+    IFlashBorrower, IFlashLender, ILatePayer, ISwapPayer, ISwapPool, IWrappedNative
 } from "./Interfaces.sol";
 import {Frame, Program} from "./Program.sol";
 import {Roles} from "./Roles.sol";
@@ -17,7 +17,8 @@ import {Tokens} from "./Tokens.sol";
 /// - only the operator starts a program, and one at a time;
 /// - a callback is accepted once, from the address that was called, of the kind and with the bytes
 ///   that were handed to it (`_armed` commits to all three before each such call);
-/// - a payment in a swap callback never exceeds the limit that the program set;
+/// - a payment in a swap callback, or after a call that is paid later, never exceeds the limit that
+///   the program set;
 /// - each approval is exact and revoked in the step that gave it;
 /// - what is left of any token listed in the program, and of the native coin, is sent away.
 ///
@@ -35,13 +36,17 @@ import {Tokens} from "./Tokens.sol";
 ///     SWAP  2  (flags 1 zero for one, 2 exact out)  pool  tokenIn  amount:operand
 ///              [limit:operand if exact out]  size:2 steps
 ///     FLASH 3  lender  asset  amount:operand  size:2 steps
+///     LATER 4  target  token  limit:operand  selector:4 parts:1 {part}  size:2 steps
 ///
-/// The inner steps of FLASH and SWAP run in the callback, when the borrowed asset or the bought token
-/// has been received and before it is paid for. A swap of amount zero is skipped with its inner steps.
+/// The inner steps of FLASH, SWAP and LATER run in the callback, when what was borrowed, bought or
+/// seized has been received and before it is paid for. A swap of amount zero is skipped with its inner
+/// steps. LATER calls a function whose last argument is `bytes` for its callback: the parts are the
+/// words of all arguments, the offset of the last one included, and its content is put behind them.
+/// The callback says what of `token` is due, and `target` takes it when the callback has returned.
 ///
 /// @dev No immutables and no linked libraries: the runtime code is the same everywhere, so that a
 /// deployment can be rehearsed by overriding code and the storage slots noted in `Roles`.
-contract Liquidator is Roles, IFlashBorrower, ISwapPayer {
+contract Liquidator is Roles, IFlashBorrower, ILatePayer, ISwapPayer {
     error Reentered();
     error DeadlinePassed(uint256 deadline, uint256 timestamp);
     error UnexpectedCallback(address caller);
@@ -56,6 +61,7 @@ contract Liquidator is Roles, IFlashBorrower, ISwapPayer {
     uint256 private constant CALL = 1;
     uint256 private constant SWAP = 2;
     uint256 private constant FLASH = 3;
+    uint256 private constant LATER = 4;
 
     uint256 private constant APPROVE = 1;
     uint256 private constant VALUE = 2;
@@ -144,6 +150,21 @@ contract Liquidator is Roles, IFlashBorrower, ISwapPayer {
         Tokens.transfer(token, msg.sender, due);
     }
 
+    /// @inheritdoc ILatePayer
+    function onMorphoFlashLoan(uint256 assets, bytes calldata data) external {
+        _payLater(assets, data);
+    }
+
+    /// @inheritdoc ILatePayer
+    function onMorphoLiquidate(uint256 repaidAssets, bytes calldata data) external {
+        _payLater(repaidAssets, data);
+    }
+
+    /// @inheritdoc ILatePayer
+    function onPreLiquidate(uint256 repaidAssets, bytes calldata data) external {
+        _payLater(repaidAssets, data);
+    }
+
     /// @dev Returns what the header asks for at the end. The tip is native coin when it returns.
     function _runWhole(Frame memory frame) private returns (uint256 minimum, uint256 tip) {
         uint256 pos = TABLE + Program.tableSize(TABLE);
@@ -163,6 +184,7 @@ contract Liquidator is Roles, IFlashBorrower, ISwapPayer {
             if (kind == CALL) pos = _call(frame, pos + 1, end, head >> 4);
             else if (kind == SWAP) pos = _swap(frame, pos + 1, end, head >> 4);
             else if (kind == FLASH) pos = _flash(frame, pos + 1, end);
+            else if (kind == LATER) pos = _later(frame, pos + 1, end);
             else revert Program.MalformedProgram(pos);
         }
         if (pos != end) revert Program.MalformedProgram(pos);
@@ -225,6 +247,30 @@ contract Liquidator is Roles, IFlashBorrower, ISwapPayer {
         IFlashLender(lender).flashLoanSimple(address(this), asset, amount, data, 0);
         _requireCalledBack(lender);
         Tokens.revoke(asset, lender);
+    }
+
+    function _later(Frame memory frame, uint256 pos, uint256 end) private returns (uint256 next) {
+        address target = Program.addressAt(frame, pos);
+        address token = Program.addressAt(frame, pos + 1);
+        uint256 limit;
+        (limit, pos) = Program.operand(frame, pos + 2);
+        bytes memory head;
+        (head, pos) = Program.callData(frame, pos, end);
+        next = _endOfInner(pos, end);
+        bytes memory data = _terms(frame, token, limit, pos + 2, next);
+        _arm(LATER, target, data);
+        // Words that end the calldata past the bytes pad them; how many there are does not matter.
+        _invoke(target, 0, bytes.concat(head, bytes32(data.length), data, bytes32(0)));
+        _requireCalledBack(target);
+        Tokens.revoke(token, target);
+    }
+
+    /// @dev Run the inner steps of LATER and let the caller take what is due.
+    function _payLater(uint256 due, bytes calldata data) private {
+        (address token, uint256 limit) = _accept(LATER, data);
+        if (due > limit) revert PaymentAboveLimit(due, limit);
+        _inner(data, token, due);
+        Tokens.approve(token, msg.sender, due);
     }
 
     function _endOfInner(uint256 pos, uint256 end) private pure returns (uint256 next) {

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from keeper.app.executor_contract import ExecutorContract
-from keeper.config.chain_file import ChainSettings
+from keeper.config.chain_file import ChainSettings, FlashSourceSettings
 from keeper.config.protocol_file import ProtocolSettings
 from keeper.config.settings import Settings
 from keeper.core.chain import Log
@@ -20,6 +20,7 @@ from keeper.planner.planner import Planner
 from keeper.planner.trade import Terms
 from keeper.protocols.registry import AnyAdapter
 from keeper.venues.flash_loans import AaveV3FlashSource
+from keeper.venues.morpho_flash import MorphoFlashSource
 from keeper.venues.uniswap_v3.venue import UniswapV3Settings, UniswapV3Venue
 
 
@@ -52,9 +53,13 @@ def reference_of(chain: ChainSettings, reader: Reader) -> ReferencePrices:
 
 def lenders_for(chain: ChainSettings, reader: Reader, executor: Address) -> list[FlashSource]:
     """Return everybody who lends within a transaction on the chain."""
-    return [
-        AaveV3FlashSource(reader, pool=one.pool, executor=executor) for one in chain.flash_sources
-    ]
+    return [_lender(one, reader, executor) for one in chain.flash_sources]
+
+
+def _lender(source: FlashSourceSettings, reader: Reader, executor: Address) -> FlashSource:
+    if source.kind == "morpho_blue":
+        return MorphoFlashSource(reader, morpho=source.pool, executor=executor)
+    return AaveV3FlashSource(reader, pool=source.pool, executor=executor)
 
 
 def planner_for(

@@ -29,15 +29,11 @@ def _enough_nodes(quorum: int, info: ValidationInfo) -> int:
     return quorum
 
 
-class AaveFlashSource(Section):
-    """An Aave V3 pool that lends within one transaction."""
+class FlashSourceSettings(Section):
+    """A contract that lends within one transaction: an Aave V3 pool, or Morpho Blue."""
 
-    kind: Literal["aave_v3"]
+    kind: Literal["aave_v3", "morpho_blue"]
     pool: AddressValue
-
-
-FlashSourceSettings = AaveFlashSource
-"""One way to borrow within a transaction; a union once there are several."""
 
 
 class UniswapV3Settings(Section):

@@ -106,6 +106,12 @@ class Option:
     """The most that one call may repay, raw units of the debt."""
     key: str = ""
     """The adapter's own name of the pair, where the assets do not tell it; unopened by others."""
+    pays_later: bool = False
+    """True when the protocol hands over the collateral, calls back and only then takes its pay.
+
+    No loan is needed. The adapter's one call then ends in empty ``bytes``, which are filled in, and
+    its allowance is the most that may be due.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,17 @@ class SwapLeg:
     amount_out: int
 
 
+class LoanKind(StrEnum):
+    """How the repaid amount comes to hand within the transaction."""
+
+    FLASH_SIMPLE = "flash_simple"
+    """Aave V3's ``flashLoanSimple``."""
+    FLASH_PLAIN = "flash_plain"
+    """``flashLoan(address,uint256,bytes)`` with Morpho Blue's callback."""
+    PAID_LATER = "paid_later"
+    """No loan: the protocol is paid after its own callback."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funding:
     """Where the repaid amount comes from, and what that costs. Raw units of ``asset``."""
@@ -58,6 +69,7 @@ class Funding:
     asset: Address
     amount: int
     fee: int
+    kind: LoanKind = LoanKind.FLASH_SIMPLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ class Known(Enum):
     """Numbers that the executor finds out itself, by the tag that names them."""
 
     OWED = 0x21
-    """What the enclosing flash loan or swap is still owed: its due less the balance held."""
+    """What the enclosing loan, swap or call is still owed: its due less the balance held."""
     EXECUTOR = 0x22
     """The executor's own address."""
     NATIVE = 0x24
@@ -88,7 +88,26 @@ class Flash:
     inner: "tuple[Step, ...]"
 
 
-Step = Call | Swap | Flash
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayLater:
+    """A call that hands over first and calls back for its pay: a loan, or a liquidation.
+
+    The last argument of the function is ``bytes`` for the callback, which the executor fills in.
+    """
+
+    target: Address
+    token: Address
+    """What is due."""
+    limit: Operand
+    """Most of ``token`` to pay."""
+    selector: bytes
+    parts: tuple[Part, ...]
+    """The words of all arguments; that of the last one is its offset."""
+    inner: "tuple[Step, ...]"
+    """Run when the target has handed over, before it takes its pay."""
+
+
+Step = Call | Swap | Flash | PayLater
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

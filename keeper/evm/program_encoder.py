@@ -17,6 +17,7 @@ from keeper.evm.program import (
     Known,
     Operand,
     Part,
+    PayLater,
     Program,
     Step,
     Swap,
@@ -91,6 +92,10 @@ def _tokens_of(steps: Sequence[Step]) -> Iterator[Address]:
                 yield step.asset
                 yield from _measured(step.amount)
                 yield from _tokens_of(step.inner)
+            case PayLater():
+                yield step.token
+                yield from _measured(step.limit, *step.parts)
+                yield from _tokens_of(step.inner)
 
 
 def _measured(*parts: Part | None) -> Iterator[Address]:
@@ -111,6 +116,9 @@ def _places(steps: Sequence[Step]) -> Iterator[Address]:
                 yield from _places(step.inner)
             case Flash():
                 yield step.lender
+                yield from _places(step.inner)
+            case PayLater():
+                yield step.target
                 yield from _places(step.inner)
 
 
@@ -176,11 +184,12 @@ class _Writer:
             case Flash():
                 head = b"\x03" + self.entry(step.lender) + self.entry(step.asset)
                 return head + self.operand(step.amount) + self.inner(step.inner)
+            case PayLater():
+                head = b"\x04" + self.entry(step.target) + self.entry(step.token)
+                written = self.calldata(step.selector, step.parts)
+                return head + self.operand(step.limit) + written + self.inner(step.inner)
 
     def call(self, call: Call) -> bytes:
-        if len(call.selector) != _SELECTOR_SIZE:
-            msg = f"expected a selector of {_SELECTOR_SIZE} bytes, found {len(call.selector)}"
-            raise ValueError(msg)
         sends = call.value != 0
         flags = (call.approval is not None) | sends << 1
         return b"".join(
@@ -189,11 +198,16 @@ class _Writer:
                 self.entry(call.target),
                 b"" if call.approval is None else self.approval(call.approval),
                 self.operand(call.value) if sends else b"",
-                call.selector,
-                _fixed(len(call.parts), _MAX_UINT8),
-                *(self.part(part) for part in call.parts),
+                self.calldata(call.selector, call.parts),
             )
         )
+
+    def calldata(self, selector: bytes, parts: Sequence[Part]) -> bytes:
+        if len(selector) != _SELECTOR_SIZE:
+            msg = f"expected a selector of {_SELECTOR_SIZE} bytes, found {len(selector)}"
+            raise ValueError(msg)
+        count = _fixed(len(parts), _MAX_UINT8)
+        return b"".join((selector, count, *(self.part(part) for part in parts)))
 
     def approval(self, approval: Approval) -> bytes:
         places = self.entry(approval.token) + self.entry(approval.spender)

@@ -1,12 +1,14 @@
 """From the chosen trade to a plan: program, transaction, forecast."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
 from keeper.core.accounting import Settlement, Waterfall, waterfall
 from keeper.core.chain import Log, Transaction
+from keeper.core.errors import InvariantError
 from keeper.core.lending import Held, Liquidation, ProtocolCall
-from keeper.core.plan import Plan, SwapKind, SwapLeg
+from keeper.core.plan import Funding, LoanKind, Plan, SwapKind, SwapLeg
 from keeper.core.ports import Hop, Path, SwapQuote
 from keeper.core.units import ZERO_ADDRESS, Address, Hash32
 from keeper.evm.program import (
@@ -16,6 +18,7 @@ from keeper.evm.program import (
     Flash,
     Known,
     Operand,
+    PayLater,
     Program,
     Step,
     Swap,
@@ -26,6 +29,10 @@ from keeper.evm.program_encoder import encode
 from keeper.planner.case import Case, Desk
 from keeper.planner.trade import Terms, Trade
 
+_PLAIN_LOAN: Final = bytes.fromhex("e0232b42")
+"""Of ``flashLoan(address,uint256,bytes)``."""
+_PLAIN_LOAN_HEAD: Final = 96
+"""Bytes of its arguments before those of the callback."""
 _NO_HASH: Final = Hash32("0x" + "00" * 32)
 _NO_LIMIT: Final = 2**128 - 1
 _SHORT: Final = 8
@@ -121,19 +128,47 @@ def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
     what the lender is owed.
     """
     calls = case.calls(trade.option, trade.seize, terms.executor)
-    inner: tuple[Step, ...] = tuple(_call(call) for call in calls)
     sale = _sale_steps(trade.route.sale) if trade.sale is not None else ()
+    inner: tuple[Step, ...] = ()
     if trade.route.sale_repays:
-        inner, sale = (*inner, *sale), ()
+        inner, sale = sale, ()
     elif trade.route.repay:
-        inner = (*inner, _purchase(trade.route.repay))
-    loan = Flash(
-        lender=trade.funding.lender,
-        asset=trade.funding.asset,
-        amount=trade.funding.amount,
+        inner = (_purchase(trade.route.repay),)
+    return (_funded(trade.funding, calls, inner), *sale)
+
+
+def _funded(funding: Funding, calls: Sequence[ProtocolCall], inner: tuple[Step, ...]) -> Step:
+    """Return the step in which the liquidation is funded; ``inner`` finds what is owed."""
+    if funding.kind is LoanKind.PAID_LATER:
+        return _paid_later(calls, inner)
+    inner = (*(_call(call) for call in calls), *inner)
+    if funding.kind is LoanKind.FLASH_PLAIN:
+        return PayLater(
+            target=funding.lender,
+            token=funding.asset,
+            limit=funding.amount,
+            selector=_PLAIN_LOAN,
+            parts=(funding.asset, funding.amount, _PLAIN_LOAN_HEAD),
+            inner=inner,
+        )
+    return Flash(lender=funding.lender, asset=funding.asset, amount=funding.amount, inner=inner)
+
+
+def _paid_later(calls: Sequence[ProtocolCall], inner: tuple[Step, ...]) -> PayLater:
+    """Return the protocol's one call, which is paid after its callback."""
+    selector, words = call_parts(calls[0].data)
+    token = calls[0].token
+    if len(calls) != 1 or token is None or words[-1:] != (0,):
+        msg = f"expected one call with an allowance that ends in empty bytes, found {calls}"
+        raise InvariantError(msg)
+    return PayLater(
+        target=calls[0].target,
+        token=token,
+        limit=calls[0].amount,
+        selector=selector,
+        parts=words[:-1],
         inner=inner,
     )
-    return (loan, *sale)
 
 
 def _call(call: ProtocolCall) -> Call:

@@ -12,14 +12,16 @@ class GasModel:
 
     base: int = 620_000
     """Flash loan, liquidation by Aave V3, approvals and sweep, as measured on 3.0."""
+    paid_later: int = 300_000
+    """The same without a loan, by a protocol that is paid after its callback."""
     hop: int = 60_000
     """Each pool swapped through."""
     limit_margin_bps: int = 5_000
     """Room of the gas limit over the estimate."""
 
-    def units(self, hops: int) -> int:
+    def units(self, hops: int, *, pays_later: bool = False) -> int:
         """Return the gas expected of a liquidation with so many hops."""
-        return self.base + hops * self.hop
+        return (self.paid_later if pays_later else self.base) + hops * self.hop
 
     def limit(self, units: int) -> int:
         """Return the gas limit for an estimate."""

@@ -45,7 +45,8 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Tria
     if option.max_repay < 1:
         return Miss(reason=Reason.NO_OPTION, detail="the protocol lets nothing be repaid")
     assets = case.valuation.assets
-    largest = min(option.max_repay, desk.most(option.debt))
+    lent = option.max_repay if option.pays_later else desk.most(option.debt)
+    largest = min(option.max_repay, lent)
     if largest < 1:
         detail = f"nobody lends {assets[option.debt].symbol}"
         return Miss(reason=Reason.NO_FUNDING, detail=detail)

@@ -1,15 +1,19 @@
 """One amount along one route: everything that would move, to the raw unit."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from keeper.core.errors import RefusedError
 from keeper.core.lending import Option, Reason, SeizeQuote
-from keeper.core.plan import Funding
+from keeper.core.plan import Funding, LoanKind
 from keeper.core.ports import SwapQuote
-from keeper.core.units import Address
+from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.planner.case import Case, Desk
 from keeper.planner.costs import GasModel, Limits
 from keeper.planner.routing import Route
+
+PAID_LATER: Final = "callback"
+"""The funding's name where the protocol is paid after its own callback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +92,15 @@ def trade(
     case: Case, desk: Desk, terms: Terms, route: Route, option: Option, seize: SeizeQuote
 ) -> Trade | Miss:
     """Return what liquidating that much along the route comes to."""
-    wanted = seize.repay + seize.headroom
-    funding = desk.borrow(option.debt, wanted)
+    funding = _funding(desk, option, seize)
     if funding is None:
+        wanted = seize.repay + seize.headroom
         return Miss(reason=Reason.NO_FUNDING, detail=f"nobody lends {wanted} of {option.debt}")
     # Headroom that the protocol leaves is given back: it is the fee of it that has to be earned.
     legs = _legs(desk, route, seize.received, seize.repay + funding.fee, option)
     if isinstance(legs, _Short):
         return _missing(case, desk, terms, route, legs)
-    units = terms.gas.units(route.hops)
+    units = terms.gas.units(route.hops, pays_later=option.pays_later)
     gas = units * desk.gas_price + desk.l1_fee
     return Trade(
         option=option,
@@ -109,6 +113,20 @@ def trade(
         gas_units=units,
         gas=gas,
         tip=terms.limits.tip(legs.proceeds, gas),
+    )
+
+
+def _funding(desk: Desk, option: Option, seize: SeizeQuote) -> Funding | None:
+    """Return the cheapest loan, or none at all where the protocol is paid later."""
+    if not option.pays_later:
+        return desk.borrow(option.debt, seize.repay + seize.headroom)
+    return Funding(
+        source=PAID_LATER,
+        lender=ZERO_ADDRESS,
+        asset=option.debt,
+        amount=seize.repay,
+        fee=0,
+        kind=LoanKind.PAID_LATER,
     )
 
 

@@ -43,7 +43,10 @@ def options(view: MorphoMarket, position: MorphoPosition) -> tuple[Option, ...]:
     if market is None or full.repay == 0:
         return ()
     pair = Option(
-        collateral=market.collateral.address, debt=market.loan.address, max_repay=full.repay
+        collateral=market.collateral.address,
+        debt=market.loan.address,
+        max_repay=full.repay,
+        pays_later=True,
     )
     return (pair,)
 
