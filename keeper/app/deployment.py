@@ -7,7 +7,7 @@ deployment and leaves the others alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from keeper.app.books import Appraiser
@@ -284,7 +284,16 @@ class Deployment(Generic[M, P]):
         fresh = self._fresh(found, rejected)
         if fresh:
             rejected += await self._carry_out(book, found, fresh)
-        await self._tell(rejected)
+        await self._tell([self._remarked(one, book) for one in rejected])
+
+    def _remarked(self, rejection: Rejection, book: Book[M, P]) -> Rejection:
+        """Return the rejection with what is to be known of the feeds behind the account."""
+        remarks, position = self._watcher.remarks, book.positions.get(rejection.ref)
+        if not remarks or position is None:
+            return rejection
+        feeds = self.adapter.feeds_of(book.market, position)
+        said = dict.fromkeys(remarks[key] for key in sorted(feeds & remarks.keys()))
+        return replace(rejection, detail="; ".join((rejection.detail, *said)))
 
     def _trigger(self, block: BlockRef, moved: str) -> str:
         """Say what may have brought accounts under the line since the last look."""

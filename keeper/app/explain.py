@@ -33,6 +33,8 @@ class Crossing:
     """None when no price of this feed alone does."""
     problem: str | None
     """Why the feed may not be acted on now."""
+    remark: str | None = None
+    """What else there is to know of the feed."""
 
     @property
     def move_bps(self) -> int | None:
@@ -132,6 +134,7 @@ def _crossings(study: Study[Any, Any], position: object) -> tuple[Crossing, ...]
                 now=book.prices[feed].value,
                 at=at,
                 problem=book.problems.get(feed),
+                remark=book.remarks.get(feed),
             )
         )
     return tuple(crossings)

@@ -96,7 +96,7 @@ def _line(page: Explanation) -> Table:
     scale = page.unit.scale
     for one in page.crossings:
         at = "no price" if one.at is None else decimal(one.at, scale, 4)
-        guard = printable(one.problem, 80) if one.problem else "ok"
+        guard = printable(one.problem, 80) if one.problem else one.remark or "ok"
         table.add_row(printable(one.label), guard, decimal(one.now, scale, 4), at, _distance(one))
     return table
 
@@ -186,6 +186,7 @@ def _json(page: Explanation) -> dict[str, object]:
                 "at": None if one.at is None else str(one.at),
                 "move_bps": one.move_bps,
                 "problem": one.problem,
+                "remark": one.remark,
             }
             for one in page.crossings
         ],

@@ -35,6 +35,8 @@ class PriceBook:
     """Feed id to why nothing may be done on it, in words."""
     moved: str = ""
     """What moved since the book before, in words; empty when nothing did."""
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    """Feed id to what should be known of it although it is sound."""
     holds: Mapping[str, Hold] = field(default_factory=dict)
     """Feeds that leapt, by id."""
     evidence: Evidence = field(default_factory=Evidence)

@@ -14,10 +14,7 @@ from keeper.oracle.policy import OraclePolicy
 from keeper.oracle.second_source import Prepared, prepare
 from keeper.oracle.sources import Leaf, resolve
 
-LATE = (
-    "Chainlink SVR: updates are auctioned to others first, a public liquidator sees them late by "
-    "design"
-)
+LATE = "Chainlink SVR: auctioned to others first, seen late by design"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -226,6 +226,7 @@ class PriceWatcher:
             prices=prices,
             problems=problems,
             moved=self._moved(before.prices, prices, values),
+            remarks=self.remarks,
             holds=holds,
             evidence=evidence,
         )

@@ -1,17 +1,27 @@
 """Guards on real aggregators, proxies, pools and Aave's oracle: what stops acting, and when."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 import pytest
 
-from keeper.core.units import Address
-from keeper.devnet.contract import Artifact, create_address
+from keeper.app.examine import examine
+from keeper.app.explain import explain
+from keeper.app.session import keeper_session
+from keeper.app.study import studies
+from keeper.config.settings import load
+from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.devnet.config_files import KeeperFiles, write_config
+from keeper.devnet.contract import Artifact, Contract, create_address
 from keeper.devnet.prices import move_market, oracle_prices, push_price
 from keeper.devnet.sender import Sender
 from keeper.oracle.feeds import LATE
 from keeper.oracle.guards import SpikeRule
 from keeper.oracle.policy import OraclePolicy, Sequencer
 from keeper.oracle.second_source import FeedOpinion, PoolOpinion
+from tests.support.eventually import eventually
+from tests.support.heard import Heard
 from tests.support.market_node import MarketNode
 from tests.support.oracle_stage import OracleStage, oracle_stage
 
@@ -26,9 +36,9 @@ async def stage(
         yield found
 
 
-def submit(stage: OracleStage, aggregator: object, answer: int) -> None:
+def submit(stage: OracleStage, aggregator: Contract, answer: int) -> None:
     node = Sender.of(stage.rpc, stage.live.market.accounts.oracle_node)
-    node.call(aggregator, "submit", 1, answer)  # type: ignore[arg-type]
+    node.call(aggregator, "submit", 1, answer)
     node.mine()
 
 
@@ -284,17 +294,51 @@ async def test_a_new_aggregator_behind_a_proxy_is_followed(stage: OracleStage) -
     assert "highest answer 500000000000" in after.problems[stage.key("WETH")]
 
 
+def make_svr(stage: OracleStage, symbol: str, answer: int) -> Contract:
+    """Put the auctioned face of a two-faced aggregator before an asset; return the aggregator."""
+    owner = stage.owner
+    proxy_at = create_address(owner.account, owner.nonce + 1)
+    dual = owner.deploy(stage.artifacts["TwoFacedAggregator"], proxy_at, 300, answer)
+    proxy = owner.deploy(stage.proxy_artifact(), dual.address, ZERO_ADDRESS)
+    owner.mine()
+    assert proxy.address == proxy_at
+    stage.set_source(symbol, proxy.address)
+    return dual
+
+
+async def test_doctor_explain_and_rejections_say_that_a_feed_is_reached_late(
+    stage: OracleStage, market_fork: MarketNode, tmp_path: Path
+) -> None:
+    make_svr(stage, "WETH", oracle_prices(stage.live)["WETH"] * 8 // 10)
+    files = KeeperFiles(
+        rpc=market_fork.anvil.ws_url,
+        mode="observe",
+        executor=None,
+        recipient=None,
+        min_profit="9999 ether",
+    )
+    settings = load(write_config(tmp_path, market_fork.market, files))
+    findings = {one.what: one async for one in examine(settings)}
+    feed = findings["aave_v3.local: feed WETH"]
+    assert (feed.good, LATE in feed.detail) == (True, True)
+    assert "read each block" in feed.detail
+    assert LATE not in findings["aave_v3.local: feed DAI"].detail
+    heard, stop = Heard(), asyncio.Event()
+    async with keeper_session(settings, heard) as session, asyncio.TaskGroup() as group:
+        group.create_task(session.keeper.run(session.head, stop))
+        await eventually(lambda: any(one.detail.endswith(LATE) for one in heard.rejections))
+        stop.set()
+    account = next(one.ref.account for one in heard.rejections if LATE in one.detail)
+    async with studies(settings) as (study,):
+        (found,) = await explain(study, account)
+    assert {one.label: one.remark for one in found.crossings}["WETH"] == LATE
+
+
 async def test_the_auctioned_face_of_an_svr_feed_is_recognised_and_read_not_believed(
     stage: OracleStage,
 ) -> None:
-    owner = stage.owner
-    proxy_at = create_address(owner.account, owner.nonce + 1)
-    dual = owner.deploy(stage.artifacts["TwoFacedAggregator"], proxy_at, 300, 2_000 * 10**8)
-    proxy = owner.deploy(stage.proxy_artifact(), dual.address, "0x" + "00" * 20)
-    owner.mine()
-    assert proxy.address == proxy_at
+    dual = make_svr(stage, "WETH", 2_000 * 10**8)
     primary = stage.deploy_proxy(dual, has_access=False)
-    stage.set_source("WETH", proxy.address)
     stage.set_source("wstETH", primary.address)
     book = await stage.follow()
     assert stage.watcher.remarks == {stage.key("WETH"): LATE}
