@@ -58,11 +58,16 @@ def test_the_shipped_addresses_are_those_of_mainnet(shipped):
     assert shipped.chain.multicall3 == "0xca11bde05977b3631167028862be2a173976ca11"
 
 
-def test_every_file_in_config_is_loaded_by_the_shipped_root(shipped):
-    root = read_document(SHIPPED / "keeper.yaml", os.environ.get).data
-    used = {Path("keeper.yaml"), Path(root["chain"]), *map(Path, root["protocols"])}
+def test_every_file_in_config_is_loaded_by_a_shipped_root():
+    roots = sorted(SHIPPED.glob("*.yaml"))
+    used = {path.relative_to(SHIPPED) for path in roots}
+    for root in roots:
+        data = read_document(root, os.environ.get).data
+        used |= {Path(data["chain"]), *map(Path, data["protocols"])}
+        found = load(root)
+        assert found.path == root
+        assert found.mode is Mode.OBSERVE
     assert used == {path.relative_to(SHIPPED) for path in SHIPPED.rglob("*.yaml")}
-    assert shipped.path == SHIPPED / "keeper.yaml"
 
 
 def test_nothing_in_the_settings_can_be_changed(shipped):

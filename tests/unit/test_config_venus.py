@@ -1,0 +1,51 @@
+"""The shipped configuration of Venus on BNB Smart Chain."""
+
+from pathlib import Path
+
+import pytest
+
+from keeper.app.opening import adapters
+from keeper.config.settings import load
+from keeper.core.errors import ConfigError
+from keeper.core.units import WAD
+from keeper.protocols.registry import adapter_for
+
+ROOT = Path(__file__).parents[2] / "config" / "keeper.bnb.yaml"
+COMPTROLLER = "0xfd36e2c2a6789db23113685031d7f16329158384"
+WBNB = "0xbb4cdb9cbd36b01bd1cbaebf2de08d9173bc095c"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch):
+    monkeypatch.delenv("KEEPER_RPC_BNB", raising=False)
+
+
+def test_it_names_the_comptroller_and_the_wrapped_coin():
+    settings = load(ROOT)
+    (venus,) = adapters(settings)
+    assert (venus.protocol, venus.deployment) == ("venus", "venus.bnb")
+    assert venus.parameters.comptroller == COMPTROLLER
+    assert venus.parameters.wrapped_native == settings.chain.wrapped_native == WBNB
+    assert settings.chain.chain_id == 56
+
+
+def test_the_least_debt_is_a_hundred_dollars():
+    (venus,) = load(ROOT).deployments
+    assert venus.settings.min_debt_base == 100 * WAD
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"comptroller": COMPTROLLER}, "wrapped_native"),
+        ({"comptroller": "0x12", "wrapped_native": WBNB}, "address"),
+        ({"comptroller": COMPTROLLER, "wrapped_native": WBNB, "pool": WBNB}, "pool"),
+        (
+            {"comptroller": COMPTROLLER, "wrapped_native": WBNB, "account_borrows_slot": "16"},
+            "account_borrows_slot",
+        ),
+    ],
+)
+def test_wrong_parameters_are_named(parameters, named):
+    with pytest.raises(ConfigError, match=named):
+        adapter_for("venus", deployment="venus.bnb", start_block=1, parameters=parameters)
