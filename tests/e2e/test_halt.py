@@ -1,0 +1,161 @@
+"""The kill switch and the circuit breaker: sending stops at once, and only a person resumes it."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from keeper.core.plan import Status
+from tests.support.keeper_process import until
+from tests.support.market_node import MarketNode
+from tests.support.sending_stage import CHEAP, DEAR, FALLEN, SendingStage, armed, stop
+from tests.support.sending_stage import stage as staged
+
+SENT, HALTED, RESUMED = "liquidation.sent", "sending.halted", "sending.resumed"
+DEEPER = 8_000
+
+
+@pytest.fixture
+def stage(market_fork: MarketNode, tmp_path: Path) -> SendingStage:
+    return staged(market_fork, tmp_path)
+
+
+def halted_rejections(keeper):
+    return [one for one in keeper.events("liquidation.rejected") if one["reason"] == "halted"]
+
+
+def assert_nothing_more_is_sent(stage, keeper):
+    """Prices fall further: the keeper sees it, says why it does nothing, and does nothing."""
+    sent = len(keeper.events(SENT))
+    stage.move(DEEPER, base_fee=CHEAP)
+    until(lambda: bool(halted_rejections(keeper)))
+    assert len(keeper.events(SENT)) == sent
+
+
+def assert_rearming_resumes(stage, keeper):
+    sent = len(keeper.events(SENT))
+    done = stage.command("rearm")
+    assert done.returncode == 0, done.stderr
+    assert "sending may go on; it had been halted" in done.stderr
+    stage.mine_seen(keeper, base_fee=CHEAP)
+    until(lambda: bool(keeper.events(RESUMED)))
+    stage.mine_seen(keeper, base_fee=CHEAP)
+    until(lambda: len(keeper.events(SENT)) > sent)
+    stage.settle(keeper)
+
+
+def test_a_signal_cancels_what_is_in_flight_and_halts_beyond_a_restart(stage):
+    with armed(stage) as keeper:
+        stage.move(FALLEN, base_fee=CHEAP)
+        until(lambda: bool(keeper.events(SENT)))
+        keeper.process.send_signal(signal.SIGUSR1)
+        until(lambda: len(keeper.events("transaction.cancelled")) >= len(keeper.events(SENT)))
+        assert keeper.events(HALTED)[0]["why"] == "kill switch: signal SIGUSR1"
+        stage.settle(keeper)
+        assert {entry.status for entry in stage.books().entries} == {Status.CANCELLED}
+        keeper.kill()
+    with armed(stage) as keeper:
+        assert keeper.events(HALTED)[0]["why"] == "kill switch: signal SIGUSR1"
+        assert_nothing_more_is_sent(stage, keeper)
+        assert_rearming_resumes(stage, keeper)
+        stop(keeper)
+    books = stage.books()
+    assert {entry.status for entry in books.entries} == {Status.CANCELLED, Status.LANDED}
+    assert books.total.realised.net == stage.grown()
+
+
+def test_the_halt_file_stops_sending_and_rearming_needs_it_gone(stage, tmp_path):
+    switch = tmp_path / "halt"
+    stage.configure(halt_file="halt")
+    with armed(stage) as keeper:
+        switch.touch()
+        stage.move(FALLEN, base_fee=CHEAP)
+        until(lambda: bool(halted_rejections(keeper)))
+        assert not keeper.events(SENT)
+        refused = stage.command("rearm")
+        assert refused.returncode == 2
+        assert "expected the kill switch removed" in refused.stderr
+        switch.unlink()
+        stage.mine_seen(keeper, base_fee=CHEAP)
+        assert not keeper.events(SENT)
+        assert_rearming_resumes(stage, keeper)
+        stop(keeper)
+    assert stage.rpc("eth_getTransactionCount", stage.operator, "latest") != "0x0"
+
+
+def test_the_breaker_halts_when_cancelling_has_cost_too_much(stage):
+    stage.configure(breaker={"max_wasted_gas_per_hour_wei": "1 gwei"})
+    with armed(stage) as keeper:
+        stage.move(FALLEN, base_fee=CHEAP)
+        until(lambda: bool(keeper.events(SENT)))
+        stage.move(10_000, base_fee=DEAR)
+        until(lambda: bool(keeper.events("transaction.cancelled")))
+        stage.settle(keeper)
+        until(lambda: bool(keeper.events(HALTED)))
+        assert "wei of gas wasted in an hour" in str(keeper.events(HALTED)[0]["why"])
+        assert_nothing_more_is_sent(stage, keeper)
+        stop(keeper)
+
+
+def test_the_breaker_halts_after_reverts_in_a_row(stage):
+    stage.configure(breaker={"max_reverts_in_row": 1})
+    stage.limit(deadline_s=1)
+    with armed(stage) as keeper:
+        stage.move(FALLEN, base_fee=CHEAP)
+        until(lambda: bool(keeper.events(SENT)))
+        # The executor contract reverts in a block that is past the deadline.
+        head = int(stage.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        stage.rpc("evm_setNextBlockTimestamp", head + 40)
+        stage.mine_seen(keeper, base_fee=CHEAP)
+        until(lambda: bool(keeper.events(HALTED)))
+        assert "reverts in a row, the limit is 1" in str(keeper.events(HALTED)[0]["why"])
+        assert {entry.status for entry in stage.books().entries} == {Status.REVERTED}
+        assert stage.books().total.realised.net == stage.grown() < 0
+        assert_nothing_more_is_sent(stage, keeper)
+        stop(keeper)
+
+
+def test_the_breaker_halts_when_no_block_comes(stage):
+    stage.configure(breaker={"max_head_gap_s": 1})
+    with armed(stage) as keeper:
+        until(lambda: bool(keeper.events(HALTED)))
+        assert keeper.events(HALTED)[0]["why"] == "circuit breaker: no new block for 1 s"
+        os.kill(keeper.process.pid, 0)
+        assert_nothing_more_is_sent(stage, keeper)
+        stop(keeper)
+
+
+def test_foreign_use_of_the_key_halts_until_somebody_rearms(stage):
+    with armed(stage) as keeper:
+        stage.rpc("eth_sendTransaction", {
+            "from": stage.operator, "to": stage.operator, "maxFeePerGas": hex(10**11),
+        })  # fmt: skip
+        stage.mine_seen(keeper, base_fee=CHEAP)
+        until(lambda: bool(keeper.events(HALTED)))
+        assert "nonce 0 was used by a transaction that is not ours" in str(
+            keeper.events(HALTED)[0]["why"]
+        )
+        assert_nothing_more_is_sent(stage, keeper)
+        assert_rearming_resumes(stage, keeper)
+        stop(keeper)
+    nonces = sorted(nonce for _, nonce, *_ in stage.attempts())
+    assert nonces[0] == 1
+    assert {entry.status for entry in stage.books().entries} == {Status.LANDED}
+
+
+def test_foreign_use_of_the_key_is_only_told_when_the_operator_says_so(stage):
+    stage.configure(on_foreign_nonce="resync")
+    with armed(stage) as keeper:
+        stage.rpc("eth_sendTransaction", {
+            "from": stage.operator, "to": stage.operator, "maxFeePerGas": hex(10**11),
+        })  # fmt: skip
+        stage.mine_seen(keeper, base_fee=CHEAP)
+        until(lambda: bool(keeper.events("key.used_elsewhere")))
+        stage.move(FALLEN, base_fee=CHEAP)
+        until(lambda: bool(keeper.events(SENT)))
+        stage.settle(keeper)
+        assert not keeper.events(HALTED)
+        stop(keeper)
+    assert {entry.status for entry in stage.books().entries} == {Status.LANDED}
+    assert stage.attempts()[0][1] == 1
