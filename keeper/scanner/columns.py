@@ -49,6 +49,12 @@ class Block:
         """Return how many terms an account has room for."""
         return len(self.keys)
 
+    @property
+    def nbytes(self) -> int:
+        """Return the size of its arrays."""
+        arrays = (self.keys, self.weights, self.slack, self.accounts, self.markets)
+        return sum(array.nbytes for array in arrays)
+
     def take(self) -> int:
         """Return a slot that is free, and no longer so."""
         if self._empty:
@@ -142,6 +148,11 @@ class Columns:
         block, slot = self.blocks[place >> _SLOT_BITS], place & _SLOTS
         account = Address("0x" + block.accounts[slot].tobytes().hex())
         return AccountRef(market=self._markets[block.markets[slot]], account=account)
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size of everything that grows with the accounts."""
+        return sum(block.nbytes for block in self.blocks.values()) + self._found.nbytes
 
     def places(self) -> Iterator[tuple[int, Block]]:
         """Yield each block with the place of its first slot."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef
 from keeper.core.screening import M, P, Screened
-from keeper.scanner.columns import Block, Columns
+from keeper.scanner.columns import Block, Columns, Floats
 from keeper.scanner.screen import places_under, some_under
 from keeper.scanner.triggers import Index, build_index
 from keeper.scanner.worth import Worth, worth_of
@@ -83,8 +83,7 @@ class Lookout(Generic[M, P]):
 
     def under(self) -> Sighting:
         """Screen everybody."""
-        found = places_under(self.columns, self._now().values)
-        return Sighting(refs=self._refs(found), rung=Rung.SCREEN)
+        return self._screened(self._now())
 
     def under_after(self, prices: Mapping[str, int]) -> Sighting:
         """Return who may be under the line after feeds moved, until the next ``see``."""
@@ -100,14 +99,26 @@ class Lookout(Generic[M, P]):
             found, rung = index.hot_under(self._now().values), Rung.HOT_SET
         else:
             return self.under()
-        if index.changed:
-            found = np.concatenate((found, self._changed_under(index)))
-        return Sighting(refs=self._refs(found), rung=rung)
+        return self._besides(index, None, found, rung)
 
     def foresee(self, prices: Mapping[str, int]) -> Sighting:
         """Screen everybody as if feeds were at these prices; nothing is remembered of it."""
-        values = self._now().with_prices(prices).values
-        return Sighting(refs=self._refs(places_under(self.columns, values)), rung=Rung.SCREEN)
+        return self._screened(self._now().with_prices(prices))
+
+    def ask(self, rung: Rung, prices: Mapping[str, int]) -> Sighting | None:
+        """Ask one rung as ``foresee`` asks the last; None where it cannot tell."""
+        worth, index = self._now().with_prices(prices), self._index
+        feed = next(iter(prices)) if len(prices) == 1 else ""
+        if rung is Rung.SCREEN:
+            return self._screened(worth)
+        if index is None:
+            return None
+        if rung is Rung.HOT_SET:
+            hot = index.is_hot_sound_for(worth)
+            return self._besides(index, worth, index.hot_under(worth.values), rung) if hot else None
+        if not index.is_sound_for(worth, feed):
+            return None
+        return self._besides(index, worth, index.triggers[feed].at(float(prices[feed])), rung)
 
     def nearest(self, many: int) -> set[AccountRef]:
         """Return the accounts that cross first, ``many`` for each way a feed can move."""
@@ -172,8 +183,19 @@ class Lookout(Generic[M, P]):
             if changed is not None and place is not None:
                 changed.add(place)
 
-    def _changed_under(self, index: Index) -> NDArray[np.int64]:
-        values = self._now().values
+    def _screened(self, worth: Worth) -> Sighting:
+        return Sighting(refs=self._refs(places_under(self.columns, worth.values)), rung=Rung.SCREEN)
+
+    def _besides(
+        self, index: Index, worth: Worth | None, found: NDArray[np.int64], rung: Rung
+    ) -> Sighting:
+        """Return what the index found, and who of those that changed since may be under."""
+        if index.changed:
+            values = (worth or self._now()).values
+            found = np.concatenate((found, self._changed_under(index, values)))
+        return Sighting(refs=self._refs(found), rung=rung)
+
+    def _changed_under(self, index: Index, values: Floats) -> NDArray[np.int64]:
         found = [
             first
             + slots[

@@ -1,5 +1,6 @@
 """Where accounts are in the columns: a sorted array, and a dictionary of what came since."""
 
+import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -36,6 +37,12 @@ class Places:
         while at < len(self._starts) and self._starts[at] == start:
             yield int(self._places[at])
             at += 1
+
+    @property
+    def nbytes(self) -> int:
+        """Return its size, about."""
+        new = sys.getsizeof(self._new) + sum(map(sys.getsizeof, self._new))
+        return self._starts.nbytes + self._places.nbytes + new
 
     @property
     def is_due(self) -> bool:

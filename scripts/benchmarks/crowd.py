@@ -1,7 +1,7 @@
 """A market of twenty reserves and any number of loans of about three positions, by seed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 from keeper.core.lending import AccountRef, Price
@@ -23,7 +23,28 @@ NOW = 1_750_000_000
 BLOCK = 20_000_000
 _USD = 10**8
 
-_DOLLARS = (3_000, 60_000, 1, 1, 1, 3_400, 15, 8, 90, 250, 1, 2_900, 0.6, 1, 3_100, 12, 1, 30, 5, 700)
+_DOLLARS = (
+    3_000,
+    60_000,
+    1,
+    1,
+    1,
+    3_400,
+    15,
+    8,
+    90,
+    250,
+    1,
+    2_900,
+    0.6,
+    1,
+    3_100,
+    12,
+    1,
+    30,
+    5,
+    700,
+)
 _DECIMALS = (18, 8, 6, 6, 18, 18, 18, 18, 18, 18, 18, 18, 18, 6, 18, 18, 2, 18, 18, 18)
 _THRESHOLDS = (8250, 7300, 7800, 7500, 7700, 8100, 6800, 6500, 7100, 6000)
 
@@ -35,21 +56,25 @@ def address(number: int, kind: int) -> Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crowd:
-    """The market, what it is read by, and its loans."""
+    """A market and what it is read by."""
 
     adapter: AaveAdapter
     market: AaveMarket
     prices: dict[str, Price]
     aggregators: dict[str, Address]
-    positions: list[tuple[AccountRef, AavePosition]]
+
+    def loans(self, many: int, *, seed: int) -> Iterator[tuple[AccountRef, AavePosition]]:
+        """Yield loans of which none is liquidatable and a few in a hundred are near the line."""
+        values = {key: price.value for key, price in self.prices.items()}
+        random = Random(seed)  # noqa: S311 - a benchmark, not a secret
+        yield from _loans(random, view_at(self.market, NOW, values), many)
 
 
-def crowd(loans: int, *, seed: int) -> Crowd:
-    """Make a market and its loans; none is liquidatable, a few in a hundred are near the line."""
+def crowd(*, seed: int) -> Crowd:
+    """Make a market."""
     random = Random(seed)  # noqa: S311 - a benchmark, not a secret
     market = _market(random)
     values = {one.asset: int(_DOLLARS[one.id] * _USD) for one in _reserves(market)}
-    view = view_at(market, NOW, values)
     adapter = AaveAdapter(
         deployment="aave_v3.bench",
         start_block=0,
@@ -60,7 +85,6 @@ def crowd(loans: int, *, seed: int) -> Crowd:
         market=market,
         prices={key: Price(value=one, block=BLOCK, updated_at=NOW) for key, one in values.items()},
         aggregators={one.asset: address(one.id, 0xA6) for one in _reserves(market)},
-        positions=list(_loans(random, view, loans)),
     )
 
 
@@ -125,7 +149,7 @@ def _loans(
     """Yield loans with health factors from 1.0005 up, most far above; half hold the first asset."""
     weights = [40, 12, 20, 14, 6, *([2] * (len(view.lines) - 5))]
     numbers = range(len(view.lines))
-    for i in range(loans):
+    for _ in range(loans):
         emode = 1 if random.random() < 0.05 else 0
         held = set(random.choices(numbers, weights, k=random.choice((1, 1, 2, 3))))
         owed = set(random.choices(numbers, weights, k=random.choice((1, 1, 1, 2)))) - held or {2}
@@ -148,7 +172,6 @@ def _loans(
         )
         account = Address(f"0x{random.getrandbits(160):040x}")
         yield AccountRef(market=view.pool, account=account), position
-        del i
 
 
 def _scaled(view: AaveMarket, number: int, usd: float, *, debt: bool) -> int:
@@ -157,9 +180,3 @@ def _scaled(view: AaveMarket, number: int, usd: float, *, debt: bool) -> int:
         raise AssertionError(number)
     index = line.variable_index if debt else line.liquidity_index
     return int(usd * 10**8) * line.unit * RAY // (line.price * index)
-
-
-def moved(found: Crowd, feed: str, by_bps: int) -> Price:
-    """Return a feed's price after a move."""
-    price = found.prices[feed]
-    return replace(price, value=price.value * (10_000 + by_bps) // 10_000)

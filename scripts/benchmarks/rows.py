@@ -29,6 +29,9 @@ class Row:
     note: str = ""
 
 
+_COLUMNS = ["bench", "variant", "n", "p50", "p99", "measured", "against", "ratio", "goal", "met"]
+
+
 def progress(text: str) -> None:
     """Say on stderr what is being done."""
     print(f"  {text}", file=sys.stderr, flush=True)
@@ -41,7 +44,18 @@ def show(rows: Sequence[Row], *, as_json: bool) -> None:
             print(json.dumps({key: getattr(row, key) for key in Row.__slots__}))
         return
     table = Table(title_justify="left")
-    for name in ("bench", "variant", "n", "p50", "p99", "measured", "against", "ratio", "goal", "met"):
+    for name in (
+        "bench",
+        "variant",
+        "n",
+        "p50",
+        "p99",
+        "measured",
+        "against",
+        "ratio",
+        "goal",
+        "met",
+    ):
         table.add_column(name, justify="left" if name in ("bench", "variant", "goal") else "right")
     for row in rows:
         table.add_row(*_cells(row))

@@ -125,6 +125,25 @@ def test_a_lone_event_is_looked_up_and_misses_nobody(scene, data):
 
 @settings(max_examples=100, deadline=None)
 @given(scenes(), st.data())
+def test_each_rung_that_can_tell_misses_nobody(scene, data):
+    view, crowd = scene
+    lookout = lookout_over(view, crowd)
+    lookout.adopt(lookout.build().run())
+    feeds = sorted(view.prices)
+    if not feeds:
+        return
+    feed = data.draw(st.sampled_from(feeds))
+    by_bps = data.draw(st.one_of(st.integers(-320, 320), st.integers(-9_999, 10**7)))
+    moved = {feed: view.prices[feed] * (10_000 + by_bps) // 10_000}
+    truth = under(ADAPTER.repriced(view, moved), crowd)
+    sightings = [lookout.ask(rung, moved) for rung in Rung]
+    assert sightings[-1] is not None
+    for sighting in sightings:
+        assert sighting is None or truth <= set(sighting.refs)
+
+
+@settings(max_examples=100, deadline=None)
+@given(scenes(), st.data())
 def test_accounts_that_change_after_the_index_are_not_missed(scene, data):
     view, crowd = scene
     lookout = lookout_over(view, crowd)

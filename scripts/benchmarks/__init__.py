@@ -1,0 +1,1 @@
+"""Benchmarks, each held against what it competes with in one interleaved run."""

@@ -1,0 +1,209 @@
+"""Synthetic loans as the daemon holds them: packed positions, columns, index, and event bytes."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from itertools import islice
+
+from benchmarks.crowd import BLOCK, NOW, Crowd, address
+from benchmarks.rows import progress
+from keeper.chain.jsonrpc import decode_message, decode_notification
+from keeper.chain.records import decode_log
+from keeper.core.chain import BlockRef, Call
+from keeper.core.lending import AccountRef, Feed
+from keeper.core.units import Hash32
+from keeper.mirror.positions import PackedPositions, Packing
+from keeper.oracle.chainlink import ANSWER_UPDATED
+from keeper.oracle.feeds import FollowedFeed, Following
+from keeper.oracle.sources import Leaf
+from keeper.oracle.watcher import PriceWatcher
+from keeper.protocols.aave_v3.health import assess
+from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
+from keeper.scanner.lookout import Rung
+from keeper.scanner.scan import Book
+from keeper.scanner.triggers import Index
+from keeper.scanner.watch import Target, Watch
+
+_CHUNK = 20_000
+TARGET = Target(number=BLOCK + 1, timestamp=NOW + 12)
+FOLLOWING = Target(number=BLOCK + 2, timestamp=NOW + 24)
+HEAD = BlockRef(
+    number=BLOCK,
+    hash=Hash32("0x" + "11" * 32),
+    parent_hash=Hash32("0x" + "12" * 32),
+    timestamp=NOW,
+    base_fee=10**9,
+    gas_used=0,
+    gas_limit=1,
+)
+
+
+class Shelf:
+    """Loans under watch, and ways to ask about them."""
+
+    def __init__(
+        self,
+        made: Crowd,
+        positions: PackedPositions[AavePosition],
+        watch: Watch[AaveMarket, AavePosition],
+    ) -> None:
+        """Look once and build the index."""
+        self._made = made
+        self._positions = positions
+        self._watch = watch
+        self._watcher = _watcher(made)
+        self._book = Book(
+            block=HEAD, market=made.market, positions=positions, prices=made.prices, problems={}
+        )
+        self.look()
+        build = watch.build()
+        if build is None:
+            raise AssertionError("an adapter with a screen")
+        self._index: Index = build.run()
+        watch.adopt(self._index)
+        self._feed = made.market.reserves[0].asset if made.market.reserves[0] else ""
+        self._lookout = watch._lookout
+
+    def look(self) -> None:
+        """Do what is done at each block."""
+        self._watch.look(self._book, TARGET, FOLLOWING, trigger="bench")
+
+    def screen(self) -> None:
+        """Re-price and screen every loan; decide on nobody."""
+        self._lookout.under()
+
+    def exact(self) -> set[AccountRef]:
+        """Decide on every loan in integers."""
+        return self.under_exactly(self._made.prices[self._feed].value)
+
+    def price_with(self, many: int) -> int:
+        """Return a price of the first feed that brings ``many`` accounts under, or a few more."""
+        side = self._index.triggers[self._feed].falling
+        now = self._made.prices[self._feed].value
+        if not many:
+            return now * 99_995 // 100_000
+        below = int(side.prices.searchsorted(float(now), "right"))
+        return int(side.prices[max(below - many, 0)]) - 1
+
+    def tells(self, price: int, rung: Rung) -> bool:
+        """Return whether a rung can tell at a price of the first feed."""
+        return self._lookout.ask(rung, {self._feed: price}) is not None
+
+    def event(self, price: int, rung: Rung = Rung.TRIGGERS) -> Callable[[], list[AccountRef]]:
+        """Return what an event's bytes set off; each call begins from the book as it was."""
+        raw = _notification(self._made, self._feed, price)
+
+        def run() -> list[AccountRef]:
+            params = decode_message(raw, "bench").params
+            log = decode_log(decode_notification(params, "bench").result)
+            found = self._watch.glance(self._watcher.moves(log) or {})
+            return found or []
+
+        def by_another() -> list[AccountRef]:
+            params = decode_message(raw, "bench").params
+            log = decode_log(decode_notification(params, "bench").result)
+            return sorted(self._judge(self._watcher.moves(log) or {}, rung))
+
+        return run if rung is Rung.TRIGGERS else by_another
+
+    def under_exactly(self, price: int) -> set[AccountRef]:
+        """Return who is under the line at a price, having decided on every loan."""
+        view = self._view(price)
+        return {ref for ref, one in self._positions.items() if assess(view, one).liquidatable}
+
+    def named(self, price: int, rung: Rung) -> set[AccountRef]:
+        """Return whom a rung names at a price of the first feed."""
+        return set(self._ask(rung, {self._feed: price}))
+
+    def judged(self, price: int, rung: Rung) -> set[AccountRef]:
+        """Return whom a rung names and the exact rules then find."""
+        return self._judge({self._feed: price}, rung)
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the bytes that stay resident, by what they are for."""
+        columns = self._lookout.columns
+        buckets, _, _ = self._positions.parts
+        return {
+            "columns": columns.nbytes,
+            "triggers and hot set": self._index.nbytes,
+            "exact positions": sum(map(sys.getsizeof, buckets)) + sys.getsizeof(buckets),
+        }
+
+    def _judge(self, prices: Mapping[str, int], rung: Rung) -> set[AccountRef]:
+        refs = self._ask(rung, prices)
+        (price,) = prices.values()
+        view = self._view(price)
+        return {ref for ref in refs if assess(view, self._positions[ref]).liquidatable}
+
+    def _ask(self, rung: Rung, prices: Mapping[str, int]) -> tuple[AccountRef, ...]:
+        """Ask a rung, or the one that answers in its place where it cannot tell."""
+        return (self._lookout.ask(rung, prices) or self._lookout.foresee(prices)).refs
+
+    def _view(self, price: int) -> AaveMarket:
+        adapter = self._made.adapter
+        view = adapter.at(
+            self._made.market,
+            block=FOLLOWING.number,
+            timestamp=FOLLOWING.timestamp,
+            prices=self._made.prices,
+        )
+        return adapter.repriced(view, {self._feed: price})
+
+
+def shelve(made: Crowd, many: int, *, seed: int) -> Shelf:
+    """Put loans under watch, some thousands at a time."""
+    packing = Packing(pack=made.adapter.pack, unpack=made.adapter.unpack)
+    positions: PackedPositions[AavePosition] = PackedPositions(packing)
+    watch: Watch[AaveMarket, AavePosition] = Watch(made.adapter)
+    loans = made.loans(many, seed=seed)
+    done = 0
+    while chunk := dict(islice(loans, _CHUNK)):
+        positions = positions.with_changes(chunk)
+        watch.take(made.market, chunk)
+        done += len(chunk)
+        if done % 200_000 == 0:
+            progress(f"{done:,} loans made")
+    return Shelf(made, positions, watch)
+
+
+def _watcher(made: Crowd) -> PriceWatcher:
+    """Return a watcher that follows a Chainlink feed for each reserve, as found on a chain."""
+    watcher = PriceWatcher(None)  # type: ignore[arg-type] # nothing is read here
+    feeds = {}
+    for number, (asset, aggregator) in enumerate(made.aggregators.items()):
+        proxy = address(number, 0xA3)
+        feed = Feed(
+            id=asset,
+            label=f"T{number}",
+            read=Call(to=proxy, data=b""),
+            source=proxy,
+            direct=True,
+        )
+        leaf = Leaf(proxy=proxy, aggregator=aggregator, phase=1)
+        feeds[asset] = FollowedFeed(
+            feed=feed, leaves=(leaf,), heartbeats_s={}, second=None, unfit=None
+        )
+    watcher._following = Following(
+        feeds=feeds,
+        by_aggregator={one.leaves[0].aggregator: (key,) for key, one in feeds.items()},
+        leaves={one.leaves[0].proxy: one.leaves[0] for one in feeds.values()},
+    )
+    return watcher
+
+
+def _notification(made: Crowd, feed: str, price: int) -> bytes:
+    """Return the bytes of a subscription's message of an ``AnswerUpdated``."""
+    log = {
+        "address": made.aggregators[feed],
+        "topics": [ANSWER_UPDATED, f"0x{price:064x}", f"0x{77:064x}"],
+        "data": f"0x{NOW + 12:064x}",
+        "blockHash": "0x" + "22" * 32,
+        "blockNumber": hex(BLOCK + 1),
+        "transactionHash": "0x" + "33" * 32,
+        "transactionIndex": "0x0",
+        "logIndex": "0x0",
+        "removed": False,
+    }
+    params = {"subscription": "0x1", "result": log}
+    message = {"jsonrpc": "2.0", "method": "eth_subscription", "params": params}
+    return json.dumps(message).encode()
