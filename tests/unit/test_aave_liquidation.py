@@ -182,15 +182,37 @@ def test_up_to_3_2_a_quote_offers_what_the_pool_takes():
     assert seize(view, poor, PAIR, quote.repay) == quote
 
 
-def test_since_3_3_a_quote_keeps_the_offer_that_takes_all():
+def test_since_3_3_a_quote_offers_more_than_what_takes_all():
     view, poor = short_of_collateral(V3_5)
     quote = seize(view, poor, PAIR, MAX_UINT256)
     assert quote.seized == 10**18 + 3
-    assert quote.offer == dollars(5_000)
-    assert quote.repay < dollars(5_000)
+    assert quote.headroom > 0
+    assert quote.offer == quote.repay + quote.headroom < dollars(5_000)
 
 
-def test_the_offer_is_what_is_called_with_and_the_repaid_what_is_allowed():
+@pytest.mark.parametrize("collateral", [10**18 + 3, 10 * 10**18])
+def test_since_3_3_what_is_to_go_whole_goes_whole_minutes_later_too(collateral):
+    reserves = tuple(
+        replace(one, liquidity_rate=10**27, variable_rate=3 * 10**27) for one in RESERVES
+    )
+    prices = {**PRICES, WETH: 500 * USD}
+    view = market(V3_5, reserves, prices=prices)
+    poor = account({0: collateral}, {1: dollars(5_000)})
+    quote = seize(view, poor, PAIR, MAX_UINT256)
+    for seconds in (1, 12, 60, 600):
+        later = market(V3_5, reserves, prices=prices, timestamp=NOW + seconds)
+        taken = seize(later, poor, PAIR, quote.offer)
+        assert quote.repay < taken.repay <= quote.repay + quote.headroom
+        assert taken.headroom > 0
+
+
+def test_since_3_3_a_part_is_offered_as_it_is():
+    (option,) = options(market(V3_5), SICK)
+    quote = seize(market(V3_5), SICK, option, option.max_repay // 3)
+    assert (quote.offer, quote.headroom) == (None, 0)
+
+
+def test_the_offer_is_what_is_called_with_and_the_repaid_with_headroom_what_is_allowed():
     view, poor = short_of_collateral(V3_5)
     (option,) = options(view, poor)
     quote = seize(view, poor, option, option.max_repay)
@@ -200,9 +222,9 @@ def test_the_offer_is_what_is_called_with_and_the_repaid_what_is_allowed():
         parameters=Parameters(addresses_provider=PROVIDER),
     )
     (call,) = adapter.calls(view, ref(), option, quote, POOL)
-    assert int.from_bytes(call.data[4 + 96 : 4 + 128], "big") == dollars(5_000)
+    assert int.from_bytes(call.data[4 + 96 : 4 + 128], "big") == quote.offer
     assert (call.target, call.token, call.spender) == (POOL, USDC, POOL)
-    assert call.amount == quote.repay
+    assert call.amount == quote.repay + quote.headroom
 
 
 @pytest.mark.parametrize(("rules", "allowed"), [(V3_3, True), (V3_4, False)])

@@ -182,7 +182,11 @@ class AaveAdapter:
         offer = quote.repay if quote.offer is None else quote.offer
         data = codec.liquidation_call(option.collateral, option.debt, ref.account, offer)
         call = ProtocolCall(
-            target=view.pool, data=data, token=option.debt, spender=view.pool, amount=quote.repay
+            target=view.pool,
+            data=data,
+            token=option.debt,
+            spender=view.pool,
+            amount=quote.repay + quote.headroom,
         )
         return (call,)
 

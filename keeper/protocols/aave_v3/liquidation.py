@@ -5,6 +5,7 @@ of ``ValidationLogic.validateLiquidationCall`` in their order.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from keeper.core.errors import StaleError
 from keeper.core.lending import Health, Option, SeizeQuote
@@ -28,6 +29,10 @@ from keeper.protocols.aave_v3.seizing import (
     leaves_dust,
 )
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition, Line, Reserve
+
+HEADROOM_SHARE: Final = 10_000
+"""One basis point: the interest of a quarter of an hour at a rate of 300 % a year."""
+HEADROOM_LEAST: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,12 +153,19 @@ def quote(view: AaveMarket, case: Case, repay: int) -> SeizeQuote:
     When the collateral is worth less than the offer, the Pool takes all of it. Up to 3.2 the
     quote is then for offering no more than the Pool takes: interest that the collateral earns
     before the transaction lands cannot raise the debt taken above what was borrowed for it. Later
-    releases refuse the grain of collateral that this leaves, and get the whole offer.
+    releases refuse the grain that interest would leave of a debt or a collateral that is to go
+    whole: the offer and the money at hand get headroom for it.
     """
     validate(view, case)
-    offer = min(repay, close_factor_limit(view.rules, case))
+    limit = close_factor_limit(view.rules, case)
+    offer = min(repay, limit)
     seizure = _seizure(view.rules, case.pair, offer)
-    if seizure.repay < offer and not view.rules.whole_position_rule:
+    headroom = 0
+    if view.rules.whole_position_rule and _is_emptying(case, seizure):
+        headroom = _headroom(case.pair, seizure.repay)
+        offer = seizure.repay + headroom
+        seizure = _seizure(view.rules, case.pair, min(offer, limit))
+    elif seizure.repay < offer:
         offer = seizure.repay
         seizure = _seizure(view.rules, case.pair, offer)
     _require_executable(view, case, seizure)
@@ -164,7 +176,19 @@ def quote(view: AaveMarket, case: Case, repay: int) -> SeizeQuote:
         seized=seizure.net + fee,
         protocol_fee=fee,
         offer=None if offer == seizure.repay else offer,
+        headroom=headroom,
     )
+
+
+def _is_emptying(case: Case, seizure: Seizure) -> bool:
+    """Return whether the whole debt or the whole collateral goes."""
+    return seizure.repay >= case.total_debt or seizure.gross >= case.pair.balance
+
+
+def _headroom(pair: Pair, repay: int) -> int:
+    """Return raw units of debt for the interest of some minutes, and for what rounding takes."""
+    grain = pair.collateral_price * pair.debt_unit // (pair.debt_price * pair.collateral_unit)
+    return repay // HEADROOM_SHARE + 2 * grain + HEADROOM_LEAST
 
 
 def seize(view: AaveMarket, position: AavePosition, option: Option, repay: int) -> SeizeQuote:

@@ -30,6 +30,7 @@ _SICK_TRIED = 6
 _WELL_TRIED = 5
 _COLD_EVERY = 4
 _SECOND_OPINIONS = 30
+_LATE_S = 300
 
 
 class Step(Protocol):
@@ -187,7 +188,10 @@ class Play:
             self.tally.written_off += len(found.deficits)
 
     def _try_plans(self, view: AaveMarket, refs: Sequence[AccountRef]) -> None:
-        """Send the adapter's own calls: each option's most must come to its quote."""
+        """Send the adapter's own calls: each option's most must come to its quote.
+
+        A transaction may land minutes late: then too, for what was approved.
+        """
         adapter, live = self.scene.adapter, self.stage.live
         supplier = live.market.accounts.supplier
         plans = []
@@ -197,14 +201,26 @@ class Play:
                 quote = adapter.seize(view, position, option, option.max_repay)
                 (call,) = adapter.calls(view, ref, option, quote, supplier)
                 sent = {"from": supplier, "to": call.target, "data": "0x" + call.data.hex()}
-                plans.append((quote, sent))
-        results = try_out(live, [sent for _, sent in plans], view.timestamp)
-        for (quote, _), (success, answer, logs) in zip(plans, results, strict=True):
+                plans.append((ref, quote, call.amount, sent))
+        results = try_out(live, [sent for *_, sent in plans], view.timestamp)
+        for (_, quote, approved, _), (success, answer, logs) in zip(plans, results, strict=True):
             assert success, (quote, answer)
             (done,) = adapter.decode(view, logs)
             assert (done.repaid, done.seized) == (quote.repay, quote.seized)
             assert done.protocol_fee == quote.protocol_fee
+            assert done.repaid <= approved
             self.tally.foretold["plan"] += 1
+        late = self._view(BLOCK_S + _LATE_S)
+        still = [one for one in plans if self._is_sick(late, one[0])]
+        results = try_out(live, [sent for *_, sent in still], late.timestamp)
+        for (_, quote, approved, _), (success, answer, logs) in zip(still, results, strict=True):
+            assert success, ("late", quote, answer)
+            (done,) = adapter.decode(late, logs)
+            assert done.repaid <= approved
+            self.tally.foretold["late plan"] += 1
+
+    def _is_sick(self, view: AaveMarket, ref: AccountRef) -> bool:
+        return self.scene.adapter.assess(view, self.look.positions[ref]).liquidatable
 
     def _ask_second_oracle(self) -> None:
         """Compare with Aave's own LiquidationDataProvider, where the release has one."""
