@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from keeper.commands.local_run import Purse
-from keeper.core.plan import Status
-from keeper.core.units import address_of_word
 from keeper.devnet.crash import CrashStep, crash
-from keeper.ledger.books import Books, read_books
+from keeper.ledger.books import read_books
+from tests.support.chain_books import assert_books_are_the_chain
 from tests.support.keeper_process import (
     ARMED,
     KeeperProcess,
@@ -20,7 +19,6 @@ from tests.support.keeper_process import (
 )
 from tests.support.market_node import MarketNode
 
-LIQUIDATION_CALL = "0xe413a321e8681d831f4dbccbca790d2952b56f977908e45be37335533e005286"
 SIGNED, SENT, LANDED = "nothing yet", "liquidation.sent", "liquidation.settled"
 
 
@@ -45,7 +43,7 @@ def test_killed_in_a_crash_nothing_is_sent_twice_and_the_books_are_complete(
     books = read_books(tmp_path / "keeper.sqlite")
     assert books.open_intents == 0
     assert books.total.realised.net == purse.count(rpc) - before
-    _assert_books_are_the_chain(books, market_fork, executor)
+    assert_books_are_the_chain(books, market_fork, executor)
 
 
 def _fall(steps: Iterator[CrashStep], count: int) -> None:
@@ -76,23 +74,3 @@ def _finish(
     keeper.process.send_signal(2)
     until(lambda: keeper.process.poll() is not None or mine() is not None)
     assert keeper.process.wait(5) == 0, "".join(keeper.lines)
-
-
-def _assert_books_are_the_chain(books: Books, node: MarketNode, executor: str) -> None:
-    """Every liquidation of ours on chain is one landed outcome, and the other way round."""
-    wanted = {
-        "address": node.market.pool,
-        "fromBlock": hex(node.market.ready_block),
-        "topics": [LIQUIDATION_CALL],
-    }
-    found = [
-        log
-        for log in node.live.rpc.call("eth_getLogs", wanted)
-        if address_of_word("0x" + log["data"][2 + 128 : 2 + 192]) == executor
-    ]
-    landed = [entry for entry in books.entries if entry.status is Status.LANDED]
-    assert len(found) >= 10
-    assert sorted(log["transactionHash"] for log in found) == sorted(
-        str(entry.tx_hash) for entry in landed
-    )
-    assert len({entry.plan_id for entry in books.entries}) == len(books.entries)
