@@ -1,0 +1,114 @@
+"""What a user types works on Morpho Blue as on any protocol, and beside another one."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from keeper.core.units import WAD
+from keeper.devnet.config_files import KeeperFiles, write_config
+from keeper.devnet.morpho import LocalMorpho, liquidatable
+from keeper.devnet.prices import oracle_prices, push_prices
+from keeper.devnet.stage_aave_v3 import aave_file
+from keeper.devnet.stage_morpho_blue import morpho_file
+from tests.support.market_node import MarketNode
+from tests.support.morpho_scene import morpho_node
+
+
+@pytest.fixture(scope="module")
+def fallen(
+    anvil_binary: Path, local_market: MarketNode
+) -> Iterator[tuple[MarketNode, LocalMorpho]]:
+    """Both protocols after a fall of ether by a tenth."""
+    with morpho_node(anvil_binary, local_market) as (node, local):
+        prices = oracle_prices(node.live)
+        push_prices(node.live, {s: prices[s] * 9 // 10 for s in ("WETH", "wstETH")})
+        yield node, local
+
+
+@pytest.fixture
+def config(fallen: tuple[MarketNode, LocalMorpho], tmp_path: Path) -> Path:
+    node, local = fallen
+    wanted = KeeperFiles(
+        rpc=node.anvil.http_url,
+        mode="observe",
+        executor=None,
+        recipient=None,
+        deployments=(aave_file(node.market), morpho_file(local)),
+    )
+    return write_config(tmp_path, node.market, wanted)
+
+
+def keeper(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "keeper", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[dict]:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_scan_shows_the_accounts_of_both_protocols(
+    fallen: tuple[MarketNode, LocalMorpho], config: Path
+):
+    rows = lines(keeper("scan", "-c", str(config), "--json"))
+    assert {row["protocol"] for row in rows} == {"aave_v3", "morpho_blue"}
+    ours = [row for row in rows if row["protocol"] == "morpho_blue"]
+    _, local = fallen
+    ids = {one.id for one in local.markets}
+    under = {row["account"] for row in ours if row["liquidatable"] and row["market"] in ids}
+    assert under == set(liquidatable(local))
+    assert under
+    for row in ours:
+        assert row["liquidatable"] <= (int(row["health_factor"]) < WAD)
+        (debt,) = row["debt"]
+        assert debt["amount"] == row["debt_base"]
+
+
+def test_explain_shows_where_an_account_crosses(
+    fallen: tuple[MarketNode, LocalMorpho], config: Path
+):
+    _, local = fallen
+    account = liquidatable(local)[0]
+    done = keeper("explain", "-c", str(config), account)
+    assert done.returncode == 0, done.stderr
+    assert account[:8] in done.stdout
+    assert "morpho_blue.local" in done.stdout
+
+
+def test_doctor_reads_every_market_and_feed(config: Path):
+    done = keeper("doctor", "-c", str(config))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "morpho_blue.local: feed WETH/USDC" in done.stdout + done.stderr
+
+
+def test_loans_of_morpho_fund_liquidations_of_others_for_nothing(
+    fallen: tuple[MarketNode, LocalMorpho], config: Path
+):
+    _, local = fallen
+    chain = config.parent / "chain.yaml"
+    content = yaml.safe_load(chain.read_text("utf-8"))
+    content["flash_sources"] = [{"kind": "morpho_blue", "pool": local.morpho.address}]
+    chain.write_text(yaml.safe_dump(content), "utf-8")
+    root = yaml.safe_load(config.read_text("utf-8"))
+    config.write_text(yaml.safe_dump(root | {"protocols": ["aave_v3.local.yaml"]}), "utf-8")
+    done = keeper("dry-run", "-c", str(config), "--blocks", "3")
+    assert done.returncode == 0, done.stderr
+    landed = re.search(r"(\d+) outcomes", done.stdout)
+    assert landed is not None
+    assert int(landed[1]) >= 1
+    assert re.search(r"Flash fee\s+│\s+0\.000000 │\s+0\.000000", done.stdout), done.stdout
+
+
+def test_a_dry_run_liquidates_on_both(config: Path):
+    done = keeper("dry-run", "-c", str(config), "--blocks", "3")
+    assert done.returncode == 0, done.stderr
+    assert "ok: the balances on the fork grew by" in done.stderr
+    said = done.stdout + done.stderr
+    assert "morpho_blue.local" in said
