@@ -127,7 +127,8 @@ class Executor:
         """Carry out the plans made on ``head``, in their order; tell of each that is sent."""
         async with self._turn:
             exposure = await self._exposure(head)
-            admitted, refused = self._admit(plans, exposure)
+            untried, tried = await self._untried(plans)
+            admitted, refused = self._admit(untried, exposure)
             stage = Stage(
                 head=head,
                 timestamp=timestamp,
@@ -142,7 +143,7 @@ class Executor:
         return Report(
             sent=report.sent,
             shown=report.shown,
-            rejected=(*refused, *failed, *late, *report.rejected),
+            rejected=(*tried, *refused, *failed, *late, *report.rejected),
         )
 
     async def _exposure(self, head: BlockRef) -> Exposure:
@@ -158,6 +159,20 @@ class Executor:
             busy=self._flight.busy,
             balance=await self._grounds.reader.balance(operator, head) if armed else None,
         )
+
+    async def _untried(self, plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
+        """Split off the plans that were tried on this very head before: that waits for the next.
+
+        A price can move back and forth within a block, and a keeper be started again in one.
+        """
+        untried: list[Plan] = []
+        tried: list[Rejection] = []
+        for plan in plans:
+            if await self._journal.tried(plan.id):
+                tried.append(_of(plan, Reason.BACKING_OFF, "tried on this block before"))
+            else:
+                untried.append(plan)
+        return untried, tried
 
     def _admit(
         self, plans: Sequence[Plan], exposure: Exposure

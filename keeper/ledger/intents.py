@@ -42,13 +42,14 @@ def insert_intent(db: sqlite3.Connection, plan: Plan, *, now: int) -> None:
     found = db.execute("SELECT status, plan FROM intents WHERE plan_id = ?", (plan.id,)).fetchone()
     if found == (Status.INTENDED, text):
         return
-    if found is not None:
+    if found is not None and found[0] != Status.SIMULATED:
         msg = f"intent {plan.id}: expected a new one, found it {found[0]} already"
         raise InvariantError(msg)
     _require_no_open_intent(db, plan)
+    times = 1 + _forget_simulation(db, plan.id)
     db.execute(
         f"""INSERT INTO intents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-        {_FORECAST_SLOTS}, ?, ?, ?, ?, ?, 1, ?, ?)""",  # noqa: S608 - question marks only
+        {_FORECAST_SLOTS}, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - question marks only
         (
             plan.id,
             plan.deployment,
@@ -67,10 +68,24 @@ def insert_intent(db: sqlite3.Connection, plan: Plan, *, now: int) -> None:
             plan.deadline,
             str(plan.gas_limit * plan.fees.max_fee),
             text,
+            times,
             now,
             now,
         ),
     )
+
+
+def _forget_simulation(db: sqlite3.Connection, plan_id: str) -> int:
+    """Take a plan that was only shown out of the books; return how often it was.
+
+    A keeper that is started twice in one block makes the same plan twice.
+    """
+    found = db.execute("SELECT times FROM intents WHERE plan_id = ?", (plan_id,)).fetchone()
+    if found is None:
+        return 0
+    db.execute("DELETE FROM outcomes WHERE plan_id = ?", (plan_id,))
+    db.execute("DELETE FROM intents WHERE plan_id = ?", (plan_id,))
+    return int(found[0])
 
 
 def _require_no_open_intent(db: sqlite3.Connection, plan: Plan) -> None:
@@ -180,14 +195,19 @@ def _forget_earlier_simulations(db: sqlite3.Connection, plan_id: str) -> None:
         "SELECT deployment, market, account FROM intents WHERE plan_id = ?", (plan_id,)
     ).fetchone()
     earlier = db.execute(
-        """SELECT plan_id, times FROM intents WHERE deployment = ? AND market = ?
+        """SELECT plan_id FROM intents WHERE deployment = ? AND market = ?
         AND account = ? AND status = 'simulated' AND plan_id != ?""",
         (*key, plan_id),
     ).fetchall()
-    for other, times in earlier:
-        db.execute("DELETE FROM outcomes WHERE plan_id = ?", (other,))
-        db.execute("DELETE FROM intents WHERE plan_id = ?", (other,))
+    for (other,) in earlier:
+        times = _forget_simulation(db, other)
         db.execute("UPDATE intents SET times = times + ? WHERE plan_id = ?", (times, plan_id))
+
+
+def is_tried(db: sqlite3.Connection, plan_id: str) -> bool:
+    """Return whether a plan of this id was more than shown."""
+    found = db.execute("SELECT status FROM intents WHERE plan_id = ?", (plan_id,)).fetchone()
+    return found is not None and found[0] != Status.SIMULATED
 
 
 def select_open_intents(db: sqlite3.Connection) -> list[Intent]:
