@@ -20,9 +20,19 @@ from keeper.core.lending import (
 )
 from keeper.core.parity import Sides
 from keeper.core.ports import Prices, Reader
+from keeper.core.screening import Exposure, Factor
 from keeper.core.units import WAD, Address
 from keeper.evm.words import ask_address
-from keeper.protocols.compound_v2 import calls, codec, decoding, events, health, liquidation, parity
+from keeper.protocols.compound_v2 import (
+    calls,
+    codec,
+    decoding,
+    events,
+    exposure,
+    health,
+    liquidation,
+    parity,
+)
 from keeper.protocols.compound_v2.asking import Asking
 from keeper.protocols.compound_v2.parameters import Parameters
 from keeper.protocols.compound_v2.positions import Place, read_positions
@@ -119,6 +129,26 @@ class CompoundAdapter:
     ) -> Mapping[AccountRef, Sides]:
         """Return each account as we hold it and as its markets reckon it."""
         return await parity.sides(reader, block, view, positions)
+
+    def exposure(self, market: Deployment, position: Position) -> Exposure | None:  # noqa: ARG002 - the port's
+        """Return the account's weights in the screen's sum."""
+        return exposure.exposure(position)
+
+    def factor(self, view: Deployment, key: int) -> Factor:
+        """Return what a unit of a weight counts for at the view's moment."""
+        return exposure.factor(view, key)
+
+    def repriced(self, view: Deployment, prices: Mapping[str, int]) -> Deployment:
+        """Return the view with some prices replaced, at the same moment."""
+        return exposure.repriced(view, prices)
+
+    def pack(self, position: Position) -> bytes:
+        """Return the position as few bytes."""
+        return exposure.pack(position)
+
+    def unpack(self, packed: bytes) -> Position:
+        """Return the position that was packed."""
+        return exposure.unpack(packed)
 
     def legs(self, view: Deployment, position: Position) -> Legs:
         """Return the account's collaterals, in underlying, and debts."""

@@ -1,0 +1,150 @@
+"""The screen never misses an account of the Compound family that the exact rules find."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keeper.core.lending import AccountRef
+from keeper.core.screening import Screened
+from keeper.core.units import WAD, Address
+from keeper.protocols.compound_v2.adapter import CompoundAdapter
+from keeper.protocols.compound_v2.exposure import pack, unpack
+from keeper.protocols.compound_v2.health import terms_of, vai_debt, view_at
+from keeper.protocols.compound_v2.parameters import Parameters
+from keeper.protocols.compound_v2.rules import mul_exp_half_up, mul_exp_truncated
+from keeper.protocols.compound_v2.state import Deployment, Entry, Pool, Position, Risk
+from keeper.scanner.lookout import Lookout
+from tests.support.compound_market import (
+    BLOCK,
+    COMPTROLLER,
+    MARKETS,
+    NOW,
+    PRICES,
+    THROUGH,
+    TOKENS,
+    WETH,
+    account,
+    deployment,
+    vai,
+)
+
+ADAPTER = CompoundAdapter(
+    deployment="compound_v2.test",
+    start_block=0,
+    parameters=Parameters(comptroller=COMPTROLLER, wrapped_native=WETH),
+)
+
+
+@st.composite
+def views(draw: st.DrawFn) -> Deployment:
+    kinder = Risk(threshold=draw(st.integers(0, WAD)), incentive=WAD)
+    markets = tuple(
+        replace(
+            one,
+            rate=draw(st.integers(0, 10**12)),
+            forced=draw(st.integers(0, 20)) == 0,
+            risks={0: replace(one.risks[0], threshold=draw(st.integers(0, WAD))), 1: kinder},
+        )
+        for one in MARKETS
+    )
+    bare = deployment(
+        markets,
+        mul=draw(st.sampled_from((mul_exp_truncated, mul_exp_half_up))),
+        pools={1: Pool(active=True, falls_back=False)},
+        liquidator=draw(st.sampled_from((None, THROUGH))),
+        vai=vai(rate=draw(st.integers(0, 10**12))),
+    )
+    prices = {key: draw(st.integers(1, 2 * price)) for key, price in PRICES.items()}
+    return view_at(bare, BLOCK + draw(st.integers(0, 10**4)), NOW, prices)
+
+
+@st.composite
+def positions(draw: st.DrawFn, view: Deployment) -> Position:
+    """Return an account within a few units of its line, or anywhere."""
+    held = draw(st.sets(st.integers(0, 2), max_size=3))
+    owed = draw(st.sets(st.integers(0, 2), max_size=3))
+    minted = draw(st.sampled_from((0, 10**20)))
+    position = account(
+        {one: draw(st.integers(0, 10**14)) for one in held},
+        {one: draw(st.integers(1, 10**14)) for one in owed},
+        pool=draw(st.integers(0, 1)),
+        forced=frozenset(owed if draw(st.integers(0, 20)) == 0 else ()),
+        vai_minted=minted,
+        vai_past_interest=minted // draw(st.integers(1, 9)),
+        vai_index=WAD if minted else 0,
+    )
+    if owed and draw(st.booleans()):
+        return to_the_line(view, position, min(owed), draw(st.integers(-3, 3)))
+    return position
+
+
+def to_the_line(view: Deployment, position: Position, market: int, units: int) -> Position:
+    """Return the account owing as much in a market as takes it to its line, and some units."""
+    short = sum(one.accrued for one in terms_of(view, position)) + vai_debt(view, position)
+    line = view.lines[market]
+    price = line.price or 1
+
+    def moved(entry: Entry) -> Entry:
+        if entry.market != market:
+            return entry
+        change = -short * WAD // price * entry.principal_index // line.borrow_index
+        return entry._replace(principal=max(entry.principal + change + units, 1))
+
+    return replace(position, entries=tuple(moved(one) for one in position.entries))
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> tuple[Deployment, list[Position]]:
+    view = draw(views())
+    return view, [draw(positions(view)) for _ in range(draw(st.integers(1, 6)))]
+
+
+def crowd_of(held: list[Position]) -> dict[AccountRef, Position]:
+    return {
+        AccountRef(market=COMPTROLLER, account=Address(f"0x{number:040x}")): one
+        for number, one in enumerate(held)
+    }
+
+
+@settings(max_examples=200, deadline=None)
+@given(scenes(), st.integers(5_000, 15_000))
+def test_no_account_under_the_line_is_missed_by_the_screen(scene, moved_bps: int):
+    view, held = scene
+    crowd = crowd_of(held)
+    lookout: Lookout[Deployment, Position] = Lookout(ADAPTER)
+    lookout.change(view, crowd)
+    lookout.see(view, view.prices)
+    found = set(lookout.under().refs)
+    assert {ref for ref, one in crowd.items() if ADAPTER.assess(view, one).liquidatable} <= found
+    prices = {key: max(price * moved_bps // 10_000, 1) for key, price in view.prices.items()}
+    later = ADAPTER.repriced(view, prices)
+    lookout.see(later, later.prices)
+    found = set(lookout.under().refs)
+    assert {ref for ref, one in crowd.items() if ADAPTER.assess(later, one).liquidatable} <= found
+
+
+@settings(deadline=None)
+@given(scenes())
+def test_repricing_is_viewing_at_other_prices(scene):
+    view, _ = scene
+    prices = {key: price + 1 for key, price in view.prices.items()}
+    assert ADAPTER.repriced(view, prices) == view_at(view, view.block, view.timestamp, prices)
+
+
+@settings(deadline=None)
+@given(scenes())
+def test_a_packed_position_comes_back(scene):
+    for position in scene[1]:
+        assert unpack(pack(position)) == position
+
+
+def test_the_adapter_is_screened_and_a_safe_crowd_is_left_out():
+    assert isinstance(ADAPTER, Screened)
+    view = view_at(deployment(), BLOCK, NOW, PRICES)
+    safe = crowd_of([account({0: 10**12}, {1: 10**6}) for _ in range(50)])
+    lookout: Lookout[Deployment, Position] = Lookout(ADAPTER)
+    lookout.change(view, safe)
+    lookout.see(view, view.prices)
+    assert lookout.under().refs == ()
+    assert TOKENS[0] in ADAPTER.feeds_of(view, next(iter(safe.values())))
