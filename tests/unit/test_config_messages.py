@@ -51,7 +51,7 @@ GOLDEN = [
     (KEEPER, "mode: observe", "mod: observe",
      "config/keeper.yaml:7: unknown key 'mod'; did you mean 'mode'?"),
     (KEEPER, "level: info ", "levl: info ",
-     "config/keeper.yaml:36: unknown key 'levl'; did you mean 'level'?"),
+     "config/keeper.yaml:42: unknown key 'levl'; did you mean 'level'?"),
     (KEEPER, "  slippage_bps: 50 ", "  slippage_bps: 5000 ",
      ("config/keeper.yaml:32: limits.slippage_bps: expected at most 500, found 5000; "
      "if it is meant, list limits.slippage_bps under confirm_dangerous")),
@@ -78,14 +78,14 @@ GOLDEN = [
      ("config/chains/etherium.yaml: expected a configuration file, "
      "found: No such file or directory")),
     (KEEPER, "confirm_dangerous: []", "confirm_dangerous: [limits.slipage_bps]",
-     ("config/keeper.yaml:40: confirm_dangerous: unknown 'limits.slipage_bps'; "
+     ("config/keeper.yaml:46: confirm_dangerous: unknown 'limits.slipage_bps'; "
      "did you mean 'limits.slippage_bps'?")),
     (KEEPER, "confirm_dangerous: []", "mode: live",
-     "config/keeper.yaml:40: duplicate key 'mode', first on line 7"),
+     "config/keeper.yaml:46: duplicate key 'mode', first on line 7"),
     (KEEPER, "confirm_dangerous: []", "_env_file: x",
-     "config/keeper.yaml:40: unknown key '_env_file'"),
+     "config/keeper.yaml:46: unknown key '_env_file'"),
     (KEEPER, "confirm_dangerous: []", "a: [1, 2",
-     ("config/keeper.yaml:41: expected YAML, found: expected ',' or ']', "
+     ("config/keeper.yaml:47: expected YAML, found: expected ',' or ']', "
      "but got '<stream end>'")),
     (KEEPER, "  - protocols/aave_v3.ethereum.yaml",
      "  - protocols/aave_v3.ethereum.yaml\n  - protocols/../protocols/aave_v3.ethereum.yaml",
@@ -98,16 +98,16 @@ GOLDEN = [
     (CHAIN, "chain_id: 1\n", "",
      "config/chains/ethereum.yaml:1: missing key 'chain_id'"),
     (CHAIN, "    factory:", "    factry:",
-     ("config/chains/ethereum.yaml:29: missing key 'venues.0.factory'\n"
-     "config/chains/ethereum.yaml:30: unknown key 'factry'; did you mean 'factory'?")),
+     ("config/chains/ethereum.yaml:31: missing key 'venues.0.factory'\n"
+     "config/chains/ethereum.yaml:32: unknown key 'factry'; did you mean 'factory'?")),
     (CHAIN, "kind: uniswap_v3", "kind: uniswap_v4",
-     ("config/chains/ethereum.yaml:29: venues.0.kind: expected 'uniswap_v3', "
+     ("config/chains/ethereum.yaml:31: venues.0.kind: expected 'uniswap_v3', "
      "found 'uniswap_v4'; did you mean 'uniswap_v3'?")),
     (CHAIN, "${KEEPER_RPC_ETHEREUM:-ws://127.0.0.1:8546}", "${KEEPER_RPC_OTHER}",
      ("config/chains/ethereum.yaml:11: expected the environment variable or secret file "
      "KEEPER_RPC_OTHER, found none")),
     (CHAIN, "[100, 500, 3000, 10000]", "[100, 500, 500]",
-     ("config/chains/ethereum.yaml:32: venues.0.fee_tiers: duplicate 500: expected each once, "
+     ("config/chains/ethereum.yaml:34: venues.0.fee_tiers: duplicate 500: expected each once, "
      "found a list of 3")),
     (CHAIN, "  - ${KEEPER_RPC_ETHEREUM:-ws://127.0.0.1:8546}", "  []",
      "config/chains/ethereum.yaml:10: rpc: expected at least one, found a value that is not shown"),
@@ -126,13 +126,13 @@ GOLDEN = [
      ("config/protocols/aave_v3.ethereum.yaml:12: start_block: "
      "expected a whole number, 0 or more, found -5")),
     (PROTOCOL, "  addresses_provider:", "  address_provider:",
-     ("config/protocols/aave_v3.ethereum.yaml:20: "
+     ("config/protocols/aave_v3.ethereum.yaml:28: "
      "missing key 'parameters.addresses_provider'\n"
-     "config/protocols/aave_v3.ethereum.yaml:21: unknown key 'address_provider'; "
+     "config/protocols/aave_v3.ethereum.yaml:29: unknown key 'address_provider'; "
      "did you mean 'addresses_provider'?")),
     (PROTOCOL, "0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9e",
      "0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9E",
-     ("config/protocols/aave_v3.ethereum.yaml:21: parameters.addresses_provider: bad checksum: "
+     ("config/protocols/aave_v3.ethereum.yaml:29: parameters.addresses_provider: bad checksum: "
      "expected 0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9e, "
      "found '0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9E'")),
 ]  # fmt: skip
