@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,20 @@ async def test_a_market_of_an_unknown_model_is_held_but_not_judged(
         assert position.shares
         with pytest.raises(StaleError, match="interest rate model"):
             scene.adapter.assess(scene.view(look), position)
+
+
+async def test_the_audit_agrees_with_morpho_and_names_what_drifted(
+    node: tuple[MarketNode, LocalMorpho],
+):
+    market_node, local = node
+    async with open_scene(market_node, local) as scene:
+        look = await scene.look()
+        reader, view = scene.chain.reader, scene.view(look)
+        owing = {ref: one for ref, one in sorted(look.positions.items()) if one.shares}
+        sides = await scene.adapter.audit(reader, look.block, view, owing)
+        assert len(sides) == len(owing) > 20
+        assert [str(one) for one in sides.values() if not one.agree] == []
+        ref, position = next(iter(owing.items()))
+        wrong = replace(position, shares=position.shares + 1)
+        (found,) = (await scene.adapter.audit(reader, look.block, view, {ref: wrong})).values()
+        assert str(found) == f"shares {wrong.shares} in the mirror, {wrong.shares - 1} on chain"

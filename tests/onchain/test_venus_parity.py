@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -197,3 +198,18 @@ def edge_price(
         middle = (low + high) // 2
         low, high = (middle, high) if found(middle).value > 0 else (low, middle)
     return low if found(low).accrue else None
+
+
+async def test_the_audit_agrees_with_venus_and_names_what_drifted(scene: Scene):
+    random_actions(scene.live, seed=7, count=ACTIONS)
+    look = await scene.look()
+    reader, view = scene.chain.reader, scene.view(look)
+    owing = {ref: one for ref, one in look.positions.items() if one.entries}
+    sides = await scene.adapter.audit(reader, look.block, view, owing)
+    assert len(sides) == len(owing) > BORROWERS // 2
+    assert [str(one) for one in sides.values() if not one.agree] == []
+    ref, position = next(iter(owing.items()))
+    first, *rest = position.entries
+    wrong = replace(position, entries=(first._replace(tokens=first.tokens + 1), *rest))
+    (found,) = (await scene.adapter.audit(reader, look.block, view, {ref: wrong})).values()
+    assert f"tokens {first.tokens + 1} in the mirror, {first.tokens} on chain" in str(found)
