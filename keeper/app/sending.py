@@ -54,19 +54,19 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
     flight = Flight(await post.journal.open_intents())
     standing = Standing(post.journal, _triggers(settings), now=post.clock.now)
     await standing.review()
-    armament = await _armament(settings, post, flight, standing)
+    canon = Canon(
+        journal=post.journal,
+        reader=post.chain.reader,
+        flight=flight,
+        depth=settings.chain.finality_depth,
+    )
+    armament = await _armament(settings, post, flight, standing, canon)
     executor = Executor(
         _grounds(settings, post),
         journal=post.journal,
         flight=flight,
         standing=standing,
         armament=armament,
-    )
-    canon = Canon(
-        journal=post.journal,
-        reader=post.chain.reader,
-        flight=flight,
-        depth=settings.chain.finality_depth,
     )
     settler = Settler(
         wire=post.chain.wire,
@@ -84,7 +84,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
 
 
 async def _armament(
-    settings: Settings, post: Post, flight: Flight, standing: Standing
+    settings: Settings, post: Post, flight: Flight, standing: Standing, canon: Canon
 ) -> Armament | None:
     """Return what sends, or None without a key."""
     if post.signer is None:
@@ -114,7 +114,8 @@ async def _armament(
         block_time_s=settings.chain.block_time_s,
         halt_on_foreign_nonce=settings.sending.on_foreign_nonce is ForeignNonce.HALT,
     )
-    return Armament(desk=desk, lane=lane, tender=Tender(means, patience, standing))
+    tender = Tender(means, patience, standing, on_settled=canon.note)
+    return Armament(desk=desk, lane=lane, tender=tender)
 
 
 def _lane(post: Post) -> Lane:

@@ -1,6 +1,6 @@
 """What rooms ask of each other. Rooms import this module, never a sibling."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, TypeVar
@@ -32,6 +32,7 @@ from keeper.core.lending import (
     SeizeQuote,
     Touched,
 )
+from keeper.core.log_columns import LogColumns
 from keeper.core.parity import Sides
 from keeper.core.plan import Funding, Intent, Outcome, Plan, Settled, Submission
 from keeper.core.standing import StandingRow, Tally
@@ -66,6 +67,19 @@ class Reader(Protocol):
 
     async def logs_between(self, wanted: LogFilter, first: int, last: int) -> list[Log]:
         """Return the logs of a range of blocks, both ends included, in order."""
+        ...
+
+    async def log_columns(
+        self,
+        wanted: LogFilter,
+        first: int,
+        last: int,
+        progress: Callable[[int, int, int], None] | None = None,
+    ) -> LogColumns:
+        """Return the logs of a range of blocks as columns: for very many of them.
+
+        ``progress`` is told the last block done, the last wanted, and the logs found so far.
+        """
         ...
 
     async def code(self, address: Address, block: BlockRef) -> bytes:
@@ -449,4 +463,17 @@ class Journal(Protocol):
 
     async def gas_spent_since(self, timestamp: int) -> int:
         """Return the wei of gas that outcomes recorded since ``timestamp`` (unix seconds) cost."""
+        ...
+
+
+class PrivateRelay(Protocol):
+    """A relay or builder that takes transactions out of the public's sight."""
+
+    @property
+    def name(self) -> str:
+        """Return what it may be called in messages."""
+        ...
+
+    async def ask(self, method: str, *params: object) -> object:
+        """Ask once. Raises RefusedError on a no, TransientError when it is not known."""
         ...

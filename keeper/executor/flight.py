@@ -107,6 +107,15 @@ class Flight:
         )
         self._open[submission.plan_id] = replace(before, intent=intent)
 
+    def retargeted(self, newest: Submission, block: int) -> Submission:
+        """Return an intent's newest transaction, which now aims at another block."""
+        before = self._open[newest.plan_id]
+        aimed = replace(newest, target_block=block)
+        self._open[newest.plan_id] = replace(
+            before, intent=replace(before.intent, submission=aimed)
+        )
+        return aimed
+
     def reopened(self, intent: Intent) -> None:
         """Add an intent whose outcome a reorg undid."""
         self._open[intent.plan_id] = restored(intent)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from keeper.core.chain import BlockRef, Fees, StateOverride, next_base_fee
-from keeper.core.plan import Purpose, Submission
+from keeper.core.plan import Intent, Outcome, Purpose, Submission
 from keeper.core.ports import Journal, Simulator, Wire
 from keeper.core.units import Address
 from keeper.executor.flight import Airborne, Flight
@@ -21,7 +21,7 @@ from keeper.executor.ladder import break_even, raised
 from keeper.executor.lanes.lane import Lane, Refused, Uncertain
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.settlement import received
-from keeper.executor.settler import Auditor
+from keeper.executor.settler import Auditor, dropped
 from keeper.executor.signing import CANCEL_GAS, SigningDesk
 from keeper.executor.standing import Standing
 
@@ -73,11 +73,19 @@ class Means:
 class Tender:
     """Tends the open intents of one signer. Only the executor's turn calls it."""
 
-    def __init__(self, means: Means, patience: Patience, standing: Standing) -> None:
-        """Make a tender."""
+    def __init__(
+        self,
+        means: Means,
+        patience: Patience,
+        standing: Standing,
+        *,
+        on_settled: Callable[[Intent, Outcome], None],
+    ) -> None:
+        """Make a tender; ``on_settled`` hears of each intent that it gives up."""
         self._means = means
         self._patience = patience
         self._standing = standing
+        self._on_settled = on_settled
         self._looked = False
 
     async def tend(self, head: BlockRef, exposure: Exposure) -> None:
@@ -96,8 +104,24 @@ class Tender:
         if not overdue:
             return
         verdicts = {} if halted else await self._run_again(waiting, head)
-        for newest, one in overdue:
-            await self._deal_with(newest, one, verdicts.get(newest.plan_id), head, exposure)
+        outgoing: list[tuple[Submission, str]] = []
+        kept_above = len(waiting) > len(overdue)
+        for newest, one in reversed(overdue):
+            verdict = verdicts.get(newest.plan_id)
+            purpose, cap = self._judged(newest, one, verdict, head, exposure)
+            if means.lane.expires and purpose is Purpose.CANCEL and not kept_above:
+                await means.lane.withdraw(newest)
+                if head.number >= newest.target_block:
+                    await self._drop(newest, one, verdict)
+                continue
+            kept_above = True
+            step = await self._step(newest, one, purpose, cap, head)
+            if step is None:
+                continue
+            outgoing.append(step)
+            if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
+                log.info(GIVEN_UP, plan=newest.plan_id, why=_why(verdict))
+        await self._send(list(reversed(outgoing)))
 
     def _notice_others(self, confirmed: int) -> None:
         """Halt, or only say so, when the key was used by somebody else."""
@@ -141,37 +165,51 @@ class Tender:
             )
         return found
 
-    async def _deal_with(
+    def _judged(
         self,
         newest: Submission,
         one: Airborne,
         verdict: _Verdict | None,
         head: BlockRef,
         exposure: Exposure,
-    ) -> None:
-        """Send again, raise or cancel one overdue transaction."""
-        base_fee = next_base_fee(head)
-        purpose = Purpose.CANCEL
-        cap = self._cap(one, CANCEL_GAS, exposure)
+    ) -> tuple[Purpose, int]:
+        """Return what the intent's next transaction is for, and the most that it may offer."""
         if verdict is not None and verdict.success:
             paid_for = break_even(
                 verdict.received,
                 gas_used=verdict.gas_used,
                 min_profit=self._means.limits.min_profit,
             )
-            if paid_for >= min(newest.fees.max_fee, base_fee + newest.fees.priority_fee):
-                purpose = Purpose.LIQUIDATE
-                cap = min(self._cap(one, one.gas_limit, exposure), paid_for)
+            price = min(newest.fees.max_fee, next_base_fee(head) + newest.fees.priority_fee)
+            if paid_for >= price:
+                return Purpose.LIQUIDATE, min(self._cap(one, one.gas_limit, exposure), paid_for)
+        return Purpose.CANCEL, self._cap(one, CANCEL_GAS, exposure)
+
+    async def _step(
+        self, newest: Submission, one: Airborne, purpose: Purpose, cap: int, head: BlockRef
+    ) -> tuple[Submission, str] | None:
+        """Return what is sent next for an intent, journaled, and what to call it in the log."""
+        base_fee = next_base_fee(head)
         if purpose is newest.purpose and await self._lost(newest, base_fee):
-            await self._send(newest, RESENT)
-            return
+            return self._means.flight.retargeted(newest, head.number + 1), RESENT
         fees = raised(newest.fees, base_fee=base_fee, cap=cap)
         if fees is None:
             log.info(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, purpose=purpose, cap=cap)
-            return
-        await self._replace(newest, one, fees, purpose, head)
-        if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
-            log.info(GIVEN_UP, plan=newest.plan_id, why=_why(verdict))
+            return None
+        submission = await self._replaced(newest, one, fees, purpose, head)
+        if submission is None:
+            return None
+        return submission, CANCELLED if purpose is Purpose.CANCEL else RAISED
+
+    async def _drop(self, newest: Submission, one: Airborne, verdict: _Verdict | None) -> None:
+        """Give up what can no longer land, its block being gone: it cost nothing."""
+        means = self._means
+        log.info(GIVEN_UP, plan=newest.plan_id, why=_why(verdict))
+        outcome = dropped(one.intent, f"not included; {_why(verdict)}")
+        await means.journal.settle(outcome)
+        means.flight.landed(newest.plan_id)
+        means.desk.nonces.released(newest.nonce)
+        self._on_settled(one.intent, outcome)
 
     def _cap(self, one: Airborne, gas_limit: int, exposure: Exposure) -> int:
         """Return the most per gas that the limits leave for one transaction, wei."""
@@ -192,37 +230,45 @@ class Tender:
             return False
         return not await self._means.wire.knows(newest.tx_hash)
 
-    async def _replace(
+    async def _replaced(
         self, newest: Submission, one: Airborne, fees: Fees, purpose: Purpose, head: BlockRef
-    ) -> None:
+    ) -> Submission | None:
+        """Sign and journal the next rung; None when it landed while we looked."""
         means = self._means
         if await means.wire.nonce(newest.sender, pending=False) > newest.nonce:
-            return  # it landed while we looked: the settler's now
+            return None
         submission = await means.desk.replace(
             newest, one, fees=fees, target_block=head.number + 1, purpose=purpose
         )
         await means.journal.record_signed(submission)
         means.flight.replaced(submission)
-        await self._send(submission, CANCELLED if purpose is Purpose.CANCEL else RAISED)
+        return submission
 
-    async def _send(self, submission: Submission, what: str) -> None:
-        """Send one journaled transaction by the lane of its intent."""
+    async def _send(self, outgoing: Sequence[tuple[Submission, str]]) -> None:
+        """Send journaled transactions, each by the lane of its intent and by no other."""
         means = self._means
-        if submission.lane != means.lane.name:
-            log.warning(
-                NOT_REPLACED,
+        ours = [pair for pair in outgoing if pair[0].lane == means.lane.name]
+        for submission, _ in outgoing:
+            if submission.lane != means.lane.name:
+                why = f"it belongs to lane {submission.lane}, this is {means.lane.name}"
+                log.error(NOT_REPLACED, plan=submission.plan_id, tx=submission.tx_hash, why=why)
+        if not ours:
+            return
+        deliveries = await means.lane.send([submission for submission, _ in ours])
+        taken: list[Submission] = []
+        for (submission, what), delivery in zip(ours, deliveries, strict=True):
+            problem = delivery.why if isinstance(delivery, Refused | Uncertain) else ""
+            log.info(
+                what,
                 plan=submission.plan_id,
                 tx=submission.tx_hash,
-                why=f"it belongs to lane {submission.lane}, this is {means.lane.name}",
+                nonce=submission.nonce,
+                max_fee_wei=submission.fees.max_fee,
+                problem=problem,
             )
-            return
-        (delivery,) = await means.lane.send([submission])
-        facts = {"plan": submission.plan_id, "tx": submission.tx_hash, "nonce": submission.nonce}
-        if isinstance(delivery, Refused | Uncertain):
-            log.warning(what, **facts, max_fee_wei=submission.fees.max_fee, problem=delivery.why)
-            return
-        log.info(what, **facts, max_fee_wei=submission.fees.max_fee)
-        await means.journal.record_all_sent([submission])
+            if not problem:
+                taken.append(submission)
+        await means.journal.record_all_sent(taken)
 
 
 def _why(verdict: _Verdict | None) -> str:

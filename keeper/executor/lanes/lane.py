@@ -42,6 +42,11 @@ class Lane(Protocol):
         """Return whether the node that we read from sees what is pending here."""
         ...
 
+    @property
+    def expires(self) -> bool:
+        """Return whether what was sent can no longer land once its target block is there."""
+        ...
+
     async def send(self, submissions: Sequence[Submission]) -> list[Delivery]:
         """Send journaled transactions, each once, in order; return what became of each."""
         ...

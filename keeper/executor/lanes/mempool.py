@@ -16,6 +16,7 @@ class MempoolLane:
 
     name = NAME
     public = True
+    expires = False
 
     def __init__(self, wire: Wire) -> None:
         """Make a lane to a node."""

@@ -1,0 +1,47 @@
+"""Send to a private RPC: ``eth_sendPrivateTransaction``. The public pool never sees it."""
+
+from collections.abc import Sequence
+
+from keeper.core.errors import RefusedError, TransientError
+from keeper.core.plan import Submission
+from keeper.core.ports import PrivateRelay
+from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
+
+
+class PrivateLane:
+    """Sends each transaction to one relay, which holds it for a number of blocks."""
+
+    public = False
+    expires = False
+
+    def __init__(self, relay: PrivateRelay, *, name: str, blocks: int) -> None:
+        """Make a lane; ``blocks`` past its target a transaction is no longer tried."""
+        self.name = name
+        self._relay = relay
+        self._blocks = blocks
+
+    async def send(self, submissions: Sequence[Submission]) -> list[Delivery]:
+        """Send each once, in order."""
+        return [await self._deliver(one) for one in submissions]
+
+    async def withdraw(self, submission: Submission) -> bool:
+        """Ask the relay to forget a transaction; return whether it said that it did."""
+        try:
+            wanted = {"txHash": submission.tx_hash}
+            return bool(await self._relay.ask("eth_cancelPrivateTransaction", wanted))
+        except (RefusedError, TransientError):
+            return False
+
+    async def _deliver(self, submission: Submission) -> Delivery:
+        wanted = {
+            "tx": "0x" + submission.raw.hex(),
+            "maxBlockNumber": hex(submission.target_block + self._blocks - 1),
+            "preferences": {"fast": True},
+        }
+        try:
+            await self._relay.ask("eth_sendPrivateTransaction", wanted)
+        except RefusedError as error:
+            return Refused(why=str(error))
+        except TransientError as error:
+            return Uncertain(why=str(error))
+        return Taken()
