@@ -7,10 +7,12 @@ from itertools import pairwise
 
 from keeper.chain.classify import Meaning, meaning
 from keeper.chain.jsonrpc import NodeError, Reply, Request
+from keeper.chain.log_pages import SlimLogRecord, columns_of
 from keeper.chain.records import LogRecord, quantity
 from keeper.chain.rpc import Rpc
 from keeper.core.chain import Log, LogFilter
 from keeper.core.errors import StaleError
+from keeper.core.log_columns import LogColumns, joined
 
 Progress = Callable[[int, int, int], None]
 """Is told the last block done, the last block wanted, and the logs found so far."""
@@ -94,19 +96,47 @@ class LogRanges:
         StaleError when it has not come to ``last`` yet.
         """
         logs: list[Log] = []
-        at = first
+
+        def take(reply: Reply) -> int:
+            logs.extend(log_values(self._rpc.decode(list[LogRecord], _METHOD, reply)))
+            return len(logs)
+
+        await self._each(wanted, (first, last), take, progress)
+        return logs
+
+    async def read_columns(
+        self, wanted: LogFilter, first: int, last: int, progress: Progress | None = None
+    ) -> LogColumns:
+        """Return the logs as columns. Raises as ``read``."""
+        pages: list[LogColumns] = []
+
+        def take(reply: Reply) -> int:
+            pages.append(columns_of(self._rpc.decode(list[SlimLogRecord], _METHOD, reply)))
+            return sum(map(len, pages))
+
+        await self._each(wanted, (first, last), take, progress)
+        return joined(pages)
+
+    async def _each(
+        self,
+        wanted: LogFilter,
+        blocks: tuple[int, int],
+        take: Callable[[Reply], int],
+        progress: Progress | None,
+    ) -> None:
+        """Hand over the reply for each range; ``take`` returns how many logs there were so far."""
+        at, last = blocks
         while at <= last:
             end = min(at + self.span - 1, last)
             reply = await self._ask(wanted, at, end)
             if isinstance(reply, NodeError) and self._narrow(reply, end - at + 1):
                 continue
-            logs += log_values(self._rpc.decode(list[LogRecord], _METHOD, reply))
+            found = take(reply)
             width = self._width
             width.answered = max(width.answered, end - at + 1)
             at = end + 1
             if progress is not None:
-                progress(end, last, len(logs))
-        return logs
+                progress(end, last, found)
 
     async def _ask(self, wanted: LogFilter, first: int, last: int) -> Reply:
         """Return the reply; raise StaleError when the node has not come so far yet.

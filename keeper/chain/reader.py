@@ -9,6 +9,7 @@ from keeper.chain.pinned import PinnedRpc
 from keeper.chain.records import BlockRecord, LogRecord, data_bytes, quantity
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
 from keeper.core.errors import StaleError
+from keeper.core.log_columns import LogColumns, joined
 from keeper.core.units import Address, Hash32
 
 _BY_NUMBER = "eth_getBlockByNumber"
@@ -61,6 +62,14 @@ class ChainReader:
         if not wanted.addresses:
             return []
         return await self._ranges.read(wanted, first, last, progress)
+
+    async def log_columns(
+        self, wanted: LogFilter, first: int, last: int, progress: Progress | None = None
+    ) -> LogColumns:
+        """Return the logs of a range of blocks as columns, both ends included, in order."""
+        if not wanted.addresses:
+            return joined(())
+        return await self._ranges.read_columns(wanted, first, last, progress)
 
     async def code(self, address: Address, block: BlockRef) -> bytes:
         """Return the runtime code at an address, empty when there is none."""

@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from keeper.core.lending import AccountRef
+from keeper.core.log_columns import LogColumns
+
 M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
 P = TypeVar("P")
 
 FactorKey = int
@@ -70,4 +74,13 @@ class Screened(Protocol[M, P]):
 
     def unpack(self, packed: bytes) -> P:
         """Return the position that was packed."""
+        ...
+
+
+@runtime_checkable
+class Discovering(Protocol[M_contra]):
+    """An adapter that finds its borrowers in columns of logs, without an object for each."""
+
+    def borrowers(self, market: M_contra, logs: LogColumns) -> frozenset[AccountRef]:
+        """Return the accounts that the logs of ``discovery_filter`` name, as ``touched`` would."""
         ...

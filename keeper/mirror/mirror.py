@@ -13,6 +13,7 @@ from keeper.core.chain import BlockRef, Log
 from keeper.core.errors import InvariantError, StaleError
 from keeper.core.lending import AccountRef, Touched
 from keeper.core.ports import ProtocolAdapter, Reader
+from keeper.core.screening import Discovering
 from keeper.core.units import Hash32
 from keeper.mirror.history import DEPTH_BLOCKS, History, begin, union
 from keeper.mirror.positions import Positions, no_positions
@@ -131,10 +132,18 @@ class Mirror(Generic[M, P]):
         """Return every account that the logs of a range name as a borrower."""
         if since > until:
             return frozenset()
-        progress("reading logs", 0, until - since + 1)
+        blocks = until - since + 1
+        progress("reading logs", 0, blocks)
         wanted = self._adapter.discovery_filter(market)
+        if isinstance(self._adapter, Discovering):
+
+            def done(last: int, _until: int, _logs: int) -> None:
+                progress("reading logs", last - since + 1, blocks)
+
+            columns = await self._reader.log_columns(wanted, since, until, done)
+            return self._adapter.borrowers(market, columns)
         logs = await self._reader.logs_between(wanted, since, until)
-        progress("reading logs", until - since + 1, until - since + 1)
+        progress("reading logs", blocks, blocks)
         return self._adapter.touched(market, logs).accounts
 
     async def _changes(

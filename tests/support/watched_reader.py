@@ -1,12 +1,15 @@
 """A reader that passes everything on, remembers ranges of logs, and fails once when told to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
 from keeper.core.errors import TransientError
+from keeper.core.log_columns import LogColumns
 from keeper.core.ports import Reader
 from keeper.core.units import Address
+
+Progress = Callable[[int, int, int], None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +42,13 @@ class WatchedReader:
         self._count()
         self.ranges.append((first, last))
         return await self.reader.logs_between(wanted, first, last)
+
+    async def log_columns(
+        self, wanted: LogFilter, first: int, last: int, progress: Progress | None = None
+    ) -> LogColumns:
+        self._count()
+        self.ranges.append((first, last))
+        return await self.reader.log_columns(wanted, first, last, progress)
 
     async def code(self, address: Address, block: BlockRef) -> bytes:
         self._count()

@@ -18,6 +18,7 @@ from keeper.core.lending import (
     SeizeQuote,
     Touched,
 )
+from keeper.core.log_columns import LogColumns
 from keeper.core.parity import Sides
 from keeper.core.ports import Prices, Reader
 from keeper.core.screening import Exposure, Factor, FactorKey
@@ -69,6 +70,10 @@ class AaveAdapter:
     def discovery_filter(self, market: AaveMarket) -> LogFilter:
         """Return the logs that name every account that ever borrowed."""
         return events.discovery_filter(market)
+
+    def borrowers(self, market: AaveMarket, logs: LogColumns) -> frozenset[AccountRef]:
+        """Return the accounts that columns of ``Borrow`` logs name (``Discovering``)."""
+        return events.borrowers(market, logs)
 
     def refs_of(self, market: AaveMarket, account: Address) -> tuple[AccountRef, ...]:
         """Return the account's one place: the pool."""

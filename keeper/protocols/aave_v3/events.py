@@ -5,6 +5,7 @@ from typing import Final
 
 from keeper.core.chain import Log, LogFilter
 from keeper.core.lending import AccountRef, Liquidation, Touched
+from keeper.core.log_columns import LogColumns
 from keeper.core.units import Address, Hash32, address_of_word
 from keeper.protocols.aave_v3 import codec
 from keeper.protocols.aave_v3.codec import topic
@@ -100,6 +101,13 @@ _TOPICS: Final = frozenset(
 def discovery_filter(market: AaveMarket) -> LogFilter:
     """Return the logs that name every borrower: debt starts with ``Borrow`` and cannot move."""
     return LogFilter(addresses=frozenset((market.pool,)), topics=frozenset((BORROW,)))
+
+
+def borrowers(market: AaveMarket, logs: LogColumns) -> frozenset[AccountRef]:
+    """Return whom the ``Borrow`` logs among the columns name."""
+    rows = logs.rows(market.pool, BORROW)
+    named = logs.addresses(rows, POOL_ACCOUNTS[BORROW])
+    return frozenset(AccountRef(market=market.pool, account=one) for one in named)
 
 
 def log_filter(market: AaveMarket) -> LogFilter:
