@@ -98,16 +98,16 @@ GOLDEN = [
     (CHAIN, "chain_id: 1\n", "",
      "config/chains/ethereum.yaml:1: missing key 'chain_id'"),
     (CHAIN, "    factory:", "    factry:",
-     ("config/chains/ethereum.yaml:31: missing key 'venues.0.factory'\n"
-     "config/chains/ethereum.yaml:32: unknown key 'factry'; did you mean 'factory'?")),
+     ("config/chains/ethereum.yaml:33: missing key 'venues.0.factory'\n"
+     "config/chains/ethereum.yaml:34: unknown key 'factry'; did you mean 'factory'?")),
     (CHAIN, "kind: uniswap_v3", "kind: uniswap_v4",
-     ("config/chains/ethereum.yaml:31: venues.0.kind: expected 'uniswap_v3', "
+     ("config/chains/ethereum.yaml:33: venues.0.kind: expected 'uniswap_v3', "
      "found 'uniswap_v4'; did you mean 'uniswap_v3'?")),
     (CHAIN, "${KEEPER_RPC_ETHEREUM:-ws://127.0.0.1:8546}", "${KEEPER_RPC_OTHER}",
      ("config/chains/ethereum.yaml:11: expected the environment variable or secret file "
      "KEEPER_RPC_OTHER, found none")),
     (CHAIN, "[100, 500, 3000, 10000]", "[100, 500, 500]",
-     ("config/chains/ethereum.yaml:34: venues.0.fee_tiers: duplicate 500: expected each once, "
+     ("config/chains/ethereum.yaml:36: venues.0.fee_tiers: duplicate 500: expected each once, "
      "found a list of 3")),
     (CHAIN, "  - ${KEEPER_RPC_ETHEREUM:-ws://127.0.0.1:8546}", "  []",
      "config/chains/ethereum.yaml:10: rpc: expected at least one, found a value that is not shown"),
