@@ -30,7 +30,9 @@ def parse_since(text: str) -> int:
     if text.isdecimal():
         return int(text)
     try:
-        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+        moment = datetime.fromisoformat(text)
+        # Without an offset it is UTC, as everything in the books.
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     except ValueError as error:
         msg = f"--since: expected a day such as 2026-11-22 or unix seconds, found {text!r}"
         raise ConfigError(msg) from error

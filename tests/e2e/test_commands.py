@@ -1,0 +1,265 @@
+"""What a user types, on a fork of the local market: what it prints and what it leaves alone."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keeper.commands.doctor import doctor
+from keeper.commands.dry_run import dry_run
+from keeper.commands.report import parse_since, report
+from keeper.commands.running import MISCONFIGURED, CommandFailed, run_command
+from keeper.commands.scan import Wanted, scan
+from keeper.core.errors import ConfigError
+from keeper.core.plan import Status
+from keeper.core.units import WAD
+from keeper.devnet.crash import crash
+from keeper.devnet.live import account_data
+from keeper.ledger.books import read_books
+from tests.support.keeper_process import (
+    ARMED,
+    configured,
+    running_keeper,
+    until,
+    with_executor,
+)
+from tests.support.market_node import MarketNode
+
+Lines = list[dict[str, Any]]
+Printed = Callable[[], str]
+
+
+def json_lines(text: str) -> Lines:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def everybody(*, below: int | None = None, block: int | None = None, most: int | None = None):
+    return Wanted(below=below, block=block, most=most)
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
+    """Return what was printed on stdout since the last time."""
+    return lambda: capsys.readouterr().out
+
+
+@pytest.fixture
+def config(market_fork: MarketNode, tmp_path: Path) -> Path:
+    return configured(tmp_path, market_fork, mode="observe")
+
+
+def fall(node: MarketNode, steps: int) -> None:
+    for _ in zip(range(steps), crash(node.live), strict=False):
+        pass
+
+
+def scanned(config: Path, wanted: Wanted, printed: Printed) -> Lines:
+    run_command(lambda: scan(config, wanted, as_json=True))
+    return json_lines(printed())
+
+
+def test_scan_prints_each_loan_as_the_pool_sees_it(market_fork, config, printed):
+    found = scanned(config, everybody(), printed)
+    assert len(found) >= len(market_fork.market.borrowers)
+    number = int(market_fork.live.rpc.call("eth_blockNumber"), 16)
+    said = account_data(market_fork.live, [one["account"] for one in found], hex(number))
+    for one, pool in zip(found, said, strict=True):
+        assert list(one) == [
+            "protocol",
+            "market",
+            "account",
+            "block",
+            "health_factor",
+            "liquidatable",
+            "collateral_base",
+            "debt_base",
+            "collateral",
+            "debt",
+        ]
+        assert (one["protocol"], one["market"]) == ("aave_v3", market_fork.market.pool)
+        assert one["block"] == number
+        assert one["health_factor"] == str(pool.health_factor)
+        assert one["liquidatable"] is (pool.health_factor < WAD)
+        assert one["collateral_base"] == str(pool.collateral_base)
+        assert one["debt_base"] == str(pool.debt_base)
+
+
+def test_scan_prints_the_legs_of_each_loan_in_raw_units(market_fork, config, printed):
+    found = scanned(config, everybody(), printed)
+    units = {asset.token: 10**asset.decimals for asset in market_fork.market.assets}
+    for one in found:
+        assert one["debt"]
+        for side, keys in (
+            ("collateral", ["asset", "symbol", "amount", "price", "threshold_bps"]),
+            ("debt", ["asset", "symbol", "amount", "price"]),
+        ):
+            legs = one[side]
+            assert all(list(leg) == keys for leg in legs)
+            worth = sum(int(a["amount"]) * int(a["price"]) // units[a["asset"]] for a in legs)
+            assert abs(worth - int(one[f"{side}_base"])) <= len(legs)
+
+
+def test_scan_shows_the_riskiest_first_and_no_more_than_asked(config, printed):
+    found = scanned(config, everybody(), printed)
+    factors = [int(one["health_factor"]) for one in found]
+    assert factors == sorted(factors)
+    assert scanned(config, everybody(most=3), printed) == found[:3]
+    line = factors[len(factors) // 2]
+    below = scanned(config, everybody(below=line), printed)
+    assert below == [one for one in found if int(one["health_factor"]) < line]
+
+
+def test_scan_looks_at_an_older_block(market_fork, config, printed):
+    before = scanned(config, everybody(), printed)
+    fall(market_fork, 3)
+    after = scanned(config, everybody(), printed)
+    assert after[0]["block"] > before[0]["block"]
+    assert after[0]["health_factor"] != before[0]["health_factor"]
+    assert scanned(config, everybody(block=before[0]["block"]), printed) == before
+
+
+def test_scan_says_the_same_to_people(config, printed, capsys):
+    run_command(lambda: scan(config, everybody(most=1), as_json=True))
+    (worst,) = json_lines(printed())
+    run_command(lambda: scan(config, everybody(most=1), as_json=False))
+    said = capsys.readouterr()
+    assert worst["account"] in said.out
+    assert "accounts with debt" in said.err
+
+
+def test_doctor_finds_a_sound_market_good(market_fork, tmp_path, printed):
+    executor = with_executor(market_fork)
+    config = configured(tmp_path, market_fork, mode="observe", executor=executor)
+    assert run_command(lambda: doctor(config, as_json=True)) is True
+    found = json_lines(printed())
+    assert all(list(one) == ["what", "good", "detail"] for one in found)
+    assert all(one["good"] for one in found)
+    what = [one["what"] for one in found]
+    assert {"chain id", "multicall3", "executor", "aave_v3.local: market"} <= set(what)
+    assert len([one for one in what if ": feed " in one]) == len(market_fork.market.assets)
+
+
+def test_doctor_finds_a_poor_operator(market_fork, tmp_path, printed):
+    executor = with_executor(market_fork)
+    keeper = market_fork.market.accounts.keeper
+    market_fork.live.rpc.call("anvil_setBalance", keeper, "0x1")
+    config = configured(tmp_path, market_fork, mode="observe", executor=executor)
+    assert run_command(lambda: doctor(config, as_json=True)) is False
+    (bad,) = [one for one in json_lines(printed()) if not one["good"]]
+    assert bad["what"] == "executor"
+    assert bad["detail"].endswith("found 1")
+
+
+def test_dry_run_liquidates_on_a_fork_and_leaves_the_chain_alone(market_fork, tmp_path, capsys):
+    fall(market_fork, 5)
+    before = everything_sent(market_fork)
+    config = configured(tmp_path, market_fork, mode="observe")
+    good = run_command(lambda: dry_run(config, fork_block=None, blocks=3))
+    said = capsys.readouterr()
+    assert good is True
+    assert "ok: the balances on the fork grew by " in said.err
+    assert "liquidation.settled" in said.err
+    assert "Where the penalty went" in said.out
+    assert everything_sent(market_fork) == before
+    assert not (tmp_path / "keeper.sqlite").exists()
+
+
+def everything_sent(node: MarketNode) -> tuple[Any, ...]:
+    """Return what any transaction or mined block would change."""
+    rpc = node.live.rpc
+    return rpc.call("eth_getBlockByNumber", "latest", False), rpc.call("txpool_status")
+
+
+def test_dry_run_refuses_to_fork_ahead_of_the_head(market_fork, config, capsys):
+    head = int(market_fork.live.rpc.call("eth_blockNumber"), 16)
+    with pytest.raises(CommandFailed) as failed:
+        run_command(lambda: dry_run(config, fork_block=10_000, blocks=1))
+    assert failed.value.code == MISCONFIGURED
+    expected = f"error: --fork-block: expected at most the head, {head}, found 10000"
+    assert capsys.readouterr().err.splitlines() == [expected]
+
+
+@pytest.fixture
+def kept_books(market_fork: MarketNode, tmp_path: Path) -> Path:
+    """Let an armed keeper take some loans; return its configuration."""
+    executor = with_executor(market_fork)
+    config = configured(tmp_path, market_fork, mode="live", executor=executor)
+    with running_keeper(config, "--arm", environment=ARMED) as keeper:
+        fall(market_fork, 5)
+        until(lambda: bool(keeper.events("liquidation.sent")))
+        market_fork.live.rpc.call("evm_mine")
+        until(lambda: len(keeper.events("liquidation.settled")) >= 2)
+        assert keeper.interrupt() == 0
+    return config
+
+
+def test_report_prints_the_books_for_people_and_machines(kept_books, tmp_path, printed):
+    books = read_books(tmp_path / "keeper.sqlite")
+    page, table = tmp_path / "books.html", tmp_path / "books.csv"
+    report(kept_books, since=0, as_json=True, html=page, csv=table)
+    found = json_lines(printed())
+    assert len(found) == len(books.entries) >= 2
+    for one in found:
+        assert list(one)[:17] == [
+            "plan",
+            "account",
+            "collateral_asset",
+            "debt_asset",
+            "repaid",
+            "seized",
+            "protocol_fee",
+            "swap_cost",
+            "flash_fee",
+            "gas",
+            "tip",
+            "net",
+            "forecast_net",
+            "tx_hash",
+            "block",
+            "status",
+            "trigger",
+        ]
+    landed = [one for one in found if one["status"] == Status.LANDED]
+    assert len(landed) >= 2
+    assert sum(int(one["net"]) for one in found) == books.total.realised.net
+    rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8"))))
+    assert [row["plan"] for row in rows] == [one["plan"] for one in found]
+    assert [row["net"] for row in rows] == [one["net"] for one in found]
+    html = page.read_text("utf-8")
+    assert html.lstrip().lower().startswith("<!doctype html>")
+    assert all(one["account"][:8] in html for one in landed)
+    report(kept_books, since=0, as_json=False, html=None, csv=None)
+    assert "Where the penalty went" in printed()
+    report(kept_books, since=2**33, as_json=True, html=None, csv=None)
+    assert printed() == ""
+    with pytest.raises(ConfigError, match=r"nowhere/books\.csv: expected a file that can be writ"):
+        report(kept_books, since=0, as_json=True, html=None, csv=tmp_path / "nowhere/books.csv")
+
+
+def test_report_says_when_there_are_no_books(config):
+    with pytest.raises(ConfigError, match=r"keeper\.sqlite: expected a Keeper database, found no"):
+        report(config, since=0, as_json=True, html=None, csv=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("1700000000", 1_700_000_000),
+        ("2023-11-14", 1_699_920_000),
+        ("2023-11-14T22:13:20", 1_700_000_000),
+        ("2023-11-15T00:13:20+02:00", 1_700_000_000),
+    ],
+)
+def test_a_time_is_a_day_a_moment_or_seconds(text, seconds):
+    assert parse_since(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "-1", "2023-13-01"])
+def test_another_time_is_refused(text):
+    with pytest.raises(ConfigError, match="--since: expected a day such as 2026-11-22 or unix"):
+        parse_since(text)
