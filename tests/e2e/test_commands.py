@@ -19,6 +19,7 @@ from keeper.core.plan import Status
 from keeper.core.units import WAD
 from keeper.devnet.crash import crash
 from keeper.devnet.live import account_data
+from keeper.ledger.amounts import short_hex
 from keeper.ledger.books import read_books
 from tests.support.keeper_process import (
     ARMED,
@@ -231,7 +232,7 @@ def test_report_prints_the_books_for_people_and_machines(kept_books, tmp_path, p
     assert [row["net"] for row in rows] == [one["net"] for one in found]
     html = page.read_text("utf-8")
     assert html.lstrip().lower().startswith("<!doctype html>")
-    assert all(one["account"][:8] in html for one in landed)
+    assert all(short_hex(one["account"]) in html for one in landed)
     report(kept_books, since=0, as_json=False, html=None, csv=None)
     assert "Where the penalty went" in printed()
     report(kept_books, since=2**33, as_json=True, html=None, csv=None)
