@@ -38,13 +38,18 @@ ADAPTER = CompoundAdapter(
 
 @st.composite
 def views(draw: st.DrawFn) -> Deployment:
-    kinder = Risk(threshold=draw(st.integers(0, WAD)), incentive=WAD)
+    kinder = Risk(threshold=draw(st.integers(WAD // 2, WAD)), incentive=WAD)
     markets = tuple(
         replace(
             one,
             rate=draw(st.integers(0, 10**12)),
             forced=draw(st.integers(0, 20)) == 0,
-            risks={0: replace(one.risks[0], threshold=draw(st.integers(0, WAD))), 1: kinder},
+            risks={
+                0: replace(
+                    one.risks[0], threshold=draw(st.sampled_from((0, WAD // 2, WAD * 9 // 10)))
+                ),
+                1: kinder,
+            },
         )
         for one in MARKETS
     )
@@ -55,32 +60,35 @@ def views(draw: st.DrawFn) -> Deployment:
         liquidator=draw(st.sampled_from((None, THROUGH))),
         vai=vai(rate=draw(st.integers(0, 10**12))),
     )
-    prices = {key: draw(st.integers(1, 2 * price)) for key, price in PRICES.items()}
+    prices = {key: draw(st.integers(price // 9, 2 * price)) for key, price in PRICES.items()}
     return view_at(bare, BLOCK + draw(st.integers(0, 10**4)), NOW, prices)
 
 
 @st.composite
 def positions(draw: st.DrawFn, view: Deployment) -> Position:
-    """Return an account within a few units of its line, or anywhere."""
-    held = draw(st.sets(st.integers(0, 2), max_size=3))
-    owed = draw(st.sets(st.integers(0, 2), max_size=3))
+    """Return an account of every kind, most of them next to their line."""
+    held = sorted(draw(st.sets(st.integers(0, 2), max_size=3)))
+    owed = draw(st.permutations(range(3)))[: draw(st.integers(0, 2))]
     minted = draw(st.sampled_from((0, 10**20)))
     position = account(
-        {one: draw(st.integers(0, 10**14)) for one in held},
-        {one: draw(st.integers(1, 10**14)) for one in owed},
+        {one: draw(st.integers(10**9, 10**14)) for one in held},
+        dict.fromkeys(sorted(owed), 1),
         pool=draw(st.integers(0, 1)),
         forced=frozenset(owed if draw(st.integers(0, 20)) == 0 else ()),
         vai_minted=minted,
         vai_past_interest=minted // draw(st.integers(1, 9)),
         vai_index=WAD if minted else 0,
     )
-    if owed and draw(st.booleans()):
-        return to_the_line(view, position, min(owed), draw(st.integers(-3, 3)))
+    for market in owed:
+        share_bps = draw(st.sampled_from((3_000, 9_990, 10_000, 10_001, 12_000)))
+        position = nearer(view, position, market, share_bps, draw(st.integers(-3, 3)))
     return position
 
 
-def to_the_line(view: Deployment, position: Position, market: int, units: int) -> Position:
-    """Return the account owing as much in a market as takes it to its line, and some units."""
+def nearer(
+    view: Deployment, position: Position, market: int, share_bps: int, units: int
+) -> Position:
+    """Return the account owing so much more in a market of what takes it to its line."""
     short = sum(one.accrued for one in terms_of(view, position)) + vai_debt(view, position)
     line = view.lines[market]
     price = line.price or 1
@@ -88,7 +96,8 @@ def to_the_line(view: Deployment, position: Position, market: int, units: int) -
     def moved(entry: Entry) -> Entry:
         if entry.market != market:
             return entry
-        change = -short * WAD // price * entry.principal_index // line.borrow_index
+        room = -short * share_bps // 10_000
+        change = room * WAD // price * entry.principal_index // line.borrow_index
         return entry._replace(principal=max(entry.principal + change + units, 1))
 
     return replace(position, entries=tuple(moved(one) for one in position.entries))
@@ -122,6 +131,24 @@ def test_no_account_under_the_line_is_missed_by_the_screen(scene, moved_bps: int
     lookout.see(later, later.prices)
     found = set(lookout.under().refs)
     assert {ref for ref, one in crowd.items() if ADAPTER.assess(later, one).liquidatable} <= found
+
+
+@settings(max_examples=300, deadline=None)
+@given(scenes())
+def test_an_account_whose_terms_sum_to_the_slack_is_not_liquidatable(scene):
+    view, held = scene
+    for position in held:
+        told = ADAPTER.exposure(view, position)
+        if told is None:
+            assert position.forced
+            continue
+        terms = []
+        for key, weight in told.terms:
+            feed, rate = ADAPTER.factor(view, key)
+            terms.append(weight * rate * (1 if feed is None else view.prices[feed]))
+        total, rounding = sum(terms), sum(map(abs, terms)) * 2**-48
+        if total >= told.slack + rounding:
+            assert not ADAPTER.assess(view, position).liquidatable
 
 
 @settings(deadline=None)
