@@ -1,0 +1,85 @@
+"""What a user types works on Venus as on any protocol."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keeper.core.units import WAD
+from keeper.devnet.config_files import KeeperFiles, write_config
+from keeper.devnet.prices import oracle_prices, push_prices
+from keeper.devnet.stage_venus import venus_file
+from keeper.devnet.venus_market import shortfalls
+from tests.support.venus_scene import VenusNode, built_venus
+
+
+@pytest.fixture(scope="module")
+def fallen(anvil_binary: Path) -> Iterator[VenusNode]:
+    """Venus after a fall of ether by a tenth."""
+    with built_venus(anvil_binary) as node:
+        live = node.live.live
+        prices = oracle_prices(live)
+        push_prices(live, {s: prices[s] * 9 // 10 for s in ("WETH", "wstETH")})
+        yield node
+
+
+@pytest.fixture
+def config(fallen: VenusNode, tmp_path: Path) -> Path:
+    wanted = KeeperFiles(
+        rpc=fallen.anvil.http_url,
+        mode="observe",
+        executor=None,
+        recipient=None,
+        deployments=(venus_file(fallen.market, fallen.venus),),
+    )
+    return write_config(tmp_path, fallen.market, wanted)
+
+
+def keeper(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "keeper", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def rows_of(done: subprocess.CompletedProcess[str]) -> list[dict]:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_scan_names_those_that_the_comptroller_does(fallen: VenusNode, config: Path):
+    rows = rows_of(keeper("scan", "-c", str(config), "--json"))
+    short = {account for account, value in shortfalls(fallen.live).items() if value}
+    under = {row["account"] for row in rows if row["liquidatable"]}
+    assert short
+    assert short <= under
+    for row in rows:
+        assert row["protocol"] == "venus"
+        assert row["market"] == fallen.venus.comptroller
+        worth = sum(int(leg["amount"]) * int(leg["price"]) for leg in row["debt"])
+        assert worth > 0
+        if int(row["health_factor"]) > WAD * 1001 // 1000:
+            assert not row["liquidatable"]
+
+
+def test_explain_shows_the_terms_and_the_plan(fallen: VenusNode, config: Path):
+    short = shortfalls(fallen.live)
+    account = max(short, key=lambda one: short[one])
+    done = keeper("explain", "-c", str(config), account)
+    assert done.returncode == 0, done.stderr
+    assert account[:8] in done.stdout
+    assert "venus.local" in done.stdout
+
+
+def test_whatif_finds_more_below_a_deeper_fall(fallen: VenusNode, config: Path):
+    done = keeper("whatif", "-c", str(config), "--price", "WBTC=-30%")
+    assert done.returncode == 0, done.stderr
+    assert "WBTC" in done.stdout + done.stderr
+
+
+def test_doctor_finds_every_market_and_feed_good(config: Path):
+    done = keeper("doctor", "-c", str(config))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for symbol in ("WETH", "USDC", "WBTC"):
+        assert f"feed {symbol}" in done.stdout + done.stderr
