@@ -12,6 +12,7 @@ from keeper.protocols.aave_v3.adapter import AaveAdapter
 from keeper.protocols.aave_v3.health import assess
 from keeper.protocols.aave_v3.liquidation import case_of, leaves_no_collateral, options, seize
 from keeper.protocols.aave_v3.parameters import Parameters
+from keeper.protocols.aave_v3.refusals import PoolRefusedError, Refusal, revert_data
 from keeper.protocols.aave_v3.revision import V3_0, V3_2, V3_3, V3_4, V3_5, V3_6, V3_7
 from keeper.protocols.aave_v3.seizing import available_collateral
 from keeper.protocols.aave_v3.state import Category, Sentinel
@@ -284,3 +285,24 @@ def test_the_same_asset_may_be_collateral_and_debt():
     (option,) = liquidation.options(market(V3_0), looped)
     assert (option.collateral, option.debt) == (WETH, WETH)
     assert seize(market(V3_0), looped, option, 10**17).seized == 105 * 10**15
+
+
+def test_collateral_without_a_bonus_cannot_be_seized_where_a_fee_is_due():
+    bare = changed(0, threshold_bps=0, bonus_bps=0)
+    owing = account({0: 10**18, 2: 10**8}, {1: dollars(30_000)})
+    with pytest.raises(PoolRefusedError) as refusal:
+        seize(market(V3_6, bare), owing, PAIR, dollars(100))
+    assert refusal.value.refusal is Refusal.NO_BONUS
+    assert revert_data(Refusal.NO_BONUS, custom_errors=True) == b""
+    without_fee = tuple(replace(one, protocol_fee_bps=0) for one in bare)
+    with pytest.raises(PoolRefusedError) as refusal:
+        seize(market(V3_6, without_fee), owing, PAIR, dollars(100))
+    assert refusal.value.refusal is Refusal.BURN_OF_NOTHING
+
+
+def test_a_debt_without_a_price_buys_nothing():
+    view = market(V3_6, prices={**PRICES, USDC: 0})
+    owing = account({0: 10**18}, {1: dollars(5_000), 2: 10**8})
+    with pytest.raises(PoolRefusedError) as refusal:
+        seize(view, owing, PAIR, MAX_UINT256)
+    assert refusal.value.refusal is Refusal.BURN_OF_NOTHING

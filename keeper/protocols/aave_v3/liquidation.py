@@ -187,7 +187,8 @@ def _is_emptying(case: Case, seizure: Seizure) -> bool:
 
 def _headroom(pair: Pair, repay: int) -> int:
     """Return raw units of debt for the interest of some minutes, and for what rounding takes."""
-    grain = pair.collateral_price * pair.debt_unit // (pair.debt_price * pair.collateral_unit)
+    per_grain = pair.debt_price * pair.collateral_unit
+    grain = pair.collateral_price * pair.debt_unit // per_grain if per_grain else 0
     return repay // HEADROOM_SHARE + 2 * grain + HEADROOM_LEAST
 
 
@@ -261,7 +262,9 @@ def _seizure(release: Rules, pair: Pair, offer: int) -> Seizure:
     try:
         return available_collateral(release, pair, offer)
     except ZeroDivisionError as e:
-        raise PoolRefusedError(Refusal.DIVISION_BY_ZERO, "a price or the bonus is zero") from e
+        if pair.collateral_price and pair.debt_price:
+            raise PoolRefusedError(Refusal.NO_BONUS, "the collateral has no bonus") from e
+        raise PoolRefusedError(Refusal.DIVISION_BY_ZERO, "a price is zero") from e
 
 
 def _require_executable(view: AaveMarket, case: Case, seizure: Seizure) -> None:

@@ -22,6 +22,8 @@ class Refusal(StrEnum):
     DUST = "MustNotLeaveDust"
     DIVISION_BY_ZERO = "Panic(0x12)"
     ILLIQUID = "Panic(0x11)"
+    NO_BONUS = "bonus of zero"
+    """Reverts without data: ``PercentageMath.percentDiv`` by zero."""
 
 
 NUMBERS: Final = {
@@ -50,6 +52,8 @@ class PoolRefusedError(RefusedError):
 
 def revert_data(refusal: Refusal, *, custom_errors: bool) -> bytes:
     """Return the bytes that the Pool reverts with."""
+    if refusal is Refusal.NO_BONUS:
+        return b""
     if refusal in _PANICS:
         return selector("Panic(uint256)") + word_of_int(_PANICS[refusal])
     if custom_errors:

@@ -78,14 +78,15 @@ def foretell(view: AaveMarket, position: AavePosition, offer: Offer) -> Verdict:
     assert collateral is not None
     assert debt is not None
     case = case_of(view, position, collateral, debt, assess(view, position))
-    repay = min(offer.amount, close_factor_limit(view.rules, case))
-    seizure = available_collateral(view.rules, case.pair, repay)
     try:
         quote(view, case, offer.amount)
     except PoolRefusedError as e:
-        takes_nothing = e.refusal is Refusal.BURN_OF_NOTHING and seizure.net == 0
-        if not (offer.receive and takes_nothing and seizure.repay):
+        if not (offer.receive and e.refusal is Refusal.BURN_OF_NOTHING):
             return e.refusal
+    repay = min(offer.amount, close_factor_limit(view.rules, case))
+    seizure = available_collateral(view.rules, case.pair, repay)
+    if seizure.repay == 0:
+        return Refusal.BURN_OF_NOTHING
     index = case.collateral_line.liquidity_index
     fee = clipped_fee(view.rules, seizure, case.scaled_collateral, index) if seizure.fee else 0
     return Outcome(

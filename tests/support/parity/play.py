@@ -7,7 +7,6 @@ from typing import Protocol
 
 from keeper.core.lending import AccountRef
 from keeper.core.units import BPS
-from keeper.devnet.sender import read_all
 from keeper.protocols.aave_v3.refusals import Refusal
 from keeper.protocols.aave_v3.state import AaveMarket
 from tests.support.aave_scene import Look, Scene, differences, pairs_of
@@ -77,6 +76,7 @@ class Play:
         self.stage.legs = {r.account: legs(view, p) for r, p in self.look.positions.items()}
         assets = self.stage.live.market.assets
         self.stage.prices = {a.symbol: self.look.prices[a.token].value for a in assets}
+        self.stage.cash = {r.symbol: r.cash for r in view.reserves if r is not None}
 
     def _view(self, seconds: int) -> AaveMarket:
         """Return the market as it will be so much later."""
@@ -237,9 +237,28 @@ class Play:
         random = Random(self.look.block.number)  # noqa: S311 - a sample, not a secret
         asked = random.sample(asked, min(len(asked), _SECOND_OPINIONS))
         name = "getLiquidationInfo(address,address,address)"
-        calls = [(provider, name, (o.ref.account, o.collateral, o.debt)) for o in asked]
-        for offer, info in zip(asked, read_all(self.stage.live.rpc, calls), strict=True):
+        replies = self.stage.live.rpc.try_batch(
+            (
+                "eth_call",
+                [
+                    {
+                        "to": provider.address,
+                        "data": "0x"
+                        + provider.encode(name, o.ref.account, o.collateral, o.debt).hex(),
+                    },
+                    "latest",
+                ],
+            )
+            for o in asked
+        )
+        for offer, (_, reply) in zip(asked, replies, strict=True):
             verdict = foretell(view, self.look.positions[offer.ref], offer)
+            if verdict is Refusal.NO_BONUS:
+                assert reply["error"]["data"] == "0x", (offer, reply)
+                self.tally.second_oracle["reverts"] += 1
+                continue
+            answer = bytes.fromhex(reply["result"][2:])
+            (info,) = provider.artifact.decode(name, answer)
             self._hold_against(offer, verdict, info)
 
     def _hold_against(self, offer: Offer, verdict: Verdict, info: Sequence[int]) -> None:

@@ -47,9 +47,11 @@ class Stage:
     owner: Sender
     supplier: Sender
     oracle_node: Sender
+    configurator: Sender
     actors: Mapping[Address, Sender]
     legs: Mapping[Address, Legs] = field(default_factory=dict)
     prices: Mapping[str, int] = field(default_factory=dict)
+    cash: Mapping[str, int] = field(default_factory=dict)
     refs: Sequence[AccountRef] = ()
     wait_s: int = BLOCK_S
     passed_s: int = 0
@@ -116,7 +118,8 @@ class Stage:
     def mine(self, timestamp: int) -> list[tuple[str, dict[str, object]]]:
         """Mine what is queued in one block at `timestamp`; return each name with its receipt."""
         rpc = self.live.rpc
-        senders = (self.supplier, self.owner, self.oracle_node, *self.actors.values())
+        admins = (self.owner, self.configurator)
+        senders = (self.supplier, *admins, self.oracle_node, *self.actors.values())
         sent = [one for sender in senders for one in sender.submit()]
         rpc.batch([("evm_setNextBlockTimestamp", [timestamp]), ("evm_mine", [])])
         self.passed_s += self.wait_s
@@ -151,6 +154,9 @@ def furnish(live: LiveMarket) -> Props:
     admin.mine()
     for actor in live.market.accounts.actors:
         _approve(live, actor)
+    # For what governance may only do to an empty reserve, and what upgrades left behind.
+    live.rpc.call("anvil_impersonateAccount", live.market.configurator)
+    live.rpc.call("anvil_setBalance", live.market.configurator, hex(10**20))
     giver = Sender.of(live.rpc, supplier)
     fund(
         giver,
@@ -180,6 +186,7 @@ def staged(live: LiveMarket, props: Props) -> Iterator[Stage]:
             owner=Sender.of(rpc, accounts.deployer),
             supplier=Sender.of(rpc, accounts.supplier),
             oracle_node=Sender.of(rpc, accounts.oracle_node),
+            configurator=Sender.of(rpc, live.market.configurator),
             actors={actor: Sender.of(rpc, actor) for actor in accounts.actors},
         )
     finally:

@@ -170,6 +170,20 @@ class Donate:
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """Take nearly all of a reserve's cash, or the last of it."""
+
+    asset: int
+    part: int
+
+    def queue(self, stage: Stage) -> None:
+        symbol = stage.symbol(self.asset)
+        amount = stage.cash[symbol] * self.part // BPS
+        to = stage.live.market.accounts.supplier
+        stage.supply("drain", stage.live.pool, "withdraw", stage.token(symbol), amount, to)
+
+
+@dataclass(frozen=True, slots=True)
 class BorrowStable:
     """A debt at a stable rate, which 3.0 alone has."""
 
@@ -242,6 +256,7 @@ USER_STEPS: tuple[SearchStrategy[object], ...] = (
     st.builds(FlashLoan, ASSET, st.integers(1, 2_000_000)),
     st.builds(FlashDebt, WHO, ASSET, USD),
     st.builds(Donate, ASSET, USD),
+    st.builds(Drain, ASSET, st.integers(9_900, BPS)),
     st.builds(BorrowStable, WHO, ASSET, USD),
     st.builds(SwapRate, WHO, LEG, st.booleans()),
 )

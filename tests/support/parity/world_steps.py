@@ -18,6 +18,9 @@ KEY = Address("0x" + "77" * 20)
 
 _RATE_DATA = "(uint16,uint32,uint32,uint32)"
 _SAFETY_BPS = 300
+_RISK_BITS = 48
+"""Of the reserve's word: LTV, threshold and bonus."""
+_GAS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,22 @@ class Pause:
             stage.govern("setReservePause(address,bool)", token, self.on)
         else:
             stage.govern("setReservePause(address,bool,uint40)", token, False, self.grace_s)
+
+
+@dataclass(frozen=True, slots=True)
+class DropThreshold:
+    """Leave a reserve that is in use without threshold and bonus of its own."""
+
+    asset: int
+
+    def queue(self, stage: Stage) -> None:
+        pool, token = stage.live.pool, stage.token(stage.symbol(self.asset))
+        (word,) = read(stage.live.rpc, pool, "getConfiguration", token)
+        data = pool.encode("setConfiguration", token, (word >> _RISK_BITS << _RISK_BITS,))
+        stage.configurator.add("drop threshold", to=pool.address, data=data, gas=_GAS)
+        # The pool says nothing of it; the configurator, which never does this, would.
+        stage.govern("setReserveFactor", token, 1_000)
+        stage.govern("setLiquidationProtocolFee", token, 1_000 * (self.asset % 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +273,7 @@ WORLD_STEPS: tuple[SearchStrategy[object], ...] = (
     st.builds(SetMember, CATEGORY, ASSET, st.booleans()),
     st.builds(Pause, ASSET, _SELDOM, st.integers(0, 4 * 3_600)),
     st.builds(EndGrace, ASSET),
+    st.builds(DropThreshold, ASSET),
     st.builds(Freeze, st.integers(1, 5), _SELDOM),
     st.builds(SetFlashPremium, st.integers(0, 100)),
     st.builds(SetCurve, ASSET, st.integers(100, 9_900), st.integers(0, 3_000)),
