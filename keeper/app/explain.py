@@ -28,6 +28,8 @@ class Crossing:
     """Where a feed takes the account over the line, every other price held."""
 
     label: str
+    scale: int
+    """How much of a price is one, to show it."""
     now: int
     at: int | None
     """None when no price of this feed alone does."""
@@ -79,17 +81,18 @@ async def _explain(study: Study[Any, Any], ref: AccountRef, position: Any) -> Ex
         prices=book.prices,
     )
     legs = adapter.legs(now, position)
+    unit = adapter.base_unit(study.market, ref)
     found = study.scan({ref: position}, book.prices)
     plan, rejection = await _plan(study, ref, position)
     return Explanation(
         deployment=adapter.deployment,
         ref=ref,
         block=study.block.number,
-        unit=adapter.base_unit(study.market, ref),
+        unit=unit,
         health=adapter.assess(now, position),
         collateral=_terms(study, now, ref, legs.collateral),
         debt=_terms(study, now, ref, legs.debt),
-        crossings=_crossings(study, position),
+        crossings=_crossings(study, position, unit),
         options=found.opportunities[0].options if found.opportunities else (),
         plan=plan,
         rejection=rejection,
@@ -111,10 +114,10 @@ def _terms(
     )
 
 
-def _crossings(study: Study[Any, Any], position: object) -> tuple[Crossing, ...]:
+def _crossings(study: Study[Any, Any], position: object, unit: BaseUnit) -> tuple[Crossing, ...]:
     """Return where each feed that the account depends on takes it over the line."""
     adapter, book = study.adapter, study.prices
-    labels = {feed.id: feed.label for feed in adapter.feeds(study.market)}
+    feeds = {feed.id: feed for feed in adapter.feeds(study.market)}
     crossings = []
     for feed in sorted(adapter.feeds_of(study.market, position)):
         if feed not in book.prices:
@@ -130,7 +133,8 @@ def _crossings(study: Study[Any, Any], position: object) -> tuple[Crossing, ...]
         )
         crossings.append(
             Crossing(
-                label=labels[feed],
+                label=feeds[feed].label,
+                scale=feeds[feed].scale or unit.scale,
                 now=book.prices[feed].value,
                 at=at,
                 problem=book.problems.get(feed),

@@ -1,33 +1,42 @@
 """What a move of prices would do: who falls, how much debt, what it brings, what stays bad."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from keeper.app.study import Study
 from keeper.core.errors import ConfigError
-from keeper.core.lending import AccountRef, AssetValue, BaseUnit, Health, Price, Rejection
+from keeper.core.lending import AccountRef, AssetValue, BaseUnit, Feed, Health, Price, Rejection
 from keeper.core.plan import Plan
 from keeper.core.ports import Prices
-from keeper.core.units import Address
+from keeper.core.units import WAD, Address
 
 BPS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A feed's new price: a change in basis points, or a price in the protocol's scale."""
+    """A feed's or an asset's new price: a change in basis points, or a price (wad)."""
 
     label: str
     bps: int | None = None
     price: int | None = None
 
-    def of(self, now: int) -> int:
-        """Return the price after the move."""
-        if self.bps is not None:
+    def of(self, feed: Feed, now: int, scale: int) -> int | None:
+        """Return a feed's price after the move, None when the move is of something else.
+
+        A move by a share of an asset moves every pair that it is in: against it, the other way.
+        """
+        if feed.label == self.label:
+            if self.bps is not None:
+                return now * (BPS + self.bps) // BPS
+            return now if self.price is None else self.price * scale // WAD
+        if feed.pair is None or self.label not in feed.pair or self.bps is None:
+            return None
+        if feed.pair[0] == self.label:
             return now * (BPS + self.bps) // BPS
-        return now if self.price is None else self.price
+        return now * BPS // max(BPS + self.bps, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,8 @@ class Fallen:
 
     ref: AccountRef
     health: Health
+    unit: BaseUnit
+    """Of the health's values."""
     new: bool
     """False when it was under the line before."""
     done: Plan | Rejection | None
@@ -47,27 +58,42 @@ class Fallen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A feed's price before and after."""
+
+    label: str
+    scale: int
+    """How much of a price is one."""
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Aftermath:
     """A deployment after the move."""
 
     deployment: str
     block: int
-    unit: BaseUnit
-    moves: Mapping[str, tuple[int, int]]
-    """Feed label to the price before and after."""
+    moves: tuple[Moved, ...]
     accounts: int
     fallen: tuple[Fallen, ...]
-    """Largest debt first."""
+    """Largest debt first, by unit."""
 
     @property
-    def debt(self) -> int:
-        """Debt under the line, base units."""
-        return sum(one.health.debt_base for one in self.fallen)
+    def debt(self) -> dict[BaseUnit, int]:
+        """Debt under the line, by the unit that its market counts in."""
+        return sums((one.unit, one.health.debt_base) for one in self.fallen)
 
     @property
-    def bad_debt(self) -> int:
-        """Debt over collateral, base units."""
-        return sum(one.bad_debt for one in self.fallen)
+    def bad_debt(self) -> dict[BaseUnit, int]:
+        """Debt over collateral, by unit."""
+        return sums((one.unit, one.bad_debt) for one in self.fallen)
+
+    @property
+    def covered(self) -> dict[BaseUnit, int]:
+        """Debt of the accounts that have a plan, by unit."""
+        planned = (one for one in self.fallen if isinstance(one.done, Plan))
+        return sums((one.unit, one.health.debt_base) for one in planned)
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -77,12 +103,20 @@ class Aftermath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One point of a sweep: a move and what it puts under the line, base units."""
+    """One point of a sweep: a move and what it puts under the line in markets of one unit."""
 
     bps: int
     accounts: int
     debt: int
     bad_debt: int
+
+
+def sums(figures: Iterable[tuple[BaseUnit, int]]) -> dict[BaseUnit, int]:
+    """Return figures added up by their unit."""
+    found: dict[BaseUnit, int] = {}
+    for unit, figure in figures:
+        found[unit] = found.get(unit, 0) + figure
+    return found
 
 
 Positions = Mapping[AccountRef, Any]
@@ -103,16 +137,20 @@ async def aftermath(
         for one in study.plan(after, positions, desk.repriced(factors)):
             done[one.ref] = one
     fallen = [
-        Fallen(ref=ref, health=health, new=ref not in under, done=done.get(ref))
+        Fallen(
+            ref=ref,
+            health=health,
+            unit=study.adapter.base_unit(study.market, ref),
+            new=ref not in under,
+            done=done.get(ref),
+        )
         for ref, health in after.health.items()
         if health.liquidatable
     ]
-    fallen.sort(key=lambda one: (-one.health.debt_base, one.ref))
-    some = next(iter(positions), AccountRef(market="", account=study.contract.address))
+    fallen.sort(key=lambda one: (one.unit.symbol, -one.health.debt_base, one.ref))
     return Aftermath(
         deployment=study.adapter.deployment,
         block=study.block.number,
-        unit=study.adapter.base_unit(study.market, some),
         moves=_told(study, prices),
         accounts=len(after.health),
         fallen=tuple(fallen),
@@ -121,37 +159,56 @@ async def aftermath(
 
 def sweep(
     study: Study[Any, Any], positions: Positions, label: str, steps: Sequence[int]
-) -> list[Point]:
-    """Return what each move of one feed (basis points) puts under the line."""
-    points = []
+) -> dict[BaseUnit, list[Point]]:
+    """Return what each move of one feed (basis points) puts under the line, by unit."""
+    units = {ref: study.adapter.base_unit(study.market, ref) for ref in positions}
+    found: dict[BaseUnit, list[Point]] = {unit: [] for unit in units.values()}
     for bps in steps:
         prices = moved_prices(study, [Move(label=label, bps=bps)])
-        health = study.scan(positions, prices).health.values()
-        under = [one for one in health if one.liquidatable]
-        points.append(
-            Point(
-                bps=bps,
-                accounts=len(under),
-                debt=sum(one.debt_base for one in under),
-                bad_debt=sum(max(one.debt_base - one.collateral_base, 0) for one in under),
-            )
-        )
-    return points
+        health = study.scan(positions, prices).health
+        for unit, points in found.items():
+            under = [one for ref, one in health.items() if one.liquidatable and units[ref] == unit]
+            points.append(_point(bps, under))
+    return found
+
+
+def _point(bps: int, under: Sequence[Health]) -> Point:
+    return Point(
+        bps=bps,
+        accounts=len(under),
+        debt=sum(one.debt_base for one in under),
+        bad_debt=sum(max(one.debt_base - one.collateral_base, 0) for one in under),
+    )
+
+
+def labels_of(study: Study[Any, Any]) -> set[str]:
+    """Return every name that a move may have: feeds, and assets that are in pairs."""
+    feeds = study.adapter.feeds(study.market)
+    return {name for feed in feeds for name in (feed.label, *(feed.pair or ()))}
 
 
 def moved_prices(study: Study[Any, Any], moves: Sequence[Move]) -> Prices:
-    """Return the prices after the moves. Raises ConfigError for a label that no feed has."""
-    feeds = {feed.id: feed.label for feed in study.adapter.feeds(study.market)}
+    """Return the prices after the moves. Raises ConfigError for what no feed is of."""
     prices: dict[str, Price] = dict(study.prices.prices)
     for move in moves:
-        hit = [key for key, label in feeds.items() if label == move.label and key in prices]
-        if not hit:
-            known = ", ".join(sorted(set(feeds.values())))
+        moved = {
+            feed.id: after
+            for feed in study.adapter.feeds(study.market)
+            if feed.id in prices
+            and (after := move.of(feed, prices[feed.id].value, scale_of(study, feed))) is not None
+        }
+        if not moved:
+            known = ", ".join(sorted(labels_of(study)))
             msg = f"{study.adapter.deployment}: expected a feed of {known}, found {move.label!r}"
             raise ConfigError(msg)
-        for key in hit:
-            prices[key] = replace(prices[key], value=max(move.of(prices[key].value), 0))
+        for key, after in moved.items():
+            prices[key] = replace(prices[key], value=max(after, 0))
     return prices
+
+
+def scale_of(study: Study[Any, Any], feed: Feed) -> int:
+    """Return how much of a feed's price is one."""
+    return feed.scale or study.adapter.base_unit(study.market, study.anybody).scale
 
 
 def _factors(
@@ -168,11 +225,16 @@ def _factors(
     return factors
 
 
-def _told(study: Study[Any, Any], prices: Prices) -> dict[str, tuple[int, int]]:
-    """Return the feeds that moved, by label."""
+def _told(study: Study[Any, Any], prices: Prices) -> tuple[Moved, ...]:
+    """Return the feeds that moved."""
     now = study.prices.prices
-    return {
-        feed.label: (now[feed.id].value, prices[feed.id].value)
+    return tuple(
+        Moved(
+            label=feed.label,
+            scale=scale_of(study, feed),
+            before=now[feed.id].value,
+            after=prices[feed.id].value,
+        )
         for feed in study.adapter.feeds(study.market)
         if feed.id in now and now[feed.id].value != prices[feed.id].value
-    }
+    )

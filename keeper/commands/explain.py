@@ -93,11 +93,12 @@ def _line(page: Explanation) -> Table:
     table = _table(
         "The line, each price alone", ("Feed", "Guard"), ("Price now", turns, "Distance")
     )
-    scale = page.unit.scale
     for one in page.crossings:
-        at = "no price" if one.at is None else decimal(one.at, scale, 4)
+        at = "no price" if one.at is None else decimal(one.at, one.scale, 4)
         guard = printable(one.problem, 80) if one.problem else one.remark or "ok"
-        table.add_row(printable(one.label), guard, decimal(one.now, scale, 4), at, _distance(one))
+        table.add_row(
+            printable(one.label), guard, decimal(one.now, one.scale, 4), at, _distance(one)
+        )
     return table
 
 

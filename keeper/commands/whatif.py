@@ -1,6 +1,6 @@
 """``keeper whatif``: who becomes liquidatable when prices move, and what that would bring."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,25 @@ from typing import Any
 from rich.table import Table
 
 from keeper.app.study import Study, studies
-from keeper.app.whatif import BPS, Aftermath, Fallen, Move, Positions, aftermath, sweep
+from keeper.app.whatif import (
+    BPS,
+    Aftermath,
+    Fallen,
+    Move,
+    Positions,
+    aftermath,
+    labels_of,
+    sweep,
+)
 from keeper.commands.amounts import base, decimal, ether, health, parse_decimal
 from keeper.commands.console import print_json, progress_bar, say, stdout
 from keeper.commands.sweep_plot import Curve, write_plot
 from keeper.config.settings import load
 from keeper.core.errors import ConfigError
+from keeper.core.lending import BaseUnit
 from keeper.core.plan import Plan
 from keeper.core.text import printable
+from keeper.core.units import WAD
 
 SWEEP_BPS = tuple(range(0, -8_001, -100))
 """Moves of a sweep: down to minus 80 % in steps of one."""
@@ -42,20 +53,33 @@ async def whatif(config: Path, question: Question, *, as_json: bool) -> None:
         msg = "--html: expected --sweep FEED to plot, found none"
         raise ConfigError(msg)
     curves: list[Curve] = []
+    moves = [parse_move(text) for text in question.prices]
     async with studies(load(config), block=question.block) as found:
+        _require_known(found, (*(one.label for one in moves), *question.sweeps))
         for study in found:
             with progress_bar() as bar:
                 positions = await study.everyone(bar)
-            if question.prices:
-                moves = [parse_move(text, study) for text in question.prices]
-                _show(await aftermath(study, positions, moves), question.top, as_json=as_json)
-            curves += _sweeps(study, positions, question.sweeps, as_json=as_json)
+            known = labels_of(study)
+            if own := [one for one in moves if one.label in known]:
+                _show(await aftermath(study, positions, own), question.top, as_json=as_json)
+            swept = [one for one in question.sweeps if one in known]
+            curves += _sweeps(study, positions, swept, as_json=as_json)
     if question.html is not None:
         write_plot(question.html, curves)
         say(f"wrote {question.html}")
 
 
-def parse_move(text: str, study: Study[Any, Any]) -> Move:
+def _require_known(found: Sequence[Study[Any, Any]], labels: Sequence[str]) -> None:
+    """Raise ConfigError for a label that no deployment has."""
+    known = {name for study in found for name in labels_of(study)}
+    for label in labels:
+        if label not in known:
+            names = ", ".join(printable(one) for one in sorted(known))
+            msg = f"expected a feed of {names}, found {label!r}"
+            raise ConfigError(msg)
+
+
+def parse_move(text: str) -> Move:
     """Return a move of ``FEED=-12%`` or ``FEED=1800``; raise ConfigError."""
     label, separator, amount = text.partition("=")
     if not separator or not label or not amount:
@@ -67,8 +91,7 @@ def parse_move(text: str, study: Study[Any, Any]) -> Move:
             msg = f"--price: expected a fall of at most 100 %, found {text!r}"
             raise ConfigError(msg)
         return Move(label=label, bps=bps)
-    unit = study.adapter.base_unit(study.market, study.anybody)
-    return Move(label=label, price=parse_decimal(amount, unit.scale))
+    return Move(label=label, price=parse_decimal(amount, WAD))
 
 
 def _show(found: Aftermath, top: int, *, as_json: bool) -> None:
@@ -83,27 +106,33 @@ def _show(found: Aftermath, top: int, *, as_json: bool) -> None:
 
 
 def _summary(found: Aftermath) -> Table:
-    unit, scale = found.unit, found.unit.scale
     table = Table(title=f"{found.deployment} at block {found.block}", title_justify="left")
     table.add_column("If")
     table.add_column("", justify="right")
-    for label, (before, after) in found.moves.items():
-        move = f"{decimal(before, scale, 4)} → {decimal(after, scale, 4)}"
-        table.add_row(f"{printable(label)} goes", move)
+    for one in found.moves:
+        move = f"{decimal(one.before, one.scale, 4)} → {decimal(one.after, one.scale, 4)}"
+        table.add_row(f"{printable(one.label)} goes", move)
     new = [one for one in found.fallen if one.new]
     plans = found.plans
-    covered = sum(one.opportunity.health.debt_base for one in plans)
     rows = (
         ("accounts under the line", f"{len(found.fallen):,} of {found.accounts:,}"),
         ("of them because of this", f"{len(new):,}"),
-        ("their debt", base(found.debt, unit)),
-        ("bad debt at these prices", base(found.bad_debt, unit)),
-        ("worth liquidating in one block", f"{len(plans):,} accounts, debt {base(covered, unit)}"),
+        ("their debt", _amounts(found.debt)),
+        ("bad debt at these prices", _amounts(found.bad_debt)),
+        (
+            "worth liquidating in one block",
+            f"{len(plans):,} accounts, debt {_amounts(found.covered)}",
+        ),
         ("net of those, native coin", ether(sum(one.forecast.net for one in plans))),
     )
     for name, figure in rows:
         table.add_row(name, figure)
     return table
+
+
+def _amounts(figures: Mapping[BaseUnit, int]) -> str:
+    """Return figures of several units as people read them."""
+    return " + ".join(base(figure, unit) for unit, figure in figures.items()) or "-"
 
 
 def _accounts(found: Aftermath, top: int) -> Table:
@@ -119,8 +148,8 @@ def _accounts(found: Aftermath, top: int) -> Table:
             one.ref.account,
             "this move" if one.new else "under before",
             health(one.health.health_factor),
-            base(one.health.debt_base, found.unit),
-            base(one.bad_debt, found.unit),
+            base(one.health.debt_base, one.unit),
+            base(one.bad_debt, one.unit),
             net,
             reason,
         )
@@ -154,11 +183,11 @@ def _summary_json(found: Aftermath) -> dict[str, object]:
     return {
         "deployment": found.deployment,
         "block": found.block,
-        "moves": {k: [str(a), str(b)] for k, (a, b) in found.moves.items()},
+        "moves": {one.label: [str(one.before), str(one.after)] for one in found.moves},
         "accounts": found.accounts,
         "liquidatable": len(found.fallen),
-        "debt_base": str(found.debt),
-        "bad_debt_base": str(found.bad_debt),
+        "debt_base": {unit.symbol: str(one) for unit, one in found.debt.items()},
+        "bad_debt_base": {unit.symbol: str(one) for unit, one in found.bad_debt.items()},
         "plans": len(found.plans),
         "net": str(sum(one.forecast.net for one in found.plans)),
     }
@@ -168,27 +197,31 @@ def _sweeps(
     study: Study[Any, Any], positions: Positions, labels: Sequence[str], *, as_json: bool
 ) -> list[Curve]:
     """Sweep each feed, show its points, and return the curves for the plot."""
-    unit = study.adapter.base_unit(study.market, study.anybody)
     curves = []
     for label in labels:
-        points = sweep(study, positions, label, SWEEP_BPS)
-        name = f"{printable(label)} ({study.adapter.deployment})"
-        curves.append(Curve(name=name, unit=unit, points=tuple(points)))
-        if as_json:
-            for one in points:
-                print_json(
-                    {
-                        "deployment": study.adapter.deployment,
-                        "feed": label,
-                        "move_bps": one.bps,
-                        "liquidatable": one.accounts,
-                        "debt_base": str(one.debt),
-                        "bad_debt_base": str(one.bad_debt),
-                    }
-                )
-        else:
-            stdout.print(_sweep_table(curves[-1]))
+        for unit, points in sweep(study, positions, label, SWEEP_BPS).items():
+            name = f"{printable(label)} ({study.adapter.deployment})"
+            curve = Curve(name=name, unit=unit, points=tuple(points))
+            curves.append(curve)
+            if as_json:
+                for row in _sweep_json(study.adapter.deployment, label, curve):
+                    print_json(row)
+            else:
+                stdout.print(_sweep_table(curve))
     return curves
+
+
+def _sweep_json(deployment: str, label: str, curve: Curve) -> Iterator[dict[str, object]]:
+    for one in curve.points:
+        yield {
+            "deployment": deployment,
+            "feed": label,
+            "unit": curve.unit.symbol,
+            "move_bps": one.bps,
+            "liquidatable": one.accounts,
+            "debt_base": str(one.debt),
+            "bad_debt_base": str(one.bad_debt),
+        }
 
 
 def _sweep_table(curve: Curve) -> Table:

@@ -50,6 +50,11 @@ class Feed:
     underlying: tuple[Address, ...] = ()
     """Chainlink proxies that a composite price is made of: their events say that it may have
     moved, and it is then read again."""
+    pair: tuple[str, str] | None = None
+    """Symbols of the asset that is priced and of the asset that it is priced in, where both are the
+    market's: a move of either moves the price."""
+    scale: int | None = None
+    """How much of the price is one, to show it to people; None is the base unit's scale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

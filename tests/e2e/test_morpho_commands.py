@@ -82,6 +82,34 @@ def test_explain_shows_where_an_account_crosses(
     assert "morpho_blue.local" in done.stdout
 
 
+def test_whatif_moves_every_pair_that_an_asset_is_in(config: Path):
+    rows = lines(keeper("whatif", "-c", str(config), "--price", "WETH=-20%", "--json"))
+    summaries = {row["deployment"]: row for row in rows if "moves" in row}
+    assert set(summaries) == {"aave_v3.local", "morpho_blue.local"}
+    moves = summaries["morpho_blue.local"]["moves"]
+    (before, after) = map(int, moves["WETH/USDC"])
+    assert after == before * 8_000 // 10_000
+    (before, after) = map(int, moves["USDC/WETH"])
+    assert after == before * 10_000 // 8_000
+    assert "WBTC/USDC" not in moves
+    assert {"USDC", "DAI"} <= set(summaries["morpho_blue.local"]["debt_base"])
+
+
+def test_whatif_moves_one_pair_by_its_name_where_there_is_one(config: Path):
+    done = keeper("whatif", "-c", str(config), "--price", "WETH/USDC=1500")
+    assert done.returncode == 0, done.stderr
+    assert "morpho_blue.local" in done.stdout
+    assert "aave_v3.local" not in done.stdout
+    assert "→ 1,500.0000" in done.stdout
+
+
+def test_whatif_refuses_what_no_deployment_prices(config: Path):
+    done = keeper("whatif", "-c", str(config), "--price", "DOGE=-20%")
+    assert done.returncode == 2
+    assert "expected a feed of" in done.stderr
+    assert "found 'DOGE'" in done.stderr
+
+
 def test_doctor_reads_every_market_and_feed(config: Path):
     done = keeper("doctor", "-c", str(config))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -65,7 +65,7 @@ async def test_plans_of_a_what_if_earn_on_pools_that_followed_the_move(
 
 async def test_a_sweep_never_falls_as_the_price_does(study: Study[Any, Any]) -> None:
     positions = await study.everyone(quiet)
-    points = sweep(study, positions, "WETH", [0, -1_000, -2_000, -4_000, -8_000])
+    (points,) = sweep(study, positions, "WETH", [0, -1_000, -2_000, -4_000, -8_000]).values()
     bad = [one.bad_debt for one in points]
     assert bad == sorted(bad)
     assert points[-1].accounts > points[0].accounts

@@ -241,6 +241,8 @@ def _feed(market: IsolatedMarket, oracle: Address, feeds: tuple[Address, ...]) -
         source=oracle,
         direct=False,
         underlying=feeds,
+        pair=(market.collateral.symbol, market.loan.symbol),
+        scale=rules.ORACLE_PRICE_SCALE * market.loan.unit // market.collateral.unit,
     )
 
 

@@ -87,7 +87,7 @@ def borrowed(line: Line, position: MorphoPosition) -> int:
 
 
 def legs(view: MorphoMarket, position: MorphoPosition) -> Legs:
-    """Return the collateral and the debt; prices are raw loan units for 1e36 raw units."""
+    """Return the collateral and the debt; prices are raw loan units for one whole asset."""
     market = view.market_of(position.market)
     if market is None or not (position.shares or position.collateral):
         return Legs(collateral=(), debt=())
@@ -97,14 +97,14 @@ def legs(view: MorphoMarket, position: MorphoPosition) -> Legs:
         asset=market.collateral.address,
         symbol=market.collateral.symbol,
         amount=position.collateral,
-        price=price_of(view, position),
+        price=rules.collateral_value(market.collateral.unit, price_of(view, position)),
         threshold_bps=threshold * BPS // WAD,
     )
     debt = Leg(
         asset=market.loan.address,
         symbol=market.loan.symbol,
         amount=borrowed(line, position),
-        price=rules.ORACLE_PRICE_SCALE,
+        price=market.loan.unit,
         threshold_bps=0,
     )
     return Legs(
