@@ -255,7 +255,7 @@ class Deployment(Generic[M, P]):
         """Read the prices at ``head`` and leave the book."""
         snapshot = self.mirror.snapshot
         feeds = self.adapter.feeds(snapshot.market)
-        names = frozenset(f"{feed.id}:{feed.source}" for feed in feeds)
+        names = frozenset(f"{one.id}:{one.source}:{one.underlying}" for one in feeds)
         if names != self._feeds:
             await self._watcher.follow(feeds, head)
             self._feeds = names

@@ -14,6 +14,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.units import Address
+from keeper.mirror.pauses import Pauses
 from keeper.protocols.registry import AnyAdapter
 
 
@@ -100,8 +101,17 @@ async def _deployment(ground: _Ground, adapter: AnyAdapter) -> AsyncIterator[Fin
     detail = f"{len(watched.addresses)} contracts watched, {len(watched.topics)} events"
     yield Finding(what=f"{name}: market", good=True, detail=detail)
     yield await _checked(f"{name}: start_block", _start(ground, adapter))
+    yield await _checked(f"{name}: audit", _audit(ground, adapter))
     async for finding in _feeds(ground, adapter, market):
         yield finding
+
+
+async def _audit(ground: _Ground, adapter: AnyAdapter) -> str:
+    """Check that no market of the deployment waits for a person."""
+    paused = Pauses(ground.settings.database, adapter.deployment).load()
+    if paused:
+        raise KeeperError("; ".join(dict.fromkeys(paused.values())))
+    return "nothing is paused"
 
 
 async def _start(ground: _Ground, adapter: AnyAdapter) -> str:

@@ -91,11 +91,11 @@ class Parity(Generic[M, P]):
         due = ground.block.number - self._looked_at >= self._every
         if not due and ground.block.number >= self._looked_at:
             return
-        self._looked_at = ground.block.number
         try:
             await self._audit.check_sample(ground, known)
         except AccountsDriftedError as error:
             self.pause(deployment, error, ground.block)
+        self._looked_at = ground.block.number
 
     async def sound(
         self, deployment: str, plans: Sequence[Plan]

@@ -76,8 +76,13 @@ class ParityAudit(Generic[M, P]):
         """
         if not self._turn:
             self._turn = sorted(known, reverse=True)
-        chosen = [self._turn.pop() for _ in range(min(self._size, len(self._turn)))]
-        await self.check(ground, chosen)
+        chosen = self._turn[-self._size :]
+        try:
+            await self.check(ground, chosen)
+        except AccountsDriftedError:
+            del self._turn[-self._size :]
+            raise
+        del self._turn[-self._size :]
         return chosen
 
     async def check(self, ground: Ground[M, P], refs: Iterable[AccountRef]) -> None:

@@ -45,12 +45,16 @@ class Pauses:
         """
         try:
             content = json.loads(self.path.read_text("utf-8"))
-            return {str(market): str(why) for market, why in content["markets"].items()}
+            markets = {str(market): str(why) for market, why in content["markets"].items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             msg = f"{self.path}: expected the evidence of a paused market, found: {error}"
             raise ConfigError(msg) from error
+        if not markets:
+            msg = f"{self.path}: expected the evidence of a paused market, found no market"
+            raise ConfigError(msg)
+        return markets
 
     def is_paused(self) -> bool:
         """Return whether the file is there."""
