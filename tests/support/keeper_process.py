@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,10 +64,16 @@ class KeeperProcess:
 
 @contextmanager
 def running_keeper(
-    config: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    config: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    before: Sequence[str] = (),
 ) -> Iterator[KeeperProcess]:
-    """Start `keeper run`, wait until it watches, and end it at the latest with the block."""
-    command = [sys.executable, "-m", "keeper", "run", "-c", str(config), *arguments]
+    """Start `keeper run`, wait until it watches, and end it at the latest with the block.
+
+    ``before`` is a command that runs what follows it.
+    """
+    command = [*before, sys.executable, "-m", "keeper", "run", "-c", str(config), *arguments]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

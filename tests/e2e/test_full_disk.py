@@ -1,0 +1,82 @@
+"""A disk that fills up in the middle of a crash: the keeper stops, and nothing is lost."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from keeper.commands.local_run import Purse
+from keeper.commands.running import BROKEN
+from keeper.devnet.crash import CrashStep, crash
+from keeper.devnet.rpc import Rpc
+from keeper.ledger.books import read_books
+from tests.support.chain_books import assert_books_are_the_chain
+from tests.support.keeper_process import (
+    ARMED,
+    KeeperProcess,
+    configured,
+    running_keeper,
+    until,
+    with_executor,
+)
+from tests.support.market_node import MarketNode
+
+ROOM_KB = 64
+"""What the fullest file may still grow by: a start fits in it, a dozen liquidations do not."""
+
+
+def test_a_full_disk_stops_the_keeper_and_a_restart_completes_the_books(
+    market_fork: MarketNode, tmp_path: Path
+) -> None:
+    rpc, who = market_fork.live.rpc, market_fork.market.accounts
+    executor = with_executor(market_fork)
+    config = configured(tmp_path, market_fork, mode="live", executor=executor)
+    purse = Purse(
+        operator=who.keeper, recipient=who.recipient, wrapped_native=market_fork.market.weth
+    )
+    had = purse.count(rpc)
+    with running_keeper(config) as keeper:
+        assert keeper.interrupt() == 0
+    rpc.call("evm_setAutomine", False)
+    steps = crash(market_fork.live)
+    database = tmp_path / "keeper.sqlite"
+    most = database.stat().st_size // 1024 + ROOM_KB
+    limited = ("bash", "-c", 'ulimit -f "$0" && exec "$@"', str(most))
+    with running_keeper(config, "--arm", environment=ARMED, before=limited) as keeper:
+        fall(steps, 8)
+        live_on(keeper, rpc, blocks=25)
+        assert keeper.process.wait() == BROKEN
+        until(lambda: bool(errors(keeper)))
+    (said,) = errors(keeper)
+    assert said.startswith(f"error: {database}: expected ")
+    assert " on disk, found: " in said
+    with running_keeper(config, "--arm", environment=ARMED) as keeper:
+        fall(steps, 8)
+        live_on(keeper, rpc, blocks=16)
+        keeper.process.send_signal(signal.SIGINT)
+        until(lambda: keeper.process.poll() is not None or rpc.call("evm_mine") is None)
+        assert keeper.process.wait(30) == 0
+    books = read_books(database)
+    assert books.open_intents == 0
+    assert books.total.realised.net == purse.count(rpc) - had
+    assert_books_are_the_chain(books, market_fork, executor)
+
+
+def fall(steps: Iterator[CrashStep], count: int) -> None:
+    for _ in zip(range(count), steps, strict=False):
+        pass
+
+
+def errors(keeper: KeeperProcess) -> list[str]:
+    return [line for line in keeper.lines if line.startswith("error: ")]
+
+
+def live_on(keeper: KeeperProcess, rpc: Rpc, *, blocks: int) -> None:
+    """Mine blocks, each when the keeper has dealt with the last, for as long as it lives."""
+    for _ in range(blocks):
+        seen = len(keeper.events("block.scanned"))
+        rpc.call("evm_mine")
+        until(
+            lambda seen=seen: (
+                len(keeper.events("block.scanned")) > seen or keeper.process.poll() is not None
+            )
+        )
