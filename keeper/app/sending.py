@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from keeper.app.builders import limits_of
 from keeper.app.executor_contract import ExecutorContract
+from keeper.app.relays import Dial
 from keeper.chain.session import Chain
+from keeper.config.lanes import PrivateLaneSettings
 from keeper.config.sending import ForeignNonce
 from keeper.config.settings import Settings
 from keeper.core.ports import Signer
@@ -13,8 +15,10 @@ from keeper.executor.breaker import BreakerLimits
 from keeper.executor.canon import Canon
 from keeper.executor.executor import Armament, Executor, Grounds
 from keeper.executor.flight import Flight
+from keeper.executor.lanes.bundle import BundleLane
 from keeper.executor.lanes.lane import Lane
 from keeper.executor.lanes.mempool import MempoolLane
+from keeper.executor.lanes.private import PrivateLane
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.settler import Auditor, Settler
 from keeper.executor.signing import SigningDesk
@@ -34,6 +38,8 @@ class Post:
     signer: Signer | None
     """None keeps it disarmed."""
     clock: Clock
+    dial: Dial
+    """The way to relays."""
     auditor_of: Callable[[str], Auditor]
     """How to read the transactions of a deployment, by its name."""
 
@@ -97,7 +103,7 @@ async def _armament(
         wire=wire,
         nonces=NonceKeeper(wire, post.signer.address, highest=highest),
     )
-    lane = _lane(post)
+    lane = _lane(settings, post)
     means = Means(
         wire=wire,
         simulator=post.chain.simulator,
@@ -118,7 +124,17 @@ async def _armament(
     return Armament(desk=desk, lane=lane, tender=tender)
 
 
-def _lane(post: Post) -> Lane:
+def _lane(settings: Settings, post: Post) -> Lane:
+    """Return the lane that the operator chose: there is no falling back to another."""
+    chosen = settings.sending.lane
+    for one in settings.chain.lanes:
+        if one.name != chosen:
+            continue
+        if isinstance(one, PrivateLaneSettings):
+            relay = post.dial(one.rpc, one.signed)
+            return PrivateLane(relay, name=one.name, blocks=one.blocks)
+        relays = [post.dial(endpoint, one.signed) for endpoint in one.rpc]
+        return BundleLane(relays, name=one.name)
     return MempoolLane(post.chain.wire)
 
 

@@ -1,5 +1,6 @@
 """A keeper from its settings, opened and closed as one."""
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from keeper.app.executor_contract import ExecutorContract, pretend, read_executo
 from keeper.app.keeper import Keeper
 from keeper.app.observer import Observer
 from keeper.app.opening import opened_chain
+from keeper.app.relays import relay_desk
 from keeper.app.wiring import Parts, assemble
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
@@ -45,7 +47,7 @@ async def keeper_session(
     keeper is disarmed. Raises ConfigError for whatever is not as configured.
     """
     chosen = clock or SystemClock()
-    async with opened_chain(settings) as chain:
+    async with opened_chain(settings) as chain, relay_desk(os.environ) as dial:
         await chain.simulator.probe()
         head = await chain.reader.head()
         await require_contracts(settings, chain.reader, head)
@@ -62,6 +64,7 @@ async def keeper_session(
                 signer=armed,
                 observer=observer,
                 clock=chosen,
+                dial=dial,
             )
             keeper = await assemble(settings, parts)
             yield Session(chain=chain, journal=journal, contract=contract, keeper=keeper, head=head)

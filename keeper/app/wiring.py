@@ -20,6 +20,7 @@ from keeper.app.opening import adapters
 from keeper.app.parity import HeadLimits, Parity
 from keeper.app.planning import PlannerDesk
 from keeper.app.prices import watcher_for
+from keeper.app.relays import Dial
 from keeper.app.sending import Post, build_sending
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
@@ -49,6 +50,7 @@ class Parts:
     """None keeps the keeper disarmed."""
     observer: Observer
     clock: Clock
+    dial: Dial
 
 
 async def assemble(settings: Settings, parts: Parts) -> Keeper:
@@ -60,6 +62,7 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
         contract=parts.contract,
         signer=parts.signer,
         clock=parts.clock,
+        dial=parts.dial,
         auditor_of=lambda name: _auditor(by_name[name]),
     )
     sending = await build_sending(settings, post)

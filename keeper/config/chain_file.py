@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_settings import NoDecode
 
 from keeper.config.endpoint import EndpointValue
+from keeper.config.lanes import LaneSettings
 from keeper.config.section import Section
 from keeper.config.sources import FileSettings
 from keeper.config.values import (
@@ -103,3 +104,5 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     priority_fee_wei: Wei
     flash_sources: Annotated[tuple[FlashSourceSettings, ...], BeforeValidator(filled)]
     venues: Annotated[tuple[VenueSettings, ...], BeforeValidator(filled)]
+    lanes: tuple[Annotated[LaneSettings, Field(discriminator="kind")], ...] = ()
+    """Private ways to the chain, for ``sending.lane`` to name."""

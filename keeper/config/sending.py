@@ -1,9 +1,12 @@
 """The ``sending`` section of the root file: by which lane, how patient, and what stops it."""
 
 from enum import StrEnum
+from typing import Final
 
 from keeper.config.section import Section
 from keeper.config.values import Name, PathValue, Wei, Whole
+
+PUBLIC_LANE: Final = "mempool"
 
 
 class ForeignNonce(StrEnum):
@@ -30,7 +33,7 @@ class BreakerSettings(Section):
 class SendingSettings(Section):
     """How transactions go out."""
 
-    lane: Name = "mempool"
+    lane: Name = PUBLIC_LANE
     """``mempool``, or the name of one of the chain file's ``lanes``."""
     replace_after_blocks: Whole = 0
     """Blocks past its target after which a transaction is replaced or cancelled."""

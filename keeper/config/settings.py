@@ -22,7 +22,7 @@ from keeper.config.keeper_file import (
 )
 from keeper.config.parameters import known_protocols, parameters_model, parameters_type
 from keeper.config.protocol_file import ProtocolSettings
-from keeper.config.sending import SendingSettings
+from keeper.config.sending import PUBLIC_LANE, SendingSettings
 from keeper.config.sources import FileSettings, find_outside, overrides
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
@@ -79,6 +79,7 @@ def load(path: Path) -> Settings:
     folder = path.parent
     chain_path = folder / root.chain
     chain = _checked(ChainSettings, read_document(chain_path, find_outside))
+    _require_lane(root, document, chain)
     operator = root.operator.model_copy(
         update={
             "keystore": _beside(folder, root.operator.keystore),
@@ -147,6 +148,20 @@ def _require_confirmed(root: KeeperSettings, document: Document) -> None:
             )
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _require_lane(root: KeeperSettings, document: Document, chain: ChainSettings) -> None:
+    """Raise ConfigError unless the lane to send by is one of the chain's."""
+    known = [PUBLIC_LANE, *(one.name for one in chain.lanes)]
+    if root.sending.lane not in known:
+        wanted = ", ".join(map(repr, known))
+        where = document.where(("sending", "lane"))
+        found = f"{root.sending.lane!r}{suggestion(root.sending.lane, known)}"
+        raise ConfigError(f"{where}: sending.lane: expected one of {wanted}, found {found}")
+    for name in known:
+        if known.count(name) > 1:
+            msg = f"{root.chain}: lanes: expected names of their own, found {name!r} twice"
+            raise ConfigError(msg)
 
 
 def _out_of_bounds(name: str, found: int) -> str:
