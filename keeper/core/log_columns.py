@@ -30,30 +30,43 @@ class LogColumns:
 
     def rows(self, emitter: Address, topic: Hash32) -> NDArray[np.intp]:
         """Return the rows of an event of a contract."""
-        first = np.frombuffer(bytes.fromhex(topic[2:]), np.uint8)
-        mine = np.frombuffer(bytes.fromhex(emitter[2:]), np.uint8)
-        is_event = (self.topics[:, 0] == first).all(axis=1)
-        return np.flatnonzero(is_event & (self.emitters == mine).all(axis=1))
+        is_event = _equal(self.topics[:, 0], bytes.fromhex(topic[2:]), np.uint64)
+        return np.flatnonzero(
+            is_event & _equal(self.emitters, bytes.fromhex(emitter[2:]), np.uint32)
+        )
 
     def addresses(self, rows: NDArray[np.intp], topic: int) -> set[Address]:
         """Return the addresses that a topic of the rows names, each once."""
-        low = np.ascontiguousarray(self.topics[rows, topic, 12:])
-        found = np.unique(low.view("V20"))
-        return {Address("0x" + one.tobytes().hex()) for one in found}
+        low = self.topics[rows, topic, 12:].tobytes()
+        return {
+            Address("0x" + one.hex()) for one in {low[i : i + 20] for i in range(0, len(low), 20)}
+        }
 
     def words(self, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
         """Return the data of rows of one event, exact: by row and word, four limbs from the top.
 
         Raises ValueError when the rows' data are not of one length in words.
         """
-        starts = np.concatenate((np.zeros(1, np.int64), self.ends[:-1]))[rows]
-        lengths = self.ends[rows] - starts
-        if len(rows) == 0 or lengths[0] % 32 or (lengths != lengths[0]).any():
-            msg = f"data of {len(rows)} logs: expected one length in words, found {set(lengths)}"
+        lengths = np.diff(self.ends, prepend=0)
+        wanted = lengths[rows]
+        if len(rows) == 0 or wanted[0] % 32 or (wanted != wanted[0]).any():
+            msg = f"data of {len(rows)} logs: expected one length in words, found {set(wanted)}"
             raise ValueError(msg)
-        all_bytes = np.frombuffer(self.data, np.uint8)
-        taken = all_bytes[starts[:, None] + np.arange(lengths[0])]
-        return taken.view(">u8").reshape(len(rows), -1, 4).astype(np.uint64)
+        size = int(wanted[0])
+        if (lengths == size).all():
+            taken = np.frombuffer(self.data, ">u8").reshape(len(self), -1, 4)[rows]
+        else:
+            ends = self.ends[rows].tolist()
+            chosen = b"".join([self.data[end - size : end] for end in ends])
+            taken = np.frombuffer(chosen, ">u8").reshape(len(rows), -1, 4)
+        return taken.astype(np.uint64)
+
+
+def _equal(rows: NDArray[np.uint8], wanted: bytes, kind: type[np.generic]) -> NDArray[np.bool_]:
+    """Return which rows of bytes are these, compared some bytes at a time."""
+    wide = np.ascontiguousarray(rows).view(kind)
+    same: NDArray[np.bool_] = (wide == np.frombuffer(wanted, kind)).all(axis=1)
+    return same
 
 
 def joined(parts: Sequence[LogColumns]) -> LogColumns:

@@ -31,7 +31,7 @@ def run(*, quick: bool) -> Iterator[Row]:
         if not quick:
             progress("a real market of 10,000 borrowers on anvil ...")
             with real_market(10_000) as large:
-                yield from _real(large, others_of(large), rounds=2)
+                yield from _real(large, others_of(large), rounds=1)
         found: dict[int, float] = {}
         for size in sizes:
             yield from _synthetic(size, others, found, quick=quick)

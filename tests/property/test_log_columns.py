@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keeper.chain.log_pages import SlimLogRecord, columns_of
@@ -54,6 +54,7 @@ def objects(page):
     return log_values(msgspec.json.decode(page, type=list[LogRecord]))
 
 
+@settings(deadline=None)
 @given(st.lists(pages(), max_size=3))
 def test_columns_hold_every_log(some):
     held = joined([columns(page) for page in some])
@@ -68,6 +69,7 @@ def test_columns_hold_every_log(some):
         start = int(held.ends[row])
 
 
+@settings(deadline=None)
 @given(pages())
 def test_addresses_of_an_event_are_those_of_its_logs(page):
     held = columns(page)
@@ -79,6 +81,7 @@ def test_addresses_of_an_event_are_those_of_its_logs(page):
     assert named - {None} <= found <= named | {Address("0x" + "00" * 20)}
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 2**256 - 1)] * 3), min_size=1, max_size=5))
 def test_words_are_exact(values):
     page = [

@@ -1,6 +1,6 @@
 """The packed mapping is a mapping: whatever is done to it, it holds what a dictionary would."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keeper.core.lending import AccountRef
@@ -20,6 +20,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps)
 def test_it_holds_what_a_dictionary_would(steps):
     packed, plain = PackedPositions(PACKING), {}
@@ -33,6 +34,7 @@ def test_it_holds_what_a_dictionary_would(steps):
             assert packed.get(ref) == plain.get(ref)
 
 
+@settings(deadline=None)
 @given(steps)
 def test_an_older_mapping_stays_as_it_was(steps):
     packed = PackedPositions(PACKING)

@@ -196,6 +196,7 @@ def test_a_repriced_view_is_the_view_at_those_prices(scene, data):
     assert ADAPTER.repriced(view, moved) == view_at(view, view.timestamp, {**view.prices, **moved})
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_packed_position_unpacks_to_itself(data):
     view = data.draw(markets())
