@@ -72,15 +72,23 @@ class Appraiser(Generic[M, P]):
         self._wrapped_native = wrapped_native
         self._market: M | None = None
         self._known: Mapping[Address, int] = {}
+        self._leans = False
 
     async def see(self, market: M, block: BlockRef) -> None:
         """Take the newest market, whose assets and decimals count, and the reference prices."""
         self._market = market
         self._known = await self._reference.read(block)
 
+    async def refresh(self, block: BlockRef) -> None:
+        """Take the reference prices as of ``block``, if any valuation ever leant on them."""
+        if self._leans:
+            self._known = await self._reference.read(block)
+
     def at(self, view: M, ref: AccountRef) -> Valuation:
         """Return the valuation of an account's market in a priced view."""
-        return self._value(view, ref, self._known)
+        found = self._value(view, ref, self._known)
+        self._leans = self._leans or self._wrapped_native not in found.assets
+        return found
 
     async def at_block(self, block: BlockRef, ref: AccountRef) -> Valuation:
         """Read the prices of a block and return the valuation of an account's market."""

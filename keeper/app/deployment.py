@@ -207,6 +207,7 @@ class Deployment(Generic[M, P]):
             for one in logs:
                 prices = self._watcher.apply(prices, one, block)
             if block.number > self._prices.block.number and prices.moved:
+                await self.appraiser.refresh(block)
                 self._prices = prices
                 self._executor.price_moved()
                 self._leave(block, prices)

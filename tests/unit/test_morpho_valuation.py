@@ -1,0 +1,73 @@
+"""Markets without the native coin are tied to it by a token that a reference prices too."""
+
+from typing import cast
+
+import pytest
+
+from keeper.app.books import valuation
+from keeper.core.errors import StaleError
+from keeper.core.ports import Reader
+from keeper.core.units import WAD, Address
+from keeper.oracle.reference import ReferencePrices
+from keeper.protocols.morpho_blue.adapter import MorphoAdapter
+from keeper.protocols.morpho_blue.parameters import Parameters
+from tests.support.lending_desk import BLOCK
+from tests.support.morpho_market import MARKETS, MORPHO, USDC, WBTC, WETH, deployment
+from tests.support.scripted_reader import ScriptedReader, words
+
+ADAPTER = MorphoAdapter(deployment="m", start_block=0, parameters=Parameters(morpho=MORPHO))
+IN_USDC, IN_WETH, OF_USDC = (one.id for one in MARKETS)
+"""WETH lent against USDC, WBTC against WETH, USDC against WBTC: 2,000 and 30,000 dollars."""
+DOLLARS = {USDC.address: WAD, WETH.address: 2_000 * WAD, WBTC.address: 30_000 * WAD}
+FEED, OTHER_FEED = (Address("0x" + one * 20) for one in ("f1", "f2"))
+
+
+def test_a_market_of_the_native_coin_needs_no_reference():
+    for market in (IN_USDC, IN_WETH):
+        found = valuation(ADAPTER, deployment(), WETH.address, market=market, reference={})
+        assert found.wei_floor(WETH.address, WAD) == WAD
+    assert found.wei_floor(WBTC.address, 10**8) == 15 * WAD
+
+
+def test_a_market_without_it_is_tied_by_either_of_its_tokens():
+    for token in (USDC.address, WBTC.address):
+        known = {token: DOLLARS[token], WETH.address: DOLLARS[WETH.address]}
+        found = valuation(ADAPTER, deployment(), WETH.address, market=OF_USDC, reference=known)
+        assert abs(found.wei_floor(USDC.address, 2_000 * 10**6) - WAD) < 10**3
+        assert abs(found.wei_floor(WBTC.address, 10**8) - 15 * WAD) < 10**3
+
+
+@pytest.mark.parametrize("known", [{}, {USDC.address: WAD}, {WETH.address: 2_000 * WAD}])
+def test_a_market_that_nothing_ties_is_not_valued(known: dict[Address, int]):
+    with pytest.raises(StaleError, match="price_feeds"):
+        valuation(ADAPTER, deployment(), WETH.address, market=OF_USDC, reference=known)
+
+
+def feed(answer: int, decimals: int, proxy: Address = FEED) -> dict[tuple[Address, bytes], bytes]:
+    return {
+        (proxy, bytes.fromhex("313ce567")): words(decimals),
+        (proxy, bytes.fromhex("feaf968c")): words(7, answer % 2**256, 1, 1, 7),
+    }
+
+
+def prices(answers: dict[tuple[Address, bytes], bytes]) -> ReferencePrices:
+    reader = cast("Reader", ScriptedReader(answers=answers))
+    return ReferencePrices(reader, {USDC.address: FEED, WETH.address: OTHER_FEED})
+
+
+async def test_references_are_wads_whatever_the_decimals_of_a_feed():
+    answers = feed(10**8, 8) | feed(2_000 * WAD, 18, OTHER_FEED)
+    assert await prices(answers).read(BLOCK) == {
+        USDC.address: WAD,
+        WETH.address: 2_000 * WAD,
+    }
+
+
+@pytest.mark.parametrize(("answer", "decimals"), [(0, 8), (-1, 8), (10**8, 77)])
+async def test_a_feed_that_answers_oddly_is_none(answer: int, decimals: int):
+    assert await prices(feed(answer, decimals)).read(BLOCK) == {}
+
+
+async def test_without_feeds_nothing_is_asked():
+    reader = cast("Reader", ScriptedReader(answers={}))
+    assert await ReferencePrices(reader, {}).read(BLOCK) == {}
