@@ -6,10 +6,11 @@ from typing import Any
 
 from keeper.app.builders import limits_of
 from keeper.app.study import Study
-from keeper.core.lending import AccountRef, BaseUnit, Health, Leg, Option, Rejection
+from keeper.core.lending import AccountRef, BaseUnit, Health, Leg, Option, Reason, Rejection
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.units import Address
 from keeper.executor.policy import Exposure, judge
+from keeper.mirror.pauses import EVERY_MARKET, Pauses
 from keeper.scanner.crossing import crossing_price
 
 
@@ -155,10 +156,22 @@ async def _plan(
     opportunities: Sequence[Opportunity] = found.opportunities
     if not opportunities:
         return None, None
+    if paused := _paused(study, ref):
+        return None, paused
     done = study.plan(found, positions, await study.desk(opportunities))[0]
     if isinstance(done, Rejection):
         return None, done
     return done, judge(done, limits_of(study.settings), _nothing_at_stake())
+
+
+def _paused(study: Study[Any, Any], ref: AccountRef) -> Rejection | None:
+    """Return why the account's market waits for a person, or None."""
+    markets = Pauses(study.settings.database, study.adapter.deployment).load()
+    why = markets.get(ref.market, markets.get(EVERY_MARKET))
+    if why is None:
+        return None
+    block = study.block.number
+    return Rejection(ref=ref, block=block, reason=Reason.MARKET_PAUSED, detail=why)
 
 
 def _nothing_at_stake() -> Exposure:

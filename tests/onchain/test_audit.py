@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from keeper.app.explain import explain
 from keeper.app.session import Session, keeper_session
+from keeper.app.study import studies
 from keeper.commands.resume import resume
 from keeper.config.settings import load
-from keeper.core.lending import AccountRef
+from keeper.core.lending import AccountRef, Reason
 from keeper.core.units import Address
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.crash import crash
@@ -182,6 +184,10 @@ async def test_drift_in_a_running_keeper_stops_acting_until_a_person_resumes_it(
     (account,) = evidence["accounts"]
     assert account["account"] == ref.account
     assert int(account["mirror"]["debt_base"]) > int(account["chain"]["debt_base"])
+    barred = next(one for one in heard.rejections if one.reason is Reason.MARKET_PAUSED)
+    async with studies(load(config)) as (study,):
+        (page,) = await explain(study, barred.ref.account)
+    assert page.action.startswith("leave it: market_paused: expected the mirror to be the chain")
     again = Heard()
     async with running(config, again) as session:
         await eventually(lambda: any(r.reason == "market_paused" for r in again.rejections))
