@@ -1,0 +1,69 @@
+"""One writer of nonces: in order, never one that an open intent holds."""
+
+from keeper.executor.nonce import NonceKeeper
+from tests.support.fake_wire import FakeWire
+from tests.support.ledger_records import OPERATOR
+
+NOTHING: frozenset[int] = frozenset()
+
+
+async def taken(keeper: NonceKeeper, count: int, *held: int) -> list[int]:
+    """Take nonces and use them."""
+    found = await keeper.take(count, held)
+    for nonce in found:
+        keeper.used(nonce)
+    return found
+
+
+async def test_the_chain_is_asked_once_and_counted_on_from_there() -> None:
+    wire = FakeWire(used=5, queued=2)
+    keeper = NonceKeeper(wire, OPERATOR)
+    assert await taken(keeper, 2) == [7, 8]
+    wire.used = 99
+    assert await taken(keeper, 1) == [9]
+    assert wire.asked_nonces == [OPERATOR]
+
+
+async def test_a_nonce_that_is_not_used_is_handed_out_again() -> None:
+    keeper = NonceKeeper(FakeWire(used=5), OPERATOR)
+    assert await keeper.take(1, NOTHING) == [5]
+    assert await keeper.take(2, NOTHING) == [5, 6]
+
+
+async def test_nonces_of_open_intents_are_left_out_and_the_gap_below_is_filled_first() -> None:
+    # After a restart: 6 and 8 were signed and never seen by the node, 5 and 7 are free.
+    keeper = NonceKeeper(FakeWire(used=5), OPERATOR)
+    assert await keeper.take(3, {6, 8}) == [5, 7, 9]
+
+
+async def test_after_a_refusal_the_chain_is_asked_again() -> None:
+    wire = FakeWire(used=5)
+    keeper = NonceKeeper(wire, OPERATOR)
+    assert await taken(keeper, 1) == [5]
+    keeper.released(5)
+    assert await taken(keeper, 1) == [5]
+    assert wire.asked_nonces == [OPERATOR, OPERATOR]
+
+
+async def test_a_dropped_transaction_leaves_no_gap() -> None:
+    wire = FakeWire(used=5)
+    keeper = NonceKeeper(wire, OPERATOR)
+    assert await taken(keeper, 2) == [5, 6]
+    keeper.resync()
+    # The node lost 5; 6 is still open.
+    assert await taken(keeper, 2, 6) == [5, 7]
+
+
+async def test_a_nonce_that_somebody_else_used_is_noticed_once() -> None:
+    keeper = NonceKeeper(FakeWire(used=5), OPERATOR, highest=4)
+    assert keeper.foreign(5) is None
+    assert await taken(keeper, 1) == [5]
+    assert keeper.foreign(6) is None
+    assert keeper.foreign(8) == 7
+    assert keeper.foreign(8) is None
+
+
+async def test_what_happened_before_the_first_run_is_nobody_else_s() -> None:
+    keeper = NonceKeeper(FakeWire(used=40), OPERATOR)
+    assert keeper.foreign(40) is None
+    assert keeper.foreign(41) == 40

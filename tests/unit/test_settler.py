@@ -1,0 +1,236 @@
+"""How intents end: by their receipt, by another's, or by time; and what the books get of it."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from keeper.core.chain import BlockRef, Log, Transaction
+from keeper.core.lending import AccountRef, Liquidation, Valuation
+from keeper.core.plan import Outcome, Plan, Purpose, Status, Submission
+from keeper.core.units import WAD, Address, Hash32
+from keeper.executor.flight import Flight
+from keeper.executor.rehearse import Decoders
+from keeper.executor.settlement import TRANSFER
+from keeper.executor.settler import GRACE_S, Auditor, Settler
+from keeper.ledger.journal import SqliteJournal
+from tests.support.fake_wire import FakeBlocks, FakeWire
+from tests.support.ledger_records import (
+    EXECUTOR,
+    FEES,
+    VALUATION,
+    WETH,
+    account,
+    block,
+    hash32,
+    landed,
+    opened,
+    plan,
+)
+from tests.support.signed_plans import SIGNER, signed
+
+RECIPIENT = account(77)
+GAIN = 3 * WAD
+GAS = 500_000 * (FEES.max_fee // 2) + 7
+CONFIRMATIONS = 2
+
+
+def word(value: Address) -> Hash32:
+    return Hash32("0x" + value[2:].rjust(64, "0"))
+
+
+GAINED = Log(
+    address=WETH,
+    topics=(TRANSFER, word(EXECUTOR), word(RECIPIENT)),
+    data=GAIN.to_bytes(32),
+    block_number=101,
+    block_hash=hash32(101),
+    tx_hash=hash32(1),
+    index=0,
+)
+
+
+def made(number: int) -> Plan:
+    transaction = Transaction(sender=SIGNER.address, to=EXECUTOR, data=bytes([number]))
+    return replace(plan(number), transaction=transaction)
+
+
+ONE, TWO = made(1), made(2)
+
+
+def liquidations(_logs: Sequence[Log]) -> tuple[Liquidation, ...]:
+    return landed(ONE, signed(ONE, 5)).liquidations
+
+
+async def value_at(_block: BlockRef, _ref: AccountRef) -> Valuation:
+    return VALUATION
+
+
+AUDITOR = Auditor(
+    decoders=Decoders(
+        liquidations=liquidations,
+        flash_fee=lambda _logs: None,
+        wrapped_native=WETH,
+        recipient=RECIPIENT,
+    ),
+    value_at=value_at,
+)
+
+
+@dataclass
+class Desk:
+    """A settler over a real journal and a chain by hand."""
+
+    journal: SqliteJournal
+    wire: FakeWire = field(default_factory=lambda: FakeWire(used=5))
+    flight: Flight = field(default_factory=Flight)
+    foreign: list[int] = field(default_factory=list)
+
+    async def send(self, of: Plan, nonce: int) -> Submission:
+        """Journal a transaction as sent, and let the node have it."""
+        submission = signed(of, nonce)
+        await self.journal.seal([(of, submission)])
+        await self.journal.record_all_sent([submission])
+        self.flight.took_off(of, submission)
+        self.wire.pending.add(submission.tx_hash)
+        return submission
+
+    async def settle(self, number: int, *, timestamp: int | None = None) -> list[Outcome]:
+        settler = Settler(
+            wire=self.wire,
+            reader=FakeBlocks(last=number),
+            journal=self.journal,
+            flight=self.flight,
+            auditor_of=lambda _name: AUDITOR,
+            confirmations=CONFIRMATIONS,
+            on_foreign=self.foreign.append,
+        )
+        head = block(number)
+        return await settler.settle(
+            head if timestamp is None else replace(head, timestamp=timestamp)
+        )
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    journal = await opened(tmp_path)
+    yield Desk(journal)
+    await journal.close()
+
+
+async def test_a_pending_transaction_has_no_end_yet(desk: Desk) -> None:
+    await desk.send(ONE, 5)
+    assert await desk.settle(101) == []
+    assert desk.flight.airborne
+
+
+async def test_a_receipt_counts_after_the_confirmations(desk: Desk) -> None:
+    sent = await desk.send(ONE, 5)
+    desk.wire.include(sent.tx_hash, 101, logs=[GAINED])
+    for number in (101, 102):
+        assert await desk.settle(number) == []
+    (outcome,) = await desk.settle(101 + CONFIRMATIONS)
+    assert (outcome.status, outcome.block, outcome.tx_hash) == (Status.LANDED, 101, sent.tx_hash)
+    assert outcome.block_hash == block(101).hash
+    assert (outcome.realised.gas, outcome.realised.net) == (GAS, GAIN - GAS)
+    assert desk.flight.airborne == {}
+    assert await desk.journal.open_intents() == []
+    assert await desk.journal.gas_spent_since(0) == GAS
+
+
+async def test_a_revert_costs_its_gas_and_nothing_else(desk: Desk) -> None:
+    sent = await desk.send(ONE, 5)
+    desk.wire.include(sent.tx_hash, 101, success=False)
+    (outcome,) = await desk.settle(103)
+    assert outcome.status is Status.REVERTED
+    assert (outcome.realised.net, outcome.liquidations) == (-GAS, ())
+
+
+async def test_any_transaction_of_an_intent_may_be_the_one_that_landed(desk: Desk) -> None:
+    first = await desk.send(ONE, 5)
+    second = signed(ONE, 5, max_fee=60 * 10**9)
+    await desk.journal.record_signed(second)
+    desk.flight.replaced(second)
+    desk.wire.include(first.tx_hash, 101, logs=[GAINED])
+    (outcome,) = await desk.settle(103)
+    assert (outcome.status, outcome.tx_hash) == (Status.LANDED, first.tx_hash)
+
+
+async def test_a_cancellation_that_landed_costs_its_gas(desk: Desk) -> None:
+    await desk.send(ONE, 5)
+    cancel = replace(signed(ONE, 5, max_fee=60 * 10**9), purpose=Purpose.CANCEL)
+    await desk.journal.record_signed(cancel)
+    desk.flight.replaced(cancel)
+    desk.wire.include(cancel.tx_hash, 101)
+    (outcome,) = await desk.settle(103)
+    assert (outcome.status, outcome.realised.net) == (Status.CANCELLED, -GAS)
+
+
+async def test_a_nonce_that_another_transaction_took_ends_the_intent(desk: Desk) -> None:
+    await desk.send(ONE, 5)
+    desk.wire.used = 6
+    (outcome,) = await desk.settle(101)
+    assert (outcome.status, outcome.realised.net) == (Status.DROPPED, 0)
+    assert outcome.detail == "another transaction took nonce 5"
+    assert desk.foreign == [5]
+
+
+async def test_a_receipt_that_comes_late_is_not_taken_for_another_s(desk: Desk) -> None:
+    sent = await desk.send(ONE, 5)
+    # The node counts the nonce as used before it hands out the receipt.
+    desk.wire.used = 6
+    desk.wire.include(sent.tx_hash, 101, logs=[GAINED])
+    assert await desk.settle(101) == []
+    assert desk.foreign == []
+
+
+async def test_a_lost_transaction_is_given_up_after_its_deadline_and_not_before(desk: Desk) -> None:
+    await desk.send(ONE, 5)
+    desk.wire.pending.clear()
+    last = ONE.deadline + GRACE_S
+    assert await desk.settle(120, timestamp=last) == []
+    (outcome,) = await desk.settle(120, timestamp=last + 1)
+    assert outcome.status is Status.DROPPED
+    assert outcome.detail == "the node lost it and its deadline has passed"
+
+
+async def test_a_transaction_that_the_node_still_has_is_never_given_up(desk: Desk) -> None:
+    await desk.send(ONE, 5)
+    assert await desk.settle(10_000, timestamp=ONE.deadline + 10**6) == []
+
+
+async def test_a_receipt_that_a_reorg_took_back_keeps_the_intent_open(desk: Desk) -> None:
+    sent = await desk.send(ONE, 5)
+    desk.wire.include(sent.tx_hash, 101)
+    assert await desk.settle(102) == []
+    del desk.wire.receipts[sent.tx_hash]
+    desk.wire.pending.add(sent.tx_hash)
+    assert await desk.settle(103) == []
+    assert desk.flight.airborne
+
+
+async def test_one_end_does_not_wait_for_another(desk: Desk) -> None:
+    first, second = await desk.send(ONE, 5), await desk.send(TWO, 6)
+    desk.wire.include(second.tx_hash, 101, success=False)
+    (outcome,) = await desk.settle(103)
+    assert outcome.plan_id == TWO.id
+    desk.wire.include(first.tx_hash, 104, success=False)
+    (outcome,) = await desk.settle(106)
+    assert outcome.plan_id == ONE.id
+
+
+async def test_a_restart_settles_from_the_journal_alone(desk: Desk) -> None:
+    sent = await desk.send(ONE, 5)
+    desk.flight = Flight(await desk.journal.open_intents())
+    desk.wire.include(sent.tx_hash, 101, logs=[GAINED])
+    (outcome,) = await desk.settle(103)
+    assert (outcome.status, outcome.realised.net) == (Status.LANDED, GAIN - GAS)
+
+
+async def test_an_intent_that_was_never_signed_is_dropped(desk: Desk) -> None:
+    await desk.journal.intend(ONE)
+    desk.flight = Flight(await desk.journal.open_intents())
+    (outcome,) = await desk.settle(101)
+    assert (outcome.status, outcome.detail) == (Status.DROPPED, "stopped before it was signed")
+    assert outcome.tx_hash is None
