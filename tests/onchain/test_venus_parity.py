@@ -66,6 +66,23 @@ async def test_every_account_is_as_short_as_the_comptroller_says(scene: Scene):
         assert report.succeeded["liquidate"] + report.refused["liquidate"] > 0
         look = await scene.look(look.positions)
         assert await differences(scene, look) == []
+        assert await drifted(scene, look) == []
+
+
+async def drifted(scene: Scene, look: Look) -> list[str]:
+    """Return the accounts of which the audit finds other than we hold."""
+    view = scene.view(look)
+    found = await scene.adapter.audit(scene.chain.reader, look.block, view, look.positions)
+    assert set(found) == set(look.positions)
+    return [f"{ref.account}: {both}" for ref, both in found.items() if not both.agree]
+
+
+async def test_a_position_that_was_not_read_again_is_found_by_the_audit(scene: Scene):
+    before = await scene.look()
+    random_actions(scene.live, seed=7, count=40)
+    after = await scene.look()
+    stale = replace(after, positions=before.positions)
+    assert await drifted(scene, stale) != []
 
 
 async def test_following_the_logs_equals_reading_everything(scene: Scene):

@@ -18,7 +18,7 @@ from keeper.devnet.venus_market import LiveVenus, LocalVenus, open_venus
 from keeper.evm.words import WORD, ask, ask_address, int_at, selector, word_of_int
 from keeper.protocols.compound_v2 import codec, rules
 from keeper.protocols.compound_v2.adapter import CompoundAdapter
-from keeper.protocols.compound_v2.health import terms_of, vai_debt
+from keeper.protocols.compound_v2.health import stored_shortfall, terms_of, vai_debt
 from keeper.protocols.compound_v2.liquidation import Case, case_of
 from keeper.protocols.compound_v2.refusals import FAILURES, Failure, MarketRefusedError, Refusal
 from keeper.protocols.compound_v2.state import Deployment, Position
@@ -166,13 +166,6 @@ async def open_scene(node: VenusNode) -> AsyncIterator[Scene]:
 
 
 # --- shortfall --------------------------------------------------------------------------------
-
-
-def stored_shortfall(view: Deployment, position: Position) -> int:
-    """Return what the account is short of with nothing accrued; negative is liquidity."""
-    index = view.vai.index if view.vai is not None else 0
-    terms = terms_of(view, position)
-    return sum(one.stored for one in terms) + vai_debt(replace(view, vai_index=index), position)
 
 
 def accrued_shortfall(view: Deployment, position: Position) -> int:

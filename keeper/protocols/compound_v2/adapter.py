@@ -103,6 +103,7 @@ class CompoundAdapter:
                 source=market.sources[one.token].address,
                 direct=market.sources[one.token].multiplier > 0,
                 multiplier=max(market.sources[one.token].multiplier, 1),
+                scale=WAD * WAD // one.unit,
             )
             for one in market.markets
         )

@@ -89,6 +89,15 @@ def shortfall(view: Deployment, position: Position, pair: Iterable[int]) -> Shor
     return _best(terms_of(view, position), vai_debt(view, position), frozenset(pair))
 
 
+def stored_shortfall(view: Deployment, position: Position) -> int:
+    """Return what the account is short of with nothing accrued; negative is what it has to spare.
+
+    Mirrors ``getAccountLiquidity``.
+    """
+    index = 0 if view.vai is None else view.vai.index
+    return sum(one.stored for one in terms_of(view, position)) + _minted(position, index)
+
+
 def vai_debt(view: Deployment, position: Position) -> int:
     """Return what the account owes in VAI, which counts as a dollar.
 

@@ -1,38 +1,63 @@
-"""Accounts as their markets themselves reckon them, beside what we hold."""
+"""Accounts as the Comptroller and the markets reckon them, beside what we hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from keeper.core.chain import BlockRef, CallResult
+from keeper.core.chain import BlockRef, Call, CallResult
+from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef
 from keeper.core.parity import Sides
 from keeper.core.ports import Reader
 from keeper.evm.words import WORD, ask_address, int_at
 from keeper.protocols.compound_v2 import codec, rules
+from keeper.protocols.compound_v2.health import stored_shortfall
 from keeper.protocols.compound_v2.state import Deployment, Entry, Position
 
 _SNAPSHOT_WORDS = 4
+_LIQUIDITY_WORDS = 3
+_SHORT = "short"
+"""What the account is short of with nothing accrued, 1e18 dollars; negative when it is not."""
 
 
 async def sides(
     reader: Reader, block: BlockRef, view: Deployment, positions: Mapping[AccountRef, Position]
 ) -> dict[AccountRef, Sides]:
-    """Return both sides by ``getAccountSnapshot``: cTokens, stored debt and exchange rate."""
-    calls = [
-        ask_address(view.markets[entry.market].token, codec.GET_ACCOUNT_SNAPSHOT, ref.account)
-        for ref, position in positions.items()
-        for entry in position.entries
-    ]
+    """Return both sides: ``getAccountLiquidity``, and of each market ``getAccountSnapshot``.
+
+    Both judge by what is stored. An account whose price is not known is left out.
+    """
+    calls = [call for ref, one in positions.items() for call in _calls(view, ref, one)]
     answers = iter(await reader.call_many(calls, block) if calls else [])
     found = {}
     for ref, position in positions.items():
+        chain = _liquidity(next(answers))
         mirror: dict[str, int] = {}
-        chain: dict[str, int] = {}
         for entry in position.entries:
             symbol = view.markets[entry.market].symbol
-            mirror |= _named(symbol, *_held(view, entry))
-            chain |= _said(symbol, next(answers))
+            name = f"{symbol} of market {entry.market}"
+            mirror |= _named(name, *_held(view, entry))
+            chain |= _said(name, next(answers))
+        try:
+            mirror[_SHORT] = stored_shortfall(view, position)
+        except StaleError:
+            continue
         found[ref] = Sides(mirror=mirror, chain=chain)
     return found
+
+
+def _calls(view: Deployment, ref: AccountRef, position: Position) -> Iterator[Call]:
+    yield ask_address(view.comptroller, codec.GET_ACCOUNT_LIQUIDITY, ref.account)
+    for entry in position.entries:
+        token = view.markets[entry.market].token
+        yield ask_address(token, codec.GET_ACCOUNT_SNAPSHOT, ref.account)
+
+
+def _liquidity(answer: CallResult) -> dict[str, int]:
+    """Return the Comptroller's verdict, nothing when it has none."""
+    if not answer.success or len(answer.data) < _LIQUIDITY_WORDS * WORD:
+        return {}
+    if int_at(answer.data, 0) != 0:
+        return {}
+    return {_SHORT: int_at(answer.data, 2) - int_at(answer.data, 1)}
 
 
 def _held(view: Deployment, entry: Entry) -> tuple[int, int, int]:
@@ -44,11 +69,11 @@ def _held(view: Deployment, entry: Entry) -> tuple[int, int, int]:
     return entry.tokens, owed, line.stored_rate
 
 
-def _said(symbol: str, answer: CallResult) -> dict[str, int]:
+def _said(name: str, answer: CallResult) -> dict[str, int]:
     if not answer.success or len(answer.data) < _SNAPSHOT_WORDS * WORD:
         return {}
-    return _named(symbol, *(int_at(answer.data, position) for position in (1, 2, 3)))
+    return _named(name, *(int_at(answer.data, position) for position in (1, 2, 3)))
 
 
-def _named(symbol: str, tokens: int, owed: int, rate: int) -> dict[str, int]:
-    return {f"{symbol} tokens": tokens, f"{symbol} owed": owed, f"{symbol} rate": rate}
+def _named(name: str, tokens: int, owed: int, rate: int) -> dict[str, int]:
+    return {f"{name} tokens": tokens, f"{name} owed": owed, f"{name} rate": rate}
