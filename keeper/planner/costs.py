@@ -12,8 +12,8 @@ class GasModel:
 
     base: int = 620_000
     """Flash loan, liquidation by Aave V3, approvals and sweep, as measured on 3.0."""
-    paid_later: int = 300_000
-    """The same without a loan, by a protocol that is paid after its callback."""
+    paid_later: int = 220_000
+    """The same without a loan, by a protocol that is paid after its callback: Morpho Blue."""
     hop: int = 60_000
     """Each pool swapped through."""
     limit_margin_bps: int = 5_000
