@@ -22,6 +22,8 @@ class FakeWire:
     sent: list[bytes] = field(default_factory=list)
     asked_nonces: list[Address] = field(default_factory=list)
     """Whose."""
+    late: set[Hash32] = field(default_factory=set)
+    """Whose receipts are not handed out before somebody asks for a nonce."""
 
     def include(
         self, tx_hash: Hash32, number: int, *, success: bool = True, logs: Sequence[Log] = ()
@@ -47,13 +49,14 @@ class FakeWire:
         return Hash32("0x" + raw.hex().rjust(64, "0")[-64:])
 
     async def receipt(self, tx_hash: Hash32) -> Receipt | None:
-        return self.receipts.get(tx_hash)
+        return None if tx_hash in self.late else self.receipts.get(tx_hash)
 
     async def knows(self, tx_hash: Hash32) -> bool:
         return tx_hash in self.pending or tx_hash in self.receipts
 
     async def nonce(self, sender: Address, *, pending: bool) -> int:
         self.asked_nonces.append(sender)
+        self.late.clear()
         return self.used + (self.queued if pending else 0)
 
     async def chain_id(self) -> int:

@@ -181,8 +181,11 @@ async def test_a_receipt_that_comes_late_is_not_taken_for_another_s(desk: Desk) 
     # The node counts the nonce as used before it hands out the receipt.
     desk.wire.used = 6
     desk.wire.include(sent.tx_hash, 101, logs=[GAINED])
-    assert await desk.settle(101) == []
+    desk.wire.late.add(sent.tx_hash)
+    assert await desk.settle(103) == []
     assert desk.foreign == []
+    (outcome,) = await desk.settle(103)
+    assert outcome.status is Status.LANDED
 
 
 async def test_a_lost_transaction_is_given_up_after_its_deadline_and_not_before(desk: Desk) -> None:
