@@ -35,7 +35,7 @@ def test_fifty_opportunities_in_one_block_all_land_in_the_next(
     stage.mine(base_fee=CHEAP)
     with armed(stage) as keeper:
         stage.move(DEPTH, base_fee=CHEAP)
-        until(lambda: len(keeper.events("liquidation.sent")) >= 50)
+        stage.until_sent(keeper, 50)
         stage.mine_seen(keeper, base_fee=CHEAP)
         until(lambda: len(keeper.events("liquidation.settled")) >= 50)
         first = list(stage.books().entries)

@@ -48,7 +48,7 @@ def assert_rearming_resumes(stage, keeper):
 def test_a_signal_cancels_what_is_in_flight_and_halts_beyond_a_restart(stage):
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         keeper.process.send_signal(signal.SIGUSR1)
         until(lambda: len(keeper.events("transaction.cancelled")) >= len(keeper.events(SENT)))
         assert keeper.events(HALTED)[0]["why"] == "kill switch: signal SIGUSR1"
@@ -88,7 +88,7 @@ def test_the_breaker_halts_when_cancelling_has_cost_too_much(stage):
     stage.configure(breaker={"max_wasted_gas_per_hour_wei": "1 gwei"})
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         stage.move(10_000, base_fee=DEAR)
         until(lambda: bool(keeper.events("transaction.cancelled")))
         stage.settle(keeper)
@@ -103,7 +103,7 @@ def test_the_breaker_halts_after_reverts_in_a_row(stage):
     stage.limit(deadline_s=1)
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         # The executor contract reverts in a block that is past the deadline.
         head = int(stage.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
         stage.rpc("evm_setNextBlockTimestamp", head + 40)
@@ -153,7 +153,7 @@ def test_foreign_use_of_the_key_is_only_told_when_the_operator_says_so(stage):
         stage.mine_seen(keeper, base_fee=CHEAP)
         until(lambda: bool(keeper.events("key.used_elsewhere")))
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         stage.settle(keeper)
         assert not keeper.events(HALTED)
         stop(keeper)

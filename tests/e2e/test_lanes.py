@@ -138,7 +138,7 @@ def test_a_builder_that_stalls_or_refuses_does_not_keep_others_from_including(
     second.refuse = "banned"
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         assert not second.bundles
         settle(stage, keeper, relay)
         stop(keeper)
@@ -165,7 +165,7 @@ def test_a_bundle_that_a_relay_includes_late_ends_in_the_books_all_the_same(stag
     by_bundles(stage, relay)
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         relay.expired += list(relay.bundles.values())
         keeper.kill()
     with armed(stage) as keeper:
@@ -182,7 +182,7 @@ def test_private_transactions_go_to_the_relay_alone_and_land(stage, relay, publi
     by_lane(stage, {"kind": "private", "name": "protect", "rpc": relay.url})
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         assert len(relay.private) == len(keeper.events(SENT))
         settle(stage, keeper, relay)
         stop(keeper)
@@ -197,7 +197,7 @@ def test_a_private_intent_of_an_earlier_run_does_not_go_public_when_the_lane_is_
     by_bundles(stage, relay)
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         raws = {tx for one in relay.bundles.values() for tx in one.txs}
         keeper.kill()
     stage.configure(lane="mempool")

@@ -39,7 +39,7 @@ def assert_one_nonce_an_intent_and_each_rung_a_tenth_higher(stage):
 def test_a_base_fee_that_leaps_is_met_by_replacements_and_each_intent_lands_once(stage):
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         stage.mine_seen(keeper, base_fee=DEAR)
         until(lambda: bool(keeper.events(RAISED)))
         assert stage.books().entries == ()
@@ -59,7 +59,7 @@ def test_the_ladder_ends_at_the_cap_on_the_gas_price(stage):
     stage.limit(max_gas_price_wei=str(cap))
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         for _ in range(4):
             stage.mine_seen(keeper, base_fee=DEAR)
         assert not keeper.events(RAISED)
@@ -73,7 +73,7 @@ def test_the_ladder_ends_at_the_cap_on_the_gas_price(stage):
 def test_accounts_that_recover_are_cancelled_and_the_books_know_what_it_cost(stage):
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         stage.move(RISEN, base_fee=DEAR)
         until(lambda: len(keeper.events(CANCELLED)) == len(keeper.events(SENT)))
         stage.settle(keeper)
@@ -89,7 +89,7 @@ def test_accounts_that_recover_are_cancelled_and_the_books_know_what_it_cost(sta
 def test_a_transaction_that_the_node_lost_is_sent_again_as_it_is(stage):
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         sent = len(keeper.events(SENT))
         stage.rpc("anvil_dropAllTransactions")
         stage.mine_seen(keeper, base_fee=CHEAP)
@@ -105,7 +105,7 @@ def test_a_transaction_that_the_node_lost_is_sent_again_as_it_is(stage):
 def test_a_gap_in_the_nonces_is_filled_by_the_transaction_that_was_lost(stage):
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: len(keeper.events(SENT)) > 2)
+        stage.until_sent(keeper, 3)
         first = min(keeper.events(SENT), key=lambda event: event["nonce"])
         stage.rpc("anvil_dropTransaction", first["tx"])
         stage.mine_seen(keeper, base_fee=CHEAP)
@@ -119,7 +119,7 @@ def test_a_gap_in_the_nonces_is_filled_by_the_transaction_that_was_lost(stage):
 def test_stuck_transactions_of_a_killed_keeper_are_finished_by_the_next(stage):
     with armed(stage) as keeper:
         stage.move(FALLEN, base_fee=CHEAP)
-        until(lambda: bool(keeper.events(SENT)))
+        stage.until_sent(keeper)
         keeper.kill()
     stage.rpc("anvil_dropAllTransactions")
     stage.mine(base_fee=DEAR)
@@ -149,7 +149,7 @@ def reorged(stage, keeper, raws=()):
 def land(stage, keeper):
     """Let the price fall and a block take what the keeper sent; return how many landed."""
     stage.move(FALLEN, base_fee=CHEAP)
-    until(lambda: bool(keeper.events(SENT)))
+    stage.until_sent(keeper)
     stage.kept = stage.rpc("evm_snapshot")
     stage.mine_seen(keeper, base_fee=CHEAP)
     until(lambda: bool(keeper.events("liquidation.settled")))

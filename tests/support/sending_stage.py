@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,21 @@ class SendingStage:
         seen = len(keeper.events("block.scanned"))
         self.mine(base_fee=base_fee)
         until(lambda: len(keeper.events("block.scanned")) > seen)
+
+    def until_sent(self, keeper, count=1):
+        """Wait until the keeper has sent; a block that it had to pass over is followed by another.
+
+        On a busy machine a read may time out, and where nobody mines no further head would come.
+        """
+        for _ in range(4):
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                if len(keeper.events("liquidation.sent")) >= count:
+                    return
+                time.sleep(0.02)
+            if not self.open_intents():
+                self.mine(base_fee=CHEAP)
+        until(lambda: len(keeper.events("liquidation.sent")) >= count)
 
     def settle(self, keeper, *, blocks=12):
         """Mine cheap blocks until nothing is in flight."""
