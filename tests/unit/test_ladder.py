@@ -1,0 +1,74 @@
+"""The fee ladder: go-ethereum takes every rung, no rung is over its cap, and it ends."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keeper.core.chain import Fees, Transaction
+from keeper.core.units import Address
+from keeper.evm.signed_transaction import decode_signed
+from keeper.evm.transaction import LocalSigner
+from keeper.executor.ladder import break_even, raised
+
+fees = st.builds(
+    lambda tip, more: Fees(max_fee=tip + more, priority_fee=tip),
+    st.integers(0, 10**12),
+    st.integers(0, 10**12),
+)
+wei = st.integers(0, 10**13)
+
+
+def geth_takes(old: Fees, new: Fees) -> bool:
+    """As in ``list.Add`` of go-ethereum's legacy pool, with a price bump of 10 %."""
+    if old.max_fee >= new.max_fee or old.priority_fee >= new.priority_fee:
+        return False
+    thresholds = (old.max_fee * 110 // 100, old.priority_fee * 110 // 100)
+    return new.max_fee >= thresholds[0] and new.priority_fee >= thresholds[1]
+
+
+@given(fees, wei, wei)
+def test_every_rung_replaces_the_one_before_and_can_be_included_under_the_cap(old, base_fee, cap):
+    new = raised(old, base_fee=base_fee, cap=cap)
+    if new is not None:
+        assert geth_takes(old, new)
+        assert base_fee <= new.max_fee <= cap
+        assert new.priority_fee <= new.max_fee
+
+
+@given(fees, wei, wei)
+def test_a_rung_is_missing_only_when_the_least_that_would_do_is_over_the_cap(old, base_fee, cap):
+    if raised(old, base_fee=base_fee, cap=cap) is None:
+        tip = max(-(-old.priority_fee * 110 // 100), old.priority_fee + 1)
+        least = max(-(-old.max_fee * 110 // 100), old.max_fee + 1, tip, base_fee)
+        assert least > cap
+
+
+@given(fees, wei)
+def test_the_ladder_ends(old, base_fee):
+    cap = max(old.max_fee, base_fee) * 4 + 100
+    rungs = 0
+    while (new := raised(old, base_fee=base_fee, cap=cap)) is not None:
+        old, rungs = new, rungs + 1
+        assert rungs < 400
+
+
+@given(wei, st.integers(1, 10**7), wei)
+def test_at_break_even_the_least_profit_is_left(received, gas_used, min_profit):
+    price = break_even(received, gas_used=gas_used, min_profit=min_profit)
+    if price:
+        assert received - price * gas_used >= min_profit
+    assert received - (price + 1) * gas_used < max(min_profit, 0) or received < min_profit
+
+
+@given(
+    st.binary(max_size=400), st.integers(0, 2**64), st.integers(0, 2**200), fees,
+    st.integers(21_000, 30_000_000),
+)  # fmt: skip
+def test_a_signed_transaction_is_read_back_as_it_was(data, nonce, value, offered, gas_limit):
+    signer = LocalSigner(bytes(range(1, 33)), chain_id=31337)
+    to = Address("0x" + "0e" * 20)
+    one = Transaction(sender=signer.address, to=to, data=data, value=value)
+    raw, _ = signer.sign(one, nonce=nonce, gas_limit=gas_limit, fees=offered)
+    found = decode_signed(raw, sender=signer.address)
+    assert (found.transaction, found.nonce, found.gas_limit, found.fees, found.chain_id) == (
+        one, nonce, gas_limit, offered, 31337,
+    )  # fmt: skip
