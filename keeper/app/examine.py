@@ -15,7 +15,10 @@ from keeper.core.errors import KeeperError
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.units import Address
 from keeper.mirror.pauses import Pauses
+from keeper.oracle.chainlink import decode_round, round_call
+from keeper.oracle.guards import clock_problem, sequencer_problem
 from keeper.protocols.registry import AnyAdapter
+from keeper.runtime.clock import Clock, SystemClock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +35,20 @@ class _Ground:
     settings: Settings
     chain: Chain
     head: BlockRef
+    now: int
+    """Unix seconds by our clock."""
 
 
-async def examine(settings: Settings) -> AsyncIterator[Finding]:
+async def examine(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Finding]:
     """Yield every finding. Raises ConfigError only when the chain cannot be reached at all."""
     async with opened_chain(settings) as chain:
         head = await chain.reader.head()
-        ground = _Ground(settings=settings, chain=chain, head=head)
+        now = int((clock or SystemClock()).now())
+        ground = _Ground(settings=settings, chain=chain, head=head, now=now)
         yield Finding(
             what="chain id", good=True, detail=f"{settings.chain.chain_id}, head {head.number}"
         )
+        yield await _checked("head", _head(ground))
         yield await _checked("simulation", _simulation(ground))
         for one in named_contracts(settings):
             yield await _checked(one.key, _code(ground, one.address))
@@ -57,6 +64,27 @@ async def _checked(what: str, work: Awaitable[str]) -> Finding:
         return Finding(what=what, good=True, detail=await work)
     except KeeperError as error:
         return Finding(what=what, good=False, detail=str(error))
+
+
+async def _head(ground: _Ground) -> str:
+    """Check that the head is of our time, where the chain keeps ours, and the sequencer is up."""
+    chain, head = ground.settings.chain, ground.head
+    trouble = None
+    if chain.follows_wall_clock:
+        trouble = clock_problem(
+            head.timestamp,
+            ground.now,
+            most_age_s=chain.max_head_age_s,
+            most_lead_s=chain.max_head_lead_s,
+        )
+    if trouble is None and chain.sequencer is not None:
+        call = round_call(chain.sequencer.feed)
+        (answer,) = await ground.chain.reader.call_many([call], head)
+        grace_s = chain.sequencer.grace_s
+        trouble = sequencer_problem(decode_round(answer), grace_s, head.timestamp)
+    if trouble is not None:
+        raise KeeperError(trouble)
+    return f"{ground.now - head.timestamp} s old" if chain.follows_wall_clock else "of its own time"
 
 
 async def _simulation(ground: _Ground) -> str:

@@ -24,6 +24,7 @@ def oracle_policy(settings: Settings, deployment: str) -> OraclePolicy:
         heartbeats_s=file.heartbeats_s,
         default_heartbeat_s=oracle.default_heartbeat_s,
         spike=spike if oracle.on_spike == "pause" else None,
+        most_moves_bps=oracle.max_moves_bps,
         second_sources={key: _opinion(one) for key, one in oracle.second_sources.items()},
         sequencer=Sequencer(feed=chain.sequencer.feed, grace_s=chain.sequencer.grace_s)
         if chain.sequencer

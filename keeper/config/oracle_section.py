@@ -46,6 +46,8 @@ class OracleSettings(Section):
     """For feeds that are not in ``heartbeats_s``: Chainlink's slowest feeds update once a day."""
     max_move_bps: Bps = 3_000
     """Most that a price may move from one block to the next before ``on_spike`` counts."""
+    max_moves_bps: Annotated[Mapping[FeedName, Bps], Field(default_factory=dict)]
+    """Feed, by its label or its source's address, to another ``max_move_bps`` for it alone."""
     on_spike: Literal["pause", "act"] = "pause"
     spike_pause_blocks: Positive = 25
     """How long a price that stays where it leapt is not acted on."""

@@ -1,7 +1,7 @@
 """What the operator says about prices: how old, how far apart, how sudden they may be."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from keeper.core.lending import Feed
 from keeper.core.units import Address
@@ -29,6 +29,8 @@ class OraclePolicy:
     """For every feed with rounds that has no heartbeat of its own."""
     spike: SpikeRule | None = None
     """None acts on prices however they move."""
+    most_moves_bps: Mapping[str, int] = field(default_factory=dict)
+    """Of feeds that may move less, or more, than the rule says."""
     second_sources: Mapping[str, Opinion] = field(default_factory=dict)
     sequencer: Sequencer | None = None
 
@@ -38,6 +40,15 @@ class OraclePolicy:
             if key in self.heartbeats_s:
                 return self.heartbeats_s[key]
         return self.default_heartbeat_s if feed.heartbeat_s is None else feed.heartbeat_s
+
+    def spike_rule(self, feed: Feed) -> SpikeRule | None:
+        """Return how far a feed may leap, None when it may go anywhere."""
+        if self.spike is None:
+            return None
+        for key in (feed.label, feed.source):
+            if key in self.most_moves_bps:
+                return replace(self.spike, most_bps=self.most_moves_bps[key])
+        return self.spike
 
     def opinion(self, feed: Feed) -> Opinion | None:
         """Return the second source of a feed, None when it has none."""

@@ -18,7 +18,14 @@ from keeper.oracle.chainlink import (
     round_call,
 )
 from keeper.oracle.feeds import NOTHING, FollowedFeed, Following, follow
-from keeper.oracle.guards import Hold, sequencer_problem, spike_after, spike_problem, value_problem
+from keeper.oracle.guards import (
+    Hold,
+    SpikeRule,
+    sequencer_problem,
+    spike_after,
+    spike_problem,
+    value_problem,
+)
 from keeper.oracle.pending import decode_update
 from keeper.oracle.policy import NO_POLICY, OraclePolicy
 
@@ -214,9 +221,10 @@ class PriceWatcher:
                 value=value, block=block.number, updated_at=_updated_at(one, evidence, block)
             )
             found = one.problems(prices[key], evidence, block.timestamp)
-            if (hold := self._hold(before, key, value, block)) is not None:
+            rule = self._policy.spike_rule(one.feed)
+            if rule and (hold := _hold(rule, before, key, value, block)):
                 holds[key] = hold
-                found.append(self._leap(one.feed, value, hold))
+                found.append(spike_problem(one.feed.label, rule, value, hold))
             if evidence.chain is not None:
                 found.append(evidence.chain)
             if found:
@@ -230,17 +238,6 @@ class PriceWatcher:
             holds=holds,
             evidence=evidence,
         )
-
-    def _hold(self, before: PriceBook, key: str, value: int, block: BlockRef) -> Hold | None:
-        rule, earlier = self._policy.spike, before.prices.get(key)
-        if rule is None:
-            return None
-        was = earlier.value if earlier else None
-        return spike_after(rule, value, was, before.holds.get(key), block.number)
-
-    def _leap(self, feed: Feed, value: int, hold: Hold) -> str:
-        rule = self._policy.spike
-        return "" if rule is None else spike_problem(feed.label, rule, value, hold)
 
     def _moved(self, before: Prices, after: Prices, keys: Collection[str]) -> str:
         """Say which prices moved and by how much, and which were lost or found again."""
@@ -260,6 +257,13 @@ class PriceWatcher:
 def _value(answer: CallResult) -> int | None:
     """Return the word that a feed's read gives, None when it is not one."""
     return signed_at(answer.data, 0) if answer.success and len(answer.data) == WORD else None
+
+
+def _hold(rule: SpikeRule, before: PriceBook, key: str, value: int, block: BlockRef) -> Hold | None:
+    """Return the hold on a feed's price, given the book before."""
+    earlier = before.prices.get(key)
+    was = earlier.value if earlier else None
+    return spike_after(rule, value, was, before.holds.get(key), block.number)
 
 
 def _updated_at(one: FollowedFeed, evidence: Evidence, block: BlockRef) -> int:

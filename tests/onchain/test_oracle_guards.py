@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from keeper.app.examine import examine
+from keeper.app.examine import Finding, examine
 from keeper.app.explain import explain
 from keeper.app.session import keeper_session
 from keeper.app.study import studies
+from keeper.config.chain_file import SequencerSettings
 from keeper.config.settings import load
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.devnet.config_files import KeeperFiles, write_config
@@ -22,6 +24,7 @@ from keeper.oracle.policy import OraclePolicy, Sequencer
 from keeper.oracle.second_source import FeedOpinion, PoolOpinion
 from tests.support.eventually import eventually
 from tests.support.heard import Heard
+from tests.support.instant_clock import InstantClock
 from tests.support.market_node import MarketNode
 from tests.support.oracle_stage import OracleStage, oracle_stage
 
@@ -108,6 +111,23 @@ async def test_a_leap_waits_until_it_is_undone_or_has_lasted(stage: OracleStage)
         assert "found -50 %" in await stage.problem("WETH")
         stage.rpc.call("evm_mine")
     assert await stage.problem("WETH") == ""
+
+
+async def test_a_capped_adapter_off_by_little_waits_where_the_operator_said_so(
+    stage: OracleStage,
+) -> None:
+    """A cap that is 2.85 % too low decides over every loop of staked ether in its mode."""
+    adapter = stage.deploy("RatioAdapter", stage.live.market.asset("WETH").feed)
+    stage.do(adapter, "setRatio", 12 * 10**17)
+    stage.set_source("wstETH", adapter.address)
+    rule = SpikeRule(most_bps=3_000, pause_blocks=3)
+    await stage.follow(OraclePolicy(spike=rule, most_moves_bps={"wstETH": 100}))
+    stage.do(adapter, "setCap", 12 * 10**17 * 9_715 // 10_000)
+    said = await stage.problem("wstETH")
+    assert "expected to move by at most 1 % in a block, found -2.85 %" in said
+    await stage.follow(OraclePolicy(spike=rule))
+    stage.do(adapter, "setCap", 11 * 10**17)
+    assert await stage.problem("wstETH") == ""
 
 
 async def test_a_leap_in_an_event_is_held_before_the_head_is_read(stage: OracleStage) -> None:
@@ -332,6 +352,30 @@ async def test_doctor_explain_and_rejections_say_that_a_feed_is_reached_late(
     async with studies(settings) as (study,):
         (found,) = await explain(study, account)
     assert {one.label: one.remark for one in found.crossings}["WETH"] == LATE
+
+
+async def test_doctor_names_a_head_of_another_time_and_a_sequencer_that_is_down(
+    stage: OracleStage, market_fork: MarketNode, tmp_path: Path
+) -> None:
+    status = stage.deploy_aggregator(low=0, high=1)
+    submit(stage, status, 1)
+    proxy = stage.deploy_proxy(status)
+    files = KeeperFiles(rpc=market_fork.anvil.ws_url, mode="observe", executor=None, recipient=None)
+    config = write_config(tmp_path, market_fork.market, files)
+    settings = load(config)
+    head = await stage.head()
+
+    async def found(now: int, **changed: object) -> Finding:
+        chain = settings.chain.model_copy(update=changed)
+        asked = examine(replace(settings, chain=chain), InstantClock(now))
+        return next(one for one in [one async for one in asked] if one.what == "head")
+
+    assert (await found(0)).detail == "of its own time"
+    late = await found(head.timestamp + 61, follows_wall_clock=True)
+    assert (late.good, "found it 61 s old" in late.detail) == (False, True)
+    assert (await found(head.timestamp + 60, follows_wall_clock=True)).good
+    down = await found(0, sequencer=SequencerSettings(feed=proxy.address))
+    assert (down.good, "found it down" in down.detail) == (False, True)
 
 
 async def test_the_auctioned_face_of_an_svr_feed_is_recognised_and_read_not_believed(

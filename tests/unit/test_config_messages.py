@@ -126,13 +126,13 @@ GOLDEN = [
      ("config/protocols/aave_v3.ethereum.yaml:12: start_block: "
      "expected a whole number, 0 or more, found -5")),
     (PROTOCOL, "  addresses_provider:", "  address_provider:",
-     ("config/protocols/aave_v3.ethereum.yaml:28: "
+     ("config/protocols/aave_v3.ethereum.yaml:29: "
      "missing key 'parameters.addresses_provider'\n"
-     "config/protocols/aave_v3.ethereum.yaml:29: unknown key 'address_provider'; "
+     "config/protocols/aave_v3.ethereum.yaml:30: unknown key 'address_provider'; "
      "did you mean 'addresses_provider'?")),
     (PROTOCOL, "0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9e",
      "0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9E",
-     ("config/protocols/aave_v3.ethereum.yaml:29: parameters.addresses_provider: bad checksum: "
+     ("config/protocols/aave_v3.ethereum.yaml:30: parameters.addresses_provider: bad checksum: "
      "expected 0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9e, "
      "found '0x2f39d218133AFaB8F2B819B1066c7E434Ad94E9E'")),
 ]  # fmt: skip

@@ -60,6 +60,12 @@ def test_spikes_may_be_acted_on_by_an_explicit_word(folder: Path) -> None:
     assert oracle_policy(load(folder / "keeper.yaml"), "aave_v3.ethereum").spike is None
 
 
+def test_a_single_feed_may_be_held_to_less(folder: Path) -> None:
+    edit(folder, PROTOCOL, "max_moves_bps: {}", f'max_moves_bps: {{wstETH: 200, "{A}": 50}}')
+    policy = oracle_policy(load(folder / "keeper.yaml"), "aave_v3.ethereum")
+    assert policy.most_moves_bps == {"wstETH": 200, A: 50}
+
+
 def test_second_sources_of_both_kinds_are_taken(folder: Path) -> None:
     sources = (
         "second_sources:\n"
