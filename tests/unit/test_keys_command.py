@@ -1,0 +1,59 @@
+"""``keeper keys``: encrypted files, and no key where somebody could see it."""
+
+import os
+import subprocess
+import sys
+
+from keeper.evm.keys import load_signer, parse_key
+from keeper.evm.transaction import LocalSigner
+
+CANARY = "c0ffee" * 10 + "c0fe"
+
+
+def keys(*words, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "keeper", "keys", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+        timeout=60,
+    )
+
+
+def opened(keystore, password_file):
+    return load_signer(
+        chain_id=1, environment={}, keystore=keystore, password_file=password_file
+    ).address
+
+
+def test_a_new_key_opens_with_its_password_and_is_for_its_owner_alone(tmp_path):
+    keystore, password = tmp_path / "operator.json", tmp_path / "password"
+    password.write_text("correct horse\n")
+    done = keys("new", keystore, "--password-file", password)
+    assert done.returncode == 0, done.stderr
+    assert opened(keystore, password) in done.stderr
+    assert keystore.stat().st_mode & 0o777 == 0o600
+    again = keys("new", keystore, "--password-file", password)
+    assert again.returncode == 2
+    assert "expected a new file" in again.stderr
+
+
+def test_an_imported_key_is_shown_nowhere(tmp_path):
+    keystore, password = tmp_path / "operator.json", tmp_path / "password"
+    password.write_text("correct horse")
+    words = ("import", keystore, "--password-file", password)
+    done = keys(*words, KEEPER_PRIVATE_KEY="0x" + CANARY)
+    assert done.returncode == 0, done.stderr
+    assert opened(keystore, password) == LocalSigner(parse_key(CANARY), chain_id=1).address
+    assert CANARY not in done.stdout + done.stderr + keystore.read_text()
+
+
+def test_without_a_key_or_a_terminal_nothing_is_written(tmp_path):
+    keystore, password = tmp_path / "operator.json", tmp_path / "password"
+    password.write_text("")
+    assert keys("import", keystore, "--password-file", password).returncode == 2
+    empty = keys("new", keystore, "--password-file", password)
+    assert "expected a password" in empty.stderr
+    assert not keystore.exists()
