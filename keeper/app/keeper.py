@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -84,10 +84,11 @@ class Keeper:
     async def run(self, head: BlockRef, stop: asyncio.Event) -> None:
         """Start at ``head`` and run until ``stop`` is set; then drain what is in flight.
 
-        A loop that fails takes the others down and raises.
+        A stop while starting ends at once: nothing was sent in this run. A loop that fails takes
+        the others down and raises.
         """
-        for deployment in self._deployments:
-            await deployment.start(head)
+        if not await _done_before(stop, self._start(head)):
+            return
         self._watch_prices()
         self.watching.set()
         async with asyncio.TaskGroup() as group:
@@ -97,22 +98,35 @@ class Keeper:
                 group.create_task(self._await_heads()),
                 group.create_task(self._follow_pending(self._streams.pending)),
             ]
+            acting = []
             for deployment, mail in zip(self._deployments, self._mail, strict=True):
                 group.create_task(_watch(deployment, mail))
-                group.create_task(deployment.act())
+                acting.append(group.create_task(deployment.act()))
             group.create_task(self._settle())
             self._newest = head
             self._settle_mail.put(head)
             await stop.wait()
-            await self._stop(watching)
+            await self._stop(watching, acting)
 
-    async def _stop(self, watching: Sequence["asyncio.Task[None]"]) -> None:
-        """Stop acting at once; keep following heads until nothing is in flight, or time is up."""
+    async def _start(self, head: BlockRef) -> None:
+        """Fill every mirror."""
+        for deployment in self._deployments:
+            await deployment.start(head)
+
+    async def _stop(
+        self, watching: Sequence["asyncio.Task[None]"], acting: Sequence["asyncio.Task[None]"]
+    ) -> None:
+        """Stop acting at once; keep following heads until nothing is in flight, or time is up.
+
+        What is being sent just now counts as in flight: the loops that act end first.
+        """
         for deployment, mail in zip(self._deployments, self._mail, strict=True):
             mail.close()
             deployment.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._sending.flight.drained(), self._pace.drain_s)
+            async with asyncio.timeout(self._pace.drain_s):
+                await asyncio.wait(acting)
+                await self._sending.flight.drained()
         for deployment in self._deployments:
             await deployment.checkpoint()
         self._settle_mail.close()
@@ -182,6 +196,21 @@ class Keeper:
                 continue
             for outcome in outcomes:
                 self._observer.settled(outcome)
+
+
+async def _done_before(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Return whether ``work`` ended before ``stop`` was set, which cancels it."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+            return True
+        return False
+    finally:
+        stopping.cancel()
+        working.cancel()
+        await asyncio.gather(stopping, working, return_exceptions=True)
 
 
 async def _watch(deployment: Deployment[Any, Any], mail: Latest[BlockRef]) -> None:

@@ -10,6 +10,7 @@ from keeper.chain.session import Chain
 from keeper.config.lanes import PrivateLaneSettings
 from keeper.config.sending import ForeignNonce
 from keeper.config.settings import Settings
+from keeper.core.errors import ConfigError
 from keeper.core.ports import Signer
 from keeper.executor.breaker import BreakerLimits
 from keeper.executor.canon import Canon
@@ -56,8 +57,12 @@ class Sending:
 
 
 async def build_sending(settings: Settings, post: Post) -> Sending:
-    """Build it, with what the journal left open."""
+    """Build it, with what the journal left open.
+
+    Raises ConfigError when an open intent is of a deployment that is no longer configured.
+    """
     flight = Flight(await post.journal.open_intents())
+    _require_configured(settings, flight)
     standing = Standing(post.journal, _triggers(settings), now=post.clock.now)
     await standing.review()
     canon = Canon(
@@ -87,6 +92,19 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
     return Sending(
         executor=executor, settler=settler, canon=canon, flight=flight, standing=standing
     )
+
+
+def _require_configured(settings: Settings, flight: Flight) -> None:
+    """Raise ConfigError unless every open intent can be followed to its end."""
+    enabled = {one.name for one in settings.deployments if one.settings.enabled}
+    for one in flight.airborne.values():
+        name = one.intent.deployment
+        if name not in enabled:
+            msg = (
+                f"{settings.path}: protocols: expected {name}, of which {settings.database} has "
+                f"open intents, found {', '.join(sorted(enabled)) or 'none'}"
+            )
+            raise ConfigError(msg)
 
 
 async def _armament(

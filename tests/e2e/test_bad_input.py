@@ -19,11 +19,13 @@ from keeper.commands.running import MISCONFIGURED, CommandFailed, run_command
 from keeper.commands.scan import Wanted, scan
 from keeper.config.settings import load
 from keeper.core.units import Hash32
+from keeper.ledger.books import read_books
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.store import ChainIdentity
 from keeper.runtime.clock import SystemClock
 from tests.support.bad_nodes import closed_port, html_node, silent_node
 from tests.support.keeper_process import configured, with_executor
+from tests.support.ledger_records import plan
 from tests.support.market_node import MarketNode
 
 NOBODY = "0x" + "12" * 20
@@ -255,6 +257,27 @@ def test_a_database_of_another_chain_is_refused_and_left_alone(
     }
     assert line == f"error: {database}: {expected[difference]}"
     assert database.read_bytes() == before
+
+
+def test_open_intents_of_a_deployment_that_is_gone_keep_it_from_starting(
+    config, complaint, local_market
+):
+    genesis = Hash32(local_market.live.rpc.call("eth_getBlockByNumber", "0x0", False)["hash"])
+    identity = ChainIdentity(chain_id=31337, genesis_hash=genesis)
+    database = config.parent / "keeper.sqlite"
+    gone = plan(deployment="aave_v3.gone")
+
+    async def leave_open() -> None:
+        journal = await SqliteJournal.open(database, identity, clock=SystemClock())
+        await journal.intend(gone)
+        await journal.close()
+
+    asyncio.run(leave_open())
+    assert complaint(lambda: run(config, arm=False)) == (
+        f"error: {config}: protocols: expected aave_v3.gone, of which {database} has open "
+        "intents, found aave_v3.local"
+    )
+    assert read_books(database).open_intents == 1
 
 
 def test_a_number_that_is_none_is_told_without_a_traceback(config):

@@ -1,0 +1,126 @@
+"""How a keeper stops: at once while it starts, and with what it sends brought to an end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from keeper.app.keeper import Keeper, KeeperPace, Streams
+from keeper.core.chain import LogFilter
+from keeper.core.errors import ConfigError
+from keeper.executor.flight import Flight
+from tests.support.ledger_records import block, plan
+from tests.support.signed_plans import SIGNER, signed
+
+NOTHING = LogFilter(addresses=frozenset(), topics=frozenset())
+PLAN = replace(plan(), transaction=replace(plan().transaction, sender=SIGNER.address))
+
+
+class Quiet:
+    """A stream that never tells anything."""
+
+    def watch(self, wanted: LogFilter) -> None:
+        self.wanted = wanted
+
+    async def follow(self) -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield None
+
+
+@dataclass
+class Deployed:
+    """A deployment by hand: it starts when it may, and sends once more when it is closed."""
+
+    flight: Flight
+    may_start: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    done: list[str] = field(default_factory=list)
+    fails: Exception | None = None
+    price_filter: LogFilter = NOTHING
+    acted_on: int = 0
+
+    async def start(self, _head: object) -> None:
+        if self.fails is not None:
+            raise self.fails
+        await self.may_start.wait()
+        self.done.append("started")
+
+    async def act(self) -> None:
+        await self.closed.wait()
+        await asyncio.sleep(0.02)
+        self.flight.took_off(PLAN, signed(PLAN, 5))
+        self.done.append("sent")
+
+    def close(self) -> None:
+        self.closed.set()
+
+    async def checkpoint(self) -> None:
+        self.done.append("checkpoint")
+
+
+def keeper_of(deployed: Deployed, *, drain_s: float = 5.0) -> Keeper:
+    async def nothing(*_: object) -> list[Any]:
+        return []
+
+    sending: Any = SimpleNamespace(
+        flight=deployed.flight,
+        settler=SimpleNamespace(settle=nothing),
+        canon=SimpleNamespace(review=nothing),
+        executor=SimpleNamespace(tend=nothing),
+    )
+    quiet: Any = Quiet()
+    deployments: Any = [deployed]
+    observer: Any = None
+    return Keeper(
+        deployments=deployments,
+        sending=sending,
+        streams=Streams(heads=quiet, prices=quiet, pending=None),
+        observer=observer,
+        pace=KeeperPace(drain_s=drain_s, max_head_gap_s=0),
+    )
+
+
+async def test_a_stop_while_starting_ends_at_once() -> None:
+    deployed, stop = Deployed(Flight()), asyncio.Event()
+    running = asyncio.ensure_future(keeper_of(deployed).run(block(1), stop))
+    await asyncio.sleep(0.01)
+    assert not running.done()
+    stop.set()
+    await asyncio.wait_for(running, 1)
+    assert deployed.done == []
+
+
+async def test_a_start_that_fails_ends_the_keeper_with_its_reason() -> None:
+    deployed = Deployed(Flight(), fails=ConfigError("no such pool"))
+    with pytest.raises(ConfigError, match="no such pool"):
+        await asyncio.wait_for(keeper_of(deployed).run(block(1), asyncio.Event()), 1)
+
+
+async def test_what_is_being_sent_when_it_stops_is_brought_to_its_end() -> None:
+    deployed, stop = Deployed(Flight()), asyncio.Event()
+    deployed.may_start.set()
+    keeper = keeper_of(deployed)
+    running = asyncio.ensure_future(keeper.run(block(1), stop))
+    await asyncio.wait_for(keeper.watching.wait(), 1)
+    stop.set()
+    await asyncio.sleep(0.1)
+    assert deployed.done == ["started", "sent"]
+    assert not running.done()
+    deployed.flight.landed(PLAN.id)
+    await asyncio.wait_for(running, 1)
+    assert deployed.done == ["started", "sent", "checkpoint"]
+
+
+async def test_what_does_not_end_in_time_is_left_to_the_next_run() -> None:
+    deployed, stop = Deployed(Flight()), asyncio.Event()
+    deployed.may_start.set()
+    keeper = keeper_of(deployed, drain_s=0.1)
+    running = asyncio.ensure_future(keeper.run(block(1), stop))
+    await asyncio.wait_for(keeper.watching.wait(), 1)
+    stop.set()
+    await asyncio.wait_for(running, 2)
+    assert deployed.flight.airborne
+    assert deployed.done[-1] == "checkpoint"
