@@ -10,6 +10,7 @@ from typing import Any
 from keeper.app.deployment import Deployment
 from keeper.app.observer import Observer
 from keeper.app.sending import Sending
+from keeper.chain.head_tracker import HeadEvent
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
 from keeper.chain.mempool import PendingStream
@@ -30,10 +31,12 @@ class Streams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeeperPace:
-    """How long the daemon waits for what. Seconds."""
+    """How long the daemon waits for what, seconds, and how deep a reorg may be."""
 
     drain_s: float
     """For what is in flight, when it stops."""
+    finality_depth: int
+    """Blocks; a reorg that undoes more halts sending."""
     max_head_gap_s: float
     """For a new block, before sending is halted; 0 is for ever."""
 
@@ -137,6 +140,7 @@ class Keeper:
         """Leave each head for every watcher and for the settler."""
         async with aclosing(self._streams.heads.follow()) as events:
             async for event in events:
+                self._judge_reorg(event)
                 self._newest = event.block
                 self._head_came.set()
                 self._sending.executor.head_seen(event.block)
@@ -144,6 +148,14 @@ class Keeper:
                     mail.offer(event.block)
                 self._settle_mail.offer(event.block)
                 self._watch_prices()
+
+    def _judge_reorg(self, event: HeadEvent) -> None:
+        """Halt sending when more was undone than is taken for possible: the node is not sound."""
+        if event.reorg_from is None or self._newest is None:
+            return
+        undone, most = self._newest.number - event.reorg_from, self._pace.finality_depth
+        if undone > most:
+            self.halt(f"reorg: expected at most {most} blocks undone, found {undone}")
 
     def _watch_prices(self) -> None:
         """Follow the feeds that the deployments read now."""
@@ -178,7 +190,9 @@ class Keeper:
         while longest:
             self._head_came.clear()
             try:
-                await asyncio.wait_for(self._head_came.wait(), longest)
+                # Not wait_for: on Python 3.11 it may swallow the cancellation that ends the keeper.
+                async with asyncio.timeout(longest):
+                    await self._head_came.wait()
             except TimeoutError:
                 self.halt(f"circuit breaker: no new block for {longest:.0f} s")
                 await self._head_came.wait()

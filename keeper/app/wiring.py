@@ -75,6 +75,7 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
         observer=parts.observer,
         pace=KeeperPace(
             drain_s=float(settings.limits.deadline_s),
+            finality_depth=settings.chain.finality_depth,
             max_head_gap_s=float(settings.sending.breaker.max_head_gap_s),
         ),
     )

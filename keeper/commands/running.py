@@ -2,16 +2,22 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+import traceback
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+import structlog
 import uvloop
 
 from keeper.commands.console import say
 from keeper.core.errors import ConfigError, InvariantError, KeeperError
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
+
+COMMAND_BROKEN = "command.broken"
 
 FAILED = 1
 MISCONFIGURED = 2
@@ -36,9 +42,13 @@ def run_command(work: Callable[[], Coroutine[None, None, T]]) -> T:
         raise _failed([error]) from error
     except ExceptionGroup as group:
         leaves = list(_leaves(group))
-        if not all(isinstance(one, KeeperError) for one in leaves):
-            raise
-        raise _failed(leaves) from group
+        ours = [one for one in leaves if isinstance(one, KeeperError)]
+        others = [one for one in leaves if not isinstance(one, KeeperError)]
+        if others:
+            raise _broken(others) from group
+        raise _failed(ours) from group
+    except Exception as error:  # the last resort: whatever it is, it is a fault of ours
+        raise _broken([error]) from error
 
 
 @contextmanager
@@ -50,7 +60,21 @@ def plainly() -> Iterator[None]:
         raise _failed([error]) from error
 
 
-def _failed(errors: list[Exception]) -> CommandFailed:
+def _broken(errors: Sequence[Exception]) -> CommandFailed:
+    """Say what kind of fault of ours it is and where; the log, which hides secrets, has the rest.
+
+    The error's own words may hold anything, so that they are not said.
+    """
+    for error in errors:
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
+        say(f"error: a fault of Keeper itself: {type(error).__name__} at {where}")
+        if structlog.is_configured():
+            log.critical(COMMAND_BROKEN, exc_info=error)
+    return CommandFailed(BROKEN)
+
+
+def _failed(errors: Sequence[Exception]) -> CommandFailed:
     """Say each error on a line of its own; return the exit of the gravest."""
     for text in dict.fromkeys(str(error) for error in errors):
         say(f"error: {text}")

@@ -90,7 +90,7 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     confirmations: Whole
     """Blocks on top of an outcome before it is taken as settled."""
     finality_depth: Positive
-    """No reorg deeper than this is followed: the keeper stops instead."""
+    """A reorg that undoes more blocks is followed, but halts all sending until a rearm."""
     max_head_age_s: Positive
     """A head older than this is no head to act on."""
     max_head_lead_s: Positive = 60
