@@ -1,0 +1,139 @@
+"""The chain itself misbehaves: reorgs, rollbacks, nodes that disagree. Scenarios 7, 8, 10, 11."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keeper.chain.trouble import Trouble
+from tests.support.fault_desk import keeper_desk
+from tests.support.fault_proxy import FaultProxy, Lie
+from tests.support.market_node import MarketNode
+
+Two = tuple[FaultProxy, FaultProxy]
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+async def test_07_a_reorg_is_rolled_back_to_the_common_parent(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy, depth: int
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        desk.fall()
+        await desk.settle()
+        landed = len(desk.ears.landed())
+        assert landed > 0
+        desk.mine(2)
+        desk.rpc("anvil_reorg", depth, [])
+        await desk.at_head()
+        await desk.settle()
+        await desk.require_cold_start()
+        desk.require_invariants()
+
+
+async def test_07_a_reorg_beyond_the_limit_is_followed_and_halts_sending(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        for _ in range(12):
+            desk.mine()
+            await desk.at_head()
+        desk.rpc("anvil_reorg", 10, [])
+        await desk.at_head()
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.rejections))
+        desk.mine(2)
+        await desk.at_head()
+        assert proxy.sent == []
+        assert "reorg: expected at most 8 blocks undone, found 10" in str(desk.ears.reasons())
+        await desk.require_cold_start()
+        desk.require_invariants()
+
+
+async def test_08_a_chain_that_shrinks_without_a_word_is_followed(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        desk.fall(9_000)
+        desk.mine(4)
+        await desk.at_head()
+        desk.rpc("anvil_rollback", 5)
+        gone = desk.height()
+        await desk.until(lambda: desk.mirrors[0].snapshot.block.number == gone)
+        desk.fall()
+        await desk.settle()
+        assert desk.ears.landed() != []
+        await desk.require_cold_start()
+        desk.require_invariants()
+
+
+async def test_10_a_node_20_blocks_behind_is_not_used(
+    market: MarketNode, tmp_path: Path, proxies: Two
+) -> None:
+    first, second = proxies
+    async with keeper_desk(tmp_path, market, [first.url, second.url]) as desk:
+        old = desk.rpc("eth_getBlockByNumber", "latest", False)
+
+        def behind(asked: list[Any], result: Any) -> Any:
+            return old if asked[:2] == ["eth_getBlockByNumber", "latest"] else result
+
+        first.spoil(Lie(alter=behind))
+        desk.mine(20)
+        await desk.until(lambda: bool(desk.told(Trouble.SWITCHED)))
+        desk.fall()
+        await desk.settle()
+        assert desk.ears.landed() != []
+        assert "blocks behind block" in desk.told(Trouble.UNFIT)[0]
+        first.heal()
+        await desk.require_cold_start()
+        desk.require_invariants()
+
+
+async def test_11_without_a_quorum_nothing_is_sent_and_it_is_said(
+    market: MarketNode, tmp_path: Path, proxies: Two
+) -> None:
+    first, second = proxies
+
+    def dearer(asked: list[Any], blocks: Any) -> Any:
+        for block in blocks if asked[0] == "eth_simulateV1" else ():
+            for call in block["calls"]:
+                call["gasUsed"] = hex(int(call["gasUsed"], 16) + 1)
+        return blocks
+
+    urls = [first.url, second.url]
+    async with keeper_desk(tmp_path, market, urls, chain={"quorum": 2}) as desk:
+        second.spoil(Lie(alter=dearer), method="eth_simulateV1")
+        desk.fall()
+        await desk.until(lambda: "quorum: expected 2 nodes" in str(desk.ears.reasons()))
+        desk.mine(2)
+        await desk.at_head()
+        assert first.sent + second.sent == []
+        second.heal()
+        await desk.settle()
+        assert desk.ears.landed() != []
+        await desk.require_cold_start()
+        desk.require_invariants()
+
+
+async def test_11_a_node_on_another_branch_has_no_voice_in_the_quorum(
+    market: MarketNode, tmp_path: Path, proxies: Two
+) -> None:
+    first, second = proxies
+
+    def elsewhere(asked: list[Any], result: Any) -> Any:
+        if not asked[0].startswith("eth_getBlockBy") or result is None:
+            return result
+        return result | {"hash": "0x" + "ab" * 32, "parentHash": "0x" + "cd" * 32}
+
+    urls = [first.url, second.url]
+    async with keeper_desk(tmp_path, market, urls, chain={"quorum": 2}) as desk:
+        second.spoil(Lie(alter=elsewhere))
+        desk.mine(3)
+        await desk.until(lambda: any("expected 0x" in one for one in desk.told(Trouble.UNFIT)))
+        desk.fall()
+        await desk.until(lambda: "quorum: expected 2 nodes" in str(desk.ears.reasons()))
+        assert first.sent + second.sent == []
+        second.heal()
+        desk.fall(8_400)
+        await desk.settle()
+        assert desk.ears.landed() != []
+        desk.require_invariants()
