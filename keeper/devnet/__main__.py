@@ -4,7 +4,10 @@ import sys
 
 from keeper.chain.anvil import find_anvil
 from keeper.core.errors import ConfigError
-from keeper.devnet.packages import MARKET_PACKAGES, ensure, ensure_all, ensure_anvil
+from keeper.devnet.packages import ensure_all, ensure_anvil, manifest
+
+_ANVIL = "anvil-"
+"""How the packages of anvil begin, one a platform."""
 
 
 def say(text: str) -> None:
@@ -17,8 +20,8 @@ def main() -> int:
     try:
         if find_anvil() is None:
             ensure_anvil(progress=say)
-        ensure("solc", progress=say)
-        ensure_all(MARKET_PACKAGES, progress=say)
+        wanted = [name for name in manifest() if not name.startswith(_ANVIL)]
+        ensure_all(wanted, progress=say)
     except ConfigError as error:
         say(f"error: {error}")
         return 1
