@@ -1,6 +1,6 @@
 """Prices of a deployment's assets in the native coin, for forecasts and for the books."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Generic, TypeVar
 
 from keeper.core.chain import BlockRef
@@ -72,23 +72,20 @@ class Appraiser(Generic[M, P]):
         self._wrapped_native = wrapped_native
         self._market: M | None = None
         self._known: Mapping[Address, int] = {}
-        self._leans = False
 
-    async def see(self, market: M, block: BlockRef) -> None:
-        """Take the newest market, whose assets and decimals count, and the reference prices."""
+    def take(self, market: M) -> None:
+        """Take the newest market: its assets and decimals are what is needed of it."""
         self._market = market
-        self._known = await self._reference.read(block)
 
-    async def refresh(self, block: BlockRef) -> None:
-        """Take the reference prices as of ``block``, if any valuation ever leant on them."""
-        if self._leans:
+    async def prepare(self, view: M, refs: Collection[AccountRef], block: BlockRef) -> None:
+        """Read the reference prices at ``block``, if a market of the accounts leans on them."""
+        markets = {ref.market for ref in refs}
+        if any(self._wrapped_native not in self._adapter.asset_values(view, m) for m in markets):
             self._known = await self._reference.read(block)
 
     def at(self, view: M, ref: AccountRef) -> Valuation:
-        """Return the valuation of an account's market in a priced view."""
-        found = self._value(view, ref, self._known)
-        self._leans = self._leans or self._wrapped_native not in found.assets
-        return found
+        """Return the valuation of an account's market in a view that was prepared."""
+        return self._value(view, ref, self._known)
 
     async def at_block(self, block: BlockRef, ref: AccountRef) -> Valuation:
         """Read the prices of a block and return the valuation of an account's market."""

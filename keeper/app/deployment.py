@@ -207,7 +207,6 @@ class Deployment(Generic[M, P]):
             for one in logs:
                 prices = self._watcher.apply(prices, one, block)
             if block.number > self._prices.block.number and prices.moved:
-                await self.appraiser.refresh(block)
                 self._prices = prices
                 self._executor.price_moved()
                 self._leave(block, prices)
@@ -260,7 +259,7 @@ class Deployment(Generic[M, P]):
         if names != self._feeds:
             await self._watcher.follow(feeds, head)
             self._feeds = names
-        await self.appraiser.see(snapshot.market, head)
+        self.appraiser.take(snapshot.market)
         before, self._prices = self._prices, await self._watcher.read(head, self._prices)
         if before is None or self._prices.moved:
             self._executor.price_moved()
@@ -325,6 +324,7 @@ class Deployment(Generic[M, P]):
         self, book: Book[M, P], found: Scan[M], fresh: Sequence[Opportunity]
     ) -> list[Rejection]:
         """Plan and execute; return what is not taken."""
+        await self.appraiser.prepare(found.view, [one.ref for one in fresh], book.block)
         valuations, unvalued = self._value(found.view, fresh)
         batch = Batch(
             adapter=self.adapter,

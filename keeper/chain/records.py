@@ -21,6 +21,7 @@ class BlockRecord(msgspec.Struct, frozen=True, rename="camel"):
     gas_used: str
     gas_limit: str
     base_fee_per_gas: str | None = None
+    logs_bloom: str | None = None
 
     def value(self) -> BlockRef:
         """Return the block."""
@@ -32,6 +33,7 @@ class BlockRecord(msgspec.Struct, frozen=True, rename="camel"):
             base_fee=quantity(self.base_fee_per_gas) if self.base_fee_per_gas else 0,
             gas_used=quantity(self.gas_used),
             gas_limit=quantity(self.gas_limit),
+            logs_bloom=self.logs_bloom or "",
         )
 
 

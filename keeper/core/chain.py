@@ -19,6 +19,8 @@ class BlockRef:
     """Wei per gas; 0 on a chain without EIP-1559."""
     gas_used: int
     gas_limit: int
+    logs_bloom: str = field(default="", repr=False, compare=False)
+    """The header's filter of what logged, in hex; empty where the node did not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

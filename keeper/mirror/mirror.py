@@ -17,6 +17,7 @@ from keeper.core.screening import Discovering
 from keeper.core.units import Hash32
 from keeper.mirror.history import DEPTH_BLOCKS, History, begin, union
 from keeper.mirror.positions import Positions, no_positions
+from keeper.mirror.sieve import LogSieve
 from keeper.mirror.snapshot import M, P, Snapshot
 
 READ_CHUNK = 500
@@ -53,6 +54,7 @@ class Mirror(Generic[M, P]):
         self._seen: frozenset[AccountRef] = frozenset()
         self._history: History | None = None
         self._snapshot: Snapshot[M, P] | None = None
+        self._sieve = LogSieve()
 
     @property
     def snapshot(self) -> Snapshot[M, P]:
@@ -199,7 +201,10 @@ class Mirror(Generic[M, P]):
         wanted = self._adapter.log_filter(market)
         logs: list[Log] = []
         for block in branch:
-            logs.extend(await self._reader.logs_at(wanted, block))
+            if not self._sieve.excludes(block, wanted):
+                found = await self._reader.logs_at(wanted, block)
+                self._sieve.learn(block, found)
+                logs.extend(found)
         return self._adapter.touched(market, logs)
 
     def _publish(
