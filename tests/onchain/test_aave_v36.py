@@ -11,9 +11,9 @@ from keeper.core.units import MAX_UINT256
 from keeper.devnet.actions import random_actions
 from keeper.devnet.crash import crash
 from keeper.devnet.sender import Sender
+from keeper.protocols.aave_v3.case import case_of, leaves_no_collateral
 from keeper.protocols.aave_v3.codec import topic
 from keeper.protocols.aave_v3.health import assess
-from keeper.protocols.aave_v3.liquidation import case_of, leaves_no_collateral
 from keeper.protocols.aave_v3.refusals import Refusal
 from keeper.protocols.aave_v3.seizing import available_collateral
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition

@@ -9,8 +9,9 @@ from keeper.core.lending import Option
 from keeper.core.units import MAX_UINT256, RAY
 from keeper.protocols.aave_v3 import liquidation
 from keeper.protocols.aave_v3.adapter import AaveAdapter
+from keeper.protocols.aave_v3.case import case_of, leaves_no_collateral
 from keeper.protocols.aave_v3.health import assess
-from keeper.protocols.aave_v3.liquidation import case_of, leaves_no_collateral, options, seize
+from keeper.protocols.aave_v3.liquidation import options, seize
 from keeper.protocols.aave_v3.parameters import Parameters
 from keeper.protocols.aave_v3.refusals import PoolRefusedError, Refusal, revert_data
 from keeper.protocols.aave_v3.revision import V3_0, V3_2, V3_3, V3_4, V3_5, V3_6, V3_7

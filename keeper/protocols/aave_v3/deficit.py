@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from keeper.core.units import Address
+from keeper.protocols.aave_v3.case import Case, leaves_no_collateral
 from keeper.protocols.aave_v3.health import debt_amounts
-from keeper.protocols.aave_v3.liquidation import Case, leaves_no_collateral
 from keeper.protocols.aave_v3.seizing import Seizure
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 

@@ -4,21 +4,12 @@ Mirrors ``LiquidationLogic.executeLiquidationCall`` with ``receiveAToken`` false
 of ``ValidationLogic.validateLiquidationCall`` in their order.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
-from keeper.core.errors import StaleError
-from keeper.core.lending import Health, Option, SeizeQuote
+from keeper.core.lending import Option, SeizeQuote
 from keeper.protocols.aave_v3 import rules
-from keeper.protocols.aave_v3.health import (
-    UNDEFINED,
-    assess,
-    collateral_amount,
-    debt_amounts,
-    is_in_category,
-    known_price,
-    lines_of,
-)
+from keeper.protocols.aave_v3.case import Case, case_of, leaves_no_collateral
+from keeper.protocols.aave_v3.health import assess
 from keeper.protocols.aave_v3.refusals import PoolRefusedError, Refusal
 from keeper.protocols.aave_v3.revision import Rules
 from keeper.protocols.aave_v3.seizing import (
@@ -28,89 +19,11 @@ from keeper.protocols.aave_v3.seizing import (
     clipped_fee,
     leaves_dust,
 )
-from keeper.protocols.aave_v3.state import AaveMarket, AavePosition, Line, Reserve
+from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 
 HEADROOM_SHARE: Final = 10_000
 """One basis point: the interest of a quarter of an hour at a rate of 300 % a year."""
 HEADROOM_LEAST: Final = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """An account with one collateral and one debt chosen."""
-
-    collateral: Reserve
-    collateral_line: Line
-    scaled_collateral: int
-    debt: Reserve
-    variable_debt: int
-    variable_index: int
-    stable_debt: int
-    pair: Pair
-    health: Health
-    in_collateral: bool
-    """Whether the account's word flags the collateral."""
-
-    @property
-    def total_debt(self) -> int:
-        """Debt in the chosen reserve, raw units."""
-        return self.variable_debt + self.stable_debt
-
-
-def case_of(
-    view: AaveMarket, position: AavePosition, collateral: Reserve, debt: Reserve, health: Health
-) -> Case:
-    """Return the case of one pair. Raises StaleError when a price is not known."""
-    lines = lines_of(view, position.emode)
-    line, debt_line = lines[collateral.id], lines[debt.id]
-    if line is None or debt_line is None:
-        msg = f"reserves {collateral.id} and {debt.id}: expected both listed, found one dropped"
-        raise StaleError(msg)
-    scaled = dict(position.collateral)
-    variable, stable = debt_amounts(view, position).get(debt.id, (0, 0))
-    category = view.categories.get(position.emode, UNDEFINED)
-    inside = is_in_category(view.rules, collateral, position.emode, category)
-    debt_price = known_price(debt_line, debt.id)
-    collateral_price = known_price(line, collateral.id)
-    if position.emode and category.price_source is not None:
-        # The category's price applies to the debt without asking whether it is a member.
-        debt_price = view.prices[category.price_source]
-        collateral_price = debt_price if inside else collateral_price
-    pair = Pair(
-        collateral_price=collateral_price,
-        collateral_unit=collateral.unit,
-        debt_price=debt_price,
-        debt_unit=debt.unit,
-        bonus_bps=category.bonus_bps if inside else collateral.bonus_bps,
-        fee_bps=collateral.protocol_fee_bps,
-        balance=collateral_amount(view, line, scaled.get(collateral.id, 0)),
-    )
-    return Case(
-        collateral=collateral,
-        collateral_line=line,
-        scaled_collateral=scaled.get(collateral.id, 0),
-        debt=debt,
-        variable_debt=variable,
-        variable_index=debt_line.variable_index,
-        stable_debt=stable,
-        pair=pair,
-        health=health,
-        in_collateral=collateral.id in scaled,
-    )
-
-
-def leaves_no_collateral(release: Rules, case: Case, seizure: Seizure) -> bool:
-    """Return whether the liquidation takes the last collateral, which makes a deficit (3.3+)."""
-    pair = case.pair
-    gross = seizure.gross
-    if release.deficit_by_scaled:
-        index = case.collateral_line.liquidity_index
-        burned = sum(
-            release.scaled_burn_collateral(part, index) for part in (seizure.net, seizure.fee)
-        )
-        gross = release.collateral_balance(min(burned, case.scaled_collateral), index)
-    value = rules.value_floor(gross, pair.collateral_price, pair.collateral_unit)
-    return value == case.health.collateral_base
 
 
 def validate(view: AaveMarket, case: Case) -> None:
@@ -227,7 +140,7 @@ def largest_repay(view: AaveMarket, case: Case) -> int:
     try:
         quote(view, case, limit)
     except PoolRefusedError as e:
-        too_much = e.refusal in (Refusal.DUST, Refusal.ILLIQUID)
+        too_much = e.refusal in (Refusal.DUST, Refusal.ILLIQUID, Refusal.UNPAID)
         return _largest_below(view, case, limit) if too_much else 0
     return limit
 
@@ -276,9 +189,13 @@ def _require_executable(view: AaveMarket, case: Case, seizure: Seizure) -> None:
     if _burns_nothing(view, case, seizure):
         detail = f"repaying {seizure.repay} takes {seizure.net}"
         raise PoolRefusedError(Refusal.BURN_OF_NOTHING, detail)
-    if seizure.net > case.collateral.cash:
-        detail = f"expected cash of {seizure.net}, found {case.collateral.cash}"
-        raise PoolRefusedError(Refusal.ILLIQUID, f"{case.collateral.symbol}: {detail}")
+    cash = case.collateral.cash
+    if seizure.net > cash:
+        # Of one asset the repayment is booked before it is paid: then the token itself refuses.
+        booked = seizure.repay if view.rules.virtual_balance and case.is_of_one_asset else 0
+        refusal = Refusal.ILLIQUID if seizure.net > cash + booked else Refusal.UNPAID
+        detail = f"{case.collateral.symbol}: expected cash of {seizure.net}, found {cash}"
+        raise PoolRefusedError(refusal, detail)
 
 
 def _burns_nothing(view: AaveMarket, case: Case, seizure: Seizure) -> bool:

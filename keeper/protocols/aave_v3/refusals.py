@@ -22,6 +22,8 @@ class Refusal(StrEnum):
     DUST = "MustNotLeaveDust"
     DIVISION_BY_ZERO = "Panic(0x12)"
     ILLIQUID = "Panic(0x11)"
+    UNPAID = "token transfer"
+    """The token refuses to be sent, in its own words."""
     NO_BONUS = "bonus of zero"
     """Reverts without data: ``PercentageMath.percentDiv`` by zero."""
 
@@ -50,8 +52,10 @@ class PoolRefusedError(RefusedError):
         self.refusal = refusal
 
 
-def revert_data(refusal: Refusal, *, custom_errors: bool) -> bytes:
-    """Return the bytes that the Pool reverts with."""
+def revert_data(refusal: Refusal, *, custom_errors: bool) -> bytes | None:
+    """Return the bytes that the Pool reverts with; None when they are the token's own."""
+    if refusal is Refusal.UNPAID:
+        return None
     if refusal is Refusal.NO_BONUS:
         return b""
     if refusal in _PANICS:
