@@ -141,7 +141,7 @@ def _funded(funding: Funding, calls: Sequence[ProtocolCall], inner: tuple[Step, 
     """Return the step in which the liquidation is funded; ``inner`` finds what is owed."""
     if funding.kind is LoanKind.PAID_LATER:
         return _paid_later(calls, inner)
-    inner = (*(_call(call) for call in calls), *inner)
+    inner = (*(protocol_call(call) for call in calls), *inner)
     if funding.kind is LoanKind.FLASH_PLAIN:
         return PayLater(
             target=funding.lender,
@@ -171,7 +171,8 @@ def _paid_later(calls: Sequence[ProtocolCall], inner: tuple[Step, ...]) -> PayLa
     )
 
 
-def _call(call: ProtocolCall) -> Call:
+def protocol_call(call: ProtocolCall) -> Call:
+    """Return a protocol's call as a step, with its balances as operands."""
     selector, words = call_parts(call.data)
     parts = tuple(
         _operand(call.held[i]) if i in call.held else word for i, word in enumerate(words)
