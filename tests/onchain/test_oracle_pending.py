@@ -10,6 +10,7 @@ from eth_abi.abi import encode
 
 from keeper.app.session import keeper_session
 from keeper.config.settings import load
+from keeper.core.errors import ConfigError
 from keeper.core.pending import PendingTransaction
 from keeper.core.units import Address, Hash32
 from keeper.devnet.config_files import KeeperFiles, write_config
@@ -190,3 +191,17 @@ async def test_a_running_keeper_foresees_a_crash_and_does_not_act_on_it(
         assert heard.under[max(heard.blocks)] == under
         stop.set()
     assert pending.prices == {market_fork.market.asset("WETH").token: 2_400 * 10**8}
+
+
+async def test_a_mempool_cannot_be_watched_through_a_node_that_does_not_push(
+    market_fork: MarketNode, tmp_path: Path
+) -> None:
+    wanted = KeeperFiles(
+        rpc=market_fork.anvil.http_url, mode="observe", executor=None, recipient=None
+    )
+    config = write_config(tmp_path, market_fork.market, wanted)
+    chain = tmp_path / "chain.yaml"
+    chain.write_text(chain.read_text() + "watch_mempool: true\n")
+    with pytest.raises(ConfigError, match="watch_mempool: expected a ws or ipc node, found none"):
+        async with keeper_session(load(config), Heard()):
+            pass
