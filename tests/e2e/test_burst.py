@@ -8,7 +8,7 @@ import pytest
 from keeper.core.plan import Status
 from tests.support.keeper_process import until
 from tests.support.market_node import MarketNode, built_market
-from tests.support.sending_stage import CHEAP, armed, stop
+from tests.support.sending_stage import CHEAP, armed
 from tests.support.sending_stage import stage as staged
 
 BORROWERS = 400
@@ -40,7 +40,7 @@ def test_fifty_opportunities_in_one_block_all_land_in_the_next(
         until(lambda: len(keeper.events("liquidation.settled")) >= 50)
         first = list(stage.books().entries)
         stage.settle(keeper)
-        stop(keeper)
+        stage.drain(keeper)
     assert len(first) == 50
     assert {entry.status for entry in first} == {Status.LANDED}
     assert len({entry.block for entry in first}) == 1

@@ -1,5 +1,6 @@
 """A keeper process on a market of its own whose blocks a test mines one by one."""
 
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -92,6 +93,12 @@ class SendingStage:
             if not self.open_intents():
                 return
         until(lambda: not self.open_intents())
+
+    def drain(self, keeper):
+        """Stop the keeper, mining for what it has just sent."""
+        keeper.process.send_signal(signal.SIGINT)
+        until(lambda: keeper.process.poll() is not None or self.mine(base_fee=CHEAP) is not None)
+        assert keeper.process.wait(5) == 0, "".join(keeper.lines)
 
     def configure(self, **sending):
         """Write into the ``sending`` section."""
