@@ -33,6 +33,7 @@ from keeper.mirror.audit import Ground
 from keeper.mirror.mirror import Checkpoint, Mirror
 from keeper.oracle.book import PriceBook
 from keeper.oracle.watcher import PriceWatcher
+from keeper.runtime.garbage import sweep
 from keeper.runtime.latest import Latest
 from keeper.scanner.scan import Book, Scan
 
@@ -270,6 +271,7 @@ class Deployment(Generic[M, P]):
         await self._parity.look(self.name, ground, self.mirror.known)
         if head.number - self._saved_at >= self._pace.checkpoint_every:
             await self.checkpoint()
+            sweep()
 
     def _leave(self, block: BlockRef, prices: PriceBook) -> None:
         """Look at every loan at once and put what was found in the mailbox."""

@@ -16,6 +16,7 @@ from keeper.chain.log_stream import LogStream
 from keeper.chain.mempool import PendingStream
 from keeper.core.chain import BlockRef, LogFilter
 from keeper.core.errors import StaleError, TransientError
+from keeper.runtime.garbage import keep_for_good
 from keeper.runtime.latest import Latest
 
 
@@ -115,6 +116,7 @@ class Keeper:
         """Fill every mirror."""
         for deployment in self._deployments:
             await deployment.start(head)
+        keep_for_good()
 
     async def _stop(
         self, watching: Sequence["asyncio.Task[None]"], acting: Sequence["asyncio.Task[None]"]
