@@ -1,9 +1,10 @@
-"""``python -m keeper.devnet``: fetch what the local market and the tests need, into the cache."""
+"""``python -m keeper.devnet``: fetch and compile what the local market and the tests need."""
 
 import sys
 
 from keeper.chain.anvil import find_anvil
 from keeper.core.errors import ConfigError
+from keeper.devnet.aave_v36_source import aave_v36_artifacts
 from keeper.devnet.packages import ensure_all, ensure_anvil, manifest
 
 _ANVIL = "anvil-"
@@ -22,6 +23,7 @@ def main() -> int:
             ensure_anvil(progress=say)
         wanted = [name for name in manifest() if not name.startswith(_ANVIL)]
         ensure_all(wanted, progress=say)
+        aave_v36_artifacts(say)
     except ConfigError as error:
         say(f"error: {error}")
         return 1
