@@ -37,6 +37,9 @@ from keeper.runtime.garbage import sweep
 from keeper.runtime.latest import Latest
 from keeper.scanner.scan import Book, Scan
 
+SKIPPED = (TransientError, StaleError, RefusedError)
+"""What skips a block: the next one may be read although this one was not, or was refused."""
+
 M = TypeVar("M")
 P = TypeVar("P")
 
@@ -175,7 +178,7 @@ class Deployment(Generic[M, P]):
         try:
             await self._mirror(head)
             await self._publish(head)
-        except (TransientError, StaleError) as error:
+        except SKIPPED as error:
             self._observer.skipped(self.name, str(error))
         except DriftError as error:
             self._parity.pause(self.name, error, head)
@@ -211,7 +214,7 @@ class Deployment(Generic[M, P]):
                 self._prices = prices
                 self._executor.price_moved()
                 self._leave(block, prices)
-        except (TransientError, StaleError) as error:
+        except SKIPPED as error:
             self._observer.skipped(self.name, str(error))
 
     def see_pending(self, transaction: PendingTransaction) -> Foresight | None:
@@ -238,12 +241,13 @@ class Deployment(Generic[M, P]):
         async for look in self._mail:
             try:
                 await self._act_on(look)
-            except (TransientError, StaleError) as error:
+            except SKIPPED as error:
                 self._observer.skipped(self.name, str(error))
             self.acted_on = look.book.block.number
 
     def close(self) -> None:
-        """Let ``act`` finish what it has and end."""
+        """Let ``act`` finish what it has begun and end; what waits is not begun any more."""
+        self._mail.take()
         self._mail.close()
 
     async def checkpoint(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from keeper.app.deployment import Deployment
+from keeper.app.deployment import SKIPPED, Deployment
 from keeper.app.observer import Observer
 from keeper.app.sending import Sending
 from keeper.chain.head_tracker import HeadEvent
@@ -15,7 +15,6 @@ from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
 from keeper.chain.mempool import PendingStream
 from keeper.core.chain import BlockRef, LogFilter
-from keeper.core.errors import StaleError, TransientError
 from keeper.runtime.garbage import keep_for_good
 from keeper.runtime.latest import Latest
 
@@ -207,7 +206,7 @@ class Keeper:
                 outcomes = await sending.settler.settle(head)
                 outcomes += await sending.canon.review(head, sending.settler)
                 await sending.executor.tend(head)
-            except (TransientError, StaleError) as error:
+            except SKIPPED as error:
                 self._observer.skipped("settler", str(error))
                 continue
             for outcome in outcomes:

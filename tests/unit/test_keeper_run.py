@@ -1,4 +1,4 @@
-"""How a keeper stops: at once while it starts, and with what it sends brought to an end."""
+"""How a keeper runs and stops: what it bears, and that what it sends is brought to an end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,13 @@ import pytest
 
 from keeper.app.keeper import Keeper, KeeperPace, Streams
 from keeper.core.chain import LogFilter
-from keeper.core.errors import ConfigError
+from keeper.core.errors import (
+    ConfigError,
+    InvariantError,
+    RefusedError,
+    StaleError,
+    TransientError,
+)
 from keeper.executor.flight import Flight
 from tests.support.ledger_records import block, plan
 from tests.support.signed_plans import SIGNER, signed
@@ -61,25 +67,28 @@ class Deployed:
         self.done.append("checkpoint")
 
 
-def keeper_of(deployed: Deployed, *, drain_s: float = 5.0) -> Keeper:
-    async def nothing(*_: object) -> list[Any]:
-        return []
+async def nothing(*_: object) -> list[Any]:
+    return []
+
+
+def keeper_of(
+    deployed: Deployed, *, drain_s: float = 5.0, settle: Any = nothing, observer: Any = None
+) -> Keeper:
 
     sending: Any = SimpleNamespace(
         flight=deployed.flight,
-        settler=SimpleNamespace(settle=nothing),
+        settler=SimpleNamespace(settle=settle),
         canon=SimpleNamespace(review=nothing),
         executor=SimpleNamespace(tend=nothing),
     )
     quiet: Any = Quiet()
     deployments: Any = [deployed]
-    observer: Any = None
     return Keeper(
         deployments=deployments,
         sending=sending,
         streams=Streams(heads=quiet, prices=quiet, pending=None),
         observer=observer,
-        pace=KeeperPace(drain_s=drain_s, max_head_gap_s=0),
+        pace=KeeperPace(drain_s=drain_s, max_head_gap_s=0, finality_depth=8),
     )
 
 
@@ -124,3 +133,37 @@ async def test_what_does_not_end_in_time_is_left_to_the_next_run() -> None:
     await asyncio.wait_for(running, 2)
     assert deployed.flight.airborne
     assert deployed.done[-1] == "checkpoint"
+
+
+@pytest.mark.parametrize("error", [TransientError, StaleError, RefusedError])
+async def test_a_head_that_cannot_be_settled_is_skipped_and_said_so(
+    error: type[Exception],
+) -> None:
+    said: list[tuple[str, str]] = []
+
+    async def settle(_head: object) -> list[Any]:
+        raise error("no answer")
+
+    deployed, stop = Deployed(Flight()), asyncio.Event()
+    deployed.may_start.set()
+    observer = SimpleNamespace(skipped=lambda *what: said.append(what))
+    keeper = keeper_of(deployed, settle=settle, observer=observer, drain_s=0.1)
+    running = asyncio.ensure_future(keeper.run(block(1), stop))
+    await asyncio.sleep(0.05)
+    assert said == [("settler", "no answer")]
+    assert not running.done()
+    stop.set()
+    await asyncio.wait_for(running, 2)
+
+
+async def test_a_broken_promise_while_settling_ends_the_keeper() -> None:
+    async def settle(_head: object) -> list[Any]:
+        msg = "the disk is full"
+        raise InvariantError(msg)
+
+    deployed = Deployed(Flight())
+    deployed.may_start.set()
+    keeper = keeper_of(deployed, settle=settle)
+    with pytest.raises(ExceptionGroup) as failed:
+        await asyncio.wait_for(keeper.run(block(1), asyncio.Event()), 2)
+    assert failed.group_contains(InvariantError, match="the disk is full")
