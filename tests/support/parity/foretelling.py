@@ -15,12 +15,12 @@ from keeper.protocols.aave_v3 import codec
 from keeper.protocols.aave_v3.adapter import AaveAdapter
 from keeper.protocols.aave_v3.case import case_of
 from keeper.protocols.aave_v3.codec import topic
-from keeper.protocols.aave_v3.deficit import written_off
 from keeper.protocols.aave_v3.health import assess
 from keeper.protocols.aave_v3.liquidation import close_factor_limit, quote
 from keeper.protocols.aave_v3.refusals import PoolRefusedError, Refusal, revert_data
 from keeper.protocols.aave_v3.seizing import available_collateral, clipped_fee
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
+from tests.support.parity.deficit import written_off
 
 DEFICIT_CREATED = topic("DeficitCreated(address,address,uint256)")
 

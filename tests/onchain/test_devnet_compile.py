@@ -1,0 +1,61 @@
+"""What is compiled once and kept."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from keeper.core.errors import ConfigError
+from keeper.core.units import Address
+from keeper.devnet.compile_cache import Program, ensure_compiled
+from keeper.devnet.solc import Settings
+
+LINKED = """
+pragma solidity ^0.8.0;
+library Adding { function add(uint a, uint b) public pure returns (uint) { return a + b; } }
+contract Caller { function two() external pure returns (uint) { return Adding.add(1, 1); } }
+contract Unwanted { }
+"""
+PROGRAM = Program(
+    name="linked",
+    label="two contracts",
+    sources={"some/Linked.sol": LINKED},
+    settings=Settings(evm_version="paris"),
+    contracts=("Adding", "Caller"),
+)
+
+
+def test_the_second_time_nothing_is_compiled(tmp_path: Path):
+    said: list[str] = []
+    first = ensure_compiled(PROGRAM, progress=said.append, cache=tmp_path)
+    second = ensure_compiled(PROGRAM, progress=said.append, cache=tmp_path)
+    assert [line for line in said if "compiling two contracts" in line] == said[-1:]
+    assert set(first) == set(second) == {"Adding", "Caller"}
+    assert [one.name for one in (tmp_path / "compiled").iterdir()] == [
+        next((tmp_path / "compiled").glob("linked-*.json")).name
+    ]
+    for name, one in first.items():
+        assert (one.bytecode, list(one.abi)) == (second[name].bytecode, list(second[name].abi))
+
+
+def test_places_of_libraries_are_kept(tmp_path: Path):
+    where = Address("0x" + "ab" * 20)
+    for _ in range(2):
+        caller = ensure_compiled(PROGRAM, cache=tmp_path)["Caller"]
+        assert list(caller.links) == ["Adding"]
+        assert bytes.fromhex("ab" * 20) in caller.creation_code((), {"Adding": where})
+
+
+def test_other_sources_or_settings_are_another_program(tmp_path: Path):
+    ensure_compiled(PROGRAM, cache=tmp_path)
+    edited = {"some/Linked.sol": LINKED.replace("1, 1", "1, 2")}
+    ensure_compiled(replace(PROGRAM, sources=edited), cache=tmp_path)
+    ensure_compiled(replace(PROGRAM, settings=Settings(evm_version="london")), cache=tmp_path)
+    assert len(list((tmp_path / "compiled").iterdir())) == 3
+
+
+def test_what_does_not_compile_is_told_in_the_compilers_words_and_not_kept(tmp_path: Path):
+    broken = replace(PROGRAM, sources={"some/Linked.sol": LINKED.replace("a + b", "a + c")})
+    with pytest.raises(ConfigError, match="Undeclared identifier"):
+        ensure_compiled(broken, cache=tmp_path)
+    assert not (tmp_path / "compiled").exists()
