@@ -104,6 +104,19 @@ def test_a_pool_without_fallback_gives_unlisted_collateral_no_weight():
     assert assess(view(of), replace(position, pool=1)).liquidatable
 
 
+def test_a_market_older_than_pools_asks_for_the_core_pools_incentive():
+    less = Risk(threshold=8 * WAD // 10, incentive=102 * WAD // 100)
+    first = replace(MARKETS[0], risks={**MARKETS[0].risks, 1: less})
+    pools = {1: Pool(active=True, falls_back=True)}
+    position = near(-(10**9), pool=1)
+    new = view(deployment((first, *MARKETS[1:]), pools=pools))
+    older = (first, replace(MARKETS[1], names_borrower=False), MARKETS[2])
+    old = view(deployment(older, pools=pools))
+    option = next(one for one in options(new, position) if one.key == f"{TOKENS[0]}:{TOKENS[1]}")
+    taken = [seize(seen, position, option, 10**9).seized for seen in (new, old)]
+    assert taken[0] * 110 // 102 == pytest.approx(taken[1], rel=1e-9)
+
+
 def test_an_inactive_pool_is_the_core_pool():
     of = deployment(pools={1: Pool(active=False, falls_back=False)})
     position = near(10**9)

@@ -20,7 +20,14 @@ from keeper.protocols.compound_v2.health import (
     vai_debt,
 )
 from keeper.protocols.compound_v2.refusals import MarketRefusedError, Refusal
-from keeper.protocols.compound_v2.state import Action, Deployment, Entry, Market, Position
+from keeper.protocols.compound_v2.state import (
+    CORE_POOL,
+    Action,
+    Deployment,
+    Entry,
+    Market,
+    Position,
+)
 
 KEY_SEPARATOR = ":"
 
@@ -34,6 +41,7 @@ class Case:
     tokens: int
     owed: int
     incentive: int
+    """Of the borrower's pool: what the treasury's part is reckoned by."""
     ratio: int
     """cTokens for one raw unit repaid, wad."""
     forced: bool
@@ -103,9 +111,9 @@ def case_of(view: Deployment, position: Position, collateral: Market, debt: Mark
     none = Entry(market=-1, tokens=0, principal=0, principal_index=0)
     entries = {one.market: one for one in position.entries}
     owing = entries.get(debt.number, none)
-    incentive = risk_of(view, collateral, position.pool).incentive
+    asked = position.pool if debt.names_borrower else CORE_POOL
     ratio = rules.seize_ratio(
-        incentive=incentive,
+        incentive=risk_of(view, collateral, asked).incentive,
         debt_price=known_price(view, debt.number),
         collateral_price=known_price(view, collateral.number),
         rate=view.lines[collateral.number].rate,
@@ -116,7 +124,7 @@ def case_of(view: Deployment, position: Position, collateral: Market, debt: Mark
         debt=debt,
         tokens=entries.get(collateral.number, none).tokens,
         owed=debt_of(view, owing) if owing.principal else 0,
-        incentive=incentive,
+        incentive=risk_of(view, collateral, position.pool).incentive,
         ratio=ratio,
         forced=owing.principal > 0 and is_forced(view, position, owing),
         found=shortfall(view, position, (collateral.number, debt.number)),

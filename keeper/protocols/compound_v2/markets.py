@@ -110,6 +110,8 @@ def _moved(market: Market, words: Sequence[int], sheds: Sequence[bytes | None]) 
         initial_rate=exchange_rate if supply == 0 else market.initial_rate,
         rate=rate,
         accrued_at=accrued_at,
+        # Venus's native market is older than the payment of reserves and than pools.
+        names_borrower=every is not None,
         sheds_at=None if last is None or every is None else int_at(last, 0) + int_at(every, 0),
     )
 

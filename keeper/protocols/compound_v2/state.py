@@ -68,6 +68,8 @@ class Market:
     """Exchange rate while nothing is supplied."""
     cash_is_balance: bool = False
     """Whether a gift of the underlying, which no event tells of, is cash of the market."""
+    names_borrower: bool = True
+    """Whether, repaid, it asks for the incentive of the borrower's pool, or for the core pool's."""
     sheds_at: int | None = None
     """First block whose accrual pays the reserves out; None where that never happens."""
 
