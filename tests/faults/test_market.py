@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from keeper.core.lending import Reason
+from keeper.core.plan import Status
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.prices import move_market, push_prices
 from keeper.runtime.clock import SystemClock
@@ -98,3 +99,40 @@ def pause(desk, *, paused):
     desk.rpc("anvil_impersonateAccount", admin)
     desk.rpc("eth_sendTransaction", call)
     desk.mine()
+
+
+async def test_28_a_competitor_who_is_first_costs_the_gas_of_a_revert_and_no_more(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.sent_plans))
+        plan, _ = desk.ears.sent_plans[0]
+        rival(desk, plan)
+        await desk.settle()
+        outcome = next(one for one in desk.ears.outcomes if one.plan_id == plan.id)
+        assert outcome.status is Status.REVERTED
+        assert outcome.realised.net < 0
+        again = [one for one, _ in desk.ears.sent_plans if one.ref == plan.ref]
+        assert again == [plan]
+        await desk.require_cold_start()
+        desk.require_invariants()
+
+
+def rival(desk, plan):
+    """Let somebody else liquidate the plan's account, ahead of it in the same block."""
+    live, who = desk.node.live, desk.node.market.accounts.supplier
+    option, most = plan.option, 2**256 - 1
+    data = live.pool.encode(
+        "liquidationCall", option.collateral, option.debt, plan.ref.account, most, False
+    )
+    call = {
+        "from": who,
+        "to": live.pool.address,
+        "data": "0x" + data.hex(),
+        "gas": hex(2_000_000),
+        "maxFeePerGas": hex(500 * 10**9),
+        "maxPriorityFeePerGas": hex(100 * 10**9),
+    }
+    desk.rpc("anvil_impersonateAccount", who)
+    desk.rpc("eth_sendTransaction", call)
