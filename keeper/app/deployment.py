@@ -6,10 +6,13 @@ An error that a later block can mend skips a block; one that only a person can m
 deployment and leaves the others alone.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from keeper.app.book_file import load_book, save_book
 from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
@@ -120,6 +123,7 @@ class Deployment(Generic[M, P]):
         parity: Parity[M, P],
         decoders: Callable[[M], Decoders],
         pace: Pace,
+        book_file: Path,
         observer: Observer,
     ) -> None:
         """Bring the rooms of a deployment together."""
@@ -135,6 +139,7 @@ class Deployment(Generic[M, P]):
         self._parity = parity
         self._decoders = decoders
         self._pace = pace
+        self._book_file = book_file
         self._observer = observer
         self._feeds: frozenset[str] = frozenset()
         self._prices: PriceBook | None = None
@@ -166,9 +171,22 @@ class Deployment(Generic[M, P]):
     async def start(self, head: BlockRef) -> None:
         """Fill the mirror from the newest checkpoint and the logs since."""
         self._parity.start(self.name)
-        anchor = await self._checkpoints.load(self.name)
-        self._sight.take(await self.mirror.start(head, anchor, self._progress))
+        if self._parity.is_paused or not await self._resume(head):
+            anchor = await self._checkpoints.load(self.name)
+            self._sight.take(await self.mirror.start(head, anchor, self._progress))
         await self._publish(head)
+
+    async def _resume(self, head: BlockRef) -> bool:
+        """Go on from the book on disk, if its block is still canonical."""
+        saved = load_book(self._book_file, self.adapter)
+        if saved is None:
+            return False
+        snapshot = await self.mirror.resume(head, saved.block, saved.hash, saved.positions)
+        if snapshot is None:
+            return False
+        self._sight.resume(saved.columns)
+        self._sight.take(snapshot)
+        return True
 
     async def see_head(self, head: BlockRef) -> None:
         """Bring mirror and prices to a head and leave the book for acting."""
@@ -254,7 +272,10 @@ class Deployment(Generic[M, P]):
         """Write a checkpoint now."""
         kept = self.mirror.checkpoint(self._pace.finality_depth)
         await self._checkpoints.save(self.name, kept)
-        self._saved_at = self.mirror.snapshot.block.number
+        snapshot, columns = self.mirror.snapshot, self._sight.columns
+        if columns is not None and not self._parity.is_paused:
+            await asyncio.to_thread(save_book, self._book_file, self.name, snapshot, columns)
+        self._saved_at = snapshot.block.number
 
     async def _publish(self, head: BlockRef) -> None:
         """Read the prices at ``head`` and leave the book."""
@@ -273,6 +294,8 @@ class Deployment(Generic[M, P]):
         await self._sight.refresh()
         ground = Ground(snapshot=snapshot, prices=self._prices.prices)
         await self._parity.look(self.name, ground, self.mirror.known)
+        if self._parity.is_paused:
+            self._book_file.unlink(missing_ok=True)  # what drifted must not outlive a restart
         if head.number - self._saved_at >= self._pace.checkpoint_every:
             await self.checkpoint()
             sweep()

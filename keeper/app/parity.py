@@ -59,6 +59,11 @@ class Parity(Generic[M, P]):
         for why in dict.fromkeys(self._paused.values()):
             self._observer.paused(deployment, why)
 
+    @property
+    def is_paused(self) -> bool:
+        """Return whether something of the mirror was found to differ from the chain."""
+        return bool(self._paused)
+
     def resumed(self, deployment: str) -> bool:
         """Return whether a person has lifted the pause since; it is then forgotten."""
         if not self._paused or self._pauses.is_paused():

@@ -10,6 +10,7 @@ from keeper.core.lending import AccountRef
 from keeper.core.ports import ProtocolAdapter
 from keeper.mirror.snapshot import Snapshot
 from keeper.oracle.book import PriceBook
+from keeper.scanner.columns import Columns
 from keeper.scanner.scan import Book, Scan
 from keeper.scanner.watch import Target, Watch
 
@@ -47,6 +48,15 @@ class Sight(Generic[M, P]):
             changed = {ref: snapshot.positions.get(ref) for ref in snapshot.changed}
         self._watch.take(snapshot.market, changed)
         self._loans = len(snapshot.positions)
+
+    def resume(self, columns: Columns) -> None:
+        """Take the columns of a saved book; the snapshot taken next names what changed since."""
+        self._watch.forget(columns)
+
+    @property
+    def columns(self) -> Columns | None:
+        """Return the columns of the snapshot taken last, None without a screen."""
+        return self._watch.columns
 
     def look(
         self, block: BlockRef, snapshot: Snapshot[M, P], prices: PriceBook, trigger: str

@@ -1,6 +1,7 @@
 """Introduce the rooms to each other: from settings and an open chain to a keeper that can run."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from keeper.app.books import Appraiser
@@ -109,8 +110,13 @@ def _deployment(
             checkpoint_every=CHECKPOINT_EVERY_BLOCKS,
             min_debt_base=protocol_file(settings, adapter.deployment).min_debt_base,
         ),
+        book_file=_book_file(settings.database, adapter.deployment),
         observer=parts.observer,
     )
+
+
+def _book_file(database: Path, deployment: str) -> Path:
+    return database.with_name(f"{database.name}.{deployment}.book")
 
 
 def _parity(settings: Settings, parts: Parts, adapter: AnyAdapter) -> Parity[Any, Any]:

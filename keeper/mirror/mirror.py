@@ -83,6 +83,28 @@ class Mirror(Generic[M, P]):
         self._anchor, self._seen, self._history = anchor, seen, begin(head)
         return self._publish(head, market, positions, None)
 
+    async def resume(
+        self, head: BlockRef, block: int, block_hash: Hash32, positions: Positions[P]
+    ) -> Snapshot[M, P] | None:
+        """Fill the mirror at ``head`` from positions as they were at a block.
+
+        Only what logs since then touched is read; the snapshot names it. None when the block is
+        not an ancestor of ``head``, or the market changed shape since.
+        """
+        anchor = Checkpoint(block=block, hash=block_hash, accounts=frozenset())
+        if not await self._canonical(anchor, head):
+            return None
+        market = await self._adapter.read_market(self._reader, head, None, None)
+        wanted = self._adapter.log_filter(market)
+        logs = await self._reader.logs_between(wanted, block + 1, head.number)
+        touched = self._adapter.touched(market, logs)
+        if touched.structure:
+            return None
+        held = await self._read(head, market, touched.accounts, _silent, positions)
+        self._anchor, self._history = None, begin(head)
+        self._seen = frozenset(held) | touched.accounts
+        return self._publish(head, market, held, touched.accounts)
+
     async def advance(self, head: BlockRef) -> Snapshot[M, P]:
         """Bring the mirror to ``head``: a child, a later block, an earlier one, or a branch."""
         if head.hash == self.snapshot.block.hash:

@@ -152,6 +152,12 @@ class PackedPositions(Positions[P]):
         buckets = [_bucket(one) for one in spread]
         return PackedPositions(self._packing, buckets, self._markets, self._count)
 
+    def filled(
+        self, buckets: list[bytes], markets: tuple[str, ...], count: int
+    ) -> "PackedPositions[P]":
+        """Return a mapping of what another one's ``parts`` said, with the same packing."""
+        return PackedPositions(self._packing, buckets, markets, count)
+
     @property
     def parts(self) -> tuple[list[bytes], tuple[str, ...], int]:
         """Return what it is made of: buckets, markets, how many accounts."""

@@ -5,9 +5,9 @@ contiguous: one pass of numpy over each. A place is a block and a slot in it, as
 Removed accounts leave a place that is never under the line, until another account takes it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,25 @@ class Block:
         arrays = (self.keys, self.weights, self.slack, self.accounts, self.markets)
         return sum(array.nbytes for array in arrays)
 
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns of the slots in use, by name."""
+        used = self.used
+        return {
+            "keys": self.keys[:, :used],
+            "weights": self.weights[:, :used],
+            "slack": self.slack[:used],
+            "accounts": self.accounts[:used],
+            "markets": self.markets[:used],
+        }
+
+    def restore(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Take columns by name."""
+        self.keys, self.weights = columns["keys"], columns["weights"]
+        self.slack, self.accounts = columns["slack"], columns["accounts"]
+        self.markets = columns["markets"]
+        self.used = len(self.slack)
+        self._empty = np.flatnonzero(self.slack == _NEVER).tolist()
+
     def take(self) -> int:
         """Return a slot that is free, and no longer so."""
         if self._empty:
@@ -101,13 +120,35 @@ class Columns:
     odd: set[AccountRef] = field(default_factory=set)
     """Accounts that are no weighted sum: always decided exactly."""
     _numbers: dict[FactorKey, int] = field(default_factory=dict)
-    _markets: list[str] = field(default_factory=list)
+    markets: list[str] = field(default_factory=list)
     _market_numbers: dict[str, int] = field(default_factory=dict)
     _found: Places = field(default_factory=Places)
 
     def __len__(self) -> int:
         """Return how many accounts there are."""
         return len(self._found) + len(self.odd)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all that ``of_arrays`` needs besides ``markets``, by name."""
+        held: dict[str, NDArray[Any]] = {"factor_keys": np.array(self.keys, np.int64)}
+        for which, block in self.blocks.items():
+            held |= {f"{which}.{name}": array for name, array in block.columns().items()}
+        return held
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], markets: Sequence[str]) -> "Columns":
+        """Return columns from what ``arrays`` returned."""
+        made = cls()
+        made.keys = arrays["factor_keys"].tolist()
+        made._numbers = {key: number for number, key in enumerate(made.keys) if number}
+        made.markets = list(markets)
+        made._market_numbers = {name: number for number, name in enumerate(markets)}
+        for which in {int(name.split(".")[0]) for name in arrays if name[0].isdigit()}:
+            made.blocks[which] = Block(WIDTHS[which])
+            own = {name: arrays[f"{which}.{name}"] for name in made.blocks[which].columns()}
+            made.blocks[which].restore(own)
+        made._found.rebuild(*made._names())
+        return made
 
     def find(self, ref: AccountRef) -> int | None:
         """Return an account's place, None for one that has none."""
@@ -147,7 +188,7 @@ class Columns:
         """Return the account at a place."""
         block, slot = self.blocks[place >> _SLOT_BITS], place & _SLOTS
         account = Address("0x" + block.accounts[slot].tobytes().hex())
-        return AccountRef(market=self._markets[block.markets[slot]], account=account)
+        return AccountRef(market=self.markets[block.markets[slot]], account=account)
 
     @property
     def nbytes(self) -> int:
@@ -190,7 +231,7 @@ class Columns:
 
     def _names(self) -> tuple[NDArray[np.uint64], Ints]:
         """Return the start of every account's address, and its place."""
-        starts, places = [], []
+        starts, places = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)]
         for first, block in self.places():
             held = np.flatnonzero(block.slack[: block.used] != _NEVER)
             eight = np.ascontiguousarray(block.accounts[held, :8])
@@ -202,9 +243,9 @@ class Columns:
         """Return an account as 24 bytes: its address, and the number of its market."""
         market = self._market_numbers.get(ref.market)
         if market is None:
-            market = len(self._markets)
+            market = len(self.markets)
             self._market_numbers[ref.market] = market
-            self._markets.append(ref.market)
+            self.markets.append(ref.market)
         return bytes.fromhex(ref.account[2:]) + market.to_bytes(4, "big")
 
     def _number(self, key: FactorKey) -> int:

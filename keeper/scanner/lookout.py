@@ -68,9 +68,9 @@ class Lookout(Generic[M, P]):
                 exposure = self._adapter.exposure(market, position)
                 self._mark(self.columns.put(ref, exposure))
 
-    def clear(self) -> None:
-        """Forget everybody, as before a cold start."""
-        self.columns = Columns()
+    def clear(self, columns: Columns | None = None) -> None:
+        """Forget everybody, as before a cold start; or know those of saved columns."""
+        self.columns = columns or Columns()
         self._view = self._worth = self._index = self._building = None
 
     def see(self, view: M, prices: Mapping[str, int]) -> None:

@@ -63,4 +63,5 @@ class Places:
         """Sort all names that are held: the first eight bytes of each, and its place."""
         order = np.argsort(starts, kind="stable")
         self._starts, self._places = starts[order], places[order]
+        self._count = len(places)
         self._new = {}

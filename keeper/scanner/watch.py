@@ -12,6 +12,7 @@ from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.screening import Screened
+from keeper.scanner.columns import Columns
 from keeper.scanner.lookout import Build, Lookout
 from keeper.scanner.scan import Book, M, P, Scan, judge, scan
 from keeper.scanner.triggers import Index
@@ -59,10 +60,15 @@ class Watch(Generic[M, P]):
         if self._lookout is not None:
             self._lookout.change(market, changed)
 
-    def forget(self) -> None:
-        """Forget everybody: what is taken next is all there is."""
+    @property
+    def columns(self) -> Columns | None:
+        """Return the columns of all accounts, None without a screen."""
+        return None if self._lookout is None else self._lookout.columns
+
+    def forget(self, columns: Columns | None = None) -> None:
+        """Forget everybody, or all but those of saved columns: what is taken next adds to it."""
         if self._lookout is not None:
-            self._lookout.clear()
+            self._lookout.clear(columns)
         self._book = self._ahead = None
         self._moved, self._near = {}, {}
 

@@ -1,0 +1,99 @@
+"""A restart goes on from the book on disk, and holds what a cold start would find."""
+
+from pathlib import Path
+
+import pytest
+
+from keeper.app.book_file import load_book, save_book
+from keeper.app.sight import Sight
+from keeper.devnet.actions import random_actions
+from keeper.devnet.crash import crash
+from keeper.mirror.mirror import Mirror
+from keeper.oracle.watcher import PriceWatcher
+from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
+from keeper.scanner.scan import scan
+from tests.support.aave_scene import Scene, open_scene
+from tests.support.market_node import MarketNode
+from tests.support.watched_reader import WatchedReader
+
+BLOCK_S = 12
+
+
+def silent(*_: object) -> None:
+    pass
+
+
+async def saved(scene: Scene, path: Path) -> None:
+    """Mirror the market at its head and write the book."""
+    head = await scene.chain.reader.head()
+    snapshot = await Mirror(scene.adapter, scene.chain.reader).start(head, None, silent)
+    sight: Sight[AaveMarket, AavePosition] = Sight(scene.adapter, block_time_s=BLOCK_S)
+    sight.take(snapshot)
+    assert sight.columns is not None
+    assert save_book(path, scene.adapter.deployment, snapshot, sight.columns)
+
+
+async def test_a_resumed_book_equals_a_cold_start_and_reads_only_what_changed(
+    market_fork: MarketNode, tmp_path: Path
+):
+    path = tmp_path / "book"
+    async with open_scene(market_fork.live, market_fork.anvil.http_url) as scene:
+        await saved(scene, path)
+        random_actions(scene.live, seed=9, count=25)
+        for _ in zip(range(4), crash(scene.live), strict=False):
+            pass
+        head = await scene.chain.reader.head()
+        book = load_book(path, scene.adapter)
+        assert book is not None
+        reader = WatchedReader(reader=scene.chain.reader)
+        mirror: Mirror[AaveMarket, AavePosition] = Mirror(scene.adapter, reader)
+        snapshot = await mirror.resume(head, book.block, book.hash, book.positions)
+        assert snapshot is not None
+        assert snapshot.changed is not None
+        assert 0 < len(snapshot.changed) < len(snapshot.positions) // 2
+        cold = await Mirror(scene.adapter, scene.chain.reader).start(head, None, silent)
+        assert dict(snapshot.positions) == dict(cold.positions)
+        assert snapshot.market == cold.market
+        sight: Sight[AaveMarket, AavePosition] = Sight(scene.adapter, block_time_s=BLOCK_S)
+        sight.resume(book.columns)
+        sight.take(snapshot)
+        watcher = PriceWatcher(scene.chain.reader)
+        await watcher.follow(scene.adapter.feeds(snapshot.market), head)
+        look = sight.look(head, snapshot, await watcher.read(head, None), "test")
+        number, timestamp = head.number + 1, head.timestamp + BLOCK_S
+        exact = scan(scene.adapter, look.book, number=number, timestamp=timestamp, trigger="test")
+        assert exact.opportunities
+        assert set(map(repr, look.found.opportunities)) == set(map(repr, exact.opportunities))
+
+
+async def test_a_book_of_an_abandoned_block_is_not_used(market_fork: MarketNode, tmp_path: Path):
+    path = tmp_path / "book"
+    async with open_scene(market_fork.live, market_fork.anvil.http_url) as scene:
+        kept = market_fork.live.rpc.call("evm_snapshot")
+        market_fork.live.rpc.call("evm_mine")
+        await saved(scene, path)
+        market_fork.live.rpc.call("evm_revert", kept)
+        market_fork.live.rpc.call("evm_increaseTime", 7)
+        for _ in range(2):
+            market_fork.live.rpc.call("evm_mine")
+        book = load_book(path, scene.adapter)
+        assert book is not None
+        head = await scene.chain.reader.head()
+        mirror: Mirror[AaveMarket, AavePosition] = Mirror(scene.adapter, scene.chain.reader)
+        assert await mirror.resume(head, book.block, book.hash, book.positions) is None
+
+
+@pytest.mark.parametrize("damage", ["none", "torn", "flipped", "other"])
+async def test_a_damaged_book_is_no_book(market_fork: MarketNode, tmp_path: Path, damage: str):
+    path = tmp_path / "book"
+    async with open_scene(market_fork.live, market_fork.anvil.http_url) as scene:
+        if damage != "none":
+            await saved(scene, path)
+            assert load_book(path, scene.adapter) is not None
+            content = bytearray(path.read_bytes())
+            if damage == "torn":
+                content = content[: len(content) // 2]
+            elif damage == "flipped":
+                content[len(content) // 3] ^= 0xFF
+            path.write_bytes(b"not a book" if damage == "other" else bytes(content))
+        assert load_book(path, scene.adapter) is None
