@@ -64,6 +64,8 @@ class Keeper:
         self._head_came = asyncio.Event()
         self._mail: list[Latest[BlockRef]] = [Latest() for _ in deployments]
         self._wanted: LogFilter | None = None
+        self.stopped = False
+        """True once it was told to stop: it acts on no further block."""
         self.watching = asyncio.Event()
         """Set once every deployment is mirrored."""
         self._settle_mail: Latest[BlockRef] = Latest()
@@ -124,6 +126,7 @@ class Keeper:
 
         What is being sent just now counts as in flight: the loops that act end first.
         """
+        self.stopped = True
         for deployment, mail in zip(self._deployments, self._mail, strict=True):
             mail.close()
             deployment.close()

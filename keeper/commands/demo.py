@@ -5,19 +5,19 @@ to the wei, and that whatever is still under the line has a reason.
 """
 
 import asyncio
-import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from keeper.app.session import Session, keeper_session
+from keeper.app.keeper import Keeper
+from keeper.app.session import keeper_session
 from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
 from keeper.commands.console import say
 from keeper.commands.demo_checks import Verdict, check_books
 from keeper.commands.demo_observer import DemoObserver
-from keeper.commands.local_run import Purse, anvil_binary
+from keeper.commands.local_run import Purse, anvil_binary, dealt_with, mine_until
 from keeper.commands.report import print_books
 from keeper.config.settings import Settings, load
 from keeper.devnet.accounts import KEEPER_KEY
@@ -33,8 +33,6 @@ from keeper.ledger.books import read_books
 BLOCK_S = 0.1
 """Least wall seconds between two blocks of the demo; the chain counts twelve."""
 
-PATIENCE_S = 10.0
-"""Longest wait for the keeper to deal with a block, before the next one comes anyway."""
 
 QUIET_BLOCKS = 3
 """Blocks without anything in flight after which the market is taken to be quiet."""
@@ -126,45 +124,29 @@ async def _liquidate(stage: Stage) -> None:
         ) as session,
         asyncio.TaskGroup() as group,
     ):
-        group.create_task(session.keeper.run(session.head, stop))
-        group.create_task(_crash(stage, session, observer, stop))
+        running = group.create_task(session.keeper.run(session.head, stop))
+        await observer.ready.wait()
+        await _crash(stage, session.keeper, observer)
+        stop.set()
+        await mine_until(running.done, session.keeper, stage.live.rpc, pace_s=BLOCK_S)
 
 
-async def _crash(
-    stage: Stage, session: Session, observer: DemoObserver, stop: asyncio.Event
-) -> None:
+async def _crash(stage: Stage, keeper: Keeper, observer: DemoObserver) -> None:
     """Let prices fall step by step, each time until the keeper has nothing more to do."""
-    await observer.ready.wait()
     steps = crash(stage.live)
     while (step := await asyncio.to_thread(next, steps, None)) is not None:
         observer.stepped(step)
-        await _until_quiet(stage, session)
-    stop.set()
-    while session.keeper.in_flight:
-        await asyncio.sleep(BLOCK_S)
-        await asyncio.to_thread(stage.live.rpc.call, "evm_mine")
+        await dealt_with(keeper, stage.live.rpc)
+        await mine_until(_quiet(keeper), keeper, stage.live.rpc, pace_s=BLOCK_S)
 
 
-async def _until_quiet(stage: Stage, session: Session) -> None:
-    """Mine blocks until nothing has been in flight for a few of them."""
-    quiet = 0
-    await _dealt_with(session, stage)
-    while quiet < QUIET_BLOCKS:
-        await _mine(stage, session)
-        quiet = 0 if session.keeper.in_flight else quiet + 1
+def _quiet(keeper: Keeper) -> Callable[[], bool]:
+    """Return whether nothing has been in flight for a few blocks, asked once a block."""
+    quiet = -1
 
+    def is_quiet() -> bool:
+        nonlocal quiet
+        quiet = 0 if keeper.in_flight else quiet + 1
+        return quiet >= QUIET_BLOCKS
 
-async def _mine(stage: Stage, session: Session) -> None:
-    """Mine a block and let the keeper deal with it: a chain of twelve seconds leaves it time."""
-    await asyncio.sleep(BLOCK_S)
-    await asyncio.to_thread(stage.live.rpc.call, "evm_mine")
-    await _dealt_with(session, stage)
-
-
-async def _dealt_with(session: Session, stage: Stage) -> None:
-    """Wait until the keeper has acted on the newest block."""
-    mined = int(await asyncio.to_thread(stage.live.rpc.call, "eth_blockNumber"), 16)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(PATIENCE_S):
-            while session.keeper.acted_on < mined:  # noqa: ASYNC110 - the keeper tells nobody
-                await asyncio.sleep(0.01)
+    return is_quiet

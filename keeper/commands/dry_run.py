@@ -12,11 +12,11 @@ from pathlib import Path
 
 from keeper.app.log_observer import LogObserver
 from keeper.app.opening import opened_chain
-from keeper.app.session import Session, keeper_session
+from keeper.app.session import keeper_session
 from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
 from keeper.chain.endpoint import EndpointKind, parse_endpoint
 from keeper.commands.console import say
-from keeper.commands.local_run import Purse, anvil_binary
+from keeper.commands.local_run import Purse, anvil_binary, mine_until
 from keeper.commands.report import print_books
 from keeper.commands.running import stop_on_signals
 from keeper.config.settings import Settings, load
@@ -119,24 +119,20 @@ async def _on_fork(fork: Fork, blocks: int) -> bool:
         keeper_session(fork.settings, LogObserver(), signer=lambda: fork.signer) as session,
         asyncio.TaskGroup() as group,
     ):
-        group.create_task(session.keeper.run(session.head, stop))
-        group.create_task(_mine(fork, session, blocks, stop))
+        running = group.create_task(session.keeper.run(session.head, stop))
+        await session.keeper.watching.wait()
+        ends = session.head.number + blocks
+        await mine_until(
+            lambda: stop.is_set() or session.keeper.acted_on >= ends,
+            session.keeper,
+            fork.rpc,
+            pace_s=BLOCK_S,
+        )
+        stop.set()
+        await mine_until(running.done, session.keeper, fork.rpc, pace_s=BLOCK_S)
     grown = fork.purse.count(fork.rpc) - before
     books = read_books(fork.settings.database)
     print_books(books)
     agrees = books.total.realised.net == grown
     say(f"{'ok' if agrees else 'FAILED'}: the balances on the fork grew by {grown} wei")
     return agrees
-
-
-async def _mine(fork: Fork, session: Session, blocks: int, stop: asyncio.Event) -> None:
-    """Mine the blocks asked for, once the keeper watches, and then what is in flight."""
-    await session.keeper.watching.wait()
-    mined = 0
-    while session.keeper.in_flight or (mined < blocks and not stop.is_set()):
-        await asyncio.sleep(BLOCK_S)
-        await asyncio.to_thread(fork.rpc.call, "evm_mine")
-        mined += 1
-        if mined >= blocks:
-            stop.set()
-    stop.set()

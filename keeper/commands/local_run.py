@@ -3,9 +3,13 @@
 On such a node keys hold nothing of value, so it is armed with a throwaway one.
 """
 
+import asyncio
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from keeper.app.keeper import Keeper
 from keeper.chain.anvil import find_anvil
 from keeper.commands.console import say
 from keeper.core.units import Address
@@ -40,3 +44,27 @@ def anvil_binary() -> Path:
     if found is not None:
         return found
     return ensure_anvil(progress=say)
+
+
+PATIENCE_S = 10.0
+"""Longest wait for the keeper to deal with a block, before the next one comes anyway."""
+
+
+async def mine_until(done: Callable[[], bool], keeper: Keeper, rpc: Rpc, *, pace_s: float) -> None:
+    """Mine blocks until ``done``, at least ``pace_s`` apart and each dealt with by the keeper.
+
+    A real chain leaves seconds between blocks; a loaded machine must not make this a race.
+    """
+    while not done():
+        await asyncio.sleep(pace_s)
+        await asyncio.to_thread(rpc.call, "evm_mine")
+        await dealt_with(keeper, rpc)
+
+
+async def dealt_with(keeper: Keeper, rpc: Rpc) -> None:
+    """Wait until the keeper has acted on the newest block, or has had its time."""
+    mined = int(await asyncio.to_thread(rpc.call, "eth_blockNumber"), 16)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            while keeper.acted_on < mined and not keeper.stopped:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
