@@ -33,8 +33,12 @@ def main() -> None:
     for name in asked.names or known:
         progress(f"bench {name}")
         module = importlib.import_module(f"benchmarks.{_PREFIX}{name}")
-        rows += module.run(quick=asked.quick)
-    show(rows, as_json=asked.json)
+        for row in module.run(quick=asked.quick):
+            rows.append(row)
+            if asked.json:
+                show([row], as_json=True)
+    if not asked.json:
+        show(rows, as_json=False)
     sys.exit(0)
 
 

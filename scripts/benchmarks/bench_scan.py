@@ -1,10 +1,14 @@
 """Look at every loan: the screen and its ladder against what bots usually do."""
 
 import gc
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 from benchmarks.bookshelf import Shelf, shelve
 from benchmarks.crowd import crowd
@@ -117,6 +121,7 @@ def _synthetic(n: int, others: Others, found: dict[int, float], *, quick: bool) 
         yield _row(name, n, p50, p99, against)
     yield from _truth(shelf, n)
     yield from _memory(shelf, n)
+    yield from _restart(shelf, n, rounds=2 if quick else 5)
     gc.unfreeze()
 
 
@@ -236,3 +241,49 @@ def _pauses() -> tuple[float, float]:
         gc.collect()
         times.append((time.thread_time() - started) * 1e6)
     return median(times), max(times)
+
+
+def _restart(shelf: Shelf, n: int, *, rounds: int) -> Iterator[Row]:
+    """Start processes that go on from the book on disk; beside them, ones that import web3."""
+    if n < 10_000:
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "book"
+        shelf.save(path)
+        megabytes = path.stat().st_size / 1e6
+        ours: list[float] = []
+        web3: list[float] = []
+        parts: list[list[float]] = []
+        for _ in range(rounds):
+            started = time.perf_counter()
+            said = _run("-m", "benchmarks.restart", str(path))
+            ours.append((time.perf_counter() - started) * 1e6)
+            parts.append([float(part) for part in said.split()])
+            started = time.perf_counter()
+            _run("-c", "import web3")
+            web3.append((time.perf_counter() - started) * 1e6)
+    names = ("imports", "load", "first look", "index")
+    typical = [median(column) for column in zip(*parts, strict=True)]
+    detail = ", ".join(f"{name} {part:.2f} s" for name, part in zip(names, typical, strict=False))
+    goal = {100_000: 0.5e6, 1_000_000: 1.0e6}.get(n)
+    met, note = within(goal / 1e6, median(ours) / 1e6, "s") if goal else (None, "")
+    yield Row(
+        bench="scan",
+        variant="restart from the book on disk: process start to armed, imports included",
+        n=n,
+        p50_us=median(ours),
+        p99_us=max(ours),
+        value=f"{detail}; file {megabytes:.0f} MB, resident {typical[-1]:.0f} MB",
+        against="import web3 alone",
+        ratio=median(web3) / median(ours),
+        goal=f"<= {goal / 1e6:g} s" if goal else "",
+        met=met,
+        note=note,
+    )
+
+
+def _run(*arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout

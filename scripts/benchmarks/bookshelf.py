@@ -4,15 +4,18 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from itertools import islice
+from pathlib import Path
 
 from benchmarks.crowd import BLOCK, NOW, Crowd, address
 from benchmarks.rows import progress
+from keeper.app.book_file import save_book
 from keeper.chain.jsonrpc import decode_message, decode_notification
 from keeper.chain.records import decode_log
 from keeper.core.chain import BlockRef, Call
 from keeper.core.lending import AccountRef, Feed
 from keeper.core.units import Hash32
 from keeper.mirror.positions import PackedPositions, Packing
+from keeper.mirror.snapshot import Snapshot
 from keeper.oracle.chainlink import ANSWER_UPDATED
 from keeper.oracle.feeds import FollowedFeed, Following
 from keeper.oracle.sources import Leaf
@@ -118,6 +121,13 @@ class Shelf:
     def judged(self, price: int, rung: Rung) -> set[AccountRef]:
         """Return whom a rung names and the exact rules then find."""
         return self._judge({self._feed: price}, rung)
+
+    def save(self, path: Path) -> None:
+        """Write the book as the daemon does at a checkpoint."""
+        snapshot = Snapshot(block=HEAD, market=self._made.market, positions=self._positions)
+        name = self._made.adapter.deployment
+        if not save_book(path, name, snapshot, self._lookout.columns):
+            raise AssertionError("a book that can be saved")
 
     def sizes(self) -> Mapping[str, int]:
         """Return the bytes that stay resident, by what they are for."""

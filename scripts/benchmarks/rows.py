@@ -41,7 +41,7 @@ def show(rows: Sequence[Row], *, as_json: bool) -> None:
     """Print rows as a table, or as one JSON object a line."""
     if as_json:
         for row in rows:
-            print(json.dumps({key: getattr(row, key) for key in Row.__slots__}))
+            print(json.dumps({key: getattr(row, key) for key in Row.__slots__}), flush=True)
         return
     table = Table(title_justify="left")
     for name in (
