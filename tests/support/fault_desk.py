@@ -141,6 +141,13 @@ class Desk:
                 break
         self.mine()
         await self.at_head()
+        await self.until(self._all_told)
+
+    def _all_told(self) -> bool:
+        """Tell whether every send has been heard to end, but for what is still in flight."""
+        ended = {one.plan_id for one in self.ears.outcomes}
+        ended |= {one.intent.plan_id for one in self._airborne()}
+        return all(plan.id in ended for plan, _ in self.ears.sent_plans)
 
     async def require_cold_start(self) -> None:
         """I4: what is held equals what a cold start reads."""
