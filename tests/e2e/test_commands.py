@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from keeper.ledger.books import read_books
 from tests.support.keeper_process import (
     ARMED,
     configured,
+    live_on,
     running_keeper,
     until,
     with_executor,
@@ -189,12 +191,17 @@ def kept_books(market_fork: MarketNode, tmp_path: Path) -> Path:
     """Let an armed keeper take some loans; return its configuration."""
     executor = with_executor(market_fork)
     config = configured(tmp_path, market_fork, mode="live", executor=executor)
+    rpc = market_fork.live.rpc
+    rpc.call("evm_setAutomine", False)
     with running_keeper(config, "--arm", environment=ARMED) as keeper:
         fall(market_fork, 5)
-        until(lambda: bool(keeper.events("liquidation.sent")))
-        market_fork.live.rpc.call("evm_mine")
-        until(lambda: len(keeper.events("liquidation.settled")) >= 2)
-        assert keeper.interrupt() == 0
+        for _ in range(10):
+            if len(keeper.events("liquidation.settled")) >= 2:
+                break
+            live_on(keeper, rpc, blocks=1)
+        keeper.process.send_signal(signal.SIGINT)
+        until(lambda: keeper.process.poll() is not None or rpc.call("evm_mine") is None)
+        assert keeper.process.wait() == 0
     return config
 
 

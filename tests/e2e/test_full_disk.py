@@ -7,13 +7,13 @@ from pathlib import Path
 from keeper.commands.local_run import Purse
 from keeper.commands.running import BROKEN
 from keeper.devnet.crash import CrashStep, crash
-from keeper.devnet.rpc import Rpc
 from keeper.ledger.books import read_books
 from tests.support.chain_books import assert_books_are_the_chain
 from tests.support.keeper_process import (
     ARMED,
     KeeperProcess,
     configured,
+    live_on,
     running_keeper,
     until,
     with_executor,
@@ -68,15 +68,3 @@ def fall(steps: Iterator[CrashStep], count: int) -> None:
 
 def errors(keeper: KeeperProcess) -> list[str]:
     return [line for line in keeper.lines if line.startswith("error: ")]
-
-
-def live_on(keeper: KeeperProcess, rpc: Rpc, *, blocks: int) -> None:
-    """Mine blocks, each when the keeper has dealt with the last, for as long as it lives."""
-    for _ in range(blocks):
-        seen = len(keeper.events("block.scanned"))
-        rpc.call("evm_mine")
-        until(
-            lambda seen=seen: (
-                len(keeper.events("block.scanned")) > seen or keeper.process.poll() is not None
-            )
-        )

@@ -16,6 +16,7 @@ from keeper.core.units import Address
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.executor import deploy_executor
+from keeper.devnet.rpc import Rpc
 from tests.support.market_node import MarketNode
 
 ARMED = {"KEEPER_PRIVATE_KEY": KEEPER_KEY, "KEEPER_CONFIRM_LIVE_CHAIN_ID": "31337"}
@@ -95,6 +96,18 @@ def running_keeper(
         process.stdout.close()
         assert process.stderr is not None
         process.stderr.close()
+
+
+def live_on(keeper: KeeperProcess, rpc: Rpc, *, blocks: int) -> None:
+    """Mine blocks, each when the keeper has dealt with the last, for as long as it lives."""
+    for _ in range(blocks):
+        seen = len(keeper.events("block.scanned"))
+        rpc.call("evm_mine")
+        until(
+            lambda seen=seen: (
+                len(keeper.events("block.scanned")) > seen or keeper.process.poll() is not None
+            )
+        )
 
 
 def with_executor(node: MarketNode) -> Address:
