@@ -108,7 +108,11 @@ def within(limit: float, found: float, unit: str) -> tuple[bool, str]:
     """Return whether a goal was met, and by how much it was not."""
     if found <= limit:
         return True, ""
-    return False, f"found {found:,.1f} {unit}, {found / limit:,.2f} times the goal"
+    return False, f"found {found:,.3f} {unit}, {_share(found, limit):,.3f} times the goal"
+
+
+def _share(found: float, limit: float) -> float:
+    return found / limit if limit else float("inf")
 
 
 def at_least(limit: float, found: float, unit: str) -> tuple[bool, str]:
