@@ -22,7 +22,7 @@ def bare_environment(monkeypatch):
 
 def test_it_names_the_comptroller_and_the_wrapped_coin():
     settings = load(ROOT)
-    (venus,) = adapters(settings)
+    venus = next(one for one in adapters(settings) if one.protocol == "venus")
     assert (venus.protocol, venus.deployment) == ("venus", "venus.bnb")
     assert venus.parameters.comptroller == COMPTROLLER
     assert venus.parameters.wrapped_native == settings.chain.wrapped_native == WBNB
@@ -30,7 +30,7 @@ def test_it_names_the_comptroller_and_the_wrapped_coin():
 
 
 def test_the_least_debt_is_a_hundred_dollars():
-    (venus,) = load(ROOT).deployments
+    venus = next(one for one in load(ROOT).deployments if one.settings.protocol == "venus")
     assert venus.settings.min_debt_base == 100 * WAD
 
 
