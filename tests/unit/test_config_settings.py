@@ -71,6 +71,39 @@ def test_every_file_in_config_is_loaded_by_a_shipped_root():
     assert used == {path.relative_to(SHIPPED) for path in SHIPPED.rglob("*.yaml")}
 
 
+AAVE_V3 = {
+    "arbitrum": (42161, "0xa97684ead0e402dc232d5a977953df7ecbab3cdb"),
+    "avalanche": (43114, "0xa97684ead0e402dc232d5a977953df7ecbab3cdb"),
+    "base": (8453, "0xe20fcbdbffc4dd138ce8b2e6fbb6cb49777ad64d"),
+    "bnb": (56, "0xff75b6da14ffbbfd355daf7a2731456b3562ba6d"),
+    "gnosis": (100, "0x36616cf17557639614c1cddb356b1b83fc0b2132"),
+    "optimism": (10, "0xa97684ead0e402dc232d5a977953df7ecbab3cdb"),
+    "polygon": (137, "0xa97684ead0e402dc232d5a977953df7ecbab3cdb"),
+}
+"""Chain to its id and Aave's provider, as the address book has them."""
+
+
+@pytest.mark.parametrize("chain", sorted(AAVE_V3))
+def test_aave_v3_is_configured_on(chain):
+    found = load(SHIPPED / f"keeper.{chain}.yaml")
+    aave = next(one for one in found.deployments if one.name == f"aave_v3.{chain}")
+    assert (found.chain.chain_id, aave.parameters.addresses_provider) == AAVE_V3[chain]
+    assert found.chain.wrapped_native in found.chain.venues[0].intermediates
+
+
+def test_spark_is_configured_but_off():
+    """Its pool's revisions are not numbered as Aave's."""
+    found = load(SHIPPED / "keeper.ethereum.yaml")
+    spark = next(one for one in found.deployments if one.name == "spark.ethereum")
+    assert not spark.settings.enabled
+    assert spark.parameters.addresses_provider == "0x02c3ea4e34c0cbd694d2adfa2c690eecbc1793ee"
+
+
+@pytest.mark.parametrize("chain", ["arbitrum", "base", "optimism"])
+def test_a_rollup_names_its_sequencers_feed(chain):
+    assert load(SHIPPED / f"keeper.{chain}.yaml").chain.sequencer is not None
+
+
 def test_nothing_in_the_settings_can_be_changed(shipped):
     with pytest.raises(ValueError, match="frozen"):
         shipped.limits.slippage_bps = 1
