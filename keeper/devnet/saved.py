@@ -27,6 +27,9 @@ from keeper.devnet.sender import Sender
 PART = 10_000
 """Positions that one node opens before its state is taken over by a fresh one."""
 
+_BEFORE_ANY = 1_500_000_000
+"""Unix seconds before any market was built."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedMarket:
@@ -68,7 +71,9 @@ def start_saved(
 ) -> tuple[Anvil, LocalMarket]:
     """Start anvil with a saved market in it; its clock goes on where the market's stopped."""
     market = load_market(saved.market)
-    anvil = start_anvil(binary, options or AnvilOptions(ipc=True))
+    # A clock that starts before any market was built: anvil's never goes back.
+    early = replace(options or AnvilOptions(ipc=True), timestamp=_BEFORE_ANY)
+    anvil = start_anvil(binary, early)
     try:
         with closing(Rpc(anvil.http_url)) as rpc:
             rpc.call("anvil_loadState", "0x" + saved.state.read_bytes().hex())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from keeper.core.chain import BlockRef
-from keeper.core.errors import DriftError
+from keeper.core.errors import DriftError, StaleError
 from keeper.core.lending import AccountRef
 from keeper.core.parity import Sides
 from keeper.core.ports import Prices, ProtocolAdapter, Reader
@@ -89,15 +89,37 @@ class ParityAudit(Generic[M, P]):
         """Compare accounts with the chain at the ground's block.
 
         An account that was compared at this block is not asked for again. Raises
-        AccountsDriftedError when one differs.
+        AccountsDriftedError when one differs, StaleError when the node is unsure.
         """
         sound = self._sound[1] if self._sound[0] == ground.block else set[AccountRef]()
         asked = [ref for ref in dict.fromkeys(refs) if ref not in sound]
-        sides = {**await self._owing(ground, asked), **await self._idle(ground, asked)}
-        drifted = {ref: one for ref, one in sides.items() if not one.agree}
+        apart = await self._apart(ground, asked)
+        if apart:
+            await self._look_again(ground, apart)
+        self._sound = (ground.block, sound | set(asked))
+
+    async def _look_again(self, ground: Ground[M, P], apart: Mapping[AccountRef, Sides]) -> None:
+        """Raise AccountsDriftedError if accounts stay apart when asked for once more.
+
+        Both looks are pinned to one block, so a chain that answers the second time otherwise has
+        not drifted: its node is unsure, and StaleError leaves the block to the next.
+        """
+        drifted = await self._apart(ground, list(apart))
         if drifted:
             raise AccountsDriftedError(ground.block, drifted)
-        self._sound = (ground.block, sound | set(asked))
+        ref, sides = next(iter(apart.items()))
+        msg = (
+            f"block {ground.block.number}: expected one answer, found the node unsure of "
+            f"{len(apart)} accounts, {ref.account} with {sides} at first"
+        )
+        raise StaleError(msg)
+
+    async def _apart(
+        self, ground: Ground[M, P], refs: Sequence[AccountRef]
+    ) -> dict[AccountRef, Sides]:
+        """Return the accounts that the mirror and the chain see differently."""
+        sides = {**await self._owing(ground, refs), **await self._idle(ground, refs)}
+        return {ref: one for ref, one in sides.items() if not one.agree}
 
     async def _owing(
         self, ground: Ground[M, P], refs: Sequence[AccountRef]
