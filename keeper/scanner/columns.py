@@ -130,7 +130,8 @@ class Columns:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all that ``of_arrays`` needs besides ``markets``, by name."""
-        held: dict[str, NDArray[Any]] = {"factor_keys": np.array(self.keys, np.int64)}
+        # As text: an adapter's keys may be wider than any integer of numpy's.
+        held: dict[str, NDArray[Any]] = {"factor_keys": np.array([str(key) for key in self.keys])}
         for which, block in self.blocks.items():
             held |= {f"{which}.{name}": array for name, array in block.columns().items()}
         return held
@@ -139,7 +140,7 @@ class Columns:
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], markets: Sequence[str]) -> "Columns":
         """Return columns from what ``arrays`` returned."""
         made = cls()
-        made.keys = arrays["factor_keys"].tolist()
+        made.keys = [int(key) for key in arrays["factor_keys"].tolist()]
         made._numbers = {key: number for number, key in enumerate(made.keys) if number}
         made.markets = list(markets)
         made._market_numbers = {name: number for number, name in enumerate(markets)}
