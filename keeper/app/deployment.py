@@ -43,6 +43,10 @@ from keeper.scanner.scan import Book, Scan
 SKIPPED = (TransientError, StaleError, RefusedError)
 """What skips a block: the next one may be read although this one was not, or was refused."""
 
+TRIES = 3
+RETRY_S = 0.25
+"""How often, and how far apart, a look is acted on whose reads fail while nothing newer comes."""
+
 M = TypeVar("M")
 P = TypeVar("P")
 
@@ -257,10 +261,15 @@ class Deployment(Generic[M, P]):
     async def act(self) -> None:
         """Take the newest book to the executor, for ever."""
         async for look in self._mail:
-            try:
-                await self._act_on(look)
-            except SKIPPED as error:
-                self._observer.skipped(self.name, str(error))
+            for _ in range(TRIES):
+                try:
+                    await self._act_on(look)
+                    break
+                except SKIPPED as error:
+                    self._observer.skipped(self.name, str(error))
+                if self._mail.is_waiting:
+                    break
+                await asyncio.sleep(RETRY_S)
             self.acted_on = look.book.block.number
 
     def close(self) -> None:

@@ -51,6 +51,11 @@ class Latest(Generic[T]):
             self._filled.clear()
         return value
 
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether a value waits to be taken, or none will come any more."""
+        return bool(self._slot) or self._closed
+
     def take(self) -> T | None:
         """Return the waiting value without waiting for one, or None."""
         if not self._slot:

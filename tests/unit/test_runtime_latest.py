@@ -86,3 +86,14 @@ async def test_an_offer_is_kept_while_open_and_dropped_after_close() -> None:
 
 async def _drain(box: Latest[int]) -> list[int]:
     return [value async for value in box]
+
+
+async def test_it_tells_whether_something_waits_or_nothing_will_come() -> None:
+    mail: Latest[int] = Latest()
+    assert not mail.is_waiting
+    mail.put(1)
+    assert mail.is_waiting
+    assert await mail.get() == 1
+    assert not mail.is_waiting
+    mail.close()
+    assert mail.is_waiting
