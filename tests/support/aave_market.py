@@ -63,6 +63,7 @@ def reserve(number: int, asset: Address, symbol: str, decimals: int, **changed: 
         updated=NOW,
         grace_until=0,
         cash=10**40,
+        held=10**40,
         may_have_stable_debt=False,
     )
     return replace(plain, **changed)  # type: ignore[arg-type]  # fields by name

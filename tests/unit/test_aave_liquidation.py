@@ -109,7 +109,7 @@ def test_a_reserve_that_may_not_be_touched_gives_no_option(rules, reserves, word
 
 @pytest.mark.parametrize("rules", [V3_0, V3_5])
 def test_a_reserve_short_of_cash_gives_what_it_has(rules):
-    view = market(rules, changed(0, cash=10**18))
+    view = market(rules, changed(0, cash=10**18, held=10**18))
     (option,) = options(view, SICK)
     quote = seize(view, SICK, option, option.max_repay)
     assert 0 <= 10**18 - quote.received < 10**12
@@ -307,3 +307,24 @@ def test_a_debt_without_a_price_buys_nothing():
     with pytest.raises(PoolRefusedError) as refusal:
         seize(view, owing, PAIR, MAX_UINT256)
     assert refusal.value.refusal is Refusal.BURN_OF_NOTHING
+
+
+@pytest.mark.parametrize(
+    ("rules", "cash", "held", "expected"),
+    [
+        (V3_0, 0, 0, Refusal.ILLIQUID),
+        (V3_6, 0, 0, Refusal.ILLIQUID),
+        (V3_6, dollars(60), 0, Refusal.UNPAID),
+        (V3_6, dollars(60), dollars(1_050), None),
+    ],
+)
+def test_of_one_asset_a_repayment_is_booked_before_it_is_paid(rules, cash, held, expected):
+    view = market(rules, changed(1, cash=cash, held=held))
+    one_asset = Option(collateral=USDC, debt=USDC, max_repay=0)
+    sick = account({1: dollars(5_000)}, {1: dollars(4_500)})
+    if expected is None:
+        assert seize(view, sick, one_asset, dollars(1_000)).seized == dollars(1_050)
+        return
+    with pytest.raises(PoolRefusedError) as refusal:
+        seize(view, sick, one_asset, dollars(1_000))
+    assert refusal.value.refusal is expected

@@ -166,7 +166,7 @@ def _largest_below(view: AaveMarket, case: Case, limit: int) -> int:
 
 def _is_too_much(release: Rules, case: Case, offer: int) -> bool:
     seizure = _seizure(release, case.pair, offer)
-    if seizure.net > case.collateral.cash:
+    if _shortage(release, case, seizure) is not None:
         return True
     return release.whole_position_rule and leaves_dust(release, case.pair, case.total_debt, seizure)
 
@@ -189,13 +189,22 @@ def _require_executable(view: AaveMarket, case: Case, seizure: Seizure) -> None:
     if _burns_nothing(view, case, seizure):
         detail = f"repaying {seizure.repay} takes {seizure.net}"
         raise PoolRefusedError(Refusal.BURN_OF_NOTHING, detail)
-    cash = case.collateral.cash
-    if seizure.net > cash:
-        # Of one asset the repayment is booked before it is paid: then the token itself refuses.
-        booked = seizure.repay if view.rules.virtual_balance and case.is_of_one_asset else 0
-        refusal = Refusal.ILLIQUID if seizure.net > cash + booked else Refusal.UNPAID
-        detail = f"{case.collateral.symbol}: expected cash of {seizure.net}, found {cash}"
-        raise PoolRefusedError(refusal, detail)
+    shortage = _shortage(view.rules, case, seizure)
+    if shortage is not None:
+        found = min(case.collateral.cash, case.collateral.held)
+        detail = f"{case.collateral.symbol}: expected cash of {seizure.net}, found {found}"
+        raise PoolRefusedError(shortage, detail)
+
+
+def _shortage(release: Rules, case: Case, seizure: Seizure) -> Refusal | None:
+    """Return why the seized underlying could not leave the reserve.
+
+    Of one asset the repayment is booked before it is paid: then it is the token that refuses.
+    """
+    booked = seizure.repay if release.virtual_balance and case.is_of_one_asset else 0
+    if seizure.net > case.collateral.cash + booked:
+        return Refusal.ILLIQUID
+    return Refusal.UNPAID if seizure.net > case.collateral.held else None
 
 
 def _burns_nothing(view: AaveMarket, case: Case, seizure: Seizure) -> bool:

@@ -59,6 +59,7 @@ class _Moving(NamedTuple):
     words: ReserveWords
     grace_until: int
     cash: int
+    held: int
     may_have_stable_debt: bool
 
 
@@ -164,18 +165,18 @@ def _moving_calls(release: Rules, pool: Address, asset: Address, tokens: Tokens)
 def _next_moving(release: Rules, tokens: Tokens, answers: Iterator[bytes]) -> _Moving:
     """Take the answers to ``_moving_calls`` in their order."""
     words = unpack(next(answers))
-    cash = codec.int_at(next(answers), 0)
+    cash = held = codec.int_at(next(answers), 0)
     grace_until = codec.int_at(next(answers), 0) if release.grace_period else 0
     if release.virtual_balance:
         virtual = codec.int_at(next(answers), 0)
         # Up to 3.3 a reserve may be exempt; since 3.4 all are accounted for and the bit is unused.
         if release.custom_errors or words.bits(_VIRTUAL_BIT, 1):
-            cash = min(cash, virtual)
+            cash = virtual
     stable_supply = codec.int_at(next(answers), 0) if tokens.stable_debt is not None else 0
     may_have_stable = tokens.stable_debt is not None and (
         stable_supply > 0 or words.bits(_STABLE_ENABLED_BIT, 1) == 1
     )
-    return _Moving(words, grace_until, cash, may_have_stable)
+    return _Moving(words, grace_until, cash, held, may_have_stable)
 
 
 def _reserve(
@@ -202,6 +203,7 @@ def _reserve(
         updated=0,
         grace_until=0,
         cash=0,
+        held=0,
         may_have_stable_debt=False,
     )
     return _moved(bare, moving, rules)
@@ -225,6 +227,7 @@ def _moved(reserve: Reserve, moving: _Moving, release: Rules) -> Reserve:
         updated=words.updated,
         grace_until=moving.grace_until,
         cash=moving.cash,
+        held=moving.held,
         may_have_stable_debt=moving.may_have_stable_debt,
     )
 

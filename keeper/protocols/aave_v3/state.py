@@ -53,7 +53,9 @@ class Reserve:
     updated: int
     grace_until: int
     cash: int
-    """Underlying that can leave the reserve, raw units."""
+    """Underlying that the Pool takes to be there, raw units: since 3.1 what it has booked."""
+    held: int
+    """Underlying that is there, raw units: gifts included."""
     may_have_stable_debt: bool
 
 

@@ -13,7 +13,7 @@ from keeper.core.units import MAX_UINT256, Address, address_of_word
 from keeper.devnet.live import LiveMarket
 from keeper.protocols.aave_v3 import codec
 from keeper.protocols.aave_v3.adapter import AaveAdapter
-from keeper.protocols.aave_v3.case import case_of
+from keeper.protocols.aave_v3.case import Case, case_of, leaves_no_collateral
 from keeper.protocols.aave_v3.codec import topic
 from keeper.protocols.aave_v3.health import assess
 from keeper.protocols.aave_v3.liquidation import close_factor_limit, quote
@@ -74,20 +74,22 @@ def foretell(view: AaveMarket, position: AavePosition, offer: Offer) -> Verdict:
     A liquidator that takes aTokens needs no cash of the reserve, and may get none.
     """
     if offer.receive:
-        view = replace(view, reserves=tuple(r and replace(r, cash=_ENDLESS) for r in view.reserves))
+        view = replace(
+            view,
+            reserves=tuple(r and replace(r, cash=_ENDLESS, held=_ENDLESS) for r in view.reserves),
+        )
     collateral, debt = view.reserve(offer.collateral), view.reserve(offer.debt)
     assert collateral is not None
     assert debt is not None
     case = case_of(view, position, collateral, debt, assess(view, position))
+    repay = min(offer.amount, close_factor_limit(view.rules, case))
     try:
         quote(view, case, offer.amount)
     except PoolRefusedError as e:
-        if not (offer.receive and e.refusal is Refusal.BURN_OF_NOTHING):
+        burns_no_collateral = offer.receive and e.refusal is Refusal.BURN_OF_NOTHING
+        if not burns_no_collateral or not _burns_debt(view, case, repay):
             return e.refusal
-    repay = min(offer.amount, close_factor_limit(view.rules, case))
     seizure = available_collateral(view.rules, case.pair, repay)
-    if seizure.repay == 0:
-        return Refusal.BURN_OF_NOTHING
     index = case.collateral_line.liquidity_index
     fee = clipped_fee(view.rules, seizure, case.scaled_collateral, index) if seizure.fee else 0
     return Outcome(
@@ -96,6 +98,17 @@ def foretell(view: AaveMarket, position: AavePosition, offer: Offer) -> Verdict:
         fee=fee,
         deficits=written_off(view, position, case, seizure),
     )
+
+
+def _burns_debt(view: AaveMarket, case: Case, repay: int) -> bool:
+    """Tell whether the debt's side of a liquidation burns anything."""
+    seizure = available_collateral(view.rules, case.pair, repay)
+    burned = min(seizure.repay, case.variable_debt)
+    if view.rules.whole_position_rule and leaves_no_collateral(view.rules, case, seizure):
+        burned = case.variable_debt
+    if case.variable_debt == 0:
+        return seizure.repay > 0
+    return view.rules.scaled_burn_debt(burned, case.variable_index) > 0
 
 
 def is_refused_as(verdict: Refusal, view: AaveMarket, answer: str) -> bool:
