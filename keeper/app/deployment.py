@@ -192,21 +192,26 @@ class Deployment(Generic[M, P]):
         self._sight.take(snapshot)
         return True
 
-    async def see_head(self, head: BlockRef) -> None:
-        """Bring mirror and prices to a head and leave the book for acting."""
+    async def see_head(self, head: BlockRef) -> bool:
+        """Bring mirror and prices to a head and leave the book for acting.
+
+        Return whether that is done: a head whose reads failed may be seen again.
+        """
         self._foreseen = 0
         if self._paused:
-            return
+            return True
         try:
             await self._mirror(head)
             await self._publish(head)
         except SKIPPED as error:
             self._observer.skipped(self.name, str(error))
+            return False
         except DriftError as error:
             self._parity.pause(self.name, error, head)
         except ConfigError as error:
             self._paused = str(error)
             self._observer.paused(self.name, self._paused)
+        return True
 
     async def _mirror(self, head: BlockRef) -> None:
         """Bring the mirror to a head; read everything anew once a person has lifted a pause."""

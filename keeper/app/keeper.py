@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from keeper.app.deployment import SKIPPED, Deployment
+from keeper.app.deployment import RETRY_S, SKIPPED, TRIES, Deployment
 from keeper.app.observer import Observer
 from keeper.app.sending import Sending
 from keeper.chain.head_tracker import HeadEvent
@@ -233,4 +233,7 @@ async def _done_before(stop: asyncio.Event, work: Coroutine[None, None, None]) -
 
 async def _watch(deployment: Deployment[Any, Any], mail: Latest[BlockRef]) -> None:
     async for head in mail:
-        await deployment.see_head(head)
+        for _ in range(TRIES):
+            if await deployment.see_head(head) or mail.is_waiting:
+                break
+            await asyncio.sleep(RETRY_S)

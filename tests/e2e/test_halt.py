@@ -128,6 +128,9 @@ def test_the_breaker_halts_when_no_block_comes(stage):
 
 def test_foreign_use_of_the_key_halts_until_somebody_rearms(stage):
     with armed(stage) as keeper:
+        # Two blocks: by then the keeper has taken note of how far its key has got.
+        stage.mine_seen(keeper, base_fee=CHEAP)
+        stage.mine_seen(keeper, base_fee=CHEAP)
         stage.rpc("eth_sendTransaction", {
             "from": stage.operator, "to": stage.operator, "maxFeePerGas": hex(10**11),
         })  # fmt: skip
@@ -147,6 +150,9 @@ def test_foreign_use_of_the_key_halts_until_somebody_rearms(stage):
 def test_foreign_use_of_the_key_is_only_told_when_the_operator_says_so(stage):
     stage.configure(on_foreign_nonce="resync")
     with armed(stage) as keeper:
+        # Two blocks: by then the keeper has taken note of how far its key has got.
+        stage.mine_seen(keeper, base_fee=CHEAP)
+        stage.mine_seen(keeper, base_fee=CHEAP)
         stage.rpc("eth_sendTransaction", {
             "from": stage.operator, "to": stage.operator, "maxFeePerGas": hex(10**11),
         })  # fmt: skip
