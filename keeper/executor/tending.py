@@ -258,17 +258,27 @@ class Tender:
         taken: list[Submission] = []
         for (submission, what), delivery in zip(ours, deliveries, strict=True):
             problem = delivery.why if isinstance(delivery, Refused | Uncertain) else ""
-            log.info(
-                what,
-                plan=submission.plan_id,
-                tx=submission.tx_hash,
-                nonce=submission.nonce,
-                max_fee_wei=submission.fees.max_fee,
-                problem=problem,
-            )
+            _say(what, submission, problem)
             if not problem:
                 taken.append(submission)
         await means.journal.record_all_sent(taken)
+
+
+def _say(what: str, submission: Submission, problem: str) -> None:
+    """Log what was sent again, under the name of what it is for."""
+    facts = {
+        "plan": submission.plan_id,
+        "tx": submission.tx_hash,
+        "nonce": submission.nonce,
+        "max_fee_wei": submission.fees.max_fee,
+        "problem": problem,
+    }
+    if what == RESENT:
+        log.info(RESENT, **facts)
+    elif what == RAISED:
+        log.info(RAISED, **facts)
+    else:
+        log.info(CANCELLED, **facts)
 
 
 def _why(verdict: _Verdict | None) -> str:

@@ -67,7 +67,8 @@ class Lifecycle(RuleBasedStateMachine):
             self.plans[other].ref == one.ref and status in OPEN
             for other, status in self.status.items()
         )
-        legal = known == Status.INTENDED if known else not busy
+        again = known in {None, Status.SIMULATED}
+        legal = not busy if again else known == Status.INTENDED
         self.attempt(self.journal.intend(one), legal=legal)
         if legal:
             self.status[one.id] = Status.INTENDED

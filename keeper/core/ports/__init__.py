@@ -1,0 +1,25 @@
+"""What rooms ask of each other. Rooms import this package, never a sibling."""
+
+from keeper.core.ports.chain import Reader, Simulator, Wire
+from keeper.core.ports.loans import FlashSource, LoanBook
+from keeper.core.ports.protocol import Prices, ProtocolAdapter
+from keeper.core.ports.sending import Journal, PrivateRelay, Signer
+from keeper.core.ports.swaps import Hop, Path, SwapBook, SwapQuote, SwapVenue
+
+__all__ = [
+    "FlashSource",
+    "Hop",
+    "Journal",
+    "LoanBook",
+    "Path",
+    "Prices",
+    "PrivateRelay",
+    "ProtocolAdapter",
+    "Reader",
+    "Signer",
+    "Simulator",
+    "SwapBook",
+    "SwapQuote",
+    "SwapVenue",
+    "Wire",
+]

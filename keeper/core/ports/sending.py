@@ -1,0 +1,109 @@
+"""What sending asks of a key, of the journal and of a relay."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from keeper.core.chain import Fees, Transaction
+from keeper.core.lending import Rejection
+from keeper.core.plan import Intent, Outcome, Plan, Settled, Submission
+from keeper.core.standing import StandingRow, Tally
+from keeper.core.units import Address, Hash32
+
+
+class Signer(Protocol):
+    """Holds a key. It signs only what it is handed, for the chain it was made for."""
+
+    @property
+    def address(self) -> Address:
+        """Return the sender's address."""
+        ...
+
+    def sign(
+        self, transaction: Transaction, *, nonce: int, gas_limit: int, fees: Fees
+    ) -> tuple[bytes, Hash32]:
+        """Return the signed type-2 transaction and its hash."""
+        ...
+
+
+class Journal(Protocol):
+    """The write-ahead journal. Each method returns when the record is on disk."""
+
+    async def intend(self, plan: Plan) -> None:
+        """Record that the plan will be carried out."""
+        ...
+
+    async def record_signed(self, submission: Submission) -> None:
+        """Record a signed transaction before it is sent."""
+        ...
+
+    async def seal(self, signed: Sequence[tuple[Plan, Submission]]) -> None:
+        """Record plans with their signed transactions, all of them or none, before any is sent."""
+        ...
+
+    async def record_sent(self, submission: Submission) -> None:
+        """Record that the node took the transaction."""
+        ...
+
+    async def record_all_sent(self, submissions: Sequence[Submission]) -> None:
+        """Record that the node took each of the transactions; some may have landed meanwhile."""
+        ...
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Record how the intent ended and enter it in the books."""
+        ...
+
+    async def revise(self, outcome: Outcome) -> None:
+        """Correct an outcome in the books: a reorg changed how the intent ended."""
+        ...
+
+    async def reopen(self, plan_id: str) -> bool:
+        """Take an outcome out of the books, its block being gone; the intent is open again.
+
+        Returns False, with nothing done, when something else of ours has taken its place.
+        """
+        ...
+
+    async def settled_since(self, block: int) -> list[Settled]:
+        """Return the intents with transactions that ended in ``block`` or later."""
+        ...
+
+    async def halt(self, why: str) -> None:
+        """Record that nothing more is sent until a person allows it."""
+        ...
+
+    async def standing(self) -> StandingRow:
+        """Return whether sending is halted."""
+        ...
+
+    async def tally(self, *, day: int, hour: int) -> Tally:
+        """Return what outcomes cost since the start of a day and of an hour, unix seconds."""
+        ...
+
+    async def reject(self, deployment: str, rejection: Rejection) -> None:
+        """Record why an opportunity was not taken."""
+        ...
+
+    async def tried(self, plan_id: str) -> bool:
+        """Return whether a plan of this id was more than shown, in this run or an earlier one."""
+        ...
+
+    async def open_intents(self) -> list[Intent]:
+        """Return every intent without an outcome, oldest first."""
+        ...
+
+    async def gas_spent_since(self, timestamp: int) -> int:
+        """Return the wei of gas that outcomes recorded since ``timestamp`` (unix seconds) cost."""
+        ...
+
+
+class PrivateRelay(Protocol):
+    """A relay or builder that takes transactions out of the public's sight."""
+
+    @property
+    def name(self) -> str:
+        """Return what it may be called in messages."""
+        ...
+
+    async def ask(self, method: str, *params: object) -> object:
+        """Ask once. Raises RefusedError on a no, TransientError when it is not known."""
+        ...
