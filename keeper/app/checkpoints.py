@@ -1,9 +1,23 @@
 """Keep the mirror's checkpoints in the ledger's database."""
 
+from typing import Protocol
+
 from keeper.core.lending import AccountRef
 from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.ledger.journal import SqliteJournal
 from keeper.mirror.mirror import Checkpoint
+
+
+class CheckpointStore(Protocol):
+    """Where the mirror's checkpoints are kept between runs."""
+
+    async def load(self, deployment: str) -> Checkpoint | None:
+        """Return the newest checkpoint, None on the first run."""
+        ...
+
+    async def save(self, deployment: str, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint; its accounts only ever grow."""
+        ...
 
 
 class JournaledCheckpoints:

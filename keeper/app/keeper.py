@@ -7,7 +7,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from keeper.app.deployment import RETRY_S, SKIPPED, TRIES, Deployment
+from keeper.app.acting import RETRY_S, SKIPPED, TRIES
+from keeper.app.deployment import Deployment
 from keeper.app.observer import Observer
 from keeper.app.sending import Sending
 from keeper.chain.head_tracker import HeadEvent
@@ -78,7 +79,7 @@ class Keeper:
     @property
     def acted_on(self) -> int:
         """The newest block that every deployment has dealt with."""
-        return min(deployment.acted_on for deployment in self._deployments)
+        return min(deployment.acting.acted_on for deployment in self._deployments)
 
     def halt(self, why: str) -> None:
         """Stop all sending now, and cancel what can be; watching goes on."""
@@ -106,7 +107,7 @@ class Keeper:
             acting = []
             for deployment, mail in zip(self._deployments, self._mail, strict=True):
                 group.create_task(_watch(deployment, mail))
-                acting.append(group.create_task(deployment.act()))
+                acting.append(group.create_task(deployment.acting.run()))
             group.create_task(self._settle())
             self._newest = head
             self._settle_mail.put(head)
@@ -129,7 +130,7 @@ class Keeper:
         self.stopped = True
         for deployment, mail in zip(self._deployments, self._mail, strict=True):
             mail.close()
-            deployment.close()
+            deployment.acting.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._pace.drain_s):
                 await asyncio.wait(acting)

@@ -1,17 +1,40 @@
 """Hand a batch of opportunities to the planner."""
 
-from typing import Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
-from keeper.app.deployment import Batch
 from keeper.chain.fees import fees_for
 from keeper.core.chain import next_base_fee
-from keeper.core.lending import Rejection
-from keeper.core.plan import Plan
+from keeper.core.lending import AccountRef, Rejection, Valuation
+from keeper.core.plan import Opportunity, Plan
+from keeper.core.ports import ProtocolAdapter
 from keeper.planner.case import case_of
 from keeper.planner.planner import Planner
+from keeper.scanner.scan import Book
 
 M = TypeVar("M")
 P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch(Generic[M, P]):
+    """What a planner plans from."""
+
+    adapter: ProtocolAdapter[M, P]
+    view: M
+    book: Book[M, P]
+    opportunities: Sequence[Opportunity]
+    valuations: Mapping[AccountRef, Valuation]
+    """Of each opportunity's market."""
+
+
+class Planning(Protocol[M, P]):
+    """Turns a batch into plans and rejections. Implemented over ``keeper.planner``."""
+
+    async def plan(self, batch: Batch[M, P]) -> tuple[list[Plan], list[Rejection]]:
+        """Return the plans in the order to send them, and why the others are not taken."""
+        ...
 
 
 class PlannerDesk(Generic[M, P]):

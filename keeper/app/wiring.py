@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from keeper.app.acting import Acting
 from keeper.app.books import Appraiser
 from keeper.app.builders import (
     decoders_for,
@@ -34,6 +35,7 @@ from keeper.ledger.journal import SqliteJournal
 from keeper.mirror.audit import ParityAudit
 from keeper.mirror.pauses import Pauses
 from keeper.oracle.pending import SELECTORS
+from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.registry import AnyAdapter
 from keeper.runtime.clock import Clock
 
@@ -52,6 +54,14 @@ class Parts:
     observer: Observer
     clock: Clock
     dial: Dial
+
+
+class Watched(NamedTuple):
+    """An adapter with the watcher of its prices and the judge of what may be acted on."""
+
+    adapter: AnyAdapter
+    watcher: PriceWatcher
+    parity: Parity[Any, Any]
 
 
 async def assemble(settings: Settings, parts: Parts) -> Keeper:
@@ -86,12 +96,35 @@ def _deployment(
     settings: Settings, parts: Parts, executor: Executor, adapter: AnyAdapter
 ) -> Deployment[Any, Any]:
     """Bring the rooms of one deployment together."""
-    chain, reader = settings.chain, parts.chain.reader
-    lenders = lenders_for(chain, reader, parts.contract.address)
-    watcher = watcher_for(settings, adapter.deployment, reader)
+    chain = settings.chain
+    watcher = watcher_for(settings, adapter.deployment, parts.chain.reader)
+    parity = _parity(settings, parts, adapter)
     return Deployment(
         adapter=adapter,
-        reader=reader,
+        reader=parts.chain.reader,
+        acting=_acting(settings, parts, executor, Watched(adapter, watcher, parity)),
+        checkpoints=JournaledCheckpoints(parts.journal),
+        watcher=watcher,
+        parity=parity,
+        pace=Pace(
+            block_time_s=chain.block_time_s,
+            finality_depth=chain.finality_depth,
+            checkpoint_every=CHECKPOINT_EVERY_BLOCKS,
+        ),
+        book_file=_book_file(settings.database, adapter.deployment),
+        observer=parts.observer,
+    )
+
+
+def _acting(
+    settings: Settings, parts: Parts, executor: Executor, watched: Watched
+) -> Acting[Any, Any]:
+    """Bring together what acts on the loans of one deployment."""
+    chain, reader, adapter = settings.chain, parts.chain.reader, watched.adapter
+    lenders = lenders_for(chain, reader, parts.contract.address)
+    reference = reference_of(chain, reader)
+    return Acting(
+        adapter=adapter,
         planning=PlannerDesk(
             planner_for(settings, reader, parts.contract, lenders),
             priority_fee=chain.priority_fee_wei,
@@ -99,18 +132,11 @@ def _deployment(
         ),
         executor=executor,
         journal=parts.journal,
-        checkpoints=JournaledCheckpoints(parts.journal),
-        watcher=watcher,
-        appraiser=Appraiser(adapter, watcher, reference_of(chain, reader), chain.wrapped_native),
-        parity=_parity(settings, parts, adapter),
+        watcher=watched.watcher,
+        appraiser=Appraiser(adapter, watched.watcher, reference, chain.wrapped_native),
+        parity=watched.parity,
         decoders=decoders_for(adapter, lenders, chain.wrapped_native, parts.contract.recipient),
-        pace=Pace(
-            block_time_s=chain.block_time_s,
-            finality_depth=chain.finality_depth,
-            checkpoint_every=CHECKPOINT_EVERY_BLOCKS,
-            min_debt_base=protocol_file(settings, adapter.deployment).min_debt_base,
-        ),
-        book_file=_book_file(settings.database, adapter.deployment),
+        min_debt_base=protocol_file(settings, adapter.deployment).min_debt_base,
         observer=parts.observer,
     )
 
@@ -133,7 +159,7 @@ def _parity(settings: Settings, parts: Parts, adapter: AnyAdapter) -> Parity[Any
 
 
 def _auditor(deployment: Deployment[Any, Any]) -> Auditor:
-    return Auditor(decoders=deployment.decoders(), value_at=deployment.appraiser.at_block)
+    return Auditor(decoders=deployment.decoders(), value_at=deployment.acting.appraiser.at_block)
 
 
 def _streams(settings: Settings, parts: Parts) -> Streams:

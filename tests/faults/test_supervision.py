@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from keeper.app.acting import Acting
 from keeper.app.deployment import Deployment
 from keeper.chain.pool import Pool
 from keeper.commands.running import BROKEN, FAILED, CommandFailed, run_command
@@ -26,7 +27,7 @@ async def fail(*_: object, **__: object) -> None:
 
 @pytest.mark.parametrize(
     ("owner", "method"),
-    [(Deployment, "see_head"), (Deployment, "_act_on"), (Deployment, "see_price"),
+    [(Deployment, "see_head"), (Acting, "_act_on"), (Deployment, "see_price"),
      (Settler, "settle")],
 )  # fmt: skip
 async def test_a_loop_that_fails_ends_the_keeper_and_every_other_task(

@@ -38,7 +38,7 @@ class Quiet:
 
 @dataclass
 class Deployed:
-    """A deployment by hand: it starts when it may, and sends once more when it is closed."""
+    """A deployment and its acting by hand: it starts when it may, and sends when it is closed."""
 
     flight: Flight
     may_start: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,7 +54,11 @@ class Deployed:
         await self.may_start.wait()
         self.done.append("started")
 
-    async def act(self) -> None:
+    @property
+    def acting(self) -> "Deployed":
+        return self
+
+    async def run(self) -> None:
         await self.closed.wait()
         await asyncio.sleep(0.02)
         self.flight.took_off(PLAN, signed(PLAN, 5))

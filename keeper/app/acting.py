@@ -1,0 +1,205 @@
+"""Acting on what was seen: from the newest look to the executor, and what is said of the rest.
+
+Looks come through a one-slot mailbox: before commitment the newest wins. An error that a later
+block can mend skips a block.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from keeper.app.books import Appraiser
+from keeper.app.observer import Observer
+from keeper.app.parity import Parity
+from keeper.app.planning import Batch, Planning
+from keeper.app.sight import Look
+from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientError
+from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
+from keeper.core.plan import Opportunity
+from keeper.core.ports import Journal, ProtocolAdapter
+from keeper.executor.executor import Executor
+from keeper.executor.rehearse import Decoders
+from keeper.oracle.watcher import PriceWatcher
+from keeper.runtime.latest import Latest
+from keeper.scanner.scan import Book, Scan
+
+SKIPPED = (TransientError, StaleError, RefusedError)
+"""What skips a block: the next one may be read although this one was not, or was refused."""
+
+TRIES = 3
+RETRY_S = 0.25
+"""How often, and how far apart, a look is acted on whose reads fail while nothing newer comes."""
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+class Acting(Generic[M, P]):
+    """Plans for the accounts of one deployment and hands the plans to the executor."""
+
+    def __init__(  # noqa: PLR0913 - it introduces the rooms to each other
+        self,
+        *,
+        adapter: ProtocolAdapter[M, P],
+        planning: Planning[M, P],
+        executor: Executor,
+        journal: Journal,
+        watcher: PriceWatcher,
+        appraiser: Appraiser[M, P],
+        parity: Parity[M, P],
+        decoders: Callable[[M], Decoders],
+        min_debt_base: int,
+        observer: Observer,
+    ) -> None:
+        """Leave accounts alone that owe less than ``min_debt_base``, in their market's unit."""
+        self.appraiser = appraiser
+        self.decoders = decoders
+        """How to read this deployment's transactions, given its market."""
+        self._adapter = adapter
+        self._planning = planning
+        self._executor = executor
+        self._journal = journal
+        self._watcher = watcher
+        self._parity = parity
+        self._min_debt_base = min_debt_base
+        self._observer = observer
+        self._mail: Latest[Look[M, P]] = Latest()
+        self._told: dict[AccountRef, Reason] = {}
+        self.acted_on = -1
+        """The newest block whose opportunities were dealt with."""
+
+    def offer(self, look: Look[M, P]) -> None:
+        """Take the newest look; one that waits is forgotten."""
+        self._mail.offer(look)
+
+    def price_moved(self) -> None:
+        """Hear that what an account is worth may have changed since the last look."""
+        self._executor.price_moved()
+
+    async def run(self) -> None:
+        """Take the newest look to the executor, until closed."""
+        async for look in self._mail:
+            for _ in range(TRIES):
+                try:
+                    await self._act_on(look)
+                    break
+                except SKIPPED as error:
+                    self._observer.skipped(self._adapter.deployment, str(error))
+                if self._mail.is_waiting:
+                    break
+                await asyncio.sleep(RETRY_S)
+            self.acted_on = look.book.block.number
+
+    def close(self) -> None:
+        """Let ``run`` finish what it has begun and end; what waits is not begun any more."""
+        self._mail.take()
+        self._mail.close()
+
+    async def _act_on(self, look: Look[M, P]) -> None:
+        """Plan and carry out at the block after the book's."""
+        book, found = look.book, look.found
+        self._observer.scanned(
+            self._adapter.deployment, book.block, len(found.opportunities), book.moved
+        )
+        rejected = list(found.rejections)
+        fresh = self._fresh(found, rejected)
+        if fresh:
+            rejected += await self._carry_out(book, found, fresh)
+        await self._tell([self._remarked(one, book) for one in rejected])
+
+    def _remarked(self, rejection: Rejection, book: Book[M, P]) -> Rejection:
+        """Return the rejection with what is to be known of the feeds behind the account."""
+        remarks, position = self._watcher.remarks, book.positions.get(rejection.ref)
+        if not remarks or position is None:
+            return rejection
+        feeds = self._adapter.feeds_of(book.market, position)
+        said = dict.fromkeys(remarks[key] for key in sorted(feeds & remarks.keys()))
+        return replace(rejection, detail="; ".join((rejection.detail, *said)))
+
+    def _fresh(self, found: Scan[M], rejected: list[Rejection]) -> list[Opportunity]:
+        """Return the opportunities that are worth planning now."""
+        fresh: list[Opportunity] = []
+        for one in found.opportunities:
+            waiting = self._executor.waiting(one.ref, found.block.number)
+            if barred := self._parity.bar(one.ref, found.block):
+                rejected.append(barred)
+            elif one.health.debt_base < self._min_debt_base:
+                rejected.append(_too_small(one, self._min_debt_base))
+            elif waiting is None:
+                fresh.append(one)
+            elif waiting.reason is not Reason.IN_FLIGHT:
+                rejected.append(waiting)
+        return fresh
+
+    async def _carry_out(
+        self, book: Book[M, P], found: Scan[M], fresh: Sequence[Opportunity]
+    ) -> list[Rejection]:
+        """Plan and execute; return what is not taken."""
+        await self.appraiser.prepare(found.view, [one.ref for one in fresh], book.block)
+        valuations, unvalued = self._value(found.view, fresh)
+        batch = Batch(
+            adapter=self._adapter,
+            view=found.view,
+            book=book,
+            opportunities=[one for one in fresh if one.ref in valuations],
+            valuations=valuations,
+        )
+        try:
+            plans, rejected = await self._planning.plan(batch)
+        except RefusedError as error:
+            rejected = [_no(one, Reason.GAS_PRICE_CAP, error) for one in batch.opportunities]
+            return [*unvalued, *rejected]
+        sound, drifted = await self._parity.sound(self._adapter.deployment, plans)
+        report = await self._executor.carry_out(
+            sound,
+            found.block,
+            found.timestamp,
+            self.decoders(book.market),
+            self._observer.sent,
+        )
+        for plan in report.shown:
+            self._observer.shown(plan)
+        return [*unvalued, *rejected, *drifted, *report.rejected]
+
+    def _value(
+        self, view: M, fresh: Sequence[Opportunity]
+    ) -> tuple[dict[AccountRef, Valuation], list[Rejection]]:
+        """Return the prices that each opportunity is planned at, and those that have none."""
+        valuations: dict[AccountRef, Valuation] = {}
+        unvalued: list[Rejection] = []
+        for one in fresh:
+            try:
+                valuations[one.ref] = self.appraiser.at(view, one.ref)
+            except StaleError as error:
+                unvalued.append(_no(one, Reason.PRICE_UNUSABLE, error))
+        return valuations, unvalued
+
+    async def _tell(self, rejected: Sequence[Rejection]) -> None:
+        """Journal and report each rejection whose reason is new for its account."""
+        for one in rejected:
+            if one.reason in (Reason.BACKING_OFF, Reason.DISARMED):
+                continue
+            await self._journal.reject(self._adapter.deployment, one)
+            if self._told.get(one.ref) is not one.reason:
+                self._observer.rejected(self._adapter.deployment, one)
+            self._told[one.ref] = one.reason
+
+
+def _no(opportunity: Opportunity, reason: Reason, error: KeeperError) -> Rejection:
+    return Rejection(
+        ref=opportunity.ref,
+        block=opportunity.block.number,
+        reason=reason,
+        detail=str(error),
+    )
+
+
+def _too_small(opportunity: Opportunity, least: int) -> Rejection:
+    owed = opportunity.health.debt_base
+    return Rejection(
+        ref=opportunity.ref,
+        block=opportunity.block.number,
+        reason=Reason.TOO_SMALL,
+        detail=f"owes {owed}, min_debt_base is {least} (base units)",
+    )
