@@ -58,3 +58,9 @@ interface ISwapPayer {
     function uniswapV3SwapCallback(int256 amount0Delta, int256 amount1Delta, bytes calldata data)
         external;
 }
+
+/// @dev Uniswap V2 `IUniswapV2Pair`, and the forks that keep it.
+interface IPair {
+    function getReserves() external view returns (uint112 reserve0, uint112 reserve1, uint32 since);
+    function swap(uint256 amount0Out, uint256 amount1Out, address to, bytes calldata data) external;
+}

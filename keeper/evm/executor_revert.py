@@ -47,6 +47,14 @@ ERRORS: Final[Mapping[str, Shape]] = {
     "674520b6": Shape(name="NoCode", arguments=(("target", "address"),)),
     "76c6c93a": Shape(name="NotOperator", arguments=(("caller", "address"),)),
     "245aecd3": Shape(name="NotOwner", arguments=(("caller", "address"),)),
+    "f0ca6deb": Shape(
+        name="PairTooShallow",
+        arguments=(
+            ("pair", "address"),
+            ("asked", "uint256"),
+            ("reserve", "uint256"),
+        ),
+    ),
     "c52009f0": Shape(
         name="PaymentAboveLimit",
         arguments=(

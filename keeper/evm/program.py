@@ -14,6 +14,9 @@ OPERATOR_SLOT: Final = 1
 RECIPIENT_SLOT: Final = 2
 """Storage slots to override when rehearsing with an executor that is not deployed."""
 
+UNISWAP_V2_FEE: Final = 3_000
+"""Millionths: Uniswap V2's 997/1000."""
+
 _WORD: Final = 32
 _SELECTOR_SIZE: Final = 4
 _MAX_PARTS: Final = 255
@@ -61,6 +64,8 @@ class Call:
     approval: Approval | None = None
     value: Operand = 0
     """Wei of native coin to send along."""
+    optional: bool = False
+    """Go on with the next step when the call reverts: one of a batch that may be too late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,27 @@ class Swap:
     """Most of ``token_in`` to pay for an exact output. None sells exactly ``amount``."""
     inner: "tuple[Step, ...]" = ()
     """Run after ``token_out`` is received, before ``token_in`` is paid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSwap:
+    """A swap against a constant-product pair: Uniswap V2 and its forks.
+
+    The price is worked out on chain from the reserves at that moment. Skipped, with its inner
+    steps, when it would pay or buy nothing. Tokens that take a fee on transfer are not for it.
+    """
+
+    pair: Address
+    token_in: Address
+    token_out: Address
+    amount: Operand
+    """Of ``token_in`` to sell, or of ``token_out`` to buy if ``limit`` is given."""
+    limit: Operand | None = None
+    """Most of ``token_in`` to pay for an exact output. None sells exactly ``amount``."""
+    fee: int = UNISWAP_V2_FEE
+    """Millionths of the amount in that the pair keeps; forks differ."""
+    inner: "tuple[Step, ...]" = ()
+    """Run when the price is known, before it is paid; what they are still owed is that price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +131,11 @@ class PayLater:
     """The words of all arguments; that of the last one is its offset."""
     inner: "tuple[Step, ...]"
     """Run when the target has handed over, before it takes its pay."""
+    optional: bool = False
+    """Go on with the next step when the call reverts, the inner steps undone with it."""
 
 
-Step = Call | Swap | Flash | PayLater
+Step = Call | Swap | PairSwap | Flash | PayLater
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

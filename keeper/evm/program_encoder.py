@@ -16,6 +16,7 @@ from keeper.evm.program import (
     Flash,
     Known,
     Operand,
+    PairSwap,
     Part,
     PayLater,
     Program,
@@ -84,7 +85,7 @@ def _tokens_of(steps: Sequence[Step]) -> Iterator[Address]:
                     yield approval.token
                     yield from _measured(approval.amount)
                 yield from _measured(step.value, *step.parts)
-            case Swap():
+            case Swap() | PairSwap():
                 yield from (step.token_in, step.token_out)
                 yield from _measured(step.amount, step.limit)
                 yield from _tokens_of(step.inner)
@@ -114,6 +115,9 @@ def _places(steps: Sequence[Step]) -> Iterator[Address]:
             case Swap():
                 yield step.pool
                 yield from _places(step.inner)
+            case PairSwap():
+                yield step.pair
+                yield from _places(step.inner)
             case Flash():
                 yield step.lender
                 yield from _places(step.inner)
@@ -127,6 +131,14 @@ def _fixed(number: int, maximum: int) -> bytes:
         msg = f"expected a number from 0 to {maximum}, found {number}"
         raise ValueError(msg)
     return number.to_bytes((maximum.bit_length() + 7) // 8)
+
+
+def _swap_flags(swap: Swap | PairSwap) -> int:
+    if swap.token_in == swap.token_out:
+        msg = f"expected a swap between two tokens, found {swap.token_in} twice"
+        raise ValueError(msg)
+    zero_for_one = int(swap.token_in, 16) < int(swap.token_out, 16)
+    return zero_for_one | (swap.limit is not None) << 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,17 +193,23 @@ class _Writer:
                 return self.call(step)
             case Swap():
                 return self.swap(step)
+            case PairSwap():
+                return self.pair_swap(step)
             case Flash():
                 head = b"\x03" + self.entry(step.lender) + self.entry(step.asset)
                 return head + self.operand(step.amount) + self.inner(step.inner)
             case PayLater():
-                head = b"\x04" + self.entry(step.target) + self.entry(step.token)
+                head = (
+                    bytes((0x04 | step.optional << 6,))
+                    + self.entry(step.target)
+                    + self.entry(step.token)
+                )
                 written = self.calldata(step.selector, step.parts)
                 return head + self.operand(step.limit) + written + self.inner(step.inner)
 
     def call(self, call: Call) -> bytes:
         sends = call.value != 0
-        flags = (call.approval is not None) | sends << 1
+        flags = (call.approval is not None) | sends << 1 | call.optional << 2
         return b"".join(
             (
                 bytes((0x01 | flags << 4,)),
@@ -219,16 +237,24 @@ class _Writer:
         return self.operand(part)
 
     def swap(self, swap: Swap) -> bytes:
-        if swap.token_in == swap.token_out:
-            msg = f"expected a swap between two tokens, found {swap.token_in} twice"
-            raise ValueError(msg)
-        zero_for_one = int(swap.token_in, 16) < int(swap.token_out, 16)
-        flags = zero_for_one | (swap.limit is not None) << 1
         return b"".join(
             (
-                bytes((0x02 | flags << 4,)),
+                bytes((0x02 | _swap_flags(swap) << 4,)),
                 self.entry(swap.pool),
                 self.entry(swap.token_in),
+                self.operand(swap.amount),
+                b"" if swap.limit is None else self.operand(swap.limit),
+                self.inner(swap.inner),
+            )
+        )
+
+    def pair_swap(self, swap: PairSwap) -> bytes:
+        return b"".join(
+            (
+                bytes((0x05 | _swap_flags(swap) << 4,)),
+                self.entry(swap.pair),
+                self.entry(swap.token_in),
+                _fixed(swap.fee, _MAX_UINT16),
                 self.operand(swap.amount),
                 b"" if swap.limit is None else self.operand(swap.limit),
                 self.inner(swap.inner),

@@ -1,7 +1,7 @@
 """A call that is paid later: one callback, from whom was called, and never more than the limit."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -157,6 +157,26 @@ def test_a_seller_that_forgives_its_pay_keeps_no_allowance(stage: Stage, shop: S
     allowed = read(stage.rpc, shop.debt, "allowance", stage.executor.address, shop.seller.address)
     assert allowed == 0
     stage.assert_clean(*shop.contracts())
+
+
+def test_an_optional_sale_that_fails_is_left_out_and_its_callback_with_it(
+    stage: Stage, shop: Shop
+) -> None:
+    behave(stage, shop, "Taker")
+    late = replace(shop.sale(), optional=True)
+    other = replace(shop.sale(), target=shop.other.address)
+    stage.run(shop.program(late, other))
+    assert stage.holding(shop.collateral, RECIPIENT) == PAY
+    assert stage.holding(shop.debt, shop.seller) == 100 * PAY
+    stage.assert_clean(*shop.contracts())
+
+
+def test_an_optional_sale_is_still_refused_when_it_never_calls_back(
+    stage: Stage, shop: Shop
+) -> None:
+    behave(stage, shop, "Silent")
+    found = stage.refusal(shop.program(replace(shop.sale(), optional=True), min_profit=0))
+    assert found == f"CallbackMissing(callee={shop.seller.address})"
 
 
 def test_nobody_can_call_the_callbacks(stage: Stage, shop: Shop) -> None:

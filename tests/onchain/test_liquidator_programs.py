@@ -6,6 +6,7 @@ import pytest
 
 from keeper.devnet.contract import selector
 from keeper.devnet.sender import read
+from keeper.evm.hashing import keccak256
 from keeper.evm.program import (
     Approval,
     BalanceOf,
@@ -96,6 +97,29 @@ def test_nothing_is_owed_outside_a_callback(stage: Stage, scene: Scene) -> None:
     stage.do(scene.debt, "mint", stage.executor.address, LOAN)
     stage.run(scene.program(scene.liquidation(), scene.repay_leg(), min_profit=2 * LOAN))
     assert stage.holding(scene.collateral, RECIPIENT) == 2 * LOAN
+
+
+def test_an_optional_call_that_fails_is_left_out_and_the_rest_goes_on(
+    stage: Stage, scene: Scene
+) -> None:
+    late = replace(scene.liquidation(13), optional=True)
+    program = scene.program(scene.flash(late, scene.liquidation(), late, scene.repay_leg()))
+    stage.run(program)
+    assert stage.holding(scene.collateral, RECIPIENT) == GAIN
+    stage.assert_clean(*scene.contracts())
+    skipped = keccak256(b"CallSkipped(address,bytes)").hex()
+    logs = stage.rpc.call("eth_getLogs", {"address": stage.executor.address})
+    assert [log["topics"] for log in logs if log["topics"][0] == f"0x{skipped}"] == [
+        [f"0x{skipped}", "0x" + scene.bargain.address[2:].rjust(64, "0")]
+    ] * 2
+
+
+def test_of_a_batch_of_optional_calls_only_what_is_used_is_owed(stage: Stage, scene: Scene) -> None:
+    late, done = replace(scene.liquidation(13), optional=True), scene.liquidation()
+    batch = scene.flash(late, done, scene.repay_leg(), amount=LOAN + 13)
+    fee = (LOAN + 13) // 1000
+    stage.run(scene.program(batch, min_profit=LOAN - fee))
+    assert stage.holding(scene.collateral, RECIPIENT) == LOAN - fee
 
 
 def test_an_approval_that_is_not_used_up_is_revoked(stage: Stage, scene: Scene) -> None:

@@ -11,6 +11,8 @@ from keeper.evm.program import (
     Call,
     Flash,
     Known,
+    PairSwap,
+    PayLater,
     Program,
     Swap,
     Tip,
@@ -92,6 +94,44 @@ def test_the_direction_of_a_swap_follows_the_order_of_the_tokens() -> None:
     back = replace(REPAY, token_in=USDC, token_out=WETH, amount=5, limit=None)
     assert encode(replace(PROGRAM, steps=(back,), tip=None)).endswith(
         bytes.fromhex("12 02 01 0105 0000")
+    )
+
+
+def test_a_swap_with_a_pair_says_its_fee() -> None:
+    buy = PairSwap(
+        pair=POOL, token_in=WETH, token_out=USDC, amount=Known.OWED, limit=BalanceOf(token=WETH)
+    )
+    assert encode(replace(PROGRAM, steps=(buy,), tip=None)).endswith(
+        bytes.fromhex("25 02 00 0bb8 21 80 0000")
+    )
+    sell = replace(buy, token_in=USDC, token_out=WETH, amount=5, limit=None, fee=2_500)
+    assert encode(replace(PROGRAM, steps=(replace(sell, inner=(buy,)),), tip=None)).endswith(
+        bytes.fromhex("15 02 01 09c4 0105 0009 25 02 00 0bb8 21 80 0000")
+    )
+
+
+def test_a_fee_of_more_than_16_bits_is_refused() -> None:
+    buy = PairSwap(pair=POOL, token_in=WETH, token_out=USDC, amount=1, fee=2**16)
+    with pytest.raises(ValueError, match="expected a number from 0 to 65535, found 65536"):
+        encode(replace(PROGRAM, steps=(buy,)))
+
+
+def test_an_optional_call_is_flagged() -> None:
+    call = replace(LIQUIDATE, parts=(), approval=None, optional=True)
+    assert encode(replace(PROGRAM, steps=(call,), tip=None)).endswith(
+        bytes.fromhex("41 01 00a718a9 00")
+    )
+    sale = PayLater(
+        target=LENDER,
+        token=USDC,
+        limit=5,
+        selector=LIQUIDATE.selector,
+        parts=(),
+        inner=(),
+        optional=True,
+    )
+    assert encode(replace(PROGRAM, steps=(sale,), tip=None)).endswith(
+        bytes.fromhex("44 02 01 0105 00a718a9 00 0000")
     )
 
 

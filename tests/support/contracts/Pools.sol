@@ -92,3 +92,30 @@ contract HostilePool is Mover {
         }
     }
 }
+
+/// @notice A pair that reports equal reserves, keeps what it is paid, and misbehaves as told.
+contract HostilePair {
+    enum Mode {
+        Taker, // takes and does not pay
+        Caller // calls back as a pool would
+    }
+
+    uint112 public immutable reserve;
+    Mode public mode;
+
+    constructor(uint112 reserve_) {
+        reserve = reserve_;
+    }
+
+    function behave(Mode mode_) external {
+        mode = mode_;
+    }
+
+    function getReserves() external view returns (uint112, uint112, uint32) {
+        return (reserve, reserve, 0);
+    }
+
+    function swap(uint256, uint256, address to, bytes calldata data) external {
+        if (mode == Mode.Caller) IPayer(to).uniswapV3SwapCallback(1, -1, data);
+    }
+}
