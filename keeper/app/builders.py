@@ -10,7 +10,7 @@ from keeper.config.settings import Settings
 from keeper.core.chain import Log
 from keeper.core.lending import Liquidation
 from keeper.core.ports import FlashSource, Reader
-from keeper.core.units import Address
+from keeper.core.units import BPS, Address
 from keeper.executor.policy import Limits
 from keeper.executor.rehearse import Decoders
 from keeper.oracle.reference import ReferencePrices
@@ -87,12 +87,23 @@ def planner_for(
         limits=PlanLimits(
             min_profit=limits.min_profit_wei,
             max_gas_price=limits.max_gas_price_wei,
+            min_profit_bps=limits.min_profit_bps,
             haircut_bps=limits.slippage_bps,
+            inclusion_bps=_inclusion_bps(settings),
+            tip_fixed=settings.sending.tip.fixed_wei,
+            tip_bps=settings.sending.tip.share_bps,
+            bid_bps=settings.sending.priority_share_bps,
             deadline_s=limits.deadline_s,
         ),
         gas=GasModel(),
     )
     return Planner(terms=terms, venues=venues, lenders=lenders)
+
+
+def _inclusion_bps(settings: Settings) -> int:
+    """Return the haircut for all blocks that a transaction may wait before it is given up."""
+    blocks = 1 + settings.sending.replace_after_blocks
+    return min(settings.limits.inclusion_haircut_bps * blocks, BPS)
 
 
 def decoders_for(

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from keeper.chain.data_fees import Rollup, read_data_fees
 from keeper.chain.fees import fees_for
-from keeper.core.chain import next_base_fee
+from keeper.config.chain_file import ChainSettings
+from keeper.core.chain import BlockRef, next_base_fee
 from keeper.core.lending import AccountRef, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
-from keeper.core.ports import ProtocolAdapter
-from keeper.planner.case import case_of
+from keeper.core.ports import ProtocolAdapter, Reader
+from keeper.planner.case import Desk, case_of
 from keeper.planner.planner import Planner
 from keeper.scanner.scan import Book
 
@@ -40,10 +42,13 @@ class Planning(Protocol[M, P]):
 class PlannerDesk(Generic[M, P]):
     """Plans batches at the fees of the block after theirs."""
 
-    def __init__(self, planner: Planner, *, priority_fee: int, max_gas_price: int) -> None:
-        """Take the chain's priority fee and the operator's cap, wei per gas."""
+    def __init__(
+        self, planner: Planner, reader: Reader, chain: ChainSettings, *, max_gas_price: int
+    ) -> None:
+        """Take the operator's cap in wei per gas."""
         self._planner = planner
-        self._priority_fee = priority_fee
+        self._reader = reader
+        self._chain = chain
         self._max_gas_price = max_gas_price
 
     async def plan(self, batch: Batch[M, P]) -> tuple[list[Plan], list[Rejection]]:
@@ -51,10 +56,13 @@ class PlannerDesk(Generic[M, P]):
 
         Raises RefusedError when gas costs more than the operator's cap.
         """
-        block = batch.book.block
-        fees = fees_for(block, priority_fee=self._priority_fee, max_fee_cap=self._max_gas_price)
-        desk = await self._planner.desk(
-            batch.opportunities, block, fees=fees, base_fee=next_base_fee(block)
+        desk = await open_desk(
+            self._planner,
+            self._reader,
+            self._chain,
+            opportunities=batch.opportunities,
+            block=batch.book.block,
+            max_gas_price=self._max_gas_price,
         )
         cases = [
             case_of(
@@ -69,3 +77,26 @@ class PlannerDesk(Generic[M, P]):
         done = self._planner.plan_all(cases, desk)
         plans = [one for one in done if isinstance(one, Plan)]
         return plans, [one for one in done if isinstance(one, Rejection)]
+
+
+async def open_desk(
+    planner: Planner,
+    reader: Reader,
+    chain: ChainSettings,
+    *,
+    opportunities: Sequence[Opportunity],
+    block: BlockRef,
+    max_gas_price: int | None = None,
+) -> Desk:
+    """Read what planning depends on at ``block``, with the fees of the block after it.
+
+    Raises RefusedError when gas costs more than ``max_gas_price``, in wei.
+    """
+    rollup = None if chain.rollup is None else Rollup(chain.rollup)
+    return await planner.desk(
+        opportunities,
+        block,
+        fees=fees_for(block, priority_fee=chain.priority_fee_wei, max_fee_cap=max_gas_price),
+        base_fee=next_base_fee(block),
+        data_fees=await read_data_fees(reader, rollup, chain_id=chain.chain_id, block=block),
+    )

@@ -10,11 +10,11 @@ from keeper.app.books import valuation
 from keeper.app.builders import lenders_for, planner_for, reference_of
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
 from keeper.app.opening import adapters, opened_chain
+from keeper.app.planning import open_desk
 from keeper.app.prices import watcher_for
-from keeper.chain.fees import fees_for
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
-from keeper.core.chain import BlockRef, next_base_fee
+from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError
 from keeper.core.lending import AccountRef, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
@@ -85,9 +85,12 @@ class Study(Generic[M, P]):
 
     async def desk(self, opportunities: Sequence[Opportunity]) -> Desk:
         """Read the pools and loans that planning the opportunities needs."""
-        fees = fees_for(self.block, priority_fee=self.settings.chain.priority_fee_wei)
-        return await self.planner.desk(
-            opportunities, self.block, fees=fees, base_fee=next_base_fee(self.block)
+        return await open_desk(
+            self.planner,
+            self.chain.reader,
+            self.settings.chain,
+            opportunities=opportunities,
+            block=self.block,
         )
 
     def plan(

@@ -127,7 +127,8 @@ def _acting(
         adapter=adapter,
         planning=PlannerDesk(
             planner_for(settings, reader, parts.contract, lenders),
-            priority_fee=chain.priority_fee_wei,
+            reader,
+            chain,
             max_gas_price=settings.limits.max_gas_price_wei,
         ),
         executor=executor,

@@ -99,6 +99,8 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     """False for a chain whose timestamps are its own, as a local one: heads have no age then."""
     sequencer: SequencerSettings | None = None
     """Of a rollup."""
+    rollup: Literal["op_stack", "arbitrum"] | None = None
+    """How the chain charges for a transaction's data; None when it is no rollup."""
     watch_mempool: bool = False
     """Look for price updates among pending transactions. It needs a node that pushes them."""
     priority_fee_wei: Wei

@@ -37,6 +37,10 @@ class LimitSettings(Section):
 
     min_profit_wei: Wei
     """Least net of a plan, after every cost; the contract enforces its share on chain."""
+    min_profit_bps: Bps = 0
+    """Least net as a share of the value repaid; the greater of the two least nets holds."""
+    inclusion_haircut_bps: Bps = 0
+    """Share of the proceeds that is not counted on, for each block that inclusion may take."""
     max_gas_price_wei: Wei
     """Most that a transaction may offer per gas."""
     max_gas_per_tx_wei: Wei

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from keeper.config.section import Section
-from keeper.config.values import Name, PathValue, Wei, Whole
+from keeper.config.values import Bps, Name, PathValue, Wei, Whole
 
 PUBLIC_LANE: Final = "mempool"
 
@@ -30,11 +30,22 @@ class BreakerSettings(Section):
     """Longest wait for a new block."""
 
 
+class TipSettings(Section):
+    """What the block's proposer is paid out of the proceeds, by the on-chain executor."""
+
+    fixed_wei: Wei = 0
+    share_bps: Bps = 0
+    """Of the profit after gas and the fixed tip."""
+
+
 class SendingSettings(Section):
     """How transactions go out."""
 
     lane: Name = PUBLIC_LANE
     """``mempool``, or the name of one of the chain file's ``lanes``."""
+    tip: TipSettings = TipSettings()
+    priority_share_bps: Bps = 0
+    """Share of a plan's profit that raises its priority fee, within limits.max_gas_price_wei."""
     replace_after_blocks: Whole = 0
     """Blocks past its target after which a transaction is replaced or cancelled."""
     on_foreign_nonce: ForeignNonce = ForeignNonce.HALT

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from keeper.core.units import Address, Hash32
 
@@ -117,6 +118,24 @@ class Fees:
 
     max_fee: int
     priority_fee: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataCost:
+    """What a rollup charges for the data of one transaction."""
+
+    wei: int = 0
+    """On top of its gas."""
+    gas: int = 0
+    """As units of its own gas."""
+
+    def at(self, gas_price: int) -> int:
+        """Return all of it in wei."""
+        return self.wei + self.gas * gas_price
+
+
+NO_DATA_COST: Final = DataCost()
+"""On a chain that is no rollup."""
 
 
 def next_base_fee(block: BlockRef) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from keeper.core.accounting import Waterfall
-from keeper.core.chain import BlockRef, Fees, Transaction
+from keeper.core.chain import NO_DATA_COST, BlockRef, DataCost, Fees, Transaction
 from keeper.core.lending import AccountRef, Health, Liquidation, Option, SeizeQuote, Valuation
 from keeper.core.units import Address, Hash32
 
@@ -95,6 +95,10 @@ class Plan:
     """Unix seconds after which the executor contract reverts."""
     forecast: Waterfall
     valuation: Valuation
+    data_cost: DataCost = NO_DATA_COST
+    """What a rollup charges for the transaction's data, over what a rehearsal counts."""
+    least_net: int = 0
+    """Wei that the forecast must net, or the plan is not sent."""
 
     @property
     def ref(self) -> AccountRef:

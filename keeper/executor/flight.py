@@ -18,12 +18,14 @@ class Airborne:
     transaction: Transaction | None
     gas_limit: int = 0
     """Of the liquidation."""
+    data_fee: int = 0
+    """What a rollup charges for its data on top of gas, wei; unknown after a restart."""
 
     @property
     def worst_gas(self) -> int:
         """The most that it may still cost, wei: only one of its transactions can land."""
         fees = [one.fees.max_fee for one in self.intent.attempts]
-        return self.gas_limit * max(fees, default=0)
+        return self.gas_limit * max(fees, default=0) + self.data_fee
 
     @property
     def cancelled(self) -> bool:
@@ -94,7 +96,10 @@ class Flight:
             submission=submission,
         )
         self._open[plan.id] = Airborne(
-            intent=intent, transaction=plan.transaction, gas_limit=plan.gas_limit
+            intent=intent,
+            transaction=plan.transaction,
+            gas_limit=plan.gas_limit,
+            data_fee=plan.data_cost.wei,
         )
 
     def replaced(self, submission: Submission) -> None:

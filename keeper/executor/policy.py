@@ -52,7 +52,7 @@ class Exposure:
 
 def worst_gas(plan: Plan) -> int:
     """Return the most that the plan's transaction may cost in gas, wei."""
-    return plan.gas_limit * plan.fees.max_fee
+    return plan.gas_limit * plan.fees.max_fee + plan.data_cost.wei
 
 
 def judge(plan: Plan, limits: Limits, exposure: Exposure) -> Rejection | None:
@@ -62,8 +62,9 @@ def judge(plan: Plan, limits: Limits, exposure: Exposure) -> Rejection | None:
     if plan.fees.max_fee > limits.max_gas_price:
         detail = f"max fee {plan.fees.max_fee} wei is over the cap of {limits.max_gas_price} wei"
         return _no(plan, Reason.GAS_PRICE_CAP, detail)
-    if plan.forecast.net < limits.min_profit:
-        missing = limits.min_profit - plan.forecast.net
+    least = max(limits.min_profit, plan.least_net)
+    if plan.forecast.net < least:
+        missing = least - plan.forecast.net
         detail = f"net {plan.forecast.net} wei is {missing} wei under the minimum profit"
         return _no(plan, Reason.BELOW_MIN_PROFIT, detail)
     over = _over_budget(plan, limits, exposure)

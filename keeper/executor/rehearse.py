@@ -102,7 +102,7 @@ def _judge(plan: Plan, result: Simulated, stage: Stage, decoders: Decoders) -> P
     if difference := _difference(plan, liquidations):
         return _no(plan, Reason.SIMULATION_DIFFERS, difference)
     forecast = _forecast(plan, result, liquidations, stage, decoders)
-    gas_limit = result.gas_used * GAS_MARGIN_BPS // BPS + GAS_MARGIN
+    gas_limit = result.gas_used * GAS_MARGIN_BPS // BPS + GAS_MARGIN + plan.data_cost.gas
     return replace(plan, forecast=forecast, gas_limit=gas_limit)
 
 
@@ -137,7 +137,7 @@ def _forecast(
         decoders.flash_fee(result.logs),
         received_wei=received(result.logs, decoders.wrapped_native, decoders.recipient),
         tip=plan.tip,
-        gas=result.gas_used * price,
+        gas=result.gas_used * price + plan.data_cost.at(price),
     )
     return waterfall(moved, plan.valuation)
 

@@ -66,7 +66,7 @@ def insert_intent(db: sqlite3.Connection, plan: Plan, *, now: int) -> None:
             str(plan.min_profit),
             str(plan.tip),
             plan.deadline,
-            str(plan.gas_limit * plan.fees.max_fee),
+            str(plan.gas_limit * plan.fees.max_fee + plan.data_cost.wei),
             text,
             times,
             now,

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from keeper.core.accounting import Settlement, Waterfall, waterfall
-from keeper.core.chain import Log, Transaction
+from keeper.core.chain import Fees, Log, Transaction
 from keeper.core.errors import InvariantError
 from keeper.core.lending import Held, Liquidation, ProtocolCall
 from keeper.core.plan import Funding, LoanKind, Plan, SwapKind, SwapLeg
@@ -41,11 +41,8 @@ _SHORT: Final = 8
 
 def build_plan(case: Case, desk: Desk, terms: Terms, trade: Trade) -> Plan:
     """Return the plan that carries the trade out."""
-    opportunity = case.opportunity
-    repaid = case.valuation.wei_floor(trade.option.debt, trade.seize.repay)
-    min_profit = terms.limits.min_received(
-        trade.received, trade.gas, terms.limits.required_net(repaid)
-    )
+    opportunity, least_net = case.opportunity, least(case, terms, trade)
+    min_profit = terms.limits.min_received(trade.received, trade.gas, least_net)
     deadline = opportunity.timestamp + terms.limits.deadline_s
     program = Program(
         deadline=deadline,
@@ -54,6 +51,11 @@ def build_plan(case: Case, desk: Desk, terms: Terms, trade: Trade) -> Plan:
         steps=steps(case, terms, trade),
         tip=Tip(amount=trade.tip, unwrap=terms.native) if trade.tip else None,
     )
+    transaction = Transaction(sender=terms.operator, to=terms.executor, data=encode(program))
+    fees = bid(desk.fees, trade.bid)
+    gas_limit = terms.gas.limit(trade.gas_units + trade.data.gas)
+    data_cost = desk.data_fees.of(transaction, gas_limit=gas_limit, fees=fees)
+    gas_price = desk.gas_price + trade.bid
     return Plan(
         id=plan_id(case, trade),
         deployment=case.deployment,
@@ -62,15 +64,30 @@ def build_plan(case: Case, desk: Desk, terms: Terms, trade: Trade) -> Plan:
         quote=trade.seize,
         funding=trade.funding,
         route=legs(trade),
-        transaction=Transaction(sender=terms.operator, to=terms.executor, data=encode(program)),
-        gas_limit=terms.gas.limit(trade.gas_units),
-        fees=desk.fees,
+        transaction=transaction,
+        gas_limit=gas_limit,
+        fees=fees,
         tip=trade.tip,
         min_profit=min_profit,
         deadline=deadline,
-        forecast=forecast(case, terms, trade),
+        forecast=forecast(
+            case, terms, trade, gas=trade.gas_units * gas_price + data_cost.at(gas_price)
+        ),
         valuation=case.valuation,
+        data_cost=data_cost,
+        least_net=least_net,
     )
+
+
+def least(case: Case, terms: Terms, trade: Trade) -> int:
+    """Return the least that the trade must net, wei."""
+    repaid = case.valuation.wei_floor(trade.option.debt, trade.seize.repay)
+    return terms.limits.required_net(repaid)
+
+
+def bid(fees: Fees, more: int) -> Fees:
+    """Return fees with a priority that is raised by ``more`` wei per gas."""
+    return Fees(max_fee=fees.max_fee + more, priority_fee=fees.priority_fee + more)
 
 
 def plan_id(case: Case, trade: Trade) -> str:
@@ -89,8 +106,8 @@ def plan_id(case: Case, trade: Trade) -> str:
     )
 
 
-def forecast(case: Case, terms: Terms, trade: Trade) -> Waterfall:
-    """Return the waterfall of the trade as if it had been executed as quoted."""
+def forecast(case: Case, terms: Terms, trade: Trade, *, gas: int) -> Waterfall:
+    """Return the waterfall of the trade as if it had been executed as quoted, for so much gas."""
     predicted = Liquidation(
         ref=case.opportunity.ref,
         collateral=trade.option.collateral,
@@ -108,7 +125,7 @@ def forecast(case: Case, terms: Terms, trade: Trade) -> Waterfall:
         flash_fee=trade.funding.fee,
         received=trade.received,
         tip=trade.tip,
-        gas=trade.gas,
+        gas=gas,
     )
     return waterfall(settlement, case.valuation)
 

@@ -11,6 +11,7 @@ from keeper.core.lending import Option, ProtocolCall, SeizeQuote, Valuation
 from keeper.core.plan import Funding, Opportunity
 from keeper.core.ports import LoanBook, Path, ProtocolAdapter, SwapBook, SwapQuote
 from keeper.core.units import Address
+from keeper.evm.data_fees import FREE_DATA, DataFees
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -57,8 +58,8 @@ class Desk:
     fees: Fees
     base_fee: int
     """Expected of the target block, wei per gas."""
-    l1_fee: int = 0
-    """Expected data fee of one transaction on a rollup, wei."""
+    data_fees: DataFees = FREE_DATA
+    """What a rollup charges for a transaction's data."""
 
     @property
     def gas_price(self) -> int:

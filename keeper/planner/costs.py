@@ -16,12 +16,20 @@ class GasModel:
     """The same without a loan, by a protocol that is paid after its callback: Morpho Blue."""
     hop: int = 60_000
     """Each pool swapped through."""
+    bytes_base: int = 240
+    """Bytes of the unsigned transaction, to bound a rollup's charge before it is built."""
+    bytes_hop: int = 50
+    """Of each pool swapped through: mostly the addresses of pool and token."""
     limit_margin_bps: int = 5_000
     """Room of the gas limit over the estimate."""
 
     def units(self, hops: int, *, pays_later: bool = False) -> int:
         """Return the gas expected of a liquidation with so many hops."""
         return (self.paid_later if pays_later else self.base) + hops * self.hop
+
+    def size(self, hops: int) -> int:
+        """Return the most bytes expected of the unsigned transaction of a plan."""
+        return self.bytes_base + hops * self.bytes_hop
 
     def limit(self, units: int) -> int:
         """Return the gas limit for an estimate."""
@@ -44,8 +52,14 @@ class Limits:
     This is the only slippage bound: the swaps themselves run without a price limit, and the
     executor contract requires the minimum profit at the recipient.
     """
+    tip_fixed: int = 0
+    """Wei to the block's proposer out of the proceeds of every plan that can pay them."""
     tip_bps: int = 0
-    """Share of the profit after gas that goes to the block's proposer."""
+    """Share of the profit after gas and the fixed tip that goes to the proposer as well."""
+    bid_bps: int = 0
+    """Share of the profit after gas and tip that raises the priority fee, within the cap."""
+    inclusion_bps: int = 0
+    """Share of the proceeds that is not counted on, as prices move until inclusion."""
     deadline_s: int = 60
     """Seconds after the target block's timestamp until the executor contract reverts."""
 
@@ -53,9 +67,23 @@ class Limits:
         """Return the least net for a liquidation that repays that value, wei."""
         return max(self.min_profit, mul_div_ceil(repaid_wei, self.min_profit_bps, BPS))
 
+    def haircut(self, proceeds: int) -> int:
+        """Return what is not counted on of the proceeds, wei."""
+        return mul_div_ceil(proceeds, self.inclusion_bps, BPS)
+
     def tip(self, proceeds: int, gas: int) -> int:
         """Return the tip out of ``proceeds``, wei; none when the gas eats them."""
-        return mul_div_floor(max(proceeds - gas, 0), self.tip_bps, BPS)
+        left = max(proceeds - gas, 0)
+        fixed = min(self.tip_fixed, left)
+        return fixed + mul_div_floor(left - fixed, self.tip_bps, BPS)
+
+    def bid(self, profit: int, gas_units: int, max_fee: int) -> int:
+        """Return by how much to raise the priority fee for a profit, wei per gas.
+
+        ``max_fee`` is the maximum fee that it comes on top of; both stay within the cap.
+        """
+        wanted = mul_div_floor(max(profit, 0), self.bid_bps, BPS) // max(gas_units, 1)
+        return min(wanted, max(self.max_gas_price - max_fee, 0))
 
     def min_received(self, received: int, gas: int, required_net: int) -> int:
         """Return what the chain must see at the recipient, wei."""

@@ -7,7 +7,8 @@ from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import FlashSource, SwapVenue
-from keeper.planner.build import build_plan
+from keeper.evm.data_fees import FREE_DATA, DataFees
+from keeper.planner.build import build_plan, least
 from keeper.planner.case import Case, Desk
 from keeper.planner.routing import pairs_needed
 from keeper.planner.search import best_trades, closest
@@ -31,12 +32,12 @@ class Planner:
         *,
         fees: Fees,
         base_fee: int,
-        l1_fee: int = 0,
+        data_fees: DataFees = FREE_DATA,
     ) -> Desk:
         """Read what planning the opportunities depends on, as of ``block``.
 
-        ``base_fee`` is that expected of the target block, ``l1_fee`` a rollup's data fee of one
-        transaction; both in wei.
+        ``base_fee`` is that expected of the target block, in wei; ``data_fees`` what a rollup
+        charges for data.
         """
         options = [option for one in opportunities for option in one.options]
         pairs = {pair for one in options for pair in pairs_needed(one, self._terms.native)}
@@ -47,7 +48,7 @@ class Planner:
             loans=tuple([await lender.snapshot(debts, block) for lender in self._lenders]),
             fees=fees,
             base_fee=base_fee,
-            l1_fee=l1_fee,
+            data_fees=data_fees,
         )
 
     def plan(self, case: Case, desk: Desk) -> Plan | Rejection:
@@ -110,8 +111,8 @@ class Planner:
 
     def _missing(self, case: Case, best: Trade) -> int:
         """Return how many wei the trade is short of the least net; not positive when it is not."""
-        repaid = case.valuation.wei_floor(best.option.debt, best.seize.repay)
-        return self._terms.limits.required_net(repaid) - best.net
+        counted = best.net - self._terms.limits.haircut(best.proceeds)
+        return least(case, self._terms, best) - counted
 
     def _missed(self, case: Case, miss: Miss) -> Rejection:
         detail = miss.detail

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from keeper.core.chain import DataCost
 from keeper.core.errors import RefusedError
 from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.core.plan import Funding, LoanKind
@@ -41,6 +42,10 @@ class Trade:
     proceeds: int
     """Wrapped native at hand when the loan is repaid, wei."""
     gas_units: int
+    data: DataCost
+    """The most that a rollup charges for a transaction of that size."""
+    bid: int
+    """By how much the priority fee is raised, wei per gas."""
     gas: int
     """Wei, L1 data fee included."""
     tip: int
@@ -100,8 +105,11 @@ def trade(
     legs = _legs(desk, route, seize.received, seize.repay + funding.fee, option)
     if isinstance(legs, _Short):
         return _missing(case, desk, terms, route, legs)
+    data = desk.data_fees.at_most(terms.gas.size(route.hops))
     units = terms.gas.units(route.hops, pays_later=option.pays_later)
-    gas = units * desk.gas_price + desk.l1_fee
+    gas = units * desk.gas_price + data.at(desk.gas_price)
+    tip = terms.limits.tip(legs.proceeds, gas)
+    bid = terms.limits.bid(legs.proceeds - gas - tip, units + data.gas, desk.fees.max_fee)
     return Trade(
         option=option,
         route=route,
@@ -111,8 +119,10 @@ def trade(
         sale=legs.sale,
         proceeds=legs.proceeds,
         gas_units=units,
-        gas=gas,
-        tip=terms.limits.tip(legs.proceeds, gas),
+        data=data,
+        bid=bid,
+        gas=gas + bid * (units + data.gas),
+        tip=tip,
     )
 
 
@@ -184,7 +194,8 @@ def _missing(case: Case, desk: Desk, terms: Terms, route: Route, short: _Short) 
     if short.amount == 0:
         detail = f"the pools' known range does not take that much {symbol}"
         return Miss(reason=Reason.NO_ROUTE, detail=detail)
-    gas = terms.gas.units(route.hops) * desk.gas_price + desk.l1_fee
+    data = desk.data_fees.at_most(terms.gas.size(route.hops))
+    gas = terms.gas.units(route.hops) * desk.gas_price + data.at(desk.gas_price)
     return Miss(
         reason=Reason.BELOW_MIN_PROFIT,
         detail=f"the collateral is {short.amount} {symbol} short of what is owed",

@@ -30,6 +30,8 @@ from tests.support.market_node import MarketNode, forked_market
 
 NEXT_BLOCK_S = 12
 GWEI = 10**9
+UNSIGNED_BYTES = 60
+"""Of a transaction, besides its data and signature."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,9 @@ async def test_the_gas_estimate_is_near_and_the_limit_is_enough(crashed: Crashed
         estimate = plan.forecast.gas // crashed.desk.gas_price
         assert estimate * 80 // 100 < done.gas_used < estimate * 120 // 100, plan.id
         assert done.gas_used < plan.gas_limit * 90 // 100
+        size = len(plan.transaction.data) + UNSIGNED_BYTES
+        expected = GasModel().size(len(plan.route))
+        assert expected * 2 // 3 < size <= expected, plan.id
 
 
 async def test_a_tip_comes_out_of_the_proceeds(crashed: Crashed) -> None:

@@ -131,6 +131,18 @@ def test_the_chain_never_accepts_less_than_gas_and_the_least_profit() -> None:
     assert plan.min_profit == plan.forecast.gas + net - 5
 
 
+def test_what_is_not_counted_on_until_inclusion_is_not_there_for_the_least_profit() -> None:
+    case = case_with(option_of(WETH, USDC, dollars=20_000))
+    whole = planned(case, desk_of(*TRIANGLE))
+    proceeds = whole.forecast.net + whole.forecast.gas
+    spare = whole.forecast.net - -(-proceeds // 10)
+    limits = Limits(min_profit=spare, max_gas_price=10**12, inclusion_bps=1_000)
+    assert planned(case, desk_of(*TRIANGLE), limits).forecast.net == whole.forecast.net
+    rejection = refused(case, desk_of(*TRIANGLE), replace(limits, min_profit=spare + 3))
+    assert rejection.reason is Reason.BELOW_MIN_PROFIT
+    assert "needs 3 more wei" in rejection.detail
+
+
 def test_an_account_that_the_others_leave_nothing_for_is_refused_last() -> None:
     desk = desk_of(*markets(150_000, [(WETH, USDC)]))
     cases = [
