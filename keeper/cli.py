@@ -164,7 +164,10 @@ def resume(
 def deploy(
     config: Config,
     owner: Annotated[str, typer.Option(help="Sets roles and rescues tokens; keep it cold.")],
-    operator: Annotated[str, typer.Option(help="The hot key's address; runs programs.")],
+    operator: Annotated[
+        list[str],
+        typer.Option(help="A hot key's address, which may run programs; repeat for more."),
+    ],
     recipient: Annotated[str, typer.Option(help="Where every profit goes.")],
     arm: Annotated[bool, typer.Option("--arm", help="Send for real; see the README.")] = False,
 ) -> None:
@@ -172,7 +175,7 @@ def deploy(
     from keeper.commands.deploy import deploy as work
     from keeper.commands.running import run_command
 
-    run_command(lambda: work(config, owner=owner, operator=operator, recipient=recipient, arm=arm))
+    run_command(lambda: work(config, owner=owner, operators=operator, recipient=recipient, arm=arm))
 
 
 @app.command()

@@ -9,12 +9,12 @@ import {Swaps} from "./Swaps.sol";
 import {Tokens} from "./Tokens.sol";
 
 /// @title Keeper's on-chain executor
-/// @notice Runs one packed program for the operator: borrow, liquidate, swap, repay, pay the
+/// @notice Runs one packed program for an operator: borrow, liquidate, swap, repay, pay the
 /// proposer, and leave the rest at the recipient, whose balance of the profit token must have grown
 /// by the program's minimum or everything is undone.
 ///
 /// What holds whatever the program, the tokens and the pools do:
-/// - only the operator starts a program, and one at a time;
+/// - only operators start programs, and one at a time;
 /// - a callback is accepted once, from the address that was called, of the kind and with the bytes
 ///   that were handed to it (`_armed` commits to all three before each such call);
 /// - a payment in a swap callback, or after a call that is paid later, never exceeds the limit that
@@ -73,8 +73,8 @@ contract Liquidator is Roles, Loans, Swaps {
 
     bool private transient _executing;
 
-    constructor(address owner_, address operator_, address recipient_)
-        Roles(owner_, operator_, recipient_)
+    constructor(address owner_, address[] memory operators_, address recipient_)
+        Roles(owner_, operators_, recipient_)
     {}
 
     /// @notice Accept native coin only while a program runs, from unwrapping or redeeming.

@@ -101,7 +101,7 @@ async def _code(ground: _Ground, address: Address) -> str:
 
 
 async def _executor(ground: _Ground) -> str:
-    """Check the deployed executor and the operator's balance."""
+    """Check the deployed executor and the balance of each of its operators."""
     settings, reader = ground.settings, ground.chain.reader
     if settings.executor is None:
         return "none configured: plans are rehearsed with a pretended one, nothing can be sent"
@@ -109,12 +109,20 @@ async def _executor(ground: _Ground) -> str:
     if settings.recipient not in (None, found.recipient):
         msg = f"recipient: expected {settings.recipient}, found {found.recipient}"
         raise KeeperError(msg)
-    balance = await reader.balance(found.operator, ground.head)
-    if balance < settings.limits.min_balance_wei:
-        floor = settings.limits.min_balance_wei
-        msg = f"operator {found.operator}: expected at least {floor} wei, found {balance}"
+    if not found.operators:
+        msg = f"{found.address}: expected an operator, found none: the contract is disarmed"
         raise KeeperError(msg)
-    return f"operator {found.operator} with {balance} wei, recipient {found.recipient}"
+    rich = [await _operator(ground, one) for one in found.operators]
+    return f"{'; '.join(rich)}; recipient {found.recipient}"
+
+
+async def _operator(ground: _Ground, operator: Address) -> str:
+    floor = ground.settings.limits.min_balance_wei
+    balance = await ground.chain.reader.balance(operator, ground.head)
+    if balance < floor:
+        msg = f"operator {operator}: expected at least {floor} wei, found {balance}"
+        raise KeeperError(msg)
+    return f"operator {operator} with {balance} wei"
 
 
 async def _deployment(ground: _Ground, adapter: AnyAdapter) -> AsyncIterator[Finding]:

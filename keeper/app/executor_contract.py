@@ -1,7 +1,7 @@
 """The on-chain executor: the deployed one, or one that rehearsals pretend is there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from keeper.core.chain import BlockRef, Call, StateOverride
@@ -9,7 +9,7 @@ from keeper.core.errors import ConfigError
 from keeper.core.ports import Reader
 from keeper.core.units import Address, address_of_word
 from keeper.evm.artifacts import load_artifact
-from keeper.evm.program import OPERATOR_SLOT, OWNER_SLOT, RECIPIENT_SLOT
+from keeper.evm.program import OWNER_SLOT, RECIPIENT_SLOT, operator_slot
 
 ARTIFACT: Final = "Liquidator"
 
@@ -18,9 +18,7 @@ PRETENDED: Final = Address("0x" + b"keeper executor.....".hex())
 
 PRETENDED_OPERATOR: Final = Address("0x" + b"keeper operator.....".hex())
 
-_OPERATOR: Final = Address("0x" + "4b6565706572206f70657261" + "746f72" * 2 + "0000")
-
-_OPERATOR_CALL: Final = bytes.fromhex("570ca735")
+_OPERATORS_CALL: Final = bytes.fromhex("e673df8a")
 _RECIPIENT_CALL: Final = bytes.fromhex("66d003ac")
 _WORD: Final = 32
 
@@ -30,10 +28,17 @@ class ExecutorContract:
     """Where programs run, on whose order, and who gets the profit."""
 
     address: Address
+    operators: tuple[Address, ...]
+    """Who may run programs on chain."""
     operator: Address
+    """Whose transactions are planned and rehearsed."""
     recipient: Address
     overrides: Mapping[Address, StateOverride] = field(default_factory=dict)
-    """Empty for a deployed contract."""
+    """What rehearsals pretend: nothing for a deployed contract that has an operator."""
+
+    def run_by(self, operator: Address) -> "ExecutorContract":
+        """Return it with the transactions of this one of its operators."""
+        return replace(self, operator=operator)
 
 
 def pretend(recipient: Address | None) -> ExecutorContract:
@@ -42,18 +47,23 @@ def pretend(recipient: Address | None) -> ExecutorContract:
     to = recipient or operator
     storage = {
         OWNER_SLOT: int(operator, 16),
-        OPERATOR_SLOT: int(operator, 16),
+        operator_slot(operator): 1,
         RECIPIENT_SLOT: int(to, 16),
     }
     code = StateOverride(code=load_artifact(ARTIFACT).runtime, storage=storage)
     return ExecutorContract(
-        address=PRETENDED, operator=operator, recipient=to, overrides={PRETENDED: code}
+        address=PRETENDED,
+        operators=(operator,),
+        operator=operator,
+        recipient=to,
+        overrides={PRETENDED: code},
     )
 
 
 async def read_executor(reader: Reader, address: Address, block: BlockRef) -> ExecutorContract:
-    """Return the deployed executor with its roles.
+    """Return the deployed executor with its roles, run by the first of its operators.
 
+    When it has none, an operator of no key is pretended, so that plans can be rehearsed.
     Raises ConfigError when the code at the address is not ours.
     """
     expected = load_artifact(ARTIFACT).runtime
@@ -62,10 +72,20 @@ async def read_executor(reader: Reader, address: Address, block: BlockRef) -> Ex
         what = "no code" if not found else f"{len(found)} bytes of other code"
         msg = f"executor {address}: expected the code of {ARTIFACT}.json, found {what}"
         raise ConfigError(msg)
-    calls = [Call(to=address, data=_OPERATOR_CALL), Call(to=address, data=_RECIPIENT_CALL)]
-    operator, recipient = await reader.call_many(calls, block)
+    calls = [Call(to=address, data=_OPERATORS_CALL), Call(to=address, data=_RECIPIENT_CALL)]
+    listed, recipient = await reader.call_many(calls, block)
+    operators = _addresses(listed.data)
+    nobody = {operator_slot(PRETENDED_OPERATOR): 1}
     return ExecutorContract(
         address=address,
-        operator=address_of_word(operator.data),
+        operators=operators,
+        operator=operators[0] if operators else PRETENDED_OPERATOR,
         recipient=address_of_word(recipient.data),
+        overrides={} if operators else {address: StateOverride(storage=nobody)},
     )
+
+
+def _addresses(data: bytes) -> tuple[Address, ...]:
+    """Read an answer that is one array of addresses."""
+    words = [data[at : at + _WORD] for at in range(2 * _WORD, len(data), _WORD)]
+    return tuple(address_of_word(word) for word in words)

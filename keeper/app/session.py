@@ -57,6 +57,8 @@ async def keeper_session(
         journal = await SqliteJournal.open(settings.database, identity, clock=chosen)
         try:
             armed = _armed(settings, signer, contract)
+            if armed is not None:
+                contract = contract.run_by(armed.address)
             parts = Parts(
                 chain=chain,
                 journal=journal,
@@ -96,13 +98,14 @@ def _armed(
     """Read the key when asked to, and check that it may run programs."""
     if signer is None:
         return None
-    if contract.overrides:
+    if settings.executor is None:
         expected = "expected the address of a deployed Liquidator"
         msg = f"{settings.path}: executor: {expected}, found none configured"
         raise ConfigError(msg)
     armed = signer()
-    if armed.address != contract.operator:
+    if armed.address not in contract.operators:
         expected = f"expected operator {armed.address} (the key's)"
-        msg = f"{settings.path}: executor: {expected}, found {contract.operator}"
+        found = ", ".join(contract.operators) or "none: the contract is disarmed"
+        msg = f"{settings.path}: executor: {expected}, found {found}"
         raise ConfigError(msg)
     return armed

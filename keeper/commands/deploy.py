@@ -6,6 +6,7 @@ can be named before it is paid for, and is the same on every chain with the same
 
 import asyncio
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,13 +38,14 @@ class Roles:
     """Who may do what with the executor contract."""
 
     owner: Address
-    operator: Address
+    operators: tuple[Address, ...]
+    """In ascending order, so that the address does not depend on how they were given."""
     recipient: Address
 
     @property
     def creation(self) -> bytes:
         """The creation code with the roles as constructor arguments."""
-        return load_artifact(ARTIFACT).creation(self.owner, self.operator, self.recipient)
+        return load_artifact(ARTIFACT).creation(self.owner, self.operators, self.recipient)
 
     @property
     def address(self) -> Address:
@@ -52,12 +54,14 @@ class Roles:
         return Address("0x" + digest[12:].hex())
 
 
-async def deploy(config: Path, *, owner: str, operator: str, recipient: str, arm: bool) -> None:
-    """Show where the executor would be; with ``arm``, pay for it with the operator's key."""
+async def deploy(
+    config: Path, *, owner: str, operators: Sequence[str], recipient: str, arm: bool
+) -> None:
+    """Show where the executor would be; with ``arm``, pay for it with the configured key."""
     settings = load(config)
     roles = Roles(
         owner=_role("--owner", owner),
-        operator=_role("--operator", operator),
+        operators=tuple(sorted({_role("--operator", one) for one in operators})),
         recipient=_role("--recipient", recipient),
     )
     signer = arming(settings, os.environ, arm=arm)

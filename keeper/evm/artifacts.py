@@ -1,6 +1,7 @@
 """Compiled contracts of ours, as shipped: ABI and bytecode."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,9 @@ _FOLDERS = (
 """In an installed package; in a checkout."""
 
 
+_WORD = 32
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """One compiled contract."""
@@ -23,9 +27,16 @@ class Artifact:
     """Creation code, without constructor arguments."""
     runtime: bytes
 
-    def creation(self, *addresses: Address) -> bytes:
-        """Return creation code with constructor arguments that are all addresses."""
-        return self.bytecode + b"".join(address_bytes(one).rjust(32, b"\0") for one in addresses)
+    def creation(self, *arguments: Address | Sequence[Address]) -> bytes:
+        """Return creation code with constructor arguments: addresses, or arrays of them."""
+        heads, tail = [], b""
+        for one in arguments:
+            if isinstance(one, str):
+                heads.append(_word(one))
+            else:
+                heads.append((_WORD * len(arguments) + len(tail)).to_bytes(_WORD))
+                tail += len(one).to_bytes(_WORD) + b"".join(_word(item) for item in one)
+        return self.bytecode + b"".join(heads) + tail
 
 
 def load_artifact(name: str) -> Artifact:
@@ -41,3 +52,7 @@ def load_artifact(name: str) -> Artifact:
             )
     msg = f"abis/{name}.json: expected it beside the package, found none: reinstall keeper"
     raise ConfigError(msg)
+
+
+def _word(one: str) -> bytes:
+    return address_bytes(Address(one)).rjust(_WORD, b"\0")

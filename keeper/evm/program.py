@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from keeper.core.units import Address
+from keeper.core.units import Address, address_bytes
+from keeper.evm.hashing import keccak256
 
 OWNER_SLOT: Final = 0
-OPERATOR_SLOT: Final = 1
 RECIPIENT_SLOT: Final = 2
 """Storage slots to override when rehearsing with an executor that is not deployed."""
+
+_OPERATORS_SLOT: Final = 1
 
 UNISWAP_V2_FEE: Final = 3_000
 """Millionths: Uniswap V2's 997/1000."""
@@ -20,6 +22,12 @@ UNISWAP_V2_FEE: Final = 3_000
 _WORD: Final = 32
 _SELECTOR_SIZE: Final = 4
 _MAX_PARTS: Final = 255
+
+
+def operator_slot(operator: Address) -> int:
+    """Return the storage slot whose word, when it is not zero, lets an account run programs."""
+    key = address_bytes(operator).rjust(_WORD, b"\0") + _OPERATORS_SLOT.to_bytes(_WORD)
+    return int.from_bytes(keccak256(key))
 
 
 class Known(Enum):

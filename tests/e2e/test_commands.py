@@ -32,6 +32,9 @@ from tests.support.keeper_process import (
 )
 from tests.support.market_node import MarketNode
 
+DISARM = "0x83985082"
+"""Of the executor's ``disarm()``."""
+
 Lines = list[dict[str, Any]]
 Printed = Callable[[], str]
 
@@ -155,6 +158,17 @@ def test_doctor_finds_a_poor_operator(market_fork, tmp_path, printed):
     (bad,) = [one for one in json_lines(printed()) if not one["good"]]
     assert bad["what"] == "executor"
     assert bad["detail"].endswith("found 1")
+
+
+def test_doctor_finds_an_executor_that_nobody_operates(market_fork, tmp_path, printed):
+    live, who = market_fork.live, market_fork.market.accounts
+    executor = with_executor(market_fork)
+    disarm = {"from": who.deployer, "to": executor, "data": DISARM, "gas": hex(10**6)}
+    live.rpc.call("eth_sendTransaction", disarm)
+    config = configured(tmp_path, market_fork, mode="observe", executor=executor)
+    assert run_command(lambda: doctor(config, as_json=True)) is False
+    (bad,) = [one for one in json_lines(printed()) if not one["good"]]
+    assert bad["detail"].endswith("expected an operator, found none: the contract is disarmed")
 
 
 def test_dry_run_liquidates_on_a_fork_and_leaves_the_chain_alone(market_fork, tmp_path, capsys):

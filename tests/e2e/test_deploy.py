@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from keeper.app.executor_contract import read_executor
+from keeper.app.executor_contract import PRETENDED_OPERATOR, read_executor
 from keeper.app.opening import opened_chain
 from keeper.commands.deploy import Roles, deploy
 from keeper.config.settings import load
-from tests.support.keeper_process import ARMED, configured
+from keeper.core.chain import Transaction
+from keeper.devnet.sender import Sender
+from keeper.evm.program import Program
+from keeper.evm.program_encoder import encode
+from tests.support.keeper_process import ARMED, configured, with_executor
 from tests.support.market_node import MarketNode
 
 
@@ -17,8 +21,13 @@ async def test_the_executor_is_where_it_was_said_to_be_with_its_roles(
 ) -> None:
     config = configured(tmp_path, market_fork, mode="live")
     who = market_fork.market.accounts
-    roles = Roles(owner=who.deployer, operator=who.keeper, recipient=who.recipient)
-    named = {"owner": who.deployer, "operator": who.keeper, "recipient": who.recipient}
+    several = tuple(sorted((who.keeper, who.actors[0])))
+    roles = Roles(owner=who.deployer, operators=several, recipient=who.recipient)
+    named = {
+        "owner": who.deployer,
+        "operators": (*reversed(several), who.keeper),
+        "recipient": who.recipient,
+    }
     code = ("eth_getCode", roles.address, "latest")
     await deploy(config, **named, arm=False)
     assert market_fork.live.rpc.call(*code) == "0x"
@@ -27,7 +36,37 @@ async def test_the_executor_is_where_it_was_said_to_be_with_its_roles(
     await deploy(config, **named, arm=True)
     async with opened_chain(load(config)) as chain:
         found = await read_executor(chain.reader, roles.address, await chain.reader.head())
-    assert (found.operator, found.recipient) == (who.keeper, who.recipient)
+    assert (found.operators, found.recipient) == (several, who.recipient)
+    assert found.run_by(who.keeper).operator == who.keeper
     await deploy(config, **named, arm=True)
     sent = market_fork.live.rpc.call("eth_getTransactionCount", who.keeper, "latest")
     assert sent == "0x1"
+
+
+async def test_plans_for_an_executor_without_operators_are_rehearsed_with_a_pretended_one(
+    market_fork: MarketNode, tmp_path: Path
+) -> None:
+    executor = with_executor(market_fork)
+    who = market_fork.market.accounts
+    owner = Sender.of(market_fork.live.rpc, who.deployer)
+    owner.add("disarm", to=executor, data=bytes.fromhex("83985082"))
+    owner.mine()
+    nothing = Program(
+        deadline=2**40 - 1, profit_token=market_fork.market.weth, min_profit=0, steps=()
+    )
+    async with opened_chain(load(configured(tmp_path, market_fork, mode="observe"))) as chain:
+        head = await chain.reader.head()
+        found = await read_executor(chain.reader, executor, head)
+        transaction = Transaction(sender=found.operator, to=executor, data=encode(nothing))
+        both = [
+            await chain.simulator.simulate(
+                [transaction],
+                base=head,
+                timestamp=head.timestamp + 12,
+                base_fee=1,
+                overrides=overrides,
+            )
+            for overrides in (found.overrides, {})
+        ]
+    assert (found.operators, found.operator) == ((), PRETENDED_OPERATOR)
+    assert [one.success for (one,) in both] == [True, False]

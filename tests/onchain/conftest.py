@@ -39,7 +39,7 @@ def bare_stage(hostile_artifacts: Mapping[str, Artifact]) -> Iterator[Stage]:
             owner=owner,
             operator=operator,
             stranger=stranger,
-            executor=deploy(rpc, owner, executor_artifact(), owner, operator, RECIPIENT),
+            executor=deploy(rpc, owner, executor_artifact(), owner, [operator], RECIPIENT),
         )
 
 

@@ -202,7 +202,7 @@ def test_a_token_that_calls_everything_on_each_transfer_changes_nothing(
             "executeOperation", scene.debt.address, LOAN, 0, stage.executor.address, SWAP_TERMS
         ),
         stage.executor.encode("rescue", scene.debt.address, stage.stranger, 1),
-        stage.executor.encode("setOperator", stage.stranger),
+        stage.executor.encode("addOperator", stage.stranger),
     )
     for count, attack in enumerate(attacks, start=1):
         stage.do(token, "arm", stage.executor.address, attack, False)
@@ -229,7 +229,7 @@ def test_a_token_that_swaps_in_the_same_pool_in_between_is_not_paid_for(
 
 def test_an_operator_cannot_start_a_program_inside_a_program(stage: Stage, scene: Scene) -> None:
     operator = stage.deploy("HostileOperator")
-    stage.do(stage.executor, "setOperator", operator.address)
+    stage.do(stage.executor, "addOperator", operator.address)
     data = operator.encode("run", stage.executor.address, encode(scene.program()), 10)
     body = {"from": stage.stranger, "to": operator.address, "data": "0x" + data.hex()}
     trace = stage.rpc.call(

@@ -14,7 +14,7 @@ from keeper.devnet.packages import ensure_anvil
 from keeper.devnet.prices import oracle_prices
 from keeper.devnet.sender import Sender
 from keeper.devnet.uniswap import queue_moves
-from keeper.evm.program import OPERATOR_SLOT, RECIPIENT_SLOT, Tip
+from keeper.evm.program import RECIPIENT_SLOT, Tip, operator_slot
 from keeper.evm.program_encoder import encode
 from tests.support.executor_market import (
     everything,
@@ -69,7 +69,7 @@ def market() -> Iterator[Crashed]:
                 operator=who.keeper,
                 stranger=who.actors[0],
                 executor=deploy(
-                    rpc, who.deployer, executor_artifact(), who.deployer, who.keeper, RECIPIENT
+                    rpc, who.deployer, executor_artifact(), who.deployer, [who.keeper], RECIPIENT
                 ),
             )
             yield Crashed(live=live, stage=stage)
@@ -246,8 +246,11 @@ def test_it_can_be_rehearsed_before_it_is_deployed(crashed: Crashed) -> None:
     usual = whole(live, loans(live, "WETH", STABLES)[0])
     nowhere = "0x" + "ab" * 20
     state = {
-        f"0x{slot:064x}": "0x" + role[2:].rjust(64, "0")
-        for slot, role in ((OPERATOR_SLOT, stage.operator), (RECIPIENT_SLOT, RECIPIENT))
+        f"0x{slot:064x}": f"0x{word:064x}"
+        for slot, word in (
+            (operator_slot(stage.operator), 1),
+            (RECIPIENT_SLOT, int(RECIPIENT, 16)),
+        )
     }
     found = stage.rpc.call(
         "eth_call",

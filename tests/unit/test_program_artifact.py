@@ -9,12 +9,14 @@ from eth_abi.abi import encode as abi_encode
 from eth_utils.crypto import keccak
 
 from keeper.core.units import Address
+from keeper.evm.artifacts import load_artifact
 from keeper.evm.executor_revert import ERRORS, ExecutorRevert, read_revert
 from keeper.evm.program_encoder import EXECUTE_SELECTOR
 
 ROOT = Path(__file__).resolve().parents[2]
 ABI = json.loads((ROOT / "abis" / "Liquidator.json").read_text(encoding="utf-8"))["abi"]
 TARGET = Address("0x" + "a1" * 20)
+OTHER = Address("0x" + "b2" * 20)
 
 
 def signature(entry: dict) -> str:
@@ -35,6 +37,14 @@ def test_the_artifact_is_what_the_sources_compile_to() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_constructor_arguments_are_written_as_the_abi_says() -> None:
+    artifact = load_artifact("Liquidator")
+    types = [i["type"] for e in ABI if e["type"] == "constructor" for i in e["inputs"]]
+    for operators in ((), (TARGET,), (TARGET, OTHER)):
+        expected = artifact.bytecode + abi_encode(types, (OTHER, operators, TARGET))
+        assert artifact.creation(OTHER, operators, TARGET) == expected
 
 
 def test_execute_is_called_by_its_selector() -> None:
