@@ -15,6 +15,8 @@ from keeper.executor.flight import Flight
 from keeper.executor.rehearse import Decoders
 from keeper.executor.settlement import received, settlement
 
+REFUSED_SOFTLY = "succeeded on chain, but liquidated nothing"
+"""Of a transaction whose protocol refused without a revert: no success, whatever its status."""
 GRACE_S = 60
 """Seconds past its deadline after which a transaction that the node lost is given up."""
 
@@ -131,14 +133,16 @@ class Settler:
             tip=intent.tip,
             gas=gas,
         )
+        done = bool(moved.liquidations)
         return Outcome(
             plan_id=intent.plan_id,
-            status=Status.LANDED,
+            status=Status.LANDED if done else Status.REVERTED,
             tx_hash=receipt.tx_hash,
             block=receipt.block_number,
             gas_used=receipt.gas_used,
             realised=waterfall(moved, await auditor.value_at(block, intent.ref)),
             liquidations=moved.liquidations,
+            detail="" if done else REFUSED_SOFTLY,
             block_hash=receipt.block_hash,
         )
 

@@ -1,11 +1,12 @@
 """How intents end: by their receipt, by another's, or by time; and what the books get of it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from keeper.core.accounting import gas_only
 from keeper.core.chain import BlockRef, Log, Transaction
 from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Outcome, Plan, Purpose, Status, Submission
@@ -13,8 +14,9 @@ from keeper.core.units import WAD, Address, Hash32
 from keeper.executor.flight import Flight
 from keeper.executor.rehearse import Decoders
 from keeper.executor.settlement import TRANSFER
-from keeper.executor.settler import GRACE_S, Auditor, Settler
+from keeper.executor.settler import GRACE_S, REFUSED_SOFTLY, Auditor, Settler
 from keeper.ledger.journal import SqliteJournal
+from keeper.protocols.compound_v2 import codec
 from tests.support.fake_wire import FakeBlocks, FakeWire
 from tests.support.ledger_records import (
     EXECUTOR,
@@ -67,15 +69,16 @@ async def value_at(_block: BlockRef, _ref: AccountRef) -> Valuation:
     return VALUATION
 
 
-AUDITOR = Auditor(
-    decoders=Decoders(
-        liquidations=liquidations,
-        flash_fee=lambda _logs: None,
-        wrapped_native=WETH,
-        recipient=RECIPIENT,
-    ),
-    value_at=value_at,
-)
+def auditor(found: Callable[[Sequence[Log]], tuple[Liquidation, ...]]) -> Auditor:
+    return Auditor(
+        decoders=Decoders(
+            liquidations=found,
+            flash_fee=lambda _logs: None,
+            wrapped_native=WETH,
+            recipient=RECIPIENT,
+        ),
+        value_at=value_at,
+    )
 
 
 @dataclass
@@ -86,6 +89,7 @@ class Desk:
     wire: FakeWire = field(default_factory=lambda: FakeWire(used=5))
     flight: Flight = field(default_factory=Flight)
     foreign: list[int] = field(default_factory=list)
+    liquidations: Callable[[Sequence[Log]], tuple[Liquidation, ...]] = liquidations
 
     async def send(self, of: Plan, nonce: int) -> Submission:
         """Journal a transaction as sent, and let the node have it."""
@@ -102,7 +106,7 @@ class Desk:
             reader=FakeBlocks(last=number),
             journal=self.journal,
             flight=self.flight,
-            auditor_of=lambda _name: AUDITOR,
+            auditor_of=lambda _name: auditor(self.liquidations),
             confirmations=CONFIRMATIONS,
             on_foreign=self.foreign.append,
         )
@@ -145,6 +149,18 @@ async def test_a_revert_costs_its_gas_and_nothing_else(desk: Desk) -> None:
     (outcome,) = await desk.settle(103)
     assert outcome.status is Status.REVERTED
     assert (outcome.realised.net, outcome.liquidations) == (-GAS, ())
+
+
+async def test_a_success_that_liquidated_nothing_is_booked_as_none(desk: Desk) -> None:
+    """Markets of Compound's family refuse with a ``Failure`` event and status 1."""
+    desk.liquidations = lambda _logs: ()
+    sent = await desk.send(ONE, 5)
+    refused = replace(GAINED, topics=(codec.FAILURE,), data=bytes(96))
+    desk.wire.include(sent.tx_hash, 101, logs=[refused])
+    (outcome,) = await desk.settle(103)
+    assert (outcome.status, outcome.detail) == (Status.REVERTED, REFUSED_SOFTLY)
+    assert (outcome.realised, outcome.liquidations) == (gas_only(GAS), ())
+    assert await desk.journal.open_intents() == []
 
 
 async def test_any_transaction_of_an_intent_may_be_the_one_that_landed(desk: Desk) -> None:
