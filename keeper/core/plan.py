@@ -58,6 +58,8 @@ class LoanKind(StrEnum):
     """``flashLoan(address,uint256,bytes)`` with Morpho Blue's callback."""
     PAID_LATER = "paid_later"
     """No loan: the protocol is paid after its own callback."""
+    BOUGHT_FIRST = "bought_first"
+    """No loan: a pool hands over the debt's asset and is paid in collateral after its callback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,8 +61,8 @@ def random_actions(live: LiveVenus, *, seed: int, count: int) -> ActionReport:
     """Make `count` random actions, a few to a block, and return how they went.
 
     Supplies, loans, repayments, redemptions, transfers of cTokens, markets entered and left, pools
-    changed, VAI, accruals, liquidations, price moves and blocks that pass. What Venus refuses,
-    with or without a revert, is mined as it is.
+    changed, VAI minted and repaid, accruals, liquidations, price moves and blocks that pass. What
+    Venus refuses, with or without a revert, is mined as it is.
     """
     rpc = live.live.rpc
     accounts = live.live.market.accounts
@@ -88,9 +88,10 @@ def random_actions(live: LiveVenus, *, seed: int, count: int) -> ActionReport:
 
 
 def allow_liquidations(live: LiveVenus, supplier: Sender) -> None:
-    """Let the Liquidator take what the supplier repays."""
-    for token in live.live.tokens.values():
+    """Let the Liquidator take what the supplier repays, and VAI's controller too."""
+    for token in (*live.live.tokens.values(), live.vai):
         supplier.call(token, "approve", live.venus.liquidator, 2**256 - 1)
+    supplier.call(live.vai, "approve", live.venus.vai_controller, 2**256 - 1)
     supplier.mine()
 
 
@@ -212,6 +213,12 @@ def _liquidate(life: _Life) -> None:
     )
 
 
+def _repay_vai(life: _Life) -> None:
+    amount = life.random.choice((1, 7, 40, 5_000)) * WAD + life.random.randrange(WAD)
+    account = life.borrower().account
+    _add(life.supplier, "repay VAI", life.live.vai_controller, "repayVAIBehalf", account, amount)
+
+
 def _move_price(life: _Life) -> None:
     symbol = life.random.choice(("WETH", "WBTC", "wstETH", "DAI"))
     reach = _PEGGED_REACH_BPS if symbol == "DAI" else _REACH_BPS
@@ -262,6 +269,7 @@ _ACTIONS: Final[Sequence[tuple[Action, int]]] = (
     (_leave, 6),
     (_change_pool, 5),
     (_mint_vai, 5),
+    (_repay_vai, 3),
     (_accrue, 6),
     (_accrue_vai, 3),
     (_liquidate, 14),

@@ -17,6 +17,7 @@ from keeper.devnet.venus import (
 from keeper.devnet.venus_borrowers import open_positions, supply_liquidity
 from keeper.devnet.venus_market import LocalVenus
 from keeper.devnet.venus_markets import NATIVE, deploy_markets, list_markets
+from keeper.devnet.venus_vai import sell_vai
 
 
 def build_venus(
@@ -43,6 +44,8 @@ def build_venus(
     positions = draw_population(seed, borrowers)
     supplier = Sender.of(rpc, market.accounts.supplier)
     supply_liquidity(supplier, live, tokens, positions)
+    supplier.mine()
+    sell_vai(sender, supplier, live, core.vai)
     supplier.mine()
     opened = open_positions(supplier, live, core, tokens, positions, progress)
     push_prices(live, {symbol: spec.price for symbol, spec in ASSETS.items()})

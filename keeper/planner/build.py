@@ -8,7 +8,7 @@ from keeper.core.accounting import Settlement, Waterfall, waterfall
 from keeper.core.chain import Fees, Log, Transaction
 from keeper.core.errors import InvariantError
 from keeper.core.lending import Held, Liquidation, ProtocolCall
-from keeper.core.plan import Funding, LoanKind, Plan, SwapKind, SwapLeg
+from keeper.core.plan import LoanKind, Plan, SwapKind, SwapLeg
 from keeper.core.ports import Hop, Path, SwapQuote
 from keeper.core.units import ZERO_ADDRESS, Address, Hash32
 from keeper.evm.program import (
@@ -151,13 +151,16 @@ def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
         inner, sale = sale, ()
     elif trade.route.repay:
         inner = (_purchase(trade.route.repay),)
-    return (_funded(trade.funding, calls, inner), *sale)
+    return (_funded(trade, calls, inner), *sale)
 
 
-def _funded(funding: Funding, calls: Sequence[ProtocolCall], inner: tuple[Step, ...]) -> Step:
+def _funded(trade: Trade, calls: Sequence[ProtocolCall], inner: tuple[Step, ...]) -> Step:
     """Return the step in which the liquidation is funded; ``inner`` finds what is owed."""
+    funding = trade.funding
     if funding.kind is LoanKind.PAID_LATER:
         return _paid_later(calls, inner)
+    if funding.kind is LoanKind.BOUGHT_FIRST:
+        return _bought_first(trade, calls)
     inner = (*(protocol_call(call) for call in calls), *inner)
     if funding.kind is LoanKind.FLASH_PLAIN:
         return PayLater(
@@ -169,6 +172,18 @@ def _funded(funding: Funding, calls: Sequence[ProtocolCall], inner: tuple[Step, 
             inner=inner,
         )
     return Flash(lender=funding.lender, asset=funding.asset, amount=funding.amount, inner=inner)
+
+
+def _bought_first(trade: Trade, calls: Sequence[ProtocolCall]) -> Swap:
+    """Buy what is repaid; the pool calls back, and out of the spoils it is paid what it is owed.
+
+    Nothing is at hand before, so that what the pool may take is bounded by the spoils.
+    """
+    *before, last = trade.route.repay
+    inner: tuple[Step, ...] = tuple(protocol_call(call) for call in calls)
+    if before:
+        inner = (*inner, _purchase(tuple(before)))
+    return _buy(last, trade.funding.amount, _NO_LIMIT, inner)
 
 
 def _paid_later(calls: Sequence[ProtocolCall], inner: tuple[Step, ...]) -> PayLater:
@@ -212,18 +227,18 @@ def _purchase(path: Path) -> Swap:
     is bounded by that.
     """
     first, *others = path
-    swap = _buy(first, BalanceOf(token=first.token_in), ())
+    swap = _buy(first, Known.OWED, BalanceOf(token=first.token_in), ())
     for hop in others:
-        swap = _buy(hop, _NO_LIMIT, (swap,))
+        swap = _buy(hop, Known.OWED, _NO_LIMIT, (swap,))
     return swap
 
 
-def _buy(hop: Hop, limit: BalanceOf | int, inner: tuple[Step, ...]) -> Swap:
+def _buy(hop: Hop, amount: Known | int, limit: BalanceOf | int, inner: tuple[Step, ...]) -> Swap:
     return Swap(
         pool=hop.pool,
         token_in=hop.token_in,
         token_out=hop.token_out,
-        amount=Known.OWED,
+        amount=amount,
         limit=limit,
         inner=inner,
     )

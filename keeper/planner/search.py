@@ -45,11 +45,8 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Tria
     if option.max_repay < 1:
         return Miss(reason=Reason.NO_OPTION, detail="the protocol lets nothing be repaid")
     assets = case.valuation.assets
-    lent = option.max_repay if option.pays_later else desk.most(option.debt)
-    largest = min(option.max_repay, lent)
-    if largest < 1:
-        detail = f"nobody lends {assets[option.debt].symbol}"
-        return Miss(reason=Reason.NO_FUNDING, detail=detail)
+    lent = 0 if option.pays_later else desk.most(option.debt)
+    largest = min(option.max_repay, lent or option.max_repay)
     value = case.valuation.wei_floor(option.debt, largest)
     received = case.valuation.amount_ceil(option.collateral, value)
     found = routes(desk, option, terms.native, owed=largest, received=received)

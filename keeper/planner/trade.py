@@ -15,6 +15,8 @@ from keeper.planner.routing import Route
 
 PAID_LATER: Final = "callback"
 """The funding's name where the protocol is paid after its own callback."""
+BOUGHT_FIRST: Final = "swap"
+"""The funding's name where a pool hands over what is repaid and is paid after its callback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ def trade(
     case: Case, desk: Desk, terms: Terms, route: Route, option: Option, seize: SeizeQuote
 ) -> Trade | Miss:
     """Return what liquidating that much along the route comes to."""
-    funding = _funding(desk, option, seize)
+    funding = _funding(desk, route, option, seize)
     if funding is None:
         wanted = seize.repay + seize.headroom
         return Miss(reason=Reason.NO_FUNDING, detail=f"nobody lends {wanted} of {option.debt}")
@@ -126,18 +128,21 @@ def trade(
     )
 
 
-def _funding(desk: Desk, option: Option, seize: SeizeQuote) -> Funding | None:
-    """Return the cheapest loan, or none at all where the protocol is paid later."""
-    if not option.pays_later:
-        return desk.borrow(option.debt, seize.repay + seize.headroom)
-    return Funding(
-        source=PAID_LATER,
-        lender=ZERO_ADDRESS,
-        asset=option.debt,
-        amount=seize.repay,
-        fee=0,
-        kind=LoanKind.PAID_LATER,
-    )
+def _funding(desk: Desk, route: Route, option: Option, seize: SeizeQuote) -> Funding | None:
+    """Return the cheapest loan; none is needed of a protocol that is paid later.
+
+    What nobody lends at all is bought with the collateral that it will bring, from a pool that is
+    paid after its callback. What somebody lends, if not as much, is worth a loan of less.
+    """
+    if option.pays_later:
+        return _unlent(PAID_LATER, LoanKind.PAID_LATER, option.debt, seize.repay)
+    if desk.most(option.debt) == 0 and route.repay and seize.headroom == 0:
+        return _unlent(BOUGHT_FIRST, LoanKind.BOUGHT_FIRST, option.debt, seize.repay)
+    return desk.borrow(option.debt, seize.repay + seize.headroom)
+
+
+def _unlent(source: str, kind: LoanKind, asset: Address, amount: int) -> Funding:
+    return Funding(source=source, lender=ZERO_ADDRESS, asset=asset, amount=amount, fee=0, kind=kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

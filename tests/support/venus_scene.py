@@ -18,10 +18,16 @@ from keeper.devnet.venus_market import LiveVenus, LocalVenus, open_venus
 from keeper.evm.words import WORD, ask, ask_address, int_at, selector, word_of_int
 from keeper.protocols.compound_v2 import codec, rules
 from keeper.protocols.compound_v2.adapter import CompoundAdapter
+from keeper.protocols.compound_v2.case import Case, case_of, market_at
 from keeper.protocols.compound_v2.health import stored_shortfall, terms_of, vai_debt
-from keeper.protocols.compound_v2.liquidation import Case, case_of
-from keeper.protocols.compound_v2.refusals import FAILURES, Failure, MarketRefusedError, Refusal
-from keeper.protocols.compound_v2.state import Deployment, Position
+from keeper.protocols.compound_v2.refusals import (
+    FAILURES,
+    VAI_FAILURES,
+    Failure,
+    MarketRefusedError,
+    Refusal,
+)
+from keeper.protocols.compound_v2.state import Deployment, Market, Position
 from keeper.protocols.registry import adapter_for
 
 BORROWERS = 60
@@ -219,10 +225,9 @@ async def judge(
         quote = scene.adapter.seize(view, position, option, repay)
     except MarketRefusedError as e:
         (done,) = await scene.run(look, liquidate_call(view, ref, collateral, debt, repay))
-        assert_refused(view, done, e.refusal, native=view.markets[view.numbers[debt]].native)
+        assert_refused(view, done, e.refusal, market_at(view, debt))
         return e.refusal
-    numbers = view.numbers
-    case = case_of(view, position, view.markets[numbers[collateral]], view.markets[numbers[debt]])
+    case = case_of(view, position, market_at(view, collateral), market_at(view, debt))
     calls = [(view.markets[one].token, codec.ACCRUE_INTEREST, 0) for one in quote.inputs]
     calls.append(liquidate_call(view, ref, collateral, debt, repay))
     calls.append((collateral, codec.REDEEM + word_of_int(spoils_tokens(view, case, repay)), 0))
@@ -244,18 +249,24 @@ def liquidate_call(
     view: Deployment, ref: AccountRef, collateral: Address, debt: Address, repay: int
 ) -> tuple[Address, bytes, int]:
     """Return the liquidation itself, through the Liquidator where there is one."""
-    value = repay if view.markets[view.numbers[debt]].native else 0
+    value = repay if market_at(view, debt).native else 0
     if view.liquidator is not None:
         data = codec.liquidate_through(debt, ref.account, repay, collateral)
         return view.liquidator.address, data, value
+    if is_vai(view, debt):
+        return debt, codec.liquidate_vai(ref.account, repay, collateral), 0
     if value:
         return debt, codec.liquidate_native(ref.account, collateral), value
     return debt, codec.liquidate(ref.account, repay, collateral), 0
 
 
+def is_vai(view: Deployment, place: Address) -> bool:
+    return view.vai is not None and place == view.vai.controller
+
+
 def spoils_tokens(view: Deployment, case: Case, repay: int) -> int:
     """Return the cTokens that reach the liquidator."""
-    tokens = rules.seized_tokens(case.ratio, repay)
+    tokens = rules.seized_tokens(case.ratio, case.taken(repay))
     if view.liquidator is None:
         return tokens
     percent = view.liquidator.treasury_percent
@@ -268,21 +279,20 @@ def one_transaction(done: Sequence[Simulated]) -> list[Log]:
     return [replace(log, tx_hash=logs[0].tx_hash) for log in logs]
 
 
-def assert_refused(
-    view: Deployment, done: Simulated, refusal: Refusal, *, native: bool = False
-) -> None:
+def assert_refused(view: Deployment, done: Simulated, refusal: Refusal, debt: Market) -> None:
     """Assert that a call was refused for that reason, softly or with a revert.
 
     The native market reverts where others answer softly: it was sent coin to give back.
     """
-    failure = FAILURES.get(refusal)
+    known = VAI_FAILURES if is_vai(view, debt.token) else FAILURES
+    failure = known.get(refusal)
     if failure is None:
         assert not done.success, refusal
         assert refusal.value.encode() in done.return_data or _is_custom(done, refusal), (
             refusal,
             done.return_data,
         )
-    elif native:
+    elif debt.native:
         assert not done.success
         assert f"liquidateBorrow failed ({failure.error:02d})".encode() in done.return_data
     elif view.liquidator is None:

@@ -16,13 +16,16 @@ from keeper.protocols.compound_v2.parameters import BORROWS_SLOT
 from keeper.protocols.compound_v2.state import Action
 from tests.support.compound_market import (
     ALICE,
+    CONTROLLER,
     LIQUIDATOR,
     MARKETS,
     THROUGH,
     TOKENS,
     USDC,
+    VAI,
     WETH,
     deployment,
+    vai,
     view,
 )
 
@@ -83,6 +86,7 @@ def test_selectors_are_those_of_the_live_contracts():
     assert codec.LIQUIDATE.hex() == "f5e3c462"
     assert codec.LIQUIDATE_NATIVE.hex() == "aae40a2a"
     assert codec.LIQUIDATE_THROUGH.hex() == "64fd7078"
+    assert codec.LIQUIDATE_VAI.hex() == "11b3d5e7"
 
 
 def test_actions_are_numbered_as_venus_numbers_them():
@@ -125,6 +129,25 @@ def test_the_liquidator_contract_is_what_is_paid_where_there_is_one():
     liquidate, _ = calls.liquidating(seen, ALICE, OPTION, QUOTE)
     assert (liquidate.target, liquidate.spender) == (LIQUIDATOR, LIQUIDATOR)
     assert liquidate.data == codec.liquidate_through(TOKENS[1], ALICE, 10, TOKENS[0])
+
+
+def test_vai_is_liquidated_by_its_controller_where_there_is_no_liquidator():
+    option = Option(collateral=WETH, debt=VAI, max_repay=10, key=f"{TOKENS[0]}:{CONTROLLER}")
+    quote = SeizeQuote(repay=9, offer=10, seized=5, protocol_fee=0)
+    liquidate, redeem = calls.liquidating(view(deployment(vai=vai())), ALICE, option, quote)
+    words = encode(["address", "uint256", "address"], [ALICE, 10, TOKENS[0]])
+    assert liquidate.data == codec.LIQUIDATE_VAI + words
+    assert (liquidate.target, liquidate.spender) == (CONTROLLER, CONTROLLER)
+    assert (liquidate.token, liquidate.amount) == (VAI, 9)
+    assert redeem.target == TOKENS[0]
+
+
+def test_vai_goes_through_the_liquidator_by_its_controller_s_name():
+    option = Option(collateral=WETH, debt=VAI, max_repay=10, key=f"{TOKENS[0]}:{CONTROLLER}")
+    seen = view(deployment(liquidator=THROUGH, vai=vai()))
+    liquidate, _ = calls.liquidating(seen, ALICE, option, QUOTE)
+    assert liquidate.data == codec.liquidate_through(CONTROLLER, ALICE, 10, TOKENS[0])
+    assert (liquidate.target, liquidate.token, liquidate.amount) == (LIQUIDATOR, VAI, 10)
 
 
 def test_markets_that_help_are_accrued_first():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from keeper.core.lending import Reason, Rejection
-from keeper.core.plan import Plan, SwapKind
+from keeper.core.plan import LoanKind, Plan, SwapKind
 from keeper.core.units import Address
 from keeper.evm.data_fees import ArbitrumData, OpStackData
 from keeper.evm.program import BalanceOf, Call, Flash, Known, Swap
@@ -289,6 +289,42 @@ def test_a_purchase_over_two_pools_is_paid_by_the_first_within_the_second() -> N
     assert isinstance(last, Swap)
     assert (last.token_in, last.token_out, last.amount) == (WETH, USDC, Known.OWED)
     (first,) = last.inner
+    assert isinstance(first, Swap)
+    assert (first.token_in, first.token_out, first.amount) == (WBTC, WETH, Known.OWED)
+    assert first.limit == BalanceOf(token=WBTC)
+
+
+def test_what_nobody_lends_is_bought_first_and_paid_out_of_the_spoils() -> None:
+    case, desk = case_with(option_of(WBTC, USDC, dollars=20_000)), desk_of(*TRIANGLE, cash=0)
+    bought = best_of(case, desk)
+    assert (bought.funding.kind, bought.funding.fee) == (LoanKind.BOUGHT_FIRST, 0)
+    buy, sale = steps(case, terms_of(), bought)
+    assert isinstance(buy, Swap)
+    assert (buy.token_in, buy.token_out, buy.amount) == (WBTC, USDC, bought.seize.repay)
+    (call,) = buy.inner
+    assert isinstance(call, Call)
+    assert call.target == PROTOCOL
+    assert isinstance(sale, Swap)
+    assert (sale.token_in, sale.token_out) == (WBTC, WETH)
+
+
+def test_buying_first_costs_what_a_free_loan_does() -> None:
+    case = case_with(option_of(WBTC, USDC, dollars=20_000))
+    lent = planned(case, desk_of(*TRIANGLE, premium_bps=0))
+    bought = planned(case, desk_of(*TRIANGLE, cash=0))
+    assert (bought.route, bought.quote) == (lent.route, lent.quote)
+    assert bought.forecast == lent.forecast
+
+
+def test_what_is_bought_first_over_two_pools_is_paid_by_the_first_after_the_liquidation() -> None:
+    pools = markets(DEEP, [(WETH, USDC), (WBTC, WETH)])
+    case = case_with(option_of(WBTC, USDC, dollars=20_000))
+    desk = desk_of(*pools, intermediates=(WETH,), cash=0)
+    last, _ = steps(case, terms_of(), best_of(case, desk))
+    assert isinstance(last, Swap)
+    assert (last.token_in, last.token_out) == (WETH, USDC)
+    call, first = last.inner
+    assert isinstance(call, Call)
     assert isinstance(first, Swap)
     assert (first.token_in, first.token_out, first.amount) == (WBTC, WETH, Known.OWED)
     assert first.limit == BalanceOf(token=WBTC)

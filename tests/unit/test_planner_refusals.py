@@ -89,8 +89,8 @@ def test_collateral_that_does_not_buy_the_debt_back_is_a_loss_with_a_figure() ->
         ),
         (case_with(option_of(DAI, USDC, dollars=10)), desk_of(*TRIANGLE), Reason.NO_ROUTE),
         (
-            case_with(option_of(WETH, USDC, dollars=10**9)),
-            desk_of(*markets(10**6, [(WETH, USDC)]), cash=0),
+            case_with(option_of(USDC, WETH, dollars=20_000)),
+            desk_of(*TRIANGLE, cash=0),
             Reason.NO_FUNDING,
         ),
     ],

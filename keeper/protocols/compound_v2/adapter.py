@@ -30,6 +30,7 @@ from keeper.protocols.compound_v2 import (
     events,
     exposure,
     health,
+    legs,
     liquidation,
     parity,
 )
@@ -153,7 +154,7 @@ class CompoundAdapter:
 
     def legs(self, view: Deployment, position: Position) -> Legs:
         """Return the account's collaterals, in underlying, and debts."""
-        return health.legs(view, position)
+        return legs.legs(view, position)
 
     def options(self, view: Deployment, position: Position) -> tuple[Option, ...]:
         """Return every collateral and debt pair that may be liquidated now."""
@@ -183,16 +184,8 @@ class CompoundAdapter:
         return DOLLAR
 
     def asset_values(self, view: Deployment, market: str) -> Mapping[Address, AssetValue]:  # noqa: ARG002 - the port's
-        """Return the price of every asset whose price is known, 1e18 dollars."""
-        return {
-            one.asset: AssetValue(
-                symbol=one.symbol,
-                price=health.whole_price(one, view.prices[one.token]),
-                unit=one.unit,
-            )
-            for one in view.markets
-            if view.prices.get(one.token)
-        }
+        """Return the price of every asset whose price is known, 1e18 dollars; VAI is one."""
+        return legs.asset_values(view)
 
 
 def build(*, deployment: str, start_block: int, parameters: Parameters) -> CompoundAdapter:

@@ -6,7 +6,7 @@ from keeper.core.lending import Held, Option, ProtocolCall, SeizeQuote
 from keeper.core.units import Address
 from keeper.evm.words import word_of_int
 from keeper.protocols.compound_v2 import codec
-from keeper.protocols.compound_v2.liquidation import KEY_SEPARATOR
+from keeper.protocols.compound_v2.case import KEY_SEPARATOR, NO_MARKET, market_at
 from keeper.protocols.compound_v2.state import Deployment, Market
 
 
@@ -18,9 +18,8 @@ def liquidating(
     A market that refuses softly leaves nothing to redeem: ``redeem(0)`` succeeds, and the program
     fails where the underlying is missing.
     """
-    collateral, debt = (
-        view.markets[view.numbers[Address(one)]] for one in option.key.split(KEY_SEPARATOR)
-    )
+    collateral, debt = (market_at(view, Address(one)) for one in option.key.split(KEY_SEPARATOR))
+    offer = quote.repay if quote.offer is None else quote.offer
     accruals = (
         ProtocolCall(target=view.markets[one].token, data=codec.ACCRUE_INTEREST)
         for one in quote.inputs
@@ -28,7 +27,7 @@ def liquidating(
     return (
         *accruals,
         *_unwrap(debt, quote.repay),
-        _liquidate(view, account, collateral, debt, quote.repay),
+        _liquidate(view, account, collateral, debt, offer, quote.repay),
         *_redeem(collateral),
     )
 
@@ -39,16 +38,19 @@ def _unwrap(debt: Market, repay: int) -> Iterator[ProtocolCall]:
 
 
 def _liquidate(
-    view: Deployment, account: Address, collateral: Market, debt: Market, repay: int
+    view: Deployment, account: Address, collateral: Market, debt: Market, offer: int, repay: int
 ) -> ProtocolCall:
+    """Return the call that liquidates; what of the offer is paid is its allowance."""
     through = view.liquidator
     target = debt.token if through is None else through.address
     if through is not None:
-        data = codec.liquidate_through(debt.token, account, repay, collateral.token)
+        data = codec.liquidate_through(debt.token, account, offer, collateral.token)
+    elif debt.number == NO_MARKET:
+        data = codec.liquidate_vai(account, offer, collateral.token)
     elif debt.native:
         data = codec.liquidate_native(account, collateral.token)
     else:
-        data = codec.liquidate(account, repay, collateral.token)
+        data = codec.liquidate(account, offer, collateral.token)
     if debt.native:
         return ProtocolCall(target=target, data=data, value=repay)
     return ProtocolCall(target=target, data=data, token=debt.asset, spender=target, amount=repay)

@@ -31,6 +31,8 @@ USER_POOL_ID = selector("userPoolId(address)")
 IS_FORCED = selector("isForcedLiquidationEnabled(address)")
 IS_FORCED_FOR_USER = selector("isForcedLiquidationEnabledForUser(address,address)")
 MINTED_VAIS = selector("mintedVAIs(address)")
+VAI_MINT_PAUSED = selector("mintVAIGuardianPaused()")
+VAI_REPAY_PAUSED = selector("repayVAIGuardianPaused()")
 
 # --- markets ----------------------------------------------------------------------------------
 
@@ -77,6 +79,7 @@ VAI_RATE = selector("getVAIRepayRatePerBlock()")
 PAST_VAI_INTEREST = selector("pastVAIInterest(address)")
 VAI_MINTER_INDEX = selector("getVAIMinterInterestIndex(address)")
 GET_VAI_REPAY_AMOUNT = selector("getVAIRepayAmount(address)")
+LIQUIDATE_VAI = selector("liquidateVAI(address,uint256,address)")
 
 DEPOSIT = selector("deposit()")
 WITHDRAW = selector("withdraw(uint256)")
@@ -99,6 +102,7 @@ REDEEMED = frozenset(
 )
 REDEEM_FEE = topic("RedeemFee(address,uint256,uint256)")
 MINT_VAI = topic("MintVAI(address,uint256)")
+VAI_LIQUIDATED = topic("LiquidateVAI(address,address,uint256,address,uint256)")
 LIQUIDATED_THROUGH = topic(
     "LiquidateBorrowedTokens(address,address,uint256,address,address,uint256,uint256)"
 )
@@ -113,6 +117,13 @@ def liquidate(account: Address, repay: int, collateral: Address) -> bytes:
     """Return the calldata of a market's own liquidation."""
     return b"".join(
         (LIQUIDATE, word_of_address(account), word_of_int(repay), word_of_address(collateral))
+    )
+
+
+def liquidate_vai(account: Address, repay: int, collateral: Address) -> bytes:
+    """Return the calldata of a liquidation of VAI by its controller."""
+    return b"".join(
+        (LIQUIDATE_VAI, word_of_address(account), word_of_int(repay), word_of_address(collateral))
     )
 
 

@@ -21,7 +21,8 @@ class _Seized:
     """One ``LiquidateBorrow``, with what is found out of it."""
 
     log: Log
-    debt: Market
+    debt: Address
+    """The asset."""
     collateral: Market
     borrower: Address
     liquidator: Address
@@ -39,48 +40,65 @@ def liquidations(market: Deployment, logs: Sequence[Log]) -> tuple[Liquidation, 
     """
     found = []
     for position, log in enumerate(logs):
-        if log.address in market.numbers and log.topics[:1] == (codec.LIQUIDATE_BORROW,):
+        debt = _repaid_asset(market, log)
+        if debt is not None:
             after = [one for one in logs[position + 1 :] if one.tx_hash == log.tx_hash]
-            seized = _seized(market, log, after)
+            seized = _seized(market, debt, log, after)
             if seized is not None:
                 found.append(_liquidation(market, seized, after))
     return tuple(found)
 
 
-def _seized(market: Deployment, log: Log, after: Sequence[Log]) -> _Seized | None:
+def _repaid_asset(market: Deployment, log: Log) -> Address | None:
+    """Return the asset that a liquidation repaid, None of a log that is of none.
+
+    VAI's controller tells it in the words of a market.
+    """
+    number = market.numbers.get(log.address)
+    if number is not None and log.topics[:1] == (codec.LIQUIDATE_BORROW,):
+        return market.markets[number].asset
+    vai = market.vai
+    if vai is None or log.address != vai.controller or log.topics[:1] != (codec.VAI_LIQUIDATED,):
+        return None
+    return vai.token
+
+
+def _seized(market: Deployment, debt: Address, log: Log, after: Sequence[Log]) -> _Seized | None:
     token = address_at(log.data, 3)
     if token not in market.numbers:
         return None
     collateral = market.markets[market.numbers[token]]
     borrower, tokens = address_at(log.data, 1), int_at(log.data, 4)
-    liquidator, theirs = address_at(log.data, 0), 0
+    liquidator, theirs, repaid = address_at(log.data, 0), 0, int_at(log.data, 2)
     if market.liquidator is not None and liquidator == market.liquidator.address:
-        liquidator, theirs = _passed_on(liquidator, borrower, token, after)
+        liquidator, theirs, repaid = _passed_on(liquidator, log, after)
     elif collateral.seize_share:
         theirs = rules.protocol_share(tokens, collateral.seize_share)
     return _Seized(
         log=log,
-        debt=market.markets[market.numbers[log.address]],
+        debt=debt,
         collateral=collateral,
         borrower=borrower,
         liquidator=liquidator,
-        repaid=int_at(log.data, 2),
+        repaid=repaid,
         tokens=tokens,
         theirs=theirs,
     )
 
 
-def _passed_on(
-    through: Address, borrower: Address, token: Address, after: Iterable[Log]
-) -> tuple[Address, int]:
-    """Return who liquidated through Venus's Liquidator, and the treasury's cTokens."""
+def _passed_on(through: Address, seizure: Log, after: Iterable[Log]) -> tuple[Address, int, int]:
+    """Return who liquidated through Venus's Liquidator, the treasury's cTokens, and what was paid.
+
+    The Liquidator takes the whole offer; of one of VAI its controller leaves a few raw units.
+    """
+    wanted = (address_at(seizure.data, 1), address_at(seizure.data, 3))
     for log in after:
         if log.address != through or log.topics[:1] != (codec.LIQUIDATED_THROUGH,):
             continue
-        who, whose, what = (address_of_word(word) for word in log.topics[1:4])
-        if (whose, what) == (borrower, token):
-            return who, int_at(log.data, 2)
-    return through, 0
+        who, *found = (address_of_word(word) for word in log.topics[1:4])
+        if tuple(found) == wanted:
+            return who, int_at(log.data, 2), int_at(log.data, 0)
+    return through, 0, int_at(seizure.data, 2)
 
 
 def _liquidation(market: Deployment, seized: _Seized, after: Sequence[Log]) -> Liquidation:
@@ -90,7 +108,7 @@ def _liquidation(market: Deployment, seized: _Seized, after: Sequence[Log]) -> L
     return Liquidation(
         ref=AccountRef(market=market.comptroller, account=seized.borrower),
         collateral=seized.collateral.asset,
-        debt=seized.debt.asset,
+        debt=seized.debt,
         liquidator=seized.liquidator,
         repaid=seized.repaid,
         seized=gross,

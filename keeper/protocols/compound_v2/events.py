@@ -16,7 +16,7 @@ DATA_ACCOUNTS: Final[Mapping[Hash32, int]] = {
     codec.LIQUIDATE_BORROW: 1,
     codec.MINT_VAI: 0,
     topic("RepayVAI(address,address,uint256)"): 1,
-    topic("LiquidateVAI(address,address,uint256,address,uint256)"): 1,
+    codec.VAI_LIQUIDATED: 1,
 }
 """Events without indexed fields to the word of data that holds the account they change."""
 

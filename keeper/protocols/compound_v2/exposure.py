@@ -37,7 +37,7 @@ _ENTRY: Final = 4
 
 def exposure(position: Position) -> Exposure | None:
     """Return an account's weights; None when one of its debts is forced."""
-    if position.forced:
+    if position.forced or position.vai_forced:
         return None
     terms: list[tuple[int, float]] = []
     slack = 1.0
@@ -87,7 +87,7 @@ def pack(position: Position) -> bytes:
     """Return the position as few bytes: each number with its own length."""
     face = (
         position.pool,
-        int(position.restricted),
+        int(position.restricted) | int(position.vai_forced) << 1,
         position.vai_minted,
         position.vai_past_interest,
         position.vai_index,
@@ -101,7 +101,7 @@ def pack(position: Position) -> bytes:
 def unpack(packed: bytes) -> Position:
     """Return the position that was packed."""
     numbers = list(_numbers(packed))
-    pool, restricted, minted, past_interest, index, forced = numbers[:_FACE]
+    pool, marks, minted, past_interest, index, forced = numbers[:_FACE]
     first = _FACE + forced
     return Position(
         entries=tuple(
@@ -109,7 +109,8 @@ def unpack(packed: bytes) -> Position:
         ),
         pool=pool,
         forced=frozenset(numbers[_FACE:first]),
-        restricted=restricted == 1,
+        vai_forced=bool(marks & 2),
+        restricted=bool(marks & 1),
         vai_minted=minted,
         vai_past_interest=past_interest,
         vai_index=index,
@@ -122,7 +123,7 @@ def _key(kind: int, market: int, pool: int) -> int:
 
 def _vai_rate(view: Deployment, kind: int, number: int) -> float:
     """Return what VAI counts for: minted and interest since forever owed, up to its start not."""
-    if view.vai is None:
+    if view.vai is None or view.vai.forced:
         return nan
     if kind == _VAI_OWN:
         return 1.0

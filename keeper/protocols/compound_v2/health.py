@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from keeper.core.errors import StaleError
-from keeper.core.lending import Health, Leg, Legs
-from keeper.core.units import BPS, MAX_UINT256, WAD
+from keeper.core.lending import Health
+from keeper.core.units import MAX_UINT256, WAD
 from keeper.protocols.compound_v2 import rules
 from keeper.protocols.compound_v2.rules import Stored
 from keeper.protocols.compound_v2.state import (
@@ -89,6 +89,12 @@ def shortfall(view: Deployment, position: Position, pair: Iterable[int]) -> Shor
     return _best(terms_of(view, position), vai_debt(view, position), frozenset(pair))
 
 
+def vai_shortfall(view: Deployment, position: Position, collateral: int) -> Shortfall:
+    """Return the shortfall that liquidating VAI for a market's collateral finds."""
+    owed = accrued_vai_debt(view, position)
+    return _best(terms_of(view, position), owed, frozenset((collateral,)))
+
+
 def stored_shortfall(view: Deployment, position: Position) -> int:
     """Return what the account is short of with nothing accrued; negative is what it has to spare.
 
@@ -109,9 +115,16 @@ def vai_debt(view: Deployment, position: Position) -> int:
     return _minted(position, index)
 
 
+def accrued_vai_debt(view: Deployment, position: Position) -> int:
+    """Return the debt in VAI with interest to the view's block: what repaying it finds."""
+    if view.vai is None or position.vai_minted == 0:
+        return 0
+    return _minted(position, view.vai_index)
+
+
 def assess(view: Deployment, position: Position) -> Health:
     """Return the standing with everything accrued, and whether anybody may liquidate it."""
-    owed = _minted(position, view.vai_index) if view.vai is not None else 0
+    owed = accrued_vai_debt(view, position)
     collateral = weighted = debt = 0
     for entry in position.entries:
         value, weight, debt_value = _values(view, entry, position.pool)
@@ -131,10 +144,23 @@ def is_liquidatable(view: Deployment, position: Position) -> bool:
     """Return whether there is a pair of markets that the contracts let somebody liquidate."""
     if any(is_forced(view, position, entry) for entry in position.entries):
         return True
+    if vai_is_forced(view, position):
+        return True
     terms, vai = terms_of(view, position), vai_debt(view, position)
-    if sum(max(one.stored, one.accrued) for one in terms) + vai <= 0:
+    accrued = accrued_vai_debt(view, position)
+    if sum(max(one.stored, one.accrued) for one in terms) + accrued <= 0:
         return False
-    return any(_best(terms, vai, pair).value > 0 for pair in _pairs(position))
+    if any(_best(terms, vai, pair).value > 0 for pair in _pairs(position)):
+        return True
+    held = [one.market for one in position.entries if one.tokens]
+    return accrued > 0 and any(_best(terms, accrued, frozenset((one,))).value > 0 for one in held)
+
+
+def vai_is_forced(view: Deployment, position: Position) -> bool:
+    """Return whether an account's VAI may be liquidated whatever its health."""
+    if view.vai is None or position.vai_minted == 0:
+        return False
+    return position.vai_forced or view.vai.forced
 
 
 def is_forced(view: Deployment, position: Position, entry: Entry) -> bool:
@@ -148,29 +174,6 @@ def debt_of(view: Deployment, entry: Entry) -> int:
     """Return a debt with interest to the view's moment, raw units."""
     index = view.lines[entry.market].borrow_index
     return rules.borrow_balance(entry.principal, entry.principal_index, index)
-
-
-def legs(view: Deployment, position: Position) -> Legs:
-    """Return an account's collaterals, redeemed, and debts."""
-    collateral, debt = [], []
-    for entry in position.entries:
-        market, line = view.markets[entry.market], view.lines[entry.market]
-        if entry.tokens:
-            threshold = risk_of(view, market, position.pool).threshold * BPS // WAD
-            amount = rules.redeemed(entry.tokens, line.rate)
-            collateral.append(_leg(view, market, amount, threshold))
-        if owed := debt_of(view, entry):
-            debt.append(_leg(view, market, owed, 0))
-    if view.vai is not None and (owed := _minted(position, view.vai_index)):
-        debt.append(
-            Leg(asset=view.vai.token, symbol="VAI", amount=owed, price=WAD, threshold_bps=0)
-        )
-    return Legs(collateral=tuple(collateral), debt=tuple(debt))
-
-
-def whole_price(market: Market, price: int) -> int:
-    """Return the price of a whole underlying, 1e18 dollars."""
-    return price * market.unit // WAD
 
 
 def known_price(view: Deployment, number: int) -> int:
@@ -250,14 +253,4 @@ def _minted(position: Position, index: int) -> int:
         position.vai_past_interest,
         index=index,
         own_index=position.vai_index,
-    )
-
-
-def _leg(view: Deployment, market: Market, amount: int, threshold_bps: int) -> Leg:
-    return Leg(
-        asset=market.asset,
-        symbol=market.symbol,
-        amount=amount,
-        price=whole_price(market, known_price(view, market.number)),
-        threshold_bps=threshold_bps,
     )

@@ -7,67 +7,28 @@ Mirrors ``CToken.liquidateBorrowFresh`` with ``Comptroller.liquidateBorrowAllowe
 from dataclasses import dataclass, replace
 
 from keeper.core.lending import Option, SeizeQuote
-from keeper.core.units import WAD, Address
+from keeper.core.units import WAD
 from keeper.protocols.compound_v2 import rules
-from keeper.protocols.compound_v2.health import (
-    Shortfall,
-    accrued_at,
-    debt_of,
-    is_forced,
-    known_price,
-    risk_of,
-    shortfall,
-    vai_debt,
-)
+from keeper.protocols.compound_v2.case import KEY_SEPARATOR, Case, case_of, cases_of, markets_of
+from keeper.protocols.compound_v2.health import accrued_at
 from keeper.protocols.compound_v2.refusals import MarketRefusedError, Refusal
-from keeper.protocols.compound_v2.state import (
-    CORE_POOL,
-    Action,
-    Deployment,
-    Entry,
-    Market,
-    Position,
-)
-
-KEY_SEPARATOR = ":"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """An account with one collateral and one debt chosen."""
-
-    collateral: Market
-    debt: Market
-    tokens: int
-    owed: int
-    incentive: int
-    """Of the borrower's pool: what the treasury's part is reckoned by."""
-    ratio: int
-    """cTokens for one raw unit repaid, wad."""
-    forced: bool
-    found: Shortfall
-    restricted: bool
-    vai: int
+from keeper.protocols.compound_v2.state import Action, Deployment, Market, Position
 
 
 def options(view: Deployment, position: Position) -> tuple[Option, ...]:
     """Return every pair that may be liquidated now, with the most that each takes."""
     found = []
-    for owed in position.entries:
-        for held in position.entries:
-            if not owed.principal or not held.tokens:
-                continue
-            case = case_of(view, position, view.markets[held.market], view.markets[owed.market])
-            most = max_repay(view, case)
-            if most > 0 and refusal_of(view, case, most) is None:
-                found.append(
-                    Option(
-                        collateral=case.collateral.asset,
-                        debt=case.debt.asset,
-                        max_repay=most,
-                        key=KEY_SEPARATOR.join((case.collateral.token, case.debt.token)),
-                    )
+    for case in cases_of(view, position):
+        most = max_repay(view, case)
+        if most > 0 and refusal_of(view, case, most) is None:
+            found.append(
+                Option(
+                    collateral=case.collateral.asset,
+                    debt=case.debt.asset,
+                    max_repay=most,
+                    key=KEY_SEPARATOR.join((case.collateral.token, case.debt.token)),
                 )
+            )
     return tuple(found)
 
 
@@ -82,54 +43,14 @@ def seize(view: Deployment, position: Position, option: Option, repay: int) -> S
         pair = f"{collateral.symbol}/{debt.symbol}"
         raise MarketRefusedError(refusal, f"{pair}, repaying {repay} of {case.owed}")
     spoils = spoils_of(view, case, repay)
+    # The Liquidator keeps what VAI's controller leaves of an offer; without it that stays ours.
+    paid = repay if view.liquidator is not None else case.taken(repay)
     return SeizeQuote(
-        repay=repay,
+        repay=paid,
+        offer=None if paid == repay else repay,
         seized=spoils.gross,
         protocol_fee=spoils.gross - spoils.received,
         inputs=case.found.accrue,
-    )
-
-
-def markets_of(view: Deployment, position: Position, option: Option) -> tuple[Market, Market]:
-    """Return the option's markets: those of its key, else the account's own of its assets."""
-    if option.key:
-        collateral, debt = option.key.split(KEY_SEPARATOR)
-        numbers = (view.numbers[Address(collateral)], view.numbers[Address(debt)])
-        return view.markets[numbers[0]], view.markets[numbers[1]]
-    entries = [(view.markets[one.market], one) for one in position.entries]
-    held = [market for market, one in entries if one.tokens and market.asset == option.collateral]
-    owed = [market for market, one in entries if one.principal and market.asset == option.debt]
-    if not held:
-        raise MarketRefusedError(Refusal.NOT_COLLATERAL, option.collateral)
-    if not owed:
-        raise MarketRefusedError(Refusal.NOT_BORROWED, option.debt)
-    return held[0], owed[0]
-
-
-def case_of(view: Deployment, position: Position, collateral: Market, debt: Market) -> Case:
-    """Return the case of one pair. Raises StaleError when a price is not known."""
-    none = Entry(market=-1, tokens=0, principal=0, principal_index=0)
-    entries = {one.market: one for one in position.entries}
-    owing = entries.get(debt.number, none)
-    asked = position.pool if debt.names_borrower else CORE_POOL
-    ratio = rules.seize_ratio(
-        incentive=risk_of(view, collateral, asked).incentive,
-        debt_price=known_price(view, debt.number),
-        collateral_price=known_price(view, collateral.number),
-        rate=view.lines[collateral.number].rate,
-        mul=view.mul,
-    )
-    return Case(
-        collateral=collateral,
-        debt=debt,
-        tokens=entries.get(collateral.number, none).tokens,
-        owed=debt_of(view, owing) if owing.principal else 0,
-        incentive=risk_of(view, collateral, position.pool).incentive,
-        ratio=ratio,
-        forced=owing.principal > 0 and is_forced(view, position, owing),
-        found=shortfall(view, position, (collateral.number, debt.number)),
-        restricted=position.restricted,
-        vai=vai_debt(view, position),
     )
 
 
@@ -170,7 +91,7 @@ def spoils_of(view: Deployment, case: Case, repay: int) -> Spoils:
     What is taken is counted at the rate at which the liquidator redeems; the market's or the
     treasury's part goes first, and its rounding moves that rate.
     """
-    tokens = rules.seized_tokens(case.ratio, repay)
+    tokens = rules.seized_tokens(case.ratio, case.taken(repay))
     after = accrued_at(view, case.collateral)
     if view.liquidator is None:
         theirs = rules.protocol_share(tokens, case.collateral.seize_share)
@@ -212,6 +133,8 @@ def _gate(view: Deployment, case: Case) -> Refusal | None:
         return Refusal.RESTRICTED
     guard = view.liquidator
     waits = view.vai is not None and not view.vai.liquidation_paused and guard.vai_first
+    if case.minted is not None:
+        return None
     if waits and not case.forced and case.vai >= guard.vai_minimum:
         return Refusal.VAI_FIRST
     return None
@@ -233,8 +156,8 @@ def _allowance(view: Deployment, case: Case, repay: int) -> Refusal | None:
 def _seizure(view: Deployment, case: Case, repay: int) -> Refusal | None:
     """Return what repaying, seizing, handing over and redeeming check."""
     if Action.REPAY in case.debt.paused:
-        return Refusal.ACTION_PAUSED
-    if rules.seized_tokens(case.ratio, repay) > case.tokens:
+        return Refusal.ACTION_PAUSED if case.minted is None else Refusal.VAI_PAUSED
+    if rules.seized_tokens(case.ratio, case.taken(repay)) > case.tokens:
         return Refusal.SEIZE_TOO_MUCH
     needed = {Action.SEIZE, Action.REDEEM}
     if view.liquidator is not None:

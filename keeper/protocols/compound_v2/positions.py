@@ -38,6 +38,7 @@ class _Face(NamedTuple):
     pool: int
     restricted: bool
     vai: tuple[int, int, int]
+    vai_forced: bool
 
 
 class _Balance(NamedTuple):
@@ -74,6 +75,8 @@ def _face_calls(place: Place, ref: AccountRef) -> Iterator[Call]:
         yield ask_address(deployment.comptroller, codec.MINTED_VAIS, account)
         yield ask_address(deployment.vai.controller, codec.PAST_VAI_INTEREST, account)
         yield ask_address(deployment.vai.controller, codec.VAI_MINTER_INDEX, account)
+        if deployment.forces_accounts:
+            yield _ask_forced(deployment, account, deployment.vai.controller)
 
 
 def _face(deployment: Deployment, answers: Iterator[bytes]) -> _Face:
@@ -85,11 +88,12 @@ def _face(deployment: Deployment, answers: Iterator[bytes]) -> _Face:
         raise DriftError(msg)
     pool = int_at(next(answers), 0) if deployment.pools else CORE_POOL
     restricted = deployment.liquidator is not None and int_at(next(answers), 0) == 1
-    vai = (0, 0, 0)
+    vai, vai_forced = (0, 0, 0), False
     if deployment.vai is not None:
         vai = (int_at(next(answers), 0), int_at(next(answers), 0), int_at(next(answers), 0))
+        vai_forced = deployment.forces_accounts and int_at(next(answers), 0) == 1
     numbers = tuple(deployment.numbers[one] for one in entered)
-    return _Face(entered=numbers, pool=pool, restricted=restricted, vai=vai)
+    return _Face(entered=numbers, pool=pool, restricted=restricted, vai=vai, vai_forced=vai_forced)
 
 
 def _balance_calls(place: Place, ref: AccountRef, face: _Face) -> Iterator[Call]:
@@ -98,8 +102,12 @@ def _balance_calls(place: Place, ref: AccountRef, face: _Face) -> Iterator[Call]
         token = deployment.markets[number].token
         yield ask_address(token, codec.GET_ACCOUNT_SNAPSHOT, ref.account)
         if deployment.forces_accounts:
-            words = (word_of_address(ref.account), word_of_address(token))
-            yield ask(deployment.comptroller, codec.IS_FORCED_FOR_USER, *words)
+            yield _ask_forced(deployment, ref.account, token)
+
+
+def _ask_forced(deployment: Deployment, account: Address, debt: Address) -> Call:
+    words = (word_of_address(account), word_of_address(debt))
+    return ask(deployment.comptroller, codec.IS_FORCED_FOR_USER, *words)
 
 
 def _balances(
@@ -158,6 +166,7 @@ def _position(face: _Face, balances: Sequence[_Balance], principals: Principals)
         entries=tuple(entries),
         pool=face.pool,
         forced=frozenset(one.market for one in balances if one.forced),
+        vai_forced=face.vai_forced,
         restricted=face.restricted,
         vai_minted=minted,
         vai_past_interest=past_interest,

@@ -141,17 +141,28 @@ async def _read_vai(asking: Asking, root: Address) -> Vai | None:
     controller = await _address_or_none(asking, root, codec.VAI_CONTROLLER)
     if controller is None:
         return None
-    paused = ask(
-        root, codec.ACTION_PAUSED, word_of_address(controller), word_of_int(Action.LIQUIDATE)
+    (token,) = await asking.all([ask(controller, codec.GET_VAI)], "VAI")
+    place = word_of_address(controller)
+    liquidation, mint, repayment, forced = (
+        data is not None and int_at(data, 0) == 1
+        for data in await asking.maybe(
+            [
+                ask(root, codec.ACTION_PAUSED, place, word_of_int(Action.LIQUIDATE)),
+                ask(root, codec.VAI_MINT_PAUSED),
+                ask(root, codec.VAI_REPAY_PAUSED),
+                ask(root, codec.IS_FORCED, place),
+            ]
+        )
     )
-    token, liquidation_paused = await asking.all([ask(controller, codec.GET_VAI), paused], "VAI")
     vai = Vai(
         controller=controller,
         token=address_at(token, 0),
         index=WAD,
         rate=0,
         accrued_at=0,
-        liquidation_paused=int_at(liquidation_paused, 0) == 1,
+        liquidation_paused=liquidation,
+        repayment_paused=mint or repayment,
+        forced=forced,
     )
     return await _refresh_vai(asking, vai)
 

@@ -23,6 +23,7 @@ class Refusal(StrEnum):
     ACTION_PAUSED = "action is paused"
     RESTRICTED = "LiquidationNotAllowed"
     VAI_FIRST = "VAIDebtTooHigh"
+    VAI_PAUSED = "VAI is paused"
     NO_INCENTIVE = "the account's pool gives no incentive"
     ILLIQUID = "the market's cash does not cover the redemption"
 
@@ -44,6 +45,16 @@ FAILURES: Final = {
     Refusal.NO_AMOUNT: Failure(7, 21, 0),
 }
 """Refusals that a market answers softly (``ErrorReporter.sol`` of Venus 10.3.0)."""
+
+_VAI_REJECTION: Final = 2
+_VAI_REJECTED: Final = 10
+
+VAI_FAILURES: Final = {
+    Refusal.HEALTHY: Failure(_VAI_REJECTION, _VAI_REJECTED, 3),
+    Refusal.TOO_MUCH_REPAY: Failure(_VAI_REJECTION, _VAI_REJECTED, 17),
+    Refusal.NO_AMOUNT: Failure(_VAI_REJECTION, 13, 0),
+}
+"""Refusals that VAI's controller answers softly (``VAIControllerErrorReporter``)."""
 
 
 class MarketRefusedError(RefusedError):

@@ -133,3 +133,16 @@ def redeemed(tokens: int, rate: int) -> int:
 def minted_debt(amount: int, past_interest: int, *, index: int, own_index: int) -> int:
     """Mirror ``VAIController.getVAIRepayAmount``."""
     return amount + (index - own_index) * (amount - past_interest) // WAD
+
+
+def minted_repaid(repay: int, owed: int, amount: int, past_interest: int) -> int:
+    """Mirror ``VAIController.getVAICalculateRepayAmount``: what of an offer is taken.
+
+    ``owed`` is all of the debt, ``amount`` what of it is minted or past interest. An offer is split
+    into what is burnt and what is interest by a share that rounds down, and so does each part.
+    """
+    interest = owed - amount + past_interest
+    if repay >= owed:
+        return owed
+    share = repay * WAD // owed
+    return (owed - interest) * share // WAD + interest * share // WAD

@@ -106,6 +106,9 @@ class Vai:
     """A block."""
     accrued_at: int
     liquidation_paused: bool
+    repayment_paused: bool = False
+    forced: bool = False
+    """Liquidated without shortfall and in full."""
 
 
 class Line(NamedTuple):
@@ -173,6 +176,8 @@ class Position:
     pool: int = CORE_POOL
     forced: frozenset[int] = frozenset()
     """Markets whose debt of this account may be liquidated without shortfall."""
+    vai_forced: bool = False
+    """Whether its VAI may be liquidated without shortfall."""
     restricted: bool = False
     """Only liquidators on a list may liquidate it."""
     vai_minted: int = 0
