@@ -112,7 +112,7 @@ def _stage(folder: Path, protocol: str, wanted: Wanted) -> Iterator[Stage]:
 
 async def _liquidate(stage: Stage) -> None:
     """Run the keeper through the crash."""
-    observer = DemoObserver(stage.live.market)
+    observer = DemoObserver()
     settings = stage.settings
     chain_id = settings.chain.chain_id
     stop = asyncio.Event()

@@ -8,8 +8,8 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
 from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Status, Submission
+from keeper.core.units import Address
 from keeper.devnet.crash import CrashStep
-from keeper.devnet.market import LocalMarket
 
 _PRICE = 10**8
 
@@ -17,10 +17,9 @@ _PRICE = 10**8
 class DemoObserver:
     """Prints to stderr."""
 
-    def __init__(self, market: LocalMarket) -> None:
-        """Name tokens as ``market`` does."""
+    def __init__(self) -> None:
+        """Make one of a story that has not begun."""
         self.ready = asyncio.Event()
-        self._assets = {asset.token: asset for asset in market.assets}
 
     def stepped(self, step: CrashStep) -> None:
         """Tell a step of the crash."""
@@ -45,8 +44,8 @@ class DemoObserver:
 
     def sent(self, plan: Plan, submission: Submission) -> None:
         """Tell of a liquidation that went out."""
-        repay = self._amount(plan.option.debt, plan.quote.repay)
-        seize = self._amount(plan.option.collateral, plan.quote.seized)
+        repay = _amount(plan, plan.option.debt, plan.quote.repay)
+        seize = _amount(plan, plan.option.collateral, plan.quote.seized)
         say(
             f"  sent   {plan.ref.account[:10]} repay {repay}, seize {seize}"
             f", forecast net {ether(plan.forecast.net)} ETH, nonce {submission.nonce}"
@@ -85,6 +84,7 @@ class DemoObserver:
         """Tell what a price in the mempool would do."""
         say(f"  {deployment}: pending {pending.tx_hash}: {under} under the line")
 
-    def _amount(self, token: str, raw: int) -> str:
-        asset = next(one for key, one in self._assets.items() if key == token)
-        return f"{decimal(raw, 10**asset.decimals, 4)} {asset.symbol}"
+
+def _amount(plan: Plan, token: Address, raw: int) -> str:
+    asset = plan.valuation.assets[token]
+    return f"{decimal(raw, asset.unit, 4)} {asset.symbol}"

@@ -22,8 +22,8 @@ _GAS: Final = 3_000_000
 _PURSE_WEI: Final = 10 * WAD
 _MINIMUM_SUPPLY_USD: Final = 25_000_000
 _USD: Final = 10**8
-_VAI_USD: Final = 4_000
-_VAI_DEBT_USD: Final = 18_000
+_VAI_USD: Final = 10_000
+_VAI_DEBT_USD: Final = 12_000
 _VAI_COLLATERAL: Final = ("WBTC", 30_000)
 _VAI_BORROWERS: Final = 3
 

@@ -15,5 +15,5 @@ def test_the_demo_liquidates_pooled_markets_and_checks_its_books() -> None:
     assert landed is not None, done.stderr
     assert int(landed[1]) >= 10
     assert "each with its reason" in done.stderr
-    assert {"USDC", "WETH"} <= set(re.findall(r"repay [\d,.]+ (\w+)", done.stderr))
+    assert {"USDC", "WETH", "VAI"} <= set(re.findall(r"repay [\d,.]+ (\w+)", done.stderr))
     assert {"WBTC", "WETH"} <= set(re.findall(r"seize [\d,.]+ (\w+)", done.stderr))
