@@ -7,16 +7,23 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import structlog
+
+from keeper.app.alerting import alert_tap
 from keeper.app.log_observer import LogObserver
 from keeper.app.session import keeper_session
 from keeper.commands.console import say
 from keeper.commands.running import halt_on_signal, stop_on_signals
 from keeper.config.keeper_file import Mode
 from keeper.config.settings import Settings, load
-from keeper.core.errors import ConfigError
+from keeper.core.errors import ConfigError, KeeperError
 from keeper.core.ports import Signer
 from keeper.evm.keys import load_signer
 from keeper.telemetry.logging import configure_logging
+
+log = structlog.get_logger()
+
+KEEPER_FAILED = "keeper.failed"
 
 CONFIRM_VARIABLE = "KEEPER_CONFIRM_LIVE_CHAIN_ID"
 
@@ -24,18 +31,41 @@ CONFIRM_VARIABLE = "KEEPER_CONFIRM_LIVE_CHAIN_ID"
 async def run(config: Path, *, arm: bool) -> None:
     """Run until a signal, or until a loop fails."""
     settings = load(config)
-    configure_logging(
-        level=settings.log.level,
-        form=settings.log.format,
-        secrets=[one.address for one in settings.chain.rpc],
-    )
     signer = arming(settings, os.environ, arm=arm)
+    with alert_tap(settings) as tap:
+        configure_logging(
+            level=settings.log.level,
+            form=settings.log.format,
+            secrets=secrets_of(settings),
+            tap=tap,
+        )
+        try:
+            await _run(settings, signer)
+        except Exception as error:
+            log.critical(KEEPER_FAILED, kind=type(error).__name__, why=_shown(error))
+            raise
+
+
+async def _run(settings: Settings, signer: Callable[[], Signer] | None) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
     async with keeper_session(settings, LogObserver(), signer=signer) as session:
         say(_standing(settings, armed=signer is not None))
         halt_on_signal(session.keeper.halt)
         await session.keeper.run(session.head, stop)
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Return what must never be in a line of the log."""
+    channels = [one.get_secret_value() for one in settings.alerts.urls]
+    return [*(one.address for one in settings.chain.rpc), *channels]
+
+
+def _shown(error: Exception) -> str:
+    """Return what may be said of an error: the words of one that is not ours may hold anything."""
+    if isinstance(error, ExceptionGroup):
+        return "; ".join(_shown(one) for one in error.exceptions)
+    return str(error) if isinstance(error, KeeperError) else type(error).__name__
 
 
 def arming(

@@ -88,7 +88,7 @@ def _problem(detail: ErrorDetails, *, hidden: bool) -> str:
 
 
 def _is_secret(at: Location) -> bool:
-    return "rpc" in at
+    return "rpc" in at or "urls" in at
 
 
 def is_given(given: object, at: Location) -> bool:

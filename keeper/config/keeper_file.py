@@ -19,6 +19,7 @@ from keeper.config.values import (
     filled,
     split_list,
 )
+from keeper.config.watching import AlertSettings, HttpSettings
 
 
 class Mode(StrEnum):
@@ -102,6 +103,8 @@ class KeeperSettings(FileSettings, env_prefix="KEEPER_"):
     sending: SendingSettings = SendingSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
+    alerts: AlertSettings = AlertSettings()
+    http: HttpSettings = HttpSettings()
     confirm_dangerous: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)] = ()
     """Keys whose value is beyond what is sane, and meant."""
 

@@ -24,6 +24,7 @@ from keeper.config.parameters import known_protocols, parameters_model, paramete
 from keeper.config.protocol_file import ProtocolSettings
 from keeper.config.sending import PUBLIC_LANE, SendingSettings
 from keeper.config.sources import FileSettings, find_outside, overrides
+from keeper.config.watching import AlertSettings, HttpSettings
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
 
@@ -65,6 +66,8 @@ class Settings:
     sending: SendingSettings
     audit: AuditSettings
     log: LogSettings
+    alerts: AlertSettings
+    http: HttpSettings
 
 
 def load(path: Path) -> Settings:
@@ -76,6 +79,7 @@ def load(path: Path) -> Settings:
     document = read_document(path, find_outside)
     root = _checked(KeeperSettings, document)
     _require_confirmed(root, document)
+    _require_secret(document)
     folder = path.parent
     chain_path = folder / root.chain
     chain = _checked(ChainSettings, read_document(chain_path, find_outside))
@@ -102,6 +106,8 @@ def load(path: Path) -> Settings:
         ),
         audit=root.audit,
         log=root.log,
+        alerts=root.alerts,
+        http=root.http,
     )
 
 
@@ -148,6 +154,20 @@ def _require_confirmed(root: KeeperSettings, document: Document) -> None:
             )
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _require_secret(document: Document) -> None:
+    """Raise ConfigError for a channel's URL in the file itself: whoever has it may post."""
+    alerts = document.data.get("alerts")
+    urls = alerts.get("urls") if isinstance(alerts, dict) else None
+    at: Location = ("alerts", "urls")
+    items = enumerate(urls) if isinstance(urls, list) else ()
+    places = [(*at, index) for index, _ in items] or ([at] if urls else [])
+    for place in places:
+        if place not in document.hidden:
+            wanted = "${NAME} of an environment variable or a secret file"
+            msg = f"{document.where(place)}: alerts.urls: expected {wanted}, found text in the file"
+            raise ConfigError(msg)
 
 
 def _require_lane(root: KeeperSettings, document: Document, chain: ChainSettings) -> None:

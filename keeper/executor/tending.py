@@ -20,6 +20,7 @@ from keeper.executor.flight import Airborne, Flight
 from keeper.executor.ladder import break_even, raised
 from keeper.executor.lanes.lane import Lane, Refused, Uncertain
 from keeper.executor.policy import Exposure, Limits
+from keeper.executor.purse import Purse
 from keeper.executor.settlement import received
 from keeper.executor.settler import Auditor, dropped
 from keeper.executor.signing import CANCEL_GAS, SigningDesk
@@ -87,12 +88,14 @@ class Tender:
         self._standing = standing
         self._on_settled = on_settled
         self._looked = False
+        self._purse = Purse(means.desk.address, floor=means.limits.min_balance)
 
     async def tend(self, head: BlockRef, exposure: Exposure) -> None:
         """Deal with everything that is overdue at ``head``; when halted, cancel what can be."""
         means = self._means
         confirmed = await means.wire.nonce(means.desk.address, pending=False)
         self._notice_others(confirmed)
+        self._purse.holds(exposure.balance)
         halted = self._standing.halted is not None
         waiting = [pair for pair in means.flight.in_order() if pair[0].nonce >= confirmed]
         patience = self._patience.replace_after_blocks

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final, Literal, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from keeper.telemetry.redaction import Redactor
 
@@ -23,21 +23,38 @@ def configure_logging(
     form: LogFormat = "auto",
     stream: TextIO | None = None,
     secrets: Iterable[str] = (),
+    tap: Processor | None = None,
 ) -> None:
     """Send every log line, the libraries' included, to ``stream`` (stderr).
 
-    ``secrets`` are texts to hide wherever they occur, besides what looks like one.
+    ``secrets`` are texts to hide wherever they occur, besides what looks like one. ``tap`` sees
+    each line of ours from ``info`` on after that, whether it is written or not.
     """
     out = sys.stderr if stream is None else stream
     shared = _shared_processors()
     ending: list[Processor] = [Redactor(secrets), _renderer(form, out)]
+    least = _LEVELS[level.upper()]
+    tapped = [*shared, ending[0], tap, _written_from(least), ending[1]] if tap else None
     structlog.configure(
-        processors=[*shared, *ending],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level.upper()]),
+        processors=tapped or [*shared, *ending],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            min(least, logging.INFO) if tap else least
+        ),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
     _route_libraries(out, shared, ending)
+
+
+def _written_from(least: int) -> Processor:
+    """Return a processor that ends the way of lines below a level."""
+
+    def drop(_: object, method: str, event: EventDict) -> EventDict:
+        if _LEVELS[str(event.get("level", method)).upper()] < least:
+            raise structlog.DropEvent
+        return event
+
+    return drop
 
 
 def _shared_processors() -> list[Processor]:

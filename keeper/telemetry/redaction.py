@@ -27,6 +27,8 @@ _HEX_RUN: Final = re.compile(
 Hashes are a word with ``0x`` and stay readable.
 """
 _URL: Final = re.compile(r"\b(?:https?|wss?)://[^\s'\"<>]+", re.IGNORECASE)
+_OTHER_URL: Final = re.compile(r"\b(?!(?:https?|wss?)://)[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+"""Of a channel or a database: even its host may be a secret."""
 _MANY_LINES: Final = frozenset({"exception", "stack"})
 """Fields that structlog fills with a traceback; elsewhere a line break would forge a line."""
 _EXACT_IN_JSON: Final = 2**53
@@ -85,6 +87,7 @@ class Redactor:
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
         text = _URL.sub(lambda found: shown_url(found.group()), text)
+        text = _OTHER_URL.sub("<url>", text)
         text = _HEX_RUN.sub(HIDDEN, text)
         return printable(text, TEXT_LIMIT)
 

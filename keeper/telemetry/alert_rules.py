@@ -1,0 +1,98 @@
+"""Which lines of the log a person is alerted of.
+
+An alert is a line of the log that somebody should not have to look for. What the log says went
+through the redactor before it comes here, so that no channel hears more than the log.
+"""
+
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Final
+
+from keeper.telemetry.alerts import Alert, AlertDesk, Severity
+
+_MACHINERY: Final = frozenset({"event", "level", "timestamp", "exception", "stack"})
+"""Fields of every line; a traceback is for the log alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How an event of the log becomes an alert."""
+
+    key: str
+    """What is wrong. A recovery has the key of its trouble."""
+    title: str
+    severity: Severity
+    of: str = ""
+    """The field that tells troubles of one key apart, such as the deployment."""
+    recovered: bool = False
+    when: Callable[[Mapping[str, object]], bool] = lambda _: True
+
+
+RULES: Final[Mapping[str, Rule]] = {
+    "sending.halted": Rule(key="halt", title="sending is halted", severity=Severity.CRITICAL),
+    "sending.resumed": Rule(
+        key="halt", title="sending goes on", severity=Severity.CRITICAL, recovered=True
+    ),
+    "market.paused": Rule(
+        key="pause", title="a market is paused", severity=Severity.CRITICAL, of="deployment"
+    ),
+    "market.resumed": Rule(
+        key="pause",
+        title="a market is acted on again",
+        severity=Severity.CRITICAL,
+        of="deployment",
+        recovered=True,
+    ),
+    "key.used_elsewhere": Rule(
+        key="key",
+        title="somebody else signs with the operator's key",
+        severity=Severity.CRITICAL,
+        of="address",
+    ),
+    "balance.fell": Rule(
+        key="balance", title="the operator runs out of gas money", severity=Severity.WARNING,
+        of="address",
+    ),
+    "balance.restored": Rule(
+        key="balance", title="the operator has gas money again", severity=Severity.WARNING,
+        of="address", recovered=True,
+    ),
+    "liquidation.settled": Rule(
+        key="revert",
+        title="a liquidation reverted",
+        severity=Severity.WARNING,
+        when=lambda event: event.get("status") == "reverted",
+    ),
+    "node.failed": Rule(key="node", title="a node failed", severity=Severity.WARNING),
+    "keeper.failed": Rule(key="end", title="the keeper ended", severity=Severity.CRITICAL),
+}  # fmt: skip
+"""By the event's name."""
+
+
+class AlertTap:
+    """A structlog processor: put it after the redactor. It passes every line on as it is."""
+
+    def __init__(self, desk: AlertDesk, *, where: str) -> None:
+        """Alert through ``desk``; ``where`` is the chain, for the title."""
+        self._desk = desk
+        self._where = where
+
+    def __call__(
+        self, logger: object, method: str, event: MutableMapping[str, object]
+    ) -> MutableMapping[str, object]:
+        """Raise an alert if a rule says so."""
+        del logger, method
+        rule = RULES.get(str(event.get("event")))
+        if rule is not None and rule.when(event):
+            self._desk.heed(self._alert(rule, event))
+        return event
+
+    def _alert(self, rule: Rule, event: Mapping[str, object]) -> Alert:
+        facts = {name: value for name, value in event.items() if name not in _MACHINERY}
+        return Alert(
+            key=f"{rule.key}:{event.get(rule.of, '')}" if rule.of else rule.key,
+            severity=rule.severity,
+            title=f"Keeper on {self._where}: {rule.title}",
+            body="\n".join(f"{name}: {value}" for name, value in facts.items()),
+            recovered=rule.recovered,
+        )

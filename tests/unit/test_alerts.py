@@ -1,0 +1,210 @@
+"""Which alerts are told: once while it lasts, not too many, and when it is over."""
+
+import io
+import logging
+
+import pytest
+import structlog
+
+from keeper.app.alerting import alert_tap
+from keeper.app.log_observer import LIQUIDATION_SETTLED, MARKET_PAUSED, MARKET_RESUMED
+from keeper.app.opening import NODE_FAILED
+from keeper.commands.run import KEEPER_FAILED, secrets_of
+from keeper.config.settings import load
+from keeper.core.errors import ConfigError
+from keeper.executor.purse import BALANCE_FELL, BALANCE_RESTORED
+from keeper.executor.standing import SENDING_HALTED, SENDING_RESUMED
+from keeper.executor.tending import KEY_USED
+from keeper.telemetry.alert_rules import RULES, AlertTap
+from keeper.telemetry.alerts import Alert, AlertDesk, Restraint, Severity
+from keeper.telemetry.logging import configure_logging
+from tests.support.alert_inbox import alert_inbox
+from tests.support.settings_files import write_settings
+
+
+class Person:
+    def __init__(self):
+        self.heard = []
+
+    def offer(self, alert):
+        self.heard.append(alert)
+
+
+class Time:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def person():
+    return Person()
+
+
+@pytest.fixture
+def time():
+    return Time()
+
+
+def desk(person, time, *, least=Severity.WARNING, repeat_s=60.0, most_per_hour=3):
+    restraint = Restraint(least=least, repeat_s=repeat_s, most_per_hour=most_per_hour)
+    return AlertDesk([person], restraint, now=time)
+
+
+def alert(key="halt", severity=Severity.CRITICAL, *, recovered=False):
+    return Alert(key=key, severity=severity, title=key, body="why", recovered=recovered)
+
+
+@pytest.fixture
+def logged():
+    """The process's logging is put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def test_trouble_that_lasts_is_told_once_and_again_after_a_while_with_how_often(person, time):
+    told = desk(person, time)
+    for _ in range(5):
+        told.heed(alert())
+    assert len(person.heard) == 1
+    time.now = 60.0
+    told.heed(alert())
+    assert len(person.heard) == 2
+    assert "4 more of these" in person.heard[1].body
+
+
+def test_that_it_is_over_is_told_once_and_only_of_what_was_told(person, time):
+    told = desk(person, time)
+    told.heed(alert(recovered=True))
+    assert person.heard == []
+    told.heed(alert())
+    told.heed(alert(recovered=True))
+    told.heed(alert(recovered=True))
+    assert [one.recovered for one in person.heard] == [False, True]
+    told.heed(alert())
+    assert len(person.heard) == 3
+
+
+def test_too_many_within_an_hour_are_counted_and_said_with_the_next(person, time):
+    told = desk(person, time)
+    for index in range(7):
+        told.heed(alert(key=str(index)))
+    assert len(person.heard) == 3
+    told.heed(alert(key="0", recovered=True))
+    assert len(person.heard) == 4
+    time.now = 3_600.0
+    told.heed(alert(key="8"))
+    assert "4 other alerts were not sent" in person.heard[-1].body
+
+
+def test_what_matters_less_than_wanted_is_not_told(person, time):
+    told = desk(person, time, least=Severity.CRITICAL)
+    told.heed(alert(severity=Severity.WARNING))
+    assert person.heard == []
+
+
+def test_every_rule_is_of_an_event_that_is_logged():
+    assert set(RULES) == {
+        SENDING_HALTED,
+        SENDING_RESUMED,
+        MARKET_PAUSED,
+        MARKET_RESUMED,
+        KEY_USED,
+        BALANCE_FELL,
+        BALANCE_RESTORED,
+        LIQUIDATION_SETTLED,
+        NODE_FAILED,
+        KEEPER_FAILED,
+    }
+    assert {rule.key for rule in RULES.values() if rule.recovered} <= {
+        rule.key for rule in RULES.values() if not rule.recovered
+    }
+
+
+def test_a_line_that_is_not_written_is_heard_all_the_same(person, time, logged):
+    out = io.StringIO()
+    tap = AlertTap(desk(person, time), where="local")
+    configure_logging(level="error", form="json", stream=out, tap=tap)
+    log = structlog.get_logger()
+    log.info(LIQUIDATION_SETTLED, status="landed")
+    log.info(LIQUIDATION_SETTLED, status="reverted", plan="p")
+    log.debug(SENDING_HALTED)
+    assert [one.title for one in person.heard] == ["Keeper on local: a liquidation reverted"]
+    assert "plan: p" in person.heard[0].body
+    assert out.getvalue() == ""
+
+
+def test_no_alert_holds_what_the_log_would_hide(person, time, logged):
+    canary = "c0ffee" * 10 + "c0de"
+    tap = AlertTap(desk(person, time), where="local")
+    configure_logging(stream=io.StringIO(), secrets=[canary], tap=tap)
+    error = ValueError(canary)
+    why, raw = f"key {canary}", "0x" + "ab" * 99
+    structlog.get_logger().error(SENDING_HALTED, why=why, raw=raw, exc_info=error)
+    said = person.heard[0].body
+    assert canary not in said
+    assert "abab" not in said
+    assert "Traceback" not in said
+
+
+def test_a_market_of_each_deployment_is_a_trouble_of_its_own(person, time, logged):
+    configure_logging(stream=io.StringIO(), tap=AlertTap(desk(person, time), where="local"))
+    log = structlog.get_logger()
+    log.error(MARKET_PAUSED, deployment="a", why="drift")
+    log.error(MARKET_PAUSED, deployment="b", why="drift")
+    log.warning(MARKET_RESUMED, deployment="b")
+    assert [(one.key, one.recovered) for one in person.heard] == [
+        ("pause:a", False), ("pause:b", False), ("pause:b", True),
+    ]  # fmt: skip
+
+
+def test_a_configured_channel_is_told_and_its_url_is_in_no_line(tmp_path, monkeypatch, logged):
+    out = io.StringIO()
+    with alert_inbox() as inbox:
+        monkeypatch.setenv("KEEPER_ALERTS__URLS", inbox.url)
+        settings = load(write_settings(tmp_path))
+        assert "canary" not in repr(settings)
+        with alert_tap(settings) as tap:
+            configure_logging(stream=out, secrets=secrets_of(settings), tap=tap)
+            inbox.status = 500
+            structlog.get_logger().error(SENDING_HALTED, why="a person")
+            structlog.get_logger().error("url.shown", text=f"to {inbox.url} and slack://To/ken/x")
+        assert inbox.asked >= 1
+        inbox.status = 200
+        with alert_tap(settings) as tap:
+            configure_logging(stream=out, secrets=secrets_of(settings), tap=tap)
+            structlog.get_logger().error(SENDING_HALTED, why="a person")
+        assert inbox.titles == ["Keeper on ethereum: sending is halted"]
+        assert inbox.taken[0]["message"] == "why: a person"
+    assert "alert.lost" in out.getvalue()
+    assert "canary" not in out.getvalue()
+    assert "slack" not in out.getvalue()
+
+
+def test_a_url_of_no_known_kind_is_refused_without_being_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("KEEPER_ALERTS__URLS", "nosuchkind://canary")
+    with pytest.raises(ConfigError) as found, alert_tap(load(write_settings(tmp_path))):
+        pass
+    assert "alerts.urls.0" in str(found.value)
+    assert "canary" not in str(found.value)
+
+
+def test_a_url_written_in_the_file_is_refused(tmp_path):
+    path = write_settings(tmp_path, alerts={"urls": ["json://127.0.0.1/canary"]})
+    with pytest.raises(ConfigError) as found:
+        load(path)
+    assert "alerts.urls: expected ${NAME}" in str(found.value)
+    assert "canary" not in str(found.value)
+
+
+def test_a_url_from_a_secret_file_is_taken(tmp_path, monkeypatch):
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "my_alerts").write_text("json://127.0.0.1/a json://127.0.0.1/b\n", "utf-8")
+    monkeypatch.setenv("KEEPER_SECRETS_DIR", str(secrets))
+    settings = load(write_settings(tmp_path, alerts={"urls": "${MY_ALERTS}"}))
+    assert len(settings.alerts.urls) == 2
