@@ -19,6 +19,7 @@ from keeper.app.parity import Parity
 from keeper.app.sight import Sight
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import ConfigError, DriftError
+from keeper.core.lending import AccountRef, Health
 from keeper.core.pending import PendingTransaction
 from keeper.core.ports import ProtocolAdapter, Reader
 from keeper.executor.rehearse import Decoders
@@ -87,6 +88,10 @@ class Deployment(Generic[M, P]):
     def price_filter(self) -> LogFilter:
         """The events that move this deployment's prices."""
         return self._watcher.log_filter()
+
+    def closest(self, most: int) -> list[tuple[AccountRef, Health]]:
+        """Return at most so many of those who would cross first, worst first: for showing."""
+        return self._sight.closest(most)
 
     def decoders(self) -> Decoders:
         """Return how to read this deployment's transactions."""

@@ -72,6 +72,16 @@ class Keeper:
         self._settle_mail: Latest[BlockRef] = Latest()
 
     @property
+    def deployments(self) -> Sequence[Deployment[Any, Any]]:
+        """What it runs: for showing."""
+        return self._deployments
+
+    @property
+    def sending(self) -> Sending:
+        """What it sends by: for showing."""
+        return self._sending
+
+    @property
     def in_flight(self) -> int:
         """How many intents have no outcome yet."""
         return len(self._sending.flight.airborne)

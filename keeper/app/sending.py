@@ -54,6 +54,7 @@ class Sending:
     canon: Canon
     flight: Flight
     standing: Standing
+    is_armed: bool
 
 
 async def build_sending(settings: Settings, post: Post) -> Sending:
@@ -90,7 +91,12 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         on_settled=canon.note,
     )
     return Sending(
-        executor=executor, settler=settler, canon=canon, flight=flight, standing=standing
+        executor=executor,
+        settler=settler,
+        canon=canon,
+        flight=flight,
+        standing=standing,
+        is_armed=armament is not None,
     )
 
 

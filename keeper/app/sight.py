@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from keeper.core.chain import BlockRef
-from keeper.core.lending import AccountRef
+from keeper.core.lending import AccountRef, Health
 from keeper.core.ports import ProtocolAdapter
 from keeper.mirror.snapshot import Snapshot
 from keeper.oracle.book import PriceBook
@@ -85,6 +85,10 @@ class Sight(Generic[M, P]):
         None when that cannot be told without assessing everybody.
         """
         return self._watch.foresee(prices)
+
+    def closest(self, most: int) -> list[tuple[AccountRef, Health]]:
+        """Return at most so many of those who would cross first, worst first: for showing."""
+        return self._watch.closest(most)
 
     async def refresh(self) -> None:
         """Prepare the look-up of events, off the hot path."""

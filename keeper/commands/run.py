@@ -4,22 +4,30 @@ import asyncio
 import getpass
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
 
 from keeper.app.alerting import alert_tap
+from keeper.app.board import Board
+from keeper.app.chorus import Chorus
 from keeper.app.log_observer import LogObserver
 from keeper.app.session import keeper_session
+from keeper.app.status import TOKEN_VARIABLE, served
 from keeper.commands.console import say
 from keeper.commands.running import halt_on_signal, stop_on_signals
 from keeper.config.keeper_file import Mode
 from keeper.config.settings import Settings, load
+from keeper.config.sources import find_outside
 from keeper.core.errors import ConfigError, KeeperError
 from keeper.core.ports import Signer
 from keeper.evm.keys import load_signer
+from keeper.runtime.clock import SystemClock
 from keeper.telemetry.logging import configure_logging
+from keeper.telemetry.metrics import REGISTRY
+from keeper.telemetry.tallies import Tallies
 
 log = structlog.get_logger()
 
@@ -49,8 +57,16 @@ async def run(config: Path, *, arm: bool) -> None:
 async def _run(settings: Settings, signer: Callable[[], Signer] | None) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
-    async with keeper_session(settings, LogObserver(), signer=signer) as session:
+    clock, tallies = SystemClock(), Tallies(REGISTRY)
+    board = Board(tallies, now=time.monotonic)
+    observer = Chorus([LogObserver(), board])
+    async with (
+        keeper_session(settings, observer, signer=signer, clock=clock) as session,
+        served(settings, session, board, tallies, clock) as port,
+    ):
         say(_standing(settings, armed=signer is not None))
+        if port is not None:
+            say(f"status on http://{settings.http.host}:{port}/")
         halt_on_signal(session.keeper.halt)
         await session.keeper.run(session.head, stop)
 
@@ -58,7 +74,8 @@ async def _run(settings: Settings, signer: Callable[[], Signer] | None) -> None:
 def secrets_of(settings: Settings) -> list[str]:
     """Return what must never be in a line of the log."""
     channels = [one.get_secret_value() for one in settings.alerts.urls]
-    return [*(one.address for one in settings.chain.rpc), *channels]
+    token = find_outside(TOKEN_VARIABLE)
+    return [*(one.address for one in settings.chain.rpc), *channels, *([token] if token else [])]
 
 
 def _shown(error: Exception) -> str:

@@ -4,12 +4,13 @@ The screen names who may be under the line; the protocol's own integers decide o
 is found equals what ``scan`` finds, which assesses every loan.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Generic, cast
 
 from keeper.core.errors import StaleError
-from keeper.core.lending import AccountRef
+from keeper.core.lending import AccountRef, Health
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.screening import Screened
 from keeper.scanner.columns import Columns
@@ -140,6 +141,19 @@ class Watch(Generic[M, P]):
         held = self._book.positions
         near = set() if self._ahead is None else self._lookout.nearest(_NEAR)
         self._near = {ref: position for ref in near if (position := held.get(ref)) is not None}
+
+    def closest(self, most: int) -> list[tuple[AccountRef, Health]]:
+        """Return the accounts that would cross first, as of the block after the next, worst first.
+
+        At most ``most`` of them are assessed; none without a screen. For showing, not for acting.
+        """
+        view, found = self._ahead, list[tuple[AccountRef, Health]]()
+        if view is None:
+            return found
+        for ref, position in list(self._near.items())[:most]:
+            with contextlib.suppress(StaleError):
+                found.append((ref, self._adapter.assess(view, position)))
+        return sorted(found, key=lambda one: one[1].health_factor)
 
     def _view(self, book: Book[M, P], target: Target) -> M:
         return self._adapter.at(

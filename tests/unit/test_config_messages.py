@@ -85,8 +85,8 @@ GOLDEN = [
     (KEEPER, "confirm_dangerous: []", "_env_file: x",
      "config/keeper.yaml:46: unknown key '_env_file'"),
     (KEEPER, "confirm_dangerous: []", "a: [1, 2",
-     ("config/keeper.yaml:47: expected YAML, found: expected ',' or ']', "
-     "but got '<stream end>'")),
+     ("config/keeper.yaml:50: expected YAML, found: expected ',' or ']', "
+     "but got '?'")),
     (KEEPER, "  - protocols/aave_v3.ethereum.yaml",
      "  - protocols/aave_v3.ethereum.yaml\n  - protocols/../protocols/aave_v3.ethereum.yaml",
      ("config/keeper.yaml:11: protocols: duplicate deployment 'aave_v3.ethereum', "

@@ -1,0 +1,97 @@
+"""What the daemon did, counted for Prometheus. Amounts are floats of ether: for graphs only."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from keeper.core.plan import Outcome
+
+_ETHER: Final = 10**18
+
+
+class Tallies:
+    """Counters and gauges of one keeper."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Add the measures to a registry; a registry takes them once."""
+        by_deployment = ("deployment",)
+        self._block = Gauge(
+            "keeper_block_number", "Block of the mirror.", by_deployment, registry=registry
+        )
+        self._accounts = Gauge(
+            "keeper_accounts", "Accounts with debt.", by_deployment, registry=registry
+        )
+        self._under = Gauge(
+            "keeper_accounts_liquidatable",
+            "Accounts under the line that may be acted on.",
+            by_deployment,
+            registry=registry,
+        )
+        self._paused = Gauge(
+            "keeper_paused", "1 while a market of it is paused.", by_deployment, registry=registry
+        )
+        self._skipped = Counter(
+            "keeper_blocks_skipped", "Blocks passed over.", by_deployment, registry=registry
+        )
+        self._foreseen = Counter(
+            "keeper_prices_foreseen", "Updates seen pending.", by_deployment, registry=registry
+        )
+        self._sent = Counter(
+            "keeper_sent", "Liquidations sent.", ("deployment", "lane"), registry=registry
+        )
+        self._shown = Counter(
+            "keeper_shown", "Liquidations shown, disarmed.", by_deployment, registry=registry
+        )
+        self._rejected = Counter(
+            "keeper_rejected", "Rejections told.", ("deployment", "reason"), registry=registry
+        )
+        self._settled = Counter("keeper_settled", "Outcomes.", ("status",), registry=registry)
+        self._net = Gauge(
+            "keeper_net_ether", "Net of this run's outcomes; it may fall.", registry=registry
+        )
+        self._gas = Counter(
+            "keeper_gas_ether", "Gas of this run's outcomes.", registry=registry
+        )  # fmt: skip
+        self.in_flight = Gauge(
+            "keeper_in_flight", "Intents without an outcome.", registry=registry
+        )  # fmt: skip
+        self.halted = Gauge("keeper_halted", "1 while sending is halted.", registry=registry)
+
+    def mirrored(self, deployment: str, block: int, accounts: int) -> None:
+        """Note the mirror's block and size."""
+        self._block.labels(deployment).set(block)
+        self._accounts.labels(deployment).set(accounts)
+
+    def under(self, deployment: str, count: int) -> None:
+        """Note how many are under the line."""
+        self._under.labels(deployment).set(count)
+
+    def paused(self, deployment: str, *, is_paused: bool) -> None:
+        """Note whether a market is paused."""
+        self._paused.labels(deployment).set(int(is_paused))
+
+    def skipped(self, deployment: str) -> None:
+        """Count a block that was passed over."""
+        self._skipped.labels(deployment).inc()
+
+    def foreseen(self, deployment: str) -> None:
+        """Count a price of the mempool."""
+        self._foreseen.labels(deployment).inc()
+
+    def sent(self, deployment: str, lane: str) -> None:
+        """Count a send."""
+        self._sent.labels(deployment, lane).inc()
+
+    def shown(self, deployment: str) -> None:
+        """Count what would have been sent."""
+        self._shown.labels(deployment).inc()
+
+    def rejected(self, deployment: str, reason: str) -> None:
+        """Count a rejection."""
+        self._rejected.labels(deployment, reason).inc()
+
+    def settled(self, outcome: Outcome) -> None:
+        """Count an outcome and what it brought."""
+        self._settled.labels(outcome.status.value).inc()
+        self._net.inc(outcome.realised.net / _ETHER)
+        self._gas.inc(outcome.realised.gas / _ETHER)

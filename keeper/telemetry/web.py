@@ -1,0 +1,181 @@
+"""The daemon's own HTTP endpoint: metrics, health, a status page, and the kill switch.
+
+It is off by default and listens on loopback by default. It shows; the one thing that it can do is
+stop sending, and that needs a token. There is no way to rearm over it.
+"""
+
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from keeper.core.errors import ConfigError
+
+log = structlog.get_logger()
+
+HALT_REFUSED = "halt.refused"
+
+_PAGE: Final = Path(__file__).parent / "page"
+_LARGEST_BODY: Final = 4_096
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_BEARER: Final = "Bearer "
+
+Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Watched(Protocol):
+    """What is shown, and can be stopped."""
+
+    def stalled(self) -> Sequence[str]:
+        """Return why the daemon is not doing its work, empty when it is."""
+        ...
+
+    def unready(self) -> Sequence[str]:
+        """Return why it would not liquidate now, what ``stalled`` says included."""
+        ...
+
+    def measure(self) -> None:
+        """Bring gauges up to date."""
+        ...
+
+    async def status(self) -> Mapping[str, object]:
+        """Return everything that the page shows; amounts are decimal strings of wei."""
+        ...
+
+    def halt(self, why: str) -> None:
+        """Stop all sending now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where to listen, and what allows to halt."""
+
+    host: str
+    port: int
+    """0 is any free one."""
+    token: str | None
+    """None refuses every halt."""
+    key: str
+    """What the port is configured by, for messages."""
+
+
+@asynccontextmanager
+async def serving(
+    endpoint: Endpoint, watched: Watched, registry: CollectorRegistry
+) -> AsyncIterator[int]:
+    """Serve until the block ends; give the port. Raises ConfigError when it cannot listen."""
+    desk = _Desk(endpoint, watched, registry)
+    application = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_guarded])
+    application.add_routes(desk.routes())
+    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, endpoint.host, endpoint.port)
+        await _listen(site, endpoint)
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(site: web.TCPSite, endpoint: Endpoint) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        where = f"{endpoint.host}:{endpoint.port}"
+        msg = f"{endpoint.key}: expected an address to listen on, found {where}: {error.strerror}"
+        raise ConfigError(msg) from error
+
+
+@web.middleware
+async def _guarded(request: web.Request, handler: Handle) -> web.StreamResponse:
+    """Put the headers on every answer."""
+    try:
+        answer = await handler(request)
+    except web.HTTPException as error:
+        error.headers.update(_HEADERS)
+        raise
+    answer.headers.update(_HEADERS)
+    return answer
+
+
+class _Desk:
+    """Answers requests."""
+
+    def __init__(self, endpoint: Endpoint, watched: Watched, registry: CollectorRegistry) -> None:
+        self._token = endpoint.token
+        self._watched = watched
+        self._registry = registry
+
+    def routes(self) -> list[web.AbstractRouteDef]:
+        return [
+            web.get("/metrics", self._metrics),
+            web.get("/healthz", self._healthz),
+            web.get("/readyz", self._readyz),
+            web.get("/status.json", self._status),
+            web.post("/halt", self._halt),
+            web.get("/", self._page("index.html", "text/html")),
+            web.get("/page.js", self._page("page.js", "text/javascript")),
+            web.get("/page.css", self._page("page.css", "text/css")),
+        ]
+
+    def _page(self, name: str, kind: str) -> Handle:
+        content = (_PAGE / name).read_bytes()
+
+        async def answer(_: web.Request) -> web.StreamResponse:
+            return web.Response(body=content, content_type=kind, charset="utf-8")
+
+        return answer
+
+    async def _metrics(self, _: web.Request) -> web.StreamResponse:
+        self._watched.measure()
+        body = generate_latest(self._registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _healthz(self, _: web.Request) -> web.StreamResponse:
+        return _verdict(self._watched.stalled())
+
+    async def _readyz(self, _: web.Request) -> web.StreamResponse:
+        return _verdict(self._watched.unready())
+
+    async def _status(self, _: web.Request) -> web.StreamResponse:
+        return web.json_response(await self._watched.status())
+
+    async def _halt(self, request: web.Request) -> web.StreamResponse:
+        """Stop sending, for whoever has the token."""
+        if self._token is None:
+            return _refused(request, 403, "no halt token is configured")
+        given = request.headers.get("Authorization", "")
+        if not given.startswith(_BEARER) or not hmac.compare_digest(
+            given.removeprefix(_BEARER).encode(), self._token.encode()
+        ):
+            return _refused(request, 401, "expected the halt token as bearer")
+        why = f"kill switch: POST /halt from {request.remote}"
+        self._watched.halt(why)
+        return web.json_response({"halted": why})
+
+
+def _verdict(problems: Sequence[str]) -> web.Response:
+    """Return 200, or 503 with every reason."""
+    return web.json_response(
+        {"ok": not problems, "problems": list(problems)}, status=503 if problems else 200
+    )
+
+
+def _refused(request: web.Request, status: int, why: str) -> web.Response:
+    log.warning(HALT_REFUSED, peer=request.remote, why=why)
+    return web.json_response({"error": why}, status=status)

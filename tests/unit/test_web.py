@@ -1,0 +1,167 @@
+"""The daemon's endpoint: what it answers, in which colour, and who may halt."""
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from keeper.app.board import Board
+from keeper.app.status import endpoint_of
+from keeper.config.settings import load
+from keeper.core.errors import ConfigError
+from keeper.telemetry.tallies import Tallies
+from keeper.telemetry.web import Endpoint, serving
+from tests.support.ledger_records import block
+from tests.support.settings_files import write_settings
+
+HALT = "canary-token-of-sixteen"
+KEY = "keeper.yaml: http.port"
+
+
+class Daemon:
+    def __init__(self):
+        self.stalls, self.problems, self.halts = [], [], []
+
+    def stalled(self):
+        return self.stalls
+
+    def unready(self):
+        return [*self.stalls, *self.problems]
+
+    def measure(self):
+        """Nothing to bring up to date."""
+
+    async def status(self):
+        return {"chain": "local"}
+
+    def halt(self, why):
+        self.halts.append(why)
+
+
+def endpoint(port=0, token=HALT):
+    return Endpoint(host="127.0.0.1", port=port, token=token, key=KEY)
+
+
+@pytest.fixture
+def daemon():
+    return Daemon()
+
+
+@pytest.fixture
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def ask(daemon, registry):
+    async with (
+        serving(endpoint(), daemon, registry) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+
+        async def asked(method, path, **options):
+            async with session.request(method, path, **options) as answer:
+                return answer.status, answer.headers, await answer.text()
+
+        yield asked
+
+
+async def test_health_is_green_without_problems_and_red_with_each_reason(ask, daemon):
+    assert (await ask("GET", "/healthz"))[0] == 200
+    assert (await ask("GET", "/readyz"))[0] == 200
+    daemon.problems = ["sending is halted: drill", "a is paused: drift"]
+    assert (await ask("GET", "/healthz"))[0] == 200
+    status, _, body = await ask("GET", "/readyz")
+    assert status == 503
+    assert "sending is halted: drill" in body
+    assert "a is paused: drift" in body
+    daemon.stalls = ["a: no block was mirrored for 99 s"]
+    status, _, body = await ask("GET", "/healthz")
+    assert status == 503
+    assert "no block was mirrored" in body
+
+
+async def test_only_the_token_halts(ask, daemon):
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": HALT}):
+        assert (await ask("POST", "/halt", headers=headers))[0] == 401
+    assert (await ask("GET", "/halt", headers={"Authorization": f"Bearer {HALT}"}))[0] == 405
+    assert daemon.halts == []
+    status, _, body = await ask("POST", "/halt", headers={"Authorization": f"Bearer {HALT}"})
+    assert status == 200
+    assert daemon.halts == ["kill switch: POST /halt from 127.0.0.1"]
+    assert HALT not in body
+
+
+async def test_without_a_configured_token_nobody_halts(daemon, registry):
+    async with (
+        serving(endpoint(token=None), daemon, registry) as port,
+        aiohttp.ClientSession() as session,
+        session.post(
+            f"http://127.0.0.1:{port}/halt", headers={"Authorization": "Bearer "}
+        ) as answer,
+    ):
+        assert answer.status == 403
+    assert daemon.halts == []
+
+
+async def test_there_is_no_way_to_rearm(ask):
+    for path in ("/rearm", "/resume", "/arm"):
+        assert (await ask("POST", path, headers={"Authorization": f"Bearer {HALT}"}))[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/page.js", "/page.css", "/status.json", "/nowhere"])
+async def test_every_answer_forbids_foreign_scripts_and_keeping(ask, path):
+    _, headers, _ = await ask("GET", path)
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["Cache-Control"] == "no-store"
+
+
+async def test_metrics_are_what_was_heard(ask, registry):
+    board = Board(Tallies(registry), now=lambda: 0.0)
+    board.mirrored("aave_v3.local", block(7), 7)
+    board.scanned("aave_v3.local", block(7), 3, "")
+    board.skipped("aave_v3.local", "why")
+    board.paused("aave_v3.local", "drift")
+    _, headers, body = await ask("GET", "/metrics")
+    assert headers["Content-Type"].startswith("text/plain")
+    assert 'keeper_accounts{deployment="aave_v3.local"} 7.0' in body
+    assert 'keeper_accounts_liquidatable{deployment="aave_v3.local"} 3.0' in body
+    assert 'keeper_blocks_skipped_total{deployment="aave_v3.local"} 1.0' in body
+    assert 'keeper_paused{deployment="aave_v3.local"} 1.0' in body
+
+
+async def test_a_port_in_use_is_refused_with_its_key(daemon, registry):
+    async with serving(endpoint(), daemon, registry) as port:
+        with pytest.raises(ConfigError, match=r"http\.port: expected an address to listen on"):
+            async with serving(endpoint(port), daemon, registry):
+                pass
+
+
+def test_a_deployment_that_sees_no_block_for_long_stands_still_unless_it_is_paused():
+    time = [0.0]
+    board = Board(Tallies(CollectorRegistry()), now=lambda: time[0])
+    board.mirrored("a", block(7), 1)
+    time[0] = 60.0
+    assert board.problems(60.0) == {}
+    time[0] = 61.0
+    board.skipped("a", "the node is silent")
+    assert board.problems(60.0) == {"a": "no block was mirrored for 61 s: the node is silent"}
+    board.paused("a", "drift")
+    assert board.problems(60.0) == {}
+    board.resumed("a")
+    assert board.problems(60.0) == {}
+
+
+def test_the_endpoint_is_off_by_default_and_on_loopback(tmp_path, monkeypatch):
+    assert endpoint_of(load(write_settings(tmp_path))) is None
+    path = write_settings(tmp_path, http={"port": 9464})
+    assert endpoint_of(load(path)).host == "127.0.0.1"
+    monkeypatch.setenv("KEEPER_HALT_TOKEN", "canary")
+    with pytest.raises(ConfigError) as found:
+        endpoint_of(load(path))
+    assert "KEEPER_HALT_TOKEN: expected at least 16 characters, found 6" in str(found.value)
+
+
+@pytest.mark.parametrize("port", [0, 65_536, "http"])
+def test_a_port_that_is_none_is_refused(tmp_path, port):
+    with pytest.raises(ConfigError, match=r"http\.port: expected a TCP port from 1 to 65535"):
+        load(write_settings(tmp_path, http={"port": port}))
