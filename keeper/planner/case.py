@@ -82,6 +82,10 @@ class Desk:
         """Return the most that one lender lends of an asset."""
         return max((book.most(asset) for book in self.loans), default=0)
 
+    def lent(self, asset: Address) -> tuple[int, ...]:
+        """Return what each lender has of an asset."""
+        return tuple(book.most(asset) for book in self.loans)
+
     def borrow(self, asset: Address, amount: int) -> Funding | None:
         """Return the cheapest loan, None when nobody lends that much."""
         offers = [loan for book in self.loans if (loan := book.quote(asset, amount)) is not None]

@@ -7,7 +7,7 @@ from typing import Final
 from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.planner.case import Case, Desk
 from keeper.planner.routing import Route, routes
-from keeper.planner.sizing import FINE, ROUGH, best_amount
+from keeper.planner.sizing import FINE, ROUGH, Piece, best_of, pieces_of, split
 from keeper.planner.trade import Miss, Terms, Trade, seizure, trade
 
 _FINALISTS: Final = 4
@@ -54,7 +54,10 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Tria
         pair = f"{assets[option.collateral].symbol} for {assets[option.debt].symbol}"
         return Miss(reason=Reason.NO_ROUTE, detail=f"no pools to sell {pair} and the native coin")
     offer = _Offer(case=case, desk=desk, terms=terms, option=option, largest=largest)
-    return _finalists([_Trials(offer=offer, route=route) for route in found], largest)
+    pieces = offer.pieces()
+    return _finalists(
+        [_Trials(offer=offer, route=route, pieces=pieces) for route in found], largest
+    )
 
 
 def closest(results: Iterable[Trade | Miss]) -> Trade | Miss:
@@ -87,6 +90,15 @@ class _Offer:
             found = self.seized[repay] = seizure(self.case, self.option, repay)
         return found
 
+    def pieces(self) -> tuple[Piece, ...]:
+        """Return the ranges of amounts that are searched one by one."""
+        whole = self.seize(self.largest)
+        taken = self.largest if isinstance(whole, Miss) else min(whole.repay, self.largest)
+        pieces = pieces_of(lambda a: isinstance(self.seize(a), Miss), self.largest, taken)
+        if self.option.pays_later:
+            return pieces
+        return split(pieces, self.desk.lent(self.option.debt))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trials:
@@ -94,6 +106,7 @@ class _Trials:
 
     offer: _Offer
     route: Route
+    pieces: tuple[Piece, ...]
     tried: dict[int, Trade | Miss] = field(default_factory=dict)
 
     def at(self, repay: int) -> Trade | Miss:
@@ -105,8 +118,7 @@ class _Trials:
 
     def best(self, precision: int) -> Trade | Miss:
         """Return the trade with the greatest net, or the miss of the largest amount."""
-        largest = self.offer.largest
-        return self.at(best_amount(self.net, largest, precision) or largest)
+        return self.at(best_of(self.net, self.pieces, precision) or self.offer.largest)
 
     def net(self, repay: int) -> int | None:
         """Return the net, None where there is no trade."""

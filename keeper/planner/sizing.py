@@ -3,11 +3,12 @@
 Along one route the net is a concave function of the amount: the seizure is linear up to a cap,
 each pool's price only worsens, the rest is linear. Above some amount it may not exist at all (the
 pools' known range, the lender's cash, collateral that does not buy the debt back, a leftover that
-the protocol forbids), and then a smaller one is looked for. The largest amount is always tried
-for itself, as protocols that forbid small leftovers allow a full close again.
+the protocol forbids), and then a smaller one is looked for. Protocols that forbid small leftovers
+allow a full close again: what they take is one piece or two (``pieces_of``), each is searched for
+itself, and its ends are tried. So is what each lender has, where the next one asks for more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 ROUGH: Final = 6
@@ -24,28 +25,88 @@ _GOLDEN_NUMERATOR: Final = 618_033_989
 _GOLDEN_DENOMINATOR: Final = 1_000_000_000
 
 Net = Callable[[int], int | None]
+Piece = tuple[int, int]
+"""A range of amounts, both ends included."""
 
 
-def best_amount(net: Net, largest: int, precision: int = FINE) -> int | None:
-    """Return the amount in ``1..largest`` with the greatest net, None when none has a net.
+def pieces_of(refused: Callable[[int], bool], largest: int, whole: int) -> tuple[Piece, ...]:
+    """Return the ranges of amounts, lowest first, that a protocol takes: at most two.
+
+    ``whole`` is what it really takes of an offer of ``largest``: amounts between the two come to
+    the same. A protocol that forbids small leftovers takes everything, or what leaves enough.
+    """
+    below = whole - 1
+    if below < 1:
+        return ((largest, largest),)
+    if not refused(below):
+        return ((1, largest),) if whole == largest else ((1, below), (largest, largest))
+    edge = _edge(refused, below)
+    return ((largest, largest),) if edge is None else ((1, edge), (largest, largest))
+
+
+def split(pieces: Iterable[Piece], cuts: Iterable[int]) -> tuple[Piece, ...]:
+    """Return the pieces cut after each of ``cuts``: above it a dearer lender is needed."""
+    found = list(pieces)
+    for cut in cuts:
+        found = [
+            part
+            for low, high in found
+            for part in (((low, cut), (cut + 1, high)) if low <= cut < high else ((low, high),))
+        ]
+    return tuple(found)
+
+
+def best_of(net: Net, pieces: Sequence[Piece], precision: int = FINE) -> int | None:
+    """Return the amount of any piece with the greatest net, None when none has a net."""
+    found = [best_amount(net, high, precision, low=low) for low, high in reversed(pieces)]
+    known = [amount for amount in found if amount is not None]
+    return max(known, key=lambda amount: _rank(net(amount)), default=None)
+
+
+def best_amount(net: Net, largest: int, precision: int = FINE, *, low: int = 1) -> int | None:
+    """Return the amount in ``low..largest`` with the greatest net, None when none has a net.
 
     Searches to ``1 / 2**precision`` of the amount found. At ``FINE`` the answer is exact up to the
     rounding of the legs, for a net that is concave where it exists and exists below any amount at
-    which it does (``largest`` aside). ``net`` is asked again for amounts it was asked before.
+    which it does. ``net`` is asked again for amounts it was asked before.
     """
-    end, low = net(largest), 1
-    if end is not None and largest > _SCAN:
-        last = net(largest - (largest >> _LAST))
-        very_last = net(largest - max(largest >> _VERY_LAST, 1))
+    end = net(largest)
+    if low == largest:
+        return None if end is None else largest
+    if end is not None and largest - low > _SCAN:
+        near, nearer = _near_the_end(largest, low)
+        last, very_last = net(near), net(nearer)
         if last is not None and very_last is not None and end > last:
             if _rises(end - last, end - very_last):
                 return largest
-            low = largest - (largest >> _LAST)
+            low = near
     inner = _golden(net, low, largest, precision)
     found = net(inner)
     if found is None or (end is not None and end >= found):
         return None if end is None else largest
     return inner
+
+
+def _near_the_end(largest: int, low: int) -> tuple[int, int]:
+    width = largest - low
+    return largest - (width >> _LAST), largest - max(width >> _VERY_LAST, 1)
+
+
+def _edge(refused: Callable[[int], bool], above: int) -> int | None:
+    """Return the largest amount below ``above``, which is refused, that is not; None without one.
+
+    Amounts too small to move anything are refused as well: it starts from one that is not.
+    """
+    low = above >> 1
+    while low and refused(low):
+        low >>= 1
+    if not low:
+        return None
+    high = above
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if refused(middle) else (middle, high)
+    return low
 
 
 def _rises(over_last: int, over_very_last: int) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keeper.planner.sizing import FINE, ROUGH, best_amount
+from keeper.planner.sizing import FINE, ROUGH, best_amount, best_of, pieces_of, split
 
 
 def hill(peak: int, *, above: int | None = None, below: int = 0):
@@ -47,18 +47,49 @@ def test_beyond_the_edge_of_what_exists_the_edge_is_best() -> None:
     assert best_amount(hill(10**6, above=4_321), 10**6) == 4_321
 
 
-def test_the_whole_is_tried_although_a_little_less_is_forbidden() -> None:
-    def net(amount: int) -> int | None:
-        return None if 900_000 < amount < 10**6 else amount
-
-    assert best_amount(net, 10**6) == 10**6
+def holed(low: int, high: int):
+    """Return what a protocol refuses: amounts from ``low`` on that do not reach ``high``."""
+    return lambda amount: amount < 5 or low <= amount < high
 
 
-def test_below_the_forbidden_zone_wins_when_the_whole_costs_more() -> None:
-    def net(amount: int) -> int | None:
-        return None if 900_000 < amount < 10**6 else min(amount, 1_500_000 - amount)
+@pytest.mark.parametrize("whole", [10**6, 300_000])
+def test_what_a_protocol_takes_is_below_the_hole_and_all(whole: int) -> None:
+    assert pieces_of(holed(200_001, whole), 10**6, whole) == ((1, 200_000), (10**6, 10**6))
 
-    assert best_amount(net, 10**6) == 750_000
+
+def test_without_a_hole_there_is_one_piece_up_to_what_is_taken() -> None:
+    assert pieces_of(holed(0, 0), 10**6, 10**6) == ((1, 10**6),)
+    assert pieces_of(holed(0, 0), 10**6, 700_000) == ((1, 699_999), (10**6, 10**6))
+
+
+def test_a_protocol_that_takes_all_or_nothing_has_one_amount() -> None:
+    assert pieces_of(holed(0, 10**6), 10**6, 10**6) == ((10**6, 10**6),)
+    assert pieces_of(holed(0, 0), 1, 1) == ((1, 1),)
+
+
+def test_pieces_are_cut_where_a_lender_ends() -> None:
+    assert split(((1, 100), (200, 200)), (0, 40, 100, 150, 999)) == (
+        (1, 40),
+        (41, 100),
+        (200, 200),
+    )
+
+
+@pytest.mark.parametrize(
+    ("peak", "best"), [(10**6, 10**6), (3_000, 3_000), (450_000, 200_000), (700_000, 10**6)]
+)
+def test_the_best_piece_wins_whatever_lies_between(peak: int, best: int) -> None:
+    net = hill(peak)
+    pieces = pieces_of(holed(200_001, 10**6), 10**6, 10**6)
+    assert best_of(lambda a: None if 200_000 < a < 10**6 else net(a), pieces) == best
+
+
+def test_beyond_a_lender_s_means_the_next_one_s_fee_may_not_be_worth_it() -> None:
+    def net(amount: int) -> int:
+        return amount - (100_000 if amount > 600_000 else 0)
+
+    assert best_of(net, split(((1, 650_000),), (600_000,))) == 600_000
+    assert best_of(net, split(((1, 900_000),), (600_000,))) == 900_000
 
 
 def test_no_amount_is_found_where_none_exists() -> None:
