@@ -6,6 +6,7 @@ interface IERC20 {
     function approve(address spender, uint256 amount) external returns (bool);
     function balanceOf(address account) external view returns (uint256);
     function transfer(address to, uint256 amount) external returns (bool);
+    function transferFrom(address from, address to, uint256 amount) external returns (bool);
 }
 
 interface IWrappedNative {
@@ -32,6 +33,58 @@ interface IFlashBorrower {
         address initiator,
         bytes calldata params
     ) external returns (bool);
+}
+
+/// @dev Uniswap V3 `IUniswapV3PoolActions.flash`, and the order of the pool's tokens.
+interface IFlashPool {
+    function flash(address recipient, uint256 amount0, uint256 amount1, bytes calldata data)
+        external;
+    function token0() external view returns (address);
+}
+
+/// @dev Uniswap V3 `IUniswapV3FlashCallback`.
+interface IFlashPoolBorrower {
+    function uniswapV3FlashCallback(uint256 fee0, uint256 fee1, bytes calldata data) external;
+}
+
+/// @dev Balancer V2 `IVault`.
+interface IFlashVault {
+    function flashLoan(
+        address recipient,
+        address[] calldata tokens,
+        uint256[] calldata amounts,
+        bytes calldata userData
+    ) external;
+}
+
+/// @dev Balancer V2 `IFlashLoanRecipient`.
+interface IFlashVaultBorrower {
+    function receiveFlashLoan(
+        address[] calldata tokens,
+        uint256[] calldata amounts,
+        uint256[] calldata feeAmounts,
+        bytes calldata userData
+    ) external;
+}
+
+/// @dev ERC-3156 `IERC3156FlashLender`: mints of DAI and GHO, and our own `Inventory`.
+interface IStandardLender {
+    function maxFlashLoan(address token) external view returns (uint256);
+    function flashFee(address token, uint256 amount) external view returns (uint256);
+    function flashLoan(address receiver, address token, uint256 amount, bytes calldata data)
+        external
+        returns (bool);
+}
+
+/// @dev ERC-3156 `IERC3156FlashBorrower`.
+interface IStandardBorrower {
+    function onFlashLoan(
+        address initiator,
+        address token,
+        uint256 amount,
+        uint256 fee,
+        bytes calldata data
+    ) external returns (bytes32);
 }
 
 /// @dev The callbacks of lenders that hand over first and then ask for what is due: Morpho Blue's

@@ -35,7 +35,8 @@ import {Tokens} from "./Tokens.sol";
 ///              [value:operand]  selector:4 parts:1 {part}
 ///     SWAP  2  (flags 1 zero for one, 2 exact out)  pool  tokenIn  amount:operand
 ///              [limit:operand if exact out]  size:2 steps
-///     FLASH 3  lender  asset  amount:operand  size:2 steps
+///     FLASH 3  (flags 0 Aave, 1 Uniswap V3, 2 Balancer V2, 3 ERC-3156)  lender  asset
+///              amount:operand  size:2 steps
 ///     LATER 4  (flags 4 optional)  target  token  limit:operand  selector:4 parts:1 {part}  size:2 steps
 ///     PAIR  5  (flags 1 zero for one, 2 exact out)  pair  tokenIn  fee:2  amount:operand
 ///              [limit:operand if exact out]  size:2 steps
@@ -124,7 +125,7 @@ contract Liquidator is Roles, Loans, Swaps {
             uint256 kind = head & 15;
             if (kind == CALL) pos = _call(frame, pos + 1, end, head >> 4);
             else if (kind == SWAP) pos = _swap(frame, pos + 1, end, head >> 4);
-            else if (kind == FLASH) pos = _flash(frame, pos + 1, end);
+            else if (kind == FLASH) pos = _flash(frame, pos + 1, end, head >> 4);
             else if (kind == LATER) pos = _later(frame, pos + 1, end, head >> 4);
             else if (kind == PAIR) pos = _pair(frame, pos + 1, end, head >> 4);
             else revert Program.MalformedProgram(pos);

@@ -18,9 +18,21 @@ library Tokens {
         _call(token, abi.encodeCall(IERC20.transfer, (to, amount)));
     }
 
+    function transferFrom(address token, address from, address to, uint256 amount) internal {
+        _call(token, abi.encodeCall(IERC20.transferFrom, (from, to, amount)));
+    }
+
     /// @notice Take back whatever `spender` may still spend.
     function revoke(address token, address spender) internal {
-        if (IERC20(token).allowance(address(this), spender) != 0) approve(token, spender, 0);
+        if (allowance(token, address(this), spender) != 0) approve(token, spender, 0);
+    }
+
+    function allowance(address token, address holder, address spender)
+        internal
+        view
+        returns (uint256)
+    {
+        return IERC20(token).allowance(holder, spender);
     }
 
     function balanceOf(address token, address account) internal view returns (uint256) {

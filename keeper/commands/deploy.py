@@ -29,7 +29,8 @@ PROXY: Final = Address("0x4e59b44847b379578588920ca78fbf26c0b4956c")
 """Arachnid's deterministic deployment proxy: calldata is a salt and the creation code."""
 
 _SALT: Final = bytes(32)
-_GAS_LIMIT: Final = 3_000_000
+_GAS_LIMIT: Final = 4_000_000
+_GAS_PER_OPERATOR: Final = 60_000
 _PATIENCE_BLOCKS: Final = 25
 
 
@@ -99,7 +100,7 @@ async def _send(
     raw, tx_hash = signer.sign(
         Transaction(sender=signer.address, to=PROXY, data=_SALT + roles.creation),
         nonce=await chain.wire.nonce(signer.address, pending=True),
-        gas_limit=_GAS_LIMIT,
+        gas_limit=_GAS_LIMIT + _GAS_PER_OPERATOR * len(roles.operators),
         fees=fees,
     )
     await chain.wire.send_raw(raw)

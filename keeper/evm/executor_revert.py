@@ -73,13 +73,24 @@ ERRORS: Final[Mapping[str, Shape]] = {
     "fecb69b4": Shape(name="TokenCallFailed", arguments=(("token", "address"),)),
     "c2221189": Shape(name="UnexpectedCallback", arguments=(("caller", "address"),)),
     "fa209e1c": Shape(name="UnexpectedNative", arguments=(("sender", "address"),)),
+    "42972bd9": Shape(name="UnknownLender", arguments=(("how", "uint256"),)),
+    "5cf20d63": Shape(name="NotExecutor", arguments=(("caller", "address"),)),
+    "5e3a950e": Shape(name="CallbackRefused"),
+    "fc165d5e": Shape(
+        name="TreasuryShort",
+        arguments=(
+            ("token", "address"),
+            ("held", "uint256"),
+            ("before", "uint256"),
+        ),
+    ),
 }
-"""By selector, as in ``abis/Liquidator.json``."""
+"""By selector, as in ``abis/Liquidator.json`` and, for the last ones, ``abis/Inventory.json``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorRevert:
-    """One of the executor's own errors."""
+    """One of the errors of the executor, or of the inventory that lends to it."""
 
     name: str
     arguments: Mapping[str, int | Address | bytes]

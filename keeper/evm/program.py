@@ -112,14 +112,30 @@ class PairSwap:
     """Run when the price is known, before it is paid; what they are still owed is that price."""
 
 
+class FlashKind(Enum):
+    """Whose interface a lender has, by the number that the contract knows it by."""
+
+    SIMPLE = 0
+    """Aave V3's ``flashLoanSimple``; the premium is the pool's own."""
+    POOL = 1
+    """Uniswap V3's ``flash``: a pool's swap fee, rounded up. The pool is locked until the loan is
+    repaid, so no inner step may swap in it."""
+    VAULT = 2
+    """Balancer V2's ``flashLoan``: the fee that its collector of fees names, mostly none."""
+    ERC_3156 = 3
+    """``flashLoan`` by ERC-3156: flash mints, and the ``Inventory`` of the operator's own tokens,
+    which asks nothing on top."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flash:
-    """A loan of ``asset`` by Aave V3's ``flashLoanSimple``, repaid when the inner steps end."""
+    """A loan of ``asset``, repaid with what the lender asks on top when the inner steps end."""
 
     lender: Address
     asset: Address
     amount: Operand
     inner: "tuple[Step, ...]"
+    kind: FlashKind = FlashKind.SIMPLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,7 +196,8 @@ class _Writer:
             case PairSwap():
                 return self.pair_swap(step)
             case Flash():
-                head = b"\x03" + self.entry(step.lender) + self.entry(step.asset)
+                head = bytes((0x03 | step.kind.value << 4,)) + self.entry(step.lender)
+                head += self.entry(step.asset)
                 return head + self.operand(step.amount) + self.inner(step.inner)
             case PayLater():
                 head = (

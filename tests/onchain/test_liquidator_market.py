@@ -14,10 +14,11 @@ from keeper.devnet.packages import ensure_anvil
 from keeper.devnet.prices import oracle_prices
 from keeper.devnet.sender import Sender
 from keeper.devnet.uniswap import queue_moves
-from keeper.evm.program import RECIPIENT_SLOT, Tip, operator_slot
+from keeper.evm.program import RECIPIENT_SLOT, FlashKind, Tip, operator_slot
 from keeper.evm.program_encoder import encode
 from tests.support.executor_market import (
     everything,
+    exchange_fee,
     exchange_pool,
     flash,
     liquidation,
@@ -128,6 +129,33 @@ def test_a_flash_swap_saves_the_loan_and_its_premium(crashed: Crashed) -> None:
     assert crashed.earned() > usual
     assert landed.gas_used <= 552_000
     stage.assert_clean(*everything(live))
+
+
+@pytest.mark.parametrize("other", ["WBTC", "DAI", "USDT"])
+def test_a_pool_lends_and_is_paid_its_fee(crashed: Crashed, other: str) -> None:
+    live, stage = crashed.live, crashed.stage
+    loan = next(loan for loan in loans(live, "WETH", STABLES) if loan.debt == "USDC")
+    pool, fee = exchange_pool(live, "USDC", other), exchange_fee(live, "USDC", other)
+    fee_due = -(-loan.cover * fee // 10**6)
+    inner = (liquidation(live, loan), repay_leg(live, "WETH", "USDC"))
+    borrowed = replace(flash(live, "USDC", loan.cover, *inner), lender=pool, kind=FlashKind.POOL)
+    before = stage.holding(live.tokens["USDC"], pool)
+    stage.run(program(live, borrowed))
+    assert stage.holding(live.tokens["USDC"], pool) == before + fee_due
+    assert crashed.earned() > 0
+    stage.assert_clean(*everything(live))
+
+
+def test_a_pool_that_lends_is_locked_against_the_route(crashed: Crashed) -> None:
+    live, stage = crashed.live, crashed.stage
+    loan = next(loan for loan in loans(live, "WETH", STABLES) if loan.debt == "USDC")
+    inner = (liquidation(live, loan), repay_leg(live, "WETH", "USDC"))
+    borrowed = replace(
+        flash(live, "USDC", loan.cover, *inner),
+        lender=exchange_pool(live, "WETH", "USDC"),
+        kind=FlashKind.POOL,
+    )
+    assert b"LOK".hex() in stage.refusal(program(live, borrowed))
 
 
 def test_two_accounts_are_liquidated_with_one_loan(crashed: Crashed) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from keeper.core.units import MAX_UINT256, Address
 from keeper.devnet.contract import Contract
 from keeper.devnet.live import LiveMarket, account_data, under_water
+from keeper.devnet.market import MarketPool
 from keeper.devnet.sender import read
 from keeper.evm.program import (
     Approval,
@@ -136,9 +137,12 @@ def whole(live: LiveMarket, loan: Loan) -> Program:
 
 def exchange_pool(live: LiveMarket, one: str, other: str) -> Address:
     """Return the first pool of two assets, the cheapest."""
-    return next(
-        pool.address for pool in live.market.pools if {pool.symbol0, pool.symbol1} == {one, other}
-    )
+    return _exchange(live, one, other).address
+
+
+def exchange_fee(live: LiveMarket, one: str, other: str) -> int:
+    """Return the fee of that pool, in millionths."""
+    return _exchange(live, one, other).fee
 
 
 def everything(live: LiveMarket) -> tuple[Contract, ...]:
@@ -150,3 +154,7 @@ def everything(live: LiveMarket) -> tuple[Contract, ...]:
 def _balance(live: LiveMarket, token: Address, account: Address) -> int:
     some_token = live.a_tokens["WETH"].artifact
     return int(read(live.rpc, Contract(artifact=some_token, address=token), "balanceOf", account))
+
+
+def _exchange(live: LiveMarket, one: str, other: str) -> MarketPool:
+    return next(pool for pool in live.market.pools if {pool.symbol0, pool.symbol1} == {one, other})

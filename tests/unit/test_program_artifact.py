@@ -15,6 +15,7 @@ from keeper.evm.program_encoder import EXECUTE_SELECTOR
 
 ROOT = Path(__file__).resolve().parents[2]
 ABI = json.loads((ROOT / "abis" / "Liquidator.json").read_text(encoding="utf-8"))["abi"]
+INVENTORY = json.loads((ROOT / "abis" / "Inventory.json").read_text(encoding="utf-8"))["abi"]
 TARGET = Address("0x" + "a1" * 20)
 OTHER = Address("0x" + "b2" * 20)
 
@@ -57,7 +58,7 @@ def test_every_error_of_the_contract_is_known_by_selector_and_arguments() -> Non
             e["name"],
             tuple((i["name"], i["type"]) for i in e["inputs"]),
         )
-        for e in ABI
+        for e in (*ABI, *INVENTORY)
         if e["type"] == "error"
     }
     assert {k: (shape.name, shape.arguments) for k, shape in ERRORS.items()} == declared

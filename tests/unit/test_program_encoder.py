@@ -10,6 +10,7 @@ from keeper.evm.program import (
     BalanceOf,
     Call,
     Flash,
+    FlashKind,
     Known,
     PairSwap,
     PayLater,
@@ -94,6 +95,15 @@ def test_the_direction_of_a_swap_follows_the_order_of_the_tokens() -> None:
     back = replace(REPAY, token_in=USDC, token_out=WETH, amount=5, limit=None)
     assert encode(replace(PROGRAM, steps=(back,), tip=None)).endswith(
         bytes.fromhex("12 02 01 0105 0000")
+    )
+
+
+@pytest.mark.parametrize("kind", FlashKind)
+def test_a_loan_says_whose_interface_its_lender_has(kind: FlashKind) -> None:
+    loan = Flash(lender=LENDER, asset=USDC, amount=5, inner=(), kind=kind)
+    head = {"SIMPLE": "03", "POOL": "13", "VAULT": "23", "ERC_3156": "33"}[kind.name]
+    assert encode(replace(PROGRAM, steps=(loan,), tip=None)).endswith(
+        bytes.fromhex(head + "02 01 0105 0000")
     )
 
 
