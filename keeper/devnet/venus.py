@@ -104,14 +104,14 @@ def deploy_core(sender: Sender, artifacts: Artifacts) -> Core:
     lens = sender.deploy(artifacts["ComptrollerLens"])
     sender.call(comptroller, "_setComptrollerLens", lens.address)
     sender.call(comptroller, "_setCloseFactor", CLOSE_FACTOR)
-    reserve = sender.deploy(Artifact(name="Reserve", abi=(), bytecode=_STOP.hex(), links={}))
+    reserve = deploy_reserve(sender)
     vai_controller, vai = _deploy_vai(sender, artifacts, comptroller, access)
     return Core(
         comptroller=comptroller,
         vai_controller=vai_controller,
         vai=vai,
         access=access,
-        reserve=reserve.address,
+        reserve=reserve,
     )
 
 
@@ -119,18 +119,35 @@ def deploy_oracles(
     sender: Sender, artifacts: Artifacts, core: Core, native_market: Address
 ) -> Oracles:
     """Queue the oracles and make them the Comptroller's."""
-    bounds = _proxied(sender, artifacts, core, artifacts["BoundValidator"])
-    chainlink = _proxied(sender, artifacts, core, artifacts["ChainlinkOracle"])
     ours = (native_market, core.vai.address)
-    resilient = _proxied(
-        sender, artifacts, core, artifacts["ResilientOracle"], *ours, bounds.address
+    oracles = deploy_resilient(sender, artifacts, core.access, ours)
+    bounded = proxied(
+        sender,
+        artifacts,
+        core.access,
+        artifacts["DeviationBoundedOracle"],
+        *(oracles.resilient.address, *ours),
     )
-    bounded = _proxied(
-        sender, artifacts, core, artifacts["DeviationBoundedOracle"], resilient.address, *ours
-    )
-    sender.call(core.comptroller, "_setPriceOracle", resilient.address)
+    sender.call(core.comptroller, "_setPriceOracle", oracles.resilient.address)
     sender.call(core.comptroller, "setDeviationBoundedOracle", bounded.address)
+    return oracles
+
+
+def deploy_resilient(
+    sender: Sender, artifacts: Artifacts, access: Contract, ours: tuple[Address, Address]
+) -> Oracles:
+    """Queue a resilient oracle; ``ours`` are the native market and VAI, which it prices itself."""
+    bounds = proxied(sender, artifacts, access, artifacts["BoundValidator"])
+    chainlink = proxied(sender, artifacts, access, artifacts["ChainlinkOracle"])
+    own = (*ours, bounds.address)
+    resilient = proxied(sender, artifacts, access, artifacts["ResilientOracle"], *own)
     return Oracles(resilient=resilient, chainlink=chainlink)
+
+
+def deploy_reserve(sender: Sender) -> Address:
+    """Queue what stands for the reserve that collects the protocol's income."""
+    artifact = Artifact(name="Reserve", abi=(), bytecode=_STOP.hex(), links={})
+    return sender.deploy(artifact).address
 
 
 def price_asset(sender: Sender, oracles: Oracles, asset: Address, feed: Address) -> None:
@@ -192,15 +209,15 @@ def _deploy_vai(
     return controller, vai
 
 
-def _proxied(
+def proxied(
     sender: Sender,
     artifacts: Artifacts,
-    core: Core,
+    access: Contract,
     artifact: Artifact,
     *arguments: object,
 ) -> Contract:
     """Queue a contract behind a proxy that is initialised with the access control."""
     body = sender.deploy(artifact, *arguments)
-    start = artifact.encode("initialize", (core.access.address,))
+    start = artifact.encode("initialize", (access.address,))
     proxy = sender.deploy(artifacts["ERC1967Proxy"], body.address, start)
     return Contract(artifact=artifact, address=proxy.address)

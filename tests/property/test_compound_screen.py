@@ -58,7 +58,7 @@ def views(draw: st.DrawFn) -> Deployment:
         mul=draw(st.sampled_from((mul_exp_truncated, mul_exp_half_up))),
         pools={1: Pool(active=True, falls_back=False)},
         liquidator=draw(st.sampled_from((None, THROUGH))),
-        vai=vai(rate=draw(st.integers(0, 10**12))),
+        vai=vai(rate=draw(st.integers(0, 10**12)), forced=draw(st.integers(0, 20)) == 0),
     )
     prices = {key: draw(st.integers(price // 9, 2 * price)) for key, price in PRICES.items()}
     return view_at(bare, BLOCK + draw(st.integers(0, 10**4)), NOW, prices)
@@ -75,6 +75,7 @@ def positions(draw: st.DrawFn, view: Deployment) -> Position:
         dict.fromkeys(sorted(owed), 1),
         pool=draw(st.integers(0, 1)),
         forced=frozenset(owed if draw(st.integers(0, 20)) == 0 else ()),
+        vai_forced=draw(st.integers(0, 20)) == 0,
         vai_minted=minted,
         vai_past_interest=minted // draw(st.integers(1, 9)),
         vai_index=WAD if minted else 0,
@@ -140,7 +141,7 @@ def test_an_account_whose_terms_sum_to_the_slack_is_not_liquidatable(scene):
     for position in held:
         told = ADAPTER.exposure(view, position)
         if told is None:
-            assert position.forced
+            assert position.forced or position.vai_forced
             continue
         terms = []
         for key, weight in told.terms:

@@ -12,7 +12,7 @@ An account whose terms sum to the slack or more has no shortfall in any pair of 
 whose debt may be liquidated in health has a factor that is not a number.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import nan
 from typing import Final
@@ -20,6 +20,7 @@ from typing import Final
 from keeper.core.screening import Exposure, Factor
 from keeper.core.units import WAD
 from keeper.protocols.compound_v2.health import risk_of
+from keeper.protocols.compound_v2.packing import packed, unpacked
 from keeper.protocols.compound_v2.state import Deployment, Entry, Position
 
 _COLLATERAL: Final = 0
@@ -95,12 +96,12 @@ def pack(position: Position) -> bytes:
     )
     entries = (number for entry in position.entries for number in entry)
     numbers = (*face, *sorted(position.forced), *entries)
-    return b"".join(_packed(one) for one in numbers)
+    return packed(numbers)
 
 
-def unpack(packed: bytes) -> Position:
+def unpack(data: bytes) -> Position:
     """Return the position that was packed."""
-    numbers = list(_numbers(packed))
+    numbers = list(unpacked(data))
     pool, marks, minted, past_interest, index, forced = numbers[:_FACE]
     first = _FACE + forced
     return Position(
@@ -128,16 +129,3 @@ def _vai_rate(view: Deployment, kind: int, number: int) -> float:
     if kind == _VAI_OWN:
         return 1.0
     return -1.0 if number == _MINTED else -(max(view.vai.index, view.vai_index) / WAD)
-
-
-def _packed(value: int) -> bytes:
-    length = (value.bit_length() + 7) // 8
-    return bytes((length,)) + value.to_bytes(length, "little")
-
-
-def _numbers(packed: bytes) -> Iterator[int]:
-    at = 0
-    while at < len(packed):
-        end = at + 1 + packed[at]
-        yield int.from_bytes(packed[at + 1 : end], "little")
-        at = end

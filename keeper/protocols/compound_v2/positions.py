@@ -17,7 +17,8 @@ from keeper.evm.words import (
     int_at,
     word_of_address,
 )
-from keeper.protocols.compound_v2 import codec, rules
+from keeper.protocols.compound_v2 import codec
+from keeper.protocols.compound_v2.principals import Owing, read_principals
 from keeper.protocols.compound_v2.state import CORE_POOL, Deployment, Entry, Position
 
 
@@ -132,26 +133,14 @@ Principals = Mapping[tuple[int, Address], tuple[int, int]]
 
 
 async def _principals(place: Place, balances: Sequence[_Balance]) -> Principals:
-    """Read principals and their indices from storage: no function tells them.
-
-    What does not come to the balance that the market answers is not them. The balance at the
-    market's index stands in then, and is at most a raw unit too low later on.
-    """
+    markets = place.deployment.markets
     owing = [one for one in balances if one.owed]
-    slots = []
-    for one in owing:
-        token = place.deployment.markets[one.market].token
-        first = codec.borrow_slot(one.account, place.borrows_slot)
-        slots += [(token, first), (token, (first + 1) % 2**256)]
-    words = await place.reader.storage_many(slots, place.block)
-    found = {}
-    for i, one in enumerate(owing):
-        index = place.deployment.markets[one.market].stored.index
-        principal, since = words[2 * i : 2 * i + 2]
-        if not since or rules.borrow_balance(principal, since, index) != one.owed:
-            principal, since = one.owed, index
-        found[one.market, one.account] = (principal, since)
-    return found
+    asked = [
+        Owing(markets[b.market].token, b.account, b.owed, markets[b.market].stored.index)
+        for b in owing
+    ]
+    found = await read_principals(place.reader, place.block, place.borrows_slot, asked)
+    return {(b.market, b.account): one for b, one in zip(owing, found, strict=True)}
 
 
 def _position(face: _Face, balances: Sequence[_Balance], principals: Principals) -> Position:

@@ -20,8 +20,8 @@ from keeper.protocols.compound_v2.asking import Asking
 from keeper.protocols.compound_v2.health import view_at
 from keeper.protocols.compound_v2.markets import Ground, read_markets, refresh_markets
 from keeper.protocols.compound_v2.parameters import Parameters
-from keeper.protocols.compound_v2.sources import read_sources
-from keeper.protocols.compound_v2.state import Action, Deployment, Liquidator, Pool, Vai
+from keeper.protocols.compound_v2.sources import Priced, read_sources
+from keeper.protocols.compound_v2.state import Action, Deployment, Liquidator, Market, Pool, Vai
 
 _FALLS_BACK_WORD = 2
 _VAI_INDEX_SLOT = 15
@@ -63,7 +63,7 @@ async def read_whole(asking: Asking, parameters: Parameters) -> Deployment:
         mul=rules.mul_exp_half_up if parameters.half_up else rules.mul_exp_truncated,
         markets=markets,
         numbers={one.token: one.number for one in markets},
-        sources=await read_sources(asking, place, markets),
+        sources=await read_sources(asking, place, [_priced(one) for one in markets]),
         pools=pools,
         forces_accounts=await _forces_accounts(asking, root, tokens[0]),
         liquidator=await _read_liquidator(asking, root),
@@ -72,6 +72,11 @@ async def read_whole(asking: Asking, parameters: Parameters) -> Deployment:
         timestamp=asking.block.timestamp,
     )
     return view_at(deployment, asking.block.number, asking.block.timestamp, {})
+
+
+def _priced(market: Market) -> Priced:
+    asset = codec.NATIVE_ASSET if market.native else market.asset
+    return Priced(token=market.token, asset=asset, unit=market.unit)
 
 
 async def read_again(asking: Asking, previous: Deployment, touched: Touched) -> Deployment:

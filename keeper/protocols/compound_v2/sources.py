@@ -12,20 +12,29 @@ from keeper.evm.erc20 import DECIMALS
 from keeper.evm.words import WORD, address_at, ask, ask_address, int_at, signed_at
 from keeper.protocols.compound_v2 import codec
 from keeper.protocols.compound_v2.asking import Asking
-from keeper.protocols.compound_v2.state import Market, Source
+from keeper.protocols.compound_v2.state import Source
 
 _PRICE_PLACES = 36
 _ROUND_WORDS = 5
 
 
+class Priced(NamedTuple):
+    """A market whose price is looked for."""
+
+    token: Address
+    asset: Address
+    """What the oracle calls the underlying."""
+    unit: int
+
+
 class _Asked(NamedTuple):
-    market: Market
+    market: Priced
     oracle: Address
     """The market's own, behind the Comptroller's."""
 
 
 async def read_sources(
-    asking: Asking, oracle: Address, markets: Sequence[Market]
+    asking: Asking, oracle: Address, markets: Sequence[Priced]
 ) -> Mapping[Address, Source]:
     """Return the source of each market's price; the oracle itself where no feed is behind it."""
     feeds = await _feeds(asking, await _main_oracles(asking, oracle, markets))
@@ -47,10 +56,10 @@ async def read_sources(
     return found
 
 
-async def _main_oracles(asking: Asking, oracle: Address, markets: Sequence[Market]) -> list[_Asked]:
+async def _main_oracles(asking: Asking, oracle: Address, markets: Sequence[Priced]) -> list[_Asked]:
     """Return the oracle that a resilient one asks first of each market's asset."""
     answers = await asking.maybe(
-        [ask_address(oracle, codec.GET_TOKEN_CONFIG, _asset(one)) for one in markets]
+        [ask_address(oracle, codec.GET_TOKEN_CONFIG, one.asset) for one in markets]
     )
     return [
         _Asked(market=market, oracle=address_at(data, 1))
@@ -59,10 +68,10 @@ async def _main_oracles(asking: Asking, oracle: Address, markets: Sequence[Marke
     ]
 
 
-async def _feeds(asking: Asking, asked: Sequence[_Asked]) -> list[tuple[Market, Address]]:
+async def _feeds(asking: Asking, asked: Sequence[_Asked]) -> list[tuple[Priced, Address]]:
     """Return the feed that each main oracle reads, where it names one."""
     answers = await asking.maybe(
-        [ask_address(one.oracle, codec.TOKEN_CONFIGS, _asset(one.market)) for one in asked]
+        [ask_address(one.oracle, codec.TOKEN_CONFIGS, one.market.asset) for one in asked]
     )
     return [
         (one.market, address_at(data, 1))
@@ -71,11 +80,7 @@ async def _feeds(asking: Asking, asked: Sequence[_Asked]) -> list[tuple[Market, 
     ]
 
 
-def _asset(market: Market) -> Address:
-    return codec.NATIVE_ASSET if market.native else market.asset
-
-
-def _multiplier(market: Market, answers: Sequence[bytes | None]) -> int:
+def _multiplier(market: Priced, answers: Sequence[bytes | None]) -> int:
     """Return what takes the feed's answer to the price, 0 when the price is another."""
     decimals, round_data, price = answers
     if decimals is None or price is None or round_data is None:

@@ -1,0 +1,100 @@
+"""What is known of a deployment and of an account in one of its pools."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from keeper.core.units import Address
+from keeper.protocols.compound_v2.rules import Stored
+from keeper.protocols.compound_v2.state import Action, Entry, Source
+
+__all__ = ["Action", "Deployment", "Entry", "Line", "Market", "Pool", "Position", "Source"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """One Comptroller. Wads; values 1e18 dollars."""
+
+    comptroller: Address
+    oracle: Address
+    close_factor: int
+    incentive: int
+    least_collateral: int
+    """An account with no more is liquidated whole or healed, and not otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """One vToken. What never changes comes first, what governance sets after it."""
+
+    number: int
+    """Over all pools."""
+    token: Address
+    comptroller: Address
+    asset: Address
+    symbol: str
+    unit: int
+    rate_model: Address
+    threshold: int
+    paused: frozenset[Action]
+    forced: bool
+    """Liquidated without shortfall and in full."""
+    seize_share: int
+    """Of the value repaid, kept by the protocol; wad."""
+    cash_is_balance: bool
+    """Whether a gift of the underlying, which no event tells of, is cash of the market."""
+    reserve_factor: int = 0
+    stored: Stored = field(
+        default_factory=lambda: Stored(cash=0, borrows=0, reserves=0, index=0, supply=0)
+    )
+    bad_debt: int = 0
+    rate: int = 0
+    """Borrow rate of the stored state, a block or a second; wad."""
+    accrued_at: int = 0
+    """Block, or second, of the last accrual."""
+    initial_rate: int = 0
+    """Exchange rate while nothing is supplied."""
+
+
+class Line(NamedTuple):
+    """A market at the moment of a view: as stored, and as an accrual would leave it."""
+
+    stored_rate: int
+    """Exchange rate."""
+    rate: int
+    stored_borrow_index: int
+    borrow_index: int
+    free: int
+    """Cash beyond reserves after the accrual: what may be redeemed; may be negative."""
+    price: int | None
+    """None when it is not known: an account that needs it cannot be judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """The pools of a registry at a block, and their view at a moment and at prices."""
+
+    registry: Address
+    by_second: bool
+    pools: Mapping[Address, Pool]
+    """By Comptroller."""
+    markets: tuple[Market, ...]
+    numbers: Mapping[Address, int]
+    """Market by vToken."""
+    sources: Mapping[Address, Source]
+    """By vToken."""
+    block: int
+    timestamp: int
+    prices: Mapping[str, int] = field(default_factory=dict)
+    lines: tuple[Line, ...] = ()
+
+    def pool_of(self, number: int) -> Pool:
+        """Return the pool of a market."""
+        return self.pools[self.markets[number].comptroller]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """An account in one pool: the markets that it entered and holds or owes something in."""
+
+    entries: tuple[Entry, ...] = ()

@@ -1,0 +1,235 @@
+"""Venus's isolated pools, to the wei: health, repayments, seizures, fees, bad debt, refusals."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from keeper.core.lending import AccountRef, Option, SeizeQuote
+from keeper.core.units import WAD, Address
+from keeper.devnet.contract import Contract
+from keeper.devnet.crash import crash
+from keeper.devnet.isolated_actions import random_actions
+from keeper.devnet.sender import Sender, read_all
+from keeper.protocols.venus_isolated.case import KEY_SEPARATOR, Way
+from keeper.protocols.venus_isolated.refusals import Refusal
+from keeper.protocols.venus_isolated.state import Action
+from tests.support.isolated_scene import (
+    BORROWERS,
+    IsolatedNode,
+    Look,
+    Scene,
+    built_isolated,
+    differences,
+    every_case,
+    forked_isolated,
+    judge,
+    open_scene,
+)
+
+ROUNDS = 2
+ACTIONS = 100
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["by block", "by second"])
+def isolated_node(anvil_binary: Path, request: pytest.FixtureRequest) -> Iterator[IsolatedNode]:
+    with built_isolated(anvil_binary, by_second=request.param) as node:
+        yield node
+
+
+@pytest.fixture
+async def scene(anvil_binary: Path, isolated_node: IsolatedNode) -> AsyncIterator[Scene]:
+    with forked_isolated(anvil_binary, isolated_node) as node:
+        async with open_scene(node) as opened:
+            yield opened
+
+
+async def crashed(scene: Scene, steps: int = 6) -> Look:
+    for step in crash(scene.live.live):
+        if step.number == steps:
+            break
+    return await scene.look()
+
+
+def way_of(option: Option) -> Way:
+    return Way(option.key.split(KEY_SEPARATOR)[0])
+
+
+def govern(scene: Scene, contract: Contract, function: str, *arguments: object) -> None:
+    deployer = Sender.of(scene.live.live.rpc, scene.live.live.market.accounts.deployer)
+    deployer.call(contract, function, *arguments)
+    deployer.mine()
+
+
+def comptroller_of(scene: Scene, ref: AccountRef) -> Contract:
+    (found,) = [p.comptroller for p in scene.live.pools if p.pool.comptroller == ref.market]
+    return found
+
+
+def all_options(scene: Scene, look: Look) -> list[tuple[AccountRef, Option]]:
+    view = scene.view(look, ahead=1)
+    return [
+        (ref, option)
+        for ref, position in sorted(look.positions.items())
+        for option in scene.adapter.options(view, position)
+    ]
+
+
+async def test_every_account_is_as_short_as_its_comptroller_says(scene: Scene):
+    look = await scene.look()
+    assert len(look.positions) >= 2 * BORROWERS
+    assert await differences(scene, look) == []
+    healed = 0
+    for seed in range(ROUNDS):
+        report = random_actions(scene.live, seed=seed, count=ACTIONS)
+        assert sum(report.succeeded.values()) > ACTIONS // 2
+        healed += report.succeeded["heal"]
+        look = await scene.look(look.positions)
+        assert await differences(scene, look) == []
+        sides = await scene.adapter.audit(
+            scene.chain.reader, look.block, scene.view(look), look.positions
+        )
+        assert [str(one) for one in sides.values() if not one.agree] == []
+        await crashed(scene, steps=8)
+    assert healed > 0
+
+
+async def test_following_the_logs_equals_reading_everything(scene: Scene):
+    followed = await scene.look()
+    for seed in range(ROUNDS):
+        random_actions(scene.live, seed=100 + seed, count=ACTIONS)
+        followed = await scene.follow(followed)
+        cold = await scene.look(followed.positions)
+        assert followed.market == cold.market
+        assert followed.positions == cold.positions
+
+
+async def test_every_option_liquidates_as_quoted(scene: Scene):
+    random_actions(scene.live, seed=5, count=40)
+    look = await crashed(scene)
+    random = Random(1)  # noqa: S311 - a sample, not a secret
+    quoted = Counter[Way]()
+    for ref, option in all_options(scene, look):
+        most, way = option.max_repay, way_of(option)
+        amounts = [most] if way is not Way.BORROW else [most, random.randrange(1, most + 1)]
+        for repay in amounts:
+            assert isinstance(await judge(scene, look, ref, option, repay), SeizeQuote)
+            quoted[way] += 1
+    assert quoted[Way.BORROW] > 20
+    assert quoted[Way.ACCOUNT] > 0
+    assert quoted[Way.HEAL] > 0
+
+
+async def test_every_refusal_is_foreseen(scene: Scene):
+    look = await crashed(scene, steps=4)
+    random = Random(2)  # noqa: S311 - a sample, not a secret
+    found = Counter[Refusal | type[SeizeQuote]]()
+    for ref, option, owed in every_case(look, scene.view(look, ahead=1)):
+        choices = (
+            (owed,) if way_of(option) is Way.HEAL else (0, owed // 3, owed, owed // 2 + 1, owed * 2)
+        )
+        said = await judge(scene, look, ref, option, random.choice(choices))
+        found[said if isinstance(said, Refusal) else SeizeQuote] += 1
+    assert set(found) >= {
+        Refusal.HEALTHY,
+        Refusal.TOO_MUCH_REPAY,
+        Refusal.TOO_LITTLE_COLLATERAL,
+        Refusal.TOO_MUCH_COLLATERAL,
+        SeizeQuote,
+    }
+
+
+async def test_a_healed_account_leaves_bad_debt_that_the_rate_goes_on_counting(scene: Scene):
+    before = await crashed(scene, steps=8)
+    heals = [(r, o) for r, o in all_options(scene, before) if way_of(o) is Way.HEAL]
+    ref, option = heals[0]
+    supplier = Sender.of(scene.live.live.rpc, scene.supplier)
+    supplier.call(comptroller_of(scene, ref), "healAccount", ref.account)
+    supplier.mine()
+    look = await scene.follow(before)
+    number = look.market.numbers[Address(option.key.split(KEY_SEPARATOR)[2])]
+    assert look.market.markets[number].bad_debt > before.market.markets[number].bad_debt
+    assert look.positions[ref].entries == ()
+    assert await differences(scene, look) == []
+    calls = [(t, "exchangeRateStored", ()) for p in scene.live.pools for t in p.markets.values()]
+    rates = read_all(scene.live.live.rpc, calls)
+    assert rates == [one.stored_rate for one in scene.view(look).lines]
+
+
+@pytest.mark.parametrize(
+    ("action", "side"),
+    [(Action.LIQUIDATE, 2), (Action.REPAY, 2), (Action.SEIZE, 1), (Action.REDEEM, 1)],
+)
+async def test_a_pause_is_foreseen(scene: Scene, action: Action, side: int):
+    before = await crashed(scene)
+    ref, option = next((r, o) for r, o in all_options(scene, before) if way_of(o) is Way.BORROW)
+    token = option.key.split(KEY_SEPARATOR)[side]
+    comptroller = comptroller_of(scene, ref)
+    govern(scene, comptroller, "setActionsPaused", [token], [action], True)
+    look = await scene.follow(before)
+    assert await judge(scene, look, ref, option, option.max_repay) is Refusal.ACTION_PAUSED
+    assert option.key not in {o.key for r, o in all_options(scene, look) if r == ref}
+
+
+async def test_a_forced_market_is_liquidated_in_full_and_in_health(scene: Scene):
+    before = await scene.look()
+    ref, option, owed = next(
+        (ref, option, owed)
+        for ref, option, owed in every_case(before, scene.view(before, ahead=1))
+        if not scene.adapter.assess(scene.view(before, ahead=1), before.positions[ref]).liquidatable
+    )
+    debt = option.key.split(KEY_SEPARATOR)[2]
+    govern(scene, comptroller_of(scene, ref), "setForcedLiquidation", debt, True)
+    look = await scene.follow(before)
+    view = scene.view(look, ahead=1)
+    assert scene.adapter.assess(view, look.positions[ref]).liquidatable
+    mine = [o for o in scene.adapter.options(view, look.positions[ref]) if o.key == option.key]
+    assert mine[0].max_repay > owed // 2
+    assert isinstance(await judge(scene, look, ref, mine[0], mine[0].max_repay), SeizeQuote)
+
+
+async def test_what_governance_sets_moves_every_quote(scene: Scene):
+    before = await crashed(scene)
+    ref, option = next((r, o) for r, o in all_options(scene, before) if way_of(o) is Way.BORROW)
+    comptroller = comptroller_of(scene, ref)
+    markets = {t.address: t for p in scene.live.pools for t in p.markets.values()}
+    collateral = markets[Address(option.key.split(KEY_SEPARATOR)[1])]
+    for contract, function, value in (
+        (comptroller, "setCloseFactor", WAD // 4),
+        (comptroller, "setLiquidationIncentive", WAD * 108 // 100),
+        (comptroller, "setMinLiquidatableCollateral", 40 * WAD),
+        (collateral, "setProtocolSeizeShare", WAD * 3 // 100),
+    ):
+        govern(scene, contract, function, value)
+    govern(scene, scene.live.rate_model, "updateJumpRateModel", WAD, WAD, WAD, WAD // 2)
+    look = await scene.follow(before)
+    cold = await scene.look(look.positions)
+    assert look.market == cold.market
+    assert look.market.markets[0].rate > before.market.markets[0].rate
+    assert await differences(scene, look) == []
+    quotes = [
+        await judge(scene, look, who, one, one.max_repay)
+        for who, one in all_options(scene, look)
+        if who == ref
+    ]
+    assert quotes
+    assert all(isinstance(one, SeizeQuote) for one in quotes)
+
+
+async def test_a_position_that_was_not_read_again_is_found_by_the_audit(scene: Scene):
+    before = await scene.look()
+    random_actions(scene.live, seed=7, count=40)
+    after = await scene.look()
+    stale = replace(after, positions=before.positions)
+    sides = await scene.adapter.audit(
+        scene.chain.reader, stale.block, scene.view(stale), stale.positions
+    )
+    assert [one for one in sides.values() if not one.agree]
+
+
+async def test_prices_are_feeds_times_a_multiplier(scene: Scene):
+    look = await scene.look()
+    assert all(one.direct for one in scene.adapter.feeds(look.market))
