@@ -8,12 +8,17 @@ from random import Random
 
 import pytest
 
+from keeper.core.chain import Transaction
 from keeper.core.lending import AccountRef, Option, SeizeQuote
 from keeper.core.units import WAD, Address
 from keeper.devnet.contract import Contract
 from keeper.devnet.crash import crash
+from keeper.devnet.executor import deploy_executor
 from keeper.devnet.isolated_actions import random_actions
 from keeper.devnet.sender import Sender, read_all
+from keeper.evm.program import Program
+from keeper.evm.program_encoder import encode
+from keeper.planner.build import protocol_call
 from keeper.protocols.venus_isolated.case import KEY_SEPARATOR, Way
 from keeper.protocols.venus_isolated.refusals import Refusal
 from keeper.protocols.venus_isolated.state import Action
@@ -34,9 +39,9 @@ ROUNDS = 2
 ACTIONS = 100
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["by block", "by second"])
-def isolated_node(anvil_binary: Path, request: pytest.FixtureRequest) -> Iterator[IsolatedNode]:
-    with built_isolated(anvil_binary, by_second=request.param) as node:
+@pytest.fixture(scope="module")
+def isolated_node(anvil_binary: Path) -> Iterator[IsolatedNode]:
+    with built_isolated(anvil_binary, by_second=False) as node:
         yield node
 
 
@@ -217,6 +222,56 @@ async def test_what_governance_sets_moves_every_quote(scene: Scene):
     ]
     assert quotes
     assert all(isinstance(one, SeizeQuote) for one in quotes)
+
+
+async def test_markets_by_the_second_are_reckoned_by_the_second(anvil_binary: Path):
+    with built_isolated(anvil_binary, by_second=True) as node:
+        async with open_scene(node) as scene:
+            random_actions(node.live, seed=8, count=ACTIONS // 2)
+            look = await crashed(scene)
+            assert look.market.by_second
+            assert await differences(scene, look) == []
+            found = all_options(scene, look)
+            assert len(found) > 10
+            for ref, option in found:
+                said = await judge(scene, look, ref, option, option.max_repay)
+                assert isinstance(said, SeizeQuote)
+
+
+@pytest.mark.parametrize("way", list(Way))
+async def test_the_executor_carries_out_each_way(scene: Scene, way: Way):
+    look = await crashed(scene)
+    ref, option = next((r, o) for r, o in all_options(scene, look) if way_of(o) is way)
+    who, tokens = scene.live.live.market.accounts, scene.live.live.tokens
+    executor = deploy_executor(
+        scene.live.live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
+    )
+    (debt,) = [one for one in tokens.values() if one.address == option.debt]
+    supplier = Sender.of(scene.live.live.rpc, scene.supplier)
+    supplier.call(debt, "transfer", executor, 2 * option.max_repay)
+    supplier.mine()
+    look = await scene.look()
+    view, position = scene.view(look, ahead=1), look.positions[ref]
+    (option,) = [o for o in scene.adapter.options(view, position) if o.key == option.key]
+    quote = scene.adapter.seize(view, position, option, option.max_repay)
+    calls = scene.adapter.calls(view, ref, option, quote, executor)
+    program = Program(
+        deadline=look.block.timestamp + 100,
+        profit_token=scene.live.live.market.weth,
+        min_profit=0,
+        steps=tuple(protocol_call(one) for one in calls),
+    )
+    (done,) = await scene.chain.simulator.simulate(
+        [Transaction(sender=who.keeper, to=executor, data=encode(program))],
+        base=look.block,
+        timestamp=look.block.timestamp + 12,
+        base_fee=0,
+        overrides={},
+    )
+    assert done.success, done.error
+    (found,) = scene.adapter.decode(view, done.logs)
+    assert (found.ref, found.liquidator, found.repaid) == (ref, executor, quote.repay)
+    assert (found.seized, found.protocol_fee) == (quote.seized, quote.protocol_fee)
 
 
 async def test_a_position_that_was_not_read_again_is_found_by_the_audit(scene: Scene):

@@ -34,6 +34,14 @@ def test_the_least_debt_is_a_hundred_dollars():
     assert venus.settings.min_debt_base == 100 * WAD
 
 
+def test_the_isolated_pools_begin_at_their_registry():
+    settings = load(ROOT)
+    pools = next(one for one in adapters(settings) if one.protocol == "venus_isolated")
+    assert pools.deployment == "venus_isolated.bnb"
+    assert pools.parameters.pool_registry == "0x9f7b01a536afa00ef10310a162877fd792cd0666"
+    assert pools.start_block == 29_335_016
+
+
 @pytest.mark.parametrize(
     ("parameters", "named"),
     [
