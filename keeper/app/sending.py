@@ -36,8 +36,8 @@ class Post:
     chain: Chain
     journal: SqliteJournal
     contract: ExecutorContract
-    signer: Signer | None
-    """None keeps it disarmed."""
+    signers: tuple[Signer, ...]
+    """None of them keeps it disarmed."""
     clock: Clock
     dial: Dial
     """The way to relays."""
@@ -117,15 +117,16 @@ async def _armament(
     settings: Settings, post: Post, flight: Flight, standing: Standing, canon: Canon
 ) -> Armament | None:
     """Return what sends, or None without a key."""
-    if post.signer is None:
+    if not post.signers:
         return None
+    signer = post.signers[0]
     wire, journal = post.chain.wire, post.journal
-    highest = await journal.highest_nonce(post.signer.address)
+    highest = await journal.highest_nonce(signer.address)
     desk = SigningDesk(
         chain_id=settings.chain.chain_id,
-        signer=post.signer,
+        signer=signer,
         wire=wire,
-        nonces=NonceKeeper(wire, post.signer.address, highest=highest),
+        nonces=NonceKeeper(wire, signer.address, highest=highest),
     )
     lane = _lane(settings, post)
     means = Means(

@@ -1,7 +1,7 @@
 """A keeper from its settings, opened and closed as one."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,6 +21,9 @@ from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.store import ChainIdentity
 from keeper.runtime.clock import Clock, SystemClock
 
+Keys = Callable[[], Sequence[Signer]]
+"""Reads the keys, each of which is a signer of its own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
@@ -38,12 +41,12 @@ async def keeper_session(
     settings: Settings,
     observer: Observer,
     *,
-    signer: Callable[[], Signer] | None = None,
+    signer: Keys | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Session]:
     """Open chain, journal and executor contract, and wire a keeper.
 
-    ``signer`` is called, and a key read, only when everything else is in order; without it the
+    ``signer`` is called, and keys read, only when everything else is in order; without it the
     keeper is disarmed. Raises ConfigError for whatever is not as configured.
     """
     chosen = clock or SystemClock()
@@ -57,13 +60,13 @@ async def keeper_session(
         journal = await SqliteJournal.open(settings.database, identity, clock=chosen)
         try:
             armed = _armed(settings, signer, contract)
-            if armed is not None:
-                contract = contract.run_by(armed.address)
+            if armed:
+                contract = contract.run_by(armed[0].address)
             parts = Parts(
                 chain=chain,
                 journal=journal,
                 contract=contract,
-                signer=armed,
+                signers=armed,
                 observer=observer,
                 clock=chosen,
                 dial=dial,
@@ -92,20 +95,19 @@ async def _contract(settings: Settings, chain: Chain, head: BlockRef) -> Executo
     return contract
 
 
-def _armed(
-    settings: Settings, signer: Callable[[], Signer] | None, contract: ExecutorContract
-) -> Signer | None:
-    """Read the key when asked to, and check that it may run programs."""
-    if signer is None:
-        return None
+def _armed(settings: Settings, keys: Keys | None, contract: ExecutorContract) -> tuple[Signer, ...]:
+    """Read the keys when asked to, and check that each may run programs."""
+    if keys is None:
+        return ()
     if settings.executor is None:
         expected = "expected the address of a deployed Liquidator"
         msg = f"{settings.path}: executor: {expected}, found none configured"
         raise ConfigError(msg)
-    armed = signer()
-    if armed.address not in contract.operators:
-        expected = f"expected operator {armed.address} (the key's)"
-        found = ", ".join(contract.operators) or "none: the contract is disarmed"
-        msg = f"{settings.path}: executor: {expected}, found {found}"
-        raise ConfigError(msg)
-    return armed
+    signers = tuple(keys())
+    for one in signers:
+        if one.address not in contract.operators:
+            expected = f"expected operator {one.address} (the key's)"
+            found = ", ".join(contract.operators) or "none: the contract is disarmed"
+            msg = f"{settings.path}: executor: {expected}, found {found}"
+            raise ConfigError(msg)
+    return signers

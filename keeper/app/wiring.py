@@ -49,8 +49,8 @@ class Parts:
     chain: Chain
     journal: SqliteJournal
     contract: ExecutorContract
-    signer: Signer | None
-    """None keeps the keeper disarmed."""
+    signers: tuple[Signer, ...]
+    """None of them keeps the keeper disarmed."""
     observer: Observer
     clock: Clock
     dial: Dial
@@ -71,7 +71,7 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
         chain=parts.chain,
         journal=parts.journal,
         contract=parts.contract,
-        signer=parts.signer,
+        signers=parts.signers,
         clock=parts.clock,
         dial=parts.dial,
         auditor_of=lambda name: _auditor(by_name[name]),

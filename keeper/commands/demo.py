@@ -120,7 +120,7 @@ async def _liquidate(stage: Stage) -> None:
         keeper_session(
             settings,
             observer,
-            signer=lambda: LocalSigner(parse_key(KEEPER_KEY), chain_id=chain_id),
+            signer=lambda: [LocalSigner(parse_key(KEEPER_KEY), chain_id=chain_id)],
         ) as session,
         asyncio.TaskGroup() as group,
     ):

@@ -13,6 +13,7 @@ from typing import Final
 
 from keeper.app.executor_contract import ARTIFACT, read_executor
 from keeper.app.opening import opened_chain
+from keeper.app.signers import remote_signers
 from keeper.chain.fees import fees_for
 from keeper.chain.session import Chain
 from keeper.commands.console import say, stdout
@@ -65,15 +66,18 @@ async def deploy(
         operators=tuple(sorted({_role("--operator", one) for one in operators})),
         recipient=_role("--recipient", recipient),
     )
-    signer = arming(settings, os.environ, arm=arm)
-    async with opened_chain(settings) as chain:
+    keys = arming(settings, os.environ, arm=arm)
+    async with (
+        opened_chain(settings) as chain,
+        remote_signers(settings, armed=keys is not None) as remote,
+    ):
         head = await chain.reader.head()
         if await chain.reader.code(roles.address, head):
             say("it is there already, with these roles")
-        elif signer is None:
+        elif keys is None:
             say("disarmed: nothing was sent; with --arm it is deployed there")
         else:
-            await _send(settings, chain, head, roles, signer())
+            await _send(settings, chain, head, roles, [*keys(), *remote][0])
     stdout.print(f"executor: {roles.address}", highlight=False)
 
 
@@ -97,7 +101,7 @@ async def _send(
         priority_fee=settings.chain.priority_fee_wei,
         max_fee_cap=settings.limits.max_gas_price_wei,
     )
-    raw, tx_hash = signer.sign(
+    raw, tx_hash = await signer.sign_soon(
         Transaction(sender=signer.address, to=PROXY, data=_SALT + roles.creation),
         nonce=await chain.wire.nonce(signer.address, pending=True),
         gas_limit=_GAS_LIMIT + _GAS_PER_OPERATOR * len(roles.operators),

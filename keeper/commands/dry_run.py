@@ -116,7 +116,7 @@ async def _on_fork(fork: Fork, blocks: int) -> bool:
     stop = asyncio.Event()
     stop_on_signals(stop)
     async with (
-        keeper_session(fork.settings, LogObserver(), signer=lambda: fork.signer) as session,
+        keeper_session(fork.settings, LogObserver(), signer=lambda: [fork.signer]) as session,
         asyncio.TaskGroup() as group,
     ):
         running = group.create_task(session.keeper.run(session.head, stop))

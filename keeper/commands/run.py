@@ -5,7 +5,7 @@ import getpass
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -14,7 +14,8 @@ from keeper.app.alerting import alert_tap
 from keeper.app.board import Board
 from keeper.app.chorus import Chorus
 from keeper.app.log_observer import LogObserver
-from keeper.app.session import keeper_session
+from keeper.app.session import Keys, keeper_session
+from keeper.app.signers import remote_signers
 from keeper.app.status import TOKEN_VARIABLE, served
 from keeper.commands.console import say
 from keeper.commands.running import halt_on_signal, stop_on_signals
@@ -23,11 +24,10 @@ from keeper.config.settings import Settings, load
 from keeper.config.sources import find_outside
 from keeper.core.errors import ConfigError, KeeperError
 from keeper.core.ports import Signer
-from keeper.evm.keys import load_signer
+from keeper.evm.keys import PRIVATE_KEY_VARIABLE, load_signers
 from keeper.runtime.clock import SystemClock
 from keeper.telemetry.logging import configure_logging
-from keeper.telemetry.metrics import REGISTRY
-from keeper.telemetry.tallies import Tallies
+from keeper.telemetry.tallies import TALLIES
 
 log = structlog.get_logger()
 
@@ -54,28 +54,40 @@ async def run(config: Path, *, arm: bool) -> None:
             raise
 
 
-async def _run(settings: Settings, signer: Callable[[], Signer] | None) -> None:
+async def _run(settings: Settings, local: Keys | None) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
-    clock, tallies = SystemClock(), Tallies(REGISTRY)
-    board = Board(tallies, now=time.monotonic)
+    clock = SystemClock()
+    board = Board(TALLIES, now=time.monotonic)
     observer = Chorus([LogObserver(), board])
     async with (
-        keeper_session(settings, observer, signer=signer, clock=clock) as session,
-        served(settings, session, board, tallies, clock) as port,
+        remote_signers(settings, armed=local is not None) as remote,
+        keeper_session(settings, observer, signer=joined(local, remote), clock=clock) as session,
+        served(settings, session, board, TALLIES, clock) as port,
     ):
-        say(_standing(settings, armed=signer is not None))
+        say(_standing(settings, armed=local is not None))
         if port is not None:
             say(f"status on http://{settings.http.host}:{port}/")
         halt_on_signal(session.keeper.halt)
         await session.keeper.run(session.head, stop)
 
 
+def joined(local: Keys | None, remote: Sequence[Signer]) -> Keys | None:
+    """Return how to get every signer; None is disarmed."""
+    return None if local is None else lambda: [*local(), *remote]
+
+
 def secrets_of(settings: Settings) -> list[str]:
     """Return what must never be in a line of the log."""
     channels = [one.get_secret_value() for one in settings.alerts.urls]
     token = find_outside(TOKEN_VARIABLE)
-    return [*(one.address for one in settings.chain.rpc), *channels, *([token] if token else [])]
+    remote = settings.operator.web3signer
+    return [
+        *(one.address for one in settings.chain.rpc),
+        *channels,
+        *([token] if token else []),
+        *([remote.rpc.address] if remote else []),
+    ]
 
 
 def _shown(error: Exception) -> str:
@@ -85,12 +97,11 @@ def _shown(error: Exception) -> str:
     return str(error) if isinstance(error, KeeperError) else type(error).__name__
 
 
-def arming(
-    settings: Settings, environment: Mapping[str, str], *, arm: bool
-) -> Callable[[], Signer] | None:
-    """Return how to get the key if the run is armed: asked for twice, and for this chain.
+def arming(settings: Settings, environment: Mapping[str, str], *, arm: bool) -> Keys | None:
+    """Return how to get the keys at hand if the run is armed: asked for twice, for this chain.
 
-    None is disarmed. Raises ConfigError when it is asked for but not all of it is there.
+    None is disarmed. There may be none at hand where a web3signer is configured.
+    Raises ConfigError when it is asked for but not all of it is there.
     """
     if not arm:
         return None
@@ -102,11 +113,15 @@ def arming(
     if confirmed != str(chain_id):
         msg = f"{CONFIRM_VARIABLE}: expected {chain_id} to arm on this chain, found {confirmed}"
         raise ConfigError(msg)
-    return lambda: load_signer(
+    operator = settings.operator
+    at_hand = operator.keystore or PRIVATE_KEY_VARIABLE in environment
+    if operator.web3signer is not None and not at_hand:
+        return list
+    return lambda: load_signers(
         chain_id=chain_id,
         environment=environment,
-        keystore=settings.operator.keystore,
-        password_file=settings.operator.password_file,
+        keystores=operator.keystore,
+        password_file=operator.password_file,
         ask=getpass.getpass if sys.stdin.isatty() else None,
     )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
+from keeper.config.endpoint import EndpointValue
 from keeper.config.section import Section
 from keeper.config.sending import SendingSettings
 from keeper.config.sources import FileSettings
@@ -17,6 +18,7 @@ from keeper.config.values import (
     Wei,
     distinct,
     filled,
+    listed,
     split_list,
 )
 from keeper.config.watching import AlertSettings, HttpSettings
@@ -57,11 +59,32 @@ class LimitSettings(Section):
     """Seconds after its target block until the on-chain executor refuses a transaction."""
 
 
+class Web3SignerSettings(Section):
+    """A web3signer with its ETH1 API."""
+
+    rpc: EndpointValue
+    """Its URL; what may be secret in it comes from the environment."""
+    addresses: Annotated[
+        tuple[AddressValue, ...],
+        NoDecode,
+        BeforeValidator(distinct),
+        BeforeValidator(filled),
+        BeforeValidator(split_list),
+    ]
+    """Whose keys to sign with."""
+    timeout_ms: Positive = 1_000
+    """Longest wait for a signature."""
+
+
 class OperatorSettings(Section):
     """Where the key is. It is read when the run is armed, never before."""
 
-    keystore: PathValue | None = None
+    keystore: Annotated[tuple[PathValue, ...], NoDecode, BeforeValidator(listed)] = ()
+    """One, or several: each is a signer of its own."""
     password_file: PathValue | None = None
+    """Of every keystore."""
+    web3signer: Web3SignerSettings | None = None
+    """Keys that another process holds. There are then none here."""
 
 
 class AuditSettings(Section):

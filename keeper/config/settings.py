@@ -86,7 +86,7 @@ def load(path: Path) -> Settings:
     _require_lane(root, document, chain)
     operator = root.operator.model_copy(
         update={
-            "keystore": _beside(folder, root.operator.keystore),
+            "keystore": tuple(folder / one for one in root.operator.keystore),
             "password_file": _beside(folder, root.operator.password_file),
         }
     )

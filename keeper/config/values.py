@@ -117,6 +117,13 @@ def split_list(value: object) -> object:
     return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
 
 
+def listed(value: object) -> object:
+    """Return the items of a list, one item as a list of one, nothing as none."""
+    if value is None:
+        return ()
+    return value if isinstance(value, list | tuple) else (value,)
+
+
 def filled(value: object) -> object:
     """Return a list that has at least one item."""
     if value is None or (isinstance(value, list | tuple) and not value):

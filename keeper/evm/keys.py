@@ -5,7 +5,7 @@ eth-account costs 0.6 s to import, so it is imported only when a keystore is ope
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,30 +20,43 @@ PASSWORD_VARIABLE: Final = "KEEPER_KEYSTORE_PASSWORD"  # noqa: S105 - a name, no
 _PRIVATE_MODE: Final = 0o600
 
 
-def load_signer(
+def load_signers(
     *,
     chain_id: int,
     environment: Mapping[str, str],
-    keystore: Path | None,
+    keystores: Sequence[Path],
     password_file: Path | None = None,
     ask: Callable[[str], str] | None = None,
-) -> LocalSigner:
-    """Return the signer of the configured keystore, or of the key in the environment.
+) -> list[LocalSigner]:
+    """Return the signers of the configured keystores, or of the keys in the environment.
 
     The password comes from ``password_file``, then the environment, then ``ask`` (a prompt).
-    Raises ConfigError when there is no key, more than one, or the keystore does not open.
+    Raises ConfigError when there is no key, one twice, keys in both places, or a keystore that
+    does not open.
     """
     from_environment = environment.get(PRIVATE_KEY_VARIABLE)
-    if keystore is not None and from_environment is not None:
-        msg = f"expected one key, found both {PRIVATE_KEY_VARIABLE} and keystore {keystore}"
+    if keystores and from_environment is not None:
+        msg = f"expected one key, found both {PRIVATE_KEY_VARIABLE} and keystore {keystores[0]}"
         raise ConfigError(msg)
-    if keystore is not None:
-        password = read_password(keystore, environment, password_file=password_file, ask=ask)
-        return LocalSigner(open_keystore(keystore, password), chain_id=chain_id)
-    if from_environment is None:
+    if not keystores and from_environment is None:
         msg = f"expected a key in operator.keystore or {PRIVATE_KEY_VARIABLE}, found none"
         raise ConfigError(msg)
-    return LocalSigner(parse_key(from_environment), chain_id=chain_id)
+    if from_environment is not None:
+        keys = [parse_key(one) for one in from_environment.split() or [""]]
+    else:
+        keys = [
+            open_keystore(
+                one, read_password(one, environment, password_file=password_file, ask=ask)
+            )
+            for one in keystores
+        ]
+    signers = [LocalSigner(key, chain_id=chain_id) for key in keys]
+    addresses = [one.address for one in signers]
+    if len(set(addresses)) != len(addresses):
+        twice = next(one for one in addresses if addresses.count(one) > 1)
+        msg = f"expected each key once, found that of {twice} twice"
+        raise ConfigError(msg)
+    return signers
 
 
 def parse_key(text: str) -> bytes:

@@ -4,9 +4,10 @@ Byte for byte what eth-account makes, at a fraction of its time and without its 
 """
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
-from coincurve import PrivateKey
+from coincurve import PrivateKey, PublicKey
 
 from keeper.core.chain import Fees, Transaction
 from keeper.core.errors import ConfigError, InvariantError
@@ -61,6 +62,45 @@ def dynamic_fee_fields(
     ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An unsigned type-2 transaction."""
+
+    fields: list[Rlp]
+    unsigned: bytes
+    """What is hashed to be signed."""
+
+    @classmethod
+    def of(
+        cls, transaction: Transaction, *, chain_id: int, nonce: int, gas_limit: int, fees: Fees
+    ) -> Self:
+        """Return the draft of a transaction. Raises InvariantError when a fee is inverted."""
+        if fees.priority_fee > fees.max_fee:
+            msg = f"signer: expected priority fee <= {fees.max_fee}, found {fees.priority_fee}"
+            raise InvariantError(msg)
+        fields = dynamic_fee_fields(
+            transaction, chain_id=chain_id, nonce=nonce, gas_limit=gas_limit, fees=fees
+        )
+        return cls(fields=fields, unsigned=DYNAMIC_FEE_TYPE + encode_rlp(fields))
+
+    @property
+    def digest(self) -> bytes:
+        """Return the hash that is signed."""
+        return keccak256(self.unsigned)
+
+    def signed(self, signature: bytes) -> tuple[bytes, Hash32]:
+        """Return the signed bytes and their hash; ``signature`` is r, s and the parity."""
+        r = int.from_bytes(signature[:32], "big")
+        s = int.from_bytes(signature[32:64], "big")
+        raw = DYNAMIC_FEE_TYPE + encode_rlp([*self.fields, signature[64], r, s])
+        return raw, keccak_hash(raw)
+
+
+def address_of_key(public_key: PublicKey) -> Address:
+    """Return the address of a public key."""
+    return Address("0x" + keccak256(public_key.format(compressed=False)[1:])[12:].hex())
+
+
 class LocalSigner:
     """A key in memory that signs for one chain. Implements ``core.ports.Signer``.
 
@@ -68,6 +108,8 @@ class LocalSigner:
     """
 
     __slots__ = ("_address", "_chain_id", "_key")
+
+    is_instant = True
 
     def __init__(self, key: bytes, *, chain_id: int) -> None:
         """Take the 32 bytes of a secp256k1 key. Raises ConfigError when they are not one."""
@@ -79,8 +121,7 @@ class LocalSigner:
             # The cause is cut: a library's message may carry what it was given.
             raise ConfigError(msg) from None
         self._chain_id = chain_id
-        public = self._key.public_key.format(compressed=False)[1:]
-        self._address = Address("0x" + keccak256(public)[12:].hex())
+        self._address = address_of_key(self._key.public_key)
 
     def __repr__(self) -> str:
         return f"LocalSigner(address={self._address}, chain_id={self._chain_id})"
@@ -115,15 +156,13 @@ class LocalSigner:
         if transaction.sender != self._address:
             msg = f"signer: expected sender {self._address}, found {transaction.sender}"
             raise InvariantError(msg)
-        if fees.priority_fee > fees.max_fee:
-            msg = f"signer: expected priority fee <= {fees.max_fee}, found {fees.priority_fee}"
-            raise InvariantError(msg)
-        fields = dynamic_fee_fields(
+        draft = Draft.of(
             transaction, chain_id=self._chain_id, nonce=nonce, gas_limit=gas_limit, fees=fees
         )
-        digest = keccak256(DYNAMIC_FEE_TYPE + encode_rlp(fields))
-        signature = self._key.sign_recoverable(digest, hasher=None)
-        r = int.from_bytes(signature[:32], "big")
-        s = int.from_bytes(signature[32:64], "big")
-        raw = DYNAMIC_FEE_TYPE + encode_rlp([*fields, signature[64], r, s])
-        return raw, keccak_hash(raw)
+        return draft.signed(self._key.sign_recoverable(draft.digest, hasher=None))
+
+    async def sign_soon(
+        self, transaction: Transaction, *, nonce: int, gas_limit: int, fees: Fees
+    ) -> tuple[bytes, Hash32]:
+        """Sign at once, as ``sign`` does."""
+        return self.sign(transaction, nonce=nonce, gas_limit=gas_limit, fees=fees)

@@ -1,5 +1,6 @@
 """The desk where transactions get their nonce and their signature."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ from keeper.core.chain import Fees, Transaction
 from keeper.core.errors import RefusedError
 from keeper.core.plan import Plan, Purpose, Submission
 from keeper.core.ports import Signer, Wire
-from keeper.core.units import Address
+from keeper.core.units import Address, Hash32
 from keeper.executor.flight import Airborne
 from keeper.executor.nonce import NonceKeeper
 
@@ -40,14 +41,15 @@ class SigningDesk:
     async def sign(
         self, plans: Sequence[Plan], *, held: Collection[int], target_block: int, lane: str
     ) -> list[Submission]:
-        """Sign each plan with the next nonce, in order."""
+        """Sign each plan with the next nonce, in order: all of them, or none and no nonce is used.
+
+        Raises RefusedError when the node is on another chain or the key's holder will not.
+        """
         await self.require_chain()
         nonces = await self.nonces.take(len(plans), held)
+        signatures = await self._signatures(plans, nonces)
         signed: list[Submission] = []
-        for plan, nonce in zip(plans, nonces, strict=True):
-            raw, tx_hash = self._signer.sign(
-                plan.transaction, nonce=nonce, gas_limit=plan.gas_limit, fees=plan.fees
-            )
+        for plan, nonce, (raw, tx_hash) in zip(plans, nonces, signatures, strict=True):
             self.nonces.used(nonce)
             signed.append(
                 Submission(
@@ -63,6 +65,24 @@ class SigningDesk:
             )
         return signed
 
+    async def _signatures(
+        self, plans: Sequence[Plan], nonces: Sequence[int]
+    ) -> list[tuple[bytes, Hash32]]:
+        """Return each plan's signed bytes and hash; a key elsewhere is asked for all at once."""
+        asked = [
+            self._signer.sign_soon(
+                plan.transaction, nonce=nonce, gas_limit=plan.gas_limit, fees=plan.fees
+            )
+            for plan, nonce in zip(plans, nonces, strict=True)
+        ]
+        if self._signer.is_instant:
+            return [await one for one in asked]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for one in answers:
+            if isinstance(one, BaseException):
+                raise one
+        return [one for one in answers if not isinstance(one, BaseException)]
+
     async def replace(
         self, newest: Submission, one: Airborne, *, fees: Fees, target_block: int, purpose: Purpose
     ) -> Submission:
@@ -75,7 +95,7 @@ class SigningDesk:
         if purpose is Purpose.CANCEL or transaction is None:
             transaction = Transaction(sender=self.address, to=self.address, data=b"")
             gas_limit = CANCEL_GAS
-        raw, tx_hash = self._signer.sign(
+        raw, tx_hash = await self._signer.sign_soon(
             transaction, nonce=newest.nonce, gas_limit=gas_limit, fees=fees
         )
         return replace(

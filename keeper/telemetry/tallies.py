@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from keeper.core.plan import Outcome
+from keeper.telemetry.metrics import REGISTRY
 
 _ETHER: Final = 10**18
 
@@ -95,3 +96,7 @@ class Tallies:
         self._settled.labels(outcome.status.value).inc()
         self._net.inc(outcome.realised.net / _ETHER)
         self._gas.inc(outcome.realised.gas / _ETHER)
+
+
+TALLIES: Final = Tallies(REGISTRY)
+"""Of this process."""

@@ -169,7 +169,7 @@ async def _run(
     every = wanted.every or max(wanted.blocks // 20, 1)
     chance = random.Random(wanted.seed)  # noqa: S311 - prices of a test
     async with keeper_session(
-        settings, counter, signer=lambda: LocalSigner(parse_key(KEEPER_KEY), chain_id=chain_id)
+        settings, counter, signer=lambda: [LocalSigner(parse_key(KEEPER_KEY), chain_id=chain_id)]
     ) as session:
         running = asyncio.create_task(session.keeper.run(session.head, stop))
         await session.keeper.watching.wait()

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from keeper.app import opening
-from keeper.app.session import Session, keeper_session
+from keeper.app.session import Keys, Session, keeper_session
 from keeper.chain.rpc import RetryPolicy
 from keeper.chain.session import ChainOptions, open_chain
 from keeper.chain.trouble import Trouble
@@ -223,12 +223,13 @@ def quick(options: ChainOptions) -> ChainOptions:
 
 
 @asynccontextmanager
-async def keeper_desk(
+async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
     folder: Path,
     node: MarketNode,
     urls: Sequence[str],
     *,
     armed: bool = True,
+    keys: Keys | None = None,
     chain: Mapping[str, object] | None = None,
     root: Mapping[str, object] | None = None,
     clock: Clock | None = None,
@@ -246,8 +247,8 @@ async def keeper_desk(
     settings = load(path)
     ears = Ears(settings=settings)
     trouble: list[tuple[Trouble, str]] = []
-    signer = (
-        (lambda: LocalSigner(parse_key(KEEPER_KEY), chain_id=settings.chain.chain_id))
+    signer = keys or (
+        (lambda: [LocalSigner(parse_key(KEEPER_KEY), chain_id=settings.chain.chain_id)])
         if armed
         else None
     )

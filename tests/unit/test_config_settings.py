@@ -168,7 +168,7 @@ def test_no_key_is_read(monkeypatch, tmp_path):
     monkeypatch.setenv("KEEPER_KEYSTORE_PASSWORD", CANARY)
     found = load(root)
     assert CANARY not in repr(found)
-    assert found.operator.keystore == tmp_path / "config" / "no/such/file.json"
+    assert found.operator.keystore == (tmp_path / "config" / "no/such/file.json",)
 
 
 def test_a_dangerous_limit_is_taken_when_its_key_is_confirmed(monkeypatch):

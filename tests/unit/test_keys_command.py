@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from keeper.evm.keys import load_signer, parse_key
+from keeper.evm.keys import load_signers, parse_key
 from keeper.evm.transaction import LocalSigner
 
 CANARY = "c0ffee" * 10 + "c0fe"
@@ -23,9 +23,10 @@ def keys(*words, **environment):
 
 
 def opened(keystore, password_file):
-    return load_signer(
-        chain_id=1, environment={}, keystore=keystore, password_file=password_file
-    ).address
+    (signer,) = load_signers(
+        chain_id=1, environment={}, keystores=[keystore], password_file=password_file
+    )
+    return signer.address
 
 
 def test_a_new_key_opens_with_its_password_and_is_for_its_owner_alone(tmp_path):

@@ -12,7 +12,7 @@ from keeper.core.chain import Fees, Transaction
 from keeper.core.errors import ConfigError, InvariantError
 from keeper.core.units import Address
 from keeper.evm.hashing import checksum_address
-from keeper.evm.keys import load_signer, open_keystore, parse_key, throwaway_signer, write_keystore
+from keeper.evm.keys import load_signers, open_keystore, parse_key, throwaway_signer, write_keystore
 from keeper.evm.transaction import LocalSigner, encode_rlp
 
 # The first account of the well-known test mnemonic "test test ... junk".
@@ -142,10 +142,10 @@ def test_a_missing_keystore_is_named(tmp_path):
 def test_the_password_file_comes_before_environment_and_prompt(keystore, tmp_path):
     file = tmp_path / "password"
     file.write_text(PASSWORD + "\n")
-    signer = load_signer(
+    (signer,) = load_signers(
         chain_id=1,
         environment={"KEEPER_KEYSTORE_PASSWORD": "wrong"},
-        keystore=keystore,
+        keystores=[keystore],
         password_file=file,
         ask=lambda question: question,
     )
@@ -153,37 +153,57 @@ def test_the_password_file_comes_before_environment_and_prompt(keystore, tmp_pat
 
 
 def test_the_prompt_is_asked_when_nothing_else_knows(keystore):
-    signer = load_signer(
-        chain_id=1, environment={}, keystore=keystore, ask=lambda _question: PASSWORD
+    (signer,) = load_signers(
+        chain_id=1, environment={}, keystores=[keystore], ask=lambda _question: PASSWORD
     )
     assert signer.address == ADDRESS
 
 
 def test_a_keystore_without_any_password_says_where_it_could_be(keystore):
     with pytest.raises(ConfigError, match="KEEPER_KEYSTORE_PASSWORD"):
-        load_signer(chain_id=1, environment={}, keystore=keystore)
+        load_signers(chain_id=1, environment={}, keystores=[keystore])
 
 
 def test_a_missing_password_file_is_named(keystore, tmp_path):
     with pytest.raises(ConfigError, match="expected a password file, found No such file"):
-        load_signer(chain_id=1, environment={}, keystore=keystore, password_file=tmp_path / "none")
+        load_signers(
+            chain_id=1, environment={}, keystores=[keystore], password_file=tmp_path / "none"
+        )
 
 
 def test_the_environment_may_hold_the_key():
-    signer = load_signer(
-        chain_id=5, environment={"KEEPER_PRIVATE_KEY": "0x" + KEY.hex()}, keystore=None
+    (signer,) = load_signers(
+        chain_id=5, environment={"KEEPER_PRIVATE_KEY": "0x" + KEY.hex()}, keystores=[]
     )
     assert (signer.address, signer.chain_id) == (ADDRESS, 5)
 
 
 def test_two_keys_are_one_too_many(keystore):
     with pytest.raises(ConfigError, match="expected one key, found both"):
-        load_signer(chain_id=1, environment={"KEEPER_PRIVATE_KEY": KEY.hex()}, keystore=keystore)
+        load_signers(
+            chain_id=1, environment={"KEEPER_PRIVATE_KEY": KEY.hex()}, keystores=[keystore]
+        )
+
+
+def test_several_keys_are_several_signers_in_their_order():
+    other = "22" * 32
+    found = load_signers(
+        chain_id=1, environment={"KEEPER_PRIVATE_KEY": f"{KEY.hex()} 0x{other}"}, keystores=[]
+    )
+    expected = LocalSigner(bytes.fromhex(other), chain_id=1).address
+    assert [one.address for one in found] == [ADDRESS, expected]
+
+
+def test_one_key_twice_is_refused_by_its_address():
+    with pytest.raises(ConfigError, match=f"found that of {ADDRESS} twice"):
+        load_signers(
+            chain_id=1, environment={"KEEPER_PRIVATE_KEY": f"{KEY.hex()} {KEY.hex()}"}, keystores=[]
+        )
 
 
 def test_no_key_at_all_says_where_it_could_be():
     with pytest.raises(ConfigError, match=r"operator\.keystore or KEEPER_PRIVATE_KEY"):
-        load_signer(chain_id=1, environment={}, keystore=None)
+        load_signers(chain_id=1, environment={}, keystores=[])
 
 
 @pytest.mark.parametrize("text", ["", "0x", KEY.hex()[:-1], KEY.hex() + "00", "zz" * 32])

@@ -18,10 +18,28 @@ class Signer(Protocol):
         """Return the sender's address."""
         ...
 
+    @property
+    def is_instant(self) -> bool:
+        """Return whether ``sign`` can be asked: the key is in this process."""
+        ...
+
     def sign(
         self, transaction: Transaction, *, nonce: int, gas_limit: int, fees: Fees
     ) -> tuple[bytes, Hash32]:
-        """Return the signed type-2 transaction and its hash."""
+        """Return the signed type-2 transaction and its hash.
+
+        Raises InvariantError unless ``is_instant``.
+        """
+        ...
+
+    async def sign_soon(
+        self, transaction: Transaction, *, nonce: int, gas_limit: int, fees: Fees
+    ) -> tuple[bytes, Hash32]:
+        """Return the signed type-2 transaction and its hash, after asking whoever has the key.
+
+        Raises RefusedError when it will not, or answers anything but this transaction's signature;
+        TransientError when it does not answer.
+        """
         ...
 
 
