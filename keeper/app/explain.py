@@ -176,7 +176,7 @@ def _paused(study: Study[Any, Any], ref: AccountRef) -> Rejection | None:
 
 def _nothing_at_stake() -> Exposure:
     return Exposure(
-        spent_hour=0, spent_day=0, at_stake=0, in_flight=0, busy=frozenset(), balance=None
+        spent_hour=0, spent_day=0, at_stake=0, in_flight=0, busy=frozenset(), balances=None
     )
 
 

@@ -11,9 +11,11 @@ from keeper.config.lanes import PrivateLaneSettings
 from keeper.config.sending import ForeignNonce
 from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
+from keeper.core.plan import Submission
 from keeper.core.ports import Signer
 from keeper.executor.breaker import BreakerLimits
 from keeper.executor.canon import Canon
+from keeper.executor.desks import Desks
 from keeper.executor.executor import Armament, Executor, Grounds
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.bundle import BundleLane
@@ -87,7 +89,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         flight=flight,
         auditor_of=post.auditor_of,
         confirmations=settings.chain.confirmations,
-        on_foreign=armament.tender.used_elsewhere if armament else lambda _: None,
+        on_foreign=_foreign(armament),
         on_settled=canon.note,
     )
     return Sending(
@@ -98,6 +100,17 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         standing=standing,
         is_armed=armament is not None,
     )
+
+
+def _foreign(armament: Armament | None) -> Callable[[Submission], None]:
+    """Return who hears of a transaction of ours whose nonce somebody else used."""
+
+    def told(submission: Submission) -> None:
+        for tender in armament.tenders if armament else ():
+            if tender.address == submission.sender:
+                tender.used_elsewhere(submission.nonce)
+
+    return told
 
 
 def _require_configured(settings: Settings, flight: Flight) -> None:
@@ -119,20 +132,40 @@ async def _armament(
     """Return what sends, or None without a key."""
     if not post.signers:
         return None
-    signer = post.signers[0]
-    wire, journal = post.chain.wire, post.journal
-    highest = await journal.highest_nonce(signer.address)
-    desk = SigningDesk(
+    lane = _lane(settings, post)
+    desks = [await _desk(settings, post, one) for one in post.signers]
+    tenders = []
+    for desk in desks:
+        tender = _tender(settings, post, flight, standing, canon, desk, lane)
+        await tender.begin()
+        tenders.append(tender)
+    return Armament(desks=Desks(desks), lane=lane, tenders=tuple(tenders))
+
+
+async def _desk(settings: Settings, post: Post, signer: Signer) -> SigningDesk:
+    """Return the desk of one key, which knows the nonces that the journal knows."""
+    highest = await post.journal.highest_nonce(signer.address)
+    return SigningDesk(
         chain_id=settings.chain.chain_id,
         signer=signer,
-        wire=wire,
-        nonces=NonceKeeper(wire, signer.address, highest=highest),
+        wire=post.chain.wire,
+        nonces=NonceKeeper(post.chain.wire, signer.address, highest=highest),
     )
-    lane = _lane(settings, post)
+
+
+def _tender(
+    settings: Settings,
+    post: Post,
+    flight: Flight,
+    standing: Standing,
+    canon: Canon,
+    desk: SigningDesk,
+    lane: Lane,
+) -> Tender:
     means = Means(
-        wire=wire,
+        wire=post.chain.wire,
         simulator=post.chain.simulator,
-        journal=journal,
+        journal=post.journal,
         flight=flight,
         desk=desk,
         lane=lane,
@@ -145,8 +178,7 @@ async def _armament(
         block_time_s=settings.chain.block_time_s,
         halt_on_foreign_nonce=settings.sending.on_foreign_nonce is ForeignNonce.HALT,
     )
-    tender = Tender(means, patience, standing, on_settled=canon.note)
-    return Armament(desk=desk, lane=lane, tender=tender)
+    return Tender(means, patience, standing, on_settled=canon.note)
 
 
 def _lane(settings: Settings, post: Post) -> Lane:
@@ -167,7 +199,6 @@ def _grounds(settings: Settings, post: Post) -> Grounds:
     return Grounds(
         reader=post.chain.reader,
         simulator=post.chain.simulator,
-        operator=post.contract.operator,
         limits=limits_of(settings),
         now=post.clock.now,
         overrides=post.contract.overrides,

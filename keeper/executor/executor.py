@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from keeper.core.accounting import gas_only
 from keeper.core.chain import BlockRef, StateOverride
-from keeper.core.errors import RefusedError
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.plan import Outcome, Plan, Status, Submission
 from keeper.core.ports import Journal, Reader, Simulator
 from keeper.core.units import Address
 from keeper.executor.backoff import Backoff
+from keeper.executor.desks import Desks
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Lane, Refused, Taken, Uncertain
 from keeper.executor.policy import Exposure, Limits, judge
@@ -32,9 +32,15 @@ SEND_UNCERTAIN = "send.left_open"
 class Armament:
     """What an armed executor has and a disarmed one has not."""
 
-    desk: SigningDesk
+    desks: Desks
     lane: Lane
-    tender: Tender
+    tenders: tuple[Tender, ...]
+    """One for each desk."""
+
+    @property
+    def desk(self) -> SigningDesk:
+        """Return the first desk, which signs what is signed ahead."""
+        return self.desks.first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +55,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grounds:
-    """What the executor stands on: the chain's side, the operator's account, the limits."""
+    """What the executor stands on: the chain's side, and the limits."""
 
     reader: Reader
     simulator: Simulator
-    operator: Address
     limits: Limits
     now: Callable[[], float]
     """Wall clock, unix seconds: budgets are of real hours and days."""
@@ -113,7 +118,8 @@ class Executor:
         async with self._turn:
             await self._standing.review()
             if self._armament is not None:
-                await self._armament.tender.tend(head, await self._exposure(head))
+                for tender in self._armament.tenders:
+                    await tender.tend(head, await self._exposure(head))
                 await self._standing.review()
 
     async def carry_out(
@@ -127,7 +133,7 @@ class Executor:
         """Carry out the plans made on ``head``, in their order; tell of each that is sent."""
         async with self._turn:
             exposure = await self._exposure(head)
-            untried, tried = await self._untried(plans)
+            untried, tried = await self._untried(self._spread(plans, exposure))
             admitted, refused = self._admit(untried, exposure)
             stage = Stage(
                 head=head,
@@ -149,16 +155,29 @@ class Executor:
     async def _exposure(self, head: BlockRef) -> Exposure:
         """Return what is spent and at stake at ``head``."""
         now = int(self._grounds.now())
-        operator = self._grounds.operator
-        armed = self._armament is not None
         return Exposure(
             spent_hour=await self._journal.gas_spent_since(now - HOUR),
             spent_day=await self._journal.gas_spent_since(now - DAY),
             at_stake=self._flight.at_stake,
             in_flight=len(self._flight.airborne),
             busy=self._flight.busy,
-            balance=await self._grounds.reader.balance(operator, head) if armed else None,
+            balances=await self._balances(head),
+            staked=self._flight.staked,
         )
+
+    async def _balances(self, head: BlockRef) -> Mapping[Address, int] | None:
+        """Return what each operator holds at ``head``, wei; None when disarmed."""
+        if self._armament is None:
+            return None
+        reader = self._grounds.reader
+        return {one: await reader.balance(one, head) for one in self._armament.desks.addresses}
+
+    def _spread(self, plans: Sequence[Plan], exposure: Exposure) -> Sequence[Plan]:
+        """Return the plans, each with the operator that is to send it."""
+        if self._armament is None:
+            return plans
+        floor = self._grounds.limits.min_balance
+        return self._armament.desks.spread(plans, self._flight, exposure, floor)
 
     async def _untried(self, plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
         """Split off the plans that were tried on this very head before: that waits for the next.
@@ -215,46 +234,36 @@ class Executor:
         on_sent: Callable[[Plan, Submission], None],
     ) -> Report:
         """Sign all, put all on disk at once, send all; then see what became of each."""
-        desk, lane = armament.desk, armament.lane
+        desks, lane = armament.desks, armament.lane
         newest = max([self._newest, *(plan.opportunity.block.number for plan in plans)])
-        try:
-            signed = await desk.sign(
-                plans,
-                held=self._flight.held(desk.address),
-                target_block=newest + 1,
-                lane=lane.name,
-            )
-        except RefusedError as error:
-            return Report(rejected=tuple(_of(plan, Reason.POLICY, str(error)) for plan in plans))
-        await self._journal.seal(list(zip(plans, signed, strict=True)))
-        for plan, submission in zip(plans, signed, strict=True):
+        done = await desks.sign(plans, self._flight, target_block=newest + 1, lane=lane.name)
+        await self._journal.seal(done.pairs)
+        for plan, submission in done.pairs:
             self._flight.took_off(plan, submission)
-        deliveries = await lane.send(signed)
-        for plan, submission, delivery in zip(plans, signed, deliveries, strict=True):
+        deliveries = await lane.send([submission for _, submission in done.pairs])
+        for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):
             if not isinstance(delivery, Refused):
                 on_sent(plan, submission)
-        return await self._booked(plans, signed, deliveries, desk)
+        report = await self._booked(done.pairs, deliveries, desks)
+        refused = tuple(_of(plan, Reason.POLICY, why) for plan, why in done.refused)
+        return replace(report, rejected=(*refused, *report.rejected))
 
     async def _booked(
         self,
-        plans: Sequence[Plan],
-        signed: Sequence[Submission],
+        pairs: Sequence[tuple[Plan, Submission]],
         deliveries: Sequence[Delivery],
-        desk: SigningDesk,
+        desks: Desks,
     ) -> Report:
         """Journal what became of each transaction."""
-        taken = [
-            one for one, done in zip(signed, deliveries, strict=True) if isinstance(done, Taken)
-        ]
+        both = list(zip(pairs, deliveries, strict=True))
+        taken = [submission for (_, submission), done in both if isinstance(done, Taken)]
         await self._journal.record_all_sent(taken)
         sent: list[Submission] = []
         rejected: list[Rejection] = []
         # From the last: a nonce is free again only when nothing above it is in flight.
-        for plan, submission, delivery in reversed(
-            list(zip(plans, signed, deliveries, strict=True))
-        ):
+        for (plan, submission), delivery in reversed(both):
             if isinstance(delivery, Refused):
-                rejected.append(await self._refused(plan, submission, delivery.why, desk))
+                rejected.append(await self._refused(plan, submission, delivery.why, desks))
                 continue
             sent.append(submission)
             if isinstance(delivery, Uncertain):
@@ -262,13 +271,13 @@ class Executor:
         return Report(sent=tuple(reversed(sent)), rejected=tuple(reversed(rejected)))
 
     async def _refused(
-        self, plan: Plan, submission: Submission, why: str, desk: SigningDesk
+        self, plan: Plan, submission: Submission, why: str, desks: Desks
     ) -> Rejection:
         """Close an intent that never got in flight; one below others stays, to fill its nonce."""
         self._backoff.failed(plan.ref, plan.opportunity.block.number)
-        if max(self._flight.held(desk.address)) == submission.nonce:
+        if max(self._flight.held(submission.sender)) == submission.nonce:
             self._flight.landed(plan.id)
-            desk.nonces.released(submission.nonce)
+            desks.of(submission.sender).nonces.released(submission.nonce)
             await self._journal.settle(_unsent(plan, Status.DROPPED, why))
         return _of(plan, Reason.POLICY, why)
 

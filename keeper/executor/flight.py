@@ -68,8 +68,16 @@ class Flight:
         """The most that all of them may still cost, wei."""
         return sum(one.worst_gas for one in self._open.values())
 
+    @property
+    def staked(self) -> dict[Address, int]:
+        """The most that those of each sender may still cost, wei."""
+        found: dict[Address, int] = {}
+        for newest, one in self.in_order():
+            found[newest.sender] = found.get(newest.sender, 0) + one.worst_gas
+        return found
+
     def in_order(self) -> list[tuple[Submission, Airborne]]:
-        """Return the open intents with their newest transaction, by nonce."""
+        """Return the open intents with their newest transaction, by nonce within each sender."""
         signed = [(one.intent.submission, one) for one in self._open.values()]
         found = [(newest, one) for newest, one in signed if newest is not None]
         return sorted(found, key=lambda pair: pair[0].nonce)

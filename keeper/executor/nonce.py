@@ -19,7 +19,6 @@ class NonceKeeper:
         self._next: int | None = None
         self._ours = 0 if highest is None else highest + 1
         """One over the highest nonce that we know to be ours."""
-        self._seen = False
 
     async def take(self, count: int, held: Collection[int]) -> list[int]:
         """Return the next nonces, in order, leaving out those that open intents hold.
@@ -52,14 +51,19 @@ class NonceKeeper:
         """Ask the chain again before the next nonce: something was dropped or refused."""
         self._next = None
 
-    def foreign(self, confirmed: int) -> int | None:
-        """Return a nonce that somebody else used, as the chain's count ``confirmed`` shows.
+    def begin(self, confirmed: int) -> int | None:
+        """Take the chain's count ``confirmed`` before anything is sent in this run.
 
-        The first look takes what it finds for ours when the journal knows of no transaction.
+        Return a nonce that was used by somebody else while no keeper ran, None when there is none
+        that we could know of: when the journal knows no transaction, all before is taken for ours.
         """
-        first, self._seen = not self._seen, True
+        known, self._ours = self._ours, max(self._ours, confirmed)
+        return confirmed - 1 if 0 < known < confirmed else None
+
+    def foreign(self, confirmed: int) -> int | None:
+        """Return a nonce that somebody else used since, as the chain's count now shows."""
         if confirmed <= self._ours:
             return None
-        known, self._ours = self._ours, confirmed
+        self._ours = confirmed
         self.resync()
-        return None if first and known == 0 else confirmed - 1
+        return confirmed - 1

@@ -1,6 +1,7 @@
 """The one gate that every send passes. Disarmed or armed, the same questions are asked."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan
@@ -35,19 +36,26 @@ class Exposure:
     in_flight: int
     busy: frozenset[tuple[str, Address]]
     """Market and account of every intent without an outcome."""
-    balance: int | None
-    """Of the operator; None when disarmed, which spends nothing."""
+    balances: Mapping[Address, int] | None
+    """Of each operator; None when disarmed, which spends nothing."""
+    staked: Mapping[Address, int] = field(default_factory=dict)
+    """The part of ``at_stake`` that is each operator's."""
 
     def with_plan(self, plan: Plan) -> "Exposure":
         """Return the exposure once ``plan`` is in flight too."""
-        return Exposure(
-            spent_hour=self.spent_hour,
-            spent_day=self.spent_day,
-            at_stake=self.at_stake + worst_gas(plan),
+        worst, sender = worst_gas(plan), plan.transaction.sender
+        return replace(
+            self,
+            at_stake=self.at_stake + worst,
             in_flight=self.in_flight + 1,
             busy=self.busy | {(plan.ref.market, plan.ref.account)},
-            balance=self.balance,
+            staked={**self.staked, sender: self.staked.get(sender, 0) + worst},
         )
+
+    def left(self, sender: Address) -> int:
+        """Return what an operator would have left if everything in flight cost the most, wei."""
+        balances = self.balances or {}
+        return balances.get(sender, 0) - self.staked.get(sender, 0)
 
 
 def worst_gas(plan: Plan) -> int:
@@ -85,9 +93,9 @@ def _over_budget(plan: Plan, limits: Limits, exposure: Exposure) -> str | None:
     for what, found, cap in checks:
         if found > cap:
             return f"{what}: {found} wei at most, the cap is {cap} wei"
-    if exposure.balance is None:
+    if exposure.balances is None:
         return None
-    left = exposure.balance - at_stake
+    left = exposure.left(plan.transaction.sender) - worst
     if left < limits.min_balance:
         return f"operator balance could fall to {left} wei, the floor is {limits.min_balance} wei"
     return None

@@ -42,13 +42,14 @@ class Settler:
         flight: Flight,
         auditor_of: Callable[[str], Auditor],
         confirmations: int,
-        on_foreign: Callable[[int], None] = lambda _: None,
+        on_foreign: Callable[[Submission], None] = lambda _: None,
         on_settled: Callable[[Intent, Outcome], None] = lambda *_: None,
     ) -> None:
         """Make a settler.
 
         ``confirmations`` counts the blocks on top of the including one; ``on_foreign`` hears of a
-        nonce that somebody else used with our key, ``on_settled`` of each outcome in the books.
+        transaction of ours whose nonce somebody else used with our key, ``on_settled`` of each
+        outcome in the books.
         """
         self._wire = wire
         self._reader = reader
@@ -105,7 +106,7 @@ class Settler:
         if next_nonce > submission.nonce:
             if await self._landed(intent) is not None:
                 return None
-            self._on_foreign(submission.nonce)
+            self._on_foreign(submission)
             return dropped(intent, f"another transaction took nonce {submission.nonce}")
         if head.timestamp <= intent.deadline + GRACE_S:
             return None

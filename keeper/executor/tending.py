@@ -87,17 +87,32 @@ class Tender:
         self._patience = patience
         self._standing = standing
         self._on_settled = on_settled
-        self._looked = False
         self._purse = Purse(means.desk.address, floor=means.limits.min_balance)
+
+    @property
+    def address(self) -> Address:
+        """Return whose transactions it tends."""
+        return self._means.desk.address
+
+    async def begin(self) -> None:
+        """Take stock of the key's nonces, and say if somebody used it while no keeper ran."""
+        desk = self._means.desk
+        foreign = desk.nonces.begin(await self._means.wire.nonce(desk.address, pending=False))
+        if foreign is not None:
+            self.used_elsewhere(foreign, while_off=True)
 
     async def tend(self, head: BlockRef, exposure: Exposure) -> None:
         """Deal with everything that is overdue at ``head``; when halted, cancel what can be."""
         means = self._means
         confirmed = await means.wire.nonce(means.desk.address, pending=False)
         self._notice_others(confirmed)
-        self._purse.holds(exposure.balance)
+        self._purse.holds((exposure.balances or {}).get(means.desk.address))
         halted = self._standing.halted is not None
-        waiting = [pair for pair in means.flight.in_order() if pair[0].nonce >= confirmed]
+        waiting = [
+            pair
+            for pair in means.flight.in_order()
+            if pair[0].sender == means.desk.address and pair[0].nonce >= confirmed
+        ]
         patience = self._patience.replace_after_blocks
         overdue = [
             (newest, one)
@@ -128,10 +143,9 @@ class Tender:
 
     def _notice_others(self, confirmed: int) -> None:
         """Halt, or only say so, when the key was used by somebody else."""
-        first, self._looked = not self._looked, True
         nonce = self._means.desk.nonces.foreign(confirmed)
         if nonce is not None:
-            self.used_elsewhere(nonce, while_off=first)
+            self.used_elsewhere(nonce)
 
     def used_elsewhere(self, nonce: int, *, while_off: bool = False) -> None:
         """Take note that somebody else signed with our key."""

@@ -9,7 +9,7 @@ from keeper.core.chain import Fees
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan
 from keeper.executor.policy import Exposure, Limits, judge, worst_gas
-from tests.support.ledger_records import FORECAST, plan
+from tests.support.ledger_records import FORECAST, OPERATOR, plan
 
 GWEI = 10**9
 
@@ -64,7 +64,8 @@ class World:
             at_stake=sum(map(worst_gas, self.flying)),
             in_flight=len(self.flying),
             busy=frozenset((one.ref.market, one.ref.account) for one in self.flying),
-            balance=self.balance,
+            balances={OPERATOR: self.balance},
+            staked={OPERATOR: sum(map(worst_gas, self.flying))} if self.flying else {},
         )
 
     def land(self, index: int, share: int) -> None:
@@ -131,7 +132,7 @@ def test_every_refusal_has_a_reason_and_its_figures(limits, one, balance):
 @given(LIMITS, plans())
 def test_disarmed_asks_for_no_balance(limits, one):
     rich = World(balance=2**200).exposure()
-    disarmed = replace(rich, balance=None)
+    disarmed = replace(rich, balances=None)
     assert judge(one, limits, disarmed) == judge(one, limits, rich)
 
 

@@ -17,6 +17,7 @@ from keeper.chain.session import ChainOptions, open_chain
 from keeper.chain.trouble import Trouble
 from keeper.config.settings import Settings, load
 from keeper.core.plan import Outcome, Plan, Status, Submission
+from keeper.core.units import Address
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.config_files import KeeperFiles, write_config
@@ -176,7 +177,11 @@ class Desk:
 
     def _overlapping(self) -> list[str]:
         """I1: return transactions for one account of which the first was live with the second."""
-        included = self._included()
+        included = {
+            (sender, nonce): block
+            for sender in {submission.sender for _, submission in self.ears.sent_plans}
+            for nonce, block in self._included(sender).items()
+        }
         ends: dict[tuple[str, str], int | None] = {}
         found = []
         for plan, submission in self.ears.sent_plans:
@@ -184,12 +189,11 @@ class Desk:
             end = ends.get(key)
             if end is not None and end > plan.opportunity.block.number:
                 found.append(f"{plan.id}: the one before was in block {end}")
-            ends[key] = included.get(submission.nonce)
+            ends[key] = included.get((submission.sender, submission.nonce))
         return found
 
-    def _included(self) -> dict[int, int]:
-        """Return the block of each nonce that the operator used on chain."""
-        who = self.node.market.accounts.keeper
+    def _included(self, who: str) -> dict[int, int]:
+        """Return the block of each nonce that an operator used on chain."""
         found = {}
         for number in range(self.session.head.number, self.height() + 1):
             block = self.rpc("eth_getBlockByNumber", hex(number), True)
@@ -230,14 +234,19 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
     *,
     armed: bool = True,
     keys: Keys | None = None,
+    executor: Address | None = None,
     chain: Mapping[str, object] | None = None,
     root: Mapping[str, object] | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Desk]:
     """Run a keeper on the nodes at ``urls`` until the block ends; its blocks are mined by hand."""
     who = node.market.accounts
-    executor = deploy_executor(
-        node.live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
+    executor = executor or deploy_executor(
+        node.live.rpc,
+        owner=who.deployer,
+        operator=who.keeper,
+        recipient=who.recipient,
+        more_operators=[one.address for one in keys() if one.address != who.keeper] if keys else (),
     )
     node.live.rpc.call("evm_setAutomine", False)
     files = KeeperFiles(rpc=urls[0], mode="live", executor=executor, recipient=who.recipient)

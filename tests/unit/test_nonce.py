@@ -56,6 +56,7 @@ async def test_a_dropped_transaction_leaves_no_gap() -> None:
 
 async def test_a_nonce_that_somebody_else_used_is_noticed_once() -> None:
     keeper = NonceKeeper(FakeWire(used=5), OPERATOR, highest=4)
+    assert keeper.begin(5) is None
     assert keeper.foreign(5) is None
     assert await taken(keeper, 1) == [5]
     assert keeper.foreign(6) is None
@@ -65,5 +66,24 @@ async def test_a_nonce_that_somebody_else_used_is_noticed_once() -> None:
 
 async def test_what_happened_before_the_first_run_is_nobody_else_s() -> None:
     keeper = NonceKeeper(FakeWire(used=40), OPERATOR)
+    assert keeper.begin(40) is None
     assert keeper.foreign(40) is None
+
+
+async def test_use_of_the_key_between_start_and_the_first_look_is_somebody_else_s() -> None:
+    keeper = NonceKeeper(FakeWire(used=40), OPERATOR)
+    assert keeper.begin(40) is None
     assert keeper.foreign(41) == 40
+
+
+async def test_use_of_the_key_while_no_keeper_ran_is_told_at_the_start_alone() -> None:
+    keeper = NonceKeeper(FakeWire(used=7), OPERATOR, highest=4)
+    assert keeper.begin(7) == 6
+    assert keeper.foreign(7) is None
+    assert keeper.foreign(8) == 7
+
+
+async def test_what_an_earlier_run_left_pending_is_ours_when_it_lands() -> None:
+    keeper = NonceKeeper(FakeWire(used=3), OPERATOR, highest=4)
+    assert keeper.begin(3) is None
+    assert keeper.foreign(5) is None

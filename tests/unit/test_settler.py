@@ -88,7 +88,7 @@ class Desk:
     journal: SqliteJournal
     wire: FakeWire = field(default_factory=lambda: FakeWire(used=5))
     flight: Flight = field(default_factory=Flight)
-    foreign: list[int] = field(default_factory=list)
+    foreign: list[Submission] = field(default_factory=list)
     liquidations: Callable[[Sequence[Log]], tuple[Liquidation, ...]] = liquidations
 
     async def send(self, of: Plan, nonce: int) -> Submission:
@@ -189,7 +189,7 @@ async def test_a_nonce_that_another_transaction_took_ends_the_intent(desk: Desk)
     (outcome,) = await desk.settle(101)
     assert (outcome.status, outcome.realised.net) == (Status.DROPPED, 0)
     assert outcome.detail == "another transaction took nonce 5"
-    assert desk.foreign == [5]
+    assert [one.nonce for one in desk.foreign] == [5]
 
 
 async def test_a_receipt_that_comes_late_is_not_taken_for_another_s(desk: Desk) -> None:

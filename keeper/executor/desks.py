@@ -1,0 +1,87 @@
+"""Several signers side by side: who sends what, each with nonces and a balance floor of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from keeper.core.errors import RefusedError, TransientError
+from keeper.core.plan import Plan, Submission
+from keeper.core.units import Address
+from keeper.executor.flight import Flight
+from keeper.executor.policy import Exposure, worst_gas
+from keeper.executor.signing import SigningDesk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What became of plans that were to be signed, each in one of the two."""
+
+    pairs: tuple[tuple[Plan, Submission], ...]
+    """In the order of the plans."""
+    refused: tuple[tuple[Plan, str], ...]
+    """With why: those of a signer that would not, all of them; no nonce of it is used."""
+
+
+class Desks:
+    """The signing desks of a chain. Budgets are of all together; nonces are each desk's own."""
+
+    def __init__(self, desks: Sequence[SigningDesk]) -> None:
+        """Take at least one."""
+        self._desks: Mapping[Address, SigningDesk] = {one.address: one for one in desks}
+        self.first = desks[0]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whose transactions these are."""
+        return tuple(self._desks)
+
+    def of(self, sender: Address) -> SigningDesk:
+        """Return the desk of a sender."""
+        return self._desks[sender]
+
+    def spread(
+        self, plans: Sequence[Plan], flight: Flight, exposure: Exposure, floor: int
+    ) -> list[Plan]:
+        """Return the plans with their senders: each the one with the fewest in flight.
+
+        Those that would fall under ``floor``, wei, come last; policy then says so.
+        """
+        if len(self._desks) == 1:
+            return list(plans)
+        load = {one: len(flight.held(one)) for one in self._desks}
+        left = {one: exposure.left(one) - floor for one in self._desks}
+        found: list[Plan] = []
+        for plan in plans:
+            worst = worst_gas(plan)
+            sender = min(load, key=lambda one: (left[one] < worst, load[one]))
+            load[sender] += 1
+            left[sender] -= worst
+            found.append(replace(plan, transaction=replace(plan.transaction, sender=sender)))
+        return found
+
+    async def sign(
+        self, plans: Sequence[Plan], flight: Flight, *, target_block: int, lane: str
+    ) -> Signed:
+        """Sign each plan at its sender's desk, in order. A desk that does not spoils no other.
+
+        Raises TransientError when none signed and one did not answer: that may be tried again.
+        """
+        made: dict[str, Submission] = {}
+        refused: list[tuple[Plan, str]] = []
+        silent: TransientError | None = None
+        for sender, desk in self._desks.items():
+            own = [plan for plan in plans if plan.transaction.sender == sender]
+            if not own:
+                continue
+            try:
+                signed = await desk.sign(
+                    own, held=flight.held(sender), target_block=target_block, lane=lane
+                )
+            except (RefusedError, TransientError) as error:
+                silent = error if isinstance(error, TransientError) else silent
+                refused += [(plan, str(error)) for plan in own]
+                continue
+            made |= {one.plan_id: one for one in signed}
+        if silent is not None and not made:
+            raise silent
+        pairs = tuple((plan, made[plan.id]) for plan in plans if plan.id in made)
+        return Signed(pairs=pairs, refused=tuple(refused))

@@ -1,0 +1,116 @@
+"""Several signers side by side: nonces, balance floors and foreign use are each one's own."""
+
+from collections import Counter
+from pathlib import Path
+
+from keeper.core.plan import Status
+from keeper.devnet.accounts import KEEPER_KEY
+from keeper.evm.keys import parse_key
+from keeper.evm.transaction import LocalSigner
+from tests.support.fault_desk import Desk, keeper_desk
+from tests.support.fault_proxy import FaultProxy, Refuse
+from tests.support.market_node import MarketNode
+
+CHAIN_ID = 31337
+SIGNERS = [
+    LocalSigner(key, chain_id=CHAIN_ID)
+    for key in (parse_key(KEEPER_KEY), b"\x31" * 32, b"\x32" * 32)
+]
+FIRST, SECOND, THIRD = (one.address for one in SIGNERS)
+SEND = "eth_sendRawTransaction"
+
+
+def fund(market: MarketNode) -> None:
+    for one in (SECOND, THIRD):
+        market.live.rpc.call("anvil_setBalance", one, hex(10**19))
+
+
+def senders(desk: Desk) -> Counter[str]:
+    return Counter(submission.sender for _, submission in desk.ears.sent_plans)
+
+
+async def test_loans_are_spread_over_the_signers_and_all_land_in_one_block(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    fund(market)
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.settle()
+        found = senders(desk)
+        assert set(found) == {FIRST, SECOND, THIRD}
+        assert max(found.values()) - min(found.values()) <= 1
+        landed = desk.ears.landed()
+        assert len(landed) == len(desk.ears.sent_plans)
+        await desk.require_cold_start()
+        desk.require_invariants()
+
+
+async def test_a_signer_without_gas_money_is_passed_over_and_the_others_send(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    fund(market)
+    market.live.rpc.call("anvil_setBalance", SECOND, hex(10**16))
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.settle()
+        assert set(senders(desk)) == {FIRST, THIRD}
+        assert len(desk.ears.landed()) == len(desk.ears.sent_plans)
+        desk.require_invariants()
+
+
+async def test_foreign_use_of_one_key_right_after_the_start_halts_all(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    fund(market)
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS) as desk:
+        desk.rpc("anvil_impersonateAccount", THIRD)
+        desk.rpc("eth_sendTransaction", {"from": THIRD, "to": FIRST, "value": "0x1"})
+        desk.mine()
+        standing = desk.session.keeper.sending.standing
+        await desk.until(lambda: standing.halted is not None)
+        assert standing.halted is not None
+        assert f"key of {THIRD}: nonce 0" in standing.halted
+        desk.fall()
+        await desk.at_head()
+        desk.mine()
+        await desk.at_head()
+        assert proxy.sent == []
+        desk.require_invariants()
+
+
+async def test_a_refused_transaction_leaves_no_gap_at_any_signer(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    fund(market)
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS) as desk:
+        rule = proxy.spoil(Refuse(code=-32000, message="txpool is full"), method=SEND, count=2)
+        desk.fall()
+        await desk.until(lambda: rule.hits >= 2 and bool(desk.ears.sent_plans))
+        await desk.settle()
+        desk.fall(8_300)
+        await desk.settle()
+        ended = {one.plan_id: one.status for one in desk.ears.outcomes}
+        assert all(ended[plan.id] is Status.LANDED for plan, _ in desk.ears.sent_plans)
+        desk.require_invariants()
+
+
+async def test_a_restart_knows_the_nonces_of_each_signer(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    fund(market)
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.sent_plans))
+        sent = {one.tx_hash: one for _, one in desk.ears.sent_plans}
+        desk.running.cancel()
+    async with keeper_desk(
+        tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS, executor=desk.settings.executor
+    ) as again:
+        restored = again.session.keeper.sending.flight
+        assert {one.tx_hash for one, _ in restored.in_order()} == set(sent)
+        again.ears.sent_plans += desk.ears.sent_plans
+        await again.settle()
+        assert {one.tx_hash for one in again.ears.landed()} >= set(sent)
+        again.require_invariants()
