@@ -37,10 +37,9 @@ class LogColumns:
 
     def addresses(self, rows: NDArray[np.intp], topic: int) -> set[Address]:
         """Return the addresses that a topic of the rows names, each once."""
-        low = self.topics[rows, topic, 12:].tobytes()
-        return {
-            Address("0x" + one.hex()) for one in {low[i : i + 20] for i in range(0, len(low), 20)}
-        }
+        text = self.topics[rows, topic, 12:].tobytes().hex()
+        found = {text[at : at + 40] for at in range(0, len(text), 40)}
+        return {Address("0x" + one) for one in found}
 
     def words(self, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
         """Return the data of rows of one event, exact: by row and word, four limbs from the top.

@@ -139,6 +139,7 @@ def _reserve(random: Random, number: int) -> Reserve:
         updated=NOW - random.randrange(600),
         grace_until=0,
         cash=10**30,
+        held=10**30,
         may_have_stable_debt=False,
     )
 

@@ -70,6 +70,16 @@ def test_columns_hold_every_log(some):
 
 
 @settings(deadline=None)
+@given(pages(), st.sampled_from([0, 2]))
+def test_columns_do_not_depend_on_spaces(page, indent):
+    spaced = columns(msgspec.json.format(page, indent=indent))
+    plain = columns(page)
+    assert spaced.data == plain.data
+    for name in ("emitters", "topics", "ends"):
+        assert (getattr(spaced, name) == getattr(plain, name)).all()
+
+
+@settings(deadline=None)
 @given(pages())
 def test_addresses_of_an_event_are_those_of_its_logs(page):
     held = columns(page)
@@ -103,7 +113,22 @@ def test_words_of_unlike_logs_are_refused():
 
 @pytest.mark.parametrize(
     "changed",
-    [{"address": "0x12"}, {"topics": ["0x12"]}, {"data": "0xzz"}, {"topics": ["0x" + "zz" * 32]}],
+    [
+        {"address": "0x12"},
+        {"address": 5},
+        {"data": "0xzz"},
+        {"data": "0x0"},
+        {"data": "00"},
+        {"data": ""},
+        {"data": None},
+        {"topics": ["0x12"]},
+        {"topics": ["0x" + "zz" * 32]},
+        {"topics": ["0x" + "00" * 32] * 5},
+        {"topics": ["0x" + "00" * 32, None]},
+        {"topics": [None]},
+        {"topics": [[EVENT]]},
+        {"topics": EVENT},
+    ],
 )
 def test_what_is_not_hex_is_an_error_of_the_node(changed):
     log = {"address": POOL, "topics": [EVENT], "data": "0x00", **changed}
