@@ -6,8 +6,9 @@ would stop it for as long as a price event takes to be answered a hundred times 
 
 import gc
 
-_YOUNG = 5_000
-_MIDDLE = 20
+_YOUNG = 1_000
+_MIDDLE = 5
+"""Few enough objects at a time that looking through them takes well under a millisecond."""
 _NEVER = 1_000_000_000
 
 

@@ -20,6 +20,7 @@ from keeper.scanner.places import Places
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
+Keys = NDArray[np.uint16]
 
 WIDTHS: Final = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, 512)
 """Terms that an account of a block has room for."""
@@ -27,6 +28,9 @@ WIDTHS: Final = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, 512)
 _SLOT_BITS: Final = 27
 _SLOTS: Final = (1 << _SLOT_BITS) - 1
 _FIRST_CAPACITY: Final = 16
+_MOST_KEYS: Final = 1 << 16
+"""Factors that can be told apart; accounts of further ones are decided exactly."""
+
 _NEVER: Final = -np.inf
 """The slack of an empty slot: no sum is below it."""
 
@@ -37,7 +41,9 @@ class Block:
     def __init__(self, width: int, capacity: int = _FIRST_CAPACITY) -> None:
         """Make a block with room for ``capacity`` accounts."""
         self.used = 0
-        self.keys: Ints = np.zeros((width, capacity), np.int32)
+        self.ceiling = 0.0
+        """At least every slack that was ever written here."""
+        self.keys: Keys = np.zeros((width, capacity), np.uint16)
         self.weights: Floats = np.zeros((width, capacity), np.float64)
         self.slack: NDArray[np.float32] = np.full(capacity, _NEVER, np.float32)
         self.accounts: NDArray[np.uint8] = np.zeros((capacity, 20), np.uint8)
@@ -72,6 +78,7 @@ class Block:
         self.slack, self.accounts = columns["slack"], columns["accounts"]
         self.markets = columns["markets"]
         self.used = len(self.slack)
+        self.ceiling = float(self.slack.max(initial=0.0))
         self._empty = np.flatnonzero(self.slack == _NEVER).tolist()
 
     def take(self) -> int:
@@ -97,7 +104,9 @@ class Block:
         self.weights[:many, slot] = weights
         self.keys[many:, slot] = 0
         self.weights[many:, slot] = 0.0
-        self.slack[slot] = np.nextafter(np.float32(slack), np.float32(np.inf))
+        above = np.nextafter(np.float32(slack), np.float32(np.inf))
+        self.ceiling = max(self.ceiling, float(above))
+        self.slack[slot] = above
 
     def _grow(self, capacity: int) -> None:
         """Move to larger arrays; who still reads the old ones sees the accounts as they were."""
@@ -158,7 +167,8 @@ class Columns:
 
     def put(self, ref: AccountRef, exposure: Exposure | None) -> int | None:
         """Add or change an account; return its place, None for an odd one."""
-        if exposure is None:
+        keys = None if exposure is None else self._numbered(exposure)
+        if exposure is None or keys is None:
             self.drop(ref)
             self.odd.add(ref)
             return None
@@ -170,7 +180,6 @@ class Columns:
             place = None
         if place is None:
             place = self._add(ref, which)
-        keys = [self._number(key) for key, _ in exposure.terms]
         weights = [weight for _, weight in exposure.terms]
         self.blocks[which].write(place & _SLOTS, keys, weights, exposure.slack)
         if self._found.is_due:
@@ -249,12 +258,16 @@ class Columns:
             self.markets.append(ref.market)
         return bytes.fromhex(ref.account[2:]) + market.to_bytes(4, "big")
 
-    def _number(self, key: FactorKey) -> int:
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self.keys)
-            self.keys.append(key)
-        return number
+    def _numbered(self, exposure: Exposure) -> list[int] | None:
+        """Return the column numbers of an account's factors; None when there are no more."""
+        numbers = self._numbers
+        for key, _ in exposure.terms:
+            if key not in numbers:
+                if len(self.keys) == _MOST_KEYS:
+                    return None
+                numbers[key] = len(self.keys)
+                self.keys.append(key)
+        return [numbers[key] for key, _ in exposure.terms]
 
 
 def _block_of(terms: int) -> int:

@@ -57,6 +57,8 @@ class Lookout(Generic[M, P]):
         """Feeds whose trigger prices hold while no other feed moves."""
         self._index: Index | None = None
         self._building: set[int] | None = None
+        self._named: dict[int, AccountRef] = {}
+        """Who is at the places that cross first, known beforehand."""
 
     def change(self, market: M, positions: Mapping[AccountRef, P | None]) -> None:
         """Take what accounts hold now; None is an account without debt."""
@@ -71,6 +73,7 @@ class Lookout(Generic[M, P]):
     def clear(self, columns: Columns | None = None) -> None:
         """Forget everybody, as before a cold start; or know those of saved columns."""
         self.columns = columns or Columns()
+        self._named = {}
         self._view = self._worth = self._index = self._building = None
 
     def see(self, view: M, prices: Mapping[str, int]) -> None:
@@ -121,16 +124,21 @@ class Lookout(Generic[M, P]):
         return self._besides(index, worth, index.triggers[feed].at(float(prices[feed])), rung)
 
     def nearest(self, many: int) -> set[AccountRef]:
-        """Return the accounts that cross first, ``many`` for each way a feed can move."""
+        """Return the accounts that cross first, ``many`` for each way a feed can move.
+
+        They are named without being looked up from then on.
+        """
         index, worth = self._index, self._now()
         if index is None:
             return set()
         found = [
-            index.triggers[feed].next_to(worth.prices[number], many)
+            place
             for feed, number in worth.feeds.items()
             if feed in index.triggers
+            for place in index.triggers[feed].next_to(worth.prices[number], many).tolist()
         ]
-        return set(self._refs(np.concatenate(found))) if found else set()
+        self._named = {place: self.columns.ref(place) for place in set(found)}
+        return set(self._named.values())
 
     @property
     def is_stale(self) -> bool:
@@ -179,8 +187,11 @@ class Lookout(Generic[M, P]):
 
     def _mark(self, place: int | None) -> None:
         """Tell the index, and the one that is being built, that a place is written."""
+        if place is None:
+            return
+        self._named.pop(place, None)
         for changed in (self._building, self._index.changed if self._index else None):
-            if changed is not None and place is not None:
+            if changed is not None:
                 changed.add(place)
 
     def _screened(self, worth: Worth) -> Sighting:
@@ -192,7 +203,7 @@ class Lookout(Generic[M, P]):
         """Return what the index found, and who of those that changed since may be under."""
         if index.changed:
             values = (worth or self._now()).values
-            found = np.concatenate((found, self._changed_under(index, values)))
+            found = np.unique(np.concatenate((found, self._changed_under(index, values))))
         return Sighting(refs=self._refs(found), rung=rung)
 
     def _changed_under(self, index: Index, values: Floats) -> NDArray[np.int64]:
@@ -208,7 +219,8 @@ class Lookout(Generic[M, P]):
         return np.concatenate(found)
 
     def _refs(self, places: NDArray[np.int64]) -> tuple[AccountRef, ...]:
-        named = {self.columns.ref(place) for place in places.tolist()}
+        known, look_up = self._named, self.columns.ref
+        named = [known.get(place) or look_up(place) for place in places.tolist()]
         return (*named, *self.columns.odd)
 
 

@@ -22,9 +22,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from keeper.scanner.columns import Block, Columns, Floats
+from keeper.scanner.columns import Block, Columns, Floats, Keys
 
-_CHUNK: Final = 65_536
+_CHUNK: Final = 16_384
 """Accounts in one pass: what is worked on stays in the processor's cache."""
 
 Slots = NDArray[np.intp]
@@ -39,17 +39,18 @@ def places_under(columns: Columns, values: Floats) -> NDArray[np.int64]:
 def slots_under(block: Block, values: Floats) -> Slots:
     """Return the slots of a block whose accounts may be under the line."""
     used = block.used  # before the arrays: they only grow
-    return _under(block.keys, block.weights, block.slack, used, values)
+    return _under(block.keys, block.weights, block.slack, used, block.ceiling, values)
 
 
 def some_under(
-    keys: NDArray[np.int32], weights: Floats, slack: NDArray[np.float32], values: Floats
+    keys: Keys, weights: Floats, slack: NDArray[np.float32], values: Floats
 ) -> Slots:
     """Return which of some accounts' columns may be under the line."""
-    return _under(keys, weights, slack, len(slack), values)
+    ceiling = float(slack.max(initial=0.0))
+    return _under(keys, weights, slack, len(slack), ceiling, values)
 
 
-def sums(keys: NDArray[np.int32], weights: Floats, values: Floats) -> Floats:
+def sums(keys: Keys, weights: Floats, values: Floats) -> Floats:
     """Return the sum of each account."""
     total = np.empty(keys.shape[1])
     scratch = np.empty(keys.shape[1])
@@ -59,12 +60,14 @@ def sums(keys: NDArray[np.int32], weights: Floats, values: Floats) -> Floats:
 
 
 def _under(
-    keys: NDArray[np.int32],
+    keys: Keys,
     weights: Floats,
     slack: NDArray[np.float32],
     used: int,
+    ceiling: float,
     values: Floats,
 ) -> Slots:
+    """Sort out whoever is above every slack first: few are left to be held to their own."""
     size = min(_CHUNK, used)
     total, scratch = np.empty(size), np.empty(size)
     found = []
@@ -73,14 +76,14 @@ def _under(
             last = min(first + _CHUNK, used)
             s = total[: last - first]
             _sum(keys[:, first:last], weights[:, first:last], values, s, scratch[: last - first])
-            under = ~(s >= slack[first:last])
-            if under.any():
-                found.append(np.flatnonzero(under) + first)
+            near = np.flatnonzero(~(s > ceiling))
+            if len(near):
+                found.append(first + near[~(s[near] >= slack[first + near])])
     return np.concatenate(found) if found else np.zeros(0, np.intp)
 
 
 def _sum(
-    keys: NDArray[np.int32], weights: Floats, values: Floats, total: Floats, scratch: Floats
+    keys: Keys, weights: Floats, values: Floats, total: Floats, scratch: Floats
 ) -> None:
     # "clip" only because it lets numpy write in place: the keys are all in range.
     values.take(keys[0], out=total, mode="clip")

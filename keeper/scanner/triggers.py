@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from keeper.scanner.columns import Block, Floats, Ints
+from keeper.scanner.columns import Block, Floats, Ints, Keys
 from keeper.scanner.screen import slots_under, some_under, sums
 from keeper.scanner.worth import EPSILON, Worth, lowered
 
@@ -63,7 +63,7 @@ class Hot(NamedTuple):
     """Accounts of one width that are near the line."""
 
     places: NDArray[np.int64]
-    keys: Ints
+    keys: Keys
     weights: Floats
     slack: NDArray[np.float32]
 

@@ -101,12 +101,12 @@ class Watch(Generic[M, P]):
             return []
         view = self._ahead = self._repriced(self._moved)
         self._moved = {}
-        near, positions = self._near, self._book.positions
+        near, positions, is_under = self._near, self._book.positions, self._is_under
         return [
             ref
             for ref in refs
             if (position := near.get(ref) or positions.get(ref)) is not None
-            and self._is_under(view, position)
+            and is_under(view, position)
         ]
 
     def foresee(self, prices: Mapping[str, int]) -> list[AccountRef] | None:

@@ -3,52 +3,40 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Generic
 
-from benchmarks.crowd import BLOCK, NOW, Crowd, address
+from benchmarks.crowd import BLOCK, FOLLOWING, HEAD, NOW, TARGET, Crowd, M, P, address
 from benchmarks.rows import progress
 from keeper.app.book_file import save_book
 from keeper.chain.jsonrpc import decode_message, decode_notification
 from keeper.chain.records import decode_log
-from keeper.core.chain import BlockRef, Call
+from keeper.core.chain import Call
 from keeper.core.lending import AccountRef, Feed
-from keeper.core.units import Hash32
 from keeper.mirror.positions import PackedPositions, Packing
 from keeper.mirror.snapshot import Snapshot
 from keeper.oracle.chainlink import ANSWER_UPDATED
 from keeper.oracle.feeds import FollowedFeed, Following
 from keeper.oracle.sources import Leaf
 from keeper.oracle.watcher import PriceWatcher
-from keeper.protocols.aave_v3.health import assess
-from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from keeper.scanner.lookout import Rung
 from keeper.scanner.scan import Book
 from keeper.scanner.triggers import Index
-from keeper.scanner.watch import Target, Watch
+from keeper.scanner.watch import Watch
 
 _CHUNK = 20_000
-TARGET = Target(number=BLOCK + 1, timestamp=NOW + 12)
-FOLLOWING = Target(number=BLOCK + 2, timestamp=NOW + 24)
-HEAD = BlockRef(
-    number=BLOCK,
-    hash=Hash32("0x" + "11" * 32),
-    parent_hash=Hash32("0x" + "12" * 32),
-    timestamp=NOW,
-    base_fee=10**9,
-    gas_used=0,
-    gas_limit=1,
-)
 
 
-class Shelf:
+class Shelf(Generic[M, P]):
     """Loans under watch, and ways to ask about them."""
 
     def __init__(
         self,
-        made: Crowd,
-        positions: PackedPositions[AavePosition],
-        watch: Watch[AaveMarket, AavePosition],
+        made: Crowd[M, P],
+        positions: PackedPositions[P],
+        watch: Watch[M, P],
     ) -> None:
         """Look once and build the index."""
         self._made = made
@@ -64,12 +52,23 @@ class Shelf:
             raise AssertionError("an adapter with a screen")
         self._index: Index = build.run()
         watch.adopt(self._index)
-        self._feed = made.market.reserves[0].asset if made.market.reserves[0] else ""
+        self._feed = made.feed
         self._lookout = watch._lookout
 
     def look(self) -> None:
-        """Do what is done at each block."""
+        """Look as is done at each block."""
         self._watch.look(self._book, TARGET, FOLLOWING, trigger="bench")
+
+    def pass_block(self, touched: int) -> None:
+        """Do all that a block sets off which touched some loans, the index anew included."""
+        changes = dict(islice(self._positions.items(), touched))
+        self._positions = self._positions.with_changes(changes)
+        self._watch.take(self._made.market, changes)
+        self._book = replace(self._book, positions=self._positions)
+        self.look()
+        if (build := self._watch.build()) is not None:
+            self._index = build.run()
+            self._watch.adopt(self._index)
 
     def screen(self) -> None:
         """Re-price and screen every loan; decide on nobody."""
@@ -83,35 +82,41 @@ class Shelf:
         """Return a price of the first feed that brings ``many`` accounts under, or a few more."""
         side = self._index.triggers[self._feed].falling
         now = self._made.prices[self._feed].value
+        unit = self._made.multiplier
         if not many:
-            return now * 99_995 // 100_000
+            return now * 99_995 // 100_000 // unit * unit
         below = int(side.prices.searchsorted(float(now), "right"))
-        return int(side.prices[max(below - many, 0)]) - 1
+        last, spared = side.prices[max(below - many, 1)], side.prices[max(below - many - 1, 0)]
+        return int(last + spared) // 2 // unit * unit
 
     def tells(self, price: int, rung: Rung) -> bool:
         """Return whether a rung can tell at a price of the first feed."""
         return self._lookout.ask(rung, {self._feed: price}) is not None
 
     def event(self, price: int, rung: Rung = Rung.TRIGGERS) -> Callable[[], list[AccountRef]]:
-        """Return what an event's bytes set off; each call begins from the book as it was."""
+        """Return what an event's bytes set off; each call begins from the book as it was.
+
+        Where the event does not tell the price, it is at hand as if it had been read.
+        """
         raw = _notification(self._made, self._feed, price)
+        read = {self._feed: price}
 
         def run() -> list[AccountRef]:
             params = decode_message(raw, "bench").params
             log = decode_log(decode_notification(params, "bench").result)
-            found = self._watch.glance(self._watcher.moves(log) or {})
+            found = self._watch.glance(self._watcher.moves(log) or read)
             return found or []
 
         def by_another() -> list[AccountRef]:
             params = decode_message(raw, "bench").params
             log = decode_log(decode_notification(params, "bench").result)
-            return sorted(self._judge(self._watcher.moves(log) or {}, rung))
+            return sorted(self._judge(self._watcher.moves(log) or read, rung))
 
         return run if rung is Rung.TRIGGERS else by_another
 
     def under_exactly(self, price: int) -> set[AccountRef]:
         """Return who is under the line at a price, having decided on every loan."""
-        view = self._view(price)
+        view, assess = self._view(price), self._made.adapter.assess
         return {ref for ref, one in self._positions.items() if assess(view, one).liquidatable}
 
     def named(self, price: int, rung: Rung) -> set[AccountRef]:
@@ -142,14 +147,14 @@ class Shelf:
     def _judge(self, prices: Mapping[str, int], rung: Rung) -> set[AccountRef]:
         refs = self._ask(rung, prices)
         (price,) = prices.values()
-        view = self._view(price)
+        view, assess = self._view(price), self._made.adapter.assess
         return {ref for ref in refs if assess(view, self._positions[ref]).liquidatable}
 
     def _ask(self, rung: Rung, prices: Mapping[str, int]) -> tuple[AccountRef, ...]:
         """Ask a rung, or the one that answers in its place where it cannot tell."""
         return (self._lookout.ask(rung, prices) or self._lookout.foresee(prices)).refs
 
-    def _view(self, price: int) -> AaveMarket:
+    def _view(self, price: int) -> M:
         adapter = self._made.adapter
         view = adapter.at(
             self._made.market,
@@ -157,14 +162,15 @@ class Shelf:
             timestamp=FOLLOWING.timestamp,
             prices=self._made.prices,
         )
-        return adapter.repriced(view, {self._feed: price})
+        moved: M = adapter.repriced(view, {self._feed: price})
+        return moved
 
 
-def shelve(made: Crowd, many: int, *, seed: int) -> Shelf:
+def shelve(made: Crowd[M, P], many: int, *, seed: int) -> Shelf[M, P]:
     """Put loans under watch, some thousands at a time."""
     packing = Packing(pack=made.adapter.pack, unpack=made.adapter.unpack)
-    positions: PackedPositions[AavePosition] = PackedPositions(packing)
-    watch: Watch[AaveMarket, AavePosition] = Watch(made.adapter)
+    positions: PackedPositions[P] = PackedPositions(packing)
+    watch: Watch[M, P] = Watch(made.adapter)
     loans = made.loans(many, seed=seed)
     done = 0
     while chunk := dict(islice(loans, _CHUNK)):
@@ -176,7 +182,7 @@ def shelve(made: Crowd, many: int, *, seed: int) -> Shelf:
     return Shelf(made, positions, watch)
 
 
-def _watcher(made: Crowd) -> PriceWatcher:
+def _watcher(made: Crowd[M, P]) -> PriceWatcher:
     """Return a watcher that follows a Chainlink feed for each reserve, as found on a chain."""
     watcher = PriceWatcher(None)  # type: ignore[arg-type] # nothing is read here
     feeds = {}
@@ -187,7 +193,8 @@ def _watcher(made: Crowd) -> PriceWatcher:
             label=f"T{number}",
             read=Call(to=proxy, data=b""),
             source=proxy,
-            direct=True,
+            direct=made.direct,
+            multiplier=made.multiplier,
         )
         leaf = Leaf(proxy=proxy, aggregator=aggregator, phase=1)
         feeds[asset] = FollowedFeed(
@@ -201,11 +208,11 @@ def _watcher(made: Crowd) -> PriceWatcher:
     return watcher
 
 
-def _notification(made: Crowd, feed: str, price: int) -> bytes:
+def _notification(made: Crowd[M, P], feed: str, price: int) -> bytes:
     """Return the bytes of a subscription's message of an ``AnswerUpdated``."""
     log = {
         "address": made.aggregators[feed],
-        "topics": [ANSWER_UPDATED, f"0x{price:064x}", f"0x{77:064x}"],
+        "topics": [ANSWER_UPDATED, f"0x{price // made.multiplier:064x}", f"0x{77:064x}"],
         "data": f"0x{NOW + 12:064x}",
         "blockHash": "0x" + "22" * 32,
         "blockNumber": hex(BLOCK + 1),

@@ -1,11 +1,14 @@
 """A market of twenty reserves and any number of loans of about three positions, by seed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
+from typing import Any, Generic, TypeVar
 
+from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef, Price
-from keeper.core.units import RAY, Address
+from keeper.core.units import RAY, Address, Hash32
 from keeper.protocols.aave_v3.adapter import AaveAdapter
 from keeper.protocols.aave_v3.health import view_at
 from keeper.protocols.aave_v3.parameters import Parameters
@@ -18,9 +21,24 @@ from keeper.protocols.aave_v3.state import (
     Source,
     Tokens,
 )
+from keeper.scanner.watch import Target
+
+M = TypeVar("M")
+P = TypeVar("P")
 
 NOW = 1_750_000_000
 BLOCK = 20_000_000
+HEAD = BlockRef(
+    number=BLOCK,
+    hash=Hash32("0x" + "11" * 32),
+    parent_hash=Hash32("0x" + "12" * 32),
+    timestamp=NOW,
+    base_fee=10**9,
+    gas_used=0,
+    gas_limit=1,
+)
+TARGET = Target(number=BLOCK + 1, timestamp=NOW + 12)
+FOLLOWING = Target(number=BLOCK + 2, timestamp=NOW + 24)
 _USD = 10**8
 
 _DOLLARS = (
@@ -55,23 +73,31 @@ def address(number: int, kind: int) -> Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crowd:
-    """A market and what it is read by."""
+class Crowd(Generic[M, P]):
+    """A market, what it is read by, and any number of loans in it."""
 
-    adapter: AaveAdapter
-    market: AaveMarket
-    prices: dict[str, Price]
-    aggregators: dict[str, Address]
+    name: str
+    adapter: Any
+    """A protocol's, with a screen."""
+    market: M
+    prices: Mapping[str, Price]
+    aggregators: Mapping[str, Address]
+    """By feed."""
+    feed: str
+    """Whose events are asked about."""
+    direct: bool
+    """Whether an event tells the price; else the protocol's own reading of it is read again."""
+    multiplier: int
+    """Answer to price."""
+    make: Callable[[Random, int], Iterator[tuple[AccountRef, P]]]
 
-    def loans(self, many: int, *, seed: int) -> Iterator[tuple[AccountRef, AavePosition]]:
+    def loans(self, many: int, *, seed: int) -> Iterator[tuple[AccountRef, P]]:
         """Yield loans of which none is liquidatable and a few in a hundred are near the line."""
-        values = {key: price.value for key, price in self.prices.items()}
-        random = Random(seed)  # noqa: S311 - a benchmark, not a secret
-        yield from _loans(random, view_at(self.market, NOW, values), many)
+        yield from self.make(Random(seed), many)  # noqa: S311 - a benchmark, not a secret
 
 
-def crowd(*, seed: int) -> Crowd:
-    """Make a market."""
+def crowd(*, seed: int) -> Crowd[AaveMarket, AavePosition]:
+    """Make a market of Aave V3."""
     random = Random(seed)  # noqa: S311 - a benchmark, not a secret
     market = _market(random)
     values = {one.asset: int(_DOLLARS[one.id] * _USD) for one in _reserves(market)}
@@ -81,11 +107,21 @@ def crowd(*, seed: int) -> Crowd:
         parameters=Parameters(addresses_provider=market.provider),
     )
     return Crowd(
+        name="Aave V3",
         adapter=adapter,
         market=market,
-        prices={key: Price(value=one, block=BLOCK, updated_at=NOW) for key, one in values.items()},
+        prices={key: priced(one) for key, one in values.items()},
         aggregators={one.asset: address(one.id, 0xA6) for one in _reserves(market)},
+        feed=address(0, 0xA0),
+        direct=True,
+        multiplier=1,
+        make=partial(_loans, view_at(market, NOW, values)),
     )
+
+
+def priced(value: int) -> Price:
+    """Return a price that was read at the head."""
+    return Price(value=value, block=BLOCK, updated_at=NOW)
 
 
 def _reserves(market: AaveMarket) -> list[Reserve]:
@@ -145,7 +181,7 @@ def _reserve(random: Random, number: int) -> Reserve:
 
 
 def _loans(
-    random: Random, view: AaveMarket, loans: int
+    view: AaveMarket, random: Random, loans: int
 ) -> Iterator[tuple[AccountRef, AavePosition]]:
     """Yield loans with health factors from 1.0005 up, most far above; half hold the first asset."""
     weights = [40, 12, 20, 14, 6, *([2] * (len(view.lines) - 5))]
@@ -162,7 +198,7 @@ def _loans(
             for number, amount in shares
             if (line := lines[number]) is not None
         )
-        health = 1.0005 + random.expovariate(1.2) + (random.random() < 0.9) * 0.02
+        health = some_health(random)
         position = AavePosition(
             collateral=tuple((n, _scaled(view, n, amount, debt=False)) for n, amount in shares),
             debt=tuple(
@@ -171,8 +207,17 @@ def _loans(
             ),
             emode=emode,
         )
-        account = Address(f"0x{random.getrandbits(160):040x}")
-        yield AccountRef(market=view.pool, account=account), position
+        yield AccountRef(market=view.pool, account=some_account(random)), position
+
+
+def some_account(random: Random) -> Address:
+    """Return anybody."""
+    return Address(f"0x{random.getrandbits(160):040x}")
+
+
+def some_health(random: Random) -> float:
+    """Return a health factor from 1.0005 up, a few in a hundred of them near the line."""
+    return 1.0005 + random.expovariate(1.2) + (random.random() < 0.9) * 0.02
 
 
 def _scaled(view: AaveMarket, number: int, usd: float, *, debt: bool) -> int:

@@ -1,21 +1,26 @@
-"""What a restart costs before the chain is asked: run in a process of its own, imports included."""
+"""What a restart costs before the chain is asked: run in a process of its own, imports included.
+
+``restart.py BOOK [MODULE ...]``: modules are imported besides what the work itself needs.
+"""
 
 import sys
 import time
 
 _BEGUN = time.perf_counter()
 
-from pathlib import Path  # noqa: E402 - what is measured begins above
+from importlib import import_module  # noqa: E402 - what is measured begins above
+from pathlib import Path  # noqa: E402 - likewise
 
 
 def main() -> None:
     """Load a book, look once and prepare events; print seconds, and resident megabytes."""
-    from benchmarks.bookshelf import FOLLOWING, HEAD, TARGET  # noqa: PLC0415 - measured
-    from benchmarks.crowd import crowd  # noqa: PLC0415 - measured
+    from benchmarks.crowd import FOLLOWING, HEAD, TARGET, crowd  # noqa: PLC0415 - measured
     from keeper.app.book_file import load_book  # noqa: PLC0415 - measured
     from keeper.scanner.scan import Book  # noqa: PLC0415 - measured
     from keeper.scanner.watch import Watch  # noqa: PLC0415 - measured
 
+    for name in sys.argv[2:]:
+        import_module(name)
     imported = time.perf_counter()
     made = crowd(seed=7)
     saved = load_book(Path(sys.argv[1]), made.adapter)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from types import MappingProxyType
 
 from rich.console import Console
 from rich.table import Table
@@ -21,7 +22,7 @@ class Row:
     p50_us: float | None = None
     p99_us: float | None = None
     value: str = ""
-    """What was measured when that is not a time."""
+    """What was measured when that is not a time, or of what the time is made."""
     against: str = ""
     ratio: float | None = None
     goal: str = ""
@@ -29,7 +30,7 @@ class Row:
     note: str = ""
 
 
-_COLUMNS = ["bench", "variant", "n", "p50", "p99", "measured", "against", "ratio", "goal", "met"]
+_COLUMNS = ("bench", "variant", "n", "p50", "p99", "measured", "against", "ratio", "goal", "met")
 
 
 def progress(text: str) -> None:
@@ -44,19 +45,9 @@ def show(rows: Sequence[Row], *, as_json: bool) -> None:
             print(json.dumps({key: getattr(row, key) for key in Row.__slots__}), flush=True)
         return
     table = Table(title_justify="left")
-    for name in (
-        "bench",
-        "variant",
-        "n",
-        "p50",
-        "p99",
-        "measured",
-        "against",
-        "ratio",
-        "goal",
-        "met",
-    ):
-        table.add_column(name, justify="left" if name in ("bench", "variant", "goal") else "right")
+    for name in _COLUMNS:
+        left = name in ("bench", "variant", "goal", "measured")
+        table.add_column(name, justify="left" if left else "right")
     for row in rows:
         table.add_row(*_cells(row))
     Console(width=200 if not sys.stdout.isatty() else None).print(table)
@@ -87,15 +78,21 @@ def _time(us: float | None) -> str:
 
 
 def interleaved(
-    variants: Mapping[str, Callable[[], object]], rounds: int
+    variants: Mapping[str, Callable[[], object]],
+    rounds: int,
+    often: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, tuple[float, float]]:
-    """Run variants in turn; return p50 and p99 of each in microseconds."""
+    """Run variants in turn; return p50 and p99 of each in microseconds.
+
+    ``often`` says which are run more than once in each turn: quick ones, beside slow ones.
+    """
     times: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, run in variants.items():
-            started = time.perf_counter()
-            run()
-            times[name].append((time.perf_counter() - started) * 1e6)
+            for _ in range(often.get(name, 1)):
+                started = time.perf_counter()
+                run()
+                times[name].append((time.perf_counter() - started) * 1e6)
     return {name: (median(found), quantile(found, 0.99)) for name, found in times.items()}
 
 

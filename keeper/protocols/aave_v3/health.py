@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from keeper.core.errors import StaleError
 from keeper.core.fixed_point import HALF_RAY, ray_mul_half_up
@@ -133,10 +132,8 @@ def known_price(line: Line, number: int) -> int:
     return line.price
 
 
-class _Totals(NamedTuple):
-    collateral: int
-    weighted: int
-    debt: int
+_Totals = tuple[int, int, int]
+"""Collateral, the same weighted by thresholds in bps, and debt: base units."""
 
 
 def _totals_half_up(lines: Lines, position: AavePosition) -> _Totals:
@@ -161,7 +158,7 @@ def _totals_half_up(lines: Lines, position: AavePosition) -> _Totals:
         if price is None:
             raise _unpriced(number)
         debt += (scaled * index + HALF_RAY) // RAY * price // unit
-    return _Totals(collateral, weighted, debt)
+    return collateral, weighted, debt
 
 
 def _totals_directed(lines: Lines, position: AavePosition) -> _Totals:
@@ -187,7 +184,7 @@ def _totals_directed(lines: Lines, position: AavePosition) -> _Totals:
             raise _unpriced(number)
         # Floored division by a negative is a ceiling: this adds ceil(ceil(balance) * price / unit).
         debt -= scaled * index // -RAY * price // unit
-    return _Totals(collateral, weighted, debt)
+    return collateral, weighted, debt
 
 
 def _totals_with_stable(view: AaveMarket, lines: Lines, position: AavePosition) -> _Totals:
@@ -199,7 +196,7 @@ def _totals_with_stable(view: AaveMarket, lines: Lines, position: AavePosition) 
         line = lines[number]
         if line is not None:
             debt += rules.value_floor(sum(amounts), known_price(line, number), line.unit)
-    return _Totals(collateral, weighted, debt)
+    return collateral, weighted, debt
 
 
 def _line(
