@@ -1,14 +1,17 @@
 """Every position, exact, in few bytes: an immutable mapping that shares what did not change.
 
 Accounts are spread over small buckets by their addresses. A bucket is one bytes object: how many
-accounts, their names, where each one's packed position ends, then the positions. A change makes
-new buckets for the accounts that changed and keeps the others: older mappings stay as they were.
+accounts, their names, where each one's packed position ends, then the positions. Buckets stand on
+shelves. A change makes new buckets for the accounts that changed, new shelves for those, and keeps
+the others: older mappings stay as they were, and what a change costs, or a search for garbage after
+it, does not grow with the accounts.
 """
 
 import struct
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, Generic, TypeVar
 from zlib import crc32
 
@@ -25,6 +28,9 @@ _NAME: Final = _ADDRESS + 2
 _FEW: Final = 16
 """Accounts of a bucket, about, when the buckets are laid out anew."""
 _EMPTY: Final = b"\x00\x00"
+_SHELF_BITS: Final = 8
+_SHELF: Final = 1 << _SHELF_BITS
+"""Buckets on a shelf."""
 
 
 class Positions(Mapping[AccountRef, P]):
@@ -76,19 +82,55 @@ class Packing(Generic[P]):
     unpack: Callable[[bytes], P]
 
 
+class Shelves:
+    """Buckets in their order. Never changed: a change shares all shelves but those it touches."""
+
+    def __init__(self, shelves: Sequence[Sequence[bytes]], many: int) -> None:
+        """Take shelves of equal length as they are."""
+        self._shelves = shelves
+        self._many = many
+
+    @classmethod
+    def of(cls, buckets: Sequence[bytes]) -> "Shelves":
+        """Return buckets on shelves."""
+        shelves = [buckets[at : at + _SHELF] for at in range(0, len(buckets), _SHELF)]
+        return cls(shelves, len(buckets))
+
+    def __len__(self) -> int:
+        """Return how many buckets there are."""
+        return self._many
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield every bucket."""
+        return chain.from_iterable(self._shelves)
+
+    def __getitem__(self, which: int) -> bytes:
+        """Return a bucket."""
+        return self._shelves[which >> _SHELF_BITS][which & _SHELF - 1]
+
+    def with_changes(self, changes: Mapping[int, bytes]) -> "Shelves":
+        """Return the buckets with some replaced."""
+        fresh: dict[int, list[bytes]] = {}
+        for which, bucket in changes.items():
+            at = which >> _SHELF_BITS
+            fresh.setdefault(at, list(self._shelves[at]))[which & _SHELF - 1] = bucket
+        shelves = [fresh.get(at, shelf) for at, shelf in enumerate(self._shelves)]
+        return Shelves(shelves, self._many)
+
+
 class PackedPositions(Positions[P]):
     """Positions by account."""
 
     def __init__(
         self,
         packing: Packing[P],
-        buckets: list[bytes] | None = None,
+        buckets: Shelves | None = None,
         markets: tuple[str, ...] = (),
         count: int = 0,
     ) -> None:
         """Hold nobody; or what another mapping's ``parts`` say."""
         self._packing = packing
-        self._buckets = buckets or [_EMPTY]
+        self._buckets = buckets or Shelves.of([_EMPTY])
         self._markets = markets
         self._count = count
 
@@ -132,15 +174,15 @@ class PackedPositions(Positions[P]):
             name = _name_of(ref, markets)
             packed = None if position is None else self._packing.pack(position)
             by_bucket.setdefault(self._which(name), {})[name] = packed
-        buckets, count = self._buckets.copy(), self._count
+        fresh, count = {}, self._count
         for which, new in by_bucket.items():
-            held = dict(_entries(buckets[which]))
+            held = dict(_entries(self._buckets[which]))
             count -= len(held)
             held.update((name, packed) for name, packed in new.items() if packed is not None)
             left = {one: held[one] for one in held if new.get(one, b"") is not None}
             count += len(left)
-            buckets[which] = _bucket(left)
-        return PackedPositions(self._packing, buckets, markets, count)
+            fresh[which] = _bucket(left)
+        return PackedPositions(self._packing, self._buckets.with_changes(fresh), markets, count)
 
     def _laid_out(self, count: int) -> "PackedPositions[P]":
         """Return the same mapping in as many buckets as ``count`` accounts need."""
@@ -149,19 +191,19 @@ class PackedPositions(Positions[P]):
         for bucket in self._buckets:
             for name, packed in _entries(bucket):
                 spread[crc32(name) & many - 1][name] = packed
-        buckets = [_bucket(one) for one in spread]
+        buckets = Shelves.of([_bucket(one) for one in spread])
         return PackedPositions(self._packing, buckets, self._markets, self._count)
 
     def filled(
         self, buckets: list[bytes], markets: tuple[str, ...], count: int
     ) -> "PackedPositions[P]":
         """Return a mapping of what another one's ``parts`` said, with the same packing."""
-        return PackedPositions(self._packing, buckets, markets, count)
+        return PackedPositions(self._packing, Shelves.of(buckets), markets, count)
 
     @property
     def parts(self) -> tuple[list[bytes], tuple[str, ...], int]:
         """Return what it is made of: buckets, markets, how many accounts."""
-        return self._buckets, self._markets, self._count
+        return list(self._buckets), self._markets, self._count
 
     def _which(self, name: bytes) -> int:
         return crc32(name) & len(self._buckets) - 1

@@ -28,6 +28,8 @@ WIDTHS: Final = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, 512)
 _SLOT_BITS: Final = 27
 _SLOTS: Final = (1 << _SLOT_BITS) - 1
 _FIRST_CAPACITY: Final = 16
+_GROWTH: Final = 8
+"""A full block grows by this part of itself."""
 _MOST_KEYS: Final = 1 << 16
 """Factors that can be told apart; accounts of further ones are decided exactly."""
 
@@ -86,7 +88,7 @@ class Block:
         if self._empty:
             return self._empty.pop()
         if self.used == self.keys.shape[1]:
-            self._grow(self.used + max(self.used // 4, _FIRST_CAPACITY))
+            self._grow(self.used + max(self.used // _GROWTH, _FIRST_CAPACITY))
         self.used += 1
         return self.used - 1
 

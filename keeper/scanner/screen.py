@@ -42,9 +42,7 @@ def slots_under(block: Block, values: Floats) -> Slots:
     return _under(block.keys, block.weights, block.slack, used, block.ceiling, values)
 
 
-def some_under(
-    keys: Keys, weights: Floats, slack: NDArray[np.float32], values: Floats
-) -> Slots:
+def some_under(keys: Keys, weights: Floats, slack: NDArray[np.float32], values: Floats) -> Slots:
     """Return which of some accounts' columns may be under the line."""
     ceiling = float(slack.max(initial=0.0))
     return _under(keys, weights, slack, len(slack), ceiling, values)
@@ -82,9 +80,7 @@ def _under(
     return np.concatenate(found) if found else np.zeros(0, np.intp)
 
 
-def _sum(
-    keys: Keys, weights: Floats, values: Floats, total: Floats, scratch: Floats
-) -> None:
+def _sum(keys: Keys, weights: Floats, values: Floats, total: Floats, scratch: Floats) -> None:
     # "clip" only because it lets numpy write in place: the keys are all in range.
     values.take(keys[0], out=total, mode="clip")
     np.multiply(total, weights[0], out=total)

@@ -138,10 +138,11 @@ class Shelf(Generic[M, P]):
         """Return the bytes that stay resident, by what they are for."""
         columns = self._lookout.columns
         buckets, _, _ = self._positions.parts
+        shelves = sys.getsizeof(buckets)
         return {
             "columns": columns.nbytes,
             "triggers and hot set": self._index.nbytes,
-            "exact positions": sum(map(sys.getsizeof, buckets)) + sys.getsizeof(buckets),
+            "exact positions": sum(map(sys.getsizeof, buckets)) + shelves,
         }
 
     def _judge(self, prices: Mapping[str, int], rung: Rung) -> set[AccountRef]:
