@@ -84,6 +84,7 @@ class Plan:
     opportunity: Opportunity
     option: Option
     quote: SeizeQuote
+    """Of all its liquidations together."""
     funding: Funding
     route: tuple[SwapLeg, ...]
     transaction: Transaction
@@ -101,6 +102,13 @@ class Plan:
     """What a rollup charges for the transaction's data, over what a rehearsal counts."""
     least_net: int = 0
     """Wei that the forecast must net, or the plan is not sent."""
+    steps: tuple[SeizeQuote, ...] = ()
+    """The liquidations of the pair, one after the other; empty is ``quote`` alone."""
+
+    @property
+    def liquidations(self) -> tuple[SeizeQuote, ...]:
+        """What the transaction liquidates, in order."""
+        return self.steps or (self.quote,)
 
     @property
     def ref(self) -> AccountRef:

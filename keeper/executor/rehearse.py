@@ -108,13 +108,18 @@ def _judge(plan: Plan, result: Simulated, stage: Stage, decoders: Decoders) -> P
 
 def _difference(plan: Plan, liquidations: Sequence[Liquidation]) -> str:
     """Return how the rehearsal differs from the rules' prediction, empty when it does not."""
-    if len(liquidations) != 1:
-        return f"expected one liquidation, found {len(liquidations)}"
-    found, quote = liquidations[0], plan.quote
+    wanted = len(plan.liquidations)
+    if len(liquidations) != wanted:
+        expected = "one liquidation" if wanted == 1 else f"{wanted} liquidations"
+        return f"expected {expected}, found {len(liquidations)}"
     pairs = (
-        ("repaid", quote.repay, found.repaid),
-        ("seized", quote.seized, found.seized),
-        ("protocol fee", quote.protocol_fee, found.protocol_fee),
+        (what, expected, was)
+        for quote, found in zip(plan.liquidations, liquidations, strict=True)
+        for what, expected, was in (
+            ("repaid", quote.repay, found.repaid),
+            ("seized", quote.seized, found.seized),
+            ("protocol fee", quote.protocol_fee, found.protocol_fee),
+        )
     )
     return "; ".join(
         f"{what}: expected {expected}, found {was}"

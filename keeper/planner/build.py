@@ -62,6 +62,7 @@ def build_plan(case: Case, desk: Desk, terms: Terms, trade: Trade) -> Plan:
         opportunity=opportunity,
         option=trade.option,
         quote=trade.seize,
+        steps=trade.steps if len(trade.steps) > 1 else (),
         funding=trade.funding,
         route=legs(trade),
         transaction=transaction,
@@ -108,19 +109,22 @@ def plan_id(case: Case, trade: Trade) -> str:
 
 def forecast(case: Case, terms: Terms, trade: Trade, *, gas: int) -> Waterfall:
     """Return the waterfall of the trade as if it had been executed as quoted, for so much gas."""
-    predicted = Liquidation(
-        ref=case.opportunity.ref,
-        collateral=trade.option.collateral,
-        debt=trade.option.debt,
-        liquidator=terms.executor,
-        repaid=trade.seize.repay,
-        seized=trade.seize.seized,
-        protocol_fee=trade.seize.protocol_fee,
-        tx_hash=_NO_HASH,
-        log=_no_log(case),
+    predicted = tuple(
+        Liquidation(
+            ref=case.opportunity.ref,
+            collateral=trade.option.collateral,
+            debt=trade.option.debt,
+            liquidator=terms.executor,
+            repaid=step.repay,
+            seized=step.seized,
+            protocol_fee=step.protocol_fee,
+            tx_hash=_NO_HASH,
+            log=_no_log(case),
+        )
+        for step in trade.steps
     )
     settlement = Settlement(
-        liquidations=(predicted,),
+        liquidations=predicted,
         flash_fee_asset=trade.funding.asset,
         flash_fee=trade.funding.fee,
         received=trade.received,
@@ -144,7 +148,9 @@ def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
     The rest is sold after the loan is repaid, so that a sale through the debt asset cannot sell
     what the lender is owed.
     """
-    calls = case.calls(trade.option, trade.seize, terms.executor)
+    calls = tuple(
+        call for step in trade.steps for call in case.calls(trade.option, step, terms.executor)
+    )
     sale = _sale_steps(trade.route.sale) if trade.sale is not None else ()
     inner: tuple[Step, ...] = ()
     if trade.route.sale_repays:

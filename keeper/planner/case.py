@@ -10,6 +10,7 @@ from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Option, ProtocolCall, SeizeQuote, Valuation
 from keeper.core.plan import Funding, Opportunity
 from keeper.core.ports import LoanBook, Path, ProtocolAdapter, SwapBook, SwapQuote
+from keeper.core.stepping import Stepwise
 from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
 
@@ -27,6 +28,8 @@ class Case:
     seize: Callable[[Option, int], SeizeQuote]
     """Raises RefusedError when the protocol would revert."""
     calls: Callable[[Option, SeizeQuote, Address], tuple[ProtocolCall, ...]]
+    after: "Callable[[Option, SeizeQuote], Case | None]" = lambda *_: None
+    """The account once a liquidation is done; None when no further one can be planned."""
 
 
 def case_of(
@@ -44,7 +47,32 @@ def case_of(
         valuation=valuation,
         seize=partial(adapter.seize, view, position),
         calls=partial(adapter.calls, view, opportunity.ref),
+        after=partial(_after, adapter, view, position, opportunity, valuation),
     )
+
+
+def _after(
+    adapter: ProtocolAdapter[M, P],
+    view: M,
+    position: P,
+    opportunity: Opportunity,
+    valuation: Valuation,
+    option: Option,
+    quote: SeizeQuote,
+) -> Case | None:
+    """Return the case that a liquidation leaves behind, None when it cannot be said."""
+    if not isinstance(adapter, Stepwise):
+        return None
+    found = adapter.after_seize(view, position, option, quote)
+    if found is None:
+        return None
+    left_view, left = found
+    still = replace(
+        opportunity,
+        health=adapter.assess(left_view, left),
+        options=adapter.options(left_view, left),
+    )
+    return case_of(adapter, left_view, left, opportunity=still, valuation=valuation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,22 +14,27 @@ class GasModel:
     """Flash loan, liquidation by Aave V3, approvals and sweep, as measured on 3.0."""
     paid_later: int = 220_000
     """The same without a loan, by a protocol that is paid after its callback: Morpho Blue."""
+    more: int = 150_000
+    """Each further liquidation of the account in the same transaction."""
     hop: int = 60_000
     """Each pool swapped through."""
     bytes_base: int = 240
     """Bytes of the unsigned transaction, to bound a rollup's charge before it is built."""
+    bytes_more: int = 80
+    """Of each further liquidation."""
     bytes_hop: int = 50
     """Of each pool swapped through: mostly the addresses of pool and token."""
     limit_margin_bps: int = 5_000
     """Room of the gas limit over the estimate."""
 
-    def units(self, hops: int, *, pays_later: bool = False) -> int:
-        """Return the gas expected of a liquidation with so many hops."""
-        return (self.paid_later if pays_later else self.base) + hops * self.hop
+    def units(self, hops: int, *, steps: int = 1, pays_later: bool = False) -> int:
+        """Return the gas expected of so many liquidations with so many hops."""
+        base = self.paid_later if pays_later else self.base
+        return base + (steps - 1) * self.more + hops * self.hop
 
-    def size(self, hops: int) -> int:
+    def size(self, hops: int, *, steps: int = 1) -> int:
         """Return the most bytes expected of the unsigned transaction of a plan."""
-        return self.bytes_base + hops * self.bytes_hop
+        return self.bytes_base + (steps - 1) * self.bytes_more + hops * self.bytes_hop
 
     def limit(self, units: int) -> int:
         """Return the gas limit for an estimate."""

@@ -1,6 +1,6 @@
 """The best trade of one option: over its routes, and over the amount along each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,12 +8,15 @@ from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.planner.case import Case, Desk
 from keeper.planner.routing import Route, routes
 from keeper.planner.sizing import FINE, ROUGH, Piece, best_of, pieces_of, split
+from keeper.planner.stepping import MOST_STEPS, largest_step
 from keeper.planner.trade import Miss, Terms, Trade, seizure, trade
 
 _FINALISTS: Final = 4
 """Routes whose amount is searched, for each of the probed amounts."""
 _PROBES: Final = (0, 4)
 """Amounts that routes are compared at: the largest one, shifted right by so many bits."""
+_MARGIN: Final = 8
+"""The last ``1/2**8`` of an amount tells what more of it would earn."""
 _NEAR_SHIFT: Final = 6
 """A route within ``1/2**6`` of the best one is searched to the last unit."""
 
@@ -37,7 +40,64 @@ def best_trades(case: Case, desk: Desk, terms: Terms) -> list[Trade | Miss]:
     for one, found_roughly in zip(trials, rough, strict=True):
         near = isinstance(found_roughly, Trade) and found_roughly.net >= bar
         results.append(one.best(FINE) if near else found_roughly)
+        if near:
+            results += _in_steps(one, results[-1])
     return results
+
+
+def _in_steps(trials: "_Trials", single: Trade | Miss) -> Iterator[Trade | Miss]:
+    """Yield the best of each number of liquidations, as long as one more may pay."""
+    while isinstance(single, Trade) and len(single.steps) < MOST_STEPS:
+        if not _is_capped(trials, single) or not _may_pay(trials, single):
+            return
+        further = _next_offer(trials.offer)
+        if further is None:
+            return
+        is_cured_by_more = further.before[-1] != trials.offer.seize(trials.offer.option.max_repay)
+        trials = _Trials(offer=further, route=trials.route, pieces=further.pieces())
+        single = trials.best(FINE)
+        yield single
+        if is_cured_by_more:
+            return
+
+
+def _is_capped(trials: "_Trials", single: Trade) -> bool:
+    """Return whether it is the protocol's cap that keeps the trade from being larger."""
+    return single.steps[-1] == trials.offer.seize(trials.offer.option.max_repay)
+
+
+def _may_pay(trials: "_Trials", single: Trade) -> bool:
+    """Return whether another step of the same size could pay its gas at the last one's rate.
+
+    The rate only falls with the amount, so that what is left out would not have paid.
+    """
+    offer = trials.offer
+    less = trials.at(offer.largest - max(offer.largest >> _MARGIN, 1))
+    if isinstance(less, Miss):
+        return False
+    gained = (single.net - less.net) << _MARGIN
+    return gained > offer.terms.gas.more * offer.desk.gas_price
+
+
+def _next_offer(offer: "_Offer") -> "_Offer | None":
+    """Return what may be repaid after the largest step that leaves the account liquidatable."""
+    first = largest_step(offer.case, offer.option)
+    if first is None:
+        return None
+    quote, left, option = first
+    before = (*offer.before, quote)
+    lent = offer.desk.most(option.debt) - sum(one.repay for one in before)
+    largest = min(option.max_repay, lent)
+    if largest < 1:
+        return None
+    return _Offer(
+        case=left,
+        desk=offer.desk,
+        terms=offer.terms,
+        option=option,
+        largest=largest,
+        before=before,
+    )
 
 
 def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Trials] | Miss":
@@ -82,6 +142,8 @@ class _Offer:
     option: Option
     largest: int
     """The most that may be repaid and borrowed, raw units of the debt."""
+    before: tuple[SeizeQuote, ...] = ()
+    """Liquidations of the pair that come first; the case is what they leave."""
     seized: dict[int, SeizeQuote | Miss] = field(default_factory=dict)
 
     def seize(self, repay: int) -> SeizeQuote | Miss:
@@ -97,7 +159,8 @@ class _Offer:
         pieces = pieces_of(lambda a: isinstance(self.seize(a), Miss), self.largest, taken)
         if self.option.pays_later:
             return pieces
-        return split(pieces, self.desk.lent(self.option.debt))
+        borrowed = sum(one.repay for one in self.before)
+        return split(pieces, (most - borrowed for most in self.desk.lent(self.option.debt)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +193,8 @@ class _Trials:
         seize = offer.seize(repay)
         if isinstance(seize, Miss):
             return seize
-        return trade(offer.case, offer.desk, offer.terms, self.route, offer.option, seize)
+        steps = (*offer.before, seize)
+        return trade(offer.case, offer.desk, offer.terms, self.route, offer.option, *steps)
 
 
 def _finalists(trials: list[_Trials], largest: int) -> list[_Trials]:

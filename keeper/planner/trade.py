@@ -38,6 +38,9 @@ class Trade:
     option: Option
     route: Route
     seize: SeizeQuote
+    """Of all steps together."""
+    steps: tuple[SeizeQuote, ...]
+    """The liquidations, one after the other; nearly always one."""
     funding: Funding
     repay: SwapQuote | None
     sale: SwapQuote | None
@@ -95,10 +98,23 @@ def seizure(case: Case, option: Option, repay: int) -> SeizeQuote | Miss:
     return quote
 
 
+def together(steps: tuple[SeizeQuote, ...]) -> SeizeQuote:
+    """Return what several steps take and give in all."""
+    if len(steps) == 1:
+        return steps[0]
+    return SeizeQuote(
+        repay=sum(one.repay for one in steps),
+        seized=sum(one.seized for one in steps),
+        protocol_fee=sum(one.protocol_fee for one in steps),
+        headroom=sum(one.headroom for one in steps),
+    )
+
+
 def trade(
-    case: Case, desk: Desk, terms: Terms, route: Route, option: Option, seize: SeizeQuote
+    case: Case, desk: Desk, terms: Terms, route: Route, option: Option, *steps: SeizeQuote
 ) -> Trade | Miss:
-    """Return what liquidating that much along the route comes to."""
+    """Return what liquidating that much, in one step or several, along the route comes to."""
+    seize = together(steps)
     funding = _funding(desk, route, option, seize)
     if funding is None:
         wanted = seize.repay + seize.headroom
@@ -107,8 +123,8 @@ def trade(
     legs = _legs(desk, route, seize.received, seize.repay + funding.fee, option)
     if isinstance(legs, _Short):
         return _missing(case, desk, terms, route, legs)
-    data = desk.data_fees.at_most(terms.gas.size(route.hops))
-    units = terms.gas.units(route.hops, pays_later=option.pays_later)
+    data = desk.data_fees.at_most(terms.gas.size(route.hops, steps=len(steps)))
+    units = terms.gas.units(route.hops, steps=len(steps), pays_later=option.pays_later)
     gas = units * desk.gas_price + data.at(desk.gas_price)
     tip = terms.limits.tip(legs.proceeds, gas)
     bid = terms.limits.bid(legs.proceeds - gas - tip, units + data.gas, desk.fees.max_fee)
@@ -116,6 +132,7 @@ def trade(
         option=option,
         route=route,
         seize=seize,
+        steps=steps,
         funding=funding,
         repay=legs.repay,
         sale=legs.sale,

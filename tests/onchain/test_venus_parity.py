@@ -14,10 +14,12 @@ from keeper.devnet.crash import crash
 from keeper.devnet.prices import push_prices
 from keeper.devnet.sender import Sender
 from keeper.devnet.venus_actions import allow_liquidations, random_actions
-from keeper.protocols.compound_v2.case import market_at
+from keeper.evm.words import word_of_int
+from keeper.protocols.compound_v2 import codec
+from keeper.protocols.compound_v2.case import case_of, market_at
 from keeper.protocols.compound_v2.health import Shortfall, debt_of, shortfall
 from keeper.protocols.compound_v2.refusals import Refusal
-from keeper.protocols.compound_v2.state import Position
+from keeper.protocols.compound_v2.state import Deployment, Position
 from tests.support.venus_scene import (
     BORROWERS,
     Look,
@@ -29,7 +31,9 @@ from tests.support.venus_scene import (
     forked_venus,
     judge,
     liquidate_call,
+    one_transaction,
     open_scene,
+    spoils_tokens,
 )
 
 ROUNDS = 4
@@ -119,6 +123,47 @@ async def test_every_option_liquidates_as_quoted(scene: Scene):
                 assert isinstance(await judge(scene, look, ref, option, repay), SeizeQuote)
                 quoted += 1
     assert quoted > 40
+
+
+async def test_a_second_liquidation_in_the_block_finds_what_the_first_left(scene: Scene):
+    random_actions(scene.live, seed=7, count=60)
+    look = await crashed(scene)
+    view, followed = scene.view(look, ahead=1), 0
+    for ref, position in sorted(look.positions.items()):
+        for option in scene.adapter.options(view, position):
+            first = scene.adapter.seize(view, position, option, max(option.max_repay // 3, 1))
+            left = scene.adapter.after_seize(view, position, option, first)
+            if left is None:
+                continue
+            again = [one for one in scene.adapter.options(*left) if one.key == option.key]
+            for other in again:
+                second = scene.adapter.seize(*left, other, other.max_repay)
+                calls = [
+                    *settled(view, position, ref, option, first),
+                    *settled(left[0], left[1], ref, other, second),
+                ]
+                done = await scene.run(look, *calls)
+                assert all(one.success for one in done), [one.error for one in done]
+                found = scene.adapter.decode(view, one_transaction(done))
+                assert [(f.repaid, f.seized, f.protocol_fee) for f in found] == [
+                    (q.repay, q.seized, q.protocol_fee) for q in (first, second)
+                ]
+                followed += 1
+    assert followed > 10
+
+
+def settled(
+    view: Deployment, position: Position, ref: AccountRef, option: Option, quote: SeizeQuote
+) -> list[tuple[Address, bytes, int]]:
+    """Return the calls of a quoted liquidation, its spoils redeemed."""
+    collateral, debt = (Address(one) for one in option.key.split(":"))
+    case = case_of(view, position, market_at(view, collateral), market_at(view, debt))
+    redeemed = word_of_int(spoils_tokens(view, case, quote.repay))
+    return [
+        *((view.markets[one].token, codec.ACCRUE_INTEREST, 0) for one in quote.inputs),
+        liquidate_call(view, ref, collateral, debt, quote.repay),
+        (collateral, codec.REDEEM + redeemed, 0),
+    ]
 
 
 async def test_every_refusal_is_foreseen(scene: Scene):

@@ -23,7 +23,7 @@ from keeper.core.parity import Sides
 from keeper.core.ports import Prices, Reader
 from keeper.core.screening import Exposure, Factor, FactorKey
 from keeper.core.units import Address
-from keeper.protocols.aave_v3 import codec, events, exposure, health, liquidation, parity
+from keeper.protocols.aave_v3 import aftermath, codec, events, exposure, health, liquidation, parity
 from keeper.protocols.aave_v3.parameters import Parameters
 from keeper.protocols.aave_v3.positions import read_positions
 from keeper.protocols.aave_v3.reads import read_again, read_whole
@@ -172,6 +172,12 @@ class AaveAdapter:
     ) -> SeizeQuote:
         """Return what offering ``repay`` takes and gives; raise RefusedError as the Pool would."""
         return liquidation.seize(view, position, option, repay)
+
+    def after_seize(
+        self, view: AaveMarket, position: AavePosition, option: Option, quote: SeizeQuote
+    ) -> tuple[AaveMarket, AavePosition] | None:
+        """Return market and position as a liquidation leaves them (``Stepwise``)."""
+        return aftermath.after_seize(view, position, option, quote)
 
     def calls(
         self,

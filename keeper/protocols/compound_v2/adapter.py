@@ -24,6 +24,7 @@ from keeper.core.screening import Exposure, Factor
 from keeper.core.units import WAD, Address
 from keeper.evm.words import ask_address
 from keeper.protocols.compound_v2 import (
+    aftermath,
     calls,
     codec,
     decoding,
@@ -163,6 +164,12 @@ class CompoundAdapter:
     def seize(self, view: Deployment, position: Position, option: Option, repay: int) -> SeizeQuote:
         """Return what repaying takes and gives; raise RefusedError as the contracts would."""
         return liquidation.seize(view, position, option, repay)
+
+    def after_seize(
+        self, view: Deployment, position: Position, option: Option, quote: SeizeQuote
+    ) -> tuple[Deployment, Position] | None:
+        """Return market and position as a liquidation leaves them (``Stepwise``)."""
+        return aftermath.after_seize(view, position, option, quote)
 
     def calls(
         self,

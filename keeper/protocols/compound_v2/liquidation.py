@@ -83,6 +83,8 @@ class Spoils:
     """What the liquidator has after redeeming."""
     redeemed: int
     """What leaves the market's cash, the treasury's part included."""
+    left: rules.Stored
+    """The collateral's market when the spoils are redeemed; what was repaid to it is not in it."""
 
 
 def spoils_of(view: Deployment, case: Case, repay: int) -> Spoils:
@@ -110,6 +112,7 @@ def spoils_of(view: Deployment, case: Case, repay: int) -> Spoils:
         gross=tokens * amount // ours if ours else 0,
         received=amount - amount * view.redeem_fee // WAD,
         redeemed=paid + amount,
+        left=replace(after, cash=after.cash - amount, supply=after.supply - ours),
     )
 
 

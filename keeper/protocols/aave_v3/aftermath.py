@@ -1,0 +1,77 @@
+"""An account and its market as a liquidation leaves them, in the same block.
+
+Mirrors what ``LiquidationLogic.executeLiquidationCall`` burns, hands over and books. A second call
+in the block finds the same indices: no time has passed.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from keeper.core.lending import Option, SeizeQuote
+from keeper.protocols.aave_v3.case import Case, case_of
+from keeper.protocols.aave_v3.health import assess
+from keeper.protocols.aave_v3.state import AaveMarket, AavePosition, Reserve
+
+Balances = tuple[tuple[int, int], ...]
+
+
+def after_seize(
+    view: AaveMarket, position: AavePosition, option: Option, quote: SeizeQuote
+) -> tuple[AaveMarket, AavePosition] | None:
+    """Return market and position after the liquidation.
+
+    None for a debt at a stable rate, and where the collateral is gone: nothing more can be taken
+    for it.
+    """
+    collateral, debt = view.reserve(option.collateral), view.reserve(option.debt)
+    if collateral is None or debt is None or position.stable:
+        return None
+    case = case_of(view, position, collateral, debt, assess(view, position))
+    if quote.seized >= case.pair.balance:
+        return None
+    left = replace(
+        position,
+        collateral=_changed(
+            position.collateral, collateral.id, _collateral_left(view, case, quote)
+        ),
+        debt=_changed(position.debt, debt.id, _debt_left(view, case, quote, position.debt)),
+    )
+    return _booked(view, case, quote), left
+
+
+def _collateral_left(view: AaveMarket, case: Case, quote: SeizeQuote) -> int:
+    """Return the scaled balance after the burn and the transfer of the fee to the treasury."""
+    index, burned = case.collateral_line.liquidity_index, view.rules.scaled_burn_collateral
+    fee = burned(quote.protocol_fee, index) if quote.protocol_fee else 0
+    return case.scaled_collateral - burned(quote.received, index) - fee
+
+
+def _debt_left(view: AaveMarket, case: Case, quote: SeizeQuote, debts: Balances) -> int:
+    """Return the scaled variable debt after the burn; all of it goes when all is repaid."""
+    if quote.repay >= case.variable_debt:
+        return 0
+    return dict(debts)[case.debt.id] - view.rules.scaled_burn_debt(quote.repay, case.variable_index)
+
+
+def _changed(balances: Balances, number: int, left: int) -> Balances:
+    """Return the balances with one replaced; none of it clears the account's flag."""
+    kept = ((n, left if n == number else scaled) for n, scaled in balances)
+    return tuple((n, scaled) for n, scaled in kept if n != number or scaled > 0)
+
+
+def _booked(view: AaveMarket, case: Case, quote: SeizeQuote) -> AaveMarket:
+    """Return the market with the repayment in one reserve and the collateral out of the other."""
+    moves = ((case.debt.id, quote.repay), (case.collateral.id, -quote.received))
+    return replace(view, reserves=tuple(_moved(view.reserves, moves)))
+
+
+def _moved(
+    reserves: Iterable[Reserve | None], moves: Iterable[tuple[int, int]]
+) -> Iterator[Reserve | None]:
+    kept = tuple(moves)
+    for one in reserves:
+        by = 0 if one is None else sum(amount for number, amount in kept if number == one.id)
+        if one is None or by == 0:
+            yield one
+        else:
+            yield replace(one, cash=one.cash + by, held=one.held + by)
