@@ -55,6 +55,7 @@ _GOVERNED: Final = (
     "setMinLiquidatableCollateral(uint256)",
     "setProtocolSeizeShare(uint256)",
     "setReduceReservesBlockDelta(uint256)",
+    "unlistMarket(address)",
     "updateJumpRateModel(uint256,uint256,uint256,uint256)",
 )
 
@@ -165,11 +166,17 @@ def open_pool(works: Works, shared: Registry, live: LiveMarket, spec: PoolSpec) 
     sender.call(comptroller, "setPriceOracle", shared.oracles.resilient.address)
     terms = (CLOSE_FACTOR, _wad(spec.incentive_bps), LEAST_COLLATERAL)
     sender.call(shared.registry, "addPool", spec.name, comptroller.address, *terms)
-    markets = {}
-    for name in spec.assets:
-        markets[name] = _deploy_market(works, shared, live, comptroller, name)
-        _list_market(works, shared, live, name, markets[name])
+    markets = {name: add_market(works, shared, live, comptroller, name) for name in spec.assets}
     return MadePool(spec=spec, comptroller=comptroller, markets=markets)
+
+
+def add_market(
+    works: Works, shared: Registry, live: LiveMarket, comptroller: Contract, name: str
+) -> Contract:
+    """Queue a market of a pool, with its first supply."""
+    market = _deploy_market(works, shared, live, comptroller, name)
+    _list_market(works, shared, live, name, market)
+    return market
 
 
 def _deploy_market(

@@ -61,8 +61,6 @@ def build_isolated(
     settle_node(rpc)
     return LocalIsolated(
         start_block=start_block,
-        registry=shared.registry.address,
-        access=shared.access.address,
-        rate_model=shared.rate_model.address,
+        shared=shared,
         pools=tuple(pools),
     )

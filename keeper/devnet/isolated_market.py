@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from keeper.core.units import Address
 from keeper.devnet.contract import Contract
-from keeper.devnet.isolated import PACKAGE, isolated_artifacts
+from keeper.devnet.isolated import PACKAGE, Registry, isolated_artifacts
 from keeper.devnet.live import LiveMarket
 from keeper.devnet.packages import ensure_all
 from keeper.devnet.sender import read_all
@@ -26,10 +26,13 @@ class LocalIsolated:
     """Everything a keeper, a test or a demo needs to know of them."""
 
     start_block: int
-    registry: Address
-    access: Address
-    rate_model: Address
+    shared: Registry
     pools: tuple[LocalPool, ...]
+
+    @property
+    def registry(self) -> Address:
+        """Where a deployment begins."""
+        return self.shared.registry.address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,7 @@ def open_isolated(isolated: LocalIsolated, live: LiveMarket) -> LiveIsolated:
             )
             for one in isolated.pools
         ),
-        rate_model=Contract(artifact=artifacts["JumpRateModelV2"], address=isolated.rate_model),
+        rate_model=isolated.shared.rate_model,
     )
 
 

@@ -14,7 +14,10 @@ from keeper.core.units import WAD, Address
 from keeper.devnet.contract import Contract
 from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_executor
+from keeper.devnet.isolated import PACKAGE, Works, add_market, isolated_artifacts
 from keeper.devnet.isolated_actions import random_actions
+from keeper.devnet.isolated_market import LivePool
+from keeper.devnet.packages import ensure_all
 from keeper.devnet.sender import Sender, read_all
 from keeper.evm.program import Program
 from keeper.evm.program_encoder import encode
@@ -36,7 +39,7 @@ from tests.support.isolated_scene import (
 )
 
 ROUNDS = 2
-ACTIONS = 100
+ACTIONS = 70
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +164,7 @@ async def test_a_healed_account_leaves_bad_debt_that_the_rate_goes_on_counting(s
     assert await differences(scene, look) == []
     calls = [(t, "exchangeRateStored", ()) for p in scene.live.pools for t in p.markets.values()]
     rates = read_all(scene.live.live.rpc, calls)
-    assert rates == [one.stored_rate for one in scene.view(look).lines]
+    assert rates == [one.stored_rate for one in scene.view(look).lines.values()]
 
 
 @pytest.mark.parametrize(
@@ -272,6 +275,48 @@ async def test_the_executor_carries_out_each_way(scene: Scene, way: Way):
     (found,) = scene.adapter.decode(view, done.logs)
     assert (found.ref, found.liquidator, found.repaid) == (ref, executor, quote.repay)
     assert (found.seized, found.protocol_fee) == (quote.seized, quote.protocol_fee)
+
+
+async def test_a_market_that_is_listed_later_leaves_the_numbers_of_others(scene: Scene):
+    before = await scene.look()
+    main = scene.live.pools[0]
+    made = list_another(scene, main, "wstETH")
+    look = await scene.follow(before)
+    cold = await scene.look(look.positions)
+    assert made in look.market.numbers
+    assert look.market == cold.market
+    assert look.positions == cold.positions
+    assert await differences(scene, look) == []
+
+
+def list_another(scene: Scene, pool: LivePool, name: str) -> Address:
+    """Give a pool a market of an asset that only another has; return its vToken."""
+    live, shared = scene.live.live, scene.live.isolated.shared
+    works = Works(
+        rpc=live.rpc,
+        sender=Sender.of(live.rpc, live.market.accounts.deployer),
+        artifacts=isolated_artifacts(ensure_all((PACKAGE,))),
+        by_second=False,
+    )
+    market = add_market(works, shared, live, pool.comptroller, name)
+    works.sender.mine()
+    return market.address
+
+
+async def test_a_market_that_is_unlisted_does_not_count(scene: Scene):
+    before = await scene.look()
+    ref, option, _ = next(iter(every_case(before, scene.view(before, ahead=1))))
+    comptroller = comptroller_of(scene, ref)
+    token = option.key.split(KEY_SEPARATOR)[1]
+    govern(scene, comptroller, "setActionsPaused", [token], list(range(9)), True)
+    govern(scene, comptroller, "setMarketSupplyCaps", [token], [0])
+    govern(scene, comptroller, "setMarketBorrowCaps", [token], [0])
+    govern(scene, comptroller, "setCollateralFactor", token, 0, 0)
+    govern(scene, comptroller, "unlistMarket", token)
+    look = await scene.follow(before)
+    assert not look.market.markets[look.market.numbers[Address(token)]].listed
+    assert look.positions[ref] == before.positions[ref]
+    assert await differences(scene, look) == []
 
 
 async def test_a_position_that_was_not_read_again_is_found_by_the_audit(scene: Scene):

@@ -171,7 +171,7 @@ async def differences(scene: Scene, look: Look) -> list[str]:
         ask_address(Address(one.market), family.GET_ACCOUNT_LIQUIDITY, one.account) for one in refs
     ]
     stored = await scene.chain.reader.call_many(asked, look.block)
-    accruals = [(one.token, family.ACCRUE_INTEREST) for one in look.market.markets]
+    accruals = [(one.token, family.ACCRUE_INTEREST) for one in look.market.markets.values()]
     done = await scene.run(look, *accruals, *((one.to, one.data) for one in asked))
     now, later = scene.view(look), scene.view(look, ahead=1)
     found = []

@@ -112,7 +112,7 @@ class IsolatedAdapter:
                 multiplier=max(market.sources[one.token].multiplier, 1),
                 scale=WAD * WAD // one.unit,
             )
-            for one in market.markets
+            for one in market.markets.values()
         )
 
     def feeds_of(self, market: Deployment, position: Position) -> frozenset[str]:

@@ -13,6 +13,7 @@ from keeper.protocols.venus_isolated.health import (
     Term,
     arrangements,
     debt_of,
+    entered,
     known_price,
     snapshot,
     terms_of,
@@ -67,8 +68,9 @@ class Case:
 
 def cases_of(view: Deployment, position: Position) -> Iterator[Case]:
     """Yield every collateral with every debt, then the account as a whole where it is one pair."""
-    held = [one.market for one in position.entries if one.tokens]
-    owed = [one.market for one in position.entries if one.principal]
+    entries = entered(view, position)
+    held = [one.market for one in entries if one.tokens]
+    owed = [one.market for one in entries if one.principal]
     for debt in owed:
         for collateral in held:
             yield case_of(view, position, Way.BORROW, collateral, debt)
@@ -113,8 +115,7 @@ def chosen(view: Deployment, position: Position, option: Option) -> Case:
     else:
         way = Way.BORROW
         collateral, debt = _of_assets(view, position, option)
-    entered = {one.market for one in position.entries}
-    if not {collateral, debt} <= entered:
+    if not {collateral, debt} <= {one.market for one in entered(view, position)}:
         raise PoolRefusedError(Refusal.NOT_COLLATERAL, option.key)
     return case_of(view, position, Way(way), collateral, debt)
 
@@ -127,7 +128,7 @@ def share_of(pool: Pool, found: Sums) -> int:
 
 
 def _of_assets(view: Deployment, position: Position, option: Option) -> tuple[int, int]:
-    entries = [(view.markets[one.market], one) for one in position.entries]
+    entries = [(view.markets[one.market], one) for one in entered(view, position)]
     held = [m.number for m, one in entries if one.tokens and m.asset == option.collateral]
     owed = [m.number for m, one in entries if one.principal and m.asset == option.debt]
     if not held:

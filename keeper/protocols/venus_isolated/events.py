@@ -91,7 +91,7 @@ def discovery_filter(market: Deployment) -> LogFilter:
 
 def log_filter(market: Deployment) -> LogFilter:
     """Return the logs that change accounts or the deployment."""
-    models = {one.rate_model for one in market.markets}
+    models = {one.rate_model for one in market.markets.values()}
     places = _contracts(market).union(market.numbers, models)
     return LogFilter(addresses=frozenset(places), topics=_TOPICS)
 
@@ -114,7 +114,8 @@ def touched(market: Deployment, logs: Iterable[Log]) -> Touched:
         if log.address in market.pools and first in MEMBERSHIP:
             accounts |= {_ref(log.address, one) for one in _named(log, (2,))}
         if first in RATE_CHANGES:
-            parts |= {one.token for one in market.markets if one.rate_model == log.address}
+            using = [m for m in market.markets.values() if m.rate_model == log.address]
+            parts |= {one.token for one in using}
         known = number is not None or log.address in others
         structure = structure or (known and first in STRUCTURE)
     strangers = {*market.numbers, ZERO_ADDRESS}

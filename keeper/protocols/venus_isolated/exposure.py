@@ -19,7 +19,7 @@ from math import nan
 from typing import Final
 
 from keeper.core.screening import Exposure, Factor
-from keeper.core.units import WAD
+from keeper.core.units import WAD, Address
 from keeper.protocols.compound_v2.packing import packed, unpacked
 from keeper.protocols.venus_isolated.state import Deployment, Entry, Position
 
@@ -44,9 +44,11 @@ def exposure(position: Position) -> Exposure:
 def factor(view: Deployment, key: int) -> Factor:
     """Return what a unit of cTokens or of debt counts for at the view's moment."""
     number = key >> 1
-    if number >= len(view.markets):
+    if number not in view.markets:
         return Factor(None, nan)
     market, line = view.markets[number], view.lines[number]
+    if not market.listed:
+        return Factor(None, 0.0)
     if line.price == 0:
         return Factor(market.token, nan)
     if key & 1 == _DEBT:
@@ -58,10 +60,11 @@ def factor(view: Deployment, key: int) -> Factor:
 
 def repriced(view: Deployment, prices: Mapping[str, int]) -> Deployment:
     """Return the view with some prices replaced: interest stays."""
-    lines = tuple(
-        line._replace(price=prices[market.token]) if market.token in prices else line
-        for market, line in zip(view.markets, view.lines, strict=True)
-    )
+    lines = dict(view.lines)
+    for token, price in prices.items():
+        number = view.numbers.get(Address(token))
+        if number is not None:
+            lines[number] = lines[number]._replace(price=price)
     return replace(view, prices={**view.prices, **prices}, lines=lines)
 
 

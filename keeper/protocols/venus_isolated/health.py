@@ -22,7 +22,8 @@ def view_at(
 ) -> Deployment:
     """Return the deployment as an accrual at that block or second would leave it, priced."""
     moment = replace(deployment, block=block, timestamp=timestamp, prices=prices)
-    return replace(moment, lines=tuple(_line(moment, one) for one in deployment.markets))
+    lines = {number: _line(moment, one) for number, one in deployment.markets.items()}
+    return replace(moment, lines=lines)
 
 
 def accrued_at(view: Deployment, market: Market) -> family.Stored:
@@ -63,9 +64,14 @@ class Term(NamedTuple):
         return self.accrued.shortfall > self.stored.shortfall
 
 
+def entered(view: Deployment, position: Position) -> tuple[Entry, ...]:
+    """Mirror ``getAssetsIn``: the entered markets that are still listed."""
+    return tuple(one for one in position.entries if view.markets[one.market].listed)
+
+
 def terms_of(view: Deployment, position: Position) -> tuple[Term, ...]:
     """Return an account's terms. Raises StaleError when a price is not known."""
-    return tuple(_term(view, entry) for entry in position.entries)
+    return tuple(_term(view, entry) for entry in entered(view, position))
 
 
 def snapshot(terms: Iterable[Term], accrued: Collection[int]) -> Sums:
@@ -104,12 +110,13 @@ def assess(view: Deployment, position: Position) -> Health:
 
 def is_liquidatable(view: Deployment, position: Position, terms: tuple[Term, ...]) -> bool:
     """Return whether there is a call by which somebody may liquidate or heal the account."""
-    if any(one.principal and view.markets[one.market].forced for one in position.entries):
+    counted = entered(view, position)
+    if any(one.principal and view.markets[one.market].forced for one in counted):
         return True
     if sum(max(one.stored.shortfall, one.accrued.shortfall) for one in terms) <= 0:
         return False
-    least = view.pool_of(position.entries[0].market).least_collateral
-    for pair in _pairs(position):
+    least = view.pool_of(counted[0].market).least_collateral
+    for pair in _pairs(counted):
         for first in arrangements(terms, pair):
             found = snapshot(terms, {*pair, *first})
             if found.shortfall > 0 and found.total > least:
@@ -170,9 +177,9 @@ def _term(view: Deployment, entry: Entry) -> Term:
     return Term(market=entry.market, stored=stored, accrued=sums(line.rate, line.borrow_index))
 
 
-def _pairs(position: Position) -> Iterator[frozenset[int]]:
+def _pairs(entries: tuple[Entry, ...]) -> Iterator[frozenset[int]]:
     """Return every collateral with every debt: what ``liquidateBorrow`` accrues."""
-    for owed in position.entries:
-        for held in position.entries:
+    for owed in entries:
+        for held in entries:
             if owed.principal and held.tokens:
                 yield frozenset((owed.market, held.market))

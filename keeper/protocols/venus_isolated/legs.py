@@ -3,14 +3,14 @@
 from keeper.core.lending import AssetValue, Leg, Legs
 from keeper.core.units import BPS, WAD, Address
 from keeper.protocols.compound_v2 import rules as family
-from keeper.protocols.venus_isolated.health import debt_of, known_price, whole_price
+from keeper.protocols.venus_isolated.health import debt_of, entered, known_price, whole_price
 from keeper.protocols.venus_isolated.state import Deployment, Market, Position
 
 
 def legs(view: Deployment, position: Position) -> Legs:
     """Return an account's collaterals, redeemed, and debts."""
     collateral, debt = [], []
-    for entry in position.entries:
+    for entry in entered(view, position):
         market, line = view.markets[entry.market], view.lines[entry.market]
         if entry.tokens:
             amount = family.redeemed(entry.tokens, line.rate)
@@ -26,7 +26,7 @@ def asset_values(view: Deployment, comptroller: str) -> dict[Address, AssetValue
         one.asset: AssetValue(
             symbol=one.symbol, price=whole_price(one, view.prices[one.token]), unit=one.unit
         )
-        for one in view.markets
+        for one in view.markets.values()
         if one.comptroller == comptroller and view.prices.get(one.token)
     }
 

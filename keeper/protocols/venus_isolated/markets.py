@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from keeper.core.units import Address
 from keeper.evm.erc20 import DECIMALS, SYMBOL, symbol_of
@@ -30,8 +31,10 @@ _MOVING = (
 """The last two are by the second where the market is: their names are not."""
 
 
-async def read_markets(asking: Asking, tokens: Mapping[Address, Address]) -> tuple[Market, ...]:
-    """Read markets, given their Comptrollers by vToken, in that order."""
+async def read_markets(
+    asking: Asking, tokens: Mapping[Address, Address], numbers: Mapping[Address, int]
+) -> dict[int, Market]:
+    """Read markets by their numbers, given their Comptrollers by vToken."""
     calls = [ask(one, function) for one in tokens for function in _FIXED]
     fixed = await asking.all(calls, "markets")
     assets = [address_at(data, 0) for data in fixed[:: len(_FIXED)]]
@@ -42,22 +45,23 @@ async def read_markets(asking: Asking, tokens: Mapping[Address, Address]) -> tup
     tracked = await asking.maybe([ask(one, family.INTERNAL_CASH) for one in tokens])
     bare = [
         Market(
-            number=number,
+            number=numbers[token],
             token=token,
             comptroller=comptroller,
-            asset=assets[number],
-            symbol=symbol_of(symbols[number] or b"", assets[number]),
-            unit=10 ** int_at(decimals[number], 0),
-            rate_model=address_at(fixed[len(_FIXED) * number + 1], 0),
-            threshold=risks[number][0],
-            paused=paused[number],
-            forced=risks[number][1],
-            seize_share=int_at(fixed[len(_FIXED) * number + 2], 0),
-            cash_is_balance=tracked[number] is None,
+            asset=assets[place],
+            symbol=symbol_of(symbols[place] or b"", assets[place]),
+            unit=10 ** int_at(decimals[place], 0),
+            rate_model=address_at(fixed[len(_FIXED) * place + 1], 0),
+            listed=risks[place].listed,
+            threshold=risks[place].threshold,
+            paused=paused[place],
+            forced=risks[place].forced,
+            seize_share=int_at(fixed[len(_FIXED) * place + 2], 0),
+            cash_is_balance=tracked[place] is None,
         )
-        for number, (token, comptroller) in enumerate(tokens.items())
+        for place, (token, comptroller) in enumerate(tokens.items())
     ]
-    return tuple(await refresh_markets(asking, bare))
+    return {one.number: one for one in await refresh_markets(asking, bare)}
 
 
 async def refresh_markets(asking: Asking, markets: Sequence[Market]) -> list[Market]:
@@ -82,13 +86,22 @@ def _moved(market: Market, words: Sequence[int]) -> Market:
     )
 
 
-async def _risks(asking: Asking, tokens: Mapping[Address, Address]) -> list[tuple[int, bool]]:
-    """Read each market's liquidation threshold, and whether its debts are forced."""
+class _Risk(NamedTuple):
+    listed: bool
+    threshold: int
+    forced: bool
+
+
+async def _risks(asking: Asking, tokens: Mapping[Address, Address]) -> list[_Risk]:
+    """Read how each market is judged, and whether its debts are forced."""
     calls = [ask_address(comptroller, family.MARKETS, one) for one, comptroller in tokens.items()]
-    thresholds = [int_at(one, _THRESHOLD_WORD) for one in await asking.all(calls, "markets")]
+    judged = await asking.all(calls, "markets")
     calls = [ask_address(comptroller, family.IS_FORCED, one) for one, comptroller in tokens.items()]
     forced = [data is not None and int_at(data, 0) == 1 for data in await asking.maybe(calls)]
-    return list(zip(thresholds, forced, strict=True))
+    return [
+        _Risk(int_at(data, 0) == 1, int_at(data, _THRESHOLD_WORD), is_forced)
+        for data, is_forced in zip(judged, forced, strict=True)
+    ]
 
 
 async def _pauses(asking: Asking, tokens: Mapping[Address, Address]) -> list[frozenset[Action]]:

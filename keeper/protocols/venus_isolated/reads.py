@@ -14,7 +14,7 @@ from keeper.protocols.venus_isolated import codec
 from keeper.protocols.venus_isolated.health import view_at
 from keeper.protocols.venus_isolated.markets import read_markets, refresh_markets
 from keeper.protocols.venus_isolated.parameters import Parameters
-from keeper.protocols.venus_isolated.state import Deployment, Market, Pool, Source
+from keeper.protocols.venus_isolated.state import Deployment, Market, Pool, Source, numbered
 
 _COMPTROLLER_WORD = 2
 """In a pool's words: name, creator, Comptroller, block, time."""
@@ -27,23 +27,23 @@ async def read_whole(asking: Asking, parameters: Parameters) -> Deployment:
     comptrollers = pools_listed(listed)
     pools = await _read_pools(asking, comptrollers)
     answers = await asking.all([ask(one, family.GET_ALL_MARKETS) for one in pools], "pools")
-    tokens = {
-        token: comptroller
-        for comptroller, data in zip(pools, answers, strict=True)
-        for token in addresses_at_start(data)
-    }
+    tokens: dict[Address, Address] = {}
+    numbers: dict[Address, int] = {}
+    for pool, (comptroller, data) in enumerate(zip(pools, answers, strict=True)):
+        for market, token in enumerate(addresses_at_start(data)):
+            tokens[token], numbers[token] = comptroller, numbered(pool, market)
     if not tokens:
         msg = f"{asking.deployment}: registry {registry}: expected pools with markets, found none"
         raise ConfigError(msg)
-    markets = await read_markets(asking, tokens)
-    (by_second,) = await asking.maybe([ask(markets[0].token, codec.IS_TIME_BASED)])
+    markets = await read_markets(asking, tokens, numbers)
+    (by_second,) = await asking.maybe([ask(next(iter(tokens)), codec.IS_TIME_BASED)])
     deployment = Deployment(
         registry=registry,
         by_second=by_second is not None and int_at(by_second, 0) == 1,
         pools=pools,
         markets=markets,
-        numbers={one.token: one.number for one in markets},
-        sources=await _read_sources(asking, pools, markets),
+        numbers=numbers,
+        sources=await _read_sources(asking, pools, tuple(markets.values())),
         block=asking.block.number,
         timestamp=asking.block.timestamp,
     )
@@ -52,11 +52,12 @@ async def read_whole(asking: Asking, parameters: Parameters) -> Deployment:
 
 async def read_again(asking: Asking, previous: Deployment, touched: Touched) -> Deployment:
     """Read the touched markets again, and those whose cash changes without an event."""
-    wanted = [one for one in previous.markets if one.token in touched.parts or one.cash_is_balance]
-    markets = list(previous.markets)
+    known = previous.markets.values()
+    wanted = [one for one in known if one.token in touched.parts or one.cash_is_balance]
+    markets = dict(previous.markets)
     for one in await refresh_markets(asking, wanted):
         markets[one.number] = one
-    deployment = replace(previous, markets=tuple(markets))
+    deployment = replace(previous, markets=markets)
     return view_at(deployment, asking.block.number, asking.block.timestamp, {})
 
 

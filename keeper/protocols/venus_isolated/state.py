@@ -2,13 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from keeper.core.units import Address
 from keeper.protocols.compound_v2.rules import Stored
 from keeper.protocols.compound_v2.state import Action, Entry, Source
 
-__all__ = ["Action", "Deployment", "Entry", "Line", "Market", "Pool", "Position", "Source"]
+__all__ = [
+    "Action",
+    "Deployment",
+    "Entry",
+    "Line",
+    "Market",
+    "Pool",
+    "Position",
+    "Source",
+    "numbered",
+]
+
+_POOL_BITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +40,15 @@ class Market:
     """One vToken. What never changes comes first, what governance sets after it."""
 
     number: int
-    """Over all pools."""
+    """Over all pools; it stays a market's own (``numbered``)."""
     token: Address
     comptroller: Address
     asset: Address
     symbol: str
     unit: int
     rate_model: Address
+    listed: bool
+    """Whether the Comptroller counts it: what is held or owed in another does not."""
     threshold: int
     paused: frozenset[Action]
     forced: bool
@@ -54,6 +68,15 @@ class Market:
     """Block, or second, of the last accrual."""
     initial_rate: int = 0
     """Exchange rate while nothing is supplied."""
+
+
+def numbered(pool: int, market: int) -> int:
+    """Return the number of a pool's market, given both places.
+
+    Registries and Comptrollers only ever add at the end of their lists, so that positions that are
+    kept name the same markets when another is listed.
+    """
+    return pool << _POOL_BITS | market
 
 
 class Line(NamedTuple):
@@ -78,7 +101,7 @@ class Deployment:
     by_second: bool
     pools: Mapping[Address, Pool]
     """By Comptroller."""
-    markets: tuple[Market, ...]
+    markets: Mapping[int, Market]
     numbers: Mapping[Address, int]
     """Market by vToken."""
     sources: Mapping[Address, Source]
@@ -86,7 +109,7 @@ class Deployment:
     block: int
     timestamp: int
     prices: Mapping[str, int] = field(default_factory=dict)
-    lines: tuple[Line, ...] = ()
+    lines: Mapping[int, Line] = field(default_factory=dict)
 
     def pool_of(self, number: int) -> Pool:
         """Return the pool of a market."""
