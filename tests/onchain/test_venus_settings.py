@@ -238,6 +238,29 @@ async def test_a_restricted_borrower_is_left_alone(scene: Scene):
     assert scene.adapter.options(scene.view(look, ahead=1), look.positions[ref]) == ()
 
 
+async def test_a_market_that_is_unlisted_does_not_count(scene: Scene):
+    before = await scene.look()
+    ref, option = some_option(scene, before)
+    token = option.key.split(":")[0]
+    for function, *arguments in (
+        ("_setActionsPaused", [token], list(range(9)), True),
+        ("_setMarketSupplyCaps", [token], [0]),
+        ("_setMarketBorrowCaps", [token], [0]),
+        ("setCollateralFactor(address,uint256,uint256)", token, 0, WAD // 2),
+        ("unlistMarket", token),
+    ):
+        govern(scene, scene.live.comptroller, function, *arguments)
+    look = await scene.follow(before)
+    assert look.positions[ref] == before.positions[ref]
+    assert await differences(scene, look) == []
+    view = scene.view(look, ahead=1)
+    assert all(token not in one.key for one in scene.adapter.options(view, look.positions[ref]))
+    cold = await scene.look()
+    assert scene.adapter.assess(view, look.positions[ref]) == scene.adapter.assess(
+        view, cold.positions[ref]
+    )
+
+
 async def test_every_price_is_a_feeds_answer_times_its_multiplier(scene: Scene):
     look = await scene.look()
     feeds = {one.id: one for one in scene.adapter.feeds(look.market)}

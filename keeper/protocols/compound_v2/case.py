@@ -10,6 +10,7 @@ from keeper.protocols.compound_v2.health import (
     Shortfall,
     accrued_vai_debt,
     debt_of,
+    entered,
     is_forced,
     known_price,
     risk_of,
@@ -74,8 +75,9 @@ class Case:
 
 def cases_of(view: Deployment, position: Position) -> Iterator[Case]:
     """Yield every collateral with every debt, VAI last."""
-    held = [view.markets[one.market] for one in position.entries if one.tokens]
-    for owed in position.entries:
+    entries = entered(view, position)
+    held = [view.markets[one.market] for one in entries if one.tokens]
+    for owed in entries:
         if owed.principal:
             for collateral in held:
                 yield case_of(view, position, collateral, view.markets[owed.market])
@@ -89,7 +91,7 @@ def markets_of(view: Deployment, position: Position, option: Option) -> tuple[Ma
     if option.key:
         collateral, debt = (Address(one) for one in option.key.split(KEY_SEPARATOR))
         return market_at(view, collateral), market_at(view, debt)
-    entries = [(view.markets[one.market], one) for one in position.entries]
+    entries = [(view.markets[one.market], one) for one in entered(view, position)]
     held = [market for market, one in entries if one.tokens and market.asset == option.collateral]
     owed = [market for market, one in entries if one.principal and market.asset == option.debt]
     if not held:

@@ -21,7 +21,7 @@ from keeper.core.screening import Exposure, Factor
 from keeper.core.units import WAD
 from keeper.protocols.compound_v2.health import risk_of
 from keeper.protocols.compound_v2.packing import packed, unpacked
-from keeper.protocols.compound_v2.state import Deployment, Entry, Position
+from keeper.protocols.compound_v2.state import CORE_POOL, Deployment, Entry, Position
 
 _COLLATERAL: Final = 0
 _DEBT: Final = 1
@@ -65,6 +65,8 @@ def factor(view: Deployment, key: int) -> Factor:
     if number >= len(view.markets):
         return Factor(None, nan)
     market, line = view.markets[number], view.lines[number]
+    if not market.risks[CORE_POOL].listed:
+        return Factor(None, 0.0)
     if line.price == 0:
         return Factor(market.token, nan)
     if kind == _DEBT:

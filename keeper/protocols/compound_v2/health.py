@@ -67,9 +67,15 @@ class Term(NamedTuple):
     accrued: int
 
 
+def entered(view: Deployment, position: Position) -> tuple[Entry, ...]:
+    """Mirror Venus's ``getAssetsIn``: the entered markets that are still listed."""
+    markets = view.markets
+    return tuple(one for one in position.entries if markets[one.market].risks[CORE_POOL].listed)
+
+
 def terms_of(view: Deployment, position: Position) -> tuple[Term, ...]:
     """Return an account's terms. Raises StaleError when a price is not known."""
-    return tuple(_term(view, entry, position.pool) for entry in position.entries)
+    return tuple(_term(view, entry, position.pool) for entry in entered(view, position))
 
 
 class Shortfall(NamedTuple):
@@ -126,7 +132,7 @@ def assess(view: Deployment, position: Position) -> Health:
     """Return the standing with everything accrued, and whether anybody may liquidate it."""
     owed = accrued_vai_debt(view, position)
     collateral = weighted = debt = 0
-    for entry in position.entries:
+    for entry in entered(view, position):
         value, weight, debt_value = _values(view, entry, position.pool)
         collateral += value
         weighted += weight
@@ -142,7 +148,8 @@ def assess(view: Deployment, position: Position) -> Health:
 
 def is_liquidatable(view: Deployment, position: Position) -> bool:
     """Return whether there is a pair of markets that the contracts let somebody liquidate."""
-    if any(is_forced(view, position, entry) for entry in position.entries):
+    counted = entered(view, position)
+    if any(is_forced(view, position, entry) for entry in counted):
         return True
     if vai_is_forced(view, position):
         return True
@@ -150,9 +157,9 @@ def is_liquidatable(view: Deployment, position: Position) -> bool:
     accrued = accrued_vai_debt(view, position)
     if sum(max(one.stored, one.accrued) for one in terms) + accrued <= 0:
         return False
-    if any(_best(terms, vai, pair).value > 0 for pair in _pairs(position)):
+    if any(_best(terms, vai, pair).value > 0 for pair in _pairs(counted)):
         return True
-    held = [one.market for one in position.entries if one.tokens]
+    held = [one.market for one in counted if one.tokens]
     return accrued > 0 and any(_best(terms, accrued, frozenset((one,))).value > 0 for one in held)
 
 
@@ -227,10 +234,10 @@ def _best(terms: Iterable[Term], vai: int, pair: frozenset[int]) -> Shortfall:
     return Shortfall(value=value + extra, accrue=tuple(helpful))
 
 
-def _pairs(position: Position) -> Iterator[frozenset[int]]:
+def _pairs(entries: tuple[Entry, ...]) -> Iterator[frozenset[int]]:
     """Return every collateral with every debt; a debt alone where there is no collateral."""
-    held: list[int | None] = [one.market for one in position.entries if one.tokens] or [None]
-    owed: list[int | None] = [one.market for one in position.entries if one.principal] or [None]
+    held: list[int | None] = [one.market for one in entries if one.tokens] or [None]
+    owed: list[int | None] = [one.market for one in entries if one.principal] or [None]
     for debt in owed:
         for collateral in held:
             yield frozenset(one for one in (collateral, debt) if one is not None)

@@ -6,6 +6,7 @@ from keeper.protocols.compound_v2 import rules
 from keeper.protocols.compound_v2.health import (
     accrued_vai_debt,
     debt_of,
+    entered,
     known_price,
     risk_of,
 )
@@ -15,7 +16,7 @@ from keeper.protocols.compound_v2.state import Deployment, Market, Position
 def legs(view: Deployment, position: Position) -> Legs:
     """Return an account's collaterals, redeemed, and debts."""
     collateral, debt = [], []
-    for entry in position.entries:
+    for entry in entered(view, position):
         market, line = view.markets[entry.market], view.lines[entry.market]
         if entry.tokens:
             threshold = risk_of(view, market, position.pool).threshold * BPS // WAD
