@@ -19,8 +19,11 @@ from keeper.planner.costs import Limits as PlanLimits
 from keeper.planner.planner import Planner
 from keeper.planner.trade import Terms
 from keeper.protocols.registry import AnyAdapter
+from keeper.venues.balancer_flash import BalancerFlashSource
 from keeper.venues.flash_loans import AaveV3FlashSource
+from keeper.venues.inventory_flash import InventoryFlashSource
 from keeper.venues.morpho_flash import MorphoFlashSource
+from keeper.venues.pool_flash import PoolFlashSource
 from keeper.venues.uniswap_v3.venue import UniswapV3Settings, UniswapV3Venue
 
 
@@ -59,6 +62,13 @@ def lenders_for(chain: ChainSettings, reader: Reader, executor: Address) -> list
 def _lender(source: FlashSourceSettings, reader: Reader, executor: Address) -> FlashSource:
     if source.kind == "morpho_blue":
         return MorphoFlashSource(reader, morpho=source.pool, executor=executor)
+    if source.kind == "balancer_v2":
+        return BalancerFlashSource(reader, vault=source.pool, executor=executor)
+    if source.kind == "uniswap_v3":
+        name = f"uniswap_v3:{source.pool[-8:]}"
+        return PoolFlashSource(reader, pool=source.pool, executor=executor, name=name)
+    if source.kind == "inventory":
+        return InventoryFlashSource(reader, inventory=source.pool)
     return AaveV3FlashSource(reader, pool=source.pool, executor=executor)
 
 

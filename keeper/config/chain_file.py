@@ -31,10 +31,11 @@ def _enough_nodes(quorum: int, info: ValidationInfo) -> int:
 
 
 class FlashSourceSettings(Section):
-    """A contract that lends within one transaction: an Aave V3 pool, or Morpho Blue."""
+    """A contract that lends within one transaction."""
 
-    kind: Literal["aave_v3", "morpho_blue"]
+    kind: Literal["aave_v3", "morpho_blue", "balancer_v2", "uniswap_v3", "inventory"]
     pool: AddressValue
+    """Aave's Pool, Morpho, Balancer's vault, a Uniswap V3 pool, or your own ``Inventory``."""
 
 
 class UniswapV3Settings(Section):

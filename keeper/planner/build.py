@@ -16,6 +16,7 @@ from keeper.evm.program import (
     BalanceOf,
     Call,
     Flash,
+    FlashKind,
     Known,
     Operand,
     PayLater,
@@ -33,6 +34,12 @@ _PLAIN_LOAN: Final = bytes.fromhex("e0232b42")
 """Of ``flashLoan(address,uint256,bytes)``."""
 _PLAIN_LOAN_HEAD: Final = 96
 """Bytes of its arguments before those of the callback."""
+_FLASH_KINDS: Final = {
+    LoanKind.FLASH_SIMPLE: FlashKind.SIMPLE,
+    LoanKind.FLASH_POOL: FlashKind.POOL,
+    LoanKind.FLASH_VAULT: FlashKind.VAULT,
+    LoanKind.FLASH_3156: FlashKind.ERC_3156,
+}
 _NO_HASH: Final = Hash32("0x" + "00" * 32)
 _NO_LIMIT: Final = 2**128 - 1
 _SHORT: Final = 8
@@ -177,7 +184,13 @@ def _funded(trade: Trade, calls: Sequence[ProtocolCall], inner: tuple[Step, ...]
             parts=(funding.asset, funding.amount, _PLAIN_LOAN_HEAD),
             inner=inner,
         )
-    return Flash(lender=funding.lender, asset=funding.asset, amount=funding.amount, inner=inner)
+    return Flash(
+        lender=funding.lender,
+        asset=funding.asset,
+        amount=funding.amount,
+        inner=inner,
+        kind=_FLASH_KINDS[funding.kind],
+    )
 
 
 def _bought_first(trade: Trade, calls: Sequence[ProtocolCall]) -> Swap:

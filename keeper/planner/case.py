@@ -1,14 +1,14 @@
 """What a plan is made from: one liquidatable account, and the desk that it is planned at."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Option, ProtocolCall, SeizeQuote, Valuation
-from keeper.core.plan import Funding, Opportunity
+from keeper.core.plan import Funding, LoanKind, Opportunity
 from keeper.core.ports import LoanBook, Path, ProtocolAdapter, SwapBook, SwapQuote
 from keeper.core.stepping import Stepwise
 from keeper.core.units import Address
@@ -75,6 +75,16 @@ def _after(
     return case_of(adapter, left_view, left, opportunity=still, valuation=valuation)
 
 
+_BY_GAS: Final = (
+    LoanKind.FLASH_3156,
+    LoanKind.FLASH_PLAIN,
+    LoanKind.FLASH_POOL,
+    LoanKind.FLASH_VAULT,
+    LoanKind.FLASH_SIMPLE,
+)
+"""Loans, the one of least gas first."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """Everything outside the account that a plan depends on. Immutable; carried forward."""
@@ -114,10 +124,19 @@ class Desk:
         """Return what each lender has of an asset."""
         return tuple(book.most(asset) for book in self.loans)
 
-    def borrow(self, asset: Address, amount: int) -> Funding | None:
-        """Return the cheapest loan, None when nobody lends that much."""
-        offers = [loan for book in self.loans if (loan := book.quote(asset, amount)) is not None]
-        return min(offers, key=lambda loan: loan.fee, default=None)
+    def borrow(
+        self, asset: Address, amount: int, locked: Collection[Address] = ()
+    ) -> Funding | None:
+        """Return the loan of least fee, of those the one of least gas; None when there is none.
+
+        ``locked`` are pools that are needed while the loan is out, and so cannot be its lender.
+        """
+        offers = [
+            loan
+            for book in self.loans
+            if (loan := book.quote(asset, amount)) is not None and loan.lender not in locked
+        ]
+        return min(offers, key=lambda loan: (loan.fee, _BY_GAS.index(loan.kind)), default=None)
 
     def repriced(self, factors: Mapping[Address, Fraction]) -> "Desk":
         """Return the desk once the exchanges have followed a move of tokens' values."""

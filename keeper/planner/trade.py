@@ -155,7 +155,9 @@ def _funding(desk: Desk, route: Route, option: Option, seize: SeizeQuote) -> Fun
         return _unlent(PAID_LATER, LoanKind.PAID_LATER, option.debt, seize.repay)
     if desk.most(option.debt) == 0 and route.repay and seize.headroom == 0:
         return _unlent(BOUGHT_FIRST, LoanKind.BOUGHT_FIRST, option.debt, seize.repay)
-    return desk.borrow(option.debt, seize.repay + seize.headroom)
+    inner = route.sale if route.sale_repays else route.repay
+    locked = {hop.pool for hop in inner}
+    return desk.borrow(option.debt, seize.repay + seize.headroom, locked)
 
 
 def _unlent(source: str, kind: LoanKind, asset: Address, amount: int) -> Funding:

@@ -7,6 +7,7 @@ from keeper.chain.fees import fees_for
 from keeper.core.accounting import Settlement, Waterfall, waterfall
 from keeper.core.chain import Simulated, next_base_fee
 from keeper.core.plan import Plan
+from keeper.core.ports import FlashSource
 from keeper.core.units import Address
 from keeper.planner.case import Case, Desk, case_of
 from keeper.planner.costs import GasModel, Limits
@@ -33,7 +34,7 @@ class Crashed:
     executor: Address
     desk: Desk
     limits: Limits
-    flash: AaveV3FlashSource
+    lender: FlashSource
 
     @property
     def planner(self) -> Planner:
@@ -119,7 +120,7 @@ async def at_the_desk(scene: Scene, executor: Address) -> Crashed:
         executor=executor,
         desk=desk,
         limits=limits,
-        flash=flash,
+        lender=flash,
     )
 
 
@@ -131,8 +132,7 @@ def plans_alone(crashed: Crashed, planner: Planner) -> list[Plan]:
 
 def realised(crashed: Crashed, plan: Plan, done: Simulated) -> Waterfall:
     """Return the books of an executed plan, from its logs and what the contract returned."""
-    fee = crashed.flash.fee_paid(done.logs)
-    assert fee is not None
+    fee = crashed.lender.fee_paid(done.logs) or (None, 0)
     settlement = Settlement(
         liquidations=crashed.scene.adapter.decode(crashed.view, done.logs),
         flash_fee_asset=fee[0],
