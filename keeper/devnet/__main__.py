@@ -5,10 +5,10 @@ import sys
 from keeper.chain.anvil import find_anvil
 from keeper.core.errors import ConfigError
 from keeper.devnet.aave_v36_source import aave_v36_artifacts
-from keeper.devnet.packages import ensure_all, ensure_anvil, manifest
+from keeper.devnet.packages import ensure_all, ensure_anvil, ensure_forge, manifest
 
-_ANVIL = "anvil-"
-"""How the packages of anvil begin, one a platform."""
+_BINARIES = ("anvil-", "forge-")
+"""How packages begin of which there is one a platform."""
 
 
 def say(text: str) -> None:
@@ -21,7 +21,9 @@ def main() -> int:
     try:
         if find_anvil() is None:
             ensure_anvil(progress=say)
-        wanted = [name for name in manifest() if not name.startswith(_ANVIL)]
+        if find_anvil("forge") is None:
+            ensure_forge(progress=say)
+        wanted = [name for name in manifest() if not name.startswith(_BINARIES)]
         ensure_all(wanted, progress=say)
         aave_v36_artifacts(say)
     except ConfigError as error:

@@ -116,15 +116,24 @@ def ensure_all(names: Iterable[str], *, progress: Progress = quiet) -> Mapping[s
 
 def ensure_anvil(*, progress: Progress = quiet) -> Path:
     """Return the anvil binary pinned for this platform, fetching it when it is not cached."""
+    return _ensure_binary("anvil", progress)
+
+
+def ensure_forge(*, progress: Progress = quiet) -> Path:
+    """Return the forge binary pinned for this platform, fetching it when it is not cached."""
+    return _ensure_binary("forge", progress)
+
+
+def _ensure_binary(tool: str, progress: Progress) -> Path:
     system = platform.system().lower()
     machine = _MACHINES.get(platform.machine().lower(), platform.machine().lower())
-    name = f"anvil-{system}-{machine}"
+    name = f"{tool}-{system}-{machine}"
     if name not in manifest():
         raise ConfigError(
-            f"no anvil is pinned for {system}-{machine}: expected anvil 1.7 or newer on the PATH "
+            f"no {tool} is pinned for {system}-{machine}: expected {tool} 1.7 or newer on the PATH "
             "(https://getfoundry.sh), found none"
         )
-    return ensure(name, progress=progress) / "bin" / "anvil"
+    return ensure(name, progress=progress) / "bin" / tool
 
 
 def ensure_package(
