@@ -10,6 +10,7 @@ from keeper.core.units import address
 from keeper.devnet.contract import Artifact
 from keeper.devnet.packages import ensure_anvil
 from keeper.devnet.rpc import Rpc
+from tests.support.executor_crash import Crashed, crashed_market
 from tests.support.executor_stage import (
     PROPOSER,
     RECIPIENT,
@@ -49,6 +50,20 @@ def stage(bare_stage: Stage) -> Iterator[Stage]:
     kept = bare_stage.rpc.call("evm_snapshot")
     yield bare_stage
     bare_stage.rpc.call("evm_revert", kept)
+
+
+@pytest.fixture(scope="session")
+def crash_base() -> Iterator[Crashed]:
+    with crashed_market() as market:
+        yield market
+
+
+@pytest.fixture
+def crashed(crash_base: Crashed) -> Iterator[Crashed]:
+    """A market with loans under water and an executor; what a test does to it is undone."""
+    kept = crash_base.stage.rpc.call("evm_snapshot")
+    yield crash_base
+    crash_base.stage.rpc.call("evm_revert", kept)
 
 
 _PARITY = pytest.StashKey[list[str]]()

@@ -1,21 +1,16 @@
 """Whole liquidations on real Aave V3 and Uniswap V3, prices from real Chainlink aggregators."""
 
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
-from keeper.chain.anvil import AnvilOptions, start_anvil
-from keeper.devnet.build import build_market
-from keeper.devnet.crash import CRASH, crash
-from keeper.devnet.live import LiveMarket, account_data, open_live
-from keeper.devnet.packages import ensure_anvil
+from keeper.devnet.live import account_data
 from keeper.devnet.prices import oracle_prices
 from keeper.devnet.sender import Sender
 from keeper.devnet.uniswap import queue_moves
 from keeper.evm.program import RECIPIENT_SLOT, FlashKind, Tip, operator_slot
 from keeper.evm.program_encoder import encode
+from tests.support.executor_crash import Crashed
 from tests.support.executor_market import (
     everything,
     exchange_fee,
@@ -29,58 +24,9 @@ from tests.support.executor_market import (
     whole,
     withdrawal,
 )
-from tests.support.executor_stage import (
-    PROPOSER,
-    RECIPIENT,
-    Stage,
-    deploy,
-    executor_artifact,
-    runtime_code,
-)
+from tests.support.executor_stage import PROPOSER, RECIPIENT, runtime_code
 
 STABLES = ("USDC", "USDT", "DAI")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crashed:
-    """A market after part of the crash, and an executor on it."""
-
-    live: LiveMarket
-    stage: Stage
-
-    def earned(self) -> int:
-        return self.stage.holding(self.live.tokens["WETH"], RECIPIENT)
-
-
-@pytest.fixture(scope="module")
-def market() -> Iterator[Crashed]:
-    with start_anvil(ensure_anvil(), AnvilOptions()) as anvil:
-        built = build_market(anvil.http_url, borrowers=40)
-        live = open_live(built, anvil.http_url)
-        with closing(live.rpc) as rpc:
-            for _ in crash(live, CRASH[:5]):
-                pass
-            rpc.call("evm_setAutomine", False)
-            rpc.call("anvil_setCoinbase", PROPOSER)
-            who = built.accounts
-            stage = Stage(
-                rpc=rpc,
-                artifacts={},
-                owner=who.deployer,
-                operator=who.keeper,
-                stranger=who.actors[0],
-                executor=deploy(
-                    rpc, who.deployer, executor_artifact(), who.deployer, [who.keeper], RECIPIENT
-                ),
-            )
-            yield Crashed(live=live, stage=stage)
-
-
-@pytest.fixture
-def crashed(market: Crashed) -> Iterator[Crashed]:
-    kept = market.stage.rpc.call("evm_snapshot")
-    yield market
-    market.stage.rpc.call("evm_revert", kept)
 
 
 def test_a_flash_liquidation_earns_what_its_rehearsal_says(crashed: Crashed) -> None:
