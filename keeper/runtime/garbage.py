@@ -7,7 +7,7 @@ would stop it for as long as a price event takes to be answered a hundred times 
 import gc
 
 _YOUNG = 1_000
-_MIDDLE = 5
+_MIDDLE = 2
 """Few enough objects at a time that looking through them takes well under a millisecond."""
 _NEVER = 1_000_000_000
 

@@ -114,7 +114,7 @@ def _aave(shelf: Shelf[Any, Any], n: int, others: Others, *, quick: bool) -> Ite
     if n >= 10_000:
         yield memory(shelf, "Aave V3", n)
         yield pauses(shelf, n)
-        yield from restart(shelf, n, rounds=1 if quick else 5)
+        yield from restart(shelf, n, rounds=1 if quick else 3)
 
 
 def _family(made: Crowd[Any, Any], n: int, *, quick: bool) -> Iterator[Row]:

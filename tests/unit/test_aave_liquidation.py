@@ -15,7 +15,7 @@ from keeper.protocols.aave_v3.liquidation import options, seize
 from keeper.protocols.aave_v3.parameters import Parameters
 from keeper.protocols.aave_v3.refusals import PoolRefusedError, Refusal, revert_data
 from keeper.protocols.aave_v3.revision import V3_0, V3_2, V3_3, V3_4, V3_5, V3_6, V3_7
-from keeper.protocols.aave_v3.seizing import available_collateral
+from keeper.protocols.aave_v3.seizing import Seizure, available_collateral
 from keeper.protocols.aave_v3.state import Category, Sentinel
 from tests.support.aave_market import (
     ALICE,
@@ -254,6 +254,18 @@ def test_taking_the_last_collateral_leaves_bad_debt(rules):
     part = available_collateral(rules, case.pair, dollars(100))
     assert leaves_no_collateral(rules, case, everything)
     assert not leaves_no_collateral(rules, case, part)
+
+
+@pytest.mark.parametrize(("rules", "nothing_left"), [(V3_6, False), (V3_7, True)])
+def test_since_3_7_the_last_collateral_is_what_burning_takes(rules, nothing_left):
+    # Balances are thrice what is scaled: burning 31 and 91 takes 11 and 31, which is all 42.
+    reserves = changed(0, unit=1, liquidity_index=3 * RAY)
+    view = market(rules, reserves, prices={**PRICES, WETH: USD})
+    poor = account({0: 42}, {1: dollars(5_000)})
+    case = case_of(view, poor, view.reserves[0], view.reserves[1], assess(view, poor))
+    assert case.pair.balance == 126
+    seizure = Seizure(net=31, repay=dollars(100), fee=91)
+    assert leaves_no_collateral(rules, case, seizure) is nothing_left
 
 
 def test_other_collateral_left_is_no_bad_debt():

@@ -110,6 +110,23 @@ def test_a_sequencer_feed_that_reverts_is_down():
     assert sequencer_status(V3_0, CallResult(success=False, data=b"")) == (False, 0)
 
 
+@pytest.mark.parametrize(("revision", "asked"), [(10, True), (11, False)])
+def test_the_pool_asks_no_sentinel_since_3_7(revision, asked):
+    sentinel, feed = token(8, 1), token(8, 2)
+    answers = root_answers() | {
+        (POOL, codec.POOL_REVISION): word_of_int(revision),
+        (PROVIDER, codec.GET_PRICE_ORACLE_SENTINEL): word_of_address(sentinel),
+        (sentinel, codec.GET_SEQUENCER_ORACLE): word_of_address(feed),
+        (sentinel, codec.GET_GRACE_PERIOD): word_of_int(3_600),
+    }
+    asking = Asking(reader=Chain(answers), block=BLOCK, deployment="aave_v3.test")
+
+    async def read():
+        return await read_sentinel(asking, await read_root(asking, PROVIDER))
+
+    assert (asyncio.run(read()) is not None) is asked
+
+
 def test_a_sequencer_feed_behind_a_proxy_is_followed_to_its_aggregator():
     sentinel, feed, behind = token(8, 1), token(8, 2), token(8, 3)
     status = b"".join(map(word_of_int, (1, 1, 111, 222, 1)))

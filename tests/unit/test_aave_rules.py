@@ -225,5 +225,9 @@ def test_features_appear_in_their_release_and_stay(feature, since):
         assert getattr(rule, feature) is (rule.release >= since)
 
 
+def test_sentinels_end_with_3_7():
+    assert {one.release for one in RULES.values() if not one.sentinel} == {"3.7"}
+
+
 def test_stable_debt_ends_with_3_2():
     assert {one.release for one in RULES.values() if one.stable_debt} == {"3.0", "3.1"}

@@ -47,6 +47,8 @@ class Rules:
     virtual_balance: bool
     sequencer_status_since_start: bool
     """True since 3.1: the sentinel counts from ``startedAt``; before, from ``updatedAt``."""
+    sentinel: bool
+    """False since 3.7: the Pool asks no sentinel, whatever the provider names."""
     whole_position_rule: bool
     """True since 3.3: close factor of the whole position, no dust left, deficit for bad debt."""
     custom_errors: bool
@@ -75,6 +77,7 @@ V3_0 = Rules(
     grace_period=False,
     virtual_balance=False,
     sequencer_status_since_start=False,
+    sentinel=True,
     whole_position_rule=False,
     custom_errors=False,
     zero_threshold_counts=False,
@@ -114,6 +117,7 @@ V3_7 = replace(
     bonus_mul=rules.percent_mul_floor,
     principal_div=rules.percent_div_floor,
     fee_mul=rules.percent_mul_ceil,
+    sentinel=False,
     deficit_by_scaled=True,
 )
 

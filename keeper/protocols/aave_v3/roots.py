@@ -140,8 +140,8 @@ async def _read_bitmap_categories(asking: Asking, pool: Address) -> dict[int, Ca
 
 
 async def read_sentinel(asking: Asking, root: Root) -> Sentinel | None:
-    """Read the sequencer's guard, None where the market has none."""
-    if root.sentinel is None:
+    """Read the sequencer's guard, None where the market has none or the Pool asks none."""
+    if root.sentinel is None or not root.rules.sentinel:
         return None
     asked = (codec.GET_SEQUENCER_ORACLE, codec.GET_GRACE_PERIOD)
     calls = [codec.ask(root.sentinel, function) for function in asked]
