@@ -1,6 +1,7 @@
 """Debt at risk against price move, as one static page."""
 
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 from keeper.app.whatif import Point
@@ -20,9 +21,10 @@ class Curve:
 def write_plot(path: Path, curves: list[Curve]) -> None:
     """Write the curves as a page that needs no network. Raises ConfigError."""
     import plotly.graph_objects as go  # noqa: PLC0415 - half a second that only a plot needs
+    from plotly.colors import qualitative  # noqa: PLC0415 - likewise
 
     figure = go.Figure()
-    for curve in curves:
+    for curve, color in zip(curves, cycle(qualitative.Plotly), strict=False):
         moves = [one.bps / 100 for one in curve.points]
         for what, dash in (("debt", "solid"), ("bad_debt", "dot")):
             title = "debt at risk" if what == "debt" else "bad debt"
@@ -31,7 +33,7 @@ def write_plot(path: Path, curves: list[Curve]) -> None:
                     x=moves,
                     y=[getattr(one, what) / curve.unit.scale for one in curve.points],
                     name=f"{curve.name}: {title}",
-                    line={"dash": dash, "shape": "hv"},
+                    line={"dash": dash, "shape": "hv", "color": color},
                     customdata=[one.accounts for one in curve.points],
                     hovertemplate="%{x} %: %{y:,.0f}, %{customdata} accounts",
                 )

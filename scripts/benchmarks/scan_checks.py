@@ -16,7 +16,9 @@ from keeper.runtime.garbage import keep_for_good, sweep
 from keeper.scanner.lookout import Rung
 
 _RECHECK_SHARE = 0.0001
-_BYTES_PER_LOAN = 160
+_BYTES_PER_LOAN = 200
+_BYTES_OF_MANY = 160
+"""From 100,000 loans on, where what does not grow with them no longer counts."""
 _PAUSE_GOAL_US = 1_000.0
 _RESTART_GOALS_S = {100_000: 0.5, 1_000_000: 1.0}
 _BLOCKS = 12
@@ -71,14 +73,15 @@ def memory(shelf: Shelf[Any, Any], name: str, n: int) -> Row:
     """Say what stays resident."""
     parts = {part: size / n for part, size in shelf.sizes().items()}
     total = sum(parts.values())
-    met, note = within(_BYTES_PER_LOAN, total, "bytes")
+    goal = _BYTES_OF_MANY if n >= 100_000 else _BYTES_PER_LOAN
+    met, note = within(goal, total, "bytes")
     detail = ", ".join(f"{part} {size:.0f}" for part, size in parts.items())
     return Row(
         bench="scan",
         variant=f"{name}: resident bytes per loan",
         n=n,
         value=f"{total:.0f} ({detail})",
-        goal=f"<= {_BYTES_PER_LOAN}",
+        goal=f"<= {goal}",
         met=met,
         note=note,
     )
