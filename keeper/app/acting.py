@@ -18,6 +18,7 @@ from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientE
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
 from keeper.core.plan import Opportunity
 from keeper.core.ports import Journal, ProtocolAdapter
+from keeper.core.tick import Tick
 from keeper.executor.executor import Executor
 from keeper.executor.rehearse import Decoders
 from keeper.oracle.watcher import PriceWatcher
@@ -51,19 +52,24 @@ class Acting(Generic[M, P]):
         decoders: Callable[[M], Decoders],
         min_debt_base: int,
         observer: Observer,
+        timed: Callable[[Tick], None] = lambda _: None,
     ) -> None:
-        """Leave accounts alone that owe less than ``min_debt_base``, in their market's unit."""
+        """Leave accounts alone that owe less than ``min_debt_base``, in their market's unit.
+
+        ``timed`` hears how long each look took that something was sent upon.
+        """
         self.appraiser = appraiser
         self.decoders = decoders
         """How to read this deployment's transactions, given its market."""
         self._adapter = adapter
-        self._planning = planning
+        self.planning = planning
         self._executor = executor
         self._journal = journal
         self._watcher = watcher
         self._parity = parity
         self._min_debt_base = min_debt_base
         self._observer = observer
+        self._timed = timed
         self._mail: Latest[Look[M, P]] = Latest()
         self._told: dict[AccountRef, Reason] = {}
         self.acted_on = -1
@@ -105,7 +111,7 @@ class Acting(Generic[M, P]):
         rejected = list(found.rejections)
         fresh = self._fresh(found, rejected)
         if fresh:
-            rejected += await self._carry_out(book, found, fresh)
+            rejected += await self._carry_out(look, fresh)
         await self._tell([self._remarked(one, book) for one in rejected])
 
     def _remarked(self, rejection: Rejection, book: Book[M, P]) -> Rejection:
@@ -132,10 +138,9 @@ class Acting(Generic[M, P]):
                 rejected.append(waiting)
         return fresh
 
-    async def _carry_out(
-        self, book: Book[M, P], found: Scan[M], fresh: Sequence[Opportunity]
-    ) -> list[Rejection]:
+    async def _carry_out(self, look: Look[M, P], fresh: Sequence[Opportunity]) -> list[Rejection]:
         """Plan and execute; return what is not taken."""
+        book, found, tick = look.book, look.found, look.tick
         await self.appraiser.prepare(found.view, [one.ref for one in fresh], book.block)
         valuations, unvalued = self._value(found.view, fresh)
         batch = Batch(
@@ -146,18 +151,23 @@ class Acting(Generic[M, P]):
             valuations=valuations,
         )
         try:
-            plans, rejected = await self._planning.plan(batch)
+            plans, rejected = await self.planning.plan(batch)
         except RefusedError as error:
             rejected = [_no(one, Reason.GAS_PRICE_CAP, error) for one in batch.opportunities]
             return [*unvalued, *rejected]
+        tick.mark("plan")
         sound, drifted = await self._parity.sound(self._adapter.deployment, plans)
+        tick.mark("audit")
         report = await self._executor.carry_out(
             sound,
             found.block,
             found.timestamp,
             self.decoders(book.market),
             self._observer.sent,
+            tick,
         )
+        if report.sent:
+            self._timed(tick)
         for plan in report.shown:
             self._observer.shown(plan)
         return [*unvalued, *rejected, *drifted, *report.rejected]

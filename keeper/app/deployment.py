@@ -6,6 +6,7 @@ deployment and leaves the others alone.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -16,12 +17,14 @@ from keeper.app.checkpoints import CheckpointStore
 from keeper.app.foresight import Foreseer, Foresight
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
+from keeper.app.prearming import Ahead, Prearming
 from keeper.app.sight import Sight
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import ConfigError, DriftError
 from keeper.core.lending import AccountRef, Health
 from keeper.core.pending import PendingTransaction
 from keeper.core.ports import ProtocolAdapter, Reader
+from keeper.core.tick import Tick
 from keeper.executor.rehearse import Decoders
 from keeper.mirror.audit import Ground
 from keeper.mirror.mirror import Mirror
@@ -58,6 +61,7 @@ class Deployment(Generic[M, P]):
         pace: Pace,
         book_file: Path,
         observer: Observer,
+        prearming: Callable[[Sight[M, P]], Prearming[M, P]] | None = None,
     ) -> None:
         """Bring the rooms of a deployment together."""
         self.adapter = adapter
@@ -73,6 +77,8 @@ class Deployment(Generic[M, P]):
         self._feeds: frozenset[str] = frozenset()
         self._prices: PriceBook | None = None
         self._sight: Sight[M, P] = Sight(adapter, block_time_s=pace.block_time_s)
+        self.prearming = None if prearming is None else prearming(self._sight)
+        """What signs ahead, where the operator allows it."""
         self._foreseer = Foreseer(adapter.deployment, watcher, self._sight, observer)
         self._saved_at = 0
         self._paused = ""
@@ -154,8 +160,11 @@ class Deployment(Generic[M, P]):
         """
         if self._paused or self._prices is None or log.block_number <= self._prices.block.number:
             return
+        tick = Tick(log.seen_ns)
+        tick.mark("decode")
         if not self._sight.is_of_interest(self._watcher.moves(log)):
             return
+        tick.mark("look_up")
         try:
             block = await self._reader.block(log.block_number)
             logs = await self._reader.logs_at(self.price_filter, block)
@@ -165,15 +174,27 @@ class Deployment(Generic[M, P]):
             if block.number > self._prices.block.number and prices.moved:
                 self._prices = prices
                 self.acting.price_moved()
-                self._leave(block, prices)
+                tick.mark("read")
+                self._leave(block, prices, tick)
         except SKIPPED as error:
             self._observer.skipped(self.name, str(error))
+
+    def hear_price(self, log: Log) -> None:
+        """Answer a feed's event at once with what was signed ahead; ``see_price`` does the rest."""
+        if self.prearming is not None and not self._paused:
+            self.prearming.hear(log)
 
     def see_pending(self, transaction: PendingTransaction) -> Foresight | None:
         """Return what a pending transaction would do to the loans at hand, None when nothing."""
         if self._paused or self._prices is None:
             return None
         return self._foreseer.see(transaction, self._prices)
+
+    def close(self) -> None:
+        """Begin nothing more; what acts finishes what it has begun and ends."""
+        self.acting.close()
+        if self.prearming is not None:
+            self.prearming.close()
 
     async def checkpoint(self) -> None:
         """Write a checkpoint now."""
@@ -203,14 +224,17 @@ class Deployment(Generic[M, P]):
         await self._parity.look(self.name, ground, self.mirror.known)
         if self._parity.is_paused:
             self._book_file.unlink(missing_ok=True)  # what drifted must not outlive a restart
+        if self.prearming is not None:
+            prices = self._prices
+            self.prearming.offer(Ahead(head=head, snapshot=snapshot, prices=prices))
         if head.number - self._saved_at >= self._pace.checkpoint_every:
             await self.checkpoint()
             sweep()
 
-    def _leave(self, block: BlockRef, prices: PriceBook) -> None:
+    def _leave(self, block: BlockRef, prices: PriceBook, tick: Tick | None = None) -> None:
         """Look at every loan at once and put what was found in the mailbox."""
         trigger = self._trigger(block, prices.moved)
-        self.acting.offer(self._sight.look(block, self.mirror.snapshot, prices, trigger))
+        self.acting.offer(self._sight.look(block, self.mirror.snapshot, prices, trigger, tick))
 
     def _trigger(self, block: BlockRef, moved: str) -> str:
         """Say what may have brought accounts under the line since the last look."""

@@ -15,7 +15,7 @@ from keeper.chain.head_tracker import HeadEvent
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
 from keeper.chain.mempool import PendingStream
-from keeper.core.chain import BlockRef, LogFilter
+from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.runtime.garbage import keep_for_good
 from keeper.runtime.latest import Latest
 
@@ -40,6 +40,8 @@ class KeeperPace:
     """Blocks; a reorg that undoes more halts sending."""
     max_head_gap_s: float
     """For a new block, before sending is halted; 0 is for ever."""
+    drill_s: float = 0
+    """Between two drills of what was signed ahead; 0 is never."""
 
 
 class Keeper:
@@ -118,7 +120,13 @@ class Keeper:
             for deployment, mail in zip(self._deployments, self._mail, strict=True):
                 group.create_task(_watch(deployment, mail))
                 acting.append(group.create_task(deployment.acting.run()))
+                if deployment.prearming is not None:
+                    acting.append(group.create_task(deployment.prearming.run()))
             group.create_task(self._settle())
+            if self._sending.arming is not None:
+                self._streams.prices.tap = self._hear_price
+                watching.append(group.create_task(self._sending.arming.prearm.run()))
+                watching.append(group.create_task(self._drill()))
             self._newest = head
             self._settle_mail.put(head)
             await stop.wait()
@@ -140,7 +148,7 @@ class Keeper:
         self.stopped = True
         for deployment, mail in zip(self._deployments, self._mail, strict=True):
             mail.close()
-            deployment.acting.close()
+            deployment.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._pace.drain_s):
                 await asyncio.wait(acting)
@@ -189,6 +197,20 @@ class Keeper:
             async for log in logs:
                 for deployment in self._deployments:
                     await deployment.see_price(log)
+
+    def _hear_price(self, log: Log) -> None:
+        """Hand a price event to every deployment as its bytes come."""
+        for deployment in self._deployments:
+            deployment.hear_price(log)
+
+    async def _drill(self) -> None:
+        """Keep the way from price event to signature warm, as often as the operator wants."""
+        while self._pace.drill_s:
+            await asyncio.sleep(self._pace.drill_s)
+            for deployment in self._deployments:
+                prearming = deployment.prearming
+                if prearming is not None and prearming.sample is not None:
+                    self._streams.prices.drill(prearming.sample)
 
     async def _follow_pending(self, stream: PendingStream | None) -> None:
         """Hand each transaction that may move a price to every deployment."""

@@ -11,7 +11,7 @@ from keeper.core.chain import BlockRef, next_base_fee
 from keeper.core.lending import AccountRef, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import ProtocolAdapter, Reader
-from keeper.planner.case import Desk, case_of
+from keeper.planner.case import Case, Desk, case_of
 from keeper.planner.planner import Planner
 from keeper.scanner.scan import Book
 
@@ -38,6 +38,14 @@ class Planning(Protocol[M, P]):
         """Return the plans in the order to send them, and why the others are not taken."""
         ...
 
+    async def desk(self, opportunities: Sequence[Opportunity], block: BlockRef) -> Desk:
+        """Read what planning the opportunities depends on, at the fees of the next block."""
+        ...
+
+    def plan_next(self, case: Case, desk: Desk) -> tuple[Plan | Rejection, Desk]:
+        """Plan one account, and return the desk as its plan leaves it."""
+        ...
+
 
 class PlannerDesk(Generic[M, P]):
     """Plans batches at the fees of the block after theirs."""
@@ -51,19 +59,30 @@ class PlannerDesk(Generic[M, P]):
         self._chain = chain
         self._max_gas_price = max_gas_price
 
+    async def desk(self, opportunities: Sequence[Opportunity], block: BlockRef) -> Desk:
+        """Read what planning the opportunities depends on, at the fees of the next block.
+
+        Raises RefusedError when gas costs more than the operator's cap.
+        """
+        return await open_desk(
+            self._planner,
+            self._reader,
+            self._chain,
+            opportunities=opportunities,
+            block=block,
+            max_gas_price=self._max_gas_price,
+        )
+
+    def plan_next(self, case: Case, desk: Desk) -> tuple[Plan | Rejection, Desk]:
+        """Plan one account, and return the desk as its plan leaves it."""
+        return self._planner.plan_next(case, desk)
+
     async def plan(self, batch: Batch[M, P]) -> tuple[list[Plan], list[Rejection]]:
         """Return plans in sending order and rejections.
 
         Raises RefusedError when gas costs more than the operator's cap.
         """
-        desk = await open_desk(
-            self._planner,
-            self._reader,
-            self._chain,
-            opportunities=batch.opportunities,
-            block=batch.book.block,
-            max_gas_price=self._max_gas_price,
-        )
+        desk = await self.desk(batch.opportunities, batch.book.block)
         cases = [
             case_of(
                 batch.adapter,

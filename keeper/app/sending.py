@@ -13,6 +13,7 @@ from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Submission
 from keeper.core.ports import Signer
+from keeper.executor.arming import Arming
 from keeper.executor.breaker import BreakerLimits
 from keeper.executor.canon import Canon
 from keeper.executor.desks import Desks
@@ -23,6 +24,8 @@ from keeper.executor.lanes.lane import Lane
 from keeper.executor.lanes.mempool import MempoolLane
 from keeper.executor.lanes.private import PrivateLane
 from keeper.executor.nonce import NonceKeeper
+from keeper.executor.prearm import Prearm
+from keeper.executor.recovery import recover_armed
 from keeper.executor.settler import Auditor, Settler
 from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing, Triggers
@@ -57,6 +60,8 @@ class Sending:
     flight: Flight
     standing: Standing
     is_armed: bool
+    arming: Arming | None
+    """What signs ahead; None where nothing is to be, or nothing can be sent."""
 
 
 async def build_sending(settings: Settings, post: Post) -> Sending:
@@ -64,6 +69,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
 
     Raises ConfigError when an open intent is of a deployment that is no longer configured.
     """
+    await recover_armed(post.journal, post.chain.wire)
     flight = Flight(await post.journal.open_intents())
     _require_configured(settings, flight)
     standing = Standing(post.journal, _triggers(settings), now=post.clock.now)
@@ -99,6 +105,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         flight=flight,
         standing=standing,
         is_armed=armament is not None,
+        arming=_arming(settings, post, executor, armament),
     )
 
 
@@ -111,6 +118,20 @@ def _foreign(armament: Armament | None) -> Callable[[Submission], None]:
                 tender.used_elsewhere(submission.nonce)
 
     return told
+
+
+def _arming(
+    settings: Settings, post: Post, executor: Executor, armament: Armament | None
+) -> Arming | None:
+    """Return what signs ahead, if the operator allows it and there is a key."""
+    if armament is None or not settings.sending.prearm_accounts:
+        return None
+    if not armament.desks.first.is_instant:
+        return None
+    post.journal.spool.prepare()
+    limits = limits_of(settings)
+    prearm = Prearm(executor, armament, journal=post.journal, limits=limits)
+    return Arming(prearm=prearm, executor=executor, armament=armament, limits=limits)
 
 
 def _require_configured(settings: Settings, flight: Flight) -> None:

@@ -8,9 +8,11 @@ from typing import Final, Generic, TypeVar
 from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef, Health
 from keeper.core.ports import ProtocolAdapter
+from keeper.core.tick import Tick
 from keeper.mirror.snapshot import Snapshot
 from keeper.oracle.book import PriceBook
 from keeper.scanner.columns import Columns
+from keeper.scanner.lookout import Crossing
 from keeper.scanner.scan import Book, Scan
 from keeper.scanner.watch import Target, Watch
 
@@ -27,6 +29,8 @@ class Look(Generic[M, P]):
 
     book: Book[M, P]
     found: Scan[M]
+    tick: Tick
+    """Since the event or the head that it came with."""
 
 
 class Sight(Generic[M, P]):
@@ -59,7 +63,12 @@ class Sight(Generic[M, P]):
         return self._watch.columns
 
     def look(
-        self, block: BlockRef, snapshot: Snapshot[M, P], prices: PriceBook, trigger: str
+        self,
+        block: BlockRef,
+        snapshot: Snapshot[M, P],
+        prices: PriceBook,
+        trigger: str,
+        tick: Tick | None = None,
     ) -> Look[M, P]:
         """Judge every loan of the snapshot taken last at the block after ``block``."""
         book = Book(
@@ -73,7 +82,9 @@ class Sight(Generic[M, P]):
         found = self._watch.look(
             book, self._after(block, 1), self._after(block, 2), trigger=trigger
         )
-        return Look(book=book, found=found)
+        seen = tick or Tick()
+        seen.mark("look_up")
+        return Look(book=book, found=found, tick=seen)
 
     def is_of_interest(self, prices: Mapping[str, int] | None) -> bool:
         """Return whether a move of prices since the look may bring anybody under the line."""
@@ -89,6 +100,10 @@ class Sight(Generic[M, P]):
     def closest(self, most: int) -> list[tuple[AccountRef, Health]]:
         """Return at most so many of those who would cross first, worst first: for showing."""
         return self._watch.closest(most)
+
+    def crossing(self, many: int) -> dict[str, Crossing]:
+        """Return who crosses first as each feed moves."""
+        return self._watch.crossing(many)
 
     async def refresh(self) -> None:
         """Prepare the look-up of events, off the hot path."""

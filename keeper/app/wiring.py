@@ -1,5 +1,6 @@
 """Introduce the rooms to each other: from settings and an open chain to a keeper that can run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,23 +22,28 @@ from keeper.app.observer import Observer
 from keeper.app.opening import adapters
 from keeper.app.parity import HeadLimits, Parity
 from keeper.app.planning import PlannerDesk
+from keeper.app.prearming import Bench, Prearming
 from keeper.app.prices import watcher_for
 from keeper.app.relays import Dial
-from keeper.app.sending import Post, build_sending
+from keeper.app.sending import Post, Sending, build_sending
+from keeper.app.sight import Sight
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
 from keeper.core.chain import LogFilter
 from keeper.core.errors import ConfigError
 from keeper.core.ports import Signer
+from keeper.core.screening import Screened
 from keeper.executor.executor import Executor
 from keeper.executor.settler import Auditor
 from keeper.ledger.journal import SqliteJournal
 from keeper.mirror.audit import ParityAudit
 from keeper.mirror.pauses import Pauses
 from keeper.oracle.pending import SELECTORS
+from keeper.oracle.stand_in import StandIns
 from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.registry import AnyAdapter
 from keeper.runtime.clock import Clock
+from keeper.telemetry.metrics import STOPWATCH
 
 CHECKPOINT_EVERY_BLOCKS = 32
 
@@ -78,7 +84,10 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
     )
     sending = await build_sending(settings, post)
     for adapter in adapters(settings):
-        by_name[adapter.deployment] = _deployment(settings, parts, sending.executor, adapter)
+        by_name[adapter.deployment] = _deployment(settings, parts, sending, adapter)
+    if sending.arming is not None:
+        sending.arming.prearm.on_fired(lambda one: STOPWATCH.record(one.tick))
+        sending.arming.prearm.on_fired(lambda one: parts.observer.sent(one.plan, one.submission))
     return Keeper(
         deployments=list(by_name.values()),
         sending=sending,
@@ -88,24 +97,26 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
             drain_s=float(settings.limits.deadline_s),
             finality_depth=settings.chain.finality_depth,
             max_head_gap_s=float(settings.sending.breaker.max_head_gap_s),
+            drill_s=settings.sending.prearm_drill_ms / 1_000,
         ),
     )
 
 
 def _deployment(
-    settings: Settings, parts: Parts, executor: Executor, adapter: AnyAdapter
+    settings: Settings, parts: Parts, sending: Sending, adapter: AnyAdapter
 ) -> Deployment[Any, Any]:
     """Bring the rooms of one deployment together."""
     chain = settings.chain
     watcher = watcher_for(settings, adapter.deployment, parts.chain.reader)
-    parity = _parity(settings, parts, adapter)
+    watched = Watched(adapter, watcher, _parity(settings, parts, adapter))
+    acting = _acting(settings, parts, sending.executor, watched)
     return Deployment(
         adapter=adapter,
         reader=parts.chain.reader,
-        acting=_acting(settings, parts, executor, Watched(adapter, watcher, parity)),
+        acting=acting,
         checkpoints=JournaledCheckpoints(parts.journal),
         watcher=watcher,
-        parity=parity,
+        parity=watched.parity,
         pace=Pace(
             block_time_s=chain.block_time_s,
             finality_depth=chain.finality_depth,
@@ -113,7 +124,33 @@ def _deployment(
         ),
         book_file=_book_file(settings.database, adapter.deployment),
         observer=parts.observer,
+        prearming=_prearming(settings, parts, sending, watched, acting),
     )
+
+
+def _prearming(
+    settings: Settings, parts: Parts, sending: Sending, watched: Watched, acting: Acting[Any, Any]
+) -> Callable[[Sight[Any, Any]], Prearming[Any, Any]] | None:
+    """Return how to make what signs ahead for a deployment, None where nothing may be."""
+    arming = sending.arming
+    if arming is None or not isinstance(watched.adapter, Screened):
+        return None
+    bench = Bench(
+        adapter=watched.adapter,
+        planning=acting.planning,
+        watcher=watched.watcher,
+        appraiser=acting.appraiser,
+        parity=watched.parity,
+        simulator=parts.chain.simulator,
+        decoders=acting.decoders,
+        overrides=parts.contract.overrides,
+        stand_ins=StandIns(parts.chain.reader),
+        block_time_s=settings.chain.block_time_s,
+        min_debt_base=protocol_file(settings, watched.adapter.deployment).min_debt_base,
+        most=settings.sending.prearm_accounts,
+        most_move_bps=settings.limits.slippage_bps,
+    )
+    return lambda sight: Prearming(bench, arming, sight)
 
 
 def _acting(
@@ -139,6 +176,7 @@ def _acting(
         decoders=decoders_for(adapter, lenders, chain.wrapped_native, parts.contract.recipient),
         min_debt_base=protocol_file(settings, adapter.deployment).min_debt_base,
         observer=parts.observer,
+        timed=STOPWATCH.record,
     )
 
 

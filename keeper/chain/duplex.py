@@ -17,8 +17,8 @@ from keeper.chain.jsonrpc import (
 from keeper.chain.sockets import Connect, MessageSocket
 from keeper.core.errors import TransientError
 
-Notify = Callable[[msgspec.Raw], None]
-"""Takes the parameters of a notification."""
+Notify = Callable[[msgspec.Raw, int], None]
+"""Takes the parameters of a notification, and when its bytes came (``perf_counter_ns``)."""
 
 
 class DuplexTransport:
@@ -52,6 +52,21 @@ class DuplexTransport:
                 return await connection.ask(request)
         except TimeoutError as e:
             raise self._no_reply(timeout_s) from e
+
+    def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":
+        """Write one request before returning; None, with nothing written, where that cannot be."""
+        connection = self._connection
+        return (
+            connection.post(request, dry=dry)
+            if connection is not None and connection.open
+            else None
+        )
+
+    def drill(self, message: bytes) -> None:
+        """Take a message of our own as if the node had pushed it; nothing where none could come."""
+        connection = self._connection
+        if connection is not None and connection.open and connection.socket is not None:
+            connection.socket.drill(message)
 
     async def batch(self, requests: Sequence[Request], *, timeout_s: float) -> list[Reply]:
         """Send one JSON array of requests and wait for the reply to each."""
@@ -91,6 +106,7 @@ class _Connection:
     ) -> None:
         self.socket: MessageSocket | None = None
         self.open = True
+        self.arrived_ns = 0
         self._name = name
         self._notify = notify
         self._tell_lost = tell_lost
@@ -104,6 +120,15 @@ class _Connection:
             return await future
         finally:
             self._waiting.pop(number, None)
+
+    def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":
+        (number,), (future,) = self._expect(1)
+        message = encode_request(request, number)
+        if dry or self.socket is None or not self.socket.write(message):
+            del self._waiting[number]
+            return None
+        future.add_done_callback(lambda _: self._waiting.pop(number, None))
+        return future
 
     async def ask_many(self, requests: Sequence[Request]) -> list[Reply]:
         numbers, futures = self._expect(len(requests))
@@ -157,7 +182,7 @@ class _Connection:
     def _take(self, message: Message) -> None:
         if message.method:
             if self._notify is not None:
-                self._notify(message.params)
+                self._notify(message.params, self.arrived_ns)
             return
         if message.id is None and message.error is not None:
             # The node could not even read the id: it may be any of those that wait.

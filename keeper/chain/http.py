@@ -52,6 +52,10 @@ class HttpTransport:
             return body
         return decode_reply(body, number, self.name)
 
+    def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":  # noqa: ARG002
+        """Return None: a request over HTTP may have to wait for a connection."""
+        return None
+
     async def batch(self, requests: Sequence[Request], *, timeout_s: float) -> list[Reply]:
         """Post one JSON array of requests."""
         if not requests:

@@ -55,6 +55,15 @@ class Notification(msgspec.Struct, frozen=True):
     result: msgspec.Raw
 
 
+class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it is written."""
+
+    jsonrpc: str = "2.0"
+    id: int
+    method: str
+    params: tuple[object, ...]
+
+
 _encoder = msgspec.json.Encoder()
 _one = msgspec.json.Decoder(Message)
 _many = msgspec.json.Decoder(list[Message])
@@ -138,10 +147,5 @@ def _describe(body: bytes) -> str:
     return repr(text[:_SHOWN_BYTES].decode("ascii", "backslashreplace"))
 
 
-def _envelope(request: Request, number: int) -> dict[str, object]:
-    return {
-        "jsonrpc": "2.0",
-        "id": number,
-        "method": request.method,
-        "params": request.params,
-    }
+def _envelope(request: Request, number: int) -> _Envelope:
+    return _Envelope(id=number, method=request.method, params=request.params)

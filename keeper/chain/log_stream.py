@@ -1,5 +1,6 @@
 """Logs as they come, for what must be known before the next look: price events."""
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Protocol
@@ -7,7 +8,7 @@ from typing import Protocol
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_ranges import log_query
 from keeper.chain.records import decode_log
-from keeper.chain.subscriptions import Subscriptions
+from keeper.chain.subscriptions import Arrival, Subscriptions
 from keeper.chain.trouble import Report, Trouble, quiet
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import RefusedError, StaleError, TransientError
@@ -61,6 +62,8 @@ class LogStream:
         self._from: int | None = None
         """The block whose logs may not all be told yet."""
         self._socket: Subscriptions | None = None
+        self.tap: Callable[[Log], None] | None = None
+        """Hears of each pushed log as its bytes come: perhaps twice, and perhaps never."""
 
     def watch(self, wanted: LogFilter) -> None:
         """Follow other logs from now on."""
@@ -100,6 +103,7 @@ class LogStream:
         wait_s = _FIRST_WAIT_S
         while True:
             self._socket = open_socket()
+            self._socket.tap = self._hear
             try:
                 async with aclosing(self._until_lost(self._socket)) as logs:
                     async for log in logs:
@@ -123,7 +127,7 @@ class LogStream:
                     yield log
             pushed = await socket.next(_SILENCE_S)
             if pushed is not None:
-                told = decode_log(pushed.result)
+                told = decode_log(pushed.result, pushed.at_ns)
                 if self._from is not None and not told.removed:
                     self._from = max(self._from, told.block_number)
                 for log in self._untold([told]):
@@ -132,6 +136,18 @@ class LogStream:
                 for log in found:
                     yield log
                 raise TransientError("logs: expected them pushed, found only by looking")
+
+    def _hear(self, pushed: Arrival) -> None:
+        """Tell whoever cannot wait; what is not a log is for ``follow`` to find out."""
+        if self.tap is None:
+            return
+        with contextlib.suppress(TransientError):
+            self.tap(decode_log(pushed.result, pushed.at_ns))
+
+    def drill(self, push: bytes) -> None:
+        """Have the tap hear a log of our own, by the way of those that the node pushes."""
+        if self._socket is not None:
+            self._socket.drill(push)
 
     async def _missed(self, wanted: LogFilter) -> list[Log]:
         """Return the logs since the last look, that block's own included; none at the first."""

@@ -67,6 +67,12 @@ class Pool:
         (reply,) = await self._ask_in_turn(ask, [request], timeout_s)
         return reply
 
+    def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":
+        """Write to the active node if it may be asked; what it does not answer is not repeated."""
+        if not self._active.usable(self._clock.monotonic()):
+            return None
+        return self._active.transport.post(request, dry=dry)
+
     async def batch(self, requests: Sequence[Request], *, timeout_s: float) -> list[Reply]:
         """Ask the active node for reads; they go on to the next when there is no answer."""
         if not requests:

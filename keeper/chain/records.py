@@ -49,7 +49,7 @@ class LogRecord(msgspec.Struct, frozen=True, rename="camel"):
     log_index: str
     removed: bool = False
 
-    def value(self) -> Log:
+    def value(self, seen_ns: int = 0) -> Log:
         """Return the log."""
         try:
             return Log(
@@ -61,6 +61,7 @@ class LogRecord(msgspec.Struct, frozen=True, rename="camel"):
                 tx_hash=Hash32(self.transaction_hash.lower()),
                 index=int(self.log_index, 16),
                 removed=self.removed,
+                seen_ns=seen_ns,
             )
         except ValueError as e:
             raise TransientError(f"expected a log in hex, found one where {e}") from e
@@ -118,14 +119,20 @@ class SimulatedBlockRecord(msgspec.Struct, frozen=True):
     calls: tuple[SimulatedCallRecord, ...]
 
 
+_log_decoder = msgspec.json.Decoder(LogRecord)
+
+
 def decode_block(raw: msgspec.Raw) -> BlockRef:
     """Return the block of a notification; raise TransientError on another shape."""
     return _decode(BlockRecord, raw).value()
 
 
-def decode_log(raw: msgspec.Raw) -> Log:
+def decode_log(raw: msgspec.Raw, seen_ns: int = 0) -> Log:
     """Return the log of a notification; raise TransientError on another shape."""
-    return _decode(LogRecord, raw).value()
+    try:
+        return _log_decoder.decode(raw).value(seen_ns)
+    except msgspec.DecodeError as e:
+        raise TransientError(f"expected a log, found {e}") from e
 
 
 def quantity(text: str) -> int:

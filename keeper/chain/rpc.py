@@ -1,5 +1,6 @@
 """Questions to a node, asked again when the answer could not be had: the only place of retries."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,21 @@ class Rpc:
         """Return the decoded result, or None where the node has nothing; raise as ``read``."""
         found = await self.read(msgspec.Raw, method, *params, budget_s=budget_s)
         return None if bytes(found) == b"null" else self.decode(kind, method, found)
+
+    def post(
+        self, method: str, *params: object, dry: bool = False
+    ) -> "asyncio.Future[Reply] | None":
+        """Ask exactly once, written before this returns; None, nothing written, if it cannot be."""
+        return self._transport.post(Request(method=method, params=params), dry=dry)
+
+    async def within(self, asked: "asyncio.Future[Reply]", method: str) -> Reply:
+        """Wait for the reply to what was posted, as long as for one attempt."""
+        try:
+            async with asyncio.timeout(self._policy.timeout_s):
+                return await asked
+        except TimeoutError as e:
+            msg = f"{self.name}: {method}: expected a reply in {self._policy.timeout_s:g} s"
+            raise TransientError(f"{msg}, found none") from e
 
     async def send_once(self, method: str, *params: object) -> Reply:
         """Ask exactly once. After a TransientError nobody knows whether the node acted."""

@@ -18,6 +18,7 @@ from keeper.chain.mempool import PendingStream
 from keeper.chain.pinned import PinnedRpc
 from keeper.chain.pool import Pool
 from keeper.chain.pushing import PushEndpoint, Rotation
+from keeper.chain.quick_websocket import QuickWebSocket
 from keeper.chain.quorum import QuorumSimulator
 from keeper.chain.reader import ChainReader
 from keeper.chain.records import quantity
@@ -247,6 +248,7 @@ def _quorum(pool: Pool, options: ChainOptions, clock: Clock) -> QuorumSimulator:
 def _http_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+        ws_response_class=QuickWebSocket,  # type: ignore[arg-type] # of bytes, not of text
         timeout=aiohttp.ClientTimeout(total=None),
     )
 

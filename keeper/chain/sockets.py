@@ -1,8 +1,8 @@
 """Message sockets that push: WebSocket and IPC, one complete JSON text at a time."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
+from time import perf_counter_ns
 from typing import Protocol, cast
 
 import aiohttp
@@ -11,6 +11,8 @@ import msgspec
 from keeper.chain.background import Background
 from keeper.chain.endpoint import Endpoint, EndpointKind
 from keeper.chain.http import connection_trouble
+from keeper.chain.quick_websocket import QuickWebSocket
+from keeper.chain.writing import write_now
 from keeper.core.errors import TransientError
 
 _HEARTBEAT_S = 20.0
@@ -19,6 +21,9 @@ _IPC_BUFFER = 2**22
 
 class Listener(Protocol):
     """Is told what arrives on a socket, on the event loop and without delay."""
+
+    arrived_ns: int
+    """When the bytes came that are being handed on, by ``time.perf_counter_ns``."""
 
     def received(self, message: bytes) -> None:
         """Take one complete message."""
@@ -34,6 +39,14 @@ class MessageSocket(Protocol):
 
     async def send(self, message: bytes) -> None:
         """Send one message; raise TransientError when the connection is gone."""
+        ...
+
+    def write(self, message: bytes) -> bool:
+        """Write one message before returning; False, with nothing written, where that cannot be."""
+        ...
+
+    def drill(self, message: bytes) -> None:
+        """Hand on a message as if it had come just now."""
         ...
 
     def abort(self) -> None:
@@ -80,6 +93,7 @@ class IpcSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand on each message that is complete."""
+        self._listener.arrived_ns = perf_counter_ns()
         *ended, rest = data.split(b"\n")
         for text in ended:
             self._finish(text)
@@ -112,6 +126,17 @@ class IpcSocket(asyncio.Protocol):
             raise TransientError(f"{self._name}: expected a connection, found it closed")
         self._transport.write(message + b"\n")
 
+    def write(self, message: bytes) -> bool:
+        """Write one message and a newline, unless the node does not read."""
+        if self._transport is None or not self._writable.is_set():
+            return False
+        return write_now(self._transport, message + b"\n")
+
+    def drill(self, message: bytes) -> None:
+        """Hand on a message as if it had come just now, unless another is coming in."""
+        if not self._parts:
+            self.data_received(message + b"\n")
+
     def abort(self) -> None:
         """Drop the connection."""
         if self._transport is not None:
@@ -138,8 +163,10 @@ class WebSocket:
         self._name = name
         self._stream = stream
         self._listener = listener
-        self._socket: socket.socket | None = stream.get_extra_info("socket")
         self._aborted = False
+        self._arrived_ns = 0
+        if isinstance(stream, QuickWebSocket):
+            stream.on_arrival(self._note)
 
     async def send(self, message: bytes) -> None:
         """Send one text frame."""
@@ -148,6 +175,15 @@ class WebSocket:
         except (aiohttp.ClientError, OSError) as e:
             msg = f"{self._name}: expected a connection, found {type(e).__name__}"
             raise TransientError(msg) from e
+
+    def write(self, message: bytes) -> bool:
+        """Write one text frame."""
+        return isinstance(self._stream, QuickWebSocket) and self._stream.write_text(message)
+
+    def drill(self, message: bytes) -> None:
+        """Hand on a message as if it had come just now."""
+        self._listener.arrived_ns = perf_counter_ns()
+        self._listener.received(message)
 
     def abort(self) -> None:
         """Let the reading task close the connection; it is what calls the listener."""
@@ -161,20 +197,19 @@ class WebSocket:
         """Hand on each message until the connection ends; the body of the reading task."""
         reason = "it was not JSON-RPC"
         while not self._aborted:
-            self._acknowledge_at_once()
             message = await self._stream.receive()
             if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 reason = f"the connection closed ({message.type.name})"
                 break
+            if self._arrived_ns:
+                self._listener.arrived_ns, self._arrived_ns = self._arrived_ns, 0
             self._listener.received(message.data)
         self._listener.lost(reason)
         await self._stream.close()
 
-    def _acknowledge_at_once(self) -> None:
-        # Linux falls back to delayed acknowledgement by itself; against a server that does not
-        # set TCP_NODELAY each delay costs 40 ms.
-        if self._socket is not None and hasattr(socket, "TCP_QUICKACK"):
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    def _note(self, at_ns: int) -> None:
+        if not self._arrived_ns:  # the oldest bytes that are not handed on yet
+            self._arrived_ns = at_ns
 
 
 async def _open_ipc(endpoint: Endpoint, listener: Listener) -> MessageSocket:

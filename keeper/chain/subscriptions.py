@@ -1,6 +1,8 @@
 """Notifications of a node, on a socket of their own: calls never wait behind them."""
 
 import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +14,21 @@ from keeper.core.errors import TransientError
 
 _CAPACITY = 20_000
 
+DRILL = "drill"
+"""The subscription of notifications that are our own, and of no node."""
+
+
+class Arrival(NamedTuple):
+    """A notification, and when its first byte came (``time.perf_counter_ns``)."""
+
+    notice: Notification
+    at_ns: int
+
+    @property
+    def result(self) -> msgspec.Raw:
+        """Return what the notification tells."""
+        return self.notice.result
+
 
 class Subscriptions:
     """One connection's subscriptions. After a loss it stays lost: open another."""
@@ -21,8 +38,10 @@ class Subscriptions:
             name, connect, notify=self._arrived, lost=self._connection_lost
         )
         self._timeout_s = timeout_s
-        self._queue: asyncio.Queue[Notification | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[Arrival | None] = asyncio.Queue()
         self._trouble: str | None = None
+        self.tap: Callable[[Arrival], None] | None = None
+        """Hears of each notification as it comes, before whoever waits for ``next``."""
 
     async def subscribe(self, *params: object) -> str:
         """Return the id of a new subscription; raise NodeRefusedError or TransientError."""
@@ -38,7 +57,7 @@ class Subscriptions:
         request = Request(method="eth_unsubscribe", params=(subscription,))
         await self._transport.request(request, timeout_s=self._timeout_s)
 
-    async def next(self, timeout_s: float) -> Notification | None:
+    async def next(self, timeout_s: float) -> Arrival | None:
         """Return the next notification, or None after that long or on ``wake``.
 
         Raises TransientError when the connection is lost, or was read too slowly to keep up.
@@ -61,17 +80,26 @@ class Subscriptions:
         """Make ``next`` raise TransientError from now on, as after a loss."""
         self._connection_lost(reason)
 
+    def drill(self, push: bytes) -> None:
+        """Have the tap hear a notification of our own; whoever waits for ``next`` does not."""
+        self._transport.drill(push)
+
     async def close(self) -> None:
         """Close the socket."""
         await self._transport.close()
 
-    def _arrived(self, params: msgspec.Raw) -> None:
+    def _arrived(self, params: msgspec.Raw, at_ns: int) -> None:
         if self._trouble is not None:
             return
         if self._queue.qsize() >= _CAPACITY:
             self._connection_lost(f"{_CAPACITY} notifications were waiting")
             return
-        self._queue.put_nowait(decode_notification(params, self._transport.name))
+        told = Arrival(notice=decode_notification(params, self._transport.name), at_ns=at_ns)
+        if self.tap is not None:
+            self.tap(told)
+        if told.notice.subscription == DRILL:
+            return
+        self._queue.put_nowait(told)
 
     def _connection_lost(self, reason: str) -> None:
         if self._trouble is None:

@@ -1,5 +1,6 @@
 """What carries requests to one node and brings the replies back."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -20,6 +21,14 @@ class Transport(Protocol):
 
     async def request(self, request: Request, *, timeout_s: float) -> Reply:
         """Send one request and return the node's result or error."""
+        ...
+
+    def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":
+        """Write one request before returning, and return its reply to come.
+
+        None, with nothing written, where that cannot be: no open socket, or none that pushes. So
+        after a dry run, which goes the whole way up to the write.
+        """
         ...
 
     async def batch(self, requests: Sequence[Request], *, timeout_s: float) -> list[Reply]:

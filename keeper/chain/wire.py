@@ -1,11 +1,13 @@
 """The node's side of sending: transactions out, receipts back."""
 
+import asyncio
 import re
+from collections.abc import Awaitable
 from typing import Final
 
 import msgspec
 
-from keeper.chain.jsonrpc import NodeError
+from keeper.chain.jsonrpc import NodeError, Reply
 from keeper.chain.records import ReceiptRecord, hash32, quantity
 from keeper.chain.rpc import Rpc
 from keeper.core.chain import Receipt
@@ -35,8 +37,21 @@ class NodeWire:
         Raises NodeRefusedError with the node's reason. After a TransientError it is not known
         whether the node took the transaction: look its hash up with ``knows``.
         """
+        return await self._judged(raw, await self._rpc.send_once(_SEND, "0x" + raw.hex()))
+
+    def post_raw(self, raw: bytes, *, dry: bool = False) -> Awaitable[Hash32] | None:
+        """Write a signed transaction before returning; what is returned tells as ``send_raw``.
+
+        None, with nothing written, where that cannot be, and after a dry run.
+        """
+        asked = self._rpc.post(_SEND, "0x" + raw.hex(), dry=dry)
+        return None if asked is None else self._answered(raw, asked)
+
+    async def _answered(self, raw: bytes, asked: "asyncio.Future[Reply]") -> Hash32:
+        return await self._judged(raw, await self._rpc.within(asked, _SEND))
+
+    async def _judged(self, raw: bytes, reply: Reply) -> Hash32:
         ours = keccak_hash(raw)
-        reply = await self._rpc.send_once(_SEND, "0x" + raw.hex())
         if isinstance(reply, NodeError):
             if _MAYBE_OURS.search(reply.message) and await self.knows(ours):
                 return ours

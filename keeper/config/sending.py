@@ -49,6 +49,17 @@ class SendingSettings(Section):
     replace_after_blocks: Whole = 0
     """Blocks past its target after which a transaction is replaced or cancelled."""
     on_foreign_nonce: ForeignNonce = ForeignNonce.HALT
+    prearm_accounts: Whole = 0
+    """How many accounts, on each side of each feed's price, are signed for ahead; 0 is none.
+
+    What is signed ahead was rehearsed at the head before the price came, with a stand-in for the
+    feed: at 0 every transaction is rehearsed at the very state that it is sent on.
+    """
+    prearm_drill_ms: Whole = 0
+    """How often to go the way of a price event without sending, so that it stays fast; 0 is never.
+
+    It costs some 0.1 ms of the processor each time.
+    """
     halt_file: PathValue | None = None
     """The kill switch: while this file is there nothing is sent. Beside the root file."""
     breaker: BreakerSettings = BreakerSettings()

@@ -36,6 +36,8 @@ class Log:
     tx_hash: Hash32
     index: int
     removed: bool = False
+    seen_ns: int = field(default=0, repr=False, compare=False)
+    """When its push arrived, by ``time.perf_counter_ns``; 0 for a log that was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,8 +123,10 @@ class Plan:
 
 
 class Status(StrEnum):
-    """Where an intent stands. All but the first three are final."""
+    """Where an intent stands. All but the first four are final."""
 
+    ARMED = "armed"
+    """Signed ahead and not sent: it is no open intent yet, and may never be one."""
     INTENDED = "intended"
     SIGNED = "signed"
     SENT = "sent"

@@ -11,11 +11,12 @@ from keeper.core.chain import BlockRef, StateOverride
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.plan import Outcome, Plan, Status, Submission
 from keeper.core.ports import Journal, Reader, Simulator
+from keeper.core.tick import Tick
 from keeper.core.units import Address
 from keeper.executor.backoff import Backoff
 from keeper.executor.desks import Desks
 from keeper.executor.flight import Flight
-from keeper.executor.lanes.lane import Delivery, Lane, Refused, Taken, Uncertain
+from keeper.executor.lanes.lane import Delivery, Lane, Refused, Taken, Uncertain, delivered
 from keeper.executor.policy import Exposure, Limits, judge
 from keeper.executor.rehearse import Decoders, Stage, rehearse
 from keeper.executor.signing import SigningDesk
@@ -81,13 +82,15 @@ class Executor:
         """Make an executor. Without an armament it is disarmed: it rehearses and shows."""
         self._grounds = grounds
         self._journal = journal
-        self._flight = flight
-        self._standing = standing
+        self.flight = flight
+        self.standing = standing
         self._armament = armament
         self._backoff = Backoff()
         self._shown: set[AccountRef] = set()
         self._turn = asyncio.Lock()
         self._newest = 0
+        self._tick = Tick()
+        """Of what is being carried out now."""
 
     def price_moved(self) -> None:
         """Let accounts that failed or were shown before be looked at again."""
@@ -100,11 +103,11 @@ class Executor:
 
     def halt(self, why: str) -> None:
         """Stop all sending until a person rearms."""
-        self._standing.halt(why)
+        self.standing.halt(why)
 
     def waiting(self, ref: AccountRef, block: int) -> Rejection | None:
         """Return why the account need not be planned at all at ``block``, or None."""
-        if (ref.market, ref.account) in self._flight.busy:
+        if (ref.market, ref.account) in self.flight.busy:
             return _no(ref, block, Reason.IN_FLIGHT, "an intent for this account is open")
         until = self._backoff.until(ref, block)
         if until is not None:
@@ -116,11 +119,11 @@ class Executor:
     async def tend(self, head: BlockRef) -> None:
         """Look after what is in flight at ``head``, and whether sending may go on."""
         async with self._turn:
-            await self._standing.review()
+            await self.standing.review()
             if self._armament is not None:
                 for tender in self._armament.tenders:
-                    await tender.tend(head, await self._exposure(head))
-                await self._standing.review()
+                    await tender.tend(head, await self.exposure(head))
+                await self.standing.review()
 
     async def carry_out(
         self,
@@ -129,22 +132,26 @@ class Executor:
         timestamp: int,
         decoders: Decoders,
         on_sent: Callable[[Plan, Submission], None],
+        tick: Tick | None = None,
     ) -> Report:
         """Carry out the plans made on ``head``, in their order; tell of each that is sent."""
         async with self._turn:
-            exposure = await self._exposure(head)
+            self._tick = tick or Tick()
+            exposure = await self.exposure(head)
             untried, tried = await self._untried(self._spread(plans, exposure))
             admitted, refused = self._admit(untried, exposure)
+            self._tick.mark("judge")
             stage = Stage(
                 head=head,
                 timestamp=timestamp,
-                ahead=self._flight.transactions(),
+                ahead=self.flight.transactions(),
                 overrides=self._grounds.overrides,
             )
             held, failed = await rehearse(admitted, self._grounds.simulator, stage, decoders)
+            self._tick.mark("rehearse")
             for rejection in failed:
                 self._backoff.failed(rejection.ref, head.number)
-            sure, late = self._admit(held, exposure)
+            sure, late = self._admit(held, self._by_now(exposure))
             report = await self._finish(sure, on_sent)
         return Report(
             sent=report.sent,
@@ -152,17 +159,41 @@ class Executor:
             rejected=(*tried, *refused, *failed, *late, *report.rejected),
         )
 
-    async def _exposure(self, head: BlockRef) -> Exposure:
+    async def book(
+        self,
+        plans: Sequence[Plan],
+        signed: Sequence[Submission],
+        deliveries: Sequence[Delivery],
+    ) -> Report:
+        """Journal what became of transactions that were sent ahead of their turn."""
+        if self._armament is None:
+            return Report()
+        async with self._turn:
+            pairs = list(zip(plans, signed, strict=True))
+            return await self._booked(pairs, deliveries, self._armament.desks)
+
+    def _by_now(self, exposure: Exposure) -> Exposure:
+        """Return an exposure with what was fired ahead since it was taken."""
+        flight = self.flight
+        return replace(
+            exposure,
+            at_stake=flight.at_stake,
+            in_flight=len(flight.airborne),
+            busy=flight.busy,
+            staked=flight.staked,
+        )
+
+    async def exposure(self, head: BlockRef) -> Exposure:
         """Return what is spent and at stake at ``head``."""
         now = int(self._grounds.now())
         return Exposure(
             spent_hour=await self._journal.gas_spent_since(now - HOUR),
             spent_day=await self._journal.gas_spent_since(now - DAY),
-            at_stake=self._flight.at_stake,
-            in_flight=len(self._flight.airborne),
-            busy=self._flight.busy,
+            at_stake=self.flight.at_stake,
+            in_flight=len(self.flight.airborne),
+            busy=self.flight.busy,
             balances=await self._balances(head),
-            staked=self._flight.staked,
+            staked=self.flight.staked,
         )
 
     async def _balances(self, head: BlockRef) -> Mapping[Address, int] | None:
@@ -177,7 +208,7 @@ class Executor:
         if self._armament is None:
             return plans
         floor = self._grounds.limits.min_balance
-        return self._armament.desks.spread(plans, self._flight, exposure, floor)
+        return self._armament.desks.spread(plans, self.flight, exposure, floor)
 
     async def _untried(self, plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
         """Split off the plans that were tried on this very head before: that waits for the next.
@@ -218,7 +249,7 @@ class Executor:
             for plan in plans:
                 await self._show(plan)
             return Report(shown=tuple(plans))
-        halted = self._standing.halted
+        halted = self.standing.halted
         if halted is not None:
             return Report(
                 rejected=tuple(
@@ -236,11 +267,20 @@ class Executor:
         """Sign all, put all on disk at once, send all; then see what became of each."""
         desks, lane = armament.desks, armament.lane
         newest = max([self._newest, *(plan.opportunity.block.number for plan in plans)])
-        done = await desks.sign(plans, self._flight, target_block=newest + 1, lane=lane.name)
-        await self._journal.seal(done.pairs)
-        for plan, submission in done.pairs:
-            self._flight.took_off(plan, submission)
-        deliveries = await lane.send([submission for _, submission in done.pairs])
+        self.flight.numbering = True
+        try:
+            done = await desks.sign(plans, self.flight, target_block=newest + 1, lane=lane.name)
+            self._tick.mark("sign")
+            await self._journal.seal(done.pairs)
+            self._tick.mark("journal")
+            for plan, submission in done.pairs:
+                self.flight.took_off(plan, submission)
+        finally:
+            self.flight.numbering = False
+        signed = [submission for _, submission in done.pairs]
+        posted = [lane.post(one, dry=False) for one in signed]
+        self._tick.mark("send")
+        deliveries = await delivered(lane, signed, posted)
         for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):
             if not isinstance(delivery, Refused):
                 on_sent(plan, submission)
@@ -275,8 +315,8 @@ class Executor:
     ) -> Rejection:
         """Close an intent that never got in flight; one below others stays, to fill its nonce."""
         self._backoff.failed(plan.ref, plan.opportunity.block.number)
-        if max(self._flight.held(submission.sender)) == submission.nonce:
-            self._flight.landed(plan.id)
+        if max(self.flight.held(submission.sender)) == submission.nonce:
+            self.flight.landed(plan.id)
             desks.of(submission.sender).nonces.released(submission.nonce)
             await self._journal.settle(_unsent(plan, Status.DROPPED, why))
         return _of(plan, Reason.POLICY, why)

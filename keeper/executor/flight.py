@@ -1,6 +1,7 @@
 """The intents without an outcome, shared by the sending and the settling of one chain."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -43,6 +44,15 @@ def restored(intent: Intent) -> Airborne:
     return Airborne(intent=intent, transaction=signed.transaction, gas_limit=signed.gas_limit)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sums:
+    """What follows from the open intents together."""
+
+    busy: frozenset[tuple[str, Address]]
+    at_stake: int
+    held: Mapping[Address, frozenset[int]]
+
+
 class Flight:
     """Open intents by plan id, oldest first."""
 
@@ -50,6 +60,9 @@ class Flight:
         """Start with the intents that an earlier run left open."""
         self._open: dict[str, Airborne] = {one.plan_id: restored(one) for one in open_intents}
         self._changed = asyncio.Event()
+        self._sums: _Sums | None = None
+        self.numbering = False
+        """True while nonces are being taken: nobody else may then."""
 
     @property
     def airborne(self) -> Mapping[str, Airborne]:
@@ -59,14 +72,12 @@ class Flight:
     @property
     def busy(self) -> frozenset[tuple[str, Address]]:
         """Market and account of every open intent."""
-        return frozenset(
-            (one.intent.ref.market, one.intent.ref.account) for one in self._open.values()
-        )
+        return self._summed().busy
 
     @property
     def at_stake(self) -> int:
         """The most that all of them may still cost, wei."""
-        return sum(one.worst_gas for one in self._open.values())
+        return self._summed().at_stake
 
     @property
     def staked(self) -> dict[Address, int]:
@@ -84,7 +95,25 @@ class Flight:
 
     def held(self, sender: Address) -> frozenset[int]:
         """Return the nonces that open intents of a sender hold."""
-        return frozenset(one.nonce for one, _ in self.in_order() if one.sender == sender)
+        return self._summed().held.get(sender, frozenset())
+
+    def _summed(self) -> "_Sums":
+        """Return what is asked again and again, worked out once for each change."""
+        if self._sums is None:
+            held: defaultdict[Address, set[int]] = defaultdict(set)
+            for one, _ in self.in_order():
+                held[one.sender].add(one.nonce)
+            refs = (one.intent.ref for one in self._open.values())
+            self._sums = _Sums(
+                busy=frozenset((ref.market, ref.account) for ref in refs),
+                at_stake=sum(one.worst_gas for one in self._open.values()),
+                held={sender: frozenset(nonces) for sender, nonces in held.items()},
+            )
+        return self._sums
+
+    def _put(self, plan_id: str, one: Airborne) -> None:
+        self._open[plan_id] = one
+        self._sums = None
 
     def transactions(self) -> tuple[Transaction, ...]:
         """Return the liquidations in flight, in the order in which they will run."""
@@ -103,12 +132,13 @@ class Flight:
             deadline=plan.deadline,
             submission=submission,
         )
-        self._open[plan.id] = Airborne(
+        flying = Airborne(
             intent=intent,
             transaction=plan.transaction,
             gas_limit=plan.gas_limit,
             data_fee=plan.data_cost.wei,
         )
+        self._put(plan.id, flying)
 
     def replaced(self, submission: Submission) -> None:
         """Add a further transaction of an open intent, of the same nonce."""
@@ -118,24 +148,23 @@ class Flight:
             submission=submission,
             replaced=tuple(reversed(before.intent.attempts)),
         )
-        self._open[submission.plan_id] = replace(before, intent=intent)
+        self._put(submission.plan_id, replace(before, intent=intent))
 
     def retargeted(self, newest: Submission, block: int) -> Submission:
         """Return an intent's newest transaction, which now aims at another block."""
         before = self._open[newest.plan_id]
         aimed = replace(newest, target_block=block)
-        self._open[newest.plan_id] = replace(
-            before, intent=replace(before.intent, submission=aimed)
-        )
+        self._put(newest.plan_id, replace(before, intent=replace(before.intent, submission=aimed)))
         return aimed
 
     def reopened(self, intent: Intent) -> None:
         """Add an intent whose outcome a reorg undid."""
-        self._open[intent.plan_id] = restored(intent)
+        self._put(intent.plan_id, restored(intent))
 
     def landed(self, plan_id: str) -> None:
         """Remove an intent that has its outcome."""
         del self._open[plan_id]
+        self._sums = None
         self._changed.set()
 
     async def drained(self) -> None:

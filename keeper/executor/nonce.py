@@ -36,6 +36,13 @@ class NonceKeeper:
             nonce += 1
         return found
 
+    def upcoming(self, held: Collection[int]) -> int | None:
+        """Return the nonce that ``take`` would give next, None when the chain must be asked."""
+        nonce = self._next
+        while nonce is not None and nonce in held:
+            nonce += 1
+        return nonce
+
     def used(self, nonce: int) -> None:
         """Say that ``nonce`` was signed with, and may go out."""
         self._next = nonce + 1

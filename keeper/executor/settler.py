@@ -59,6 +59,8 @@ class Settler:
         self._confirmations = confirmations
         self._on_foreign = on_foreign
         self._on_settled = on_settled
+        self._unexplained: dict[str, int] = {}
+        """Intents whose nonce was used, without a receipt of theirs, and at which head first."""
 
     async def settle(self, head: BlockRef) -> list[Outcome]:
         """Close every intent that has an end at ``head``; return the outcomes."""
@@ -69,6 +71,7 @@ class Settler:
                 continue
             await self._journal.settle(outcome)
             self._flight.landed(outcome.plan_id)
+            self._unexplained.pop(outcome.plan_id, None)
             self._on_settled(airborne.intent, outcome)
             outcomes.append(outcome)
         return outcomes
@@ -104,7 +107,10 @@ class Settler:
         """Give up a transaction that can no longer land, or that the node lost for good."""
         next_nonce = await self._wire.nonce(submission.sender, pending=False)
         if next_nonce > submission.nonce:
-            if await self._landed(intent) is not None:
+            # A node may count a transaction before it has its receipt: nobody else is accused at
+            # the first sight of that.
+            seen = self._unexplained.setdefault(intent.plan_id, head.number)
+            if await self._landed(intent) is not None or seen >= head.number:
                 return None
             self._on_foreign(submission)
             return dropped(intent, f"another transaction took nonce {submission.nonce}")

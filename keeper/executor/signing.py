@@ -31,6 +31,11 @@ class SigningDesk:
         """Return whose transactions these are."""
         return self._signer.address
 
+    @property
+    def is_instant(self) -> bool:
+        """Return whether the key is in this process."""
+        return self._signer.is_instant
+
     async def require_chain(self) -> None:
         """Raise RefusedError when the node is on another chain than the one configured."""
         found = await self._wire.chain_id()
@@ -82,6 +87,32 @@ class SigningDesk:
             if isinstance(one, BaseException):
                 raise one
         return [one for one in answers if not isinstance(one, BaseException)]
+
+    def renumbered(self, plan: Plan, signed: Submission, nonce: int) -> Submission:
+        """Sign a plan's transaction again for another nonce; nothing of the first was sent.
+
+        As ``sign_ahead`` only for a key that is in this process.
+        """
+        raw, tx_hash = self._signer.sign(
+            plan.transaction, nonce=nonce, gas_limit=plan.gas_limit, fees=plan.fees
+        )
+        return replace(signed, nonce=nonce, raw=raw, tx_hash=tx_hash)
+
+    def sign_ahead(self, plan: Plan, *, nonce: int, target_block: int, lane: str) -> Submission:
+        """Sign a plan's transaction for a nonce that is not taken yet."""
+        raw, tx_hash = self._signer.sign(
+            plan.transaction, nonce=nonce, gas_limit=plan.gas_limit, fees=plan.fees
+        )
+        return Submission(
+            plan_id=plan.id,
+            sender=self.address,
+            nonce=nonce,
+            tx_hash=tx_hash,
+            raw=raw,
+            fees=plan.fees,
+            target_block=target_block,
+            lane=lane,
+        )
 
     async def replace(
         self, newest: Submission, one: Airborne, *, fees: Fees, target_block: int, purpose: Purpose

@@ -45,8 +45,13 @@ def insert_intent(db: sqlite3.Connection, plan: Plan, *, now: int) -> None:
     if found is not None and found[0] != Status.SIMULATED:
         msg = f"intent {plan.id}: expected a new one, found it {found[0]} already"
         raise InvariantError(msg)
-    _require_no_open_intent(db, plan)
+    require_no_open_intent(db, plan.id, plan.deployment, plan.ref.market, plan.ref.account)
     times = 1 + _forget_simulation(db, plan.id)
+    insert_row(db, plan, Status.INTENDED, times=times, now=now)
+
+
+def insert_row(db: sqlite3.Connection, plan: Plan, status: Status, *, times: int, now: int) -> None:
+    """Write a plan's row."""
     db.execute(
         f"""INSERT INTO intents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
         {_FORECAST_SLOTS}, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - question marks only
@@ -55,7 +60,7 @@ def insert_intent(db: sqlite3.Connection, plan: Plan, *, now: int) -> None:
             plan.deployment,
             plan.ref.market,
             plan.ref.account,
-            Status.INTENDED,
+            status,
             plan.opportunity.trigger,
             plan.opportunity.block.number,
             plan.option.collateral,
@@ -67,7 +72,7 @@ def insert_intent(db: sqlite3.Connection, plan: Plan, *, now: int) -> None:
             str(plan.tip),
             plan.deadline,
             str(plan.gas_limit * plan.fees.max_fee + plan.data_cost.wei),
-            text,
+            to_json(plan),
             times,
             now,
             now,
@@ -88,16 +93,18 @@ def _forget_simulation(db: sqlite3.Connection, plan_id: str) -> int:
     return int(found[0])
 
 
-def _require_no_open_intent(db: sqlite3.Connection, plan: Plan) -> None:
+def require_no_open_intent(
+    db: sqlite3.Connection, plan_id: str, deployment: str, market: str, account: str
+) -> None:
+    """Raise InvariantError when an account has an intent without an outcome."""
     found = db.execute(
         f"""SELECT plan_id, status FROM intents WHERE deployment = ? AND market = ?
         AND account = ? AND status IN ({OPEN_LIST})""",  # noqa: S608 - our own constants
-        (plan.deployment, plan.ref.market, plan.ref.account),
+        (deployment, market, account),
     ).fetchone()
     if found is not None:
         msg = (
-            f"intent {plan.id}: expected no open intent for {plan.ref.account}, "
-            f"found {found[0]} {found[1]}"
+            f"intent {plan_id}: expected no open intent for {account}, found {found[0]} {found[1]}"
         )
         raise InvariantError(msg)
 
@@ -212,9 +219,14 @@ def is_tried(db: sqlite3.Connection, plan_id: str) -> bool:
 
 def select_open_intents(db: sqlite3.Connection) -> list[Intent]:
     """Return every intent without an outcome, oldest first, with its transactions."""
+    return intents_in(db, OPEN_LIST)
+
+
+def intents_in(db: sqlite3.Connection, statuses: str) -> list[Intent]:
+    """Return the intents in an SQL list of statuses, oldest first, with their transactions."""
     rows = db.execute(
         f"""SELECT {_INTENT} FROM intents
-        WHERE status IN ({OPEN_LIST}) ORDER BY sequence""",  # noqa: S608 - our own constants
+        WHERE status IN ({statuses}) ORDER BY sequence""",  # noqa: S608 - our own constants
     ).fetchall()
     return [_intent(db, row) for row in rows]
 

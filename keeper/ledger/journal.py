@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Self, TypeVar
@@ -13,6 +13,7 @@ from keeper.core.lending import AccountRef, Rejection
 from keeper.core.plan import Intent, Outcome, Plan, Settled, Submission
 from keeper.core.standing import StandingRow, Tally
 from keeper.core.units import Address
+from keeper.ledger.armed import delete_armed, fire_all, insert_armed, select_armed
 from keeper.ledger.checkpoints import (
     Checkpoint,
     select_accounts,
@@ -31,6 +32,7 @@ from keeper.ledger.intents import (
 from keeper.ledger.lifecycle import OPEN, status_of
 from keeper.ledger.rejections import upsert_rejection
 from keeper.ledger.spending import select_gas_at_stake, select_gas_spent, select_highest_nonce
+from keeper.ledger.spool import Spool
 from keeper.ledger.standing import record_halt, select_standing, select_tally
 from keeper.ledger.store import ChainIdentity, lock_database, open_for_writing, transaction
 from keeper.ledger.submissions import insert_submission, mark_sent, select_open_submissions
@@ -57,6 +59,8 @@ class SqliteJournal:
         self._lock: IO[bytes] | None = None
         self._broken: str | None = None
         self._rejections: deque[tuple[str, Rejection, int]] = deque()
+        self.spool = Spool(path.with_name(f"{path.name}.spool"))
+        """Transactions that are out and not in the database yet."""
 
     @classmethod
     async def open(cls, path: Path, identity: ChainIdentity, *, clock: Clock) -> Self:
@@ -84,6 +88,7 @@ class SqliteJournal:
                 await self._in_thread(lambda: self._write(database, _nothing))
             await self._in_thread(database.close)
         self._thread.shutdown(wait=True)
+        self.spool.close()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -130,6 +135,53 @@ class SqliteJournal:
                     mark_sent(db, submission, now=now)
 
         await self._run(f"{len(submissions)} sent transactions", work)
+
+    async def arm(self, signed: Sequence[tuple[Plan, Submission]]) -> None:
+        """Record plans with transactions signed ahead, all or none, before any may be sent."""
+        now = self._now()
+
+        def work(db: sqlite3.Connection) -> None:
+            for plan, submission in signed:
+                insert_armed(db, plan, submission, now=now)
+
+        await self._run(f"{len(signed)} armed transactions", work)
+
+    async def disarm(self, plan_ids: Collection[str]) -> None:
+        """Forget armed plans that are void; one that was fired is left alone."""
+        await self._run("void plans", lambda db: delete_armed(db, plan_ids))
+
+    async def armed(self) -> list[Intent]:
+        """Return what is armed: after a start, what an earlier run left."""
+        return await self._run("armed plans", select_armed)
+
+    def noted(self) -> list[Submission]:
+        """Return what an earlier run noted, as far as it is whole."""
+        return self.spool.read()
+
+    def forget_notes(self) -> None:
+        """Forget what was noted: the database has all that matters of it."""
+        self.spool.clear()
+
+    def note(self, submission: Submission) -> None:
+        """Write a transaction of an armed plan, signed anew, where a killed process leaves it."""
+        self._require_whole()
+        self.spool.append(submission)
+
+    def fired(self, submissions: Sequence[Submission]) -> Awaitable[None]:
+        """Make armed plans open intents: these transactions of theirs are out."""
+        self._require_whole()
+        now, database = self._now(), self._open_database()
+        spooled = self.spool.end
+
+        def work(db: sqlite3.Connection) -> None:
+            fire_all(db, submissions, now=now)
+
+        written = self._thread.submit(self._write, database, work)
+        return self._booked(asyncio.wrap_future(written), spooled)
+
+    async def _booked(self, written: "asyncio.Future[None]", spooled: int) -> None:
+        await self._on_disk("fired transactions", written)
+        self.spool.forget(spooled)
 
     async def settle(self, outcome: Outcome) -> None:
         """Record how the intent ended and enter it in the books."""
@@ -239,8 +291,11 @@ class SqliteJournal:
         """Run work as one transaction in the writer's thread."""
         self._require_whole()
         database = self._open_database()
+        return await self._on_disk(what, self._in_thread(lambda: self._write(database, work)))
+
+    async def _on_disk(self, what: str, written: Awaitable[T]) -> T:
         try:
-            return await self._in_thread(lambda: self._write(database, work))
+            return await written
         except sqlite3.Error as error:
             self._broken = f"{self._path}: expected {what} on disk, found: {error}"
             raise InvariantError(self._broken) from error

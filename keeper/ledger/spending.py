@@ -23,11 +23,12 @@ def select_gas_at_stake(db: sqlite3.Connection) -> int:
 def select_highest_nonce(db: sqlite3.Connection, sender: Address) -> int | None:
     """Return the highest nonce signed with that may be used up, None when there is none.
 
-    Nonces of dropped intents are left out: the chain says whether they are free again.
+    Nonces of dropped intents are left out: the chain says whether they are free again. Those of
+    armed ones are not used yet.
     """
     (nonce,) = db.execute(
         """SELECT max(nonce) FROM submissions JOIN intents USING (plan_id)
-        WHERE sender = ? AND intents.status != 'dropped'""",
+        WHERE sender = ? AND intents.status NOT IN ('dropped', 'armed')""",
         (sender,),
     ).fetchone()
     return None if nonce is None else int(nonce)

@@ -24,6 +24,13 @@ def insert_submission(db: sqlite3.Connection, submission: Submission, *, now: in
         msg = f"intent {submission.plan_id}: expected an open one to sign for, found it {status}"
         raise InvariantError(msg)
     _require_own_nonce(db, submission)
+    insert_row(db, submission, Status.SIGNED, now=now)
+    if status == Status.INTENDED:
+        move(db, submission.plan_id, Status.SIGNED, now=now)
+
+
+def insert_row(db: sqlite3.Connection, submission: Submission, status: Status, *, now: int) -> None:
+    """Write a signed transaction's row."""
     db.execute(
         "INSERT INTO submissions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
         (
@@ -35,14 +42,12 @@ def insert_submission(db: sqlite3.Connection, submission: Submission, *, now: in
             str(submission.fees.max_fee),
             str(submission.fees.priority_fee),
             submission.target_block,
-            Status.SIGNED,
+            status,
             now,
             submission.purpose,
             submission.lane,
         ),
     )
-    if status == Status.INTENDED:
-        move(db, submission.plan_id, Status.SIGNED, now=now)
 
 
 def _is_recorded(db: sqlite3.Connection, submission: Submission) -> bool:

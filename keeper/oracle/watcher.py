@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
 from keeper.core.lending import Feed, Price
 from keeper.core.pending import PendingPrice, PendingTransaction
 from keeper.core.ports import Prices, Reader
+from keeper.core.units import Address
 from keeper.evm.words import WORD, signed_at
 from keeper.oracle.book import Evidence, PriceBook
 from keeper.oracle.chainlink import (
@@ -35,6 +36,14 @@ Values = Mapping[str, int | None]
 """What was read of each feed, by its id; None where the read reverted."""
 
 
+class _Mover(NamedTuple):
+    """What an aggregator's events move."""
+
+    direct: tuple[tuple[str, int], ...]
+    """Feeds whose price is its answer, with their multipliers."""
+    touched: frozenset[str]
+
+
 class PriceWatcher:
     """Prices of one deployment."""
 
@@ -43,6 +52,7 @@ class PriceWatcher:
         self._reader = reader
         self._policy = policy
         self._following: Following = NOTHING
+        self._movers: dict[Address, _Mover] = {}
 
     @property
     def following(self) -> Following:
@@ -58,6 +68,7 @@ class PriceWatcher:
     async def follow(self, feeds: Sequence[Feed], block: BlockRef) -> None:
         """Find what the feeds are made of, so that events can be used and answers be judged."""
         self._following = await follow(self._reader, block, feeds, self._policy)
+        self._movers = {}
 
     def log_filter(self) -> LogFilter:
         """Return the events that move a price."""
@@ -139,6 +150,49 @@ class PriceWatcher:
         if said is None or not all(one.moves_by_event for one in touched):
             return {} if said is None else None
         return {one.feed.id: said[0] * one.feed.multiplier for one in touched}
+
+    def told(self, log: Log) -> tuple[Mapping[str, int], frozenset[str]]:
+        """Return the prices that an event sets by itself, and every feed that it may have moved."""
+        said = None if log.removed else decode_answer(log)
+        if said is None:
+            return {}, frozenset()
+        known = self._movers.get(log.address)
+        if known is None:
+            known = self._movers[log.address] = self._mover(log.address)
+        return {key: said[0] * multiplier for key, multiplier in known.direct}, known.touched
+
+    def _mover(self, aggregator: Address) -> "_Mover":
+        """Return what an aggregator's events mean, looked up once."""
+        feeds = self._following.feeds
+        touched = [feeds[key] for key in self._following.by_aggregator.get(aggregator, ())]
+        own = [one.feed for one in touched if one.moves_by_event]
+        return _Mover(
+            direct=tuple((feed.id, feed.multiplier) for feed in own),
+            touched=frozenset(one.feed.id for one in touched),
+        )
+
+    def moving_with(self, key: str) -> frozenset[str]:
+        """Return every feed that an event of this one's aggregators may move, itself included."""
+        following = self._following
+        return frozenset(
+            other
+            for leaf in following.feeds[key].leaves
+            for other in following.by_aggregator.get(leaf.aggregator, ())
+        )
+
+    def admits(self, book: PriceBook, key: str, value: int, block: BlockRef) -> bool:
+        """Return whether a price of ``block`` could be acted on: no guard would object to it.
+
+        ``key`` is of a feed that moves by its event.
+        """
+        one = self._following.feeds[key]
+        proxy, known = one.leaves[0].proxy, book.evidence.rounds.get(one.leaves[0].proxy)
+        if known is None:
+            return False
+        answer = value // one.feed.multiplier
+        said = replace(known, answer=answer, updated_at=block.timestamp)
+        evidence = replace(book.evidence, rounds={**book.evidence.rounds, proxy: said})
+        return key not in self._updated(book, {key: value}, evidence, block).problems
 
     def _touched(self, log: Log) -> list[FollowedFeed]:
         if log.removed or decode_answer(log) is None:

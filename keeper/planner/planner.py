@@ -80,6 +80,13 @@ class Planner:
                 heapq.heappush(queue, (-again.net, index, len(plans), again))
         return [*plans, *refused]
 
+    def plan_next(self, case: Case, desk: Desk) -> tuple[Plan | Rejection, Desk]:
+        """Plan one account, and return the desk as its plan leaves it, for whoever comes next."""
+        found = self._choose(case, desk)
+        if isinstance(found, Rejection):
+            return found, desk
+        return self._plan(case, desk, found), found.leave(desk)
+
     def _plan(self, case: Case, desk: Desk, best: Trade) -> Plan:
         return build_plan(case, desk, self._terms, best)
 

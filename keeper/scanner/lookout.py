@@ -8,7 +8,7 @@ are. Every rung names all accounts that the exact rules would find, and some mor
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic
+from typing import Generic, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,11 @@ from keeper.core.lending import AccountRef
 from keeper.core.screening import M, P, Screened
 from keeper.scanner.columns import Block, Columns, Floats
 from keeper.scanner.screen import places_under, some_under
-from keeper.scanner.triggers import Index, build_index
+from keeper.scanner.triggers import Index, Side, Triggers, build_index
 from keeper.scanner.worth import Worth, worth_of
+
+_CLOSE = 5e-4
+"""How far a trigger price may be from the line: more than drift, floors and floats make of it."""
 
 _MOST_CHANGED = 2_048
 """Places looked at apart before the index is built again."""
@@ -39,6 +42,13 @@ class Sighting:
 
     refs: tuple[AccountRef, ...]
     rung: Rung
+
+
+class Crossing(NamedTuple):
+    """Who crosses first when a feed moves, nearest first, with prices that are not short of it."""
+
+    falling: tuple[tuple[AccountRef, float], ...]
+    rising: tuple[tuple[AccountRef, float], ...]
 
 
 class Lookout(Generic[M, P]):
@@ -139,6 +149,37 @@ class Lookout(Generic[M, P]):
         ]
         self._named = {place: self.columns.ref(place) for place in set(found)}
         return set(self._named.values())
+
+    def crossing(self, many: int) -> dict[str, Crossing]:
+        """Return, for each feed whose trigger prices hold, who crosses first as it moves.
+
+        An account that changed since the index was built is not in it.
+        """
+        index, worth = self._index, self._now()
+        if index is None:
+            return {}
+        return {
+            feed: self._crossing(index.triggers[feed], worth.prices[worth.feeds[feed]], many)
+            for feed in index.sound_feeds(worth)
+        }
+
+    def _crossing(self, triggers: Triggers, price: float, many: int) -> Crossing:
+        falling, rising = triggers.falling, triggers.rising
+        # What errs on the safe side may be past the price although the account is not under.
+        below = int(falling.prices.searchsorted(price * (1 + _CLOSE), "right"))
+        above = int(rising.prices.searchsorted(price * (1 - _CLOSE), "left"))
+        first, last = max(below - many, 0), above + many
+        return Crossing(
+            falling=self._priced(falling, range(below - 1, first - 1, -1)),
+            rising=self._priced(rising, range(above, min(last, len(rising.places)))),
+        )
+
+    def _priced(self, side: Side, at: range) -> tuple[tuple[AccountRef, float], ...]:
+        changed = self._index.changed if self._index else set[int]()
+        places = [(int(side.places[i]), float(side.prices[i])) for i in at]
+        return tuple(
+            (self.columns.ref(place), price) for place, price in places if place not in changed
+        )
 
     @property
     def is_stale(self) -> bool:

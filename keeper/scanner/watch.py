@@ -14,7 +14,7 @@ from keeper.core.lending import AccountRef, Health
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.screening import Screened
 from keeper.scanner.columns import Columns
-from keeper.scanner.lookout import Build, Lookout
+from keeper.scanner.lookout import Build, Crossing, Lookout
 from keeper.scanner.scan import Book, M, P, Scan, judge, scan
 from keeper.scanner.triggers import Index
 
@@ -123,6 +123,17 @@ class Watch(Generic[M, P]):
             for ref in sorted(refs)
             if (one := held.get(ref)) is not None and self._is_under(view, one)
         ]
+
+    def crossing(self, many: int) -> dict[str, Crossing]:
+        """Return who crosses first as each feed moves; nobody without a screen."""
+        if self._lookout is None or self._ahead is None:
+            return {}
+        return self._lookout.crossing(many)
+
+    @property
+    def ahead(self) -> M | None:
+        """Return the view of the block after the target, with events since; None before a look."""
+        return self._ahead
 
     @property
     def is_stale(self) -> bool:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from keeper.core.plan import Status
-from tests.support.dying_keeper import STEPS
+from tests.support.dying_keeper import PREARMED_STEPS, STEPS
 from tests.support.keeper_process import ARMED, until
 from tests.support.market_node import MarketNode
-from tests.support.sending_stage import CHEAP, FALLEN, SendingStage, armed, stop
+from tests.support.sending_stage import CHEAP, DIPPED, FALLEN, SendingStage, armed, stop
 from tests.support.sending_stage import stage as staged
 
 
@@ -21,7 +21,7 @@ def stage(market_fork: MarketNode, tmp_path: Path) -> SendingStage:
     return staged(market_fork, tmp_path)
 
 
-def run_until_it_dies(stage, step):
+def run_until_it_dies(stage, step, fall):
     """Run a keeper that kills itself at the step, through a fall of the prices and its blocks."""
     log = stage.folder / "dying.log"
     words = [sys.executable, "-m", "tests.support.dying_keeper", step, "run", "--arm"]
@@ -34,7 +34,9 @@ def run_until_it_dies(stage, step):
         )
     try:
         until(lambda: "block.scanned" in log.read_text() or keeper.poll() is not None)
-        stage.move(FALLEN, base_fee=CHEAP)
+        if step in PREARMED_STEPS:
+            until(lambda: stage.armed_on_disk() or keeper.poll() is not None)
+        fall()
         if step in {"between receipt and books", "after the first outcome"}:
             until(lambda: "liquidation.sent" in log.read_text())
             stage.mine(base_fee=CHEAP)
@@ -47,7 +49,19 @@ def run_until_it_dies(stage, step):
 
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_any_step_every_liquidation_lands_once_and_the_books_are_the_chain(stage, step):
-    run_until_it_dies(stage, step)
+    live_through(stage, step, lambda: stage.move(FALLEN, base_fee=CHEAP), least=4)
+
+
+@pytest.mark.parametrize("step", PREARMED_STEPS)
+def test_killed_with_transactions_signed_ahead_nothing_is_sent_twice_or_lost(stage, step):
+    stage.configure(prearm_accounts=8)
+    stage.limit(slippage_bps=500)
+    live_through(stage, step, lambda: stage.push(DIPPED), least=1)
+
+
+def live_through(stage, step, fall, *, least):
+    """Die at the step, run again, and hold the books to the chain."""
+    run_until_it_dies(stage, step, fall)
     with armed(stage) as keeper:
         for _ in range(3):
             stage.mine_seen(keeper, base_fee=CHEAP)
@@ -56,7 +70,7 @@ def test_killed_at_any_step_every_liquidation_lands_once_and_the_books_are_the_c
     books = stage.books()
     assert books.open_intents == 0
     landed = [entry for entry in books.entries if entry.status is Status.LANDED]
-    assert len(landed) >= 4
+    assert len(landed) >= least
     assert len({entry.account for entry in landed}) == len(landed)
     assert {entry.status for entry in books.entries} <= {Status.LANDED, Status.DROPPED}
     sent = int(stage.rpc("eth_getTransactionCount", stage.operator, "latest"), 16)

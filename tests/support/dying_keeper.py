@@ -8,10 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Any
 
 from keeper.chain.wire import NodeWire
 from keeper.cli import main
+from keeper.executor.executor import Executor
 from keeper.executor.signing import SigningDesk
 from keeper.ledger.journal import SqliteJournal
 
@@ -19,8 +21,8 @@ from keeper.ledger.journal import SqliteJournal
 STEPS: dict[str, tuple[type, str, bool, int]] = {
     "before signing": (SigningDesk, "sign", False, 1),
     "between signing and journal": (SigningDesk, "sign", True, 1),
-    "between journal and sending": (NodeWire, "send_raw", False, 1),
-    "amid sending": (NodeWire, "send_raw", True, 2),
+    "between journal and sending": (NodeWire, "post_raw", False, 1),
+    "amid sending": (NodeWire, "post_raw", True, 2),
     "between sending and its record": (SqliteJournal, "record_all_sent", False, 1),
     "after the record of sending": (SqliteJournal, "record_all_sent", True, 1),
     "between receipt and books": (SqliteJournal, "settle", False, 1),
@@ -29,11 +31,28 @@ STEPS: dict[str, tuple[type, str, bool, int]] = {
 """Each step: whose method, before or after it, and at which call."""
 
 
+PREARMED_STEPS: dict[str, tuple[type, str, bool, int]] = {
+    "after arming": (SqliteJournal, "arm", True, 1),
+    "between writing and its record": (SqliteJournal, "fired", False, 1),
+    "between the record and what the node said": (Executor, "book", False, 1),
+}
+"""The same where transactions are signed ahead."""
+
+
 def die_at(step: str) -> None:
     """Replace the step's method by one that ends the process."""
-    owner, name, after, call = STEPS[step]
+    owner, name, after, call = {**STEPS, **PREARMED_STEPS}[step]
     method: Callable[..., Any] = getattr(owner, name)
     calls = iter(range(1, 1_000_000))
+
+    def dying_at_once(*arguments: Any, **named: Any) -> Any:
+        number = next(calls)
+        if not after and number == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = method(*arguments, **named)
+        if after and number == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
     async def dying(*arguments: Any, **named: Any) -> Any:
         number = next(calls)
@@ -44,7 +63,7 @@ def die_at(step: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
-    setattr(owner, name, dying)
+    setattr(owner, name, dying if iscoroutinefunction(method) else dying_at_once)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,10 @@ class FakeWire:
         self.sent.append(raw)
         return Hash32("0x" + raw.hex().rjust(64, "0")[-64:])
 
+    def post_raw(self, raw: bytes, *, dry: bool = False) -> None:  # noqa: ARG002
+        """Have no open socket."""
+        return
+
     async def receipt(self, tx_hash: Hash32) -> Receipt | None:
         return None if tx_hash in self.late else self.receipts.get(tx_hash)
 

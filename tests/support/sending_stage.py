@@ -14,7 +14,7 @@ import yaml
 
 from keeper.commands.local_run import Purse
 from keeper.devnet.assets import ASSETS
-from keeper.devnet.prices import move_market
+from keeper.devnet.prices import move_market, push_prices
 from keeper.ledger.books import Books, read_books
 from tests.support.keeper_process import (
     ARMED,
@@ -30,8 +30,8 @@ GWEI = 10**9
 CHEAP, DEAR = 2 * GWEI, 60 * GWEI
 """Base fees: under every transaction of the keeper, and over them."""
 
-FALLEN, RISEN = 8_500, 10_000
-"""Prices of ether in basis points of those before: some loans are under the line, or none is."""
+FALLEN, DIPPED, RISEN = 8_500, 9_505, 10_000
+"""Prices of ether in basis points of those before: some loans are under the line, a few, none."""
 
 
 @dataclass
@@ -60,6 +60,11 @@ class SendingStage:
         names = ("WETH", "wstETH")
         answers = {name: ASSETS[name].price * ether_bps // 10_000 for name in names}
         return move_market(self.node.live, answers)
+
+    def push(self, bps):
+        """Move feeds alone: they follow exchanges that have moved before."""
+        answers = {name: ASSETS[name].price * bps // 10_000 for name in ("WETH", "WBTC")}
+        return push_prices(self.node.live, answers)
 
     def mine(self, *, base_fee):
         self.rpc("anvil_setNextBlockBaseFeePerGas", hex(base_fee))
@@ -117,6 +122,10 @@ class SendingStage:
     def open_intents(self):
         return self.sql("SELECT count(*) FROM intents WHERE status IN"
                         " ('intended', 'signed', 'sent')")[0][0]  # fmt: skip
+
+    def armed_on_disk(self):
+        """Return how many transactions are signed ahead."""
+        return self.sql("SELECT count(*) FROM intents WHERE status = 'armed'")[0][0]
 
     def sql(self, statement):
         with closing(sqlite3.connect(self.folder / "keeper.sqlite", timeout=10)) as db:

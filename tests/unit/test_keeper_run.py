@@ -47,6 +47,7 @@ class Deployed:
     fails: Exception | None = None
     price_filter: LogFilter = NOTHING
     acted_on: int = 0
+    prearming: None = None
 
     async def start(self, _head: object) -> None:
         if self.fails is not None:
@@ -84,6 +85,7 @@ def keeper_of(
         settler=SimpleNamespace(settle=settle),
         canon=SimpleNamespace(review=nothing),
         executor=SimpleNamespace(tend=nothing),
+        arming=None,
     )
     quiet: Any = Quiet()
     deployments: Any = [deployed]

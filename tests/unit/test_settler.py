@@ -90,6 +90,8 @@ class Desk:
     flight: Flight = field(default_factory=Flight)
     foreign: list[Submission] = field(default_factory=list)
     liquidations: Callable[[Sequence[Log]], tuple[Liquidation, ...]] = liquidations
+    blocks: FakeBlocks = field(default_factory=lambda: FakeBlocks(last=0))
+    settler: Settler | None = None
 
     async def send(self, of: Plan, nonce: int) -> Submission:
         """Journal a transaction as sent, and let the node have it."""
@@ -101,18 +103,23 @@ class Desk:
         return submission
 
     async def settle(self, number: int, *, timestamp: int | None = None) -> list[Outcome]:
-        settler = Settler(
+        self.blocks.last = number
+        if self.settler is None:
+            self.settler = self.made()
+        head = block(number)
+        return await self.settler.settle(
+            head if timestamp is None else replace(head, timestamp=timestamp)
+        )
+
+    def made(self) -> Settler:
+        return Settler(
             wire=self.wire,
-            reader=FakeBlocks(last=number),
+            reader=self.blocks,
             journal=self.journal,
             flight=self.flight,
             auditor_of=lambda _name: auditor(self.liquidations),
             confirmations=CONFIRMATIONS,
             on_foreign=self.foreign.append,
-        )
-        head = block(number)
-        return await settler.settle(
-            head if timestamp is None else replace(head, timestamp=timestamp)
         )
 
 
@@ -186,7 +193,9 @@ async def test_a_cancellation_that_landed_costs_its_gas(desk: Desk) -> None:
 async def test_a_nonce_that_another_transaction_took_ends_the_intent(desk: Desk) -> None:
     await desk.send(ONE, 5)
     desk.wire.used = 6
-    (outcome,) = await desk.settle(101)
+    assert await desk.settle(101) == []
+    assert desk.foreign == []
+    (outcome,) = await desk.settle(102)
     assert (outcome.status, outcome.realised.net) == (Status.DROPPED, 0)
     assert outcome.detail == "another transaction took nonce 5"
     assert [one.nonce for one in desk.foreign] == [5]

@@ -1,6 +1,6 @@
 """What rooms ask of a chain: pinned reads, rehearsals, and the wire out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from keeper.core.chain import (
@@ -98,6 +98,13 @@ class Wire(Protocol):
 
     async def send_raw(self, raw: bytes) -> Hash32:
         """Send a signed transaction once; never retried here. Raises RefusedError."""
+        ...
+
+    def post_raw(self, raw: bytes, *, dry: bool = False) -> Awaitable[Hash32] | None:
+        """Write a signed transaction before returning; what is returned tells as ``send_raw``.
+
+        None, with nothing written, where that cannot be, and after a dry run.
+        """
         ...
 
     async def receipt(self, tx_hash: Hash32) -> Receipt | None:

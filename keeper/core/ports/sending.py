@@ -1,6 +1,6 @@
 """What sending asks of a key, of the journal and of a relay."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from typing import Protocol
 
 from keeper.core.chain import Fees, Transaction
@@ -64,6 +64,40 @@ class Journal(Protocol):
 
     async def record_all_sent(self, submissions: Sequence[Submission]) -> None:
         """Record that the node took each of the transactions; some may have landed meanwhile."""
+        ...
+
+    async def arm(self, signed: Sequence[tuple[Plan, Submission]]) -> None:
+        """Record plans with transactions signed ahead, all or none, before any may be sent."""
+        ...
+
+    async def disarm(self, plan_ids: Collection[str]) -> None:
+        """Forget armed plans that are void; one that was fired is left alone."""
+        ...
+
+    async def armed(self) -> list[Intent]:
+        """Return what is armed: after a start, what an earlier run left."""
+        ...
+
+    def noted(self) -> list[Submission]:
+        """Return what an earlier run noted, as far as it is whole."""
+        ...
+
+    def forget_notes(self) -> None:
+        """Forget what was noted: the database has all that matters of it."""
+        ...
+
+    def note(self, submission: Submission) -> None:
+        """Write a transaction of an armed plan, signed anew, where a killed process leaves it.
+
+        It is with the operating system when this returns, and on disk soon after ``fired``.
+        """
+        ...
+
+    def fired(self, submissions: Sequence[Submission]) -> Awaitable[None]:
+        """Make armed plans open intents: these transactions of theirs are out.
+
+        Nothing that is recorded later comes before it, whenever the result is awaited.
+        """
         ...
 
     async def settle(self, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ sent again, with what was learned since, under the same replacement UUID.
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 import structlog
 
@@ -45,6 +45,10 @@ class BundleLane:
             delivery = await self._offer(part)
             deliveries += [delivery] * len(part)
         return deliveries
+
+    def post(self, submission: Submission, *, dry: bool) -> Awaitable[Delivery] | None:  # noqa: ARG002
+        """Return None: a relay is asked over HTTP."""
+        return None
 
     async def withdraw(self, submission: Submission) -> bool:
         """Cancel the bundle at every builder; return whether all of them said that it is gone."""

@@ -1,6 +1,6 @@
 """What every lane is: a way to the chain for transactions that are signed and on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,6 +51,23 @@ class Lane(Protocol):
         """Send journaled transactions, each once, in order; return what became of each."""
         ...
 
+    def post(self, submission: Submission, *, dry: bool) -> Awaitable[Delivery] | None:
+        """Write a journaled transaction before returning, and return what becomes of it.
+
+        None, with nothing written, where that cannot be: ``send`` it. A dry run does all but the
+        write.
+        """
+        ...
+
     async def withdraw(self, submission: Submission) -> bool:
         """Take back what was sent; return whether it can no longer land after its target."""
         ...
+
+
+async def delivered(
+    lane: Lane, submissions: Sequence[Submission], posted: Sequence[Awaitable[Delivery] | None]
+) -> list[Delivery]:
+    """Return what became of each; what the lane could not write at once is sent now, in order."""
+    late = [one for one, answer in zip(submissions, posted, strict=True) if answer is None]
+    sent = iter(await lane.send(late) if late else ())
+    return [await answer if answer is not None else next(sent) for answer in posted]

@@ -1,11 +1,12 @@
 """Send to the node's own mempool; on a fork this is the fork's."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
 from keeper.core.ports import Wire
+from keeper.core.units import Hash32
 from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
 
 NAME = "mempool"
@@ -30,15 +31,24 @@ class MempoolLane:
             tasks = [group.create_task(self._deliver(one)) for one in submissions]
         return [task.result() for task in tasks]
 
+    def post(self, submission: Submission, *, dry: bool) -> Awaitable[Delivery] | None:
+        """Write a transaction before returning, where the node's socket is open."""
+        posted = self._wire.post_raw(submission.raw, dry=dry)
+        return None if posted is None else _delivery(posted)
+
     async def withdraw(self, submission: Submission) -> bool:  # noqa: ARG002 - the port's
         """Return False: what the world has seen is not taken back, only outbid."""
         return False
 
     async def _deliver(self, submission: Submission) -> Delivery:
-        try:
-            await self._wire.send_raw(submission.raw)
-        except RefusedError as error:
-            return Refused(why=str(error))
-        except TransientError as error:
-            return Uncertain(why=str(error))
-        return Taken()
+        return await _delivery(self._wire.send_raw(submission.raw))
+
+
+async def _delivery(sent: Awaitable[Hash32]) -> Delivery:
+    try:
+        await sent
+    except RefusedError as error:
+        return Refused(why=str(error))
+    except TransientError as error:
+        return Uncertain(why=str(error))
+    return Taken()

@@ -1,6 +1,6 @@
 """Send to a private RPC: ``eth_sendPrivateTransaction``. The public pool never sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
@@ -23,6 +23,10 @@ class PrivateLane:
     async def send(self, submissions: Sequence[Submission]) -> list[Delivery]:
         """Send each once, in order."""
         return [await self._deliver(one) for one in submissions]
+
+    def post(self, submission: Submission, *, dry: bool) -> Awaitable[Delivery] | None:  # noqa: ARG002
+        """Return None: a relay is asked over HTTP."""
+        return None
 
     async def withdraw(self, submission: Submission) -> bool:
         """Ask the relay to forget a transaction; return whether it said that it did."""

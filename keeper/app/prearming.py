@@ -1,0 +1,369 @@
+"""Sign ahead for the accounts that cross first: plan, rehearse, judge, sign, journal, each block.
+
+For each feed and each way that it may move, the accounts next to the line are planned as if the
+feed were at the price at which they cross, in the order in which they would. Each is rehearsed as
+the exact transaction on the newest head with a stand-in for the feed that answers that price, and
+must liquidate what the rules predict to the wei. What was signed at an earlier head is void.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, NamedTuple, TypeVar, cast
+
+import structlog
+
+from keeper.app.acting import SKIPPED
+from keeper.app.books import Appraiser
+from keeper.app.drill import DRILL_INDEX, sample_event
+from keeper.app.parity import Parity
+from keeper.app.planning import Planning
+from keeper.app.sight import Sight
+from keeper.app.trigger_price import crossing_price, last_admitted
+from keeper.core.chain import BlockRef, Log, StateOverride
+from keeper.core.errors import StaleError
+from keeper.core.lending import AccountRef
+from keeper.core.plan import Opportunity, Plan
+from keeper.core.ports import ProtocolAdapter, Simulator
+from keeper.core.screening import Screened
+from keeper.core.tick import Tick
+from keeper.core.units import Address
+from keeper.executor.arming import Arming
+from keeper.executor.policy import Exposure
+from keeper.executor.rehearse import Decoders, Stage, rehearse
+from keeper.executor.salvo import Salvo, Shot
+from keeper.mirror.snapshot import Snapshot
+from keeper.oracle.book import PriceBook
+from keeper.oracle.stand_in import StandIns
+from keeper.oracle.watcher import PriceWatcher
+from keeper.planner.case import Desk, case_of
+from keeper.runtime.latest import Latest
+
+log = structlog.get_logger()
+
+PREARM_SKIPPED = "prearm.skipped"
+PREARM_DONE = "prearm.done"
+PREARM_REFUSED = "prearm.refused"
+
+REACH_BPS = 500
+"""How far from a feed's price an account may cross and still be signed for ahead."""
+_BPS = 10_000
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead(Generic[M, P]):
+    """A head, and everything at it."""
+
+    head: BlockRef
+    snapshot: Snapshot[M, P]
+    prices: PriceBook
+
+
+class Candidate(NamedTuple, Generic[M, P]):
+    """An account with the price of one feed at which it crosses, and the market at that price."""
+
+    opportunity: Opportunity
+    position: P
+    price: int
+    view: M
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side(Generic[M, P]):
+    """The candidates of one feed and one way that it moves, first to cross first."""
+
+    feed: str
+    falls: bool
+    candidates: tuple[Candidate[M, P], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench(Generic[M, P]):
+    """What preparing works with."""
+
+    adapter: ProtocolAdapter[M, P]
+    planning: Planning[M, P]
+    watcher: PriceWatcher
+    appraiser: Appraiser[M, P]
+    parity: Parity[M, P]
+    simulator: Simulator
+    decoders: Callable[[M], Decoders]
+    overrides: Mapping[Address, StateOverride]
+    stand_ins: StandIns
+    block_time_s: int
+    min_debt_base: int
+    most: int
+    """Accounts of each side of each feed."""
+    most_move_bps: int
+    """How far a feed may have moved since the head: beyond that the exchanges have moved too."""
+
+
+class Prearming(Generic[M, P]):
+    """Keeps a deployment's pre-armed transactions as fresh as its newest head."""
+
+    def __init__(self, bench: Bench[M, P], arming: Arming, sight: Sight[M, P]) -> None:
+        """Prepare for the loans that ``sight`` sees."""
+        self._bench = bench
+        self._arming = arming
+        self._sight = sight
+        self._mail: Latest[Ahead[M, P]] = Latest()
+        self.sample: bytes | None = None
+        """An event that would bring the first shot, for drills; None with nothing armed."""
+        self._run = secrets.token_hex(2)
+        self._count = 0
+        """Of plans made, in this run: a plan's name is of one head, one feed and one price."""
+
+    @property
+    def _name(self) -> str:
+        return self._bench.adapter.deployment
+
+    def offer(self, ahead: Ahead[M, P]) -> None:
+        """Take a new head; what changed since the one before is out at once."""
+        changed = ahead.snapshot.changed
+        if changed is None:
+            self._arming.prearm.void(self._name)
+        elif changed:
+            self._arming.prearm.touched(self._name, changed)
+        self._mail.offer(ahead)
+
+    def void(self) -> None:
+        """Fire nothing until the next head is prepared for."""
+        self._arming.prearm.void(self._name)
+
+    def hear(self, event: Log) -> None:
+        """Answer a price event as its bytes come: send whatever is due."""
+        tick = Tick(event.seen_ns)
+        told, touched = self._bench.watcher.told(event)
+        tick.mark("decode")
+        prearm = self._arming.prearm
+        if event.index == DRILL_INDEX:
+            for feed, price in told.items():
+                prearm.exercise(self._name, feed, price, event.block_number, tick)
+            return
+        for feed, price in told.items():
+            prearm.fire(self._name, feed, price, event.block_number, tick)
+        if event.removed:
+            prearm.void(self._name)
+        elif touched:
+            prearm.moved(self._name, touched)
+
+    async def run(self) -> None:
+        """Prepare for each new head, until closed."""
+        async for ahead in self._mail:
+            try:
+                await self._prepare(ahead)
+            except SKIPPED as error:
+                self.void()
+                log.warning(PREARM_SKIPPED, deployment=self._name, why=str(error))
+
+    def close(self) -> None:
+        """Let ``run`` end, and fire nothing more."""
+        self._mail.take()
+        self._mail.close()
+        self.void()
+
+    async def _prepare(self, ahead: Ahead[M, P]) -> None:
+        if self._arming.is_halted or self._bench.parity.is_paused:
+            self.void()
+            return
+        sides = [side async for side in self._sides(ahead)]
+        exposure = await self._arming.ready(ahead.head)
+        salvos: list[Salvo] = []
+        if sides:
+            everybody = [one.opportunity for side in sides for one in side.candidates]
+            refs = [one.ref for one in everybody]
+            await self._bench.appraiser.prepare(sides[0].candidates[0].view, refs, ahead.head)
+            desk = await self._bench.planning.desk(everybody, ahead.head)
+            for side in sides:
+                plans = await self._rehearsed(ahead, side, await self._planned(side, desk))
+                salvos.append(self._salvo(ahead, side, plans, exposure))
+        prearm = self._arming.prearm
+        await prearm.load(self._name, [one for one in salvos if one.shots], exposure)
+        self.sample = self._sampled(salvos)
+        log.debug(PREARM_DONE, deployment=self._name, shots=prearm.holds(self._name))
+
+    def _sampled(self, salvos: list[Salvo]) -> bytes | None:
+        """Return an event that would bring the first shot."""
+        for salvo in salvos:
+            one = self._bench.watcher.following.feeds[salvo.feed]
+            for shot in salvo.shots:
+                answer = shot.price // one.feed.multiplier
+                return sample_event(one.leaves[0].aggregator, answer, salvo.block + 1)
+        return None
+
+    async def _planned(self, side: Side[M, P], desk: Desk) -> list[Plan]:
+        """Return the side's plans, each on what those before it leave of the pools."""
+        bench, plans = self._bench, list[Plan]()
+        for one in side.candidates:
+            ref = one.opportunity.ref
+            try:
+                valuation = bench.appraiser.at(one.view, ref)
+            except StaleError:
+                continue
+            case = case_of(
+                bench.adapter,
+                one.view,
+                one.position,
+                opportunity=one.opportunity,
+                valuation=valuation,
+            )
+            plan, desk = bench.planning.plan_next(case, desk)
+            await asyncio.sleep(0)
+            if isinstance(plan, Plan):
+                self._count += 1
+                plans.append(replace(plan, id=f"{plan.id}@{self._run}-{self._count}"))
+        return plans
+
+    def _farthest(self, now: int, admits: Callable[[int], bool], *, falls: bool) -> int | None:
+        """Return how far a price may move and still be answered, None when not at all."""
+        if not admits(now):
+            return None
+        most = now * self._bench.most_move_bps // _BPS
+        far = last_admitted(admits, now, falls=falls)
+        return max(far, now - most) if falls else min(far, now + most)
+
+    async def _rehearsed(
+        self, ahead: Ahead[M, P], side: Side[M, P], plans: list[Plan]
+    ) -> list[Plan]:
+        """Return the plans that hold, each run alone at the price at which it is due."""
+        bench, timestamp = self._bench, self._timestamp(ahead.head)
+        prices = {one.opportunity.ref: one.price for one in side.candidates}
+        feed, held = bench.watcher.following.feeds[side.feed], list[Plan]()
+        for plan in plans:
+            fed = await bench.stand_ins.at(feed, ahead.prices, prices[plan.ref], timestamp)
+            stage = Stage(
+                head=ahead.head,
+                timestamp=timestamp,
+                ahead=(),
+                overrides={**bench.overrides, **fed},
+            )
+            decoders = bench.decoders(ahead.snapshot.market)
+            found, failed = await rehearse([plan], bench.simulator, stage, decoders)
+            held += found
+            for one in failed:
+                log.info(PREARM_REFUSED, plan=plan.id, reason=one.reason, detail=one.detail)
+        return held
+
+    def _salvo(
+        self, ahead: Ahead[M, P], side: Side[M, P], plans: list[Plan], exposure: Exposure
+    ) -> Salvo:
+        """Return the side signed, for as far as no guard would object to a price."""
+        watcher, now = self._bench.watcher, ahead.prices.prices[side.feed].value
+        head = ahead.head
+        block = replace(
+            head, number=head.number + 1, timestamp=head.timestamp + self._bench.block_time_s
+        )
+        candidates = {one.opportunity.ref: one for one in side.candidates}
+
+        def admits(price: int) -> bool:
+            return watcher.admits(ahead.prices, side.feed, price, block)
+
+        far = self._farthest(now, admits, falls=side.falls)
+        signed = self._arming.sign(plans, exposure, target_block=head.number + 2)
+        return Salvo(
+            feed=side.feed,
+            falls=side.falls,
+            shots=tuple(
+                Shot(
+                    plan=plan,
+                    submission=submission,
+                    price=candidates[plan.ref].price,
+                    is_under=self._is_under(
+                        candidates[plan.ref].view, candidates[plan.ref].position, side.feed
+                    ),
+                    feeds=self._feeds_of(ahead, candidates[plan.ref].position),
+                )
+                for plan, submission in signed
+            )
+            if far is not None
+            else (),
+            lowest=far if side.falls and far is not None else now,
+            highest=far if not side.falls and far is not None else now,
+            block=head.number,
+        )
+
+    async def _sides(self, ahead: Ahead[M, P]) -> AsyncIterator[Side[M, P]]:
+        """Yield who crosses first, feed by feed, letting others run between."""
+        bench, prices = self._bench, ahead.prices.prices
+        view = bench.adapter.at(
+            ahead.snapshot.market,
+            block=ahead.head.number + 2,
+            timestamp=self._timestamp(ahead.head),
+            prices=prices,
+        )
+        crossing = self._sight.crossing(bench.most)
+        for feed, both in crossing.items():
+            if feed not in prices or not bench.watcher.following.feeds[feed].moves_by_event:
+                continue
+            for falls, near in ((True, both.falling), (False, both.rising)):
+                found: list[Candidate[M, P]] = []
+                for ref, hint in near:
+                    if abs(hint - prices[feed].value) * _BPS > prices[feed].value * REACH_BPS:
+                        break
+                    found += self._candidates(ahead, view, feed, ref, int(hint), falls=falls)
+                    await asyncio.sleep(0)
+                if found:
+                    found.sort(key=lambda one: one.price, reverse=falls)
+                    yield Side(feed=feed, falls=falls, candidates=tuple(found))
+
+    def _candidates(
+        self, ahead: Ahead[M, P], view: M, feed: str, ref: AccountRef, hint: int, *, falls: bool
+    ) -> Iterator[Candidate[M, P]]:
+        """Yield the account as it would be liquidated, if it may be."""
+        bench, adapter = self._bench, self._bench.adapter
+        position = ahead.snapshot.positions.get(ref)
+        if position is None or self._is_barred(ahead, feed, ref, position):
+            return
+        price = crossing_price(self._is_under(view, position, feed), hint, falls=falls)
+        if price is None:
+            return
+        priced = self._repriced(view, feed, price)
+        health = adapter.assess(priced, position)
+        options = adapter.options(priced, position)
+        if not options or health.debt_base < bench.min_debt_base:
+            return
+        opportunity = Opportunity(
+            ref=ref,
+            block=ahead.head,
+            timestamp=self._timestamp(ahead.head),
+            health=health,
+            options=options,
+            trigger=f"{bench.watcher.following.feeds[feed].feed.label} at {price}, signed ahead",
+        )
+        yield Candidate(opportunity, position, price, priced)
+
+    def _is_barred(self, ahead: Ahead[M, P], feed: str, ref: AccountRef, position: P) -> bool:
+        bench, head = self._bench, ahead.head
+        feeds = self._feeds_of(ahead, position)
+        return bool(
+            feeds & (bench.watcher.moving_with(feed) - {feed})
+            or feeds & ahead.prices.problems.keys()
+            or bench.parity.bar(ref, head)
+            or self._arming.waits(ref, head.number)
+        )
+
+    def _is_under(self, view: M, position: P, feed: str) -> Callable[[int], bool]:
+        """Return how to ask whether a position is liquidatable at a price of a feed."""
+        adapter = self._bench.adapter
+
+        def asked(price: int) -> bool:
+            try:
+                return adapter.assess(self._repriced(view, feed, price), position).liquidatable
+            except StaleError:
+                return False
+
+        return asked
+
+    def _feeds_of(self, ahead: Ahead[M, P], position: P) -> frozenset[str]:
+        return self._bench.adapter.feeds_of(ahead.snapshot.market, position)
+
+    def _repriced(self, view: M, feed: str, price: int) -> M:
+        return cast("Screened[M, P]", self._bench.adapter).repriced(view, {feed: price})
+
+    def _timestamp(self, head: BlockRef) -> int:
+        """Return when the block after the event's is expected, unix seconds."""
+        return head.timestamp + 2 * self._bench.block_time_s

@@ -1,0 +1,67 @@
+"""The executor's part of signing ahead: who may be, the one policy, numbers and signatures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from keeper.core.chain import BlockRef
+from keeper.core.lending import AccountRef
+from keeper.core.plan import Plan, Submission
+from keeper.core.units import Address
+from keeper.executor.executor import Armament, Executor
+from keeper.executor.policy import Exposure, Limits, judge
+from keeper.executor.prearm import Prearm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arming:
+    """Signs what may be sent later, and sends nothing."""
+
+    prearm: Prearm
+    executor: Executor
+    armament: Armament
+    limits: Limits
+
+    @property
+    def is_halted(self) -> bool:
+        """Return whether nothing may be sent at all."""
+        return self.executor.standing.halted is not None
+
+    def waits(self, ref: AccountRef, block: int) -> bool:
+        """Return whether an account has an open intent, or failed lately."""
+        return self.executor.waiting(ref, block) is not None
+
+    async def ready(self, head: BlockRef) -> Exposure:
+        """Return what is spent and at stake at ``head``; the next nonce is known after it.
+
+        Raises RefusedError when the node is on another chain.
+        """
+        desk = self.armament.desks.first
+        await desk.require_chain()
+        exposure = await self.executor.exposure(head)
+        await desk.nonces.take(1, self.executor.flight.held(desk.address))
+        return exposure
+
+    def sign(
+        self, plans: Sequence[Plan], exposure: Exposure, *, target_block: int
+    ) -> list[tuple[Plan, Submission]]:
+        """Sign the plans that policy lets through together, with the next nonces in their order."""
+        desk, flight = self.armament.desks.first, self.executor.flight
+        nonce = desk.nonces.upcoming(flight.held(desk.address))
+        signed: list[tuple[Plan, Submission]] = []
+        for plan in (_sent_by(one, desk.address) for one in plans):
+            if nonce is None or judge(plan, self.limits, exposure) is not None:
+                continue
+            exposure = exposure.with_plan(plan)
+            submission = desk.sign_ahead(
+                plan, nonce=nonce, target_block=target_block, lane=self.armament.lane.name
+            )
+            signed.append((plan, submission))
+            nonce += 1
+        return signed
+
+
+def _sent_by(plan: Plan, sender: Address) -> Plan:
+    """Return the plan with its sender: every key may run programs."""
+    if plan.transaction.sender == sender:
+        return plan
+    return replace(plan, transaction=replace(plan.transaction, sender=sender))

@@ -1,0 +1,101 @@
+"""Plans signed ahead for one feed: each with the price from which on it may be sent.
+
+Whoever crosses first when a price moves one way stands first, and the nonces follow that order: a
+move always brings a prefix under the line, so that what is sent leaves no gap.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from keeper.core.lending import AccountRef
+from keeper.core.plan import Plan, Submission
+from keeper.core.units import Hash32
+
+NEAR: Final = 1_000_000
+"""Within one part in so many of its price a shot's account is asked about, exactly: nearer than
+that the price was not found when it was armed."""
+
+FRESH_BLOCKS: Final = 1
+"""An event is answered by what was armed at most so many blocks before its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """A plan signed ahead."""
+
+    plan: Plan
+    submission: Submission
+    price: int
+    """The feed's price that it was planned, rehearsed and signed at; it is due from there on."""
+    is_under: Callable[[int], bool]
+    """Whether the account is liquidatable at a price of the feed, by the exact rules."""
+    feeds: frozenset[str]
+    """All that the account's health depends on."""
+
+    @property
+    def ref(self) -> AccountRef:
+        """The account that it liquidates."""
+        return self.plan.ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Salvo:
+    """The shots of one feed and one way that it may move, the first to cross first."""
+
+    feed: str
+    falls: bool
+    shots: tuple[Shot, ...]
+    lowest: int
+    highest: int
+    """The prices between which no guard objects."""
+    block: int
+    """The head that it was armed at."""
+
+    def due(self, price: int, block: int) -> Iterator[Shot]:
+        """Yield the shots whose accounts are under the line at a price that came in a block."""
+        if not self.block < block <= self.block + FRESH_BLOCKS:
+            return
+        if not self.lowest <= price <= self.highest:
+            return
+        for shot in self.shots:
+            if not (self._is_past(shot, price) or self._is_exactly(shot, price)):
+                return
+            yield shot
+
+    def without(self, refs: frozenset[AccountRef]) -> "Salvo":
+        """Return the salvo without accounts that changed; the others keep their nonces."""
+        kept = tuple(shot for shot in self.shots if shot.ref not in refs)
+        return self if len(kept) == len(self.shots) else self._with(kept)
+
+    def journaled(self, signed: Mapping[Hash32, Shot]) -> "Salvo":
+        """Return the salvo with the plans under which the journal has its transactions.
+
+        The same bytes may have been signed for two plans: of one account at two feeds' prices.
+        """
+        return self._with(
+            tuple(
+                replace(
+                    shot,
+                    plan=signed[shot.submission.tx_hash].plan,
+                    submission=signed[shot.submission.tx_hash].submission,
+                )
+                for shot in self.shots
+            )
+        )
+
+    def after(self, moved: frozenset[str]) -> "Salvo":
+        """Return the salvo without accounts that depend on other feeds that moved."""
+        others = moved - {self.feed}
+        kept = tuple(shot for shot in self.shots if not shot.feeds & others)
+        return self if len(kept) == len(self.shots) else self._with(kept)
+
+    def _is_past(self, shot: Shot, price: int) -> bool:
+        return price <= shot.price if self.falls else price >= shot.price
+
+    def _is_exactly(self, shot: Shot, price: int) -> bool:
+        near = abs(price - shot.price) * NEAR <= shot.price
+        return near and shot.is_under(price)
+
+    def _with(self, shots: tuple[Shot, ...]) -> "Salvo":
+        return replace(self, shots=shots)

@@ -1,0 +1,140 @@
+"""Transactions that were sent before the database had them: a line each, written in one call.
+
+A line is with the operating system when ``append`` returns, so that it outlives the process however
+that ends. It does not outlive a power cut before the database has it, a few milliseconds later:
+what may be lost then is said in docs/sending.md.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+import msgspec
+
+from keeper.core.chain import Fees
+from keeper.core.errors import InvariantError
+from keeper.core.plan import Submission
+from keeper.core.units import Address, Hash32
+
+_PRIVATE_MODE: Final = 0o600
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """A submission of an armed plan."""
+
+    plan_id: str
+    sender: str
+    nonce: int
+    tx_hash: str
+    raw: str
+    max_fee: str
+    priority_fee: str
+    target_block: int
+    lane: str
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Spool:
+    """The file, opened when it is first written to."""
+
+    def __init__(self, path: Path) -> None:
+        """Take where it lies; it need not be there."""
+        self._path = path
+        self._file: int | None = None
+        self.end = 0
+        """Bytes in the file."""
+
+    def append(self, submission: Submission) -> None:
+        """Write a submission before it is sent. Raises InvariantError when the disk fails."""
+        body = _encode(_line(submission))
+        data = b"%08x %s\n" % (crc32(body), body)
+        try:
+            if self._file is None:
+                self._open()
+            done = os.write(self._opened, data)
+        except OSError as error:
+            msg = f"{self._path}: expected a transaction noted, found: {error.strerror}"
+            raise InvariantError(msg) from error
+        self.end += done
+        if done < len(data):
+            msg = f"{self._path}: expected {len(data)} bytes written, found {done}"
+            raise InvariantError(msg)
+
+    def read(self) -> list[Submission]:
+        """Return what an earlier run noted; a line that is cut short was not sent."""
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            checksum, _, body = line.partition(b" ")
+            if checksum == b"%08x" % crc32(body):
+                with contextlib.suppress(msgspec.DecodeError):
+                    found.append(_submission(msgspec.json.decode(body, type=_Line)))
+        return found
+
+    def forget(self, end: int) -> None:
+        """Empty the file if nothing was noted past ``end``: the database has all before."""
+        if self._file is not None and end == self.end and end:
+            os.ftruncate(self._file, 0)
+            self.end = 0
+
+    def clear(self) -> None:
+        """Empty the file: nothing in it matters any more."""
+        self._path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def prepare(self) -> None:
+        """Open the file beforehand: no time for it later."""
+        if self._file is None:
+            self._open()
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._file = os.open(self._path, flags, _PRIVATE_MODE)
+        self.end = os.fstat(self._file).st_size
+
+    @property
+    def _opened(self) -> int:
+        if self._file is None:
+            msg = f"{self._path}: expected an open spool, found it closed"
+            raise InvariantError(msg)
+        return self._file
+
+
+def _line(one: Submission) -> _Line:
+    return _Line(
+        plan_id=one.plan_id,
+        sender=one.sender,
+        nonce=one.nonce,
+        tx_hash=one.tx_hash,
+        raw=one.raw.hex(),
+        max_fee=str(one.fees.max_fee),
+        priority_fee=str(one.fees.priority_fee),
+        target_block=one.target_block,
+        lane=one.lane,
+    )
+
+
+def _submission(line: _Line) -> Submission:
+    return Submission(
+        plan_id=line.plan_id,
+        sender=Address(line.sender),
+        nonce=line.nonce,
+        tx_hash=Hash32(line.tx_hash),
+        raw=bytes.fromhex(line.raw),
+        fees=Fees(max_fee=int(line.max_fee), priority_fee=int(line.priority_fee)),
+        target_block=line.target_block,
+        lane=line.lane,
+    )

@@ -1,0 +1,259 @@
+"""Sending what was signed ahead: nonces, policy, the journal, and what stands in the way."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+
+import pytest
+
+from keeper.core.plan import Status
+from keeper.core.tick import Rung, Tick
+from keeper.evm.signed_transaction import decode_signed
+from keeper.executor.desks import Desks
+from keeper.executor.flight import Flight
+from keeper.executor.lanes.mempool import MempoolLane
+from keeper.executor.nonce import NonceKeeper
+from keeper.executor.policy import Exposure, Limits
+from keeper.executor.prearm import Prearm
+from keeper.executor.recovery import recover_armed
+from keeper.executor.salvo import Salvo, Shot
+from keeper.executor.signing import SigningDesk
+from tests.support.fake_wire import FakeWire
+from tests.support.ledger_records import DEPLOYMENT, opened, plan
+from tests.support.signed_plans import SIGNER
+
+FEED, PRICE, BLOCK = "eth", 1_500, 101
+FIRST = 5
+LIMITS = Limits(
+    min_profit=1,
+    max_gas_price=10**12,
+    max_gas_per_tx=10**19,
+    max_gas_per_hour=10**20,
+    max_gas_per_day=10**20,
+    max_in_flight=10,
+    min_balance=0,
+)
+SPENT = Exposure(
+    spent_hour=0,
+    spent_day=0,
+    at_stake=0,
+    in_flight=0,
+    busy=frozenset(),
+    balances={SIGNER.address: 10**24},
+)
+
+
+@dataclass
+class PostingWire(FakeWire):
+    """A node whose socket is open: what is posted is with it at once."""
+
+    posted: list[bytes] = field(default_factory=list)
+
+    def post_raw(self, raw, *, dry=False):
+        if dry:
+            return None
+        self.posted.append(raw)
+        return self.send_raw(raw)
+
+
+class Yard:
+    """A prearm over a real journal and real signatures."""
+
+    def __init__(self, journal):
+        self.journal = journal
+        self.wire = PostingWire(used=FIRST)
+        self.flight = Flight()
+        self.halted = None
+        nonces = NonceKeeper(self.wire, SIGNER.address)
+        self.desk = SigningDesk(chain_id=31337, signer=SIGNER, wire=self.wire, nonces=nonces)
+        self.made = 0
+        self.booked = []
+        self.booked_one = asyncio.Queue()
+
+        async def book(plans, submissions, deliveries):
+            for one in zip(plans, submissions, deliveries, strict=True):
+                self.booked.append(one)
+                self.booked_one.put_nowait(one)
+
+        executor = SimpleNamespace(flight=self.flight, standing=self, book=book)
+        armament = SimpleNamespace(desks=Desks([self.desk]), lane=MempoolLane(self.wire))
+        self.prearm = Prearm(executor, armament, journal=journal, limits=LIMITS)
+
+    async def load(self, many=2, *, first=FIRST):
+        await self.desk.nonces.take(1, ())
+        self.shots = [self._shot(index, first + index) for index in range(many)]
+        shots = tuple(self.shots)
+        salvo = Salvo(feed=FEED, falls=True, shots=shots, lowest=1_000, highest=2_000, block=100)
+        await self.prearm.load(DEPLOYMENT, [salvo], SPENT)
+
+    def _shot(self, index, nonce):
+        one = plan(index + 1)
+        self.made += 1
+        one = replace(one, id=f"{one.id}@{self.made}")
+        one = replace(one, transaction=replace(one.transaction, sender=SIGNER.address))
+        submission = self.desk.sign_ahead(one, nonce=nonce, target_block=102, lane="mempool")
+        return Shot(
+            plan=one,
+            submission=submission,
+            price=PRICE - index,
+            is_under=lambda _: False,
+            feeds=frozenset({FEED}),
+        )
+
+    def fire(self, price=PRICE, block=BLOCK):
+        return self.prearm.fire(DEPLOYMENT, FEED, price, block, Tick())
+
+    async def settle(self):
+        """Let the bookkeeping of all that was fired go through."""
+        running = asyncio.ensure_future(self.prearm.run())
+        for _ in range(len(self.flight.airborne)):
+            await self.booked_one.get()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    def nonces(self):
+        return [decode_signed(raw, sender=SIGNER.address).nonce for raw in self.wire.posted]
+
+
+@pytest.fixture
+async def yard(tmp_path):
+    journal = await opened(tmp_path)
+    yield Yard(journal)
+    await journal.close()
+
+
+async def statuses(journal):
+    return [one.status for one in await journal.open_intents()]
+
+
+async def test_what_is_signed_ahead_is_on_disk_and_no_open_intent(yard):
+    await yard.load()
+    assert [one.submission for one in await yard.journal.armed()] == [
+        one.submission for one in yard.shots
+    ]
+    assert await yard.journal.open_intents() == []
+    assert await yard.journal.gas_at_stake() == 0
+    assert await yard.journal.highest_nonce(SIGNER.address) is None
+
+
+async def test_the_price_sends_the_bytes_that_are_on_disk_and_opens_their_intents(yard):
+    await yard.load()
+    assert yard.fire(PRICE - 1) == 2
+    assert yard.wire.posted == [one.submission.raw for one in yard.shots]
+    await yard.settle()
+    assert await statuses(yard.journal) == [Status.SIGNED] * 2
+    assert await yard.journal.armed() == []
+    assert [one[1] for one in yard.booked] == [one.submission for one in yard.shots]
+
+
+async def test_a_prefix_leaves_no_gap_and_the_rest_follows_later(yard):
+    await yard.load(3)
+    assert (yard.fire(PRICE), yard.fire(PRICE - 2)) == (1, 2)
+    assert yard.nonces() == [FIRST, FIRST + 1, FIRST + 2]
+    await yard.settle()
+
+
+async def test_an_account_is_never_sent_for_twice(yard):
+    await yard.load(1)
+    assert (yard.fire(), yard.fire()) == (1, 0)
+    assert len(yard.wire.posted) == 1
+    await yard.settle()
+
+
+async def test_a_nonce_that_went_elsewhere_is_signed_for_anew_and_noted_first(yard):
+    await yard.load(1)
+    yard.desk.nonces.used(FIRST)
+    heard = []
+    yard.prearm.on_fired(heard.append)
+    assert yard.fire() == 1
+    assert yard.nonces() == [FIRST + 1]
+    (noted,) = yard.journal.noted()
+    assert noted.raw == yard.wire.posted[0]
+    await yard.settle()
+    (intent,) = await yard.journal.open_intents()
+    assert [one.nonce for one in intent.attempts] == [FIRST + 1]
+    assert yard.journal.noted() == []
+    assert [one.tick.rung for one in heard] == [Rung.PREPARED]
+
+
+@pytest.mark.parametrize("way", ["halt", "numbering", "unknown nonce", "old block", "touched"])
+async def test_nothing_is_sent_while_something_stands_in_the_way(yard, way):
+    await yard.load(1)
+    block = BLOCK
+    if way == "halt":
+        yard.halted = "kill switch"
+    elif way == "numbering":
+        yard.flight.numbering = True
+    elif way == "unknown nonce":
+        yard.desk.nonces.resync()
+    elif way == "old block":
+        block = BLOCK + 1
+    else:
+        yard.prearm.touched(DEPLOYMENT, {yard.shots[0].ref})
+    assert yard.fire(block=block) == 0
+    assert yard.wire.posted == []
+
+
+async def test_policy_is_asked_again_at_the_price(yard):
+    await yard.load(1)
+    yard.prearm._limits = replace(LIMITS, max_in_flight=0)
+    assert yard.fire() == 0
+
+
+async def test_a_drill_goes_the_whole_way_and_sends_nothing(yard):
+    await yard.load(2)
+    assert yard.prearm.exercise(DEPLOYMENT, FEED, PRICE - 1, BLOCK, Tick()) == 1
+    yard.desk.nonces.used(FIRST)
+    assert yard.prearm.exercise(DEPLOYMENT, FEED, PRICE - 1, BLOCK, Tick()) == 1
+    assert (yard.wire.posted, yard.journal.noted(), yard.flight.airborne) == ([], [], {})
+
+
+async def test_what_is_void_is_off_the_disk_once_the_next_is_on_it(yard):
+    await yard.load(2)
+    await yard.load(1, first=FIRST + 3)
+    (armed,) = await yard.journal.armed()
+    assert armed.submission == yard.shots[0].submission
+
+
+async def test_the_same_bytes_for_two_feeds_are_one_transaction(yard):
+    await yard.load(1)
+    twice = replace(yard.shots[0], plan=replace(yard.shots[0].plan, id="the same, elsewhere"))
+    twice = replace(twice, submission=replace(twice.submission, plan_id=twice.plan.id))
+    salvos = [
+        Salvo(feed=feed, falls=True, shots=(one,), lowest=1, highest=2_000, block=100)
+        for feed, one in ((FEED, yard.shots[0]), ("btc", twice))
+    ]
+    await yard.prearm.load(DEPLOYMENT, salvos, SPENT)
+    assert len(await yard.journal.armed()) == 1
+    assert yard.prearm.fire(DEPLOYMENT, "btc", PRICE, BLOCK, Tick()) == 1
+    await yard.settle()
+    assert await statuses(yard.journal) == [Status.SIGNED]
+
+
+async def test_after_a_kill_what_the_node_has_is_an_open_intent_and_the_rest_is_forgotten(yard):
+    await yard.load(2)
+    yard.wire.pending.add(yard.shots[1].submission.tx_hash)
+    await recover_armed(yard.journal, yard.wire)
+    (intent,) = await yard.journal.open_intents()
+    assert intent.submission == yard.shots[1].submission
+    assert await yard.journal.armed() == []
+
+
+async def test_after_a_kill_what_was_signed_anew_and_sent_is_found_by_its_note(yard):
+    await yard.load(1)
+    anew = yard.desk.renumbered(yard.shots[0].plan, yard.shots[0].submission, FIRST + 7)
+    yard.journal.note(anew)
+    yard.wire.pending.add(anew.tx_hash)
+    await recover_armed(yard.journal, yard.wire)
+    (intent,) = await yard.journal.open_intents()
+    assert intent.attempts == (anew,)
+    assert yard.journal.noted() == []
+
+
+async def test_a_note_that_is_cut_short_is_not_taken_for_one(yard, tmp_path):
+    await yard.load(1)
+    yard.journal.note(yard.shots[0].submission)
+    spool = tmp_path / "keeper.sqlite.spool"
+    whole = spool.read_bytes()
+    spool.write_bytes(whole + whole[: len(whole) // 2])
+    assert yard.journal.noted() == [yard.shots[0].submission]
