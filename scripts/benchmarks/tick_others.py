@@ -1,0 +1,187 @@
+"""What a tick is held against: an echo of fixed bytes, and a bot as web3.py is usually used."""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any, Self, cast
+
+from eth_account import Account
+from web3 import AsyncIPCProvider, AsyncWeb3, WebSocketProvider
+from web3.utils.subscriptions import LogsSubscription
+
+from benchmarks.ladder import Ladder
+from keeper.devnet.assets import ASSETS
+from keeper.oracle.chainlink import ANSWER_UPDATED
+
+_PATIENCE_S = 20.0
+_ANSWER_UPDATED_ABI = {
+    "type": "event",
+    "name": "AnswerUpdated",
+    "anonymous": False,
+    "inputs": [
+        {"name": "current", "type": "int256", "indexed": True},
+        {"name": "roundId", "type": "uint256", "indexed": True},
+        {"name": "updatedAt", "type": "uint256", "indexed": False},
+    ],
+}
+_HEALTH_ABI = {
+    "name": "getUserAccountData",
+    "type": "function",
+    "stateMutability": "view",
+    "inputs": [{"name": "user", "type": "address"}],
+    "outputs": [{"name": f"v{i}", "type": "uint256"} for i in range(6)],
+}
+_APPROVE_ABI = {
+    "name": "approve",
+    "type": "function",
+    "stateMutability": "nonpayable",
+    "inputs": [{"name": "spender", "type": "address"}, {"name": "amount", "type": "uint256"}],
+    "outputs": [{"name": "done", "type": "bool"}],
+}
+_FIXED = (
+    b'{"jsonrpc":"2.0","id":77,"method":"eth_sendRawTransaction","params":["0x'
+    + b"02" * 300
+    + b'"]}\n'
+)
+"""As long as a liquidation; the node refuses it."""
+
+
+class Echo(asyncio.Protocol):
+    """A client on the node's Unix socket that answers each event with the same bytes."""
+
+    def __init__(self, symbol: str) -> None:
+        """Answer the events of one asset's feed."""
+        self.found: dict[str, list[float]] = {}
+        self.echo_us: list[float] = []
+        self._symbol = symbol
+        self._answer = ASSETS[symbol].price
+        self._transport: asyncio.Transport | None = None
+        self._heard = asyncio.Event()
+
+    @classmethod
+    async def opened(cls, steps: Ladder, symbol: str = "DAI") -> Self:
+        """Connect and subscribe."""
+        loop = asyncio.get_running_loop()
+        path = str(steps.anvil.ipc_path)
+        _, made = await loop.create_unix_connection(lambda: cls(symbol), path)
+        wanted = {"address": steps.live.aggregators[symbol].address, "topics": [ANSWER_UPDATED]}
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["logs", wanted]}
+        if made._transport is None:
+            raise AssertionError("a connection")
+        made._transport.write(json.dumps(asked).encode() + b"\n")
+        return made
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._file = transport.get_extra_info("socket").fileno()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer an event."""
+        started = perf_counter_ns()
+        if b"eth_subscription" in data:
+            os.write(self._file, _FIXED)
+            self.echo_us.append((perf_counter_ns() - started) / 1e3)
+            self._heard.set()
+
+    async def tick(self, prices: Any) -> None:  # noqa: ANN401 - the process that submits
+        """Bring an event that brings nobody under the line."""
+        self._heard.clear()
+        self._answer = ASSETS[self._symbol].price + (self._answer == ASSETS[self._symbol].price)
+        await prices.submit(self._symbol, self._answer)
+        async with asyncio.timeout(_PATIENCE_S):
+            await self._heard.wait()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+class Web3Bot:
+    """Subscribes, decodes, asks for health, fills nonce, gas and fees, signs, sends.
+
+    Its clock starts when web3.py hands it the event, and stops when the bytes are written.
+    """
+
+    def __init__(self, steps: Ladder, provider: Any, symbol: str) -> None:  # noqa: ANN401 - web3's
+        """Bring a provider that is not connected yet."""
+        self.found: dict[str, list[float]] = {}
+        self.echo_us: list[float] = []
+        self._name = f"web3.py bot, {type(provider).__name__}"
+        self._steps, self._provider, self._symbol = steps, provider, symbol
+        self._answer = ASSETS[symbol].price
+        self._account = Account.create()
+        self._sent: asyncio.Queue[bytes] = asyncio.Queue()
+        self._started = 0
+
+    @classmethod
+    async def opened(cls, steps: Ladder, transport: str, symbol: str = "WBTC") -> Self:
+        """Connect and subscribe."""
+        provider: Any = (
+            WebSocketProvider(steps.anvil.ws_url)
+            if transport == "ws"
+            else AsyncIPCProvider(str(steps.anvil.ipc_path))
+        )
+        made = cls(steps, provider, symbol)
+        steps.live.rpc.call("anvil_setBalance", made._account.address, hex(10**24))
+        made._w3 = await AsyncWeb3(provider)
+        made._send, provider.socket_send = provider.socket_send, made._noted
+        address = AsyncWeb3.to_checksum_address(steps.live.aggregators[symbol].address)
+        made._feed = made._w3.eth.contract(address, abi=[_ANSWER_UPDATED_ABI])
+        market = steps.live.market
+        made._pool = made._w3.eth.contract(
+            AsyncWeb3.to_checksum_address(market.pool), abi=[_HEALTH_ABI]
+        )
+        made._token = made._w3.eth.contract(
+            AsyncWeb3.to_checksum_address(market.weth), abi=[_APPROVE_ABI]
+        )
+        await made._w3.subscription_manager.subscribe(
+            LogsSubscription(address=address, topics=[ANSWER_UPDATED], handler=made._act)
+        )
+        made._running = asyncio.ensure_future(
+            made._w3.subscription_manager.handle_subscriptions(run_forever=True)
+        )
+        return made
+
+    async def _act(self, context: Any) -> None:  # noqa: ANN401 - web3's
+        self._started = perf_counter_ns()
+        self._feed.events.AnswerUpdated().process_log(context.result)
+        borrower = AsyncWeb3.to_checksum_address(self._steps.rungs[0])
+        await self._pool.functions.getUserAccountData(borrower).call()
+        mine = self._account.address
+        call = self._token.functions.approve(mine, 1)
+        nonce = await self._w3.eth.get_transaction_count(mine)
+        made = await call.build_transaction({"from": mine, "nonce": nonce})
+        signed = self._account.sign_transaction(made)
+        sent = await self._w3.eth.send_raw_transaction(signed.raw_transaction)
+        await self._w3.eth.wait_for_transaction_receipt(sent)
+        self._sent.put_nowait(sent)
+
+    async def _noted(self, data: bytes) -> None:
+        await self._send(data)
+        if b"eth_sendRawTransaction" in data:
+            took = (perf_counter_ns() - self._started) / 1e3
+            self.found.setdefault(self._name, []).append(took)
+
+    async def tick(self, prices: Any) -> None:  # noqa: ANN401 - the process that submits
+        """Bring an event that brings nobody under the line, and see the bot's transaction mined."""
+        self._answer = ASSETS[self._symbol].price + (self._answer == ASSETS[self._symbol].price)
+        await prices.submit(self._symbol, self._answer)
+        async with asyncio.timeout(_PATIENCE_S):
+            await self._sent.get()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+        await self._provider.disconnect()
+
+    _w3: Any
+    _feed: Any
+    _pool: Any
+    _token: Any
+    _running: "asyncio.Future[None]"
+    _send: Callable[[bytes], Any]

@@ -1,0 +1,276 @@
+"""One run of the keeper on the ladder: ticks, and what is measured between them."""
+
+import asyncio
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any
+
+import structlog
+from coincurve import PrivateKey
+
+from benchmarks.ladder import Ladder
+from benchmarks.tick_crowd import DEPLOYMENT, write_book
+from benchmarks.tick_others import Echo, Web3Bot
+from keeper.app.session import Session, keeper_session
+from keeper.config.settings import load
+from keeper.core.tick import Rung, Tick
+from keeper.devnet.accounts import KEEPER_KEY
+from keeper.devnet.sender import read
+from keeper.evm.keys import parse_key
+from keeper.evm.transaction import LocalSigner
+from keeper.executor.prearm import Prearm
+from keeper.ledger.books import read_books
+
+_AHEAD = 16
+_PATIENCE_S = 20.0
+_PAUSE_S = 0.004
+_SIGNS = 5
+_DRILL_MS = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to run: how many synthetic loans, over what, how often."""
+
+    crowd: int
+    transport: str
+    ticks: int
+    burst: int = 0
+
+
+@dataclass(slots=True)
+class Run:
+    """What a run found. Times are microseconds."""
+
+    loans: int = 0
+    ticks: list[Tick] = field(default_factory=list)
+    echo_us: list[float] = field(default_factory=list)
+    sign_us: list[float] = field(default_factory=list)
+    others: dict[str, list[float]] = field(default_factory=dict)
+    sent: int = 0
+    landed: int = 0
+    burst_us: float = 0.0
+    burst_first: int = 0
+
+
+class _Quiet:
+    """Hears everything and says nothing."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any call of the observer
+        return lambda *_: None
+
+
+class Prices:
+    """The process that submits answers."""
+
+    def __init__(self, steps: Ladder) -> None:
+        """Start it; rounds go on from those of the aggregators."""
+        live = steps.live
+        self._rounds = {
+            name: read(live.rpc, aggregator, "latestRound")
+            for name, aggregator in live.aggregators.items()
+        }
+        self._addresses = {name: one.address for name, one in live.aggregators.items()}
+        sender = live.market.accounts.oracle_node
+        self._process = subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "benchmarks.price_driver", str(steps.anvil.ipc_path), sender],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        os.sched_setaffinity(self._process.pid, {0})
+
+    async def submit(self, symbol: str, answer: int) -> None:
+        """Submit an answer and wait until the node has it."""
+        self._rounds[symbol] += 1
+        line = f"{self._addresses[symbol]} {self._rounds[symbol]} {answer}\n"
+        await asyncio.to_thread(self._exchange, line)
+
+    def _exchange(self, line: str) -> None:
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("pipes")
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
+        if not self._process.stdout.readline().startswith("0x"):
+            raise AssertionError("a submission that the node takes")
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+
+class _Bench:
+    """A keeper that runs, and what a tick needs to know of it."""
+
+    def __init__(self, steps: Ladder, session: Session, prices: Prices, run: Run) -> None:
+        self.steps, self.session, self.prices, self.run = steps, session, prices, run
+        sending = session.keeper._sending
+        if sending.arming is None:
+            raise AssertionError("a keeper that signs ahead")
+        self.prearm: Prearm = sending.arming.prearm
+        self.prearm.on_fired(lambda one: run.ticks.append(one.tick))
+        (self.deployment,) = session.keeper._deployments
+        self.deployment.acting._timed = run.ticks.append
+        self._key = PrivateKey(b"\x01" * 32)
+
+    async def armed(self) -> None:
+        """Wait until everything is prepared for the newest head, and nothing is in flight."""
+        waited = 0.0
+        while waited < _PATIENCE_S:
+            head = await self.session.chain.reader.head()
+            ready = any(
+                salvo.block == head.number and salvo.feed == self._feed and salvo.shots
+                for salvos in self.prearm._salvos.values()
+                for salvo in salvos
+            )
+            if ready and not self.session.keeper.in_flight:
+                return
+            await asyncio.sleep(_PAUSE_S)
+            waited += _PAUSE_S
+        raise AssertionError("waited too long for a keeper that is armed")
+
+    @property
+    def _feed(self) -> str:
+        return self.steps.live.market.asset("WETH").token
+
+    async def tick(self, rung: Rung) -> None:
+        """Bring one account under the line, as far prepared as asked, and see it landed."""
+        price = await asyncio.to_thread(self.steps.price_for)
+        await self.armed()
+        self._leave(rung)
+        before = len(self.run.ticks)
+        await self.prices.submit("WETH", price)
+        self.steps.took(price)
+        await self._until(lambda: len(self.run.ticks) > before)
+        self.run.sent += 1
+        await self._until(lambda: not self.session.keeper.in_flight)
+
+    def _leave(self, rung: Rung) -> None:
+        """Take away what a rung below the highest does not have."""
+        if rung is Rung.PLANNED:
+            self.prearm.void(DEPLOYMENT)
+        if rung is Rung.PREPARED:
+            self.prearm._salvos = {
+                key: tuple(
+                    replace(one, shots=tuple(map(_of_another_nonce, one.shots))) for one in salvos
+                )
+                for key, salvos in self.prearm._salvos.items()
+            }
+
+    async def burst(self, many: int) -> None:
+        """Bring many under at once."""
+        price = await asyncio.to_thread(self.steps.price_for, many)
+        await self.armed()
+        self.steps.live.rpc.call("evm_setAutomine", False)
+        await self.prices.submit("WETH", price)
+        await asyncio.to_thread(self.steps.live.rpc.call, "evm_mine")
+        await self._until(lambda: len(self.run.ticks) >= many)
+        self.run.burst_us = max(one.total_ns for one in self.run.ticks[:many]) / 1e3
+        await asyncio.sleep(0.5)
+        before = int(self.steps.live.rpc.call("eth_blockNumber"), 16)
+        await asyncio.to_thread(self.steps.live.rpc.call, "evm_mine")
+        await self._until(lambda: not self.session.keeper.in_flight)
+        block = self.steps.live.rpc.call("eth_getBlockByNumber", hex(before + 1), False)
+        self.run.burst_first = len(block["transactions"])
+        self.run.sent += many
+        self.steps.took(price, many)
+        self.steps.live.rpc.call("evm_setAutomine", True)
+
+    def signatures(self) -> None:
+        """Time a few bare signatures."""
+        for _ in range(_SIGNS):
+            started = perf_counter_ns()
+            self._key.sign_recoverable(b"\x02" * 32, hasher=None)
+            self.run.sign_us.append((perf_counter_ns() - started) / 1e3)
+
+    async def _until(self, done: Any) -> None:  # noqa: ANN401 - a question
+        waited = 0.0
+        while not done():
+            await asyncio.sleep(_PAUSE_S)
+            waited += _PAUSE_S
+            if waited > _PATIENCE_S:
+                raise AssertionError("waited too long for a tick")
+
+
+def _of_another_nonce(shot: Any) -> Any:  # noqa: ANN401 - a shot
+    """Return a shot as it is when another transaction took its nonce."""
+    return replace(shot, submission=replace(shot.submission, nonce=-1))
+
+
+async def measure(steps: Ladder, plan: Plan) -> Run:
+    """Run a keeper on the ladder and measure."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    run = Run()
+    with tempfile.TemporaryDirectory() as folder:
+        async with _running(steps, plan, Path(folder), run) as bench:
+            others = await _others(bench, plan)
+            for number in range(plan.ticks):
+                for rung in (Rung.PREARMED, Rung.PREPARED, Rung.PLANNED)[: 2 + (number % 6 == 0)]:
+                    await bench.tick(rung)
+                    bench.signatures()
+                for other in others:
+                    await bench.armed()
+                    await other.tick(bench.prices)
+            if plan.burst:
+                await bench.burst(plan.burst)
+            for other in others:
+                await other.close()
+                run.others |= other.found
+                run.echo_us += other.echo_us
+        books = read_books(Path(folder) / "keeper.sqlite")
+        run.landed = sum(entry.status == "landed" for entry in books.entries)
+    return run
+
+
+async def _others(bench: _Bench, plan: Plan) -> list[Any]:
+    """Open what else is measured: it hears of other feeds than the ladder's."""
+    if plan.burst:
+        return []
+    steps = bench.steps
+    others: list[Any] = [await Echo.opened(steps)] if plan.transport == "ipc" else []
+    if not plan.crowd:
+        others.append(await Web3Bot.opened(steps, plan.transport))
+    return others
+
+
+@asynccontextmanager
+async def _running(steps: Ladder, plan: Plan, folder: Path, run: Run) -> AsyncIterator[_Bench]:
+    """Run a keeper on a core of its own, the node on another."""
+    rpc = steps.anvil.ws_url if plan.transport == "ws" else str(steps.anvil.ipc_path)
+    ahead = plan.burst + 10 if plan.burst else _AHEAD
+    settings = load(steps.config(folder, rpc=rpc, prearm=ahead, drill=_DRILL_MS))
+    if plan.crowd:
+        kept = Path(tempfile.gettempdir()) / f"keeper-bench-{os.getpid()}-{plan.crowd}.book"
+        if not kept.exists():
+            await write_book(steps, kept, plan.crowd)
+        shutil.copy(kept, folder / f"keeper.sqlite.{DEPLOYMENT}.book")
+        if plan.transport == "ws":
+            kept.unlink()
+    for thread in Path(f"/proc/{steps.anvil.pid}/task").iterdir():  # noqa: ASYNC240
+        os.sched_setaffinity(int(thread.name), {0})
+    os.sched_setaffinity(0, {1})
+    signer = LocalSigner(parse_key(KEEPER_KEY), chain_id=settings.chain.chain_id)
+    stop, prices = asyncio.Event(), Prices(steps)
+    try:
+        async with keeper_session(settings, _Quiet(), signer=lambda: [signer]) as session:  # type: ignore[arg-type]
+            running = asyncio.ensure_future(session.keeper.run(session.head, stop))
+            waiting = asyncio.ensure_future(session.keeper.watching.wait())
+            await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+            bench = _Bench(steps, session, prices, run)
+            run.loans = len(bench.deployment.mirror.snapshot.positions)
+            yield bench
+            stop.set()
+            await running
+    finally:
+        prices.stop()
+        os.sched_setaffinity(0, {0, 1})
