@@ -124,6 +124,8 @@ class _Connection:
     def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":
         (number,), (future,) = self._expect(1)
         message = encode_request(request, number)
+        if dry and self.socket is not None:
+            self.socket.touch(message)
         if dry or self.socket is None or not self.socket.write(message):
             del self._waiting[number]
             return None

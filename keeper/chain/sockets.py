@@ -45,6 +45,10 @@ class MessageSocket(Protocol):
         """Write one message before returning; False, with nothing written, where that cannot be."""
         ...
 
+    def touch(self, message: bytes) -> None:
+        """Go the way of ``write`` and write nothing: the way stays warm."""
+        ...
+
     def drill(self, message: bytes) -> None:
         """Hand on a message as if it had come just now."""
         ...
@@ -132,6 +136,11 @@ class IpcSocket(asyncio.Protocol):
             return False
         return write_now(self._transport, message + b"\n")
 
+    def touch(self, message: bytes) -> None:  # noqa: ARG002 - the port's
+        """Go the way of ``write`` and write nothing."""
+        if self._transport is not None and self._writable.is_set():
+            write_now(self._transport, b"")
+
     def drill(self, message: bytes) -> None:
         """Hand on a message as if it had come just now, unless another is coming in."""
         if not self._parts:
@@ -179,6 +188,11 @@ class WebSocket:
     def write(self, message: bytes) -> bool:
         """Write one text frame."""
         return isinstance(self._stream, QuickWebSocket) and self._stream.write_text(message)
+
+    def touch(self, message: bytes) -> None:
+        """Go the way of ``write`` and write nothing."""
+        if isinstance(self._stream, QuickWebSocket):
+            self._stream.touch(message)
 
     def drill(self, message: bytes) -> None:
         """Hand on a message as if it had come just now."""

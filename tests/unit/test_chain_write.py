@@ -102,6 +102,14 @@ async def test_nothing_is_posted_before_a_socket_is_open_or_after_it_closed(conn
     assert transport.post(ASKED) is None
 
 
+async def test_a_dry_post_writes_nothing_and_leaves_the_socket_as_it_was(connect):
+    transport = DuplexTransport("node", connect)
+    await transport.request(ASKED, timeout_s=5)
+    assert transport.post(ASKED, dry=True) is None
+    assert bytes(await transport.post(ASKED)) == b'"0xaa"'
+    await transport.close()
+
+
 async def test_a_push_is_heard_before_it_is_queued_with_the_time_it_came(connect):
     subscriptions = Subscriptions("node", connect, timeout_s=5)
     heard = []
