@@ -1,11 +1,23 @@
-"""What a protocol whose rules cap one call tells of the next call in the same transaction."""
+"""What adapters may offer a planner besides: many amounts at once, and several steps."""
 
+from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
 from keeper.core.lending import Option, SeizeQuote
 
 M = TypeVar("M")
 P = TypeVar("P")
+M_contra = TypeVar("M_contra", contravariant=True)
+P_contra = TypeVar("P_contra", contravariant=True)
+
+
+@runtime_checkable
+class Prepared(Protocol[M_contra, P_contra]):
+    """An adapter that can get an account ready to be asked about many amounts."""
+
+    def seizer(self, view: M_contra, position: P_contra) -> Callable[[Option, int], SeizeQuote]:
+        """Return ``ProtocolAdapter.seize`` of one account in one view."""
+        ...
 
 
 @runtime_checkable

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Final, TypeVar
 
 from keeper.core.chain import BlockRef, Fees
-from keeper.core.lending import Option, ProtocolCall, SeizeQuote, Valuation
+from keeper.core.lending import Health, Option, ProtocolCall, SeizeQuote, Valuation
 from keeper.core.plan import Funding, LoanKind, Opportunity
 from keeper.core.ports import LoanBook, Path, ProtocolAdapter, SwapBook, SwapQuote
-from keeper.core.stepping import Stepwise
+from keeper.core.stepping import Prepared, Stepwise
 from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
 
@@ -28,8 +28,17 @@ class Case:
     seize: Callable[[Option, int], SeizeQuote]
     """Raises RefusedError when the protocol would revert."""
     calls: Callable[[Option, SeizeQuote, Address], tuple[ProtocolCall, ...]]
-    after: "Callable[[Option, SeizeQuote], Case | None]" = lambda *_: None
+    after: "Callable[[Option, SeizeQuote], After | None]" = lambda *_: None
     """The account once a liquidation is done; None when no further one can be planned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """What a liquidation leaves of an account."""
+
+    health: Health
+    case: Callable[[], Case]
+    """With all that may be liquidated next."""
 
 
 def case_of(
@@ -45,10 +54,19 @@ def case_of(
         opportunity=opportunity,
         deployment=adapter.deployment,
         valuation=valuation,
-        seize=partial(adapter.seize, view, position),
+        seize=_seizer(adapter, view, position),
         calls=partial(adapter.calls, view, opportunity.ref),
         after=partial(_after, adapter, view, position, opportunity, valuation),
     )
+
+
+def _seizer(
+    adapter: ProtocolAdapter[M, P], view: M, position: P
+) -> Callable[[Option, int], SeizeQuote]:
+    if isinstance(adapter, Prepared):
+        prepared: Prepared[M, P] = adapter
+        return prepared.seizer(view, position)
+    return partial(adapter.seize, view, position)
 
 
 def _after(
@@ -59,20 +77,22 @@ def _after(
     valuation: Valuation,
     option: Option,
     quote: SeizeQuote,
-) -> Case | None:
-    """Return the case that a liquidation leaves behind, None when it cannot be said."""
+) -> After | None:
+    """Return what a liquidation leaves behind, None when it cannot be said."""
     if not isinstance(adapter, Stepwise):
         return None
     found = adapter.after_seize(view, position, option, quote)
     if found is None:
         return None
     left_view, left = found
-    still = replace(
-        opportunity,
-        health=adapter.assess(left_view, left),
-        options=adapter.options(left_view, left),
-    )
-    return case_of(adapter, left_view, left, opportunity=still, valuation=valuation)
+    health = adapter.assess(left_view, left)
+
+    def case() -> Case:
+        options = adapter.options(left_view, left)
+        still = replace(opportunity, health=health, options=options)
+        return case_of(adapter, left_view, left, opportunity=still, valuation=valuation)
+
+    return After(health=health, case=case)
 
 
 _BY_GAS: Final = (

@@ -7,7 +7,16 @@ from typing import Final
 from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.planner.case import Case, Desk
 from keeper.planner.routing import Route, routes
-from keeper.planner.sizing import FINE, ROUGH, Piece, best_of, pieces_of, split
+from keeper.planner.sizing import (
+    FINE,
+    ROUGH,
+    Piece,
+    best_amount,
+    best_of,
+    edge_from,
+    pieces_of,
+    split,
+)
 from keeper.planner.stepping import MOST_STEPS, largest_step
 from keeper.planner.trade import Miss, Terms, Trade, seizure, trade
 
@@ -152,11 +161,20 @@ class _Offer:
             found = self.seized[repay] = seizure(self.case, self.option, repay)
         return found
 
+    def is_near_edge(self, repay: int) -> bool:
+        """Return whether a little more would be refused, though there is more to repay."""
+        more = repay + (repay >> 12) + 1
+        return more <= self.largest and self.refuses(more)
+
+    def refuses(self, repay: int) -> bool:
+        """Return whether the protocol would not take that much."""
+        return repay > self.largest or isinstance(self.seize(repay), Miss)
+
     def pieces(self) -> tuple[Piece, ...]:
         """Return the ranges of amounts that are searched one by one."""
         whole = self.seize(self.largest)
         taken = self.largest if isinstance(whole, Miss) else min(whole.repay, self.largest)
-        pieces = pieces_of(lambda a: isinstance(self.seize(a), Miss), self.largest, taken)
+        pieces = pieces_of(self.refuses, self.largest, taken)
         if self.option.pays_later:
             return pieces
         borrowed = sum(one.repay for one in self.before)
@@ -181,7 +199,11 @@ class _Trials:
 
     def best(self, precision: int) -> Trade | Miss:
         """Return the trade with the greatest net, or the miss of the largest amount."""
-        return self.at(best_of(self.net, self.pieces, precision) or self.offer.largest)
+        best = best_of(self.net, self.pieces, precision) or self.offer.largest
+        if precision == FINE and best == self.pieces[0][1] and self.offer.is_near_edge(best):
+            edge = edge_from(self.offer.refuses, best)
+            best = best_amount(self.net, edge, precision, low=best) or best
+        return self.at(best)
 
     def net(self, repay: int) -> int | None:
         """Return the net, None where there is no trade."""

@@ -15,6 +15,7 @@ ROUGH: Final = 6
 """Search to ``1/2**6`` of the amount: the net is then off by its curvature's share of 2e-4."""
 FINE: Final = 20
 """Search to ``1/2**20`` of the amount: the net is flat there, its error is a share of 1e-12."""
+_EDGE: Final = 14
 _SCAN: Final = 16
 """A bracket this narrow is tried whole."""
 _LAST: Final = 4
@@ -32,6 +33,8 @@ Piece = tuple[int, int]
 def pieces_of(refused: Callable[[int], bool], largest: int, whole: int) -> tuple[Piece, ...]:
     """Return the ranges of amounts, lowest first, that a protocol takes: at most two.
 
+    The upper end of the lower one is within ``1/2**14`` of the last amount that is taken, which
+    ``edge_from`` finds when it matters.
     ``whole`` is what it really takes of an offer of ``largest``: amounts between the two come to
     the same. A protocol that forbids small leftovers takes everything, or what leaves enough.
     """
@@ -92,8 +95,20 @@ def _near_the_end(largest: int, low: int) -> tuple[int, int]:
     return largest - (width >> _LAST), largest - max(width >> _VERY_LAST, 1)
 
 
+def edge_from(refused: Callable[[int], bool], amount: int) -> int:
+    """Return the largest amount that is taken, from one that is and is near it."""
+    step = max(amount >> _EDGE, 1)
+    while not refused(amount + step):
+        amount += step
+    low, high = amount, amount + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if refused(middle) else (middle, high)
+    return low
+
+
 def _edge(refused: Callable[[int], bool], above: int) -> int | None:
-    """Return the largest amount below ``above``, which is refused, that is not; None without one.
+    """Return about the largest amount below ``above``, which is refused, that is not, or None.
 
     Amounts too small to move anything are refused as well: it starts from one that is not.
     """
@@ -103,7 +118,7 @@ def _edge(refused: Callable[[int], bool], above: int) -> int | None:
     if not low:
         return None
     high = above
-    while high - low > 1:
+    while high - low > max(high >> _EDGE, 1):
         middle = (low + high) // 2
         low, high = (low, middle) if refused(middle) else (middle, high)
     return low

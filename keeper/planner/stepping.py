@@ -10,11 +10,11 @@ from typing import Final
 from keeper.core.errors import RefusedError
 from keeper.core.lending import Option, SeizeQuote
 from keeper.core.units import WAD
-from keeper.planner.case import Case
+from keeper.planner.case import After, Case
 
 MOST_STEPS: Final = 4
-_PRECISION: Final = 12
-"""The first step is the largest to ``1/2**12`` of it: the rest of it would earn nothing."""
+_PRECISION: Final = 10
+"""The first step is the largest to ``1/2**10`` of it: the rest of it would earn nothing."""
 _STILL_UNDER: Final = WAD - WAD // 10**6
 """Health factor that a step must leave at most: others in the block may lift it by a hair."""
 
@@ -24,32 +24,34 @@ Step = tuple[SeizeQuote, Case, Option]
 
 def largest_step(case: Case, option: Option) -> Step | None:
     """Return the largest liquidation after which the pair may be liquidated again, or None."""
-    found = step_of(case, option, option.max_repay)
-    if found is not None:
-        return found
+    best = _left(case, option, option.max_repay)
     low, high = 0, option.max_repay
-    while high - low > max(high >> _PRECISION, 1):
+    while best is None and high - low > max(high >> _PRECISION, 1):
         middle = (low + high) // 2
-        step = step_of(case, option, middle)
-        if step is None:
+        if _left(case, option, middle) is None:
             high = middle
         else:
-            low, found = middle, step
-    return found
+            low = middle
+    best = best or _left(case, option, low)
+    if best is None:
+        return None
+    quote, after = best
+    left = after.case()
+    again = (one for one in left.opportunity.options if _same_pair(one, option))
+    following = next(again, None)
+    return None if following is None else (quote, left, following)
 
 
-def step_of(case: Case, option: Option, repay: int) -> Step | None:
-    """Return a liquidation that another one of the pair may follow, None when none may."""
+def _left(case: Case, option: Option, repay: int) -> tuple[SeizeQuote, After] | None:
+    """Return a liquidation that leaves the account under the line, None when it does not."""
     try:
         quote = case.seize(option, repay)
     except RefusedError:
         return None
-    left = case.after(option, quote) if quote.repay and quote.received else None
-    if left is None or left.opportunity.health.health_factor > _STILL_UNDER:
+    after = case.after(option, quote) if quote.repay and quote.received else None
+    if after is None or after.health.health_factor > _STILL_UNDER:
         return None
-    again = (one for one in left.opportunity.options if _same_pair(one, option))
-    following = next(again, None)
-    return None if following is None else (quote, left, following)
+    return quote, after
 
 
 def _same_pair(one: Option, other: Option) -> bool:

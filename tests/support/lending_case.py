@@ -1,7 +1,5 @@
 """Accounts of a real adapter's rules beside the hand-made pools of ``lending_desk``."""
 
-from functools import partial
-
 from keeper.core.lending import AccountRef, Valuation
 from keeper.core.plan import Opportunity
 from keeper.planner.case import Case
@@ -40,6 +38,6 @@ def aave_case(view: AaveMarket, position: AavePosition) -> Case:
         opportunity=opportunity,
         deployment="aave_v3.local",
         valuation=VALUATION,
-        seize=partial(liquidation.seize, view, position),
+        seize=liquidation.seizer(view, position),
         calls=Bonus().calls,
     )

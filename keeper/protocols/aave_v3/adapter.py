@@ -1,6 +1,6 @@
 """Aave V3 behind the port that every room sees."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -172,6 +172,12 @@ class AaveAdapter:
     ) -> SeizeQuote:
         """Return what offering ``repay`` takes and gives; raise RefusedError as the Pool would."""
         return liquidation.seize(view, position, option, repay)
+
+    def seizer(
+        self, view: AaveMarket, position: AavePosition
+    ) -> Callable[[Option, int], SeizeQuote]:
+        """Return ``seize`` of one account in one view (``Prepared``)."""
+        return liquidation.seizer(view, position)
 
     def after_seize(
         self, view: AaveMarket, position: AavePosition, option: Option, quote: SeizeQuote

@@ -4,9 +4,11 @@ Mirrors ``LiquidationLogic.executeLiquidationCall`` with ``receiveAToken`` false
 of ``ValidationLogic.validateLiquidationCall`` in their order.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from keeper.core.lending import Option, SeizeQuote
+from keeper.core.units import Address
 from keeper.protocols.aave_v3 import rules
 from keeper.protocols.aave_v3.case import Case, case_of, leaves_no_collateral
 from keeper.protocols.aave_v3.health import assess
@@ -105,14 +107,31 @@ def _headroom(pair: Pair, repay: int) -> int:
     return repay // HEADROOM_SHARE + 2 * grain + HEADROOM_LEAST
 
 
+def seizer(view: AaveMarket, position: AavePosition) -> Callable[[Option, int], SeizeQuote]:
+    """Return ``seize`` of one account, which is judged once."""
+    cases: dict[tuple[Address, Address], Case] = {}
+
+    def one(option: Option, repay: int) -> SeizeQuote:
+        pair = (option.collateral, option.debt)
+        if pair not in cases:
+            cases[pair] = _case(view, position, option)
+        return quote(view, cases[pair], repay)
+
+    return one
+
+
 def seize(view: AaveMarket, position: AavePosition, option: Option, repay: int) -> SeizeQuote:
     """Return what offering ``repay`` raw units of an option takes and gives."""
+    return quote(view, _case(view, position, option), repay)
+
+
+def _case(view: AaveMarket, position: AavePosition, option: Option) -> Case:
     collateral, debt = view.reserve(option.collateral), view.reserve(option.debt)
     if collateral is None or debt is None:
         raise PoolRefusedError(
             Refusal.RESERVE_INACTIVE, f"{option.collateral}/{option.debt} not listed"
         )
-    return quote(view, case_of(view, position, collateral, debt, assess(view, position)), repay)
+    return case_of(view, position, collateral, debt, assess(view, position))
 
 
 def options(view: AaveMarket, position: AavePosition) -> tuple[Option, ...]:
