@@ -34,6 +34,10 @@ class SwapKind(StrEnum):
     """Buy exactly what is still owed to the lender."""
     EXACT_IN_BALANCE = "exact_in_balance"
     """Sell all that the executor holds of ``token_in``."""
+    EXACT_OUT = "exact_out"
+    """Buy a fixed amount: one part of a purchase over several paths."""
+    EXACT_IN = "exact_in"
+    """Sell a fixed amount: one part of a sale over several paths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

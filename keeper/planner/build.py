@@ -9,7 +9,7 @@ from keeper.core.chain import Fees, Log, Transaction
 from keeper.core.errors import InvariantError
 from keeper.core.lending import Held, Liquidation, ProtocolCall
 from keeper.core.plan import LoanKind, Plan, SwapKind, SwapLeg
-from keeper.core.ports import Hop, Path, SwapQuote
+from keeper.core.ports import SwapQuote
 from keeper.core.units import ZERO_ADDRESS, Address, Hash32
 from keeper.evm.program import (
     Approval,
@@ -22,12 +22,12 @@ from keeper.evm.program import (
     PayLater,
     Program,
     Step,
-    Swap,
     Tip,
     call_parts,
 )
 from keeper.evm.program_encoder import encode
 from keeper.planner.case import Case, Desk
+from keeper.planner.swap_steps import bought_first_step, purchase_steps, sale_steps
 from keeper.planner.trade import Terms, Trade
 
 _PLAIN_LOAN: Final = bytes.fromhex("e0232b42")
@@ -41,7 +41,6 @@ _FLASH_KINDS: Final = {
     LoanKind.FLASH_3156: FlashKind.ERC_3156,
 }
 _NO_HASH: Final = Hash32("0x" + "00" * 32)
-_NO_LIMIT: Final = 2**128 - 1
 _SHORT: Final = 8
 """Digits of an address or hash in a plan's id."""
 
@@ -142,11 +141,10 @@ def forecast(case: Case, terms: Terms, trade: Trade, *, gas: int) -> Waterfall:
 
 
 def legs(trade: Trade) -> tuple[SwapLeg, ...]:
-    """Return the swaps pool by pool, in the order of the path."""
-    kinds = ((trade.repay, SwapKind.EXACT_OUT_OWED), (trade.sale, SwapKind.EXACT_IN_BALANCE))
-    return tuple(
-        leg for quote, kind in kinds if quote is not None for leg in _pool_legs(quote, kind)
-    )
+    """Return the swaps pool by pool, in the order of their paths."""
+    purchase = _kinds(trade.repay, SwapKind.EXACT_OUT, SwapKind.EXACT_OUT_OWED)
+    sale = _kinds(trade.sale, SwapKind.EXACT_IN, SwapKind.EXACT_IN_BALANCE)
+    return tuple(leg for quote, kind in (*purchase, *sale) for leg in _pool_legs(quote, kind))
 
 
 def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
@@ -158,12 +156,9 @@ def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
     calls = tuple(
         call for step in trade.steps for call in case.calls(trade.option, step, terms.executor)
     )
-    sale = _sale_steps(trade.route.sale) if trade.sale is not None else ()
-    inner: tuple[Step, ...] = ()
+    inner, sale = purchase_steps(trade.repay), sale_steps(trade.sale)
     if trade.route.sale_repays:
         inner, sale = sale, ()
-    elif trade.route.repay:
-        inner = (_purchase(trade.route.repay),)
     return (_funded(trade, calls, inner), *sale)
 
 
@@ -193,16 +188,13 @@ def _funded(trade: Trade, calls: Sequence[ProtocolCall], inner: tuple[Step, ...]
     )
 
 
-def _bought_first(trade: Trade, calls: Sequence[ProtocolCall]) -> Swap:
+def _bought_first(trade: Trade, calls: Sequence[ProtocolCall]) -> Step:
     """Buy what is repaid; the pool calls back, and out of the spoils it is paid what it is owed.
 
     Nothing is at hand before, so that what the pool may take is bounded by the spoils.
     """
-    *before, last = trade.route.repay
-    inner: tuple[Step, ...] = tuple(protocol_call(call) for call in calls)
-    if before:
-        inner = (*inner, _purchase(tuple(before)))
-    return _buy(last, trade.funding.amount, _NO_LIMIT, inner)
+    inner = tuple(protocol_call(call) for call in calls)
+    return bought_first_step(trade.route.repay[0], trade.funding.amount, inner)
 
 
 def _paid_later(calls: Sequence[ProtocolCall], inner: tuple[Step, ...]) -> PayLater:
@@ -239,40 +231,11 @@ def _operand(held: Held) -> Operand:
     return Known.NATIVE if held.token is None else BalanceOf(token=held.token)
 
 
-def _purchase(path: Path) -> Swap:
-    """Buy what is owed: the last pool pays out first and is paid by the hop before it.
-
-    The first hop may spend all the collateral at hand and no more; what a middle token may cost
-    is bounded by that.
-    """
-    first, *others = path
-    swap = _buy(first, Known.OWED, BalanceOf(token=first.token_in), ())
-    for hop in others:
-        swap = _buy(hop, Known.OWED, _NO_LIMIT, (swap,))
-    return swap
-
-
-def _buy(hop: Hop, amount: Known | int, limit: BalanceOf | int, inner: tuple[Step, ...]) -> Swap:
-    return Swap(
-        pool=hop.pool,
-        token_in=hop.token_in,
-        token_out=hop.token_out,
-        amount=amount,
-        limit=limit,
-        inner=inner,
-    )
-
-
-def _sale_steps(path: Path) -> tuple[Step, ...]:
-    return tuple(
-        Swap(
-            pool=hop.pool,
-            token_in=hop.token_in,
-            token_out=hop.token_out,
-            amount=BalanceOf(token=hop.token_in),
-        )
-        for hop in path
-    )
+def _kinds(
+    quotes: Sequence[SwapQuote], fixed: SwapKind, last: SwapKind
+) -> tuple[tuple[SwapQuote, SwapKind], ...]:
+    """Pair each part of a leg with how its amount is fixed: the last one takes what is left."""
+    return tuple((quote, fixed if quote is not quotes[-1] else last) for quote in quotes)
 
 
 def _pool_legs(quote: SwapQuote, kind: SwapKind) -> tuple[SwapLeg, ...]:

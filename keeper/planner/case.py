@@ -1,18 +1,18 @@
 """What a plan is made from: one liquidatable account, and the desk that it is planned at."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from typing import Final, TypeVar
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Health, Option, ProtocolCall, SeizeQuote, Valuation
 from keeper.core.plan import Funding, LoanKind, Opportunity
-from keeper.core.ports import LoanBook, Path, ProtocolAdapter, SwapBook, SwapQuote
+from keeper.core.ports import LoanBook, ProtocolAdapter
 from keeper.core.stepping import Prepared, Stepwise
 from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
+from keeper.planner.exchange import Exchange
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -106,12 +106,10 @@ _BY_GAS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class Desk(Exchange):
     """Everything outside the account that a plan depends on. Immutable; carried forward."""
 
     block: BlockRef
-    books: Mapping[str, SwapBook]
-    """By venue."""
     loans: tuple[LoanBook, ...]
     fees: Fees
     base_fee: int
@@ -123,18 +121,6 @@ class Desk:
     def gas_price(self) -> int:
         """Wei per gas that a transaction pays at the expected base fee."""
         return min(self.fees.max_fee, self.base_fee + self.fees.priority_fee)
-
-    def paths(self, token_in: Address, token_out: Address) -> tuple[Path, ...]:
-        """Return every path of every venue."""
-        return tuple(p for book in self.books.values() for p in book.paths(token_in, token_out))
-
-    def exact_in(self, path: Path, amount_in: int) -> SwapQuote | None:
-        """Quote a sale along a path of one venue."""
-        return self.books[path[0].venue].exact_in(path, amount_in)
-
-    def exact_out(self, path: Path, amount_out: int) -> SwapQuote | None:
-        """Quote a purchase along a path of one venue."""
-        return self.books[path[0].venue].exact_out(path, amount_out)
 
     def most(self, asset: Address) -> int:
         """Return the most that one lender lends of an asset."""
@@ -157,12 +143,3 @@ class Desk:
             if (loan := book.quote(asset, amount)) is not None and loan.lender not in locked
         ]
         return min(offers, key=lambda loan: (loan.fee, _BY_GAS.index(loan.kind)), default=None)
-
-    def repriced(self, factors: Mapping[Address, Fraction]) -> "Desk":
-        """Return the desk once the exchanges have followed a move of tokens' values."""
-        return replace(self, books={n: book.repriced(factors) for n, book in self.books.items()})
-
-    def after(self, quote: SwapQuote) -> "Desk":
-        """Return the desk as a swap leaves it."""
-        venue = quote.path[0].venue
-        return replace(self, books={**self.books, venue: self.books[venue].after(quote)})

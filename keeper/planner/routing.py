@@ -2,49 +2,72 @@
 
 The collateral first buys exactly what the lender is owed; what is left of it is sold for the
 wrapped native coin. Where debt or collateral is the wrapped native coin, or they are the same
-asset, a leg falls away.
+asset, a leg falls away. A leg goes along one path, or is divided over several where that saves more
+than the gas of the further pools.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from keeper.core.lending import Option
-from keeper.core.ports import Path
+from keeper.core.ports import HopKind, Path
 from keeper.core.units import Address
 from keeper.planner.case import Desk
+from keeper.planner.division import Way, buy, sell
 
 SHORTLIST: Final = 4
 """Paths of a leg that are tried at every amount."""
 _REPAY_PROBES: Final = (0, 4)
 _SALE_PROBES: Final = (2, 6)
 """Amounts that paths are compared at: the largest one, shifted right by so many bits."""
+MOST_PARTS: Final = 3
+"""Paths that a leg is divided over."""
+_DIVISION_PROBES: Final = (0, 3)
+"""Amounts that divisions are judged at."""
+_PART_SHIFT: Final = 2
+"""Paths to divide over are ranked at a smaller amount than the whole."""
 
-Cost = Callable[[Path, int], int | None]
-"""Of a path at a probe, lowest best; None for a path that cannot do it."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HopGas:
+    """What the gas of one more pool costs, in the two assets that legs are compared in."""
+
+    collateral: int
+    native: int
+
+
+FREE: Final = HopGas(collateral=0, native=0)
+
+Cost = Callable[[Way, int], int | None]
+"""Of a way at a probe, lowest best; None for a way that cannot do it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """The paths of the two legs; an empty path is a leg that falls away."""
+    """The ways of the two legs; a way without paths is a leg that falls away."""
 
-    repay: Path
+    repay: Way
     """Collateral to debt, for exactly what is owed."""
-    sale: Path
+    sale: Way
     """All the remaining collateral to the native coin."""
     sale_repays: bool
     """True when the sale comes first and the loan is repaid out of it: the debt is native."""
 
     @property
     def hops(self) -> int:
-        """Pools swapped through."""
-        return len(self.repay) + len(self.sale)
+        """Pools that may be swapped through."""
+        return sum(len(path) for path in (*self.repay, *self.sale))
 
     @property
     def crosses_itself(self) -> bool:
         """Whether the legs share a pool."""
-        pools = {hop.pool for hop in self.repay}
-        return any(hop.pool in pools for hop in self.sale)
+        return not _pools(self.repay).isdisjoint(_pools(self.sale))
+
+    @property
+    def pays_in_callback(self) -> bool:
+        """Whether what is owed can be had from a pool that is paid after its callback."""
+        return len(self.repay) == 1 and self.repay[0][-1].kind is HopKind.UNISWAP_V3
 
 
 def pairs_needed(option: Option, native: Address) -> tuple[tuple[Address, Address], ...]:
@@ -58,40 +81,88 @@ def pairs_needed(option: Option, native: Address) -> tuple[tuple[Address, Addres
 
 
 def routes(
-    desk: Desk, option: Option, native: Address, *, owed: int, received: int
+    desk: Desk, option: Option, native: Address, *, owed: int, received: int, hop_gas: HopGas = FREE
 ) -> tuple[Route, ...]:
     """Return the routes worth trying, none when a leg has no path.
 
     ``owed`` and ``received`` are the largest amounts that will be asked about: they rank the
-    paths when there are many.
+    paths when there are many. A leg is divided only if that saves more than ``hop_gas`` there.
     """
     same = option.collateral == option.debt
     sale_repays = option.debt == native and not same
-    repays: Sequence[Path] = ((),)
-    sales: Sequence[Path] = ((),)
+    repays: Sequence[Way] = ((),)
+    sales: Sequence[Way] = ((),)
     if not same and not sale_repays:
-        paths = desk.paths(option.collateral, option.debt)
-        repays = _shortlist(paths, _cheapest(desk, owed), _REPAY_PROBES)
+        leg = _Leg(cost=_spent(desk, owed), probes=_REPAY_PROBES, least=hop_gas.collateral)
+        repays = _ways(leg, desk.paths(option.collateral, option.debt))
     if option.collateral != native:
-        paths = desk.paths(option.collateral, native)
-        sales = _shortlist(paths, _dearest(desk, received), _SALE_PROBES)
+        leg = _Leg(cost=_brought(desk, received), probes=_SALE_PROBES, least=hop_gas.native)
+        sales = _ways(leg, desk.paths(option.collateral, native))
     return tuple(
         Route(repay=repay, sale=sale, sale_repays=sale_repays) for repay in repays for sale in sales
     )
 
 
-def _cheapest(desk: Desk, owed: int) -> Cost:
-    def cost(path: Path, shift: int) -> int | None:
-        quote = desk.exact_out(path, max(owed >> shift, 1))
-        return None if quote is None else quote.amount_in
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Leg:
+    """How the ways of a leg are compared."""
+
+    cost: Cost
+    probes: Sequence[int]
+    least: int
+    """What a further pool has to save, in the unit of the cost."""
+
+
+def _ways(leg: _Leg, paths: Sequence[Path]) -> tuple[Way, ...]:
+    """Return the single paths worth trying, and the divisions that pay at a probed amount."""
+    single = tuple((path,) for path in _shortlist(paths, leg.cost, leg.probes))
+    divided = dict.fromkeys(
+        way for probe in _DIVISION_PROBES for way in _divided(leg, paths, probe)
+    )
+    return (*single, *divided)
+
+
+def _divided(leg: _Leg, paths: Sequence[Path], probe: int) -> Iterator[Way]:
+    """Yield the divisions that save more than their gas over the best smaller one."""
+    if len(paths) == 1:
+        return
+    costs = (leg.cost((path,), probe) for path in paths)
+    best = min((cost for cost in costs if cost is not None), default=None)
+    for way in _disjoint(leg, paths, probe + _PART_SHIFT):
+        cost = leg.cost(way, probe)
+        if cost is not None and (best is None or best - cost > leg.least):
+            best = cost
+            yield way
+
+
+def _disjoint(leg: _Leg, paths: Sequence[Path], probe: int) -> Iterator[Way]:
+    """Yield the best two paths that share no pool, then the best three, and so on."""
+    way: Way = ()
+    for path in _ranked(paths, leg.cost, probe):
+        if _pools(way).isdisjoint(_pools((path,))):
+            way = (*way, path)
+            if len(way) > 1:
+                yield way
+        if len(way) == MOST_PARTS:
+            return
+
+
+def _pools(way: Way) -> set[Address]:
+    return {hop.pool for path in way for hop in path}
+
+
+def _spent(desk: Desk, owed: int) -> Cost:
+    def cost(way: Way, shift: int) -> int | None:
+        parts = buy(desk, way, max(owed >> shift, 1))
+        return None if parts is None else sum(part.amount_in for part in parts)
 
     return cost
 
 
-def _dearest(desk: Desk, received: int) -> Cost:
-    def cost(path: Path, shift: int) -> int | None:
-        quote = desk.exact_in(path, max(received >> shift, 1))
-        return None if quote is None else -quote.amount_out
+def _brought(desk: Desk, received: int) -> Cost:
+    def cost(way: Way, shift: int) -> int | None:
+        parts = sell(desk, way, max(received >> shift, 1))
+        return None if parts is None else -sum(part.amount_out for part in parts)
 
     return cost
 
@@ -100,9 +171,11 @@ def _shortlist(paths: Sequence[Path], cost: Cost, probes: Sequence[int]) -> Sequ
     """Return the best paths at each probe, or all when they are few."""
     if len(paths) <= SHORTLIST:
         return paths
-    chosen: dict[Path, None] = {}
-    for probe in probes:
-        costs = [(value, path) for path in paths if (value := cost(path, probe)) is not None]
-        costs.sort(key=lambda item: item[0])
-        chosen |= dict.fromkeys(path for _, path in costs[:SHORTLIST])
-    return tuple(chosen)
+    ranked = (path for probe in probes for path in _ranked(paths, cost, probe)[:SHORTLIST])
+    return tuple(dict.fromkeys(ranked))
+
+
+def _ranked(paths: Sequence[Path], cost: Cost, probe: int) -> list[Path]:
+    """Return the paths that can do it, the best first."""
+    costs = [(value, path) for path in paths if (value := cost((path,), probe)) is not None]
+    return [path for _, path in sorted(costs, key=lambda item: item[0])]

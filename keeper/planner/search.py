@@ -6,7 +6,7 @@ from typing import Final
 
 from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.planner.case import Case, Desk
-from keeper.planner.routing import Route, routes
+from keeper.planner.routing import HopGas, Route, routes
 from keeper.planner.sizing import (
     FINE,
     ROUGH,
@@ -118,7 +118,9 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Tria
     largest = min(option.max_repay, lent or option.max_repay)
     value = case.valuation.wei_floor(option.debt, largest)
     received = case.valuation.amount_ceil(option.collateral, value)
-    found = routes(desk, option, terms.native, owed=largest, received=received)
+    gas = _gas_of_a_hop(desk, terms)
+    hop_gas = HopGas(native=gas, collateral=case.valuation.amount_ceil(option.collateral, gas))
+    found = routes(desk, option, terms.native, owed=largest, received=received, hop_gas=hop_gas)
     if not found:
         pair = f"{assets[option.collateral].symbol} for {assets[option.debt].symbol}"
         return Miss(reason=Reason.NO_ROUTE, detail=f"no pools to sell {pair} and the native coin")
@@ -127,6 +129,13 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Tria
     return _finalists(
         [_Trials(offer=offer, route=route, pieces=pieces) for route in found], largest
     )
+
+
+def _gas_of_a_hop(desk: Desk, terms: Terms) -> int:
+    """Return what one more pool costs, wei, a rollup's data included."""
+    price = desk.gas_price
+    two, three = (desk.data_fees.at_most(terms.gas.size(hops)).at(price) for hops in (2, 3))
+    return terms.gas.hop * price + three - two
 
 
 def closest(results: Iterable[Trade | Miss]) -> Trade | Miss:

@@ -11,12 +11,15 @@ from keeper.core.ports import SwapQuote
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.planner.case import Case, Desk
 from keeper.planner.costs import GasModel, Limits
+from keeper.planner.division import buy, sell
 from keeper.planner.routing import Route
 
 PAID_LATER: Final = "callback"
 """The funding's name where the protocol is paid after its own callback."""
 BOUGHT_FIRST: Final = "swap"
 """The funding's name where a pool hands over what is repaid and is paid after its callback."""
+Swaps = tuple[SwapQuote, ...]
+"""Of one leg, in the order of their execution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +45,9 @@ class Trade:
     steps: tuple[SeizeQuote, ...]
     """The liquidations, one after the other; nearly always one."""
     funding: Funding
-    repay: SwapQuote | None
-    sale: SwapQuote | None
+    repay: Swaps
+    """The purchases of what is owed, one for each path of the way; the last takes what drifted."""
+    sale: Swaps
     proceeds: int
     """Wrapped native at hand when the loan is repaid, wei."""
     gas_units: int
@@ -68,13 +72,11 @@ class Trade:
 
     def swaps(self) -> tuple[SwapQuote, ...]:
         """Return the swaps in the order of their execution."""
-        return tuple(swap for swap in (self.repay, self.sale) if swap is not None)
+        return (*self.repay, *self.sale)
 
     def leave(self, desk: Desk) -> Desk:
         """Return the desk as the trade leaves it."""
-        for swap in self.swaps():
-            desk = desk.after(swap)
-        return desk
+        return desk.after(*self.swaps())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +125,9 @@ def trade(
     legs = _legs(desk, route, seize.received, seize.repay + funding.fee, option)
     if isinstance(legs, _Short):
         return _missing(case, desk, terms, route, legs)
-    data = desk.data_fees.at_most(terms.gas.size(route.hops, steps=len(steps)))
-    units = terms.gas.units(route.hops, steps=len(steps), pays_later=option.pays_later)
+    hops = sum(len(swap.path) for swap in (*legs.repay, *legs.sale))
+    data = desk.data_fees.at_most(terms.gas.size(hops, steps=len(steps)))
+    units = terms.gas.units(hops, steps=len(steps), pays_later=option.pays_later)
     gas = units * desk.gas_price + data.at(desk.gas_price)
     tip = terms.limits.tip(legs.proceeds, gas)
     bid = terms.limits.bid(legs.proceeds - gas - tip, units + data.gas, desk.fees.max_fee)
@@ -153,7 +156,7 @@ def _funding(desk: Desk, route: Route, option: Option, seize: SeizeQuote) -> Fun
     """
     if option.pays_later:
         return _unlent(PAID_LATER, LoanKind.PAID_LATER, option.debt, seize.repay)
-    if desk.most(option.debt) == 0 and route.repay and seize.headroom == 0:
+    if desk.most(option.debt) == 0 and route.pays_in_callback and seize.headroom == 0:
         return _unlent(BOUGHT_FIRST, LoanKind.BOUGHT_FIRST, option.debt, seize.repay)
     inner = route.sale if route.sale_repays else route.repay
     locked = {hop.pool for hop in inner}
@@ -166,8 +169,8 @@ def _unlent(source: str, kind: LoanKind, asset: Address, amount: int) -> Funding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Legs:
-    repay: SwapQuote | None
-    sale: SwapQuote | None
+    repay: Swaps
+    sale: Swaps
     proceeds: int
 
 
@@ -182,34 +185,33 @@ class _Short:
 
 def _legs(desk: Desk, route: Route, received: int, owed: int, option: Option) -> _Legs | _Short:
     if route.sale_repays:
-        sale = desk.exact_in(route.sale, received)
+        sale = sell(desk, route.sale, received)
         if sale is None:
             return _Short(asset=option.collateral, amount=0)
-        if sale.amount_out < owed:
-            return _Short(asset=option.debt, amount=owed - sale.amount_out)
-        return _Legs(repay=None, sale=sale, proceeds=sale.amount_out - owed)
-    repay, spent = None, owed
-    if route.repay:
-        repay = desk.exact_out(route.repay, owed)
-        if repay is None:
-            return _Short(asset=option.collateral, amount=0)
-        spent = repay.amount_in
-    if spent > received:
-        return _Short(asset=option.collateral, amount=spent - received)
-    return _sell_rest(desk, route, repay, received - spent, option)
+        brought = sum(part.amount_out for part in sale)
+        if brought < owed:
+            return _Short(asset=option.debt, amount=owed - brought)
+        return _Legs(repay=(), sale=sale, proceeds=brought - owed)
+    if not route.repay:
+        return _sell_rest(desk, route, (), received - owed, option)
+    repay = buy(desk, route.repay, owed)
+    if repay is None:
+        return _Short(asset=option.collateral, amount=0)
+    rest = received - sum(part.amount_in for part in repay)
+    return _sell_rest(desk, route, repay, rest, option)
 
 
-def _sell_rest(
-    desk: Desk, route: Route, repay: SwapQuote | None, rest: int, option: Option
-) -> _Legs | _Short:
+def _sell_rest(desk: Desk, route: Route, repay: Swaps, rest: int, option: Option) -> _Legs | _Short:
+    if rest < 0:
+        return _Short(asset=option.collateral, amount=-rest)
     if not route.sale or rest == 0:
-        return _Legs(repay=repay, sale=None, proceeds=0 if route.sale else rest)
-    if repay is not None and route.crosses_itself:
-        desk = desk.after(repay)
-    sale = desk.exact_in(route.sale, rest)
+        return _Legs(repay=repay, sale=(), proceeds=0 if route.sale else rest)
+    if repay and route.crosses_itself:
+        desk = desk.after(*repay)
+    sale = sell(desk, route.sale, rest)
     if sale is None:
         return _Short(asset=option.collateral, amount=0)
-    return _Legs(repay=repay, sale=sale, proceeds=sale.amount_out)
+    return _Legs(repay=repay, sale=sale, proceeds=sum(part.amount_out for part in sale))
 
 
 def _missing(case: Case, desk: Desk, terms: Terms, route: Route, short: _Short) -> Miss:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keeper.core.lending import Reason
-from keeper.core.plan import Plan
+from keeper.core.plan import Plan, SwapKind
 from keeper.devnet.crash import crash
 from keeper.devnet.prices import held_mining
 from keeper.devnet.sender import read
@@ -52,6 +52,21 @@ async def test_each_plan_comes_to_its_forecast_to_the_wei(crashed: Crashed) -> N
         assert realised(crashed, plan, done) == forecast_at(plan, crashed, done.gas_used), plan.id
     assert len(taken) > 10
     assert {len(plan.route) for plan in taken} >= {1, 2, 3}
+
+
+async def test_divided_plans_come_to_their_forecast_to_the_wei(crashed: Crashed) -> None:
+    """Where the gas of a pool costs nothing, every leg that has two ways is divided."""
+    free = crashed.planner_with(replace(crashed.limits, min_profit=0), GasModel(hop=0))
+    kinds = set()
+    for plan in plans_alone(crashed, free):
+        fixed = {leg.kind for leg in plan.route} & {SwapKind.EXACT_IN, SwapKind.EXACT_OUT}
+        if not fixed:
+            continue
+        (done,) = await crashed.run(plan)
+        assert done.success, f"{plan.id}: {done.error}"
+        assert realised(crashed, plan, done) == forecast_at(plan, crashed, done.gas_used), plan.id
+        kinds |= fixed
+    assert SwapKind.EXACT_OUT in kinds
 
 
 async def test_the_gas_estimate_is_near_and_the_limit_is_enough(crashed: Crashed) -> None:

@@ -11,6 +11,7 @@ from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.devnet.live import LiveMarket
 from keeper.devnet.market import MarketPool
 from keeper.devnet.sender import Sender, read, read_all
+from keeper.planner.exchange import Exchange
 from keeper.venues.uniswap_v3.book import UniswapV3Book
 from keeper.venues.uniswap_v3.pool import PoolState
 from keeper.venues.uniswap_v3.venue import UniswapV3Settings, UniswapV3Venue
@@ -135,13 +136,13 @@ async def test_a_book_after_swaps_is_the_book_of_the_next_block(market_fork: Mar
             trader.call(token, "approve", live.market.swap_router, 2**256 - 1)
         for pool in live.market.pools:
             path = random.choice(((pool.token0, pool.token1), (pool.token1, pool.token0)))
-            hop = next(p for p in book.paths(*path) if p[0].pool == pool.address)
+            hop = next(h for h in book.hops(*path) if h.pool == pool.address)
             deep = virtual_reserve(book.pools[pool.address], in_token0=path[0] == pool.token0)
-            quote = book.exact_in(hop, deep // random.randint(100, 2_000))
+            quote = book.sell(hop, deep // random.randint(100, 2_000))
             assert quote is not None
             order = (*path, pool.fee, trader.account, 2**40, quote.amount_in, 0, 0)
             trader.call(live.swap_router, "exactInputSingle", order)
-            book = book.after(quote)
+            book = book.after(hop, quote)
         trader.mine()
         now = await book_of(chain, live, venue)
     assert set(now.pools) == {pool.address for pool in live.market.pools}
@@ -156,15 +157,16 @@ async def test_two_hops_equal_the_quoter_hop_by_hop(local_market: MarketNode) ->
     async with open_chain(local_market.anvil.http_url, chain_options(live)) as chain:
         venue = venue_of(chain, live, intermediates=("WETH", "USDC"))
         book = await venue.snapshot([(wbtc, dai)], await chain.reader.head())
-    paths = book.paths(wbtc, dai)
+    exchange = Exchange(books={venue.name: book})
+    paths = exchange.paths(wbtc, dai)
     assert {tuple(hop.token_out for hop in path) for path in paths} == {
         (weth, dai),
         (live.market.asset("USDC").token, dai),
     }
     fees = {pool.address: pool.fee for pool in live.market.pools}
     for path in paths:
-        sold = book.exact_in(path, 10**8)
-        bought = book.exact_out(path, 50_000 * 10**18)
+        sold = exchange.exact_in(path, 10**8)
+        bought = exchange.exact_out(path, 50_000 * 10**18)
         assert sold is not None
         assert bought is not None
         tokens = [path[0].token_in, *(hop.token_out for hop in path)]
@@ -182,7 +184,7 @@ async def test_a_pair_without_a_pool_has_no_path(local_market: MarketNode) -> No
         venue = venue_of(chain, live)
         pair = (live.market.weth, ZERO_ADDRESS)
         book = await venue.snapshot([pair], await chain.reader.head())
-    assert book.paths(*pair) == ()
+    assert book.hops(*pair) == ()
 
 
 def _packed(tokens: Sequence[Address], fees: Sequence[int]) -> bytes:

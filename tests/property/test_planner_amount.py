@@ -44,8 +44,9 @@ class Situation:
 @st.composite
 def situations(draw: st.DrawFn) -> Situation:
     pools = tuple(
-        pool_at_par(*pair, dollars=draw(depths), fee=draw(st.sampled_from((100, 500, 3_000))))
+        pool_at_par(*pair, dollars=draw(depths), fee=fee)
         for pair in PAIRS
+        for fee in draw(st.lists(st.sampled_from((100, 500, 3_000)), min_size=1, unique=True))
     )
     collaterals = draw(st.lists(st.sampled_from((WETH, WBTC)), min_size=1, unique=True))
     debts = draw(st.lists(st.sampled_from((USDC, DAI, WETH)), min_size=1, max_size=2, unique=True))

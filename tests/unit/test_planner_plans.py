@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from keeper.core.chain import Fees
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import LoanKind, Plan, SwapKind
 from keeper.core.units import Address
@@ -110,15 +111,36 @@ def test_legs_that_share_a_pool_are_quoted_one_after_the_other() -> None:
     plan = planned(case_with(option_of(WBTC, USDC, dollars=5_000)), desk)
     first, _, last = plan.route
     assert first.pool == last.pool
-    alone = desk.exact_in((desk.paths(WBTC, WETH)[0][0],), last.amount_in)
+    alone = desk.exact_in(desk.paths(WBTC, WETH)[0], last.amount_in)
     assert alone is not None
     assert last.amount_out < alone.amount_out
 
 
 def test_the_cheapest_of_several_pools_is_taken() -> None:
     pools = tuple(pool_at_par(WETH, USDC, dollars=DEEP, fee=fee) for fee in (3_000, 100, 500))
-    plan = planned(case_with(option_of(WETH, USDC, dollars=20_000)), desk_of(*pools))
-    assert plan.route[0].pool == pools[1].address
+    plan = planned(case_with(option_of(WETH, USDC, dollars=1_000)), desk_of(*pools))
+    assert [leg.pool for leg in plan.route] == [pools[1].address]
+
+
+def test_a_leg_is_divided_where_that_saves_more_than_the_gas_of_a_pool() -> None:
+    pools = tuple(pool_at_par(WETH, USDC, dollars=DEEP // 10, fee=fee) for fee in (100, 500))
+    case = case_with(option_of(WETH, USDC, dollars=200_000))
+    plan = planned(case, desk_of(*pools))
+    assert legs_of(plan) == [(WETH, USDC, SwapKind.EXACT_OUT), (WETH, USDC, BUY)]
+    assert {leg.pool for leg in plan.route} == {pool.address for pool in pools}
+    assert sum(leg.amount_out for leg in plan.route) == plan.quote.repay + plan.funding.fee
+    alone = [planned(case, desk_of(pool)).forecast.net for pool in pools]
+    assert plan.forecast.net > max(alone)
+
+
+def test_dear_gas_keeps_a_leg_whole() -> None:
+    pools = tuple(pool_at_par(WETH, USDC, dollars=DEEP // 10, fee=fee) for fee in (100, 500))
+    case = case_with(option_of(WETH, USDC, dollars=20_000))
+    limits = Limits(min_profit=0, max_gas_price=10**13)
+    desk = desk_of(*pools, base_fee=3 * 10**9)
+    assert len(planned(case, desk, limits).route) == 2
+    dear = replace(desk, fees=Fees(max_fee=10**12, priority_fee=10**11), base_fee=3 * 10**11)
+    assert len(planned(case, dear, limits).route) == 1
 
 
 def test_the_pair_with_the_greatest_net_is_taken() -> None:
@@ -205,7 +227,7 @@ def test_a_data_fee_is_part_of_the_gas() -> None:
 def test_the_size_that_data_is_bounded_by_is_that_of_a_plan(debt: Address, hops: int) -> None:
     pools = (*TRIANGLE, *markets(DEEP, [(USDC, DAI)]))
     plan = planned(
-        case_with(option_of(WBTC, debt, dollars=20_000)),
+        case_with(option_of(WBTC, debt, dollars=2_000)),
         replace(desk_of(*pools, intermediates=(WETH, USDC)), data_fees=ROLLUP),
     )
     size = GasModel().size(len(plan.route))
@@ -328,6 +350,20 @@ def test_what_is_bought_first_over_two_pools_is_paid_by_the_first_after_the_liqu
     assert isinstance(first, Swap)
     assert (first.token_in, first.token_out, first.amount) == (WBTC, WETH, Known.OWED)
     assert first.limit == BalanceOf(token=WBTC)
+
+
+def test_the_parts_of_a_sale_sell_their_forecast_and_the_last_one_the_rest() -> None:
+    pools = tuple(pool_at_par(WBTC, WETH, dollars=DEEP // 10, fee=fee) for fee in (100, 500))
+    case, desk = case_with(option_of(WBTC, WETH, dollars=200_000)), desk_of(*pools)
+    best = best_of(case, desk)
+    (loan,) = steps(case, terms_of(), best)
+    assert isinstance(loan, Flash)
+    _, first, last = loan.inner
+    assert isinstance(first, Swap)
+    assert isinstance(last, Swap)
+    assert (first.amount, first.limit) == (best.sale[0].amount_in, None)
+    assert (last.amount, last.limit) == (BalanceOf(token=WBTC), None)
+    assert best.sale[0].amount_in < best.sale[1].amount_in
 
 
 def test_accounts_that_share_a_pool_are_quoted_on_what_the_others_leave() -> None:

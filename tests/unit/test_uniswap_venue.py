@@ -9,6 +9,7 @@ from keeper.core.chain import BlockRef, Call
 from keeper.core.errors import InvariantError, StaleError
 from keeper.core.ports import Reader
 from keeper.core.units import ZERO_ADDRESS, Address, Hash32
+from keeper.planner.exchange import Exchange
 from keeper.venues.uniswap_v3.codec import Ask, Field, ask_pool, get_pool, tick_spacing
 from keeper.venues.uniswap_v3.pool import TickBand
 from keeper.venues.uniswap_v3.venue import UniswapV3Settings, UniswapV3Venue
@@ -107,7 +108,7 @@ async def test_a_pool_that_is_not_there_is_looked_for_again_later() -> None:
     reader = ScriptedReader(answers=factory_script())
     venue = venue_over(reader)
     book = await venue.snapshot([(USDC, WETH)], BLOCK)
-    assert book.paths(USDC, WETH) == ()
+    assert book.hops(USDC, WETH) == ()
     await venue.snapshot([(USDC, WETH)], _next_block())
     assert len(reader.rounds) == 1
     await venue.snapshot([(USDC, WETH)], _next_block(by=300))
@@ -119,7 +120,7 @@ async def test_a_pool_without_a_price_is_left_out() -> None:
     empty = pool_script(price=0)
     reader.answers = {**reader.answers, **empty}
     book = await venue_over(reader).snapshot([(USDC, WETH)], BLOCK)
-    assert book.paths(USDC, WETH) == ()
+    assert book.hops(USDC, WETH) == ()
 
 
 async def test_a_pool_that_reverts_makes_the_block_stale() -> None:
@@ -150,7 +151,8 @@ def test_paths_are_direct_first_and_then_over_an_intermediate() -> None:
     direct = pool_at_par(WETH, USDC, dollars=10**6)
     legs = (pool_at_par(WETH, DAI, dollars=10**6), pool_at_par(DAI, USDC, dollars=10**6))
     book = book_of(*legs, direct, intermediates=(DAI, USDC))
-    assert [[hop.pool for hop in path] for path in book.paths(WETH, USDC)] == [
+    exchange = Exchange(books={book.venue: book})
+    assert [[hop.pool for hop in path] for path in exchange.paths(WETH, USDC)] == [
         [direct.address],
         [legs[0].address, legs[1].address],
     ]
@@ -163,8 +165,8 @@ def test_a_swap_of_nothing_is_a_mistake_of_ours() -> None:
 
 def test_a_sale_that_buys_nothing_is_no_quote() -> None:
     book = book_of(pool_at_par(WETH, USDC, dollars=10**6))
-    (path,) = book.paths(WETH, USDC)
-    assert book.exact_in(path, 1) is None
+    (hop,) = book.hops(WETH, USDC)
+    assert book.sell(hop, 1) is None
 
 
 def test_a_band_of_unordered_ticks_is_a_mistake_of_ours() -> None:

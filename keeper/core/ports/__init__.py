@@ -4,13 +4,15 @@ from keeper.core.ports.chain import Reader, Simulator, Wire
 from keeper.core.ports.loans import FlashSource, LoanBook
 from keeper.core.ports.protocol import Prices, ProtocolAdapter
 from keeper.core.ports.sending import Journal, PrivateRelay, Signer
-from keeper.core.ports.swaps import Hop, Path, SwapBook, SwapQuote, SwapVenue
+from keeper.core.ports.swaps import Hop, HopKind, Moved, Path, SwapBook, SwapQuote, SwapVenue
 
 __all__ = [
     "FlashSource",
     "Hop",
+    "HopKind",
     "Journal",
     "LoanBook",
+    "Moved",
     "Path",
     "Prices",
     "PrivateRelay",

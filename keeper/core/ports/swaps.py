@@ -2,11 +2,19 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 from typing import Protocol
 
 from keeper.core.chain import BlockRef
 from keeper.core.units import Address
+
+
+class HopKind(StrEnum):
+    """How the executor goes through a hop."""
+
+    UNISWAP_V3 = "uniswap_v3"
+    UNISWAP_V2 = "uniswap_v2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,10 +25,27 @@ class Hop:
     pool: Address
     token_in: Address
     token_out: Address
+    kind: HopKind = HopKind.UNISWAP_V3
+    fee: int = 0
+    """Of a pool that is told its fee by whoever swaps, hundredths of a basis point."""
 
 
 Path = tuple[Hop, ...]
 """Pools to swap through one after the other; each hop starts with the token the last one gave."""
+
+
+class Moved(Protocol):
+    """What a swap against one pool moves; the rest of it is the business of its book."""
+
+    @property
+    def amount_in(self) -> int:
+        """Raw units that go in."""
+        ...
+
+    @property
+    def amount_out(self) -> int:
+        """Raw units that come out."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +55,7 @@ class SwapQuote:
     path: Path
     amounts: tuple[int, ...]
     """What goes into the first hop, then what comes out of each."""
-    moved: tuple[object, ...]
+    moved: tuple[Moved, ...]
     """Where each pool is left, for the book that quoted it; unopened by others."""
 
     @property
@@ -47,19 +72,34 @@ class SwapQuote:
 class SwapBook(Protocol):
     """The pools of a venue at one block, or after swaps already counted on. Immutable, pure."""
 
-    def paths(self, token_in: Address, token_out: Address) -> tuple[Path, ...]:
-        """Return every path that the book knows between two tokens."""
+    @property
+    def intermediates(self) -> tuple[Address, ...]:
+        """Return the tokens that a path of two hops may go through."""
         ...
 
-    def exact_in(self, path: Path, amount_in: int) -> SwapQuote | None:
-        """Return what selling ``amount_in`` gives, None when the pools' known range ends."""
+    def hops(self, token_in: Address, token_out: Address) -> tuple[Hop, ...]:
+        """Return every pool that the book knows between two tokens."""
         ...
 
-    def exact_out(self, path: Path, amount_out: int) -> SwapQuote | None:
-        """Return what buying ``amount_out`` takes, None when the pools' known range ends."""
+    def sell(self, hop: Hop, amount_in: int) -> Moved | None:
+        """Return what selling ``amount_in`` gives.
+
+        None when the pool's known range ends, or when it gives not a single raw unit.
+        """
         ...
 
-    def after(self, quote: SwapQuote) -> "SwapBook":
+    def buy(self, hop: Hop, amount_out: int) -> Moved | None:
+        """Return what buying ``amount_out`` takes, None when the pool's known range ends."""
+        ...
+
+    def rate(self, hop: Hop, moved: Moved | None) -> float:
+        """Return what the next raw unit sold would bring, before anything or once ``moved``.
+
+        A float: it proposes how to divide an amount and decides nothing.
+        """
+        ...
+
+    def after(self, hop: Hop, moved: Moved) -> "SwapBook":
         """Return the book as the quoted swap leaves it."""
         ...
 

@@ -1,0 +1,75 @@
+"""Every venue's pools together: paths over them, and what swapping along a path moves."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import prod
+from typing import Self
+
+from keeper.core.ports import Hop, Moved, Path, SwapBook, SwapQuote
+from keeper.core.units import Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """The books of all venues at one block, or after swaps already counted on. Immutable."""
+
+    books: Mapping[str, SwapBook]
+    """By venue."""
+
+    def paths(self, token_in: Address, token_out: Address) -> tuple[Path, ...]:
+        """Return every direct path, then every path of two hops, over whichever venues."""
+        direct = tuple((hop,) for hop in self._hops(token_in, token_out))
+        middles = dict.fromkeys(m for book in self.books.values() for m in book.intermediates)
+        over = tuple(
+            (first, second)
+            for middle in middles
+            if middle not in (token_in, token_out)
+            for first in self._hops(token_in, middle)
+            for second in self._hops(middle, token_out)
+        )
+        return direct + over
+
+    def exact_in(self, path: Path, amount_in: int) -> SwapQuote | None:
+        """Return what selling ``amount_in`` along the path gives, None when a pool cannot say."""
+        amounts, moved = [amount_in], []
+        for hop in path:
+            swap = self.books[hop.venue].sell(hop, amounts[-1])
+            if swap is None:
+                return None
+            amounts.append(swap.amount_out)
+            moved.append(swap)
+        return SwapQuote(path=path, amounts=tuple(amounts), moved=tuple(moved))
+
+    def exact_out(self, path: Path, amount_out: int) -> SwapQuote | None:
+        """Return what buying ``amount_out`` along the path takes, None when a pool cannot say."""
+        amounts, moved = [amount_out], []
+        for hop in reversed(path):
+            swap = self.books[hop.venue].buy(hop, amounts[-1])
+            if swap is None:
+                return None
+            amounts.append(swap.amount_in)
+            moved.append(swap)
+        return SwapQuote(path=path, amounts=tuple(amounts[::-1]), moved=tuple(moved[::-1]))
+
+    def rate(self, path: Path, quote: SwapQuote | None) -> float:
+        """Return what the next raw unit sold along the path would bring, now or after a quote."""
+        moved: tuple[Moved | None, ...] = (None,) * len(path) if quote is None else quote.moved
+        hops = zip(path, moved, strict=True)
+        return prod(self.books[hop.venue].rate(hop, swap) for hop, swap in hops)
+
+    def repriced(self, factors: Mapping[Address, Fraction]) -> Self:
+        """Return the exchange once it has followed a move of tokens' values."""
+        return replace(self, books={n: book.repriced(factors) for n, book in self.books.items()})
+
+    def after(self, *quotes: SwapQuote) -> Self:
+        """Return the exchange as swaps leave it."""
+        books = dict(self.books)
+        for quote in quotes:
+            for hop, moved in zip(quote.path, quote.moved, strict=True):
+                books[hop.venue] = books[hop.venue].after(hop, moved)
+        return replace(self, books=books)
+
+    def _hops(self, token_in: Address, token_out: Address) -> Iterator[Hop]:
+        for book in self.books.values():
+            yield from book.hops(token_in, token_out)
