@@ -6,6 +6,7 @@ block can mend skips a block.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -14,6 +15,7 @@ from keeper.app.observer import Observer
 from keeper.app.parity import Parity
 from keeper.app.planning import Batch, Planning
 from keeper.app.sight import Look
+from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
 from keeper.core.plan import Opportunity
@@ -74,6 +76,14 @@ class Acting(Generic[M, P]):
         self._told: dict[AccountRef, Reason] = {}
         self.acted_on = -1
         """The newest block whose opportunities were dealt with."""
+
+    async def refresh(self, block: BlockRef) -> None:
+        """Read ahead what planning at ``block`` is likely to need; planning reads what is missing.
+
+        A read that fails is made again by whoever plans.
+        """
+        with suppress(*SKIPPED):
+            await self._planning.refresh(block)
 
     def offer(self, look: Look[M, P]) -> None:
         """Take the newest look; one that waits is forgotten."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
+from keeper.config.chain_file import UniswapV3Settings
 from keeper.config.settings import Deployment, Settings
 from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError
@@ -62,7 +63,8 @@ def _of_chain(settings: Settings) -> Iterator[tuple[str, Address]]:
         yield f"flash_sources.{number}.pool", source.pool
     for number, venue in enumerate(chain.venues):
         yield f"venues.{number}.factory", venue.factory
-        yield f"venues.{number}.quoter_v2", venue.quoter_v2
+        if isinstance(venue, UniswapV3Settings):
+            yield f"venues.{number}.quoter_v2", venue.quoter_v2
     for token, feed in chain.price_feeds.items():
         yield f"price_feeds.{token}", feed
     if chain.sequencer is not None:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from keeper.app.executor_contract import ExecutorContract
-from keeper.config.chain_file import ChainSettings, FlashSourceSettings
+from keeper.config import chain_file as config
+from keeper.config.chain_file import ChainSettings, FlashSourceSettings, VenueSettings
 from keeper.config.protocol_file import ProtocolSettings
 from keeper.config.settings import Settings
 from keeper.core.chain import Log
 from keeper.core.lending import Liquidation
-from keeper.core.ports import FlashSource, Reader
+from keeper.core.ports import FlashSource, Reader, SwapVenue
 from keeper.core.units import BPS, Address
 from keeper.executor.policy import Limits
 from keeper.executor.rehearse import Decoders
@@ -24,6 +25,7 @@ from keeper.venues.flash_loans import AaveV3FlashSource
 from keeper.venues.inventory_flash import InventoryFlashSource
 from keeper.venues.morpho_flash import MorphoFlashSource
 from keeper.venues.pool_flash import PoolFlashSource
+from keeper.venues.uniswap_v2.venue import UniswapV2Settings, UniswapV2Venue
 from keeper.venues.uniswap_v3.venue import UniswapV3Settings, UniswapV3Venue
 
 
@@ -72,6 +74,25 @@ def _lender(source: FlashSourceSettings, reader: Reader, executor: Address) -> F
     return AaveV3FlashSource(reader, pool=source.pool, executor=executor)
 
 
+def venue_for(venue: VenueSettings, reader: Reader) -> SwapVenue:
+    """Return a configured place to swap."""
+    if isinstance(venue, config.UniswapV2Settings):
+        return UniswapV2Venue(
+            reader,
+            UniswapV2Settings(
+                factory=venue.factory, fee=venue.fee, intermediates=venue.intermediates
+            ),
+            name=venue.name,
+        )
+    return UniswapV3Venue(
+        reader,
+        UniswapV3Settings(
+            factory=venue.factory, fees=venue.fee_tiers, intermediates=venue.intermediates
+        ),
+        name=venue.name,
+    )
+
+
 def planner_for(
     settings: Settings,
     reader: Reader,
@@ -80,16 +101,7 @@ def planner_for(
 ) -> Planner:
     """Return the planner of a chain."""
     chain, limits = settings.chain, settings.limits
-    venues = [
-        UniswapV3Venue(
-            reader,
-            UniswapV3Settings(
-                factory=one.factory, fees=one.fee_tiers, intermediates=one.intermediates
-            ),
-            name=one.name,
-        )
-        for one in chain.venues
-    ]
+    venues = [venue_for(one, reader) for one in chain.venues]
     terms = Terms(
         executor=contract.address,
         operator=contract.operator,

@@ -220,6 +220,7 @@ class Deployment(Generic[M, P]):
         self._observer.mirrored(self.name, head, len(snapshot.positions))
         self._leave(head, self._prices)
         await self._sight.refresh()
+        await self.acting.refresh(head)
         ground = Ground(snapshot=snapshot, prices=self._prices.prices)
         await self._parity.look(self.name, ground, self.mirror.known)
         if self._parity.is_paused:

@@ -46,6 +46,10 @@ class Planning(Protocol[M, P]):
         """Plan one account, and return the desk as its plan leaves it."""
         ...
 
+    async def refresh(self, block: BlockRef) -> None:
+        """Read at ``block`` what planning there is likely to need."""
+        ...
+
 
 class PlannerDesk(Generic[M, P]):
     """Plans batches at the fees of the block after theirs."""
@@ -76,6 +80,10 @@ class PlannerDesk(Generic[M, P]):
     def plan_next(self, case: Case, desk: Desk) -> tuple[Plan | Rejection, Desk]:
         """Plan one account, and return the desk as its plan leaves it."""
         return self._planner.plan_next(case, desk)
+
+    async def refresh(self, block: BlockRef) -> None:
+        """Bring the pools that were planned over before to ``block``."""
+        await self._planner.refresh(block)
 
     async def plan(self, batch: Batch[M, P]) -> tuple[list[Plan], list[Rejection]]:
         """Return plans in sending order and rejections.

@@ -51,8 +51,28 @@ class UniswapV3Settings(Section):
     """Tokens that a route may pass through."""
 
 
-VenueSettings = UniswapV3Settings
-"""One place to swap; a union once there are several."""
+class UniswapV2Settings(Section):
+    """A Uniswap V2 factory, or a fork of it with the same pairs."""
+
+    kind: Literal["uniswap_v2"]
+    name: Name = "uniswap_v2"
+    factory: AddressValue
+    fee: Annotated[Positive, Field(lt=1_000_000)] = 3_000
+    """What its pairs keep of the amount in, hundredths of a basis point."""
+    intermediates: Annotated[tuple[AddressValue, ...], BeforeValidator(distinct)] = ()
+    """Tokens that a route may pass through."""
+
+
+VenueSettings = UniswapV3Settings | UniswapV2Settings
+"""One place to swap."""
+
+
+def _named_apart(venues: tuple[VenueSettings, ...]) -> tuple[VenueSettings, ...]:
+    names = [venue.name for venue in venues]
+    if len(set(names)) < len(names):
+        msg = f"expected venues of different names, found {', '.join(names)}"
+        raise ValueError(msg)
+    return venues
 
 
 class SequencerSettings(Section):
@@ -106,6 +126,10 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     """Look for price updates among pending transactions. It needs a node that pushes them."""
     priority_fee_wei: Wei
     flash_sources: Annotated[tuple[FlashSourceSettings, ...], BeforeValidator(filled)]
-    venues: Annotated[tuple[VenueSettings, ...], BeforeValidator(filled)]
+    venues: Annotated[
+        tuple[Annotated[VenueSettings, Field(discriminator="kind")], ...],
+        AfterValidator(_named_apart),
+        BeforeValidator(filled),
+    ]
     lanes: tuple[Annotated[LaneSettings, Field(discriminator="kind")], ...] = ()
     """Private ways to the chain, for ``sending.lane`` to name."""

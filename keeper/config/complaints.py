@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -14,6 +14,7 @@ from keeper.core.text import printable
 
 _KEY_LIKE: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64,}")
 _OF_A_KEY: Final = "[key]"
+_TAG_ERRORS: Final = {"union_tag_invalid", "union_tag_not_found"}
 """What pydantic adds to the location of a mapping's key."""
 _SHOWN: Final = 80
 
@@ -60,14 +61,17 @@ def _complaint(
     given: Mapping[str, object],
     under: Location,
 ) -> str:
-    at = (*under, *(step for step in detail["loc"] if step != _OF_A_KEY))
+    loc = _without_tags(model, detail["loc"])
+    if detail["type"] in _TAG_ERRORS:
+        loc = (*loc, "kind")
+    at = (*under, *(step for step in loc if step != _OF_A_KEY))
     key = ".".join(map(str, at)) or "the file"
     outside = bool(at) and is_given(given, at)
     where = variable(model, at) if outside else document.where(at)
     if detail["type"] == "extra_forbidden":
         known = _keys_at(model, detail["loc"][:-1])
         return f"{where}: unknown key {str(at[-1])!r}{suggestion(str(at[-1]), known)}"
-    if detail["type"] == "missing":
+    if detail["type"] in {"missing", "union_tag_not_found"}:
         return f"{where}: missing key {key!r}"
     hidden = outside or at in document.hidden or _is_secret(at)
     return f"{where}: {key}: {_problem(detail, hidden=hidden)}"
@@ -76,6 +80,8 @@ def _complaint(
 def _problem(detail: ErrorDetails, *, hidden: bool) -> str:
     found = "a value that is not shown" if hidden else shown(detail["input"])
     context = detail.get("ctx", {})
+    if detail["type"] == "union_tag_invalid":
+        return _wrong_kind(str(context["tag"]), str(context["expected_tags"]))
     if detail["type"] == "value_error":
         problem = str(context["error"])
         return problem if ", found " in problem else f"{problem}, found {found}"
@@ -85,6 +91,12 @@ def _problem(detail: ErrorDetails, *, hidden: bool) -> str:
         return f"expected {context['expected']}, found {found}{near}"
     expected = detail["msg"].removeprefix("Input should be ").removeprefix("Input should ")
     return f"expected {expected[:1].lower()}{expected[1:]}, found {found}"
+
+
+def _wrong_kind(found: str, expected: str) -> str:
+    known = re.findall(r"'([^']*)'", expected)
+    choice = " or ".join(repr(one) for one in known)
+    return f"expected {choice}, found {shown(found)}{suggestion(found, known)}"
 
 
 def _is_secret(at: Location) -> bool:
@@ -111,20 +123,41 @@ def variable(model: type[BaseModel], at: Location) -> str:
 
 def _keys_at(model: type[BaseModel], at: Location) -> tuple[str, ...]:
     """Return the keys that the section at a location knows."""
-    section: object = model
-    for step in at:
-        if isinstance(step, str) and isinstance(section, type) and issubclass(section, BaseModel):
-            section = section.model_fields[step].annotation
-        section = _section_of(section)
+    section, _ = _walk(model, at)
     if isinstance(section, type) and issubclass(section, BaseModel):
         return tuple(section.model_fields)
     return ()
 
 
-def _section_of(hint: object) -> object:
-    """Return the section in a hint such as ``tuple[Section, ...]`` or ``Section | None``."""
+def _without_tags(model: type[BaseModel], at: Location) -> Location:
+    """Return the location in the file: a section of several kinds has its kind in an error's."""
+    return _walk(model, at)[1]
+
+
+def _walk(model: type[BaseModel], at: Location) -> tuple[object, Location]:
+    """Return the section at a location, and the location without the kinds on the way."""
+    sections: list[object] = [model]
+    path: list[str | int] = []
+    for step in at:
+        tagged = [one for one in sections if step in _kinds_of(one)]
+        if len(sections) > 1 and tagged:
+            sections = tagged
+            continue
+        path.append(step)
+        fields = getattr(sections[0], "model_fields", {}) if sections else {}
+        if isinstance(step, str) and step in fields:
+            sections = list(_sections_of(fields[step].annotation))
+    return (sections[0] if sections else None), tuple(path)
+
+
+def _kinds_of(section: object) -> tuple[object, ...]:
+    field = getattr(section, "model_fields", {}).get("kind")
+    return () if field is None else get_args(field.annotation)
+
+
+def _sections_of(hint: object) -> Iterator[object]:
+    """Yield the sections in a hint such as ``tuple[Section, ...]`` or ``Section | Other``."""
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        yield hint
     for inner in get_args(hint):
-        found = _section_of(inner)
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            return found
-    return hint
+        yield from _sections_of(inner)

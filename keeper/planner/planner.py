@@ -25,6 +25,11 @@ class Planner:
         self._venues = tuple(venues)
         self._lenders = tuple(lenders)
 
+    async def refresh(self, block: BlockRef) -> None:
+        """Bring the pools that were planned over before to ``block``: a desk there reads less."""
+        for venue in self._venues:
+            await venue.refresh(block)
+
     async def desk(
         self,
         opportunities: Iterable[Opportunity],

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from keeper.core.ports import Hop, Path, SwapQuote
-from keeper.evm.program import BalanceOf, Known, Operand, Step, Swap
+from keeper.core.ports import Hop, HopKind, Path, SwapQuote
+from keeper.evm.program import BalanceOf, Known, Operand, PairSwap, Step, Swap
 
 _NO_LIMIT: Final = 2**128 - 1
 
@@ -34,13 +34,13 @@ def bought_first_step(path: Path, amount: int, inner: tuple[Step, ...]) -> Step:
     return _buy(last, amount, _NO_LIMIT, inner)
 
 
-def _purchase(path: Path, amount: Operand) -> Swap:
+def _purchase(path: Path, amount: Operand) -> Step:
     """Buy an amount: the last pool pays out first and is paid by the hop before it.
 
     The first hop may spend all the collateral at hand and no more; what a middle token may cost
     is bounded by that.
     """
-    swap: Swap | None = None
+    swap: Step | None = None
     for place, hop in enumerate(path):
         limit = _NO_LIMIT if place else BalanceOf(token=hop.token_in)
         wanted = amount if place == len(path) - 1 else Known.OWED
@@ -51,7 +51,31 @@ def _purchase(path: Path, amount: Operand) -> Swap:
     return swap
 
 
-def _buy(hop: Hop, amount: Operand, limit: Operand, inner: tuple[Step, ...]) -> Swap:
+def _buy(hop: Hop, amount: Operand, limit: Operand, inner: tuple[Step, ...]) -> Step:
+    return _step(hop, amount=amount, limit=limit, inner=inner)
+
+
+def _sale(path: Path, amount: int | None) -> tuple[Step, ...]:
+    """Sell an amount, None for the whole balance; each further hop sells what the last one gave."""
+    return tuple(
+        _step(hop, amount=BalanceOf(token=hop.token_in) if place or amount is None else amount)
+        for place, hop in enumerate(path)
+    )
+
+
+def _step(
+    hop: Hop, *, amount: Operand, limit: Operand | None = None, inner: tuple[Step, ...] = ()
+) -> Step:
+    if hop.kind is HopKind.UNISWAP_V2:
+        return PairSwap(
+            pair=hop.pool,
+            token_in=hop.token_in,
+            token_out=hop.token_out,
+            amount=amount,
+            limit=limit,
+            fee=hop.fee,
+            inner=inner,
+        )
     return Swap(
         pool=hop.pool,
         token_in=hop.token_in,
@@ -59,17 +83,4 @@ def _buy(hop: Hop, amount: Operand, limit: Operand, inner: tuple[Step, ...]) -> 
         amount=amount,
         limit=limit,
         inner=inner,
-    )
-
-
-def _sale(path: Path, amount: int | None) -> tuple[Swap, ...]:
-    """Sell an amount, None for the whole balance; each further hop sells what the last one gave."""
-    return tuple(
-        Swap(
-            pool=hop.pool,
-            token_in=hop.token_in,
-            token_out=hop.token_out,
-            amount=BalanceOf(token=hop.token_in) if place or amount is None else amount,
-        )
-        for place, hop in enumerate(path)
     )

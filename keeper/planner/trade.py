@@ -159,7 +159,7 @@ def _funding(desk: Desk, route: Route, option: Option, seize: SeizeQuote) -> Fun
     if desk.most(option.debt) == 0 and route.pays_in_callback and seize.headroom == 0:
         return _unlent(BOUGHT_FIRST, LoanKind.BOUGHT_FIRST, option.debt, seize.repay)
     inner = route.sale if route.sale_repays else route.repay
-    locked = {hop.pool for hop in inner}
+    locked = {hop.pool for path in inner for hop in path}
     return desk.borrow(option.debt, seize.repay + seize.headroom, locked)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support.crashed_market import (
     at_the_desk,
     forecast_at,
     forecast_received,
+    open_pairs,
     plans_alone,
     realised,
     received,
@@ -67,6 +69,26 @@ async def test_divided_plans_come_to_their_forecast_to_the_wei(crashed: Crashed)
         assert realised(crashed, plan, done) == forecast_at(plan, crashed, done.gas_used), plan.id
         kinds |= fixed
     assert SwapKind.EXACT_OUT in kinds
+
+
+async def test_plans_through_pairs_and_pools_come_to_their_forecast(crashed: Crashed) -> None:
+    """Pairs stand beside pools: legs are divided over both, paths of two hops cross them."""
+    beside = await at_the_desk(crashed.scene, crashed.executor, pairs=open_pairs(crashed.scene))
+    free = beside.planner_with(replace(beside.limits, min_profit=0), GasModel(hop=0))
+    kinds, mixed = set(), 0
+    for plan in plans_alone(beside, free):
+        if not any(leg.venue == "uniswap_v2" for leg in plan.route):
+            continue
+        (done,) = await beside.run(plan)
+        assert done.success, f"{plan.id}: {done.error}"
+        assert realised(beside, plan, done) == forecast_at(plan, beside, done.gas_used), plan.id
+        kinds |= {leg.kind for leg in plan.route}
+        mixed += any(
+            one.venue != after.venue and one.token_out == after.token_in
+            for one, after in pairwise(plan.route)
+        )
+    assert kinds == set(SwapKind)
+    assert mixed > 0
 
 
 async def test_the_gas_estimate_is_near_and_the_limit_is_enough(crashed: Crashed) -> None:

@@ -7,8 +7,11 @@ from keeper.chain.fees import fees_for
 from keeper.core.accounting import Settlement, Waterfall, waterfall
 from keeper.core.chain import Simulated, next_base_fee
 from keeper.core.plan import Plan
-from keeper.core.ports import FlashSource
+from keeper.core.ports import FlashSource, SwapVenue
 from keeper.core.units import Address
+from keeper.devnet.prices import oracle_prices
+from keeper.devnet.sender import Sender
+from keeper.devnet.uniswap_v2 import deploy_uniswap_v2, open_pair
 from keeper.planner.case import Case, Desk, case_of
 from keeper.planner.costs import GasModel, Limits
 from keeper.planner.planner import Planner
@@ -16,6 +19,7 @@ from keeper.planner.trade import Terms
 from keeper.protocols.aave_v3.state import AaveMarket
 from keeper.scanner.scan import Book, scan
 from keeper.venues.flash_loans import AaveV3FlashSource
+from keeper.venues.uniswap_v2.venue import UniswapV2Settings, UniswapV2Venue
 from keeper.venues.uniswap_v3.venue import UniswapV3Settings, UniswapV3Venue
 from tests.support.aave_scene import Look, Scene
 
@@ -62,7 +66,23 @@ class Crashed:
         )
 
 
-async def at_the_desk(scene: Scene, executor: Address) -> Crashed:
+def open_pairs(scene: Scene) -> Address:
+    """Open small pairs that pay a little more for the first asset; return their factory."""
+    live = scene.live
+    prices = oracle_prices(live)
+    supplier = Sender.of(live.rpc, live.market.accounts.supplier)
+    exchange = deploy_uniswap_v2(supplier)
+    for symbols in (("WBTC", "WETH"), ("WETH", "USDC"), ("WETH", "DAI"), ("WBTC", "USDC")):
+        one, other = (
+            (live.tokens[s], dollars * 10 ** (8 + live.market.asset(s).decimals) // prices[s])
+            for s, dollars in zip(symbols, (99_000, 100_000), strict=True)
+        )
+        open_pair(supplier, exchange, (one, other))
+    supplier.mine()
+    return exchange.factory.address
+
+
+async def at_the_desk(scene: Scene, executor: Address, *, pairs: Address | None = None) -> Crashed:
     market, look = scene.live.market, await scene.look()
     book = Book(
         block=look.block,
@@ -86,6 +106,10 @@ async def at_the_desk(scene: Scene, executor: Address) -> Crashed:
             intermediates=(market.weth, market.asset("USDC").token),
         ),
     )
+    venues: list[SwapVenue] = [venue]
+    if pairs is not None:
+        settings = UniswapV2Settings(factory=pairs, intermediates=(market.weth,))
+        venues.append(UniswapV2Venue(scene.chain.reader, settings))
     flash = AaveV3FlashSource(scene.chain.reader, pool=market.pool, executor=executor)
     limits = Limits(min_profit=10**15, max_gas_price=1000 * GWEI)
     terms = Terms(
@@ -95,7 +119,7 @@ async def at_the_desk(scene: Scene, executor: Address) -> Crashed:
         limits=limits,
         gas=GasModel(),
     )
-    desk = await Planner(terms=terms, venues=(venue,), lenders=(flash,)).desk(
+    desk = await Planner(terms=terms, venues=venues, lenders=(flash,)).desk(
         found.opportunities,
         look.block,
         fees=fees_for(look.block, priority_fee=GWEI),

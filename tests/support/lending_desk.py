@@ -21,7 +21,8 @@ from keeper.planner.case import Case, Desk
 from keeper.planner.costs import GasModel, Limits
 from keeper.planner.trade import Terms
 from keeper.venues.flash_loans import AaveV3LoanBook
-from keeper.venues.uniswap_v3.book import UniswapV3Book, pair_of
+from keeper.venues.pairs import pair_of
+from keeper.venues.uniswap_v3.book import UniswapV3Book
 from keeper.venues.uniswap_v3.pool import PoolState, TickBand
 from keeper.venues.uniswap_v3.tick_math import tick_at_sqrt_ratio
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from keeper.core.chain import BlockRef, Call, CallResult
+from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
 from keeper.core.units import Address
 
 
@@ -15,6 +15,17 @@ class ScriptedReader:
     rounds: list[list[Call]] = field(default_factory=list)
     blocks: list[BlockRef] = field(default_factory=list)
     """The block that each round was pinned to."""
+
+    logs: Sequence[Log] = ()
+    """What ``logs_at`` finds in every block, of the addresses and topics asked for."""
+    asked: list[BlockRef] = field(default_factory=list)
+    """The blocks whose logs were asked for."""
+
+    async def logs_at(self, wanted: LogFilter, block: BlockRef) -> list[Log]:
+        """Return the scripted logs."""
+        self.asked.append(block)
+        found = (log for log in self.logs if log.address in wanted.addresses)
+        return [log for log in found if log.topics[0] in wanted.topics]
 
     async def call_many(self, calls: Sequence[Call], block: BlockRef) -> list[CallResult]:
         """Return the scripted answers."""

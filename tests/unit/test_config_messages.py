@@ -97,12 +97,14 @@ GOLDEN = [
      "expected each once, found a list of 2")),
     (CHAIN, "chain_id: 1\n", "",
      "config/chains/ethereum.yaml:1: missing key 'chain_id'"),
-    (CHAIN, "    factory:", "    factry:",
+    (CHAIN, '    factory: "0x1F', '    factry: "0x1F',
      ("config/chains/ethereum.yaml:33: missing key 'venues.0.factory'\n"
      "config/chains/ethereum.yaml:34: unknown key 'factry'; did you mean 'factory'?")),
     (CHAIN, "kind: uniswap_v3", "kind: uniswap_v4",
-     ("config/chains/ethereum.yaml:33: venues.0.kind: expected 'uniswap_v3', "
+     ("config/chains/ethereum.yaml:33: venues.0.kind: expected 'uniswap_v3' or 'uniswap_v2', "
      "found 'uniswap_v4'; did you mean 'uniswap_v3'?")),
+    (CHAIN, "    name: sushiswap", "    fee: 3000",
+     "venues: expected venues of different names, found uniswap_v3, uniswap_v2, uniswap_v2"),
     (CHAIN, "${KEEPER_RPC_ETHEREUM:-ws://127.0.0.1:8546}", "${KEEPER_RPC_OTHER}",
      ("config/chains/ethereum.yaml:11: expected the environment variable or secret file "
      "KEEPER_RPC_OTHER, found none")),

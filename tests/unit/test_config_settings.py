@@ -49,11 +49,17 @@ def test_the_shipped_amounts_are_what_they_say(shipped):
 
 def test_the_shipped_addresses_are_those_of_mainnet(shipped):
     (aave,) = shipped.deployments
-    (venue,), (lender, free) = shipped.chain.venues, shipped.chain.flash_sources
+    (venue, pairs, others) = shipped.chain.venues
+    (lender, free) = shipped.chain.flash_sources
     assert aave.parameters.addresses_provider == "0x2f39d218133afab8f2b819b1066c7e434ad94e9e"
     assert lender.pool == "0x87870bca3f3fd6335c3f4ce8392d69350b4fa4e2"
     assert free.pool == "0xbbbbbbbbbb9cc5e90e3b3af64bdaf62c37eeffcb"
     assert venue.factory == "0x1f98431c8ad98523631ae4a59f267346ea31f984"
+    assert pairs.factory == "0x5c69bee701ef814a2b6a3edd4b1652cb9cc5aa6f"
+    assert (others.name, others.factory) == (
+        "sushiswap",
+        "0xc0aee478e3658e2610c5f7a4a2e1777ce9e4f2ac",
+    )
     assert venue.quoter_v2 == "0x61ffe014ba17989e743c5f6cb21bf9697530b21e"
     assert shipped.chain.wrapped_native == "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
     assert shipped.chain.multicall3 == "0xca11bde05977b3631167028862be2a173976ca11"

@@ -124,3 +124,7 @@ class SwapVenue(Protocol):
         A pair without a pool has no path in the book.
         """
         ...
+
+    async def refresh(self, block: BlockRef) -> None:
+        """Bring what was read before to ``block``, so that a snapshot there has less to read."""
+        ...

@@ -8,18 +8,12 @@ from typing import cast
 
 from keeper.core.ports import Hop, Moved
 from keeper.core.units import Address
+from keeper.venues.pairs import Pair, pair_of
 from keeper.venues.uniswap_v3.pool import PoolState, Swap
 from keeper.venues.uniswap_v3.sqrt_price_math import Q96
 from keeper.venues.uniswap_v3.swap_math import FEE_UNIT
 
-Pair = tuple[Address, Address]
-
 ONE = Fraction(1)
-
-
-def pair_of(token_a: Address, token_b: Address) -> Pair:
-    """Return the two tokens in the order of a pool: by address."""
-    return (token_a, token_b) if token_a < token_b else (token_b, token_a)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

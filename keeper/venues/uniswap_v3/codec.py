@@ -7,6 +7,7 @@ from typing import Final
 from keeper.core.chain import Call
 from keeper.core.errors import StaleError
 from keeper.core.units import Address, address_bytes, address_of_word
+from keeper.evm.words import topic
 
 _WORD: Final = 32
 _SIGN: Final = 1 << 255
@@ -15,6 +16,17 @@ GET_POOL: Final = bytes.fromhex("1698ee82")
 """Of ``getPool(address,address,uint24)``."""
 TICK_SPACING: Final = bytes.fromhex("d0c93a7c")
 """Of ``tickSpacing()``."""
+
+CHANGES: Final = frozenset(
+    topic(event)
+    for event in (
+        "Initialize(uint160,int24)",
+        "Mint(address,address,int24,int24,uint128,uint256,uint256)",
+        "Burn(address,int24,int24,uint128,uint256,uint256)",
+        "Swap(address,address,int256,int256,uint160,uint128,int24)",
+    )
+)
+"""Events that come with every change of price, liquidity and ticks."""
 
 
 class Field(Enum):

@@ -1,14 +1,17 @@
 """Uniswap V3 as a place to swap. Implements ``core.ports.SwapVenue``."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from keeper.core.chain import BlockRef, CallResult
 from keeper.core.errors import StaleError
 from keeper.core.ports import Reader
-from keeper.core.units import ZERO_ADDRESS, Address, Hash32
-from keeper.venues.uniswap_v3.book import Pair, UniswapV3Book, pair_of
+from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.venues.held_pools import HeldPools
+from keeper.venues.pairs import Pair, pairs_over
+from keeper.venues.uniswap_v3.book import UniswapV3Book
 from keeper.venues.uniswap_v3.codec import (
+    CHANGES,
     Ask,
     get_pool,
     pool_address,
@@ -38,7 +41,7 @@ class UniswapV3Settings:
 
 
 class UniswapV3Venue:
-    """Reads the pools of one factory. Keeps what it read only for the block it read it at."""
+    """Reads the pools of one factory."""
 
     def __init__(
         self, reader: Reader, settings: UniswapV3Settings, *, name: str = "uniswap_v3"
@@ -49,8 +52,7 @@ class UniswapV3Venue:
         self._keys: dict[Slot, PoolKey] = {}
         self._absent: dict[Slot, int] = {}
         self._asked: dict[Address, frozenset[Ask]] = {}
-        self._block: Hash32 | None = None
-        self._states: dict[Address, PoolState | None] = {}
+        self._held = HeldPools(reader, CHANGES, self._read)
 
     @property
     def name(self) -> str:
@@ -64,11 +66,11 @@ class UniswapV3Venue:
 
         Raises StaleError when a pool does not answer like one.
         """
-        wanted = sorted(self._pairs(pairs))
+        wanted = pairs_over(pairs, self._settings.intermediates)
         await self._find([(*pair, fee) for pair in wanted for fee in self._settings.fees], block)
         slots = [(pair, (*pair, fee)) for pair in wanted for fee in self._settings.fees]
         found = [(pair, self._keys[slot]) for pair, slot in slots if slot in self._keys]
-        states = await self._read([key for _, key in found], block)
+        states = await self._held.at([key for _, key in found], block)
         by_pair: dict[Pair, tuple[Address, ...]] = {}
         for pair, key in found:
             if key.address in states:
@@ -80,16 +82,9 @@ class UniswapV3Venue:
             intermediates=self._settings.intermediates,
         )
 
-    def _pairs(self, pairs: Iterable[tuple[Address, Address]]) -> set[Pair]:
-        wanted = set()
-        for token_in, token_out in pairs:
-            if token_in == token_out:
-                continue
-            wanted.add(pair_of(token_in, token_out))
-            for middle in self._settings.intermediates:
-                if middle not in (token_in, token_out):
-                    wanted |= {pair_of(token_in, middle), pair_of(middle, token_out)}
-        return wanted
+    async def refresh(self, block: BlockRef) -> None:
+        """Bring the pools that were ever asked for to ``block``."""
+        await self._held.refresh(block)
 
     async def _find(self, slots: Iterable[Slot], block: BlockRef) -> None:
         """Learn the pools of slots not known yet, and of those long not looked at."""
@@ -121,19 +116,13 @@ class UniswapV3Venue:
                 tick_spacing=word_at(_data(answer, f"pool {pool}"), 0, "tickSpacing"),
             )
 
-    async def _read(self, keys: list[PoolKey], block: BlockRef) -> dict[Address, PoolState]:
-        """Return the initialised pools' states, reading those not yet read at this block."""
-        if self._block != block.hash:
-            self._block, self._states = block.hash, {}
-        states = self._states
-        missing = [key for key in keys if key.address not in states]
+    async def _read(
+        self, keys: Sequence[PoolKey], block: BlockRef
+    ) -> dict[Address, PoolState | None]:
         reach = self._settings.reach_ticks
-        read = await read_pools(self._reader, missing, self._asked, block, reach_ticks=reach)
-        for pool, (state, asked) in read.items():
-            states[pool] = state
-            self._asked[pool] = asked
-        found = ((key.address, states[key.address]) for key in keys)
-        return {pool: state for pool, state in found if state is not None}
+        read = await read_pools(self._reader, keys, self._asked, block, reach_ticks=reach)
+        self._asked |= {pool: asked for pool, (_, asked) in read.items()}
+        return {pool: state for pool, (state, _) in read.items()}
 
 
 def _data(answer: CallResult, what: str) -> bytes:

@@ -1,0 +1,108 @@
+"""Which pools are read again at a block."""
+
+from dataclasses import replace
+from typing import cast
+
+from keeper.core.chain import BlockRef, Call, Log
+from keeper.core.ports import Reader
+from keeper.core.units import Address, Hash32
+from keeper.evm.words import ask, word_of_address
+from keeper.venues.uniswap_v2.venue import (
+    GET_PAIR,
+    GET_RESERVES,
+    SYNC,
+    UniswapV2Settings,
+    UniswapV2Venue,
+)
+from tests.support.lending_desk import BLOCK, DAI, USDC, WETH, named
+from tests.support.scripted_reader import ScriptedReader, words
+
+FACTORY, ONE, OTHER = named("f0"), named("f1"), named("f2")
+PAIRS = {(WETH, USDC): ONE, (WETH, DAI): OTHER}
+
+
+def get_pair(tokens: tuple[Address, Address]) -> Call:
+    return ask(FACTORY, GET_PAIR, *(word_of_address(token) for token in sorted(tokens)))
+
+
+def reader_of(*, reserves: int = 10**6) -> ScriptedReader:
+    script = {(c.to, c.data): words(int(PAIRS[p], 16)) for p in PAIRS for c in (get_pair(p),)}
+    for pair in PAIRS.values():
+        script[pair, GET_RESERVES] = words(reserves, reserves, 1)
+    return ScriptedReader(answers=script)
+
+
+def child(block: BlockRef, mark: int = 1) -> BlockRef:
+    return replace(
+        block,
+        number=block.number + 1,
+        hash=Hash32(f"0x{block.number + mark:064x}"),
+        parent_hash=block.hash,
+    )
+
+
+def sync(pair: Address) -> Log:
+    return Log(
+        address=pair,
+        topics=(SYNC,),
+        data=b"",
+        block_number=101,
+        block_hash=Hash32(f"0x{1:064x}"),
+        tx_hash=Hash32(f"0x{2:064x}"),
+        index=0,
+    )
+
+
+async def held(reader: ScriptedReader) -> UniswapV2Venue:
+    venue = UniswapV2Venue(cast("Reader", reader), UniswapV2Settings(factory=FACTORY))
+    await venue.snapshot(PAIRS, BLOCK)
+    reader.rounds.clear()
+    return venue
+
+
+def read(reader: ScriptedReader) -> set[Address]:
+    return {call.to for calls in reader.rounds for call in calls}
+
+
+async def test_pools_without_a_log_are_carried_to_the_next_block() -> None:
+    reader = reader_of()
+    venue = await held(reader)
+    book = await venue.snapshot(PAIRS, child(BLOCK))
+    assert len(reader.asked) == 1
+    assert read(reader) == set()
+    assert {state.address for state in book.pairs.values()} == {ONE, OTHER}
+
+
+async def test_a_pool_with_a_log_is_read_again_and_no_other() -> None:
+    reader = reader_of()
+    venue = await held(reader)
+    reader.logs = [sync(OTHER)]
+    await venue.snapshot(PAIRS, child(BLOCK))
+    assert read(reader) == {OTHER}
+
+
+async def test_after_a_refresh_a_snapshot_reads_nothing() -> None:
+    reader = reader_of()
+    venue = await held(reader)
+    reader.logs = [sync(ONE)]
+    await venue.refresh(child(BLOCK))
+    assert read(reader) == {ONE}
+    reader.rounds.clear()
+    reader.asked.clear()
+    await venue.snapshot(PAIRS, child(BLOCK))
+    assert (read(reader), reader.asked) == (set(), [])
+
+
+async def test_a_block_that_is_not_the_child_has_everything_read_again() -> None:
+    for block in (child(child(BLOCK)), child(replace(BLOCK, hash=Hash32(f"0x{9:064x}")), mark=7)):
+        reader = reader_of()
+        venue = await held(reader)
+        await venue.snapshot(PAIRS, block)
+        assert read(reader) == {ONE, OTHER}
+        assert reader.asked == []
+
+
+async def test_a_pair_without_reserves_is_left_out() -> None:
+    venue = await held(reader_of(reserves=0))
+    book = await venue.snapshot(PAIRS, child(BLOCK))
+    assert book.hops(WETH, USDC) == ()
