@@ -15,7 +15,7 @@ from typing import Final
 from keeper.core.ports import Path, SwapQuote
 from keeper.planner.exchange import Exchange
 
-_ROUNDS: Final = 8
+_ROUNDS: Final = 10
 _CLOSE_SHIFT: Final = 24
 """Shares that move by less than ``1/2**24`` of the amount are left: the gain is flat there."""
 
@@ -108,8 +108,13 @@ class _Line:
         self._level = self.spot = side.level(path, None)
         self.gentleness = 0.0
         """Raw units that raise the level by one; 0 while unknown."""
-        self.cap: float | None = None
+        self._refused: int | None = None
         self.part: Part = None
+
+    @property
+    def cap(self) -> float | None:
+        """Half way from what the pools took to what they refused; None before they refused."""
+        return None if self._refused is None else (self._at + self._refused) / 2
 
     @property
     def zero(self) -> float:
@@ -122,7 +127,7 @@ class _Line:
             return True
         part = self._side.quote(self._path, share) if share else None
         if share and part is None:
-            self.cap = share / 2
+            self._refused = share
             return False
         level = self._side.level(self._path, part)
         if level != self._level:

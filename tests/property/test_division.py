@@ -11,9 +11,10 @@ from tests.support.lending_desk import DAI, USDC, WBTC, WETH, desk_of, pool_at_p
 depths = st.integers(17, 28).flatmap(lambda bits: st.integers(1 << bits, 2 << bits))
 FEES = (100, 500, 3_000)
 RAW = {WBTC: 10**8, USDC: 10**6}
-SLACK = 10**6
+SLACK, AT_THE_END = 10**6, 100
 """Kinks in the pools' liquidity leave less than a millionth of the amount on the table.
 
+Where a path cannot take it all, how far its known range goes is only bisected: a hundredth then.
 Besides, each part is rounded by itself, by a raw unit of what goes in and one of what comes out."""
 
 
@@ -61,7 +62,8 @@ def test_no_other_division_of_a_sale_brings_more(
         if all(q is not None or not s for q, s in zip(quotes, shares, strict=True)):
             others.append(sum(q.amount_out for q in quotes if q is not None))
     rounding = 2 * len(way) * (1 + brought // amount)
-    assert brought + rounding + brought // SLACK >= max(others, default=0)
+    slack = SLACK if all(singles) else AT_THE_END
+    assert brought + rounding + brought // slack >= max(others, default=0)
 
 
 @settings(max_examples=150, deadline=None)
@@ -86,4 +88,5 @@ def test_no_other_division_of_a_purchase_takes_less(
         ]
         if all(q is not None or not s for q, s in zip(quotes, shares, strict=True)):
             others.append(sum(q.amount_in for q in quotes if q is not None))
-    assert paid <= min(others, default=paid) + 2 * len(way) + paid // SLACK
+    slack = SLACK if all(singles) else AT_THE_END
+    assert paid <= min(others, default=paid) + 2 * len(way) + paid // slack
