@@ -83,7 +83,7 @@ class Acting(Generic[M, P]):
         A read that fails is made again by whoever plans.
         """
         with suppress(*SKIPPED):
-            await self._planning.refresh(block)
+            await self.planning.refresh(block)
 
     def offer(self, look: Look[M, P]) -> None:
         """Take the newest look; one that waits is forgotten."""
