@@ -12,6 +12,7 @@ from web3 import AsyncIPCProvider, AsyncWeb3, WebSocketProvider
 from web3.utils.subscriptions import LogsSubscription
 
 from benchmarks.ladder import Ladder
+from benchmarks.rows import progress
 from keeper.devnet.assets import ASSETS
 from keeper.oracle.chainlink import ANSWER_UPDATED
 
@@ -116,6 +117,7 @@ class Web3Bot:
         self._account = Account.create()
         self._sent: asyncio.Queue[bytes] = asyncio.Queue()
         self._started = 0
+        self._is_lost = False
 
     @classmethod
     async def opened(cls, steps: Ladder, transport: str, symbol: str = "WBTC") -> Self:
@@ -167,11 +169,20 @@ class Web3Bot:
             self.found.setdefault(self._name, []).append(took)
 
     async def tick(self, prices: Any) -> None:  # noqa: ANN401 - the process that submits
-        """Bring an event that brings nobody under the line, and see the bot's transaction mined."""
+        """Bring an event that brings nobody under the line, and see the bot's transaction mined.
+
+        A bot that does not answer is not asked again: it is not what is measured.
+        """
+        if self._running.done() or self._is_lost:
+            return
         self._answer = ASSETS[self._symbol].price + (self._answer == ASSETS[self._symbol].price)
         await prices.submit(self._symbol, self._answer)
-        async with asyncio.timeout(_PATIENCE_S):
-            await self._sent.get()
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._sent.get()
+        except TimeoutError:
+            self._is_lost = True
+            progress(f"{self._name} did not answer any more; what it told before counts")
 
     async def close(self) -> None:
         """Disconnect."""
