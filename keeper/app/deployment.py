@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from keeper.app.acting import SKIPPED, Acting
+from keeper.app.acting import RETRY_S, SKIPPED, Acting
 from keeper.app.book_file import load_book, save_book
 from keeper.app.checkpoints import CheckpointStore
 from keeper.app.foresight import Foreseer, Foresight
@@ -20,7 +20,7 @@ from keeper.app.parity import Parity
 from keeper.app.prearming import Ahead, Prearming
 from keeper.app.sight import Sight
 from keeper.core.chain import BlockRef, Log, LogFilter
-from keeper.core.errors import ConfigError, DriftError
+from keeper.core.errors import ConfigError, DriftError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Health
 from keeper.core.pending import PendingTransaction
 from keeper.core.ports import ProtocolAdapter, Reader
@@ -34,6 +34,9 @@ from keeper.runtime.garbage import sweep
 
 M = TypeVar("M")
 P = TypeVar("P")
+
+STARTS = 5
+"""Tries to fill a mirror: a reorg may undo the block that it is being filled at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +107,24 @@ class Deployment(Generic[M, P]):
         return self.acting.decoders(self.mirror.snapshot.market)
 
     async def start(self, head: BlockRef) -> None:
-        """Fill the mirror from the newest checkpoint and the logs since."""
+        """Fill the mirror at ``head``, or at a newer one when that is gone before it is filled.
+
+        Raises what the last try met.
+        """
         self._parity.start(self.name)
+        for left in reversed(range(STARTS)):
+            try:
+                return await self._fill(head)
+            except (StaleError, TransientError) as error:
+                if not left:
+                    raise
+                self._observer.skipped(self.name, f"starting again: {error}")
+            await asyncio.sleep(RETRY_S)
+            head = await self._reader.head()
+        return None
+
+    async def _fill(self, head: BlockRef) -> None:
+        """Fill the mirror from the newest checkpoint and the logs since."""
         if self._parity.is_paused or not await self._resume(head):
             anchor = await self._checkpoints.load(self.name)
             self._sight.take(await self.mirror.start(head, anchor, self._progress))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from keeper.chain.trouble import Trouble
+from keeper.devnet.executor import deploy_executor
 from tests.support.fault_desk import keeper_desk
 from tests.support.fault_proxy import FaultProxy, Lie
 from tests.support.market_node import MarketNode
@@ -26,6 +27,30 @@ async def test_07_a_reorg_is_rolled_back_to_the_common_parent(
         desk.rpc("anvil_reorg", depth, [])
         await desk.at_head()
         await desk.settle()
+        await desk.require_cold_start()
+        desk.require_invariants()
+
+
+@pytest.mark.parametrize("method", ["eth_getLogs", "eth_call"])
+async def test_07_a_reorg_while_the_mirror_is_first_filled_is_followed(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy, method: str
+) -> None:
+    def reorg(_: list[Any], result: Any) -> Any:
+        market.live.rpc.call("anvil_reorg", 2, [])
+        market.live.rpc.call("evm_mine")
+        return result
+
+    who = market.market.accounts
+    executor = deploy_executor(
+        market.live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
+    )
+    market.live.rpc.call("anvil_mine", hex(3))
+    rule = proxy.spoil(Lie(alter=reorg), method=method, count=1)
+    async with keeper_desk(tmp_path, market, [proxy.url], executor=executor) as desk:
+        assert rule.hits == 1
+        desk.fall()
+        await desk.settle()
+        assert desk.ears.landed() != []
         await desk.require_cold_start()
         desk.require_invariants()
 
