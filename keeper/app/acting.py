@@ -18,6 +18,7 @@ from keeper.app.sight import Look
 from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
+from keeper.core.pending import Lead
 from keeper.core.plan import Opportunity
 from keeper.core.ports import Journal, ProtocolAdapter
 from keeper.core.tick import Tick
@@ -124,6 +125,14 @@ class Acting(Generic[M, P]):
             rejected += await self._carry_out(look, fresh)
         await self._tell([self._remarked(one, book) for one in rejected])
 
+    async def follow(self, look: Look[M, P], lead: Lead) -> list[Rejection]:
+        """Plan and carry out right behind a pending transaction; return what is not taken."""
+        rejected = list(look.found.rejections)
+        fresh = self._fresh(look.found, rejected)
+        if fresh:
+            rejected += await self._carry_out(look, fresh, lead)
+        return rejected
+
     def _remarked(self, rejection: Rejection, book: Book[M, P]) -> Rejection:
         """Return the rejection with what is to be known of the feeds behind the account."""
         remarks, position = self._watcher.remarks, book.positions.get(rejection.ref)
@@ -148,7 +157,9 @@ class Acting(Generic[M, P]):
                 rejected.append(waiting)
         return fresh
 
-    async def _carry_out(self, look: Look[M, P], fresh: Sequence[Opportunity]) -> list[Rejection]:
+    async def _carry_out(
+        self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
+    ) -> list[Rejection]:
         """Plan and execute; return what is not taken."""
         book, found, tick = look.book, look.found, look.tick
         await self.appraiser.prepare(found.view, [one.ref for one in fresh], book.block)
@@ -175,6 +186,7 @@ class Acting(Generic[M, P]):
             self.decoders(book.market),
             self._observer.sent,
             tick,
+            lead,
         )
         if report.sent:
             self._timed(tick)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from keeper.app.acting import RETRY_S, SKIPPED, Acting
+from keeper.app.backrun import Backrun, Foreseen
 from keeper.app.book_file import load_book, save_book
 from keeper.app.checkpoints import CheckpointStore
 from keeper.app.foresight import Foreseer, Foresight
@@ -65,10 +66,13 @@ class Deployment(Generic[M, P]):
         book_file: Path,
         observer: Observer,
         prearming: Callable[[Sight[M, P]], Prearming[M, P]] | None = None,
+        backrun: Backrun[M, P] | None = None,
     ) -> None:
         """Bring the rooms of a deployment together."""
         self.adapter = adapter
         self.acting = acting
+        self.backrun = backrun
+        """None unless the operator switched it on."""
         self.mirror: Mirror[M, P] = Mirror(adapter, reader)
         self._reader = reader
         self._checkpoints = checkpoints
@@ -207,13 +211,22 @@ class Deployment(Generic[M, P]):
         """Return what a pending transaction would do to the loans at hand, None when nothing."""
         if self._paused or self._prices is None:
             return None
-        return self._foreseer.see(transaction, self._prices)
+        foresight = self._foreseer.see(transaction, self._prices)
+        if foresight is not None and self.backrun is not None:
+            self.backrun.offer(
+                Foreseen(
+                    transaction=transaction, foresight=foresight, snapshot=self.mirror.snapshot
+                )
+            )
+        return foresight
 
     def close(self) -> None:
         """Begin nothing more; what acts finishes what it has begun and ends."""
         self.acting.close()
         if self.prearming is not None:
             self.prearming.close()
+        if self.backrun is not None:
+            self.backrun.close()
 
     async def checkpoint(self) -> None:
         """Write a checkpoint now."""

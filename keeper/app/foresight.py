@@ -1,4 +1,4 @@
-"""What a price update of the mempool would bring. It is told, and never acted on by itself."""
+"""What a price update of the mempool would bring. It is told; acting on it is ``app.backrun``."""
 
 from dataclasses import dataclass
 from typing import Any

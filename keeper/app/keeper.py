@@ -122,6 +122,8 @@ class Keeper:
                 acting.append(group.create_task(deployment.acting.run()))
                 if deployment.prearming is not None:
                     acting.append(group.create_task(deployment.prearming.run()))
+                if deployment.backrun is not None:
+                    acting.append(group.create_task(deployment.backrun.run()))
             group.create_task(self._settle())
             if self._sending.arming is not None:
                 self._streams.prices.tap = self._hear_price

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keeper.app.acting import Acting
+from keeper.app.backrun import Backrun
 from keeper.app.books import Appraiser
 from keeper.app.builders import (
     decoders_for,
@@ -125,6 +126,22 @@ def _deployment(
         book_file=_book_file(settings.database, adapter.deployment),
         observer=parts.observer,
         prearming=_prearming(settings, parts, sending, watched, acting),
+        backrun=_backrun(settings, parts, adapter, acting),
+    )
+
+
+def _backrun(
+    settings: Settings, parts: Parts, adapter: AnyAdapter, acting: Acting[Any, Any]
+) -> Backrun[Any, Any] | None:
+    """Return what sends behind pending updates, None unless switched on and armed."""
+    if not settings.sending.backrun or not parts.signers:
+        return None
+    return Backrun(
+        adapter,
+        acting,
+        parts.chain.wire,
+        parts.observer,
+        block_time_s=settings.chain.block_time_s,
     )
 
 

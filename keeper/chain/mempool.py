@@ -6,7 +6,7 @@ from contextlib import aclosing
 import msgspec
 
 from keeper.chain.errors import NodeRefusedError
-from keeper.chain.records import data_bytes, hash32
+from keeper.chain.records import data_bytes, hash32, quantity
 from keeper.chain.rpc import Rpc
 from keeper.chain.subscriptions import Subscriptions
 from keeper.chain.trouble import Report, Trouble, quiet
@@ -28,6 +28,7 @@ class TransactionRecord(msgspec.Struct, frozen=True, rename={"sender": "from"}):
     sender: str
     input: str
     to: str | None = None
+    value: str = "0x0"
 
 
 class PendingStream:
@@ -105,4 +106,5 @@ def _value(record: TransactionRecord) -> PendingTransaction:
         sender=Address(record.sender.lower()),
         to=None if record.to is None else Address(record.to.lower()),
         data=data_bytes(record.input),
+        value=quantity(record.value),
     )

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from keeper.chain.jsonrpc import NodeError, Reply
-from keeper.chain.records import ReceiptRecord, hash32, quantity
+from keeper.chain.records import ReceiptRecord, data_bytes, hash32, quantity
 from keeper.chain.rpc import Rpc
 from keeper.core.chain import Receipt
 from keeper.core.errors import TransientError
@@ -71,6 +71,12 @@ class NodeWire:
         """Return whether the node holds the transaction, pending or included."""
         found = await self._rpc.read_optional(msgspec.Raw, "eth_getTransactionByHash", tx_hash)
         return found is not None
+
+    async def raw(self, tx_hash: Hash32) -> bytes | None:
+        """Return a transaction's signed bytes, None when the node does not tell them (any more)."""
+        found = await self._rpc.read_optional(str, "eth_getRawTransactionByHash", tx_hash)
+        raw = b"" if found is None else data_bytes(found)
+        return raw if raw and keccak_hash(raw) == tx_hash else None
 
     async def nonce(self, sender: Address, *, pending: bool) -> int:
         """Return the next nonce of an address, with or without its pending transactions."""

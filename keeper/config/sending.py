@@ -62,4 +62,6 @@ class SendingSettings(Section):
     """
     halt_file: PathValue | None = None
     """The kill switch: while this file is there nothing is sent. Beside the root file."""
+    backrun: bool = False
+    """Send right behind pending price updates, as bundles. Needs a bundle lane and the mempool."""
     breaker: BreakerSettings = BreakerSettings()

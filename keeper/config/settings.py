@@ -178,10 +178,26 @@ def _require_lane(root: KeeperSettings, document: Document, chain: ChainSettings
         where = document.where(("sending", "lane"))
         found = f"{root.sending.lane!r}{suggestion(root.sending.lane, known)}"
         raise ConfigError(f"{where}: sending.lane: expected one of {wanted}, found {found}")
+    _require_backrun(root, document, chain)
     for name in known:
         if known.count(name) > 1:
             msg = f"{root.chain}: lanes: expected names of their own, found {name!r} twice"
             raise ConfigError(msg)
+
+
+def _require_backrun(root: KeeperSettings, document: Document, chain: ChainSettings) -> None:
+    """Raise ConfigError for a backrun without bundles, or without seeing what is pending."""
+    if not root.sending.backrun:
+        return
+    where = document.where(("sending", "backrun"))
+    kinds = [one.kind for one in chain.lanes if one.name == root.sending.lane]
+    if kinds != ["bundle"]:
+        found = f"lane {root.sending.lane!r}"
+        msg = f"{where}: sending.backrun: expected sending.lane of kind bundle, found {found}"
+        raise ConfigError(msg)
+    if not chain.watch_mempool:
+        msg = f"{where}: sending.backrun: expected watch_mempool: true in {root.chain}, found false"
+        raise ConfigError(msg)
 
 
 def _out_of_bounds(name: str, found: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from keeper.core.chain import Transaction
 from keeper.core.units import Address, Hash32
 
 
@@ -15,6 +16,17 @@ class PendingTransaction:
     to: Address | None
     """None creates a contract."""
     data: bytes
+    value: int = 0
+    """Wei."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """A pending transaction of somebody else that ours are to follow in one bundle."""
+
+    raw: bytes
+    """Signed, as it may be sent."""
+    transaction: Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import structlog
 from keeper.core.accounting import gas_only
 from keeper.core.chain import BlockRef, StateOverride
 from keeper.core.lending import AccountRef, Reason, Rejection
+from keeper.core.pending import Lead
 from keeper.core.plan import Outcome, Plan, Status, Submission
 from keeper.core.ports import Journal, Reader, Simulator
 from keeper.core.tick import Tick
@@ -133,8 +134,12 @@ class Executor:
         decoders: Decoders,
         on_sent: Callable[[Plan, Submission], None],
         tick: Tick | None = None,
+        lead: Lead | None = None,
     ) -> Report:
-        """Carry out the plans made on ``head``, in their order; tell of each that is sent."""
+        """Carry out the plans made on ``head``, in their order; tell of each that is sent.
+
+        With a ``lead`` they are rehearsed and sent right behind it, and never without it.
+        """
         async with self._turn:
             self._tick = tick or Tick()
             exposure = await self.exposure(head)
@@ -144,7 +149,7 @@ class Executor:
             stage = Stage(
                 head=head,
                 timestamp=timestamp,
-                ahead=self.flight.transactions(),
+                ahead=(*self.flight.transactions(), *([lead.transaction] if lead else ())),
                 overrides=self._grounds.overrides,
             )
             held, failed = await rehearse(admitted, self._grounds.simulator, stage, decoders)
@@ -152,7 +157,7 @@ class Executor:
             for rejection in failed:
                 self._backoff.failed(rejection.ref, head.number)
             sure, late = self._admit(held, self._by_now(exposure))
-            report = await self._finish(sure, on_sent)
+            report = await self._finish(sure, on_sent, lead)
         return Report(
             sent=report.sent,
             shown=report.shown,
@@ -240,7 +245,10 @@ class Executor:
         return admitted, rejected
 
     async def _finish(
-        self, plans: Sequence[Plan], on_sent: Callable[[Plan, Submission], None]
+        self,
+        plans: Sequence[Plan],
+        on_sent: Callable[[Plan, Submission], None],
+        lead: Lead | None,
     ) -> Report:
         """Send the plans, or show them; a halt is looked for before anything is signed."""
         if not plans:
@@ -256,13 +264,14 @@ class Executor:
                     _of(plan, Reason.HALTED, f"nothing is sent: {halted}") for plan in plans
                 )
             )
-        return await self._send(plans, self._armament, on_sent)
+        return await self._send(plans, self._armament, on_sent, lead)
 
     async def _send(
         self,
         plans: Sequence[Plan],
         armament: Armament,
         on_sent: Callable[[Plan, Submission], None],
+        lead: Lead | None,
     ) -> Report:
         """Sign all, put all on disk at once, send all; then see what became of each."""
         desks, lane = armament.desks, armament.lane
@@ -278,9 +287,12 @@ class Executor:
         finally:
             self.flight.numbering = False
         signed = [submission for _, submission in done.pairs]
-        posted = [lane.post(one, dry=False) for one in signed]
-        self._tick.mark("send")
-        deliveries = await delivered(lane, signed, posted)
+        if lead is not None:
+            deliveries = await lane.send(signed, lead=lead.raw)
+        else:
+            posted = [lane.post(one, dry=False) for one in signed]
+            self._tick.mark("send")
+            deliveries = await delivered(lane, signed, posted)
         for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):
             if not isinstance(delivery, Refused):
                 on_sent(plan, submission)

@@ -24,6 +24,7 @@ def market(fault_market: MarketNode) -> Iterator[MarketNode]:
     """The market; what a test does to it is undone."""
     kept = fault_market.live.rpc.call("evm_snapshot")
     yield fault_market
+    fault_market.live.rpc.call("anvil_dropAllTransactions")
     fault_market.live.rpc.call("evm_revert", kept)
     fault_market.live.rpc.call("evm_setAutomine", True)
 

@@ -48,6 +48,7 @@ class Deployed:
     price_filter: LogFilter = NOTHING
     acted_on: int = 0
     prearming: None = None
+    backrun: None = None
 
     async def start(self, _head: object) -> None:
         if self.fails is not None:

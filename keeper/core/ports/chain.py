@@ -115,6 +115,10 @@ class Wire(Protocol):
         """Return whether the node holds the transaction, pending or included."""
         ...
 
+    async def raw(self, tx_hash: Hash32) -> bytes | None:
+        """Return a transaction's signed bytes, None when the node does not tell them."""
+        ...
+
     async def nonce(self, sender: Address, *, pending: bool) -> int:
         """Return the next nonce of an address, with or without its pending transactions."""
         ...

@@ -14,6 +14,7 @@ import structlog
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
 from keeper.core.ports import PrivateRelay
+from keeper.core.text import printable
 from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
 
 log = structlog.get_logger()
@@ -24,6 +25,7 @@ MOST_TRANSACTIONS = 100
 MOST_BYTES = 300_000
 """What the relay's documentation allows in one bundle."""
 
+_CALL = {"method": "eth_callBundle"}
 _NAMESPACE = uuid.UUID("6b656570-6572-4275-8e64-6c6500000000")
 
 
@@ -38,13 +40,24 @@ class BundleLane:
         self.name = name
         self._relays = relays
 
-    async def send(self, submissions: Sequence[Submission]) -> list[Delivery]:
-        """Send a row of transactions as one bundle; a longer one than is allowed as several."""
-        deliveries: list[Delivery] = []
-        for part in _parts(submissions):
-            delivery = await self._offer(part)
-            deliveries += [delivery] * len(part)
-        return deliveries
+    async def send(
+        self, submissions: Sequence[Submission], *, lead: bytes | None = None
+    ) -> list[Delivery]:
+        """Send a row of transactions as one bundle; a longer one than is allowed as several.
+
+        Behind a ``lead`` goes one bundle, which a builder has run before: what does not fit is
+        refused.
+        """
+        parts = _parts(submissions, lead)
+        if lead is None:
+            deliveries: list[Delivery] = []
+            for part in parts:
+                deliveries += [await self._offer(part, None)] * len(part)
+            return deliveries
+        why = await self._run_before(parts[0], lead)
+        first = Refused(why=why) if why else await self._offer(parts[0], lead)
+        rest = Refused(why="it does not fit into the bundle behind the pending transaction")
+        return [first] * len(parts[0]) + [rest] * (len(submissions) - len(parts[0]))
 
     def post(self, submission: Submission, *, dry: bool) -> Awaitable[Delivery] | None:  # noqa: ARG002
         """Return None: a relay is asked over HTTP."""
@@ -56,10 +69,24 @@ class BundleLane:
         answers = await self._ask_all("eth_cancelBundle", wanted)
         return all(isinstance(one, Taken) for one in answers)
 
-    async def _offer(self, part: Sequence[Submission]) -> Delivery:
+    async def _run_before(self, part: Sequence[Submission], lead: bytes) -> str:
+        """Return why a bundle would fail, as the first builder that runs it says; else nothing."""
+        wanted = {
+            "txs": _raws(part, lead),
+            "blockNumber": hex(part[0].target_block),
+            "stateBlockNumber": "latest",
+        }
+        for relay in self._relays:
+            try:
+                return _failure(await relay.ask("eth_callBundle", wanted))
+            except (RefusedError, TransientError) as error:
+                log.warning(BUNDLE_PROBLEM, relay=relay.name, problem=str(error), **_CALL)
+        return ""
+
+    async def _offer(self, part: Sequence[Submission], lead: bytes | None) -> Delivery:
         """Send one bundle to all builders; one that takes it is enough."""
         wanted = {
-            "txs": ["0x" + one.raw.hex() for one in part],
+            "txs": _raws(part, lead),
             "blockNumber": hex(part[0].target_block),
             "replacementUuid": replacement_uuid(part[0]),
         }
@@ -93,15 +120,30 @@ async def _ask(relay: PrivateRelay, method: str, wanted: Mapping[str, object]) -
     return Taken()
 
 
-def _parts(submissions: Sequence[Submission]) -> list[list[Submission]]:
-    """Split a row of transactions so that each part fits in a bundle."""
+def _raws(part: Sequence[Submission], lead: bytes | None) -> list[str]:
+    ahead = [] if lead is None else [lead]
+    return ["0x" + one.hex() for one in (*ahead, *(submission.raw for submission in part))]
+
+
+def _failure(answer: object) -> str:
+    """Return what an answer to ``eth_callBundle`` says of a transaction that failed."""
+    results = answer.get("results") if isinstance(answer, Mapping) else None
+    for one in results if isinstance(results, list) else ():
+        if isinstance(one, Mapping) and ("error" in one or "revert" in one):
+            said = printable(str(one.get("revert") or one.get("error")))
+            return f"the builder ran the bundle and it failed: {said}"
+    return ""
+
+
+def _parts(submissions: Sequence[Submission], lead: bytes | None) -> list[list[Submission]]:
+    """Split a row of transactions so that each part fits in a bundle, the first with ``lead``."""
     parts: list[list[Submission]] = []
-    size = 0
+    size = 0 if lead is None else len(lead)
+    room = MOST_TRANSACTIONS - (lead is not None)
     for one in submissions:
-        full = not parts or len(parts[-1]) == MOST_TRANSACTIONS or size + len(one.raw) > MOST_BYTES
-        if full:
+        if not parts or len(parts[-1]) == room or size + len(one.raw) > MOST_BYTES:
+            size = size if not parts else 0
             parts.append([])
-            size = 0
         parts[-1].append(one)
         size += len(one.raw)
     return parts

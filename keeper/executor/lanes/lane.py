@@ -28,6 +28,8 @@ class Taken:
 
 Delivery = Taken | Refused | Uncertain
 
+UNTIED = Refused(why="this lane cannot send behind another's transaction")
+
 
 class Lane(Protocol):
     """A way to the chain. A transaction never changes lanes."""
@@ -47,8 +49,14 @@ class Lane(Protocol):
         """Return whether what was sent can no longer land once its target block is there."""
         ...
 
-    async def send(self, submissions: Sequence[Submission]) -> list[Delivery]:
-        """Send journaled transactions, each once, in order; return what became of each."""
+    async def send(
+        self, submissions: Sequence[Submission], *, lead: bytes | None = None
+    ) -> list[Delivery]:
+        """Send journaled transactions, each once, in order; return what became of each.
+
+        Behind ``lead``, a signed transaction of somebody else, they are refused where the lane
+        cannot tie them to it.
+        """
         ...
 
     def post(self, submission: Submission, *, dry: bool) -> Awaitable[Delivery] | None:

@@ -7,7 +7,7 @@ from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
 from keeper.core.ports import Wire
 from keeper.core.units import Hash32
-from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
+from keeper.executor.lanes.lane import UNTIED, Delivery, Refused, Taken, Uncertain
 
 NAME = "mempool"
 
@@ -23,8 +23,12 @@ class MempoolLane:
         """Make a lane to a node."""
         self._wire = wire
 
-    async def send(self, submissions: Sequence[Submission]) -> list[Delivery]:
+    async def send(
+        self, submissions: Sequence[Submission], *, lead: bytes | None = None
+    ) -> list[Delivery]:
         """Send each once, without waiting for one before the next; the node orders by nonce."""
+        if lead is not None:
+            return [UNTIED] * len(submissions)
         if len(submissions) == 1:
             return [await self._deliver(submissions[0])]
         async with asyncio.TaskGroup() as group:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Sequence
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
 from keeper.core.ports import PrivateRelay
-from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
+from keeper.executor.lanes.lane import UNTIED, Delivery, Refused, Taken, Uncertain
 
 
 class PrivateLane:
@@ -20,8 +20,12 @@ class PrivateLane:
         self._relay = relay
         self._blocks = blocks
 
-    async def send(self, submissions: Sequence[Submission]) -> list[Delivery]:
+    async def send(
+        self, submissions: Sequence[Submission], *, lead: bytes | None = None
+    ) -> list[Delivery]:
         """Send each once, in order."""
+        if lead is not None:
+            return [UNTIED] * len(submissions)
         return [await self._deliver(one) for one in submissions]
 
     def post(self, submission: Submission, *, dry: bool) -> Awaitable[Delivery] | None:  # noqa: ARG002

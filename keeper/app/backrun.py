@@ -1,0 +1,125 @@
+"""Liquidate right behind a price update that is still pending, in one bundle with it.
+
+Only by the operator's switch, and only on a lane of bundles: ours run behind the update in the same
+block, or not at all. Nothing here is believed of the update but its bytes: the rehearsal runs it in
+front of ours, and so does a builder. When it lands without us the bundle is offered again for the
+next block as it is; when it does not land, or another takes its place, ours would revert, and the
+intent is dropped at no cost.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import structlog
+
+from keeper.app.acting import SKIPPED, Acting
+from keeper.app.foresight import Foresight
+from keeper.app.observer import Observer
+from keeper.app.sight import Look
+from keeper.core.chain import Transaction
+from keeper.core.pending import Lead, PendingTransaction
+from keeper.core.ports import ProtocolAdapter, Wire
+from keeper.core.tick import Tick
+from keeper.mirror.snapshot import Snapshot
+from keeper.runtime.latest import Latest
+from keeper.scanner.scan import Book, judge
+
+log = structlog.get_logger()
+
+BACKRUN_LEFT = "backrun.left"
+"""An account that an update would bring under the line is not taken with it, and why."""
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen(Generic[M, P]):
+    """A pending update, what it would bring, and the loans that it was seen for."""
+
+    transaction: PendingTransaction
+    foresight: Foresight
+    snapshot: Snapshot[M, P]
+
+
+class Backrun(Generic[M, P]):
+    """Acts on foresights of one deployment; the newest, when they come faster than it acts."""
+
+    def __init__(
+        self,
+        adapter: ProtocolAdapter[M, P],
+        acting: Acting[M, P],
+        wire: Wire,
+        observer: Observer,
+        *,
+        block_time_s: int,
+    ) -> None:
+        """Act by ``acting``, for the block after the newest, ``block_time_s`` later."""
+        self._adapter = adapter
+        self._acting = acting
+        self._wire = wire
+        self._observer = observer
+        self._block_time_s = block_time_s
+        self._mail: Latest[Foreseen[M, P]] = Latest()
+
+    def offer(self, foreseen: Foreseen[M, P]) -> None:
+        """Take a foresight, if it would bring anybody under the line."""
+        if foreseen.foresight.under:
+            self._mail.offer(foreseen)
+
+    def close(self) -> None:
+        """Let ``run`` finish what it has begun and end."""
+        self._mail.take()
+        self._mail.close()
+
+    async def run(self) -> None:
+        """Act on foresights until closed. What cannot be read now is left to the block."""
+        async for foreseen in self._mail:
+            try:
+                await self._act_on(foreseen)
+            except SKIPPED as error:
+                self._observer.skipped(self._adapter.deployment, f"backrun: {error}")
+
+    async def _act_on(self, foreseen: Foreseen[M, P]) -> None:
+        pending = foreseen.transaction
+        raw = await self._wire.raw(pending.hash)
+        if raw is None or pending.to is None:
+            return
+        transaction = Transaction(
+            sender=pending.sender, to=pending.to, data=pending.data, value=pending.value
+        )
+        lead = Lead(raw=raw, transaction=transaction)
+        for one in await self._acting.follow(self._look(foreseen), lead):
+            log.info(
+                BACKRUN_LEFT,
+                deployment=self._adapter.deployment,
+                account=one.ref.account,
+                tx=pending.hash,
+                reason=one.reason.value,
+                detail=one.detail,
+            )
+
+    def _look(self, foreseen: Foreseen[M, P]) -> Look[M, P]:
+        """Judge whom the update would bring under the line, exactly, at its prices."""
+        snapshot, prices = foreseen.snapshot, foreseen.foresight.prices
+        block, held = snapshot.block, snapshot.positions
+        book = Book(
+            block=block,
+            market=snapshot.market,
+            positions=held,
+            prices=prices.prices,
+            problems=prices.problems,
+            moved=f"pending {foreseen.transaction.hash}",
+        )
+        timestamp = block.timestamp + self._block_time_s
+        view = self._adapter.at(
+            snapshot.market, block=block.number + 1, timestamp=timestamp, prices=prices.prices
+        )
+        under = {
+            ref: position
+            for ref in foreseen.foresight.under
+            if (position := held.get(ref)) is not None
+        }
+        few = replace(book, positions=under)
+        found = judge(self._adapter, view, few, timestamp=timestamp, trigger=book.moved)
+        return Look(book=book, found=found, tick=Tick())

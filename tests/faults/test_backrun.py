@@ -1,0 +1,152 @@
+"""Liquidations right behind a pending price update, in one bundle with it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from keeper.config.settings import load
+from keeper.core.errors import ConfigError
+from keeper.core.plan import Status
+from keeper.devnet.assets import ASSETS
+from keeper.devnet.sender import Sender, read_all
+from keeper.ledger.books import read_books
+from tests.support.fault_desk import FALLEN, Desk, keeper_desk
+from tests.support.market_node import MarketNode
+from tests.support.relay import TestRelay, running_relay
+from tests.support.settings_files import write_settings
+
+ANSWER = ASSETS["WETH"].price * FALLEN // 10_000
+
+
+@asynccontextmanager
+async def backrunning(
+    folder: Path, market: MarketNode, *, switched_on: bool = True
+) -> AsyncIterator[tuple[Desk, TestRelay]]:
+    with running_relay(market.anvil.http_url) as relay:
+        lane = {"kind": "bundle", "name": "builders", "rpc": [relay.url]}
+        chain: Mapping[str, object] = {"lanes": [lane], "watch_mempool": True}
+        root = {"sending": {"lane": "builders", "backrun": switched_on}}
+        urls = [market.anvil.ws_url]
+        async with keeper_desk(folder, market, urls, chain=chain, root=root) as desk:
+            yield desk, relay
+
+
+def submit(desk: Desk, answer: int = ANSWER, *, sender: str | None = None) -> str:
+    """Send an oracle's answer without mining it; return the transaction's hash."""
+    live = desk.node.live
+    node = Sender.of(live.rpc, sender or live.market.accounts.oracle_node)
+    aggregator = live.aggregators["WETH"]
+    ((number,),) = (read_all(live.rpc, [(aggregator, "latestRound", ())]),)
+    node.call(aggregator, "submit", number + 1, answer)
+    ((_, tx_hash),) = node.submit()
+    return str(tx_hash)
+
+
+async def foreseen(desk: Desk, answer: int = ANSWER, *, sender: str | None = None) -> str:
+    """Send an update until it is seen pending: the keeper may not listen yet; return its hash."""
+    before = len(desk.ears.foreseens)
+    while True:
+        tx_hash = submit(desk, answer, sender=sender)
+        for _ in range(100):
+            if len(desk.ears.foreseens) > before:
+                return tx_hash
+            await asyncio.sleep(0.01)
+        desk.rpc("anvil_dropTransaction", tx_hash)
+
+
+async def offered(desk: Desk, relay: TestRelay) -> tuple[str, ...]:
+    """Send an update until a bundle is behind it; return the bundle's transactions."""
+    tx_hash = await foreseen(desk)
+    await desk.until(lambda: bool(relay.bundles) and bool(desk.ears.sent_plans))
+    (bundle,) = relay.bundles.values()
+    assert bundle.block == desk.height() + 1
+    assert bundle.txs[0] == desk.rpc("eth_getRawTransactionByHash", tx_hash)
+    assert len(bundle.txs) == 1 + len(desk.ears.sent_plans) > 2
+    return bundle.txs
+
+
+async def test_liquidations_land_in_the_block_of_the_update_that_they_follow(
+    market: MarketNode, tmp_path: Path
+) -> None:
+    async with backrunning(tmp_path, market) as (desk, relay):
+        txs = await offered(desk, relay)
+        assert relay.count("eth_callBundle") == 1
+        number = desk.height() + 1
+        assert relay.build() == len(txs)
+        await desk.at_head()
+        await desk.settle()
+        assert {one.block for one in desk.ears.landed()} >= {number}
+        block = desk.rpc("eth_getBlockByNumber", hex(number), True)
+        assert len(block["transactions"]) == len(txs)
+        assert block["transactions"][0]["from"] == market.market.accounts.oracle_node
+        first = {plan.id for plan, sent in desk.ears.sent_plans if sent.target_block == number}
+        ended = {one.plan_id: one for one in desk.ears.outcomes}
+        assert {ended[one].status for one in first} == {Status.LANDED}
+        forecast = {plan.id: plan.forecast.net for plan, _ in desk.ears.sent_plans}
+        assert {one: ended[one].realised.net for one in first} == {
+            one: forecast[one] for one in first
+        }
+        desk.require_invariants()
+
+
+async def test_an_update_that_lands_alone_leaves_ours_for_the_next_block(
+    market: MarketNode, tmp_path: Path
+) -> None:
+    async with backrunning(tmp_path, market) as (desk, relay):
+        await offered(desk, relay)
+        first = {plan.id for plan, _ in desk.ears.sent_plans}
+        relay.build(withhold=True)
+        await desk.at_head()
+        wanted = desk.height() + 1
+        await desk.until(lambda: any(one.block == wanted for one in relay.bundles.values()))
+        for _ in range(4):
+            relay.build()
+            await desk.at_head()
+        await desk.until(lambda: first <= {one.plan_id for one in desk.ears.outcomes})
+        ended = {one.plan_id: one.status for one in desk.ears.outcomes}
+        assert {ended[one] for one in first} == {Status.LANDED}
+        desk.require_invariants()
+
+
+async def test_an_update_that_vanishes_costs_nothing(market: MarketNode, tmp_path: Path) -> None:
+    async with backrunning(tmp_path, market) as (desk, relay):
+        await offered(desk, relay)
+        first = {plan.id for plan, _ in desk.ears.sent_plans}
+        desk.rpc("anvil_dropAllTransactions")
+        relay.build(withhold=True)
+        await desk.at_head()
+        await desk.until(lambda: not desk.session.keeper.in_flight)
+        entries = read_books(desk.settings.database).entries
+        assert {one.plan_id: one.status for one in entries} == dict.fromkeys(first, Status.DROPPED)
+        assert relay.count("eth_cancelBundle") > 0
+        assert not relay.bundles
+        who = market.market.accounts.keeper
+        assert desk.rpc("eth_getTransactionCount", who, "latest") == "0x0"
+        desk.require_invariants()
+
+
+async def test_an_update_of_nobody_s_is_not_followed(market: MarketNode, tmp_path: Path) -> None:
+    async with backrunning(tmp_path, market) as (desk, relay):
+        await foreseen(desk, sender=market.market.accounts.arbitrageur)
+        await foreseen(desk, ASSETS["WETH"].price * 99 // 100)
+        desk.mine()
+        await desk.at_head()
+        assert relay.asked == []
+        assert desk.ears.sent_plans == []
+
+
+async def test_switched_off_an_update_is_foreseen_and_not_acted_on(
+    market: MarketNode, tmp_path: Path
+) -> None:
+    async with backrunning(tmp_path, market, switched_on=False) as (desk, relay):
+        await foreseen(desk)
+        assert desk.session.keeper.deployments[0].backrun is None
+        assert relay.asked == []
+
+
+def test_a_backrun_without_bundles_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sending\.backrun: expected sending\.lane of kind"):
+        load(write_settings(tmp_path, sending={"backrun": True}))
