@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keeper.app.session import Session, keeper_session
-from keeper.chain.anvil import AnvilOptions
+from keeper.chain.anvil import AnvilOptions, start_anvil
 from keeper.commands.local_run import anvil_binary
 from keeper.config.settings import Settings, load
 from keeper.core.chain import BlockRef
@@ -30,6 +30,7 @@ from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Status, Submission
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.assets import ASSETS
+from keeper.devnet.build import BLOCK_INTERVAL_S
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.executor import deploy_executor
 from keeper.devnet.live import LiveMarket, open_live
@@ -46,6 +47,8 @@ MOST_RSS = 0.05
 MOST_MORE = 4
 """Descriptors or tasks more."""
 MOST_LOG = 16 * MIB
+MOVE_EVERY = 10
+"""Blocks between two moves of prices, or more while something is in flight."""
 MOST_DB_PER_BLOCK = 1_024
 """Bytes a block: what the books gain is kept on purpose."""
 
@@ -141,9 +144,19 @@ async def soak(wanted: argparse.Namespace) -> tuple[list[Sample], Mapping[str, i
     """Run the whole of it."""
     binary = anvil_binary()
     saved = ensure_saved(binary, seed=wanted.seed, borrowers=wanted.borrowers, progress=print)
-    options = AnvilOptions(ipc=True, max_persisted_states=0)
-    anvil, market = start_saved(binary, saved, options)
-    with anvil, tempfile.TemporaryDirectory(prefix="keeper-soak-") as name:
+    base, market = start_saved(binary, saved)
+    # A fork: what a block costs anvil grows with the state that it holds itself.
+    options = AnvilOptions(
+        fork_url=base.http_url,
+        block_interval_s=BLOCK_INTERVAL_S,
+        ipc=True,
+        max_persisted_states=0,
+    )
+    with (
+        base,
+        start_anvil(binary, options) as anvil,
+        tempfile.TemporaryDirectory(prefix="keeper-soak-") as name,
+    ):
         live = open_live(market, anvil.http_url)
         with closing(live.rpc):
             settings = _settings(Path(name), live, str(anvil.ipc_path))
@@ -176,7 +189,9 @@ async def _run(
         print("  block           RSS   fds  tasks     database        log   block p99  heard")
         for number in range(1, wanted.blocks + 1):
             started = time.perf_counter()
-            await asyncio.to_thread(_next_block, live, number, chance)
+            # What is in flight when a price turns would revert, as it should: not what is asked.
+            moves = number % MOVE_EVERY == 0 and not session.keeper.in_flight
+            await asyncio.to_thread(_next_block, live, chance, moves=moves)
             await _dealt_with(session, live, running)
             counter.seconds.append(time.perf_counter() - started)
             if number % every == 0:
@@ -187,9 +202,9 @@ async def _run(
     return samples, counter.heard
 
 
-def _next_block(live: LiveMarket, number: int, chance: random.Random) -> None:
-    """Move prices every tenth block, within what was before; mine the others."""
-    if number % 10:
+def _next_block(live: LiveMarket, chance: random.Random, *, moves: bool) -> None:
+    """Mine a block, and move prices in it within what was before."""
+    if not moves:
         live.rpc.call("evm_mine")
         return
     ether = 10_000 - chance.randrange(600)

@@ -22,7 +22,8 @@ from tests.support.market_node import MarketNode
 ARMED = {"KEEPER_PRIVATE_KEY": KEEPER_KEY, "KEEPER_CONFIRM_LIVE_CHAIN_ID": "31337"}
 
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
+"""Of a test on a machine that is busy with others: nothing waits that long that comes at all."""
 
 
 def until(condition: Callable[[], bool]) -> None:
