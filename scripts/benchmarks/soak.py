@@ -49,6 +49,8 @@ MOST_MORE = 4
 MOST_LOG = 16 * MIB
 MOVE_EVERY = 10
 """Blocks between two moves of prices, or more while something is in flight."""
+FALL_PER_10_BLOCKS = 3
+"""Basis points, so that somebody comes under the line all along; 3,000 in 10,000 blocks."""
 MOST_DB_PER_BLOCK = 1_024
 """Bytes a block: what the books gain is kept on purpose."""
 
@@ -191,7 +193,8 @@ async def _run(
             started = time.perf_counter()
             # What is in flight when a price turns would revert, as it should: not what is asked.
             moves = number % MOVE_EVERY == 0 and not session.keeper.in_flight
-            await asyncio.to_thread(_next_block, live, chance, moves=moves)
+            fallen = number * FALL_PER_10_BLOCKS // 10 if moves else None
+            await asyncio.to_thread(_next_block, live, chance, fallen)
             await _dealt_with(session, live, running)
             counter.seconds.append(time.perf_counter() - started)
             if number % every == 0:
@@ -202,12 +205,12 @@ async def _run(
     return samples, counter.heard
 
 
-def _next_block(live: LiveMarket, chance: random.Random, *, moves: bool) -> None:
-    """Mine a block, and move prices in it within what was before."""
-    if not moves:
+def _next_block(live: LiveMarket, chance: random.Random, fallen: int | None) -> None:
+    """Mine a block; swing prices in it, from ``fallen`` basis points under the first ones down."""
+    if fallen is None:
         live.rpc.call("evm_mine")
         return
-    ether = 10_000 - chance.randrange(600)
+    ether = 10_000 - fallen - chance.randrange(600)
     move_market(live, {name: ASSETS[name].price * ether // 10_000 for name in ("WETH", "wstETH")})
 
 
