@@ -77,7 +77,7 @@ def judge(
             continue
         options = adapter.options(view, book.positions[ref])
         if not options:
-            rejections.append(_rejection(ref, book.block, Reason.NO_OPTION, NO_PAIR))
+            rejections.append(_rejection(ref, book.block, Reason.NO_OPTION, _pairless(standing)))
             continue
         opportunity = Opportunity(
             ref=ref,
@@ -116,6 +116,16 @@ def _problem(adapter: ProtocolAdapter[M, P], book: Book[M, P], ref: AccountRef) 
     """Return why a price that the account depends on may not be acted on, or None."""
     bad = sorted(adapter.feeds_of(book.market, book.positions[ref]) & book.problems.keys())
     return book.problems[bad[0]] if bad else None
+
+
+def _pairless(standing: Health) -> str:
+    """Say why there is nothing to liquidate: no pair is allowed, or nothing is left to seize."""
+    if standing.collateral_base == 0 and standing.debt_base > 0:
+        return (
+            f"no collateral is left that counts: bad debt of {standing.debt_base} "
+            "in the market's base unit"
+        )
+    return NO_PAIR
 
 
 def _rejection(ref: AccountRef, block: BlockRef, reason: Reason, detail: str) -> Rejection:

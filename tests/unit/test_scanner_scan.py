@@ -150,6 +150,16 @@ def test_under_the_line_without_a_pair_says_so() -> None:
     assert found.health[person(1)].liquidatable
 
 
+def test_a_debt_without_collateral_is_called_bad_debt_of_how_much() -> None:
+    found = look(account({}, {USDC_BY_ID: 500 * 10**6}))
+    assert found.opportunities == ()
+    (no,) = found.rejections
+    assert no.reason is Reason.NO_OPTION
+    assert no.detail == (
+        f"no collateral is left that counts: bad debt of {500 * USD} in the market's base unit"
+    )
+
+
 def test_no_loan_is_forgotten() -> None:
     found = look(SAFE, EDGE, SICK, WORSE, BITCOIN, prices={WETH: 2_000 * USD, USDC: USD})
     assert len(found.health) + len(found.rejections) == 5
