@@ -12,7 +12,7 @@ from keeper.commands.console import print_json, say, stdout
 from keeper.config.settings import load
 from keeper.core.accounting import Waterfall
 from keeper.core.errors import ConfigError
-from keeper.core.lending import AssetValue
+from keeper.core.lending import AssetValue, SeizeQuote
 from keeper.core.plan import Plan
 from keeper.core.text import printable
 from keeper.core.units import address
@@ -49,7 +49,7 @@ def _print(page: Explanation) -> None:
     if page.options:
         stdout.print(_options(page))
     if page.plan is not None:
-        stdout.print(_plan(page.plan))
+        stdout.print(plan_table(page.plan))
         stdout.print(_waterfall(page.plan.forecast))
     stdout.print(f"Keeper would: {page.action}", highlight=False, markup=False, soft_wrap=True)
 
@@ -126,14 +126,15 @@ def _options(page: Explanation) -> Table:
     return table
 
 
-def _plan(plan: Plan) -> Table:
-    """Show the plan's steps."""
+def plan_table(plan: Plan) -> Table:
+    """Show the plan's steps, each of several liquidations by itself."""
     table = _table("Best plan", ("Step", "Through"), ("In", "Out"))
     values = plan.valuation.assets
     debt, collateral = values[plan.option.debt], values[plan.option.collateral]
-    repay = _named(plan.quote.repay, debt)
     table.add_row("borrow", plan.funding.source, "", _named(plan.funding.amount, debt))
-    table.add_row("liquidate", plan.deployment, repay, _named(plan.quote.received, collateral))
+    for title, quote in _liquidations(plan):
+        amounts = (_named(quote.repay, debt), _named(quote.received, collateral))
+        table.add_row(title, plan.deployment, *amounts)
     for leg in plan.route:
         amounts = (
             _named(leg.amount_in, values.get(leg.token_in)),
@@ -143,6 +144,15 @@ def _plan(plan: Plan) -> Table:
     owed = plan.funding.amount + plan.funding.fee
     table.add_row("repay the loan", plan.funding.source, _named(owed, debt), "")
     return table
+
+
+def _liquidations(plan: Plan) -> list[tuple[str, SeizeQuote]]:
+    """Return each liquidation of the plan with its title, and their total where there are more."""
+    if len(plan.liquidations) == 1:
+        return [("liquidate", plan.quote)]
+    count = len(plan.liquidations)
+    each = [(f"liquidate, {n} of {count}", one) for n, one in enumerate(plan.liquidations, 1)]
+    return [*each, ("liquidated in all", plan.quote)]
 
 
 def _named(raw: int, value: AssetValue | None) -> str:
@@ -196,8 +206,18 @@ def _json(page: Explanation) -> dict[str, object]:
             for o in page.options
         ],
         "plan": None if plan is None else plan.id,
+        "steps": [] if plan is None else [_step(one) for one in plan.liquidations],
         "forecast_net": None if plan is None else str(plan.forecast.net),
         "penalty": None if plan is None else str(plan.forecast.penalty),
         "reason": None if page.rejection is None else page.rejection.reason.value,
         "action": page.action,
+    }
+
+
+def _step(quote: SeizeQuote) -> dict[str, str]:
+    """Return one liquidation of the plan, raw units."""
+    return {
+        "repay": str(quote.repay),
+        "seized": str(quote.seized),
+        "received": str(quote.received),
     }

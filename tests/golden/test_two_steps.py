@@ -12,6 +12,8 @@ from dataclasses import replace
 
 import pytest
 
+from keeper.commands.amounts import decimal
+from keeper.commands.explain import plan_table
 from keeper.core.lending import AssetValue, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.units import WAD
@@ -119,3 +121,19 @@ def test_one_step_is_kept_where_the_second_does_not_pay_its_gas(case: Case) -> N
     found = Planner(terms=terms, venues=(), lenders=()).plan(case, dear)
     assert isinstance(found, Plan), found
     assert found.liquidations == (found.quote,)
+
+
+def test_explain_shows_each_step_and_their_total(case: Case) -> None:
+    plan = planned(case)
+    titles, _, repaid, received = (list(one.cells) for one in plan_table(plan).columns)
+    at = titles.index("liquidate, 1 of 2")
+    assert titles[at : at + 3] == ["liquidate, 1 of 2", "liquidate, 2 of 2", "liquidated in all"]
+    quotes = (*plan.liquidations, plan.quote)
+    assert repaid[at : at + 3] == [f"{decimal(one.repay, 10**18, 6)} DAI" for one in quotes]
+    assert received[at : at + 3] == [f"{decimal(one.received, 10**18, 6)} DAI" for one in quotes]
+
+
+def test_explain_shows_one_step_once(case: Case) -> None:
+    plan = planned(replace(case, after=lambda *_: None))
+    titles = list(plan_table(plan).columns[0].cells)
+    assert [one for one in titles if str(one).startswith("liquidate")] == ["liquidate"]
