@@ -6,7 +6,7 @@ from typing import Final
 
 from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.planner.case import Case, Desk
-from keeper.planner.routing import HopGas, Route, routes
+from keeper.planner.routing import HopGas, Route, pairs_needed, routes
 from keeper.planner.sizing import (
     FINE,
     ROUGH,
@@ -113,7 +113,6 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Tria
     """Return the routes to try for an option, or why there are none."""
     if option.max_repay < 1:
         return Miss(reason=Reason.NO_OPTION, detail="the protocol lets nothing be repaid")
-    assets = case.valuation.assets
     lent = 0 if option.pays_later else desk.most(option.debt)
     largest = min(option.max_repay, lent or option.max_repay)
     value = case.valuation.wei_floor(option.debt, largest)
@@ -122,13 +121,25 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Tria
     hop_gas = HopGas(native=gas, collateral=case.valuation.amount_ceil(option.collateral, gas))
     found = routes(desk, option, terms.native, owed=largest, received=received, hop_gas=hop_gas)
     if not found:
-        pair = f"{assets[option.collateral].symbol} for {assets[option.debt].symbol}"
-        return Miss(reason=Reason.NO_ROUTE, detail=f"no pools to sell {pair} and the native coin")
+        return _pathless(case, desk, terms, option)
     offer = _Offer(case=case, desk=desk, terms=terms, option=option, largest=largest)
     pieces = offer.pieces()
     return _finalists(
         [_Trials(offer=offer, route=route, pieces=pieces) for route in found], largest
     )
+
+
+def _pathless(case: Case, desk: Desk, terms: Terms, option: Option) -> Miss:
+    """Say which pair of the option no pool swaps, and where was looked."""
+    assets, native = case.valuation.assets, terms.native
+    needed = pairs_needed(option, native)
+    missing = [pair for pair in needed if not desk.paths(*pair)]
+    names = {one: "the native coin" for one in (native,) if one not in assets}
+    names |= {one: assets[one].symbol for pair in needed for one in pair if one in assets}
+    pairs = " and ".join(f"{names[sold]} for {names[bought]}" for sold, bought in missing or needed)
+    venues = ", ".join(sorted(desk.books)) or "no venue"
+    what = "no pools swap" if missing else "no pools take even a part of a swap of"
+    return Miss(reason=Reason.NO_ROUTE, detail=f"{what} {pairs} (looked at {venues})")
 
 
 def _gas_of_a_hop(desk: Desk, terms: Terms) -> int:

@@ -119,8 +119,7 @@ def trade(
     seize = together(steps)
     funding = _funding(desk, route, option, seize)
     if funding is None:
-        wanted = seize.repay + seize.headroom
-        return Miss(reason=Reason.NO_FUNDING, detail=f"nobody lends {wanted} of {option.debt}")
+        return _unfunded(case, desk, option, seize.repay + seize.headroom)
     # Headroom that the protocol leaves is given back: it is the fee of it that has to be earned.
     legs = _legs(desk, route, seize.received, seize.repay + funding.fee, option)
     if isinstance(legs, _Short):
@@ -163,6 +162,16 @@ def _funding(desk: Desk, route: Route, option: Option, seize: SeizeQuote) -> Fun
     return desk.borrow(option.debt, seize.repay + seize.headroom, locked)
 
 
+def _unfunded(case: Case, desk: Desk, option: Option, wanted: int) -> Miss:
+    """Say how much is wanted, and the most that one lender lends of it."""
+    symbol = case.valuation.assets[option.debt].symbol
+    detail = f"wants {wanted} raw units of {symbol}, and the most that anyone lends is "
+    detail += str(desk.most(option.debt))
+    if desk.borrow(option.debt, wanted) is not None:
+        detail += ", by a pool that the route has to swap in while it lends"
+    return Miss(reason=Reason.NO_FUNDING, detail=detail)
+
+
 def _unlent(source: str, kind: LoanKind, asset: Address, amount: int) -> Funding:
     return Funding(source=source, lender=ZERO_ADDRESS, asset=asset, amount=amount, fee=0, kind=kind)
 
@@ -181,13 +190,16 @@ class _Short:
     asset: Address
     amount: int
     """0 when the pools cannot say."""
+    tried: int = 0
+    """What the pools could not say: raw units of the asset to sell or, with ``buys``, to buy."""
+    buys: bool = False
 
 
 def _legs(desk: Desk, route: Route, received: int, owed: int, option: Option) -> _Legs | _Short:
     if route.sale_repays:
         sale = sell(desk, route.sale, received)
         if sale is None:
-            return _Short(asset=option.collateral, amount=0)
+            return _Short(asset=option.collateral, amount=0, tried=received)
         brought = sum(part.amount_out for part in sale)
         if brought < owed:
             return _Short(asset=option.debt, amount=owed - brought)
@@ -196,7 +208,7 @@ def _legs(desk: Desk, route: Route, received: int, owed: int, option: Option) ->
         return _sell_rest(desk, route, (), received - owed, option)
     repay = buy(desk, route.repay, owed)
     if repay is None:
-        return _Short(asset=option.collateral, amount=0)
+        return _Short(asset=option.debt, amount=0, tried=owed, buys=True)
     rest = received - sum(part.amount_in for part in repay)
     return _sell_rest(desk, route, repay, rest, option)
 
@@ -210,7 +222,7 @@ def _sell_rest(desk: Desk, route: Route, repay: Swaps, rest: int, option: Option
         desk = desk.after(*repay)
     sale = sell(desk, route.sale, rest)
     if sale is None:
-        return _Short(asset=option.collateral, amount=0)
+        return _Short(asset=option.collateral, amount=0, tried=rest)
     return _Legs(repay=repay, sale=sale, proceeds=sum(part.amount_out for part in sale))
 
 
@@ -218,7 +230,8 @@ def _missing(case: Case, desk: Desk, terms: Terms, route: Route, short: _Short) 
     """Say what is missing; a loss in wei when the pools could quote it."""
     symbol = case.valuation.assets[short.asset].symbol
     if short.amount == 0:
-        detail = f"the pools' known range does not take that much {symbol}"
+        swap = "buying" if short.buys else "selling"
+        detail = f"{swap} {short.tried} raw units of {symbol} goes beyond the pools' known range"
         return Miss(reason=Reason.NO_ROUTE, detail=detail)
     data = desk.data_fees.at_most(terms.gas.size(route.hops))
     gas = terms.gas.units(route.hops) * desk.gas_price + data.at(desk.gas_price)

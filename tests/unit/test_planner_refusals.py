@@ -155,3 +155,34 @@ def test_an_account_that_the_others_leave_nothing_for_is_refused_last() -> None:
     assert isinstance(results[0], Plan)
     assert isinstance(results[-1], Rejection)
     assert results[-1].reason is Reason.BELOW_MIN_PROFIT
+
+
+def test_no_funding_says_what_is_wanted_and_the_most_that_is_lent() -> None:
+    protocol = Bonus(headroom=10**30)
+    desk = desk_of(*TRIANGLE, cash=9 * 10**18)
+    rejection = refused(case_with(option_of(USDC, WETH, dollars=20), protocol=protocol), desk)
+    assert rejection.reason is Reason.NO_FUNDING
+    wanted = 10**30 + 10**16
+    assert rejection.detail == (
+        f"wants {wanted} raw units of WETH, and the most that anyone lends is {9 * 10**18}"
+    )
+
+
+def test_no_route_names_the_pair_without_a_pool_and_where_was_looked() -> None:
+    rejection = refused(case_with(option_of(WBTC, DAI, dollars=10)), desk_of(*TRIANGLE))
+    assert rejection.detail == "no pools swap WBTC for DAI (looked at uniswap_v3)"
+    rejection = refused(case_with(option_of(DAI, USDC, dollars=10)), desk_of(*TRIANGLE))
+    assert rejection.detail == (
+        "no pools swap DAI for USDC and DAI for WETH (looked at uniswap_v3)"
+    )
+
+
+def test_pools_that_end_say_at_which_amount() -> None:
+    desk = desk_of(*markets(100, [(WETH, USDC)]))
+    only_whole = Bonus(owed=10**12, dust=10**12)
+    rejection = refused(case_with(option_of(WETH, USDC, dollars=10**6), protocol=only_whole), desk)
+    assert rejection.reason is Reason.NO_ROUTE
+    owed = 10**12 + 10**12 * 5 // 10_000
+    assert rejection.detail == (
+        f"buying {owed} raw units of USDC goes beyond the pools' known range"
+    )
