@@ -68,15 +68,17 @@ def judge(plan: Plan, limits: Limits, exposure: Exposure) -> Rejection | None:
     if (plan.ref.market, plan.ref.account) in exposure.busy:
         return _no(plan, Reason.IN_FLIGHT, "an intent for this account has no outcome yet")
     if plan.fees.max_fee > limits.max_gas_price:
-        detail = f"max fee {plan.fees.max_fee} wei is over the cap of {limits.max_gas_price} wei"
+        over = plan.fees.max_fee - limits.max_gas_price
+        detail = f"max fee {plan.fees.max_fee} wei is {over} wei over the cap"
+        detail += f" of {limits.max_gas_price} wei"
         return _no(plan, Reason.GAS_PRICE_CAP, detail)
     least = max(limits.min_profit, plan.least_net)
     if plan.forecast.net < least:
         missing = least - plan.forecast.net
         detail = f"net {plan.forecast.net} wei is {missing} wei under the minimum profit"
         return _no(plan, Reason.BELOW_MIN_PROFIT, detail)
-    over = _over_budget(plan, limits, exposure)
-    return _no(plan, Reason.POLICY, over) if over else None
+    broken = _over_budget(plan, limits, exposure)
+    return _no(plan, Reason.POLICY, broken) if broken else None
 
 
 def _over_budget(plan: Plan, limits: Limits, exposure: Exposure) -> str | None:
@@ -92,12 +94,14 @@ def _over_budget(plan: Plan, limits: Limits, exposure: Exposure) -> str | None:
     )
     for what, found, cap in checks:
         if found > cap:
-            return f"{what}: {found} wei at most, the cap is {cap} wei"
+            return f"{what}: {found} wei at most, {found - cap} wei over the cap of {cap} wei"
     if exposure.balances is None:
         return None
     left = exposure.left(plan.transaction.sender) - worst
     if left < limits.min_balance:
-        return f"operator balance could fall to {left} wei, the floor is {limits.min_balance} wei"
+        short = limits.min_balance - left
+        floor = f"{short} wei under the floor of {limits.min_balance} wei"
+        return f"operator balance could fall to {left} wei, {floor}"
     return None
 
 

@@ -151,3 +151,28 @@ def test_an_account_with_an_open_intent_is_refused_whatever_it_would_earn():
     assert refused is not None
     assert refused.reason is Reason.IN_FLIGHT
     assert judge(plan(2), limits, world.exposure()) is None
+
+
+def test_a_budget_that_would_be_passed_says_by_how_much():
+    one = replace(plan(1), gas_limit=MOST_GAS, fees=Fees(max_fee=20 * GWEI, priority_fee=0))
+    rich = World(balance=WORST).exposure()
+    wide = Limits(
+        min_profit=0,
+        max_gas_price=20 * GWEI,
+        max_gas_per_tx=WORST,
+        max_gas_per_hour=WORST,
+        max_gas_per_day=WORST,
+        max_in_flight=1,
+        min_balance=0,
+    )
+    assert judge(one, wide, rich) is None
+    cases = (
+        (replace(wide, max_gas_price=20 * GWEI - 7), "7 wei over the cap"),
+        (replace(wide, max_gas_per_tx=WORST - 5), "5 wei over the cap"),
+        (replace(wide, max_gas_per_day=WORST - 3), "3 wei over the cap"),
+        (replace(wide, min_balance=9), "9 wei under the floor"),
+    )
+    for limits, words in cases:
+        refused = judge(one, limits, rich)
+        assert refused is not None
+        assert words in refused.detail
