@@ -114,6 +114,8 @@ class Plan:
     """Wei that the forecast must net, or the plan is not sent."""
     steps: tuple[SeizeQuote, ...] = ()
     """The liquidations of the pair, one after the other; empty is ``quote`` alone."""
+    local: "Plan | None" = None
+    """The same without an offer from outside: what is done when the rehearsal shows no gain."""
 
     @property
     def liquidations(self) -> tuple[SeizeQuote, ...]:

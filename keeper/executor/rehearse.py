@@ -8,6 +8,8 @@ forecast that the books later show beside what happened.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
 from keeper.core.accounting import Waterfall, waterfall
 from keeper.core.chain import BlockRef, Log, Simulated, StateOverride, Transaction, next_base_fee
 from keeper.core.errors import InvariantError
@@ -16,6 +18,10 @@ from keeper.core.plan import Plan
 from keeper.core.ports import Simulator
 from keeper.core.units import BPS, Address
 from keeper.executor.settlement import received, settlement
+
+log = structlog.get_logger()
+
+OFFER_BROKEN = "offer.broken"
 
 GAS_MARGIN_BPS = 15_000
 GAS_MARGIN = 150_000
@@ -50,7 +56,8 @@ async def rehearse(
     """Return the plans that hold, with exact gas and forecast, and why the others do not.
 
     The plans run in order in one block. When one fails it is taken out and the rest run again,
-    since it may have changed what they found.
+    since it may have changed what they found. One that relied on an offer from outside goes on
+    without it.
     """
     waiting, rejected = list(plans), list[Rejection]()
     while waiting:
@@ -62,7 +69,12 @@ async def rehearse(
         bad = next((i for i, one in enumerate(judged) if isinstance(one, Rejection)), None)
         if bad is None:
             return [one for one in judged if isinstance(one, Plan)], rejected
-        rejected.append(await _explained(waiting[bad], judged[bad], simulator, stage))
+        refused = await _explained(waiting[bad], judged[bad], simulator, stage)
+        if (local := waiting[bad].local) is not None:
+            log.warning(OFFER_BROKEN, plan=local.id, reason=refused.reason, detail=refused.detail)
+            waiting[bad] = local
+            continue
+        rejected.append(refused)
         del waiting[bad]
     return [], rejected
 
@@ -102,8 +114,11 @@ def _judge(plan: Plan, result: Simulated, stage: Stage, decoders: Decoders) -> P
     if difference := _difference(plan, liquidations):
         return _no(plan, Reason.SIMULATION_DIFFERS, difference)
     forecast = _forecast(plan, result, liquidations, stage, decoders)
+    if plan.local is not None and forecast.net < plan.local.forecast.net:
+        short = plan.local.forecast.net - forecast.net
+        return _no(plan, Reason.SIMULATION_DIFFERS, f"nets {short} wei less than local pools do")
     gas_limit = result.gas_used * GAS_MARGIN_BPS // BPS + GAS_MARGIN + plan.data_cost.gas
-    return replace(plan, forecast=forecast, gas_limit=gas_limit)
+    return replace(plan, forecast=forecast, gas_limit=gas_limit, local=None)
 
 
 def _difference(plan: Plan, liquidations: Sequence[Liquidation]) -> str:

@@ -9,7 +9,7 @@ from keeper.core.chain import Fees, Log, Transaction
 from keeper.core.errors import InvariantError
 from keeper.core.lending import Held, Liquidation, ProtocolCall
 from keeper.core.plan import LoanKind, Plan, SwapKind, SwapLeg
-from keeper.core.ports import SwapQuote
+from keeper.core.ports import SwapOffer, SwapQuote
 from keeper.core.units import ZERO_ADDRESS, Address, Hash32
 from keeper.evm.program import (
     Approval,
@@ -27,7 +27,7 @@ from keeper.evm.program import (
 )
 from keeper.evm.program_encoder import encode
 from keeper.planner.case import Case, Desk
-from keeper.planner.swap_steps import bought_first_step, purchase_steps, sale_steps
+from keeper.planner.swap_steps import bought_first_step, offer_steps, purchase_steps, sale_steps
 from keeper.planner.trade import Terms, Trade
 
 _PLAIN_LOAN: Final = bytes.fromhex("e0232b42")
@@ -143,8 +143,23 @@ def forecast(case: Case, terms: Terms, trade: Trade, *, gas: int) -> Waterfall:
 def legs(trade: Trade) -> tuple[SwapLeg, ...]:
     """Return the swaps pool by pool, in the order of their paths."""
     purchase = _kinds(trade.repay, SwapKind.EXACT_OUT, SwapKind.EXACT_OUT_OWED)
+    if trade.offer is not None:
+        bought = (leg for quote, kind in purchase for leg in _pool_legs(quote, kind))
+        return (*bought, _offered_leg(trade.offer))
     sale = _kinds(trade.sale, SwapKind.EXACT_IN, SwapKind.EXACT_IN_BALANCE)
     return tuple(leg for quote, kind in (*purchase, *sale) for leg in _pool_legs(quote, kind))
+
+
+def _offered_leg(offer: SwapOffer) -> SwapLeg:
+    return SwapLeg(
+        venue=offer.source,
+        pool=offer.target,
+        token_in=offer.ask.token_in,
+        token_out=offer.ask.token_out,
+        kind=SwapKind.EXACT_IN,
+        amount_in=offer.ask.amount_in,
+        amount_out=offer.amount_out,
+    )
 
 
 def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
@@ -157,6 +172,8 @@ def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
         call for step in trade.steps for call in case.calls(trade.option, step, terms.executor)
     )
     inner, sale = purchase_steps(trade.repay), sale_steps(trade.sale)
+    if trade.offer is not None:
+        sale = offer_steps(trade.offer, trade.sale)
     if trade.route.sale_repays:
         inner, sale = sale, ()
     return (_funded(trade, calls, inner), *sale)

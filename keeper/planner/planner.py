@@ -2,14 +2,16 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Opportunity, Plan
-from keeper.core.ports import FlashSource, SwapVenue
+from keeper.core.ports import Ask, FlashSource, SwapOffer, SwapVenue
 from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.build import build_plan, least
 from keeper.planner.case import Case, Desk
+from keeper.planner.offers import Chosen, ask_of, best_offered
 from keeper.planner.routing import pairs_needed
 from keeper.planner.search import best_trades, closest
 from keeper.planner.trade import Miss, Terms, Trade
@@ -67,23 +69,44 @@ class Planner:
         The most profitable one goes first, the next is quoted on what it leaves of the pools, and
         so on. Rejections come last; each was judged on the pools as it would have found them.
         """
+        chosen, refused = self.choose_all(cases, desk)
+        return [*(self.build(one) for one in chosen), *refused]
+
+    def choose_all(self, cases: Sequence[Case], desk: Desk) -> tuple[list[Chosen], list[Rejection]]:
+        """Return what ``plan_all`` makes its plans of, in the order to send them."""
         looked = [(index, self._choose(case, desk)) for index, case in enumerate(cases)]
         refused = [found for _, found in looked if isinstance(found, Rejection)]
-        plans: list[Plan] = []
+        chosen: list[Chosen] = []
         queue = [(-one.net, i, 0, one) for i, one in looked if isinstance(one, Trade)]
         heapq.heapify(queue)
         while queue:
             _, index, seen, best = heapq.heappop(queue)
-            if seen == len(plans):
-                plans.append(self._plan(cases[index], desk, best))
+            if seen == len(chosen):
+                chosen.append(Chosen(case=cases[index], desk=desk, trade=best))
                 desk = best.leave(desk)
                 continue
             again = self._choose(cases[index], desk)
             if isinstance(again, Rejection):
                 refused.append(again)
             else:
-                heapq.heappush(queue, (-again.net, index, len(plans), again))
-        return [*plans, *refused]
+                heapq.heappush(queue, (-again.net, index, len(chosen), again))
+        return chosen, refused
+
+    def build(self, chosen: Chosen) -> Plan:
+        """Return the plan of a chosen trade."""
+        return self._plan(chosen.case, chosen.desk, chosen.trade)
+
+    def ask(self, chosen: Chosen) -> Ask | None:
+        """Return what to ask of others for the trade's sale, None when it has none."""
+        return ask_of(chosen, self._terms)
+
+    def build_offered(self, chosen: Chosen, offers: Sequence[SwapOffer]) -> Plan:
+        """Return the plan with the offer that nets the most, the local one when none gains."""
+        local = self.build(chosen)
+        best = best_offered(chosen, self._terms, offers)
+        if best is None:
+            return local
+        return replace(self._plan(chosen.case, chosen.desk, best), local=local)
 
     def plan_next(self, case: Case, desk: Desk) -> tuple[Plan | Rejection, Desk]:
         """Plan one account, and return the desk as its plan leaves it, for whoever comes next."""

@@ -3,8 +3,18 @@
 from collections.abc import Sequence
 from typing import Final
 
-from keeper.core.ports import Hop, HopKind, Path, SwapQuote
-from keeper.evm.program import BalanceOf, Known, Operand, PairSwap, Step, Swap
+from keeper.core.ports import Hop, HopKind, Path, SwapOffer, SwapQuote
+from keeper.evm.program import (
+    Approval,
+    BalanceOf,
+    Call,
+    Known,
+    Operand,
+    PairSwap,
+    Step,
+    Swap,
+    call_parts,
+)
 
 _NO_LIMIT: Final = 2**128 - 1
 
@@ -24,6 +34,21 @@ def sale_steps(quotes: Sequence[SwapQuote]) -> tuple[Step, ...]:
         for quote in quotes
         for step in _sale(quote.path, None if quote is quotes[-1] else quote.amount_in)
     )
+
+
+def offer_steps(offer: SwapOffer, quotes: Sequence[SwapQuote]) -> tuple[Step, ...]:
+    """Sell by an offer, then whatever it left along the path that would have taken the most.
+
+    The allowance is exact. When less is at hand than was asked about, the call fails and nothing
+    else does: all of it goes along the local path, and the minimum profit judges what that gives.
+    """
+    selector, parts = call_parts(offer.data)
+    token = offer.ask.token_in
+    approval = Approval(token=token, spender=offer.spender, amount=offer.ask.amount_in)
+    call = Call(
+        target=offer.target, selector=selector, parts=parts, approval=approval, optional=True
+    )
+    return (call, *_sale(quotes[-1].path, None))
 
 
 def bought_first_step(path: Path, amount: int, inner: tuple[Step, ...]) -> Step:

@@ -7,7 +7,7 @@ from keeper.core.chain import DataCost
 from keeper.core.errors import RefusedError
 from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.core.plan import Funding, LoanKind
-from keeper.core.ports import SwapQuote
+from keeper.core.ports import SwapOffer, SwapQuote
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.planner.case import Case, Desk
 from keeper.planner.costs import GasModel, Limits
@@ -59,6 +59,8 @@ class Trade:
     """Wei, L1 data fee included."""
     tip: int
     """Wei."""
+    offer: SwapOffer | None = None
+    """Taken in place of the local sale, which then sells only what the offer leaves."""
 
     @property
     def received(self) -> int:

@@ -245,3 +245,24 @@ async def test_without_plans_the_node_is_not_asked() -> None:
     node = Node(succeed)
     assert await rehearse([], node, stage(), decoders()) == ([], [])
     assert node.rounds == []
+
+
+@pytest.mark.parametrize(
+    "unmasked", [failed("reverted"), done(ONE, gain=GAIN // 2)], ids=["reverts", "brings less"]
+)
+async def test_an_offer_that_is_not_kept_gives_way_to_the_local_plan(unmasked: Simulated) -> None:
+    offered = replace(TWO, id=ONE.id, local=ONE)
+
+    def answer(_before: Sequence[Transaction], one: Transaction) -> Simulated:
+        return unmasked if one == offered.transaction else done(PLANS[one])
+
+    held, refused = await rehearse([offered, THREE], Node(answer), stage(), decoders())
+    assert [one.transaction for one in held] == [ONE.transaction, THREE.transaction]
+    assert refused == []
+
+
+async def test_an_offer_that_is_kept_goes_on_alone() -> None:
+    offered = replace(ONE, local=TWO)
+    (held,), _ = await rehearse([offered], Node(succeed), stage(), decoders())
+    assert held.transaction == ONE.transaction
+    assert held.local is None

@@ -2,17 +2,20 @@
 
 from keeper.core.ports.chain import Reader, Simulator, Wire
 from keeper.core.ports.loans import FlashSource, LoanBook
+from keeper.core.ports.offers import Ask, OfferDesk, SwapOffer
 from keeper.core.ports.protocol import Prices, ProtocolAdapter
 from keeper.core.ports.sending import Journal, PrivateRelay, Signer
 from keeper.core.ports.swaps import Hop, HopKind, Moved, Path, SwapBook, SwapQuote, SwapVenue
 
 __all__ = [
+    "Ask",
     "FlashSource",
     "Hop",
     "HopKind",
     "Journal",
     "LoanBook",
     "Moved",
+    "OfferDesk",
     "Path",
     "Prices",
     "PrivateRelay",
@@ -21,6 +24,7 @@ __all__ = [
     "Signer",
     "Simulator",
     "SwapBook",
+    "SwapOffer",
     "SwapQuote",
     "SwapVenue",
     "Wire",
