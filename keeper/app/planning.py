@@ -1,5 +1,6 @@
 """Hand a batch of opportunities to the planner."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -10,8 +11,10 @@ from keeper.config.chain_file import ChainSettings
 from keeper.core.chain import BlockRef, next_base_fee
 from keeper.core.lending import AccountRef, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
-from keeper.core.ports import ProtocolAdapter, Reader
+from keeper.core.ports import Ask, OfferDesk, ProtocolAdapter, Reader
+from keeper.core.units import Address
 from keeper.planner.case import Case, Desk, case_of
+from keeper.planner.offers import Chosen
 from keeper.planner.planner import Planner
 from keeper.scanner.scan import Book
 
@@ -55,13 +58,20 @@ class PlannerDesk(Generic[M, P]):
     """Plans batches at the fees of the block after theirs."""
 
     def __init__(
-        self, planner: Planner, reader: Reader, chain: ChainSettings, *, max_gas_price: int
+        self,
+        planner: Planner,
+        reader: Reader,
+        chain: ChainSettings,
+        *,
+        max_gas_price: int,
+        offers: OfferDesk | None = None,
     ) -> None:
-        """Take the operator's cap in wei per gas."""
+        """Take the operator's cap in wei per gas, and who is asked for better sales."""
         self._planner = planner
         self._reader = reader
         self._chain = chain
         self._max_gas_price = max_gas_price
+        self._offers = offers
 
     async def desk(self, opportunities: Sequence[Opportunity], block: BlockRef) -> Desk:
         """Read what planning the opportunities depends on, at the fees of the next block.
@@ -101,9 +111,26 @@ class PlannerDesk(Generic[M, P]):
             )
             for one in batch.opportunities
         ]
-        done = self._planner.plan_all(cases, desk)
-        plans = [one for one in done if isinstance(one, Plan)]
-        return plans, [one for one in done if isinstance(one, Rejection)]
+        chosen, rejected = self._planner.choose_all(cases, desk)
+        if self._offers is None:
+            return [self._planner.build(one) for one in chosen], rejected
+        return await with_offers(self._planner, chosen, self._offers), rejected
+
+
+async def with_offers(planner: Planner, chosen: Sequence[Chosen], offers: OfferDesk) -> list[Plan]:
+    """Return the plans of chosen trades, with offers from outside where they gain.
+
+    Of the sales of one asset only the most profitable account's is asked about: the next one
+    would be told the same price, and not get it.
+    """
+    asks: dict[Address, tuple[int, Ask]] = {}
+    for place, one in enumerate(chosen):
+        ask = planner.ask(one)
+        if ask is not None:
+            asks.setdefault(ask.token_in, (place, ask))
+    found = await asyncio.gather(*(offers.offers(ask) for _, ask in asks.values()))
+    got = {place: many for (place, _), many in zip(asks.values(), found, strict=True)}
+    return [planner.build_offered(one, got.get(place, ())) for place, one in enumerate(chosen)]
 
 
 async def open_desk(

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from keeper.app.addresses import require_contracts
+from keeper.app.aggregators import offer_desk
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
 from keeper.app.keeper import Keeper
 from keeper.app.observer import Observer
@@ -50,7 +51,11 @@ async def keeper_session(
     keeper is disarmed. Raises ConfigError for whatever is not as configured.
     """
     chosen = clock or SystemClock()
-    async with opened_chain(settings) as chain, relay_desk(os.environ) as dial:
+    async with (
+        opened_chain(settings) as chain,
+        relay_desk(os.environ) as dial,
+        offer_desk(settings) as offers,
+    ):
         await chain.simulator.probe()
         head = await chain.reader.head()
         await require_contracts(settings, chain.reader, head)
@@ -70,6 +75,7 @@ async def keeper_session(
                 observer=observer,
                 clock=chosen,
                 dial=dial,
+                offers=offers,
             )
             keeper = await assemble(settings, parts)
             yield Session(chain=chain, journal=journal, contract=contract, keeper=keeper, head=head)

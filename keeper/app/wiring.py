@@ -32,7 +32,7 @@ from keeper.chain.session import Chain
 from keeper.config.settings import Settings
 from keeper.core.chain import LogFilter
 from keeper.core.errors import ConfigError
-from keeper.core.ports import Signer
+from keeper.core.ports import OfferDesk, Signer
 from keeper.core.screening import Screened
 from keeper.executor.executor import Executor
 from keeper.executor.settler import Auditor
@@ -61,6 +61,8 @@ class Parts:
     observer: Observer
     clock: Clock
     dial: Dial
+    offers: OfferDesk | None = None
+    """Who is asked for better sales; None asks nobody."""
 
 
 class Watched(NamedTuple):
@@ -184,6 +186,7 @@ def _acting(
             reader,
             chain,
             max_gas_price=settings.limits.max_gas_price_wei,
+            offers=parts.offers,
         ),
         executor=executor,
         journal=parts.journal,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_settings import NoDecode
 
+from keeper.config.aggregators import AggregatorSettings
 from keeper.config.endpoint import EndpointValue
 from keeper.config.lanes import LaneSettings
 from keeper.config.section import Section
@@ -75,6 +76,14 @@ def _named_apart(venues: tuple[VenueSettings, ...]) -> tuple[VenueSettings, ...]
     return venues
 
 
+def _once_each(aggregators: tuple[AggregatorSettings, ...]) -> tuple[AggregatorSettings, ...]:
+    kinds = [one.kind for one in aggregators]
+    if len(set(kinds)) < len(kinds):
+        msg = f"expected each aggregator once, found {', '.join(kinds)}"
+        raise ValueError(msg)
+    return aggregators
+
+
 class SequencerSettings(Section):
     """The sequencer's uptime feed. While it is down, and for a while after, nothing is done."""
 
@@ -131,5 +140,7 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
         AfterValidator(_named_apart),
         BeforeValidator(filled),
     ]
+    aggregators: Annotated[tuple[AggregatorSettings, ...], AfterValidator(_once_each)] = ()
+    """Asked for a better sale than the venues'. None of them is asked unless it stands here."""
     lanes: tuple[Annotated[LaneSettings, Field(discriminator="kind")], ...] = ()
     """Private ways to the chain, for ``sending.lane`` to name."""

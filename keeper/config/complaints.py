@@ -100,7 +100,7 @@ def _wrong_kind(found: str, expected: str) -> str:
 
 
 def _is_secret(at: Location) -> bool:
-    return "rpc" in at or "urls" in at
+    return not {"rpc", "urls", "url", "api_key_env"}.isdisjoint(at)
 
 
 def is_given(given: object, at: Location) -> bool:

@@ -25,6 +25,7 @@ from tests.support.aave_scene import Look, Scene
 
 NEXT_BLOCK_S = 12
 GWEI = 10**9
+ALL_TIERS = (100, 500, 3_000, 10_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,13 @@ def open_pairs(scene: Scene) -> Address:
     return exchange.factory.address
 
 
-async def at_the_desk(scene: Scene, executor: Address, *, pairs: Address | None = None) -> Crashed:
+async def at_the_desk(
+    scene: Scene,
+    executor: Address,
+    *,
+    pairs: Address | None = None,
+    fee_tiers: tuple[int, ...] = ALL_TIERS,
+) -> Crashed:
     market, look = scene.live.market, await scene.look()
     book = Book(
         block=look.block,
@@ -103,6 +110,7 @@ async def at_the_desk(scene: Scene, executor: Address, *, pairs: Address | None 
         scene.chain.reader,
         UniswapV3Settings(
             factory=market.uniswap_factory,
+            fees=fee_tiers,
             intermediates=(market.weth, market.asset("USDC").token),
         ),
     )

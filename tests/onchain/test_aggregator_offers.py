@@ -1,0 +1,266 @@
+"""Offers of aggregators are carried out by the executor to the wei, and hostile ones cost nothing.
+
+Behind each aggregator's API stand Uniswap's own router and a pool of a fee tier that the keeper
+does not look at, where the collateral is worth two percent more.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from math import floor, log
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from keeper.app.planning import with_offers
+from keeper.core.chain import BlockRef
+from keeper.core.lending import Reason
+from keeper.core.plan import Plan, SwapKind
+from keeper.core.units import Address
+from keeper.devnet.assets import PoolSpec
+from keeper.devnet.contract import Contract
+from keeper.devnet.crash import crash
+from keeper.devnet.packages import MARKET_PACKAGES, ensure_all
+from keeper.devnet.prices import oracle_prices
+from keeper.devnet.sender import Sender, read
+from keeper.devnet.uniswap import exchange_artifacts, pair_of, sqrt_price_x96
+from keeper.executor.rehearse import OFFER_BROKEN, Decoders, Stage, rehearse
+from keeper.planner.offers import Chosen
+from keeper.venues.aggregators.desk import Aggregators
+from tests.support.aave_scene import Scene, open_scene
+from tests.support.aggregator_server import (
+    KINDS,
+    AggregatorServer,
+    Filled,
+    Order,
+    asking,
+    serving,
+)
+from tests.support.crashed_market import (
+    Crashed,
+    at_the_desk,
+    forecast_at,
+    forecast_received,
+    realised,
+    received,
+)
+from tests.support.executor_stage import RECIPIENT, deploy, executor_artifact
+from tests.support.market_node import MarketNode, forked_market
+
+HIDDEN_TIER = 3_000
+SPACING = 60
+FOREVER = 2**40
+THIEF = Address("0x" + "bad0" * 10)
+
+
+@pytest.fixture
+async def crashed(anvil_binary: Path, local_market: MarketNode) -> AsyncIterator[Crashed]:
+    with forked_market(anvil_binary, local_market) as node:
+        who = node.market.accounts
+        for step in crash(node.live):
+            if step.number == 6:
+                break
+        contract = deploy(
+            node.live.rpc, who.deployer, executor_artifact(), who.deployer, [who.keeper], RECIPIENT
+        )
+        async with open_scene(node.live, node.anvil.http_url) as scene:
+            for symbol in ("WBTC", "wstETH"):
+                open_hidden_pool(scene, symbol)
+            yield await at_the_desk(scene, contract.address, fee_tiers=(100, 500))
+
+
+def open_hidden_pool(scene: Scene, symbol: str) -> None:
+    """Open a pool of an asset and WETH that pays two percent more for it than the market."""
+    live = scene.live
+    manager = Contract(
+        artifact=exchange_artifacts(ensure_all(MARKET_PACKAGES)).position_manager,
+        address=live.market.position_manager,
+    )
+    prices = oracle_prices(live)
+    prices = {**prices, symbol: prices[symbol] * 102 // 100}
+    tokens = {name: live.tokens[name].address for name in (symbol, "WETH")}
+    pair = pair_of(PoolSpec(pair=(symbol, "WETH"), fee=HIDDEN_TIER, rungs=()), tokens)
+    price = sqrt_price_x96(pair, prices[pair.symbol0], prices[pair.symbol1])
+    middle = floor(2 * log(price / 2**96) / log(1.0001) / SPACING) * SPACING
+    amounts = [
+        500_000 * 10 ** (8 + live.market.asset(name).decimals) // prices[name]
+        for name in (pair.symbol0, pair.symbol1)
+    ]
+    supplier = Sender.of(live.rpc, live.market.accounts.supplier)
+    supplier.call(
+        manager,
+        "createAndInitializePoolIfNecessary",
+        *(pair.token0, pair.token1, HIDDEN_TIER, price),
+    )
+    for name in tokens:
+        supplier.call(live.tokens[name], "approve", manager.address, 2**255)
+    ticks = (middle - 20 * SPACING, middle + 20 * SPACING)
+    position = (pair.token0, pair.token1, HIDDEN_TIER, *ticks, *amounts, 0, 0)
+    supplier.call(manager, "mint", (*position, supplier.account, FOREVER))
+    supplier.mine()
+
+
+def router_of(crashed: Crashed) -> Contract:
+    live = crashed.scene.live
+    artifact = exchange_artifacts(ensure_all(MARKET_PACKAGES)).swap_router_02
+    return Contract(artifact=artifact, address=live.market.swap_router_02)
+
+
+def filling(crashed: Crashed, *, to: Address | None = None) -> Callable[[Order], Filled]:
+    """Return what prices an order by QuoterV2 and answers with the router's calldata."""
+    live, router = crashed.scene.live, router_of(crashed)
+
+    def fill(order: Order) -> Filled:
+        pools = (order.token_in, order.token_out, HIDDEN_TIER)
+        wanted = (order.token_in, order.token_out, order.amount, HIDDEN_TIER, 0)
+        out = read(live.rpc, live.quoter, "quoteExactInputSingle", wanted)[0]
+        data = router.encode("exactInputSingle", (*pools, to or order.taker, order.amount, 0, 0))
+        return Filled(amount_out=out, data=data)
+
+    return fill
+
+
+def selling(crashed: Crashed, symbol: str) -> Chosen:
+    """Return the trade that sells most of an asset, as if it were the only one."""
+    token = crashed.scene.live.market.asset(symbol).token
+    alone = (crashed.planner.choose_all([case], crashed.desk)[0] for case in crashed.cases)
+    return max(
+        (
+            one
+            for found in alone
+            for one in found
+            if one.trade.option.collateral == token and one.trade.sale
+        ),
+        key=lambda one: sum(part.amount_in for part in one.trade.sale),
+    )
+
+
+async def offered(crashed: Crashed, chosen: Chosen, server: AggregatorServer, kind: str) -> Plan:
+    async with serving(server), asking(kind, server) as one:
+        (plan,) = await with_offers(crashed.planner, [chosen], Aggregators(members=[one]))
+    return plan
+
+
+async def rehearsed(crashed: Crashed, plan: Plan) -> Plan:
+    head: BlockRef = crashed.look.block
+    decoders = Decoders(
+        liquidations=lambda logs: crashed.scene.adapter.decode(crashed.view, logs),
+        flash_fee=crashed.lender.fee_paid,
+        wrapped_native=crashed.scene.live.market.weth,
+        recipient=RECIPIENT,
+    )
+    stage = Stage(
+        head=head,
+        timestamp=crashed.cases[0].opportunity.timestamp,
+        ahead=(),
+        overrides={},
+    )
+    (held,), refused = await rehearse([plan], crashed.scene.chain.simulator, stage, decoders)
+    assert refused == []
+    return held
+
+
+async def test_every_aggregators_offer_comes_to_its_forecast_to_the_wei(crashed: Crashed) -> None:
+    router = router_of(crashed).address
+    # The sale comes after the loan is repaid, or is what repays it.
+    trades = (selling(crashed, "WBTC"), selling(crashed, "wstETH"))
+    assert [one.trade.route.sale_repays for one in trades] == [False, True]
+    for kind in KINDS:
+        for chosen in trades:
+            server = AggregatorServer(router=router, fill=filling(crashed))
+            plan = await offered(crashed, chosen, server, kind)
+            leg = plan.route[-1]
+            assert (leg.venue, leg.pool, leg.kind) == (kind, router, SwapKind.EXACT_IN)
+            assert plan.local is not None
+            assert forecast_received(plan) > forecast_received(plan.local)
+            (done,) = await crashed.run(plan)
+            assert done.success, done.error
+            assert realised(crashed, plan, done) == forecast_at(plan, crashed, done.gas_used)
+            held = await rehearsed(crashed, plan)
+            assert held.transaction == plan.transaction
+            assert held.forecast.net > plan.local.forecast.net
+
+
+async def test_the_best_net_of_several_is_taken(crashed: Crashed) -> None:
+    router, fill = router_of(crashed).address, filling(crashed)
+    chosen = selling(crashed, "WBTC")
+
+    def costly(order: Order) -> Filled:
+        return replace(fill(order), gas=500_000)
+
+    async with AsyncExitStack() as stack:
+        members = []
+        for kind, how in (("zero_x", costly), ("paraswap", fill), ("odos", costly)):
+            server = AggregatorServer(router=router, fill=how)
+            await stack.enter_async_context(serving(server))
+            members.append(await stack.enter_async_context(asking(kind, server)))
+        (plan,) = await with_offers(crashed.planner, [chosen], Aggregators(members=members))
+    assert plan.route[-1].venue == "paraswap"
+
+
+async def test_the_local_plan_goes_on_when_an_offer_is_hostile(crashed: Crashed) -> None:
+    """Calldata cannot be judged by reading it: the rehearsal runs it, and nobody is paid."""
+    router = router_of(crashed).address
+    chosen = selling(crashed, "WBTC")
+    local = crashed.planner.build(chosen)
+    honest = filling(crashed)
+
+    def reverting(order: Order) -> Filled:
+        return replace(honest(order), data=bytes.fromhex("deadbeef"))
+
+    def boasting(order: Order) -> Filled:
+        """Promise a tenth more, sell the thousandth part and keep quiet about it."""
+        less = honest(Order(order.token_in, order.token_out, order.amount // 1000, order.taker))
+        return replace(less, amount_out=honest(order).amount_out * 11 // 10)
+
+    for hostile in (filling(crashed, to=THIEF), reverting, boasting):
+        server = AggregatorServer(router=router, fill=hostile)
+        plan = await offered(crashed, chosen, server, "zero_x")
+        assert plan.local == local
+        with capture_logs() as logs:
+            held = await rehearsed(crashed, plan)
+        assert held.transaction == local.transaction
+        assert [entry["event"] for entry in logs] == [OFFER_BROKEN]
+        assert logs[0]["reason"] in (Reason.SIMULATION_FAILED, Reason.SIMULATION_DIFFERS)
+
+
+async def test_a_stranger_to_the_allow_list_leaves_the_plan_as_it_was(crashed: Crashed) -> None:
+    chosen = selling(crashed, "WBTC")
+    server = AggregatorServer(router=router_of(crashed).address, fill=filling(crashed))
+    async with serving(server), asking("odos", server, targets=[THIEF]) as one:
+        (plan,) = await with_offers(crashed.planner, [chosen], Aggregators(members=[one]))
+    assert plan == crashed.planner.build(chosen)
+
+
+async def test_less_at_hand_than_was_asked_about_is_sold_locally(crashed: Crashed) -> None:
+    """The offer's call fails, and the local path behind it sells all that there is."""
+    chosen = selling(crashed, "WBTC")
+    asked = crashed.planner.ask(chosen)
+    assert asked is not None
+    server = AggregatorServer(router=router_of(crashed).address, fill=filling(crashed))
+    async with serving(server), asking("odos", server) as one:
+        more = replace(asked, amount_in=asked.amount_in + 1)
+        offer = await one.offer(more)
+    assert offer is not None
+    plan = crashed.planner.build_offered(chosen, [offer])
+    (done,) = await crashed.run(plan)
+    assert done.success, done.error
+    assert plan.local is not None
+    assert received(done) >= plan.min_profit
+    assert received(done) <= forecast_received(plan.local)
+
+
+async def test_what_an_offer_leaves_is_sold_as_well(crashed: Crashed) -> None:
+    chosen = selling(crashed, "WBTC")
+    asked = crashed.planner.ask(chosen)
+    assert asked is not None
+    server = AggregatorServer(router=router_of(crashed).address, fill=filling(crashed))
+    async with serving(server), asking("odos", server) as one:
+        offer = await one.offer(replace(asked, amount_in=asked.amount_in * 999 // 1000))
+    assert offer is not None
+    plan = crashed.planner.build_offered(chosen, [offer])
+    assert plan.local is not None
+    (done,) = await crashed.run(plan)
+    assert done.success, done.error
+    assert received(done) > forecast_received(plan)
