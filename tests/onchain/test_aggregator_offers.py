@@ -4,10 +4,9 @@ Behind each aggregator's API stand Uniswap's own router and a pool of a fee tier
 does not look at, where the collateral is worth two percent more.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from math import floor, log
 from pathlib import Path
 
 import pytest
@@ -18,17 +17,11 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan, SwapKind
 from keeper.core.units import Address
-from keeper.devnet.assets import PoolSpec
-from keeper.devnet.contract import Contract
 from keeper.devnet.crash import crash
-from keeper.devnet.packages import MARKET_PACKAGES, ensure_all
-from keeper.devnet.prices import oracle_prices
-from keeper.devnet.sender import Sender, read
-from keeper.devnet.uniswap import exchange_artifacts, pair_of, sqrt_price_x96
 from keeper.executor.rehearse import OFFER_BROKEN, Decoders, Stage, rehearse
 from keeper.planner.offers import Chosen
 from keeper.venues.aggregators.desk import Aggregators
-from tests.support.aave_scene import Scene, open_scene
+from tests.support.aave_scene import open_scene
 from tests.support.aggregator_server import (
     KINDS,
     AggregatorServer,
@@ -46,11 +39,9 @@ from tests.support.crashed_market import (
     received,
 )
 from tests.support.executor_stage import RECIPIENT, deploy, executor_artifact
+from tests.support.hidden_pool import filling, open_hidden_pool, router_of
 from tests.support.market_node import MarketNode, forked_market
 
-HIDDEN_TIER = 3_000
-SPACING = 60
-FOREVER = 2**40
 THIEF = Address("0x" + "bad0" * 10)
 
 
@@ -66,59 +57,8 @@ async def crashed(anvil_binary: Path, local_market: MarketNode) -> AsyncIterator
         )
         async with open_scene(node.live, node.anvil.http_url) as scene:
             for symbol in ("WBTC", "wstETH"):
-                open_hidden_pool(scene, symbol)
+                open_hidden_pool(node.live, symbol)
             yield await at_the_desk(scene, contract.address, fee_tiers=(100, 500))
-
-
-def open_hidden_pool(scene: Scene, symbol: str) -> None:
-    """Open a pool of an asset and WETH that pays two percent more for it than the market."""
-    live = scene.live
-    manager = Contract(
-        artifact=exchange_artifacts(ensure_all(MARKET_PACKAGES)).position_manager,
-        address=live.market.position_manager,
-    )
-    prices = oracle_prices(live)
-    prices = {**prices, symbol: prices[symbol] * 102 // 100}
-    tokens = {name: live.tokens[name].address for name in (symbol, "WETH")}
-    pair = pair_of(PoolSpec(pair=(symbol, "WETH"), fee=HIDDEN_TIER, rungs=()), tokens)
-    price = sqrt_price_x96(pair, prices[pair.symbol0], prices[pair.symbol1])
-    middle = floor(2 * log(price / 2**96) / log(1.0001) / SPACING) * SPACING
-    amounts = [
-        500_000 * 10 ** (8 + live.market.asset(name).decimals) // prices[name]
-        for name in (pair.symbol0, pair.symbol1)
-    ]
-    supplier = Sender.of(live.rpc, live.market.accounts.supplier)
-    supplier.call(
-        manager,
-        "createAndInitializePoolIfNecessary",
-        *(pair.token0, pair.token1, HIDDEN_TIER, price),
-    )
-    for name in tokens:
-        supplier.call(live.tokens[name], "approve", manager.address, 2**255)
-    ticks = (middle - 20 * SPACING, middle + 20 * SPACING)
-    position = (pair.token0, pair.token1, HIDDEN_TIER, *ticks, *amounts, 0, 0)
-    supplier.call(manager, "mint", (*position, supplier.account, FOREVER))
-    supplier.mine()
-
-
-def router_of(crashed: Crashed) -> Contract:
-    live = crashed.scene.live
-    artifact = exchange_artifacts(ensure_all(MARKET_PACKAGES)).swap_router_02
-    return Contract(artifact=artifact, address=live.market.swap_router_02)
-
-
-def filling(crashed: Crashed, *, to: Address | None = None) -> Callable[[Order], Filled]:
-    """Return what prices an order by QuoterV2 and answers with the router's calldata."""
-    live, router = crashed.scene.live, router_of(crashed)
-
-    def fill(order: Order) -> Filled:
-        pools = (order.token_in, order.token_out, HIDDEN_TIER)
-        wanted = (order.token_in, order.token_out, order.amount, HIDDEN_TIER, 0)
-        out = read(live.rpc, live.quoter, "quoteExactInputSingle", wanted)[0]
-        data = router.encode("exactInputSingle", (*pools, to or order.taker, order.amount, 0, 0))
-        return Filled(amount_out=out, data=data)
-
-    return fill
 
 
 def selling(crashed: Crashed, symbol: str) -> Chosen:
@@ -134,6 +74,11 @@ def selling(crashed: Crashed, symbol: str) -> Chosen:
         ),
         key=lambda one: sum(part.amount_in for part in one.trade.sale),
     )
+
+
+def honest_server(crashed: Crashed) -> AggregatorServer:
+    live = crashed.scene.live
+    return AggregatorServer(router=router_of(live).address, fill=filling(live))
 
 
 async def offered(crashed: Crashed, chosen: Chosen, server: AggregatorServer, kind: str) -> Plan:
@@ -162,13 +107,13 @@ async def rehearsed(crashed: Crashed, plan: Plan) -> Plan:
 
 
 async def test_every_aggregators_offer_comes_to_its_forecast_to_the_wei(crashed: Crashed) -> None:
-    router = router_of(crashed).address
+    router = router_of(crashed.scene.live).address
     # The sale comes after the loan is repaid, or is what repays it.
     trades = (selling(crashed, "WBTC"), selling(crashed, "wstETH"))
     assert [one.trade.route.sale_repays for one in trades] == [False, True]
     for kind in KINDS:
         for chosen in trades:
-            server = AggregatorServer(router=router, fill=filling(crashed))
+            server = AggregatorServer(router=router, fill=filling(crashed.scene.live))
             plan = await offered(crashed, chosen, server, kind)
             leg = plan.route[-1]
             assert (leg.venue, leg.pool, leg.kind) == (kind, router, SwapKind.EXACT_IN)
@@ -183,7 +128,7 @@ async def test_every_aggregators_offer_comes_to_its_forecast_to_the_wei(crashed:
 
 
 async def test_the_best_net_of_several_is_taken(crashed: Crashed) -> None:
-    router, fill = router_of(crashed).address, filling(crashed)
+    router, fill = router_of(crashed.scene.live).address, filling(crashed.scene.live)
     chosen = selling(crashed, "WBTC")
 
     def costly(order: Order) -> Filled:
@@ -201,10 +146,10 @@ async def test_the_best_net_of_several_is_taken(crashed: Crashed) -> None:
 
 async def test_the_local_plan_goes_on_when_an_offer_is_hostile(crashed: Crashed) -> None:
     """Calldata cannot be judged by reading it: the rehearsal runs it, and nobody is paid."""
-    router = router_of(crashed).address
+    router = router_of(crashed.scene.live).address
     chosen = selling(crashed, "WBTC")
     local = crashed.planner.build(chosen)
-    honest = filling(crashed)
+    honest = filling(crashed.scene.live)
 
     def reverting(order: Order) -> Filled:
         return replace(honest(order), data=bytes.fromhex("deadbeef"))
@@ -214,7 +159,7 @@ async def test_the_local_plan_goes_on_when_an_offer_is_hostile(crashed: Crashed)
         less = honest(Order(order.token_in, order.token_out, order.amount // 1000, order.taker))
         return replace(less, amount_out=honest(order).amount_out * 11 // 10)
 
-    for hostile in (filling(crashed, to=THIEF), reverting, boasting):
+    for hostile in (filling(crashed.scene.live, to=THIEF), reverting, boasting):
         server = AggregatorServer(router=router, fill=hostile)
         plan = await offered(crashed, chosen, server, "zero_x")
         assert plan.local == local
@@ -227,7 +172,9 @@ async def test_the_local_plan_goes_on_when_an_offer_is_hostile(crashed: Crashed)
 
 async def test_a_stranger_to_the_allow_list_leaves_the_plan_as_it_was(crashed: Crashed) -> None:
     chosen = selling(crashed, "WBTC")
-    server = AggregatorServer(router=router_of(crashed).address, fill=filling(crashed))
+    server = AggregatorServer(
+        router=router_of(crashed.scene.live).address, fill=filling(crashed.scene.live)
+    )
     async with serving(server), asking("odos", server, targets=[THIEF]) as one:
         (plan,) = await with_offers(crashed.planner, [chosen], Aggregators(members=[one]))
     assert plan == crashed.planner.build(chosen)
@@ -238,7 +185,9 @@ async def test_less_at_hand_than_was_asked_about_is_sold_locally(crashed: Crashe
     chosen = selling(crashed, "WBTC")
     asked = crashed.planner.ask(chosen)
     assert asked is not None
-    server = AggregatorServer(router=router_of(crashed).address, fill=filling(crashed))
+    server = AggregatorServer(
+        router=router_of(crashed.scene.live).address, fill=filling(crashed.scene.live)
+    )
     async with serving(server), asking("odos", server) as one:
         more = replace(asked, amount_in=asked.amount_in + 1)
         offer = await one.offer(more)
@@ -255,7 +204,9 @@ async def test_what_an_offer_leaves_is_sold_as_well(crashed: Crashed) -> None:
     chosen = selling(crashed, "WBTC")
     asked = crashed.planner.ask(chosen)
     assert asked is not None
-    server = AggregatorServer(router=router_of(crashed).address, fill=filling(crashed))
+    server = AggregatorServer(
+        router=router_of(crashed.scene.live).address, fill=filling(crashed.scene.live)
+    )
     async with serving(server), asking("odos", server) as one:
         offer = await one.offer(replace(asked, amount_in=asked.amount_in * 999 // 1000))
     assert offer is not None
