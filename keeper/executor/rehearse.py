@@ -72,7 +72,9 @@ async def rehearse(
         refused = await _explained(waiting[bad], judged[bad], simulator, stage)
         if (local := waiting[bad].local) is not None:
             log.warning(OFFER_BROKEN, plan=local.id, reason=refused.reason, detail=refused.detail)
-            waiting[bad] = local
+            # The plan may have been given another operator to send it since it was made.
+            sender = waiting[bad].transaction.sender
+            waiting[bad] = replace(local, transaction=replace(local.transaction, sender=sender))
             continue
         rejected.append(refused)
         del waiting[bad]

@@ -261,6 +261,17 @@ async def test_an_offer_that_is_not_kept_gives_way_to_the_local_plan(unmasked: S
     assert refused == []
 
 
+async def test_the_local_plan_is_sent_by_whom_the_offer_was_to_be_sent() -> None:
+    other = account(78)
+    offered = replace(TWO, id=ONE.id, local=ONE, transaction=replace(TWO.transaction, sender=other))
+
+    def answer(_before: Sequence[Transaction], one: Transaction) -> Simulated:
+        return failed("reverted") if one == offered.transaction else done(ONE)
+
+    (held,), _ = await rehearse([offered], Node(answer), stage(), decoders())
+    assert held.transaction == replace(ONE.transaction, sender=other)
+
+
 async def test_an_offer_that_is_kept_goes_on_alone() -> None:
     offered = replace(ONE, local=TWO)
     (held,), _ = await rehearse([offered], Node(succeed), stage(), decoders())
