@@ -18,6 +18,9 @@ app = typer.Typer(
 )
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The keeper's root YAML file.")]
+ChainName = Annotated[
+    str | None, typer.Option("--chain", help="Only this chain of a configuration of several.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 
 
@@ -47,12 +50,13 @@ def demo(
 def run(
     config: Config,
     arm: Annotated[bool, typer.Option("--arm", help="Send for real; see the README.")] = False,
+    chain: ChainName = None,
 ) -> None:
     """Watch, and liquidate when armed. Disarmed unless asked for twice."""
     from keeper.commands.run import run as work
     from keeper.commands.running import run_command
 
-    run_command(lambda: work(config, arm=arm))
+    run_command(lambda: work(config, arm=arm, chain=chain))
 
 
 @app.command("dry-run")
@@ -60,12 +64,13 @@ def dry_run(
     config: Config,
     fork_block: Annotated[int | None, typer.Option(min=0, help="Block to fork at.")] = None,
     blocks: Annotated[int, typer.Option(min=1, help="Blocks to mine on the fork.")] = 10,
+    chain: ChainName = None,
 ) -> None:
     """Run the whole pipeline on an anvil fork of the configured chain, sending for real there."""
     from keeper.commands.dry_run import dry_run as work
     from keeper.commands.running import FAILED, CommandFailed, run_command
 
-    if not run_command(lambda: work(config, fork_block=fork_block, blocks=blocks)):
+    if not run_command(lambda: work(config, fork_block=fork_block, blocks=blocks, chain=chain)):
         raise CommandFailed(FAILED)
 
 
@@ -75,6 +80,7 @@ def scan(
     below: Annotated[str | None, typer.Option(help="Only health factors below, as 1.05.")] = None,
     block: Annotated[int | None, typer.Option(min=0, help="Look at an older block.")] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show so many at most.")] = None,
+    chain: ChainName = None,
     as_json: AsJson = False,
 ) -> None:
     """Show every account with debt, riskiest first."""
@@ -84,7 +90,7 @@ def scan(
     from keeper.commands.scan import scan as work
 
     wanted = Wanted(below=parse_wad(below), block=block, most=top)
-    run_command(lambda: work(config, wanted, as_json=as_json))
+    run_command(lambda: work(config, wanted, as_json=as_json, chain=chain))
 
 
 @app.command()
@@ -92,18 +98,21 @@ def explain(
     config: Config,
     account: Annotated[str, typer.Argument(help="The borrower's address.")],
     block: Annotated[int | None, typer.Option(min=0, help="Look at an older block.")] = None,
+    chain: ChainName = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one account whole: health term by term, where it crosses, the best plan, and why."""
     from keeper.commands.explain import explain_account
     from keeper.commands.running import FAILED, CommandFailed, run_command
 
-    if not run_command(lambda: explain_account(config, account, block=block, as_json=as_json)):
+    if not run_command(
+        lambda: explain_account(config, account, block=block, as_json=as_json, chain=chain)
+    ):
         raise CommandFailed(FAILED)
 
 
 @app.command()
-def whatif(
+def whatif(  # noqa: PLR0913, PLR0917 - a command's options
     config: Config,
     price: Annotated[
         list[str] | None, typer.Option(help="FEED=-12% or FEED=1800; may be repeated.")
@@ -114,6 +123,7 @@ def whatif(
     html: Annotated[Path | None, typer.Option(help="Write the sweeps as a page.")] = None,
     block: Annotated[int | None, typer.Option(min=0, help="Look at an older block.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Accounts to show.")] = 20,
+    chain: ChainName = None,
     as_json: AsJson = False,
 ) -> None:
     """Show who becomes liquidatable when prices move, how much debt, how much profit."""
@@ -124,13 +134,14 @@ def whatif(
     question = Question(
         prices=tuple(price or ()), sweeps=tuple(sweep or ()), html=html, block=block, top=top
     )
-    run_command(lambda: work(config, question, as_json=as_json))
+    run_command(lambda: work(config, question, as_json=as_json, chain=chain))
 
 
 @app.command()
 def report(
     config: Config,
     since: Annotated[str, typer.Option(help="A day (2026-11-22) or unix seconds.")] = "0",
+    chain: ChainName = None,
     as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option(help="Also write a static page.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write a table.")] = None,
@@ -141,7 +152,14 @@ def report(
     from keeper.commands.running import plainly
 
     with plainly():
-        work(config, since=parse_since(since), as_json=as_json, html=html, csv=csv)
+        work(
+            config,
+            since=parse_since(since),
+            as_json=as_json,
+            html=html,
+            csv=csv,
+            chain=chain,
+        )
 
 
 @app.command()
@@ -150,6 +168,7 @@ def resume(
     deployment: Annotated[
         str | None, typer.Argument(help="As in protocol files: aave_v3.ethereum.")
     ] = None,
+    chain: ChainName = None,
     as_json: AsJson = False,
 ) -> None:
     """Act again on markets that drifted from the chain; without a name, show what is paused."""
@@ -157,7 +176,7 @@ def resume(
     from keeper.commands.running import plainly
 
     with plainly():
-        work(config, deployment, as_json=as_json)
+        work(config, deployment, as_json=as_json, chain=chain)
 
 
 @app.command()
@@ -170,32 +189,37 @@ def deploy(
     ],
     recipient: Annotated[str, typer.Option(help="Where every profit goes.")],
     arm: Annotated[bool, typer.Option("--arm", help="Send for real; see the README.")] = False,
+    chain: ChainName = None,
 ) -> None:
     """Put the on-chain executor on the chain, or show where it would be."""
     from keeper.commands.deploy import deploy as work
     from keeper.commands.running import run_command
 
-    run_command(lambda: work(config, owner=owner, operators=operator, recipient=recipient, arm=arm))
+    run_command(
+        lambda: work(
+            config, owner=owner, operators=operator, recipient=recipient, arm=arm, chain=chain
+        )
+    )
 
 
 @app.command()
-def doctor(config: Config, as_json: AsJson = False) -> None:
+def doctor(config: Config, chain: ChainName = None, as_json: AsJson = False) -> None:
     """Check the configuration against the chain: addresses, feeds, roles, balances."""
     from keeper.commands.doctor import doctor as work
     from keeper.commands.running import FAILED, CommandFailed, run_command
 
-    if not run_command(lambda: work(config, as_json=as_json)):
+    if not run_command(lambda: work(config, as_json=as_json, chain=chain)):
         raise CommandFailed(FAILED)
 
 
 @app.command()
-def rearm(config: Config, as_json: AsJson = False) -> None:
+def rearm(config: Config, chain: ChainName = None, as_json: AsJson = False) -> None:
     """Let sending go on after the circuit breaker or the kill switch stopped it."""
     from keeper.commands.rearm import rearm_sending
     from keeper.commands.running import plainly
 
     with plainly():
-        rearm_sending(config, as_json=as_json)
+        rearm_sending(config, as_json=as_json, chain=chain)
 
 
 keys = typer.Typer(help="Make or import the operator's encrypted keystore.", no_args_is_help=True)

@@ -8,6 +8,7 @@ from keeper.app.addresses import named_contracts
 from keeper.app.executor_contract import read_executor
 from keeper.app.opening import adapters, opened_chain
 from keeper.app.prices import watcher_for
+from keeper.app.totals import require_dollars
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef
@@ -39,8 +40,13 @@ class _Ground:
     """Unix seconds by our clock."""
 
 
-async def examine(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Finding]:
-    """Yield every finding. Raises ConfigError only when the chain cannot be reached at all."""
+async def examine(
+    settings: Settings, clock: Clock | None = None, *, in_dollars: bool = False
+) -> AsyncIterator[Finding]:
+    """Yield every finding; ``in_dollars`` where budgets over all chains need the coin's price.
+
+    Raises ConfigError only when the chain cannot be reached at all.
+    """
     async with opened_chain(settings) as chain:
         head = await chain.reader.head()
         now = int((clock or SystemClock()).now())
@@ -50,6 +56,8 @@ async def examine(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         )
         yield await _checked("head", _head(ground))
         yield await _checked("simulation", _simulation(ground))
+        if in_dollars:
+            yield await _checked("native_feed", _dollars(ground))
         for one in named_contracts(settings):
             yield await _checked(one.key, _code(ground, one.address))
         yield await _checked("executor", _executor(ground))
@@ -90,6 +98,13 @@ async def _head(ground: _Ground) -> str:
 async def _simulation(ground: _Ground) -> str:
     await ground.chain.simulator.probe()
     return "the node simulates blocks (eth_simulateV1)"
+
+
+async def _dollars(ground: _Ground) -> str:
+    """Check that the native coin's feed answers in the currency of the budgets over all chains."""
+    settings = ground.settings
+    await require_dollars(settings.chain, settings.chain_path, ground.chain.reader, ground.head)
+    return "in USD, as totals are"
 
 
 async def _code(ground: _Ground, address: Address) -> str:

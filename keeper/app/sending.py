@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from keeper.app.builders import limits_of
 from keeper.app.executor_contract import ExecutorContract
 from keeper.app.relays import Dial
+from keeper.app.totals import price_reader
 from keeper.chain.session import Chain
 from keeper.config.lanes import PrivateLaneSettings
 from keeper.config.sending import ForeignNonce
 from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
-from keeper.core.plan import Submission
+from keeper.core.plan import Intent, Outcome, Submission
 from keeper.core.ports import Signer
 from keeper.executor.arming import Arming
 from keeper.executor.breaker import BreakerLimits
@@ -30,8 +31,11 @@ from keeper.executor.settler import Auditor, Settler
 from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing, Triggers
 from keeper.executor.tending import Means, Patience, Tender
+from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
 from keeper.runtime.clock import Clock
+
+OnSettled = Callable[[Intent, Outcome], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,8 @@ class Post:
     """The way to relays."""
     auditor_of: Callable[[str], Auditor]
     """How to read the transactions of a deployment, by its name."""
+    share: Share | None
+    """Of the budgets over all chains; None where there is one chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +86,10 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         flight=flight,
         depth=settings.chain.finality_depth,
     )
-    armament = await _armament(settings, post, flight, standing, canon)
+    if post.share is not None:
+        post.share.opened(flight, price_reader(settings, post.share, post.chain.reader))
+    on_settled = _ears(canon, post.share)
+    armament = await _armament(settings, post, flight, standing, on_settled)
     executor = Executor(
         _grounds(settings, post),
         journal=post.journal,
@@ -96,7 +105,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         auditor_of=post.auditor_of,
         confirmations=settings.chain.confirmations,
         on_foreign=_foreign(armament),
-        on_settled=canon.note,
+        on_settled=on_settled,
     )
     return Sending(
         executor=executor,
@@ -147,8 +156,19 @@ def _require_configured(settings: Settings, flight: Flight) -> None:
             raise ConfigError(msg)
 
 
+def _ears(canon: Canon, share: Share | None) -> OnSettled:
+    """Return who hears of each outcome."""
+
+    def heard(intent: Intent, outcome: Outcome) -> None:
+        canon.note(intent, outcome)
+        if share is not None:
+            share.note(outcome)
+
+    return heard
+
+
 async def _armament(
-    settings: Settings, post: Post, flight: Flight, standing: Standing, canon: Canon
+    settings: Settings, post: Post, flight: Flight, standing: Standing, on_settled: OnSettled
 ) -> Armament | None:
     """Return what sends, or None without a key."""
     if not post.signers:
@@ -157,7 +177,7 @@ async def _armament(
     desks = [await _desk(settings, post, one) for one in post.signers]
     tenders = []
     for desk in desks:
-        tender = _tender(settings, post, flight, standing, canon, desk, lane)
+        tender = _tender(settings, post, flight, standing, on_settled, desk, lane)
         await tender.begin()
         tenders.append(tender)
     return Armament(desks=Desks(desks), lane=lane, tenders=tuple(tenders))
@@ -179,7 +199,7 @@ def _tender(
     post: Post,
     flight: Flight,
     standing: Standing,
-    canon: Canon,
+    on_settled: OnSettled,
     desk: SigningDesk,
     lane: Lane,
 ) -> Tender:
@@ -199,7 +219,7 @@ def _tender(
         block_time_s=settings.chain.block_time_s,
         halt_on_foreign_nonce=settings.sending.on_foreign_nonce is ForeignNonce.HALT,
     )
-    return Tender(means, patience, standing, on_settled=canon.note)
+    return Tender(means, patience, standing, on_settled=on_settled)
 
 
 def _lane(settings: Settings, post: Post) -> Lane:
@@ -223,6 +243,7 @@ def _grounds(settings: Settings, post: Post) -> Grounds:
         limits=limits_of(settings),
         now=post.clock.now,
         overrides=post.contract.overrides,
+        share=post.share,
     )
 
 

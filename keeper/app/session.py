@@ -12,12 +12,14 @@ from keeper.app.keeper import Keeper
 from keeper.app.observer import Observer
 from keeper.app.opening import opened_chain
 from keeper.app.relays import relay_desk
+from keeper.app.totals import require_dollars
 from keeper.app.wiring import Parts, assemble
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError
 from keeper.core.ports import Signer
+from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.store import ChainIdentity
 from keeper.runtime.clock import Clock, SystemClock
@@ -44,11 +46,13 @@ async def keeper_session(
     *,
     signer: Keys | None = None,
     clock: Clock | None = None,
+    share: Share | None = None,
 ) -> AsyncIterator[Session]:
     """Open chain, journal and executor contract, and wire a keeper.
 
     ``signer`` is called, and keys read, only when everything else is in order; without it the
-    keeper is disarmed. Raises ConfigError for whatever is not as configured.
+    keeper is disarmed. ``share`` is the chain's part of the budgets over several chains. Raises
+    ConfigError for whatever is not as configured.
     """
     chosen = clock or SystemClock()
     async with (
@@ -59,6 +63,8 @@ async def keeper_session(
         await chain.simulator.probe()
         head = await chain.reader.head()
         await require_contracts(settings, chain.reader, head)
+        if share is not None and share.needs_price:
+            await require_dollars(settings.chain, settings.chain_path, chain.reader, head)
         contract = await _contract(settings, chain, head)
         genesis = await chain.reader.block(0)
         identity = ChainIdentity(chain_id=settings.chain.chain_id, genesis_hash=genesis.hash)
@@ -76,8 +82,11 @@ async def keeper_session(
                 clock=chosen,
                 dial=dial,
                 offers=offers,
+                share=share,
             )
             keeper = await assemble(settings, parts)
+            if share is not None:
+                await share.look(head)
             yield Session(chain=chain, journal=journal, contract=contract, keeper=keeper, head=head)
         finally:
             await journal.close()

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from prometheus_client import CollectorRegistry
+
 from keeper import __version__
 from keeper.app.board import Board
 from keeper.app.deployment import Deployment
@@ -17,7 +19,6 @@ from keeper.executor.flight import Airborne
 from keeper.executor.standing import DAY, HOUR
 from keeper.ledger.totals import Sums, read_sums
 from keeper.runtime.clock import Clock
-from keeper.telemetry.metrics import REGISTRY
 from keeper.telemetry.tallies import Tallies
 from keeper.telemetry.web import Endpoint, serving
 
@@ -208,7 +209,12 @@ def endpoint_of(settings: Settings) -> Endpoint | None:
 
 @asynccontextmanager
 async def served(
-    settings: Settings, session: Session, board: Board, tallies: Tallies, clock: Clock
+    settings: Settings,
+    session: Session,
+    board: Board,
+    tallies: Tallies,
+    clock: Clock,
+    registry: CollectorRegistry,
 ) -> AsyncIterator[int | None]:
     """Serve a keeper's endpoint until the block ends; give its port, None when it is off."""
     endpoint = endpoint_of(settings)
@@ -216,5 +222,5 @@ async def served(
         yield None
         return
     status = Status(settings, session, board, tallies, clock)
-    async with serving(endpoint, status, REGISTRY) as port:
+    async with serving(endpoint, status, registry) as port:
         yield port

@@ -36,6 +36,7 @@ from keeper.core.ports import OfferDesk, Signer
 from keeper.core.screening import Screened
 from keeper.executor.executor import Executor
 from keeper.executor.settler import Auditor
+from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
 from keeper.mirror.audit import ParityAudit
 from keeper.mirror.pauses import Pauses
@@ -63,6 +64,8 @@ class Parts:
     dial: Dial
     offers: OfferDesk | None = None
     """Who is asked for better sales; None asks nobody."""
+    share: Share | None = None
+    """Of the budgets over all chains; None where there is one chain."""
 
 
 class Watched(NamedTuple):
@@ -83,6 +86,7 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
         signers=parts.signers,
         clock=parts.clock,
         dial=parts.dial,
+        share=parts.share,
         auditor_of=lambda name: _auditor(by_name[name]),
     )
     sending = await build_sending(settings, post)

@@ -13,12 +13,15 @@ from typing import Final
 
 from keeper.app.executor_contract import ARTIFACT, read_executor
 from keeper.app.opening import opened_chain
+from keeper.app.session import Keys
 from keeper.app.signers import remote_signers
 from keeper.chain.fees import fees_for
 from keeper.chain.session import Chain
+from keeper.commands.arming import armings
 from keeper.commands.console import say, stdout
-from keeper.commands.run import arming
-from keeper.config.settings import Settings, load
+from keeper.commands.each_chain import on_each
+from keeper.config.fleet import load_fleet
+from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef, Transaction
 from keeper.core.errors import ConfigError, RefusedError
 from keeper.core.ports import Signer
@@ -57,28 +60,43 @@ class Roles:
 
 
 async def deploy(
-    config: Path, *, owner: str, operators: Sequence[str], recipient: str, arm: bool
+    config: Path,
+    *,
+    owner: str,
+    operators: Sequence[str],
+    recipient: str,
+    arm: bool,
+    chain: str | None = None,
 ) -> None:
-    """Show where the executor would be; with ``arm``, pay for it with the configured key."""
-    settings = load(config)
+    """Show where the executor would be; with ``arm``, pay for it with the configured key.
+
+    Its address is the same on every chain. Of several chains, those that are armed get it.
+    """
+    chains = load_fleet(config).only(chain)
     roles = Roles(
         owner=_role("--owner", owner),
         operators=tuple(sorted({_role("--operator", one) for one in operators})),
         recipient=_role("--recipient", recipient),
     )
-    keys = arming(settings, os.environ, arm=arm)
+    keys = armings(chains, os.environ, arm=arm)
+    by_chain = {one.chain.name: key for one, key in zip(chains, keys, strict=True)}
+    await on_each(chains, lambda one: _deploy(one, roles, by_chain[one.chain.name]))
+    stdout.print(f"executor: {roles.address}", highlight=False)
+
+
+async def _deploy(settings: Settings, roles: Roles, keys: Keys | None) -> None:
+    name = settings.chain.name
     async with (
         opened_chain(settings) as chain,
         remote_signers(settings, armed=keys is not None) as remote,
     ):
         head = await chain.reader.head()
         if await chain.reader.code(roles.address, head):
-            say("it is there already, with these roles")
+            say(f"{name}: it is there already, with these roles")
         elif keys is None:
-            say("disarmed: nothing was sent; with --arm it is deployed there")
+            say(f"{name}: disarmed: nothing was sent; with --arm it is deployed there")
         else:
             await _send(settings, chain, head, roles, [*keys(), *remote][0])
-    stdout.print(f"executor: {roles.address}", highlight=False)
 
 
 def _role(option: str, text: str) -> Address:

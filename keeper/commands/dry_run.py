@@ -19,7 +19,8 @@ from keeper.commands.console import say
 from keeper.commands.local_run import Purse, anvil_binary, mine_until
 from keeper.commands.report import print_books
 from keeper.commands.running import stop_on_signals
-from keeper.config.settings import Settings, load
+from keeper.config.fleet import load_fleet
+from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
 from keeper.core.units import WAD
 from keeper.devnet.executor import deploy_executor
@@ -46,16 +47,18 @@ class Fork:
     purse: Purse
 
 
-async def dry_run(config: Path, *, fork_block: int | None, blocks: int) -> bool:
+async def dry_run(
+    config: Path, *, fork_block: int | None, blocks: int, chain: str | None = None
+) -> bool:
     """Run ``blocks`` blocks on a fork; return whether the books agree with the balances."""
-    settings = load(config)
+    settings = load_fleet(config).one(chain, "a dry run forks one chain")
     configure_logging(
         level=settings.log.level,
         form=settings.log.format,
         secrets=[one.address for one in settings.chain.rpc],
     )
-    async with opened_chain(settings) as chain:
-        head = await chain.reader.head()
+    async with opened_chain(settings) as opened:
+        head = await opened.reader.head()
     if fork_block is not None and fork_block > head.number:
         msg = f"--fork-block: expected at most the head, {head.number}, found {fork_block}"
         raise ConfigError(msg)

@@ -9,38 +9,55 @@ from keeper.app.explain import Crossing, Explanation, Term, explain
 from keeper.app.study import studies
 from keeper.commands.amounts import base, decimal, ether, health
 from keeper.commands.console import print_json, say, stdout
-from keeper.config.settings import load
+from keeper.commands.each_chain import of_one_block, on_each
+from keeper.config.fleet import load_fleet
+from keeper.config.settings import Settings
 from keeper.core.accounting import Waterfall
 from keeper.core.errors import ConfigError
 from keeper.core.lending import AssetValue, SeizeQuote
 from keeper.core.plan import Plan
 from keeper.core.text import printable
-from keeper.core.units import address
+from keeper.core.units import Address, address
 
 
-async def explain_account(config: Path, account: str, *, block: int | None, as_json: bool) -> bool:
+async def explain_account(
+    config: Path, account: str, *, block: int | None, as_json: bool, chain: str | None = None
+) -> bool:
     """Print every place where the account owes something; return whether there is one."""
     try:
         who = address(account)
     except ValueError as error:
         msg = f"ACCOUNT: {error}"
         raise ConfigError(msg) from error
+    places: list[str] = []
+
+    async def work(settings: Settings) -> int:
+        return await _explain(settings, who, places, block=block, as_json=as_json)
+
+    found = sum(await on_each(of_one_block(load_fleet(config), chain, block), work))
+    if not found:
+        say(f"{who}: no debt in {', '.join(places)}: it never borrowed there, or has repaid")
+    return found > 0
+
+
+async def _explain(
+    settings: Settings, who: Address, places: list[str], *, block: int | None, as_json: bool
+) -> int:
+    """Print the account's pages on one chain; return how many, and add where was looked."""
     pages: list[Explanation] = []
-    async with studies(load(config), block=block) as found:
+    async with studies(settings, block=block) as found:
         for study in found:
             pages += await explain(study, who)
-        places = ", ".join(f"{one.adapter.deployment} at block {one.block.number}" for one in found)
+        places += [f"{one.adapter.deployment} at block {one.block.number}" for one in found]
     for page in pages:
         if as_json:
-            print_json(_json(page))
+            print_json(_json(page) | {"chain": settings.chain.name})
         else:
-            _print(page)
-    if not pages:
-        say(f"{who}: no debt in {places}: it never borrowed there, or has repaid")
-    return bool(pages)
+            _print(page, settings.chain.native_symbol)
+    return len(pages)
 
 
-def _print(page: Explanation) -> None:
+def _print(page: Explanation, coin: str) -> None:
     stdout.print(f"{page.ref.account} in {page.deployment} at block {page.block}", style="bold")
     verdict = "liquidatable" if page.health.liquidatable else "healthy"
     stdout.print(f"health factor {health(page.health.health_factor)}: {verdict}", highlight=False)
@@ -50,7 +67,7 @@ def _print(page: Explanation) -> None:
         stdout.print(_options(page))
     if page.plan is not None:
         stdout.print(plan_table(page.plan))
-        stdout.print(_waterfall(page.plan.forecast))
+        stdout.print(_waterfall(page.plan.forecast, coin))
     stdout.print(f"Keeper would: {page.action}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -161,9 +178,9 @@ def _named(raw: int, value: AssetValue | None) -> str:
     return f"{decimal(raw, value.unit, 6)} {printable(value.symbol)}"
 
 
-def _waterfall(split: Waterfall) -> Table:
+def _waterfall(split: Waterfall, coin: str) -> Table:
     """Show what the borrower would lose and where it would go, in the native coin."""
-    table = _table("Where the penalty would go", ("Item",), ("Native coin",))
+    table = _table("Where the penalty would go", ("Item",), (coin,))
     rows = (
         ("penalty: what the borrower loses", split.penalty),
         ("protocol fee", -split.protocol_fee),

@@ -3,27 +3,38 @@
 from pathlib import Path
 
 from keeper.commands.console import print_json, say
-from keeper.config.settings import load
+from keeper.commands.each_chain import at_each
+from keeper.config.fleet import Fleet, load_fleet
+from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
 from keeper.ledger.standing import rearm
 from keeper.runtime.clock import Clock, SystemClock
 
 
-def rearm_sending(config: Path, *, as_json: bool, clock: Clock | None = None) -> None:
-    """Take back a halt; a running keeper notices at its next head.
+def rearm_sending(
+    config: Path, *, as_json: bool, clock: Clock | None = None, chain: str | None = None
+) -> None:
+    """Take back a halt on every chain, or on one; a running keeper notices at its next head.
 
     What went wrong before no longer counts towards the breaker. Raises ConfigError while the kill
     switch's file is still there.
     """
-    settings = load(config)
+    fleet = load_fleet(config)
+    now = int((clock or SystemClock()).now())
+    at_each(fleet.only(chain), lambda one: _rearm(one, fleet, now=now, as_json=as_json))
+
+
+def _rearm(settings: Settings, fleet: Fleet, *, now: int, as_json: bool) -> None:
     switch = settings.sending.halt_file
     if switch is not None and switch.exists():
         msg = f"{switch}: expected the kill switch removed before sending goes on, found it there"
         raise ConfigError(msg)
-    why = rearm(settings.database, now=int((clock or SystemClock()).now()))
+    why = rearm(settings.database, now=now)
+    name = settings.chain.name
+    before = f"{name}: " if fleet.several else ""
     if as_json:
-        print_json({"rearmed": True, "was_halted": why})
+        print_json({"rearmed": True, "was_halted": why, "chain": name})
     elif why is None:
-        say("sending was not halted; what went wrong before no longer counts")
+        say(f"{before}sending was not halted; what went wrong before no longer counts")
     else:
-        say(f"sending may go on; it had been halted: {why}")
+        say(f"{before}sending may go on; it had been halted: {why}")

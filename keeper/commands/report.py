@@ -5,24 +5,46 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from keeper.commands.console import say, stdout
-from keeper.config.settings import load
+from keeper.commands.each_chain import at_each
+from keeper.config.fleet import load_fleet
+from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
 from keeper.ledger.books import Books, read_books
 from keeper.ledger.exports import csv_text, json_lines
 from keeper.ledger.report import html_page, summary, tables
 
 
-def report(config: Path, *, since: int, as_json: bool, html: Path | None, csv: Path | None) -> None:
-    """Print the books since a time (unix seconds); also write them where asked."""
-    books = read_books(load(config).database, since=since)
-    for path, text in ((html, html_page), (csv, csv_text)):
-        if path is not None:
-            _write(path, text(books))
-    if as_json:
-        for line in json_lines(books):
-            sys.stdout.write(line.rstrip("\n") + "\n")
-    else:
-        print_books(books)
+def report(
+    config: Path,
+    *,
+    since: int,
+    as_json: bool,
+    html: Path | None,
+    csv: Path | None,
+    chain: str | None = None,
+) -> None:
+    """Print the books since a time (unix seconds); also write them where asked.
+
+    Those of several chains are not added up: their coins are not worth the same.
+    """
+    fleet = load_fleet(config)
+    every: list[Books] = []
+
+    def work(settings: Settings) -> None:
+        name = settings.chain.name
+        books = read_books(settings.database, since=since, chain=name)
+        every.append(books)
+        if as_json:
+            sys.stdout.writelines(line + "\n" for line in json_lines(books))
+        else:
+            print_books(books, heading=name if fleet.several else "")
+
+    try:
+        at_each(fleet.only(chain), work)
+    finally:
+        for path, text in ((html, html_page), (csv, csv_text)):
+            if path is not None and every:
+                _write(path, text(*every))
 
 
 def parse_since(text: str) -> int:
@@ -38,8 +60,10 @@ def parse_since(text: str) -> int:
         raise ConfigError(msg) from error
 
 
-def print_books(books: Books) -> None:
+def print_books(books: Books, *, heading: str = "") -> None:
     """Print the tables and the line that sums them up."""
+    if heading:
+        stdout.print(heading, style="bold", highlight=False, markup=False)
     for table in tables(books):
         stdout.print(table)
     stdout.print(summary(books), highlight=False, markup=False)

@@ -1,49 +1,68 @@
 """``keeper resume``: show the markets that are paused, and lift the pause of a deployment."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from keeper.commands.console import print_json, say
-from keeper.config.settings import Settings, load
+from keeper.config.complaints import suggestion
+from keeper.config.fleet import load_fleet
+from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
 from keeper.mirror.pauses import Pauses
 from keeper.runtime.clock import Clock, SystemClock
 
 
 def resume(
-    config: Path, deployment: str | None, *, as_json: bool, clock: Clock | None = None
+    config: Path,
+    deployment: str | None,
+    *,
+    as_json: bool,
+    clock: Clock | None = None,
+    chain: str | None = None,
 ) -> None:
     """Lift the pause of ``deployment``; without one, show what is paused and why.
 
     A running keeper notices at its next head, and reads everything anew before it acts. Raises
     ConfigError when there is no such deployment.
     """
-    settings = load(config)
+    chains = load_fleet(config).only(chain)
     if deployment is None:
-        _show(settings, as_json=as_json)
+        found = sum(_show(one, as_json=as_json) for one in chains)
+        if not found and not as_json:
+            say("nothing is paused")
         return
-    names = [one.name for one in settings.deployments]
-    if deployment not in names:
-        wanted = ", ".join(names)
-        msg = f"{config}: deployment: expected one of {wanted}, found {deployment!r}"
-        raise ConfigError(msg)
+    settings = _chain_of(deployment, chains, config)
     kept = Pauses(settings.database, deployment).resume(now=int((clock or SystemClock()).now()))
     if as_json:
-        print_json({"deployment": deployment, "resumed": kept is not None, "evidence": str(kept)})
+        line = {"deployment": deployment, "resumed": kept is not None, "evidence": str(kept)}
+        print_json(line | {"chain": settings.chain.name})
     elif kept is None:
         say(f"{deployment}: nothing is paused")
     else:
         say(f"{deployment}: resumed; the evidence is kept in {kept}")
 
 
-def _show(settings: Settings, *, as_json: bool) -> None:
+def _chain_of(deployment: str, chains: Sequence[Settings], config: Path) -> Settings:
+    """Return the chain that a deployment is of. Raises ConfigError."""
+    names = [one.name for settings in chains for one in settings.deployments]
+    for settings in chains:
+        if any(one.name == deployment for one in settings.deployments):
+            return settings
+    wanted, near = ", ".join(names), suggestion(deployment, names)
+    msg = f"{config}: deployment: expected one of {wanted}, found {deployment!r}{near}"
+    raise ConfigError(msg)
+
+
+def _show(settings: Settings, *, as_json: bool) -> int:
+    """Show what is paused on a chain; return how much is."""
     found = 0
     for one in settings.deployments:
         pauses = Pauses(settings.database, one.name)
         for market, why in pauses.load().items():
             found += 1
             if as_json:
-                print_json({"deployment": one.name, "market": market, "why": why})
+                line = {"deployment": one.name, "market": market, "why": why}
+                print_json(line | {"chain": settings.chain.name})
             else:
                 say(f"{one.name}: {market}: {why}")
-    if not found and not as_json:
-        say("nothing is paused")
+    return found

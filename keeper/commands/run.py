@@ -1,75 +1,124 @@
 """``keeper run``: the daemon, disarmed unless armed."""
 
 import asyncio
-import getpass
 import os
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from keeper.app.alerting import alert_tap
 from keeper.app.board import Board
 from keeper.app.chorus import Chorus
 from keeper.app.log_observer import LogObserver
-from keeper.app.session import Keys, keeper_session
+from keeper.app.session import Keys, Session, keeper_session
 from keeper.app.signers import remote_signers
 from keeper.app.status import TOKEN_VARIABLE, served
+from keeper.app.supervision import Berth, Supervisor
+from keeper.app.totals import totals_of
+from keeper.commands.arming import armings
 from keeper.commands.console import say
 from keeper.commands.running import halt_on_signal, stop_on_signals
-from keeper.config.keeper_file import Mode
-from keeper.config.settings import Settings, load
+from keeper.config.fleet import Fleet, load_fleet
+from keeper.config.settings import Settings
 from keeper.config.sources import find_outside
-from keeper.core.errors import ConfigError, KeeperError
+from keeper.core.errors import KeeperError
 from keeper.core.ports import Signer
-from keeper.evm.keys import PRIVATE_KEY_VARIABLE, load_signers
+from keeper.executor.totals import Share
 from keeper.runtime.clock import SystemClock
 from keeper.telemetry.logging import configure_logging
-from keeper.telemetry.tallies import TALLIES
+from keeper.telemetry.metrics import with_process
+from keeper.telemetry.tallies import Tallies
 
 log = structlog.get_logger()
 
 KEEPER_FAILED = "keeper.failed"
 
-CONFIRM_VARIABLE = "KEEPER_CONFIRM_LIVE_CHAIN_ID"
 
+async def run(config: Path, *, arm: bool, chain: str | None = None) -> None:
+    """Run until a signal.
 
-async def run(config: Path, *, arm: bool) -> None:
-    """Run until a signal, or until a loop fails."""
-    settings = load(config)
-    signer = arming(settings, os.environ, arm=arm)
-    with alert_tap(settings) as tap:
+    A file of one chain ends with whatever fails; of several, each is kept up by itself.
+    """
+    fleet = load_fleet(config)
+    chains = fleet.only(chain)
+    keys = armings(chains, os.environ, arm=arm)
+    with alert_tap(fleet.first) as tap:
         configure_logging(
-            level=settings.log.level,
-            form=settings.log.format,
-            secrets=secrets_of(settings),
+            level=fleet.first.log.level,
+            form=fleet.first.log.format,
+            secrets=secrets_of(chains),
             tap=tap,
         )
         try:
-            await _run(settings, signer)
+            await _run(fleet, list(zip(chains, keys, strict=True)))
         except Exception as error:
             log.critical(KEEPER_FAILED, kind=type(error).__name__, why=_shown(error))
             raise
 
 
-async def _run(settings: Settings, local: Keys | None) -> None:
+async def _run(fleet: Fleet, chains: Sequence[tuple[Settings, Keys | None]]) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
-    clock = SystemClock()
-    board = Board(TALLIES, now=time.monotonic)
-    observer = Chorus([LogObserver(), board])
-    async with (
-        remote_signers(settings, armed=local is not None) as remote,
-        keeper_session(settings, observer, signer=joined(local, remote), clock=clock) as session,
-        served(settings, session, board, TALLIES, clock) as port,
-    ):
-        say(_standing(settings, armed=local is not None))
-        if port is not None:
-            say(f"status on http://{settings.http.host}:{port}/")
+    if fleet.several:
+        await _run_several(fleet, chains, stop)
+        return
+    ((settings, key),) = chains
+    async with _Watched(settings, key).opened() as session:
         halt_on_signal(session.keeper.halt)
         await session.keeper.run(session.head, stop)
+
+
+async def _run_several(
+    fleet: Fleet, chains: Sequence[tuple[Settings, Keys | None]], stop: asyncio.Event
+) -> None:
+    clock = SystemClock()
+    totals = totals_of(fleet, clock.now)
+    berths = []
+    for settings, key in chains:
+        name = settings.chain.name
+        watched = _Watched(settings, key, totals.share(name))
+        berths.append(Berth(name=name, open=watched.opened))
+    supervisor = Supervisor(berths, clock=clock)
+    halt_on_signal(supervisor.halt)
+    await supervisor.run(stop)
+
+
+class _Watched:
+    """A chain's keeper with its log, its metrics and its status page."""
+
+    def __init__(self, settings: Settings, keys: Keys | None, share: Share | None = None) -> None:
+        """Count on over a session that fails and is opened again."""
+        self._settings = settings
+        self._keys = keys
+        self._share = share
+        self._registry = with_process(CollectorRegistry())
+        self._tallies = Tallies(self._registry)
+        self._board = Board(self._tallies, now=time.monotonic)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Session]:
+        """Open the keeper and what shows it, and say how it stands."""
+        settings, board, clock = self._settings, self._board, SystemClock()
+        observer = Chorus([LogObserver(), board])
+        async with (
+            remote_signers(settings, armed=self._keys is not None) as remote,
+            keeper_session(
+                settings,
+                observer,
+                signer=joined(self._keys, remote),
+                clock=clock,
+                share=self._share,
+            ) as session,
+            served(settings, session, board, self._tallies, clock, self._registry) as port,
+        ):
+            say(_standing(settings, armed=self._keys is not None))
+            if port is not None:
+                say(f"status on http://{settings.http.host}:{port}/")
+            yield session
 
 
 def joined(local: Keys | None, remote: Sequence[Signer]) -> Keys | None:
@@ -77,17 +126,14 @@ def joined(local: Keys | None, remote: Sequence[Signer]) -> Keys | None:
     return None if local is None else lambda: [*local(), *remote]
 
 
-def secrets_of(settings: Settings) -> list[str]:
+def secrets_of(chains: Sequence[Settings]) -> list[str]:
     """Return what must never be in a line of the log."""
-    channels = [one.get_secret_value() for one in settings.alerts.urls]
+    nodes = [one.address for settings in chains for one in settings.chain.rpc]
+    channels = [one.get_secret_value() for one in chains[0].alerts.urls]
     token = find_outside(TOKEN_VARIABLE)
-    remote = settings.operator.web3signer
-    return [
-        *(one.address for one in settings.chain.rpc),
-        *channels,
-        *([token] if token else []),
-        *([remote.rpc.address] if remote else []),
-    ]
+    remote = [one.operator.web3signer for one in chains]
+    signers = [one.rpc.address for one in remote if one is not None]
+    return [*nodes, *channels, *([token] if token else []), *signers]
 
 
 def _shown(error: Exception) -> str:
@@ -95,35 +141,6 @@ def _shown(error: Exception) -> str:
     if isinstance(error, ExceptionGroup):
         return "; ".join(_shown(one) for one in error.exceptions)
     return str(error) if isinstance(error, KeeperError) else type(error).__name__
-
-
-def arming(settings: Settings, environment: Mapping[str, str], *, arm: bool) -> Keys | None:
-    """Return how to get the keys at hand if the run is armed: asked for twice, for this chain.
-
-    None is disarmed. There may be none at hand where a web3signer is configured.
-    Raises ConfigError when it is asked for but not all of it is there.
-    """
-    if not arm:
-        return None
-    chain_id = settings.chain.chain_id
-    if settings.mode is not Mode.LIVE:
-        msg = f"{settings.path}: mode: expected live for --arm, found {settings.mode.value}"
-        raise ConfigError(msg)
-    confirmed = environment.get(CONFIRM_VARIABLE, "nothing")
-    if confirmed != str(chain_id):
-        msg = f"{CONFIRM_VARIABLE}: expected {chain_id} to arm on this chain, found {confirmed}"
-        raise ConfigError(msg)
-    operator = settings.operator
-    at_hand = operator.keystore or PRIVATE_KEY_VARIABLE in environment
-    if operator.web3signer is not None and not at_hand:
-        return list
-    return lambda: load_signers(
-        chain_id=chain_id,
-        environment=environment,
-        keystores=operator.keystore,
-        password_file=operator.password_file,
-        ask=getpass.getpass if sys.stdin.isatty() else None,
-    )
 
 
 def _standing(settings: Settings, *, armed: bool) -> str:

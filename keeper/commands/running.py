@@ -41,12 +41,7 @@ def run_command(work: Callable[[], Coroutine[None, None, T]]) -> T:
     except KeeperError as error:
         raise _failed([error]) from error
     except ExceptionGroup as group:
-        leaves = list(_leaves(group))
-        ours = [one for one in leaves if isinstance(one, KeeperError)]
-        others = [one for one in leaves if not isinstance(one, KeeperError)]
-        if others:
-            raise _broken(others) from group
-        raise _failed(ours) from group
+        raise _of_group(group) from group
     except Exception as error:  # the last resort: whatever it is, it is a fault of ours
         raise _broken([error]) from error
 
@@ -58,6 +53,17 @@ def plainly() -> Iterator[None]:
         yield
     except KeeperError as error:
         raise _failed([error]) from error
+    except ExceptionGroup as group:
+        raise _of_group(group) from group
+
+
+def _of_group(group: ExceptionGroup[Exception]) -> CommandFailed:
+    """Say what is wrong of several errors at once; a fault of ours is the gravest."""
+    leaves = list(_leaves(group))
+    others = [one for one in leaves if not isinstance(one, KeeperError)]
+    if others:
+        return _broken(others)
+    return _failed([one for one in leaves if isinstance(one, KeeperError)])
 
 
 def _broken(errors: Sequence[Exception]) -> CommandFailed:

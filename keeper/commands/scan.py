@@ -10,7 +10,9 @@ from rich.table import Table
 from keeper.app.look import Look, look
 from keeper.commands.amounts import base, health
 from keeper.commands.console import print_json, progress_bar, say, stdout
-from keeper.config.settings import load
+from keeper.commands.each_chain import of_one_block, on_each
+from keeper.config.fleet import load_fleet
+from keeper.config.settings import Settings
 from keeper.core.lending import AccountRef, Health, Leg
 from keeper.core.text import printable
 
@@ -24,16 +26,20 @@ class Wanted:
     most: int | None
 
 
-async def scan(config: Path, wanted: Wanted, *, as_json: bool) -> None:
-    """Print the accounts of every deployment."""
-    settings = load(config)
+async def scan(config: Path, wanted: Wanted, *, as_json: bool, chain: str | None = None) -> None:
+    """Print the accounts of every deployment of every chain, or of one."""
+    chains = of_one_block(load_fleet(config), chain, wanted.block)
+    await on_each(chains, lambda one: _scan(one, wanted, as_json=as_json))
+
+
+async def _scan(settings: Settings, wanted: Wanted, *, as_json: bool) -> None:
     with progress_bar() as bar:
         looks = [one async for one in look(settings, block=wanted.block, progress=bar)]
     for one in looks:
         rows = _rows(one, wanted)
         if as_json:
             for line in _json(one, rows):
-                print_json(line)
+                print_json(line | {"chain": settings.chain.name})
         else:
             _print(one, rows)
 

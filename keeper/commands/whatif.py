@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.table import Table
 
@@ -20,8 +20,10 @@ from keeper.app.whatif import (
 )
 from keeper.commands.amounts import base, decimal, ether, health, parse_decimal
 from keeper.commands.console import print_json, progress_bar, say, stdout
+from keeper.commands.each_chain import of_one_block, on_each
 from keeper.commands.sweep_plot import Curve, write_plot
-from keeper.config.settings import load
+from keeper.config.fleet import load_fleet
+from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
 from keeper.core.lending import BaseUnit
 from keeper.core.plan import Plan
@@ -44,39 +46,70 @@ class Question:
     top: int
 
 
-async def whatif(config: Path, question: Question, *, as_json: bool) -> None:
-    """Answer for every deployment."""
+async def whatif(
+    config: Path, question: Question, *, as_json: bool, chain: str | None = None
+) -> None:
+    """Answer for every deployment that has the feeds."""
     if not question.prices and not question.sweeps:
         msg = "expected --price FEED=MOVE or --sweep FEED, found neither"
         raise ConfigError(msg)
     if question.html is not None and not question.sweeps:
         msg = "--html: expected --sweep FEED to plot, found none"
         raise ConfigError(msg)
-    curves: list[Curve] = []
-    moves = [parse_move(text) for text in question.prices]
-    async with studies(load(config), block=question.block) as found:
-        _require_known(found, (*(one.label for one in moves), *question.sweeps))
-        for study in found:
-            with progress_bar() as bar:
-                positions = await study.everyone(bar)
-            known = labels_of(study)
-            if own := [one for one in moves if one.label in known]:
-                _show(await aftermath(study, positions, own), question.top, as_json=as_json)
-            swept = [one for one in question.sweeps if one in known]
-            curves += _sweeps(study, positions, swept, as_json=as_json)
+    answer = _Answer(question=question, as_json=as_json)
+    chains = of_one_block(load_fleet(config), chain, question.block)
+    await on_each(chains, answer.of_chain)
+    answer.require_known()
     if question.html is not None:
-        write_plot(question.html, curves)
+        write_plot(question.html, answer.curves)
         say(f"wrote {question.html}")
 
 
-def _require_known(found: Sequence[Study[Any, Any]], labels: Sequence[str]) -> None:
-    """Raise ConfigError for a label that no deployment has."""
-    known = {name for study in found for name in labels_of(study)}
-    for label in labels:
-        if label not in known:
-            names = ", ".join(printable(one) for one in sorted(known))
-            msg = f"expected a feed of {names}, found {label!r}"
-            raise ConfigError(msg)
+class Place(NamedTuple):
+    """Which chain an answer is of, and what its coin is called."""
+
+    chain: str
+    coin: str
+
+
+class _Answer:
+    """The answer of chain after chain, with what of the question was found on any of them."""
+
+    def __init__(self, *, question: Question, as_json: bool) -> None:
+        self._question = question
+        self._moves = [parse_move(text) for text in question.prices]
+        self._as_json = as_json
+        self._known: set[str] = set()
+        self.curves: list[Curve] = []
+
+    async def of_chain(self, settings: Settings) -> None:
+        """Show what the moves and sweeps do to each deployment that has their feeds."""
+        place = Place(chain=settings.chain.name, coin=settings.chain.native_symbol)
+        async with studies(settings, block=self._question.block) as found:
+            for study in found:
+                await self._of_study(study, place)
+
+    async def _of_study(self, study: Study[Any, Any], place: Place) -> None:
+        known = labels_of(study)
+        self._known |= known
+        own = [one for one in self._moves if one.label in known]
+        swept = [one for one in self._question.sweeps if one in known]
+        if not own and not swept:
+            return
+        with progress_bar() as bar:
+            positions = await study.everyone(bar)
+        if own:
+            found = await aftermath(study, positions, own)
+            _show(found, self._question.top, place, as_json=self._as_json)
+        self.curves += _sweeps(study, positions, swept, place, as_json=self._as_json)
+
+    def require_known(self) -> None:
+        """Raise ConfigError for a label that no deployment has."""
+        for label in (*(one.label for one in self._moves), *self._question.sweeps):
+            if label not in self._known:
+                names = ", ".join(printable(one) for one in sorted(self._known))
+                msg = f"expected a feed of {names}, found {label!r}"
+                raise ConfigError(msg)
 
 
 def parse_move(text: str) -> Move:
@@ -94,18 +127,17 @@ def parse_move(text: str) -> Move:
     return Move(label=label, price=parse_decimal(amount, WAD))
 
 
-def _show(found: Aftermath, top: int, *, as_json: bool) -> None:
+def _show(found: Aftermath, top: int, place: Place, *, as_json: bool) -> None:
     if as_json:
-        for one in found.fallen:
-            print_json(_fallen_json(found, one))
-        print_json(_summary_json(found))
+        for line in (*(_fallen_json(found, one) for one in found.fallen), _summary_json(found)):
+            print_json(line | {"chain": place.chain})
         return
-    stdout.print(_summary(found))
+    stdout.print(_summary(found, place.coin))
     if found.fallen:
-        stdout.print(_accounts(found, top))
+        stdout.print(_accounts(found, top, place.coin))
 
 
-def _summary(found: Aftermath) -> Table:
+def _summary(found: Aftermath, coin: str) -> Table:
     table = Table(title=f"{found.deployment} at block {found.block}", title_justify="left")
     table.add_column("If")
     table.add_column("", justify="right")
@@ -123,7 +155,7 @@ def _summary(found: Aftermath) -> Table:
             "worth liquidating in one block",
             f"{len(plans):,} accounts, debt {_amounts(found.covered)}",
         ),
-        ("net of those, native coin", ether(sum(one.forecast.net for one in plans))),
+        (f"net of those, {coin}", ether(sum(one.forecast.net for one in plans))),
     )
     for name, figure in rows:
         table.add_row(name, figure)
@@ -135,11 +167,11 @@ def _amounts(figures: Mapping[BaseUnit, int]) -> str:
     return " + ".join(base(figure, unit) for unit, figure in figures.items()) or "-"
 
 
-def _accounts(found: Aftermath, top: int) -> Table:
+def _accounts(found: Aftermath, top: int, coin: str) -> Table:
     table = Table(title=f"The largest {min(top, len(found.fallen))}", title_justify="left")
     for name in ("Account", "Why it falls"):
         table.add_column(name)
-    for name in ("Health", "Debt", "Bad debt", "Net"):
+    for name in ("Health", "Debt", "Bad debt", f"Net, {coin}"):
         table.add_column(name, justify="right")
     table.add_column("If not")
     for one in found.fallen[:top]:
@@ -194,7 +226,12 @@ def _summary_json(found: Aftermath) -> dict[str, object]:
 
 
 def _sweeps(
-    study: Study[Any, Any], positions: Positions, labels: Sequence[str], *, as_json: bool
+    study: Study[Any, Any],
+    positions: Positions,
+    labels: Sequence[str],
+    place: Place,
+    *,
+    as_json: bool,
 ) -> list[Curve]:
     """Sweep each feed, show its points, and return the curves for the plot."""
     curves = []
@@ -205,7 +242,7 @@ def _sweeps(
             curves.append(curve)
             if as_json:
                 for row in _sweep_json(study.adapter.deployment, label, curve):
-                    print_json(row)
+                    print_json(row | {"chain": place.chain})
             else:
                 stdout.print(_sweep_table(curve))
     return curves

@@ -3,14 +3,17 @@
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, get_args
+from typing import Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from keeper.config.document import Document, Location
 from keeper.config.sources import NESTED
+from keeper.core.errors import ConfigError
 from keeper.core.text import printable
+
+S = TypeVar("S", bound=BaseModel)
 
 _KEY_LIKE: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64,}")
 _OF_A_KEY: Final = "[key]"
@@ -51,6 +54,15 @@ def complaints(
     details = error.errors(include_url=False, include_context=True)
     details.sort(key=lambda detail: document.line((*under, *detail["loc"])))
     return [_complaint(one, model, document, given=given, under=under) for one in details]
+
+
+def section(model: type[S], document: Document, data: object, *, under: Location = ()) -> S:
+    """Return a section of a document, checked. Raises ConfigError with a line for each mistake."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = complaints(error, model, document, given={}, under=under)
+        raise ConfigError("\n".join(lines)) from error
 
 
 def _complaint(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from keeper.config.chain_file import ChainSettings
-from keeper.config.complaints import complaints, is_given, suggestion, variable
+from keeper.config.complaints import complaints, is_given, section, suggestion, variable
 from keeper.config.document import Document, Location, read_document
 from keeper.config.keeper_file import (
     LEAST,
@@ -28,7 +28,6 @@ from keeper.config.watching import AlertSettings, HttpSettings
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
 
-S = TypeVar("S", bound=BaseModel)
 F = TypeVar("F", bound=FileSettings)
 
 _LIMITS: Final = "limits"
@@ -77,6 +76,14 @@ def load(path: Path) -> Settings:
     file and line, key, what was expected and what was found.
     """
     document = read_document(path, find_outside)
+    if "chains" in document.data:
+        where = document.where(("chains",))
+        raise ConfigError(f"{where}: chains: expected a file of one chain, found several")
+    return settings_of(path, document)
+
+
+def settings_of(path: Path, document: Document) -> Settings:
+    """Return the settings of one chain from its root document. Raises ConfigError."""
     root = _checked(KeeperSettings, document)
     _require_confirmed(root, document)
     _require_secret(document)
@@ -227,22 +234,18 @@ def _deployments(
 def load_deployment(path: Path, chain: str) -> Deployment:
     """Read one protocol file of the chain named ``chain``. Raises ConfigError."""
     document = read_document(path, find_outside)
-    settings = _section(ProtocolSettings, document, document.data)
+    settings = section(ProtocolSettings, document, document.data)
     _require_one_of(document, "chain", settings.chain, [chain])
     _require_one_of(document, "protocol", settings.protocol, known_protocols())
     declared = parameters_type(settings.protocol)
-    checked = _section(
+    checked = section(
         parameters_model(declared), document, settings.parameters, under=("parameters",)
     )
-    return Deployment(path=path, settings=settings, parameters=declared(**dict(checked)))
-
-
-def _section(model: type[S], document: Document, data: object, *, under: Location = ()) -> S:
     try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        lines = complaints(error, model, document, given={}, under=under)
-        raise ConfigError("\n".join(lines)) from error
+        parameters = declared(**dict(checked))
+    except ValueError as error:
+        raise ConfigError(f"{document.where(('parameters',))}: parameters.{error}") from error
+    return Deployment(path=path, settings=settings, parameters=parameters)
 
 
 def _require_one_of(document: Document, key: str, found: str, known: Iterable[str]) -> None:

@@ -24,6 +24,8 @@ class KeeperFiles:
     block_time_s: int = 12
     min_profit: str = "0.002 ether"
     database: str = "keeper.sqlite"
+    chain: str = "local"
+    """The chain's name."""
     deployments: tuple[DeploymentFile, ...] = ()
     """None are Aave's alone."""
 
@@ -33,7 +35,7 @@ def write_config(folder: Path, market: LocalMarket, wanted: KeeperFiles) -> Path
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "chain.yaml", _chain(market, wanted))
     files = {
-        f"{one.protocol}.local.yaml": _protocol(one)
+        f"{one.protocol}.local.yaml": _protocol(one, wanted.chain)
         for one in wanted.deployments or (aave_file(market),)
     }
     for name, content in files.items():
@@ -49,7 +51,7 @@ def _write(path: Path, content: dict[str, object]) -> None:
 
 def _chain(market: LocalMarket, wanted: KeeperFiles) -> dict[str, object]:
     return {
-        "name": "local",
+        "name": wanted.chain,
         "chain_id": market.chain_id,
         "rpc": [wanted.rpc],
         "native_symbol": "ETH",
@@ -76,10 +78,10 @@ def _chain(market: LocalMarket, wanted: KeeperFiles) -> dict[str, object]:
     }
 
 
-def _protocol(deployment: DeploymentFile) -> dict[str, object]:
+def _protocol(deployment: DeploymentFile, chain: str) -> dict[str, object]:
     return {
         "protocol": deployment.protocol,
-        "chain": "local",
+        "chain": chain,
         "start_block": deployment.start_block,
         "parameters": dict(deployment.parameters),
     }

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from keeper.core.accounting import gas_only
 from keeper.core.chain import BlockRef, StateOverride
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.pending import Lead
-from keeper.core.plan import Outcome, Plan, Status, Submission
+from keeper.core.plan import Plan, Status, Submission
 from keeper.core.ports import Journal, Reader, Simulator
 from keeper.core.tick import Tick
 from keeper.core.units import Address
@@ -23,6 +22,8 @@ from keeper.executor.rehearse import Decoders, Stage, rehearse
 from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import DAY, HOUR, Standing
 from keeper.executor.tending import Tender
+from keeper.executor.totals import Share
+from keeper.executor.verdicts import Report, of_account, of_plan, unsent
 
 log = structlog.get_logger()
 
@@ -46,16 +47,6 @@ class Armament:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What became of a batch of plans."""
-
-    sent: tuple[Submission, ...] = ()
-    shown: tuple[Plan, ...] = ()
-    """Disarmed: what would have been sent."""
-    rejected: tuple[Rejection, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Grounds:
     """What the executor stands on: the chain's side, and the limits."""
 
@@ -66,6 +57,8 @@ class Grounds:
     """Wall clock, unix seconds: budgets are of real hours and days."""
     overrides: Mapping[Address, StateOverride]
     """Set when the executor contract is not deployed: its code and storage for rehearsals."""
+    share: Share | None = None
+    """Of the budgets over all chains; None where there is one chain."""
 
 
 class Executor:
@@ -109,18 +102,20 @@ class Executor:
     def waiting(self, ref: AccountRef, block: int) -> Rejection | None:
         """Return why the account need not be planned at all at ``block``, or None."""
         if (ref.market, ref.account) in self.flight.busy:
-            return _no(ref, block, Reason.IN_FLIGHT, "an intent for this account is open")
+            return of_account(ref, block, Reason.IN_FLIGHT, "an intent for this account is open")
         until = self._backoff.until(ref, block)
         if until is not None:
-            return _no(ref, block, Reason.BACKING_OFF, f"failed before; waits until {until}")
+            return of_account(ref, block, Reason.BACKING_OFF, f"failed before; waits until {until}")
         if ref in self._shown:
-            return _no(ref, block, Reason.DISARMED, "shown before; nothing changed since")
+            return of_account(ref, block, Reason.DISARMED, "shown before; nothing changed since")
         return None
 
     async def tend(self, head: BlockRef) -> None:
         """Look after what is in flight at ``head``, and whether sending may go on."""
         async with self._turn:
             await self.standing.review()
+            if (share := self._grounds.share) is not None:
+                await share.look(head)
             if self._armament is not None:
                 for tender in self._armament.tenders:
                     await tender.tend(head, await self.exposure(head))
@@ -157,7 +152,7 @@ class Executor:
             for rejection in failed:
                 self._backoff.failed(rejection.ref, head.number)
             sure, late = self._admit(held, self._by_now(exposure))
-            report = await self._finish(sure, on_sent, lead)
+            report = await self._within_totals(sure, on_sent, lead)
         return Report(
             sent=report.sent,
             shown=report.shown,
@@ -199,6 +194,7 @@ class Executor:
             busy=self.flight.busy,
             balances=await self._balances(head),
             staked=self.flight.staked,
+            left_of_totals=share.left() if (share := self._grounds.share) else None,
         )
 
     async def _balances(self, head: BlockRef) -> Mapping[Address, int] | None:
@@ -224,7 +220,7 @@ class Executor:
         tried: list[Rejection] = []
         for plan in plans:
             if await self._journal.tried(plan.id):
-                tried.append(_of(plan, Reason.BACKING_OFF, "tried on this block before"))
+                tried.append(of_plan(plan, Reason.BACKING_OFF, "tried on this block before"))
             else:
                 untried.append(plan)
         return untried, tried
@@ -244,6 +240,23 @@ class Executor:
             exposure = exposure.with_plan(plan)
         return admitted, rejected
 
+    async def _within_totals(
+        self,
+        plans: Sequence[Plan],
+        on_sent: Callable[[Plan, Submission], None],
+        lead: Lead | None,
+    ) -> Report:
+        """Finish what the budgets over all chains leave room for, which is kept meanwhile."""
+        share = self._grounds.share
+        if share is None:
+            return await self._finish(plans, on_sent, lead)
+        admitted, over = share.admit(plans)
+        try:
+            done = await self._finish(admitted, on_sent, lead)
+        finally:
+            share.release()
+        return replace(done, rejected=(*over, *done.rejected))
+
     async def _finish(
         self,
         plans: Sequence[Plan],
@@ -259,11 +272,8 @@ class Executor:
             return Report(shown=tuple(plans))
         halted = self.standing.halted
         if halted is not None:
-            return Report(
-                rejected=tuple(
-                    _of(plan, Reason.HALTED, f"nothing is sent: {halted}") for plan in plans
-                )
-            )
+            why = f"nothing is sent: {halted}"
+            return Report(rejected=tuple(of_plan(plan, Reason.HALTED, why) for plan in plans))
         return await self._send(plans, self._armament, on_sent, lead)
 
     async def _send(
@@ -297,7 +307,7 @@ class Executor:
             if not isinstance(delivery, Refused):
                 on_sent(plan, submission)
         report = await self._booked(done.pairs, deliveries, desks)
-        refused = tuple(_of(plan, Reason.POLICY, why) for plan, why in done.refused)
+        refused = tuple(of_plan(plan, Reason.POLICY, why) for plan, why in done.refused)
         return replace(report, rejected=(*refused, *report.rejected))
 
     async def _booked(
@@ -330,32 +340,11 @@ class Executor:
         if max(self.flight.held(submission.sender)) == submission.nonce:
             self.flight.landed(plan.id)
             desks.of(submission.sender).nonces.released(submission.nonce)
-            await self._journal.settle(_unsent(plan, Status.DROPPED, why))
-        return _of(plan, Reason.POLICY, why)
+            await self._journal.settle(unsent(plan, Status.DROPPED, why))
+        return of_plan(plan, Reason.POLICY, why)
 
     async def _show(self, plan: Plan) -> None:
         """Record what would have been sent."""
         self._shown.add(plan.ref)
         await self._journal.intend(plan)
-        await self._journal.settle(_unsent(plan, Status.SIMULATED, "disarmed"))
-
-
-def _unsent(plan: Plan, status: Status, detail: str) -> Outcome:
-    return Outcome(
-        plan_id=plan.id,
-        status=status,
-        tx_hash=None,
-        block=None,
-        gas_used=0,
-        realised=gas_only(0),
-        liquidations=(),
-        detail=detail,
-    )
-
-
-def _of(plan: Plan, reason: Reason, detail: str) -> Rejection:
-    return _no(plan.ref, plan.opportunity.block.number, reason, detail)
-
-
-def _no(ref: AccountRef, block: int, reason: Reason, detail: str) -> Rejection:
-    return Rejection(ref=ref, block=block, reason=reason, detail=detail)
+        await self._journal.settle(unsent(plan, Status.SIMULATED, "disarmed"))

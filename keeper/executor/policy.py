@@ -40,6 +40,8 @@ class Exposure:
     """Of each operator; None when disarmed, which spends nothing."""
     staked: Mapping[Address, int] = field(default_factory=dict)
     """The part of ``at_stake`` that is each operator's."""
+    left_of_totals: int | None = None
+    """How much more gas the budgets over all chains leave room for; None without any."""
 
     def with_plan(self, plan: Plan) -> "Exposure":
         """Return the exposure once ``plan`` is in flight too."""

@@ -237,6 +237,8 @@ class Tender:
             limits.max_gas_per_hour - exposure.spent_hour - others,
             limits.max_gas_per_day - exposure.spent_day - others,
         )
+        if exposure.left_of_totals is not None:
+            left = min(left, one.worst_gas + exposure.left_of_totals)
         return min(limits.max_gas_price, max(left, 0) // max(gas_limit, 1))
 
     async def _lost(self, newest: Submission, base_fee: int) -> bool:

@@ -90,6 +90,8 @@ class Books:
     """Everything that a report shows."""
 
     chain_id: int
+    chain: str
+    """The chain's name in the configuration; empty where nobody said."""
     entries: tuple[Entry, ...]
     missed: tuple[Missed, ...]
     open_intents: int
@@ -142,7 +144,7 @@ _MISSED: Final = """SELECT deployment, market, account, block, reason, detail, n
     ORDER BY deployment, reason, account"""
 
 
-def read_books(path: Path, *, since: int = 0) -> Books:
+def read_books(path: Path, *, since: int = 0, chain: str = "") -> Books:
     """Return the books of a database from ``since``, unix seconds. Raises ConfigError.
 
     An account that was rejected and later liquidated is not among the missed.
@@ -154,6 +156,7 @@ def read_books(path: Path, *, since: int = 0) -> Books:
         ).fetchone()
         return Books(
             chain_id=chain_id,
+            chain=chain,
             entries=tuple(_entry(row) for row in db.execute(_ENTRIES, (since,))),
             missed=tuple(_missed(row) for row in db.execute(_MISSED, (since,))),
             open_intents=open_intents,

@@ -38,6 +38,7 @@ _FURTHER: Final = (
     "settled",
     "times",
     "detail",
+    "chain",
 )
 COLUMNS: Final = (*_PROMISED, *_FURTHER)
 """What a line holds: the promised keys first."""
@@ -45,7 +46,7 @@ COLUMNS: Final = (*_PROMISED, *_FURTHER)
 _FORMULA_STARTS: Final = ("=", "+", "@", "\t", "\r")
 
 
-def entry_fields(entry: Entry) -> dict[str, str | None]:
+def entry_fields(entry: Entry, chain: str) -> dict[str, str | None]:
     """Return an outcome as text. ``repaid``, ``seized``: raw units; the waterfall: wei."""
     split = {name: str(getattr(entry.realised, name)) for name in WATERFALL}
     forecast = {f"forecast_{name}": str(getattr(entry.forecast, name)) for name in WATERFALL}
@@ -69,6 +70,7 @@ def entry_fields(entry: Entry) -> dict[str, str | None]:
         "settled": str(entry.settled),
         "times": str(entry.times),
         "detail": entry.detail,
+        "chain": chain,
     }
     return {name: found[name] for name in COLUMNS}
 
@@ -76,16 +78,18 @@ def entry_fields(entry: Entry) -> dict[str, str | None]:
 def json_lines(books: Books) -> Iterator[str]:
     """Yield one JSON object for each outcome, oldest first."""
     for entry in books.entries:
-        yield json.dumps(entry_fields(entry), ensure_ascii=True)
+        yield json.dumps(entry_fields(entry, books.chain), ensure_ascii=True)
 
 
-def csv_text(books: Books) -> str:
-    """Return the outcomes as CSV with a header, one line each."""
+def csv_text(*every: Books) -> str:
+    """Return the outcomes of one chain or several as CSV with a header, one line each."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for entry in books.entries:
-        writer.writerow({name: _cell(value) for name, value in entry_fields(entry).items()})
+    for books in every:
+        for entry in books.entries:
+            fields = entry_fields(entry, books.chain)
+            writer.writerow({name: _cell(value) for name, value in fields.items()})
     return out.getvalue()
 
 

@@ -55,10 +55,17 @@ def summary(books: Books) -> str:
     return "; ".join(parts) + ". Amounts are whole native coins, rounded down."
 
 
-def html_page(books: Books) -> str:
-    """Return the report as one static page, everything in it escaped."""
+def html_page(*every: Books) -> str:
+    """Return the report of one chain or several as one static page, everything in it escaped."""
+    names = ", ".join(str(books.chain_id) for books in every)
+    return _PAGE.format(chain=names, body="\n".join(_chapter(books) for books in every))
+
+
+def _chapter(books: Books) -> str:
+    name = html.escape(f"{books.chain_id} ({books.chain})" if books.chain else f"{books.chain_id}")
     body = "\n".join(_html(sheet) for sheet in sheets(books))
-    return _PAGE.format(chain=books.chain_id, summary=html.escape(summary(books)), body=body)
+    summed = html.escape(summary(books))
+    return f"<h1>The books of chain {name}</h1>\n<p>{summed}</p>\n{body}"
 
 
 def _outcomes(entries: Iterable[Entry]) -> Sheet:
@@ -175,8 +182,6 @@ table {{ border-collapse: collapse; margin-bottom: 2rem; }}
 th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #d0d7de; text-align: left; }}
 .figure {{ text-align: right; font-variant-numeric: tabular-nums; }}
 </style></head><body>
-<h1>The books of chain {chain}</h1>
-<p>{summary}</p>
 {body}
 </body></html>
 """

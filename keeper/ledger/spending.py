@@ -1,9 +1,14 @@
 """What was spent and what is at stake, for the caps that survive a restart."""
 
 import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 
 from keeper.core.units import Address
 from keeper.ledger.lifecycle import OPEN_LIST
+from keeper.ledger.store import open_for_reading
 
 
 def select_gas_spent(db: sqlite3.Connection, timestamp: int) -> int:
@@ -32,3 +37,31 @@ def select_highest_nonce(db: sqlite3.Connection, sender: Address) -> int | None:
         (sender,),
     ).fetchone()
     return None if nonce is None else int(nonce)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What a chain's database says of gas, wei."""
+
+    spent: Mapping[str, tuple[int, int]]
+    """When it was settled (unix seconds) and what it cost, by plan."""
+    at_stake: int
+    open_intents: int
+
+
+def read_spending(path: Path, *, since: int) -> Spending | None:
+    """Return what was spent since a time, and what is open; None when no keeper ran there yet.
+
+    Raises ConfigError when there is a file that is no database of ours.
+    """
+    if not path.is_file():
+        return None
+    with closing(open_for_reading(path)) as db:
+        rows = db.execute("SELECT plan_id, settled, gas FROM outcomes WHERE settled >= ?", (since,))
+        spent = {plan_id: (int(settled), int(gas)) for plan_id, settled, gas in rows}
+        (open_intents,) = db.execute(
+            f"SELECT count(*) FROM intents WHERE status IN ({OPEN_LIST})"  # noqa: S608 - constants
+        ).fetchone()
+        return Spending(
+            spent=spent, at_stake=select_gas_at_stake(db), open_intents=int(open_intents)
+        )

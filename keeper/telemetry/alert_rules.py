@@ -64,6 +64,12 @@ RULES: Final[Mapping[str, Rule]] = {
         when=lambda event: event.get("status") == "reverted",
     ),
     "node.failed": Rule(key="node", title="a node failed", severity=Severity.WARNING),
+    "chain.failed": Rule(
+        key="chain", title="a chain failed and is opened again", severity=Severity.CRITICAL
+    ),
+    "chain.started": Rule(
+        key="chain", title="a chain is up again", severity=Severity.CRITICAL, recovered=True
+    ),
     "keeper.failed": Rule(key="end", title="the keeper ended", severity=Severity.CRITICAL),
 }  # fmt: skip
 """By the event's name."""
@@ -73,7 +79,7 @@ class AlertTap:
     """A structlog processor: put it after the redactor. It passes every line on as it is."""
 
     def __init__(self, desk: AlertDesk, *, where: str) -> None:
-        """Alert through ``desk``; ``where`` is the chain, for the title."""
+        """Alert through ``desk``; ``where`` is the chain of lines that name none."""
         self._desk = desk
         self._where = where
 
@@ -89,10 +95,12 @@ class AlertTap:
 
     def _alert(self, rule: Rule, event: Mapping[str, object]) -> Alert:
         facts = {name: value for name, value in event.items() if name not in _MACHINERY}
+        chain = event.get("chain")
+        key = f"{rule.key}:{event.get(rule.of, '')}" if rule.of else rule.key
         return Alert(
-            key=f"{rule.key}:{event.get(rule.of, '')}" if rule.of else rule.key,
+            key=f"{key}@{chain}" if chain else key,
             severity=rule.severity,
-            title=f"Keeper on {self._where}: {rule.title}",
+            title=f"Keeper on {chain or self._where}: {rule.title}",
             body="\n".join(f"{name}: {value}" for name, value in facts.items()),
             recovered=rule.recovered,
         )

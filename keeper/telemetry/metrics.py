@@ -4,9 +4,11 @@ Whoever serves ``/metrics`` serves ``REGISTRY``; further measures are added to i
 taken. Names are of the form ``keeper_<what>_<unit>``.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Histogram, Metric
+from prometheus_client.registry import Collector
 
 from keeper.core.tick import Tick
 
@@ -16,6 +18,20 @@ _SECONDS: Final = tuple(
     one * 10.0**power for power in range(-6, 1) for one in (1.0, 2.0, 3.0, 5.0, 7.5)
 )
 """From a microsecond to seconds, fine enough to read a 99th percentile off."""
+
+
+class _Process(Collector):
+    """What ``REGISTRY`` holds, for another registry to show as well."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the measures of the process."""
+        return REGISTRY.collect()
+
+
+def with_process(registry: CollectorRegistry) -> CollectorRegistry:
+    """Return a chain's registry with the measures of the process in it."""
+    registry.register(_Process())
+    return registry
 
 
 class Stopwatch:

@@ -5,7 +5,6 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from keeper.core.plan import Outcome
-from keeper.telemetry.metrics import REGISTRY
 
 _ETHER: Final = 10**18
 
@@ -96,7 +95,3 @@ class Tallies:
         self._settled.labels(outcome.status.value).inc()
         self._net.inc(outcome.realised.net / _ETHER)
         self._gas.inc(outcome.realised.gas / _ETHER)
-
-
-TALLIES: Final = Tallies(REGISTRY)
-"""Of this process."""

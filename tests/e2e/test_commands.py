@@ -85,6 +85,7 @@ def test_scan_prints_each_loan_as_the_pool_sees_it(market_fork, config, printed)
             "debt_base",
             "collateral",
             "debt",
+            "chain",
         ]
         assert (one["protocol"], one["market"]) == ("aave_v3", market_fork.market.pool)
         assert one["block"] == number
@@ -142,7 +143,7 @@ def test_doctor_finds_a_sound_market_good(market_fork, tmp_path, printed):
     config = configured(tmp_path, market_fork, mode="observe", executor=executor)
     assert run_command(lambda: doctor(config, as_json=True)) is True
     found = json_lines(printed())
-    assert all(list(one) == ["what", "good", "detail"] for one in found)
+    assert all(list(one) == ["what", "good", "detail", "chain"] for one in found)
     assert all(one["good"] for one in found)
     what = [one["what"] for one in found]
     assert {"chain id", "multicall3", "executor", "aave_v3.local: market"} <= set(what)

@@ -169,14 +169,14 @@ def test_a_configured_channel_is_told_and_its_url_is_in_no_line(tmp_path, monkey
         settings = load(write_settings(tmp_path))
         assert "canary" not in repr(settings)
         with alert_tap(settings) as tap:
-            configure_logging(stream=out, secrets=secrets_of(settings), tap=tap)
+            configure_logging(stream=out, secrets=secrets_of([settings]), tap=tap)
             inbox.status = 500
             structlog.get_logger().error(SENDING_HALTED, why="a person")
             structlog.get_logger().error("url.shown", text=f"to {inbox.url} and slack://To/ken/x")
         assert inbox.asked >= 1
         inbox.status = 200
         with alert_tap(settings) as tap:
-            configure_logging(stream=out, secrets=secrets_of(settings), tap=tap)
+            configure_logging(stream=out, secrets=secrets_of([settings]), tap=tap)
             structlog.get_logger().error(SENDING_HALTED, why="a person")
         assert inbox.titles == ["Keeper on ethereum: sending is halted"]
         assert inbox.taken[0]["message"] == "why: a person"

@@ -219,6 +219,7 @@ def test_resume_shows_what_is_paused_and_lifts_it(
         "deployment": name,
         "market": "one",
         "why": "because",
+        "chain": "ethereum",
     }
     with pytest.raises(ConfigError, match=r"expected one of aave_v3\.ethereum, found 'aave'"):
         resume(config, "aave", as_json=True)

@@ -1,0 +1,41 @@
+"""What becomes of a batch of plans, and of a plan that is not sent."""
+
+from dataclasses import dataclass
+
+from keeper.core.accounting import gas_only
+from keeper.core.lending import AccountRef, Reason, Rejection
+from keeper.core.plan import Outcome, Plan, Status, Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What became of a batch of plans."""
+
+    sent: tuple[Submission, ...] = ()
+    shown: tuple[Plan, ...] = ()
+    """Disarmed: what would have been sent."""
+    rejected: tuple[Rejection, ...] = ()
+
+
+def unsent(plan: Plan, status: Status, detail: str) -> Outcome:
+    """Return the outcome of a plan that never was on the wire."""
+    return Outcome(
+        plan_id=plan.id,
+        status=status,
+        tx_hash=None,
+        block=None,
+        gas_used=0,
+        realised=gas_only(0),
+        liquidations=(),
+        detail=detail,
+    )
+
+
+def of_plan(plan: Plan, reason: Reason, detail: str) -> Rejection:
+    """Return why a plan is not carried out."""
+    return of_account(plan.ref, plan.opportunity.block.number, reason, detail)
+
+
+def of_account(ref: AccountRef, block: int, reason: Reason, detail: str) -> Rejection:
+    """Return why an account is left alone at a block."""
+    return Rejection(ref=ref, block=block, reason=reason, detail=detail)

@@ -1,0 +1,231 @@
+"""Budgets over all chains: what is spent, at stake and reserved anywhere counts, in dollars."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keeper.app.totals import totals_of
+from keeper.config.totals import TotalSettings
+from keeper.core.accounting import gas_only
+from keeper.core.errors import ConfigError, TransientError
+from keeper.core.lending import Reason
+from keeper.core.plan import Outcome, Status
+from keeper.core.units import WAD
+from keeper.executor.flight import Flight
+from keeper.executor.policy import worst_gas
+from keeper.executor.totals import CoinPrice, TotalLimits, Totals
+from tests.support.ledger_records import block, plan
+from tests.support.signed_plans import SIGNER, signed
+
+NOW = 1_700_000_000
+PLAN = replace(plan(), transaction=replace(plan().transaction, sender=SIGNER.address))
+WORST = worst_gas(PLAN)
+DOLLAR_A_PLAN = WAD * WAD // WORST
+"""A coin's price at which the plan's gas may cost a dollar."""
+
+
+async def never(_: object) -> int | None:
+    raise AssertionError("nobody asked")
+
+
+def two_chains(limits: TotalLimits, *, clock: Any = lambda: NOW) -> tuple[Totals, Any, Any]:
+    totals = Totals(limits, now=clock)
+    shares = totals.share("one"), totals.share("two")
+    for share in shares:
+        share.opened(Flight(), never)
+        share.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW)
+    return totals, *shares
+
+
+def ended(plan_id: str, gas: int) -> Outcome:
+    return Outcome(
+        plan_id=plan_id,
+        status=Status.REVERTED,
+        tx_hash=None,
+        block=None,
+        gas_used=0,
+        realised=gas_only(gas),
+        liquidations=(),
+        detail="",
+    )
+
+
+def test_the_cap_in_flight_is_of_all_chains_together():
+    _, one, two = two_chains(TotalLimits(max_in_flight=3))
+    assert len(one.admit([PLAN, PLAN])[0]) == 2
+    admitted, rejected = two.admit([PLAN, PLAN])
+    assert len(admitted) == 1
+    assert [one.reason for one in rejected] == [Reason.POLICY]
+    assert rejected[0].detail == "3 in flight on all chains, the cap is 3"
+
+
+def test_what_one_chain_reserved_is_not_there_for_the_other():
+    _, one, two = two_chains(TotalLimits(max_gas_per_day=2 * WAD))
+    assert len(one.admit([PLAN, PLAN, PLAN])[0]) == 2
+    admitted, (rejection,) = two.admit([PLAN])
+    assert admitted == []
+    assert rejection.detail == ("gas in a day on all chains: 3.00 USD at most, the cap is 2.00 USD")
+    one.release()
+    assert len(two.admit([PLAN])[0]) == 1
+
+
+def test_what_is_in_flight_counts_where_it_flies():
+    _, one, two = two_chains(TotalLimits(max_gas_per_hour=WAD))
+    flight = Flight()
+    flight.took_off(PLAN, signed(PLAN, 5))
+    one.opened(flight, never)
+    assert two.admit([PLAN])[0] == []
+    flight.landed(PLAN.id)
+    assert two.admit([PLAN])[0] == [PLAN]
+
+
+def test_gas_counts_for_an_hour_and_for_a_day():
+    clock = SimpleNamespace(now=NOW)
+    limits = TotalLimits(max_gas_per_hour=2 * WAD, max_gas_per_day=3 * WAD)
+    _, one, two = two_chains(limits, clock=lambda: clock.now)
+    one.note(ended("a", 2 * WORST))
+    assert "in an hour" in two.admit([PLAN])[1][0].detail
+    clock.now += 3_600 + 1
+    one.price = two.price = CoinPrice(value=DOLLAR_A_PLAN, read=clock.now)
+    assert "in a day" in two.admit([PLAN, PLAN])[1][0].detail
+    two.release()
+    clock.now += 86_400
+    one.price = two.price = CoinPrice(value=DOLLAR_A_PLAN, read=clock.now)
+    assert len(two.admit([PLAN, PLAN])[0]) == 2
+
+
+def test_an_outcome_that_is_corrected_counts_once():
+    _, one, two = two_chains(TotalLimits(max_gas_per_day=3 * WAD))
+    one.note(ended("a", WORST))
+    one.note(ended("a", 2 * WORST))
+    assert one.spent_since(0) == 2 * WORST
+    assert len(two.admit([PLAN, PLAN])[0]) == 1
+
+
+def test_each_coin_counts_at_its_own_price():
+    _, one, two = two_chains(TotalLimits(max_gas_per_day=10 * WAD))
+    one.price = CoinPrice(value=9 * DOLLAR_A_PLAN, read=NOW)
+    one.note(ended("a", WORST))
+    assert len(two.admit([PLAN, PLAN])[0]) == 1
+
+
+def test_a_price_that_was_not_read_lately_is_not_known():
+    _, one, _ = two_chains(TotalLimits(max_gas_per_day=10 * WAD))
+    one.price = None
+    assert one.admit([PLAN])[1][0].detail == (
+        "totals: expected a price of one's coin for gas in USD, found none yet"
+    )
+    one.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW - 3_601)
+    assert "found one of 3601 s ago" in one.admit([PLAN])[1][0].detail
+    assert one.left() == 0
+
+
+def test_a_chain_that_spent_what_nobody_can_value_stops_the_others():
+    """Its cost must not look like nothing."""
+    _, one, two = two_chains(TotalLimits(max_gas_per_day=10 * WAD))
+    one.price = None
+    assert two.admit([PLAN])[0] == [PLAN]
+    one.note(ended("a", 1))
+    assert two.admit([PLAN])[1][0].detail == (
+        "totals: expected a price of one's coin, which has spent, found none"
+    )
+
+
+def test_the_last_price_of_a_chain_that_is_away_still_counts():
+    _, one, two = two_chains(TotalLimits(max_gas_per_day=2 * WAD))
+    one.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW - 50_000)
+    one.note(ended("a", WORST))
+    assert len(two.admit([PLAN, PLAN])[0]) == 1
+
+
+def test_without_money_budgets_no_price_is_needed_or_read():
+    totals, one, _ = two_chains(TotalLimits(max_in_flight=2))
+    one.price = None
+    assert not totals.counts_money
+    assert one.admit([PLAN])[0] == [PLAN]
+    assert one.left() is None
+
+
+def test_what_is_left_is_told_in_the_chains_own_coin():
+    _, one, two = two_chains(TotalLimits(max_gas_per_day=3 * WAD))
+    two.note(ended("a", WORST))
+    left = one.left()
+    assert left is not None
+    assert 0 <= 2 * WORST - left <= 3
+
+
+async def test_a_price_is_read_once_a_minute_and_kept_when_it_cannot_be():
+    clock, asked = SimpleNamespace(now=NOW), []
+    totals = Totals(TotalLimits(max_gas_per_day=WAD), now=lambda: clock.now)
+    share = totals.share("one")
+
+    async def price_at(head: object) -> int | None:
+        asked.append(head)
+        if len(asked) == 2:
+            raise TransientError("no answer")
+        return 7 if len(asked) == 1 else None
+
+    share.opened(Flight(), price_at)
+    for seconds in (0, 59, 60, 1):
+        clock.now += seconds
+        await share.look(block(1))
+    assert len(asked) == 3
+    assert share.price == CoinPrice(value=7, read=NOW)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["send", "land", "release"]), st.booleans()), max_size=40
+    ),
+    cap=st.integers(1, 6),
+)
+def test_whatever_two_chains_do_together_they_never_pass_the_cap(steps, cap):
+    _, one, two = two_chains(TotalLimits(max_gas_per_day=cap * WAD, max_in_flight=4))
+    flying: dict[bool, int] = {True: 0, False: 0}
+    spent = 0
+    for number, (what, first) in enumerate(steps):
+        share = one if first else two
+        if what == "send":
+            flying[first] += len(share.admit([PLAN])[0])
+        elif what == "land" and flying[first]:
+            flying[first] -= 1
+            share._reserved.pop()
+            share.note(ended(str(number), WORST))
+            spent += 1
+        assert spent + sum(flying.values()) <= cap
+        assert sum(flying.values()) <= 4
+
+
+def fleet(tmp_path, **chains: Any) -> Any:
+    return SimpleNamespace(
+        totals=TotalSettings(max_gas_per_day_usd=5),
+        chains=[
+            SimpleNamespace(chain=SimpleNamespace(name=name), database=tmp_path / f"{name}.sqlite")
+            for name in chains or ("one",)
+        ],
+    )
+
+
+def test_a_price_of_an_earlier_run_is_taken_up(tmp_path):
+    kept = {"usd": str(3 * WAD), "read": NOW - 100}
+    (tmp_path / "one.sqlite.coin.json").write_text(json.dumps(kept))
+    share = totals_of(fleet(tmp_path), lambda: NOW).share("one")
+    assert share.price == CoinPrice(value=3 * WAD, read=NOW - 100)
+    assert (share.at_stake, share.in_flight, share.spent_since(0)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"usd": "x", "read": 1}', "[]"])
+def test_a_price_file_that_cannot_be_read_is_no_price(tmp_path, text):
+    (tmp_path / "one.sqlite.coin.json").write_text(text)
+    assert totals_of(fleet(tmp_path), lambda: NOW).share("one").price is None
+
+
+def test_a_database_that_is_none_of_ours_is_refused(tmp_path):
+    (tmp_path / "one.sqlite").write_bytes(b"no database at all, but long enough to be looked at")
+    with pytest.raises(ConfigError, match=r"one\.sqlite: expected a Keeper database"):
+        totals_of(fleet(tmp_path), lambda: NOW)
