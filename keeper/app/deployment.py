@@ -98,6 +98,16 @@ class Deployment(Generic[M, P]):
         return self.adapter.deployment
 
     @property
+    def is_paused(self) -> bool:
+        """Whether a setting keeps all of it from being read: it is out until a restart."""
+        return bool(self._paused)
+
+    def pause(self, why: str) -> None:
+        """Leave it alone from now on, and say why."""
+        self._paused = why
+        self._observer.paused(self.name, why)
+
+    @property
     def price_filter(self) -> LogFilter:
         """The events that move this deployment's prices."""
         return self._watcher.log_filter()
@@ -163,8 +173,7 @@ class Deployment(Generic[M, P]):
         except DriftError as error:
             self._parity.pause(self.name, error, head)
         except ConfigError as error:
-            self._paused = str(error)
-            self._observer.paused(self.name, self._paused)
+            self.pause(str(error))
         return True
 
     async def _mirror(self, head: BlockRef) -> None:

@@ -16,6 +16,7 @@ from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
 from keeper.chain.mempool import PendingStream
 from keeper.core.chain import BlockRef, Log, LogFilter
+from keeper.core.errors import ConfigError
 from keeper.runtime.garbage import keep_for_good
 from keeper.runtime.latest import Latest
 
@@ -63,6 +64,8 @@ class Keeper:
         self._streams = streams
         self._observer = observer
         self._pace = pace
+        self._read: list[Deployment[Any, Any]] = []
+        """Those whose market could be read at the start."""
         self._newest: BlockRef | None = None
         self._head_came = asyncio.Event()
         self._mail: list[Latest[BlockRef]] = [Latest() for _ in deployments]
@@ -91,7 +94,8 @@ class Keeper:
     @property
     def acted_on(self) -> int:
         """The newest block that every deployment has dealt with."""
-        return min(deployment.acting.acted_on for deployment in self._deployments)
+        read = [one for one in self._deployments if not one.is_paused]
+        return min(one.acting.acted_on for one in read or self._deployments)
 
     def halt(self, why: str) -> None:
         """Stop all sending now, and cancel what can be; watching goes on."""
@@ -135,9 +139,24 @@ class Keeper:
             await self._stop(watching, acting)
 
     async def _start(self, head: BlockRef) -> None:
-        """Fill every mirror."""
+        """Fill every mirror; a deployment that cannot be read is left out, if others can.
+
+        Raises ConfigError when none can be read, or one that has something in flight cannot.
+        """
+        flying = {one.intent.deployment for one in self._sending.flight.airborne.values()}
+        refused: list[ConfigError] = []
         for deployment in self._deployments:
-            await deployment.start(head)
+            try:
+                await deployment.start(head)
+            except ConfigError as error:
+                if deployment.name in flying:
+                    raise
+                deployment.pause(str(error))
+                refused.append(error)
+            else:
+                self._read.append(deployment)
+        if refused and not self._read:
+            raise ConfigError("\n".join(map(str, refused)))
         keep_for_good()
 
     async def _stop(
@@ -155,7 +174,7 @@ class Keeper:
             async with asyncio.timeout(self._pace.drain_s):
                 await asyncio.wait(acting)
                 await self._sending.flight.drained()
-        for deployment in self._deployments:
+        for deployment in self._read:
             await deployment.checkpoint()
         self._settle_mail.close()
         for task in watching:

@@ -37,20 +37,25 @@ async def look(
 ) -> AsyncIterator[Look[Any, Any]]:
     """Yield each enabled deployment as of a block (the head when None), at its own timestamp.
 
-    Raises ConfigError when the node does not know the block's state.
+    Raises ConfigError when the node does not know the block's state, and, once the others have
+    been shown, for a deployment that cannot be read.
     """
     async with opened_chain(settings) as chain:
         head = await chain.reader.head()
         await require_contracts(settings, chain.reader, head)
         if block is not None:
             head = await _block(chain.reader, block, head)
+        refused: list[ConfigError] = []
         for adapter in adapters(settings):
             try:
                 policy = oracle_policy(settings, adapter.deployment)
                 yield await look_at(adapter, chain.reader, head, progress, policy=policy)
             except StaleError as error:
-                msg = f"block {head.number}: the node does not have its state (any more): {error}"
-                raise ConfigError(msg) from error
+                raise too_old(head, error) from error
+            except ConfigError as error:
+                refused.append(error)
+        if refused:
+            raise ConfigError("\n".join(map(str, refused)))
 
 
 async def look_at(
@@ -76,6 +81,14 @@ async def look_at(
     )
     found = scan(adapter, book, number=block.number, timestamp=block.timestamp, trigger="a look")
     return Look(adapter=adapter, positions=snapshot.positions, scan=found)
+
+
+def too_old(block: BlockRef, error: StaleError) -> ConfigError:
+    """Return what to say of a block that the node has forgotten."""
+    why = "the node does not have its state (any more); an archive node has"
+    return ConfigError(
+        f"--block: expected one that the node can read, found {block.number}: {why}: {error}"
+    )
 
 
 async def _block(reader: Reader, number: int, head: BlockRef) -> BlockRef:

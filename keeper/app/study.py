@@ -9,13 +9,14 @@ from keeper.app.addresses import require_contracts
 from keeper.app.books import valuation
 from keeper.app.builders import lenders_for, planner_for, reference_of
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
+from keeper.app.look import too_old
 from keeper.app.opening import adapters, opened_chain
 from keeper.app.planning import open_desk
 from keeper.app.prices import watcher_for
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef
-from keeper.core.errors import ConfigError
+from keeper.core.errors import ConfigError, StaleError
 from keeper.core.lending import AccountRef, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Prices, ProtocolAdapter
@@ -124,7 +125,11 @@ class Study(Generic[M, P]):
 async def studies(
     settings: Settings, *, block: int | None = None
 ) -> AsyncIterator[list[Study[Any, Any]]]:
-    """Open the chain and read every enabled deployment at a block (the head when None)."""
+    """Open the chain and read every enabled deployment at a block (the head when None).
+
+    Raises ConfigError when the node does not know the block's state, and, when the others have had
+    their turn, for a deployment that cannot be read.
+    """
     async with opened_chain(settings) as chain:
         head = await chain.reader.head()
         await require_contracts(settings, chain.reader, head)
@@ -133,7 +138,19 @@ async def studies(
         contract = pretend(settings.recipient)
         if settings.executor is not None:
             contract = await read_executor(chain.reader, settings.executor, head)
-        yield [await _study(settings, chain, contract, one, head) for one in adapters(settings)]
+        found: list[Study[Any, Any]] = []
+        refused: list[ConfigError] = []
+        for one in adapters(settings):
+            try:
+                found.append(await _study(settings, chain, contract, one, head))
+            except StaleError as error:
+                raise too_old(head, error) from error
+            except ConfigError as error:
+                refused.append(error)
+        if found or not refused:
+            yield found
+        if refused:
+            raise ConfigError("\n".join(map(str, refused)))
 
 
 async def _older(chain: Chain, number: int, head: BlockRef) -> BlockRef:

@@ -110,6 +110,11 @@ class Executor:
             return of_account(ref, block, Reason.DISARMED, "shown before; nothing changed since")
         return None
 
+    def over_totals(self, plan: Plan) -> bool:
+        """Return whether the budgets over all chains leave no room for a plan just now."""
+        share = self._grounds.share
+        return share is not None and not share.has_room(plan)
+
     async def tend(self, head: BlockRef) -> None:
         """Look after what is in flight at ``head``, and whether sending may go on."""
         async with self._turn:

@@ -172,6 +172,8 @@ class Prearm:
         for shot in due:
             if judge(shot.plan, self._limits, exposure) is not None:
                 continue
+            if self._executor.over_totals(shot.plan):
+                continue
             one = Tick(tick.began_ns, Rung.PREARMED)
             one.marks = list(tick.marks)
             one.mark("judge")

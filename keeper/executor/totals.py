@@ -132,6 +132,10 @@ class Share:
                 rejected.append(_no(plan, why))
         return admitted, rejected
 
+    def has_room(self, plan: Plan) -> bool:
+        """Return whether the totals leave room for a plan that takes off before anything else."""
+        return self._totals.refusal(self, worst_gas(plan)) is None
+
     def release(self) -> None:
         """Give back what was reserved: what came of it is in flight by now."""
         self._reserved = []

@@ -46,6 +46,8 @@ class Deployed:
     done: list[str] = field(default_factory=list)
     fails: Exception | None = None
     price_filter: LogFilter = NOTHING
+    name: str = "one"
+    is_paused: bool = False
     acted_on: int = 0
     prearming: None = None
     backrun: None = None
@@ -69,6 +71,10 @@ class Deployed:
     def close(self) -> None:
         self.closed.set()
 
+    def pause(self, why: str) -> None:
+        self.is_paused = True
+        self.done.append(f"paused: {why}")
+
     async def checkpoint(self) -> None:
         self.done.append("checkpoint")
 
@@ -78,7 +84,11 @@ async def nothing(*_: object) -> list[Any]:
 
 
 def keeper_of(
-    deployed: Deployed, *, drain_s: float = 5.0, settle: Any = nothing, observer: Any = None
+    deployed: Deployed,
+    *others: Deployed,
+    drain_s: float = 5.0,
+    settle: Any = nothing,
+    observer: Any = None,
 ) -> Keeper:
 
     sending: Any = SimpleNamespace(
@@ -89,7 +99,7 @@ def keeper_of(
         arming=None,
     )
     quiet: Any = Quiet()
-    deployments: Any = [deployed]
+    deployments: Any = [deployed, *others]
     return Keeper(
         deployments=deployments,
         sending=sending,
@@ -113,6 +123,32 @@ async def test_a_start_that_fails_ends_the_keeper_with_its_reason() -> None:
     deployed = Deployed(Flight(), fails=ConfigError("no such pool"))
     with pytest.raises(ConfigError, match="no such pool"):
         await asyncio.wait_for(keeper_of(deployed).run(block(1), asyncio.Event()), 1)
+
+
+async def test_a_deployment_that_cannot_be_read_is_left_out_and_the_others_run() -> None:
+    flight, stop = Flight(), asyncio.Event()
+    sound, ill = Deployed(flight), Deployed(flight, fails=ConfigError("no such pool"))
+    sound.may_start.set()
+    keeper = keeper_of(sound, ill, drain_s=0.1)
+    running = asyncio.ensure_future(keeper.run(block(1), stop))
+    await asyncio.wait_for(keeper.watching.wait(), 1)
+    sound.acted_on = 7
+    assert keeper.acted_on == 7
+    stop.set()
+    await asyncio.wait_for(running, 2)
+    assert sound.done == ["started", "sent", "checkpoint"]
+    assert ill.done[0] == "paused: no such pool"
+    assert "checkpoint" not in ill.done
+
+
+async def test_a_deployment_with_something_in_flight_is_not_left_out() -> None:
+    flight = Flight()
+    flight.took_off(PLAN, signed(PLAN, 5))
+    sound = Deployed(flight)
+    ill = Deployed(flight, fails=ConfigError("no such pool"), name=PLAN.deployment)
+    sound.may_start.set()
+    with pytest.raises(ConfigError, match="no such pool"):
+        await asyncio.wait_for(keeper_of(sound, ill).run(block(1), asyncio.Event()), 1)
 
 
 async def test_what_is_being_sent_when_it_stops_is_brought_to_its_end() -> None:
