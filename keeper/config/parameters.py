@@ -1,16 +1,17 @@
 """Check a deployment's parameters against what its adapter asks for.
 
 An adapter says so in ``keeper/protocols/<protocol>/parameters.py``: a frozen dataclass
-``Parameters`` of addresses, whole numbers, booleans, texts and tuples of these. A new protocol
-therefore needs no change here.
+``Parameters`` of addresses, whole numbers, booleans, texts, and tuples and mappings of these. A new
+protocol therefore needs no change here.
 """
 
 import dataclasses
 import importlib
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, Field, create_model
 
 import keeper.protocols
 from keeper.config.section import Section
@@ -48,6 +49,9 @@ def _accepted(hint: object) -> object:
         return AddressValue
     if hint is int:
         return Whole
+    if get_origin(hint) is Mapping:
+        key, value = map(_accepted, get_args(hint))
+        return Mapping[key, value]  # type: ignore[valid-type]
     if get_origin(hint) is tuple:
         return tuple[tuple(map(_accepted, get_args(hint)))]  # type: ignore[misc]
     return hint
@@ -55,4 +59,6 @@ def _accepted(hint: object) -> object:
 
 def _default(one: "dataclasses.Field[object]") -> object:
     """Return a field's default, or pydantic's mark of a field without one."""
+    if one.default_factory is not dataclasses.MISSING:
+        return Field(default_factory=one.default_factory)
     return ... if one.default is dataclasses.MISSING else one.default

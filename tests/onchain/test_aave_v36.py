@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from keeper.core.errors import ConfigError
 from keeper.core.lending import Option, SeizeQuote
 from keeper.core.units import MAX_UINT256
 from keeper.devnet.actions import random_actions
@@ -17,6 +18,7 @@ from keeper.protocols.aave_v3.health import assess
 from keeper.protocols.aave_v3.refusals import Refusal
 from keeper.protocols.aave_v3.seizing import available_collateral
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
+from tests.support.aave_fork import read_as_fork
 from tests.support.aave_scene import (
     Look,
     Scene,
@@ -43,6 +45,18 @@ async def scene(anvil_binary: Path, base: MarketNode) -> AsyncIterator[Scene]:
     with forked_market(anvil_binary, base) as node:
         async with open_scene(node.live, node.anvil.http_url) as opened:
             yield opened
+
+
+@pytest.mark.parametrize(
+    ("release", "function"),
+    [("3.0", "getLiquidationGracePeriod"), ("3.1", "getEModeCategoryCollateralBitmap"),
+     ("3.2", "getReserveDeficit")],
+)  # fmt: skip
+async def test_earlier_rules_are_refused_on_a_pool_with_later_functions(
+    base: MarketNode, release: str, function: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"of the rules of {release}: expected no {function}"):
+        await read_as_fork(base, {10: release})
 
 
 async def test_accounts_stand_as_the_pool_says_and_logs_tell_all(scene: Scene):

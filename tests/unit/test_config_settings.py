@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from keeper.chain.endpoint import EndpointKind
 from keeper.config.document import read_document
+from keeper.config.fleet import load_fleet
 from keeper.config.keeper_file import Mode
 from keeper.config.settings import load
 from keeper.config.values import parse_address, parse_wei
+from keeper.core.errors import ConfigError
 from keeper.core.units import Address
 from keeper.evm.hashing import checksum_address
 
@@ -70,10 +72,11 @@ def test_every_file_in_config_is_loaded_by_a_shipped_root():
     used = {path.relative_to(SHIPPED) for path in roots}
     for root in roots:
         data = read_document(root, os.environ.get).data
-        used |= {Path(data["chain"]), *map(Path, data["protocols"])}
-        found = load(root)
-        assert found.path == root
-        assert found.mode is Mode.OBSERVE
+        for one in data.get("chains", [data]):
+            used |= {Path(one["chain"]), *map(Path, one["protocols"])}
+        fleet = load_fleet(root)
+        assert fleet.path == root
+        assert all(one.mode is Mode.OBSERVE for one in fleet.chains)
     assert used == {path.relative_to(SHIPPED) for path in SHIPPED.rglob("*.yaml")}
 
 
@@ -97,12 +100,21 @@ def test_aave_v3_is_configured_on(chain):
     assert found.chain.wrapped_native in found.chain.venues[0].intermediates
 
 
-def test_spark_is_configured_but_off():
-    """Its pool's revisions are not numbered as Aave's."""
+def test_spark_is_served_by_the_numbers_of_its_own_revisions():
     found = load(SHIPPED / "keeper.ethereum.yaml")
     spark = next(one for one in found.deployments if one.name == "spark.ethereum")
-    assert not spark.settings.enabled
+    assert spark.settings.enabled
+    assert spark.parameters.revisions == {4: "3.0"}
     assert spark.parameters.addresses_provider == "0x02c3ea4e34c0cbd694d2adfa2c690eecbc1793ee"
+
+
+def test_a_release_that_does_not_exist_is_refused_where_it_is_written(tmp_path):
+    shutil.copytree(SHIPPED, tmp_path / "config")
+    path = tmp_path / "config/protocols/spark.ethereum.yaml"
+    path.write_text(path.read_text().replace('{4: "3.0"}', '{4: "3.9"}'))
+    with pytest.raises(ConfigError, match=r"spark\.ethereum\.yaml:\d+: parameters\.revisions\.4: "
+                       r"expected one of 3\.0, .*, 3\.7, found '3\.9'"):  # fmt: skip
+        load(tmp_path / "config/keeper.ethereum.yaml")
 
 
 @pytest.mark.parametrize("chain", ["arbitrum", "base", "optimism"])

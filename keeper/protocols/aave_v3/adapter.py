@@ -56,7 +56,12 @@ class AaveAdapter:
         touched: Touched | None,
     ) -> AaveMarket:
         """Read the market at ``block``: whole, or only what was touched since ``previous``."""
-        asking = Asking(reader=reader, block=block, deployment=self.deployment)
+        asking = Asking(
+            reader=reader,
+            block=block,
+            deployment=self.deployment,
+            revisions=self.parameters.revisions,
+        )
         if previous is None or touched is None or touched.structure:
             return await read_whole(asking, self.parameters.addresses_provider)
         return await read_again(asking, previous, touched)

@@ -1,6 +1,8 @@
 """Which rules a deployed revision of the Pool follows.
 
-The revision is what the Pool's ``POOL_REVISION()`` answers, never what a configuration claims.
+The revision is what the Pool's ``POOL_REVISION()`` answers, never what a configuration claims. A
+fork numbers its Pool by itself; which release each of its numbers follows is then configured.
+Either way the Pool is asked whether it has the functions of that release and none of later ones.
 """
 
 from collections.abc import Callable
@@ -121,6 +123,9 @@ V3_7 = replace(
     deficit_by_scaled=True,
 )
 
+RELEASES = {one.release: one for one in (V3_0, V3_1, V3_2, V3_3, V3_4, V3_5, V3_6, V3_7)}
+"""Release to rules, oldest first."""
+
 RULES = {
     1: V3_0,
     2: V3_0,
@@ -134,4 +139,4 @@ RULES = {
     10: V3_6,
     11: V3_7,
 }
-"""``POOL_REVISION()`` to rules."""
+"""``POOL_REVISION()`` of Aave's own Pools to rules."""

@@ -1,14 +1,14 @@
 """The root of a market: its contracts, its revision and what is not of one reserve."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.errors import ConfigError
 from keeper.core.ports import Reader
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.protocols.aave_v3 import codec
-from keeper.protocols.aave_v3.revision import RULES, Rules
+from keeper.protocols.aave_v3.revision import RELEASES, RULES, Rules
 from keeper.protocols.aave_v3.state import Category, Sentinel
 
 _CATEGORIES = range(1, 256)
@@ -36,6 +36,8 @@ class Asking:
     reader: Reader
     block: BlockRef
     deployment: str
+    revisions: Mapping[int, str] = field(default_factory=dict)
+    """Of a fork: its revisions to releases; empty are Aave's own."""
 
     async def each(self, calls: Sequence[Call]) -> list[CallResult]:
         """Return every answer, refusals included."""
@@ -77,6 +79,9 @@ async def read_root(asking: Asking, provider: Address) -> Root:
         found = codec.address_at(answers[2], 0)
         msg = f"{asking.deployment}: provider of pool {pool}: expected {provider}, found {found}"
         raise ConfigError(msg)
+    assets = tuple(codec.addresses_at_start(answers[3]))
+    rules = rules_of(asking, revision, pool)
+    await _require_functions(asking, pool, assets, rules)
     return Root(
         provider=provider,
         pool=pool,
@@ -84,19 +89,55 @@ async def read_root(asking: Asking, provider: Address) -> Root:
         configurator=configurator,
         sentinel=None if sentinel == ZERO_ADDRESS else sentinel,
         revision=revision,
-        rules=rules_of(asking.deployment, revision, pool),
+        rules=rules,
         flash_premium_bps=codec.int_at(answers[1], 0),
-        assets=tuple(codec.addresses_at_start(answers[3])),
+        assets=assets,
     )
 
 
-def rules_of(deployment: str, revision: int, pool: Address) -> Rules:
+def rules_of(asking: Asking, revision: int, pool: Address) -> Rules:
     """Return a revision's rules; raise ConfigError when they are not known."""
-    if revision not in RULES:
-        known = f"{min(RULES)} to {max(RULES)}"
-        msg = f"{deployment}: POOL_REVISION of {pool}: expected {known}, found {revision}"
+    known = {number: RELEASES[one] for number, one in asking.revisions.items()} or RULES
+    if revision not in known:
+        what = f"{asking.deployment}: POOL_REVISION of {pool}"
+        if asking.revisions:
+            expected = f"one of parameters.revisions ({', '.join(map(str, sorted(known)))})"
+        else:
+            expected = f"{min(known)} to {max(known)}"
+        msg = f"{what}: expected {expected}, found {revision}"
         raise ConfigError(msg)
-    return RULES[revision]
+    return known[revision]
+
+
+async def _require_functions(
+    asking: Asking, pool: Address, assets: Sequence[Address], rules: Rules
+) -> None:
+    """Raise ConfigError unless the Pool has what its release has, and nothing that came later.
+
+    A revision is a number that anybody may count: what the Pool can be asked is not.
+    """
+    if not assets:
+        return
+    probes = (
+        ("getLiquidationGracePeriod", "3.1", rules.grace_period,
+         codec.ask_address(pool, codec.GET_LIQUIDATION_GRACE_PERIOD, assets[0])),
+        ("getEModeCategoryCollateralBitmap", "3.2", rules.emode_bitmaps,
+         codec.ask_int(pool, codec.GET_EMODE_COLLATERAL_BITMAP, 1)),
+        ("getReserveDeficit", "3.3", rules.whole_position_rule,
+         codec.ask_address(pool, codec.GET_RESERVE_DEFICIT, assets[0])),
+    )  # fmt: skip
+    answers = await asking.each([call for *_, call in probes])
+    for (name, since, expected, _), answer in zip(probes, answers, strict=True):
+        found = answer.success and len(answer.data) >= codec.WORD
+        if found == expected:
+            continue
+        has = "expected" if expected else "expected no"
+        msg = (
+            f"{asking.deployment}: pool {pool}, of the rules of {rules.release}: {has} {name}, "
+            f"there since {since}, found {'it' if found else 'none'}; a fork that numbers its "
+            f"revisions by itself says so in parameters.revisions"
+        )
+        raise ConfigError(msg)
 
 
 async def read_categories(asking: Asking, root: Root) -> dict[int, Category]:
