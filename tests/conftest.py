@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import structlog
 
 from keeper.chain.anvil import find_anvil
 from keeper.devnet.packages import MARKET_PACKAGES, ensure_all, ensure_anvil
@@ -11,6 +12,13 @@ from tests.support.market_node import MarketNode, built_market, forked_market
 
 BORROWERS = 100
 SEED = 1
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> Iterator[None]:
+    """No test logs where another one let it: that stream is closed by now."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

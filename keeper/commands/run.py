@@ -56,7 +56,8 @@ async def run(config: Path, *, arm: bool, chain: str | None = None) -> None:
         try:
             await _run(fleet, list(zip(chains, keys, strict=True)))
         except Exception as error:
-            log.critical(KEEPER_FAILED, kind=type(error).__name__, why=_shown(error))
+            if tap is not None:  # without an alert to raise, the command's own line says it all
+                log.critical(KEEPER_FAILED, kind=type(error).__name__, why=_shown(error))
             raise
 
 
