@@ -110,6 +110,7 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     max_lag_blocks: Positive = 3
     """A node that is further behind the others is not asked."""
     native_symbol: Name
+    """What the native coin is called where amounts of it are shown."""
     wrapped_native: AddressValue
     native_feed: AddressValue
     """Chainlink proxy that prices the native coin in the currency of ``price_feeds``."""

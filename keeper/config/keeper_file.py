@@ -47,8 +47,11 @@ class LimitSettings(Section):
     max_gas_price_wei: Wei
     """Most that a transaction may offer per gas."""
     max_gas_per_tx_wei: Wei
+    """Most that the gas of one transaction may cost."""
     max_gas_per_hour_wei: Wei
+    """Gas of the last hour's outcomes and of what is in flight, at the most that it may cost."""
     max_gas_per_day_wei: Wei
+    """The same of the last day."""
     min_balance_wei: Wei
     """Native balance that must remain with the operator."""
     max_in_flight: Positive
@@ -80,9 +83,9 @@ class OperatorSettings(Section):
     """Where the key is. It is read when the run is armed, never before."""
 
     keystore: Annotated[tuple[PathValue, ...], NoDecode, BeforeValidator(listed)] = ()
-    """One, or several: each is a signer of its own."""
+    """One, or several: each is a signer of its own. ``keeper keys`` makes one."""
     password_file: PathValue | None = None
-    """Of every keystore."""
+    """Of every keystore; else the environment or a prompt has it."""
     web3signer: Web3SignerSettings | None = None
     """Keys that another process holds. There are then none here."""
 
@@ -108,7 +111,9 @@ class KeeperSettings(FileSettings, env_prefix="KEEPER_"):
     """The root file; ``KEEPER_MODE`` or ``KEEPER_LIMITS__MIN_PROFIT_WEI`` override it."""
 
     mode: Mode = Mode.OBSERVE
+    """``observe`` shows and books what would be sent, ``fork`` is a dry run, ``live`` may send."""
     chain: PathValue
+    """The chain's file."""
     protocols: Annotated[
         tuple[PathValue, ...],
         NoDecode,
@@ -116,7 +121,9 @@ class KeeperSettings(FileSettings, env_prefix="KEEPER_"):
         BeforeValidator(filled),
         BeforeValidator(split_list),
     ]
+    """The files of the deployments."""
     database: PathValue
+    """Journal and books. What is beside it under its name belongs to it."""
     executor: AddressValue | None = None
     """The deployed on-chain executor; without it plans are rehearsed with one that is pretended."""
     recipient: AddressValue | None = None

@@ -9,6 +9,7 @@ import structlog
 from keeper.app.alerting import alert_tap
 from keeper.app.log_observer import LIQUIDATION_SETTLED, MARKET_PAUSED, MARKET_RESUMED
 from keeper.app.opening import NODE_FAILED
+from keeper.app.supervision import CHAIN_FAILED, CHAIN_STARTED
 from keeper.commands.run import KEEPER_FAILED, secrets_of
 from keeper.config.settings import load
 from keeper.core.errors import ConfigError
@@ -118,11 +119,24 @@ def test_every_rule_is_of_an_event_that_is_logged():
         BALANCE_RESTORED,
         LIQUIDATION_SETTLED,
         NODE_FAILED,
+        CHAIN_FAILED,
+        CHAIN_STARTED,
         KEEPER_FAILED,
     }
     assert {rule.key for rule in RULES.values() if rule.recovered} <= {
         rule.key for rule in RULES.values() if not rule.recovered
     }
+
+
+def test_the_same_trouble_on_two_chains_is_two_alerts_each_with_its_chain(person, time, logged):
+    configure_logging(stream=io.StringIO(), tap=AlertTap(desk(person, time), where="one"))
+    log = structlog.get_logger()
+    for chain in ("north", "south", "south"):
+        log.error(SENDING_HALTED, why="enough", chain=chain)
+    assert [one.title for one in person.heard] == [
+        "Keeper on north: sending is halted",
+        "Keeper on south: sending is halted",
+    ]
 
 
 def test_a_line_that_is_not_written_is_heard_all_the_same(person, time, logged):
