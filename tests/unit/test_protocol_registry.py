@@ -27,7 +27,7 @@ def test_an_unknown_protocol_is_refused_with_those_known():
 
 
 def test_an_unknown_parameter_is_refused_with_those_known():
-    with pytest.raises(ConfigError, match="expected addresses_provider, found pool"):
+    with pytest.raises(ConfigError, match="expected addresses_provider, revisions, found pool"):
         build(addresses_provider=PROVIDER, pool=PROVIDER)
 
 
