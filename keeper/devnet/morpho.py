@@ -63,9 +63,17 @@ class LocalMorpho:
 
 
 def build_morpho(
-    live: LiveMarket, *, seed: int, borrowers: int, progress: Progress = quiet
+    live: LiveMarket,
+    *,
+    seed: int,
+    borrowers: int,
+    progress: Progress = quiet,
+    loans: Sequence[MorphoLoan] | None = None,
 ) -> LocalMorpho:
-    """Deploy Morpho on a built market and fill it; the node mines on every transaction again."""
+    """Deploy Morpho on a built market and fill it; the node mines on every transaction again.
+
+    ``loans`` takes the place of the population that ``seed`` and ``borrowers`` draw.
+    """
     artifacts = morpho_artifacts(progress)
     progress("deploying Morpho Blue, its markets and borrowers")
     rpc = live.rpc
@@ -73,9 +81,9 @@ def build_morpho(
     start_block = int(rpc.call("eth_blockNumber"), 16)
     owner = Sender.of(rpc, live.market.accounts.deployer)
     made = _deploy(owner, live, artifacts, start_block)
-    loans = draw_loans(seed, borrowers)
-    _supply(live, made, loans)
-    made = _open(owner, made, loans)
+    opened = draw_loans(seed, borrowers) if loans is None else loans
+    _supply(live, made, opened)
+    made = _open(owner, made, opened)
     _consent(owner, made)
     settle_node(rpc)
     progress(f"Morpho Blue ready: {len(made.borrowers):,} borrowers")

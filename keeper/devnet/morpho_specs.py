@@ -121,6 +121,11 @@ def draw_loans(seed: int, count: int) -> list[MorphoLoan]:
     return loans
 
 
+def loan_of(market: int, dollars: int, health_bps: int) -> MorphoLoan:
+    """Return a loan against collateral of so many dollars, at a health factor in basis points."""
+    return _loan(market, dollars, health_bps)
+
+
 def _health(random: Random) -> int:
     """Return a health factor in basis points: many near the line, most above."""
     if random.random() < _NEAR_SHARE:
