@@ -75,7 +75,13 @@ class Yard:
                 self.booked.append(one)
                 self.booked_one.put_nowait(one)
 
-        executor = SimpleNamespace(flight=self.flight, standing=self, book=book)
+        self.over_totals = False
+        executor = SimpleNamespace(
+            flight=self.flight,
+            standing=self,
+            book=book,
+            over_totals=lambda _: self.over_totals,
+        )
         armament = SimpleNamespace(desks=Desks([self.desk]), lane=MempoolLane(self.wire))
         self.prearm = Prearm(executor, armament, journal=journal, limits=LIMITS)
 
@@ -158,6 +164,13 @@ async def test_an_account_is_never_sent_for_twice(yard):
     assert (yard.fire(), yard.fire()) == (1, 0)
     assert len(yard.wire.posted) == 1
     await yard.settle()
+
+
+async def test_nothing_is_sent_where_the_budgets_over_all_chains_leave_no_room(yard):
+    await yard.load(2)
+    yard.over_totals = True
+    assert yard.fire() == 0
+    assert yard.wire.posted == []
 
 
 async def test_a_nonce_that_went_elsewhere_is_signed_for_anew_and_noted_first(yard):
