@@ -19,6 +19,9 @@ from keeper.mirror.snapshot import Snapshot
 M = TypeVar("M")
 P = TypeVar("P")
 
+_WORD = 32
+_MODULUS = 2**256
+
 OWES = "owes"
 """The figure compared of an account that the mirror has no debt of: 1 when it owes."""
 
@@ -66,6 +69,7 @@ class ParityAudit(Generic[M, P]):
         self._size = sample
         self._turn: list[AccountRef] = []
         self._sound: tuple[BlockRef | None, set[AccountRef]] = (None, set())
+        self._doubted = False
 
     async def check_sample(
         self, ground: Ground[M, P], known: Collection[AccountRef]
@@ -96,6 +100,7 @@ class ParityAudit(Generic[M, P]):
         apart = await self._apart(ground, asked)
         if apart:
             await self._look_again(ground, apart)
+        self._doubted = False
         self._sound = (ground.block, sound | set(asked))
 
     async def _look_again(self, ground: Ground[M, P], apart: Mapping[AccountRef, Sides]) -> None:
@@ -106,6 +111,7 @@ class ParityAudit(Generic[M, P]):
         """
         drifted = await self._apart(ground, list(apart))
         if drifted:
+            await self._doubt_prices(ground)
             raise AccountsDriftedError(ground.block, drifted)
         ref, sides = next(iter(apart.items()))
         msg = (
@@ -113,6 +119,27 @@ class ParityAudit(Generic[M, P]):
             f"{len(apart)} accounts, {ref.account} with {sides} at first"
         )
         raise StaleError(msg)
+
+    async def _doubt_prices(self, ground: Ground[M, P]) -> None:
+        """Raise StaleError when the node now tells another price of the ground's own block.
+
+        A node may answer for a block that it is just making. Prices are read anew with each head,
+        so such a block is left to the next; twice in a row it is no accident and counts as drift.
+        """
+        feeds = self._adapter.feeds(ground.snapshot.market)
+        calls = [feed.read for feed in feeds]
+        answers = await self._reader.call_many(calls, ground.block) if calls else []
+        told = [
+            feed.label
+            for feed, answer in zip(feeds, answers, strict=True)
+            if (price := ground.prices.get(feed.id)) is not None
+            and answer.success
+            and answer.data[:_WORD] != (price.value % _MODULUS).to_bytes(_WORD)
+        ]
+        doubted, self._doubted = self._doubted, bool(told)
+        if told and not doubted:
+            msg = f"block {ground.block.number}: expected one answer, found two for {told[0]}"
+            raise StaleError(msg)
 
     async def _apart(
         self, ground: Ground[M, P], refs: Sequence[AccountRef]

@@ -72,6 +72,7 @@ async def test_43_a_pause_in_the_middle_stops_and_its_end_resumes(
 ) -> None:
     async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
         pause(desk, paused=True)
+        await desk.at_head()
         desk.fall()
         await desk.until(lambda: bool(desk.ears.rejections))
         desk.mine(2)

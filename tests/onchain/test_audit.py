@@ -15,6 +15,7 @@ from keeper.app.session import Session, keeper_session
 from keeper.app.study import studies
 from keeper.commands.resume import resume
 from keeper.config.settings import load
+from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef, Reason
 from keeper.core.units import Address
 from keeper.devnet.config_files import KeeperFiles, write_config
@@ -102,7 +103,7 @@ async def test_a_debt_that_the_mirror_does_not_have_is_drift(local_market: Marke
             await audit.check(bad, [ref])
 
 
-async def test_a_wrong_price_is_drift_of_the_accounts_that_hold_it(
+async def test_a_wrong_price_is_drift_of_the_accounts_that_hold_it_when_it_stays(
     local_market: MarketNode,
 ) -> None:
     async with ground_of(local_market) as (scene, ground):
@@ -110,6 +111,8 @@ async def test_a_wrong_price_is_drift_of_the_accounts_that_hold_it(
         off = replace(ground.prices[weth], value=ground.prices[weth].value + 1)
         bad = replace(ground, prices={**ground.prices, weth: off})
         audit = ParityAudit(scene.adapter, scene.chain.reader, sample=1)
+        with pytest.raises(StaleError, match="found two for WETH"):
+            await audit.check(bad, bad.snapshot.positions)
         with pytest.raises(AccountsDriftedError) as found:
             await audit.check(bad, bad.snapshot.positions)
         feeds = {

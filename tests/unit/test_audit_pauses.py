@@ -52,6 +52,9 @@ class Protocol:
     def at(self, market: int, **_: object) -> int:
         return market
 
+    def feeds(self, _: int) -> tuple[()]:
+        return ()
+
     async def audit(
         self, reader: object, block: BlockRef, view: int, positions: Mapping[AccountRef, int]
     ) -> Mapping[AccountRef, Sides]:

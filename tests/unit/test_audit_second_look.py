@@ -38,6 +38,9 @@ class Answers:
     def at(self, market: object, **_: object) -> object:
         return market
 
+    def feeds(self, _: object) -> tuple[()]:
+        return ()
+
     async def audit(self, *_: object) -> Mapping[AccountRef, Sides]:
         return {REF: Sides(mirror={"debt": 100}, chain={"debt": self.chain.pop(0)})}
 
