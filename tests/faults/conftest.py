@@ -9,8 +9,6 @@ import pytest
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.market_node import MarketNode, built_market
 
-pytest.register_assert_rewrite("tests.support.fault_desk")
-
 
 @pytest.fixture(scope="session")
 def fault_market(anvil_binary: Path) -> Iterator[MarketNode]:
