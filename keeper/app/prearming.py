@@ -8,35 +8,25 @@ must liquidate what the rules predict to the wei. What was signed at an earlier 
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Generic, NamedTuple, TypeVar, cast
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Generic, TypeVar
 
 import structlog
 
 from keeper.app.acting import SKIPPED
-from keeper.app.books import Appraiser
+from keeper.app.crossings import Ahead, Bench, Crossings, Side
 from keeper.app.drill import DRILL_INDEX, sample_event
-from keeper.app.parity import Parity
-from keeper.app.planning import Planning
 from keeper.app.sight import Sight
-from keeper.app.trigger_price import crossing_price, last_admitted
-from keeper.core.chain import BlockRef, Log, StateOverride
+from keeper.app.trigger_price import last_admitted
+from keeper.core.chain import Log
 from keeper.core.errors import StaleError
-from keeper.core.lending import AccountRef
-from keeper.core.plan import Opportunity, Plan
-from keeper.core.ports import ProtocolAdapter, Simulator
-from keeper.core.screening import Screened
+from keeper.core.plan import Plan
 from keeper.core.tick import Tick
-from keeper.core.units import Address
 from keeper.executor.arming import Arming
 from keeper.executor.policy import Exposure
-from keeper.executor.rehearse import Decoders, Stage, rehearse
+from keeper.executor.rehearse import Stage, rehearse
 from keeper.executor.salvo import Salvo, Shot
-from keeper.mirror.snapshot import Snapshot
-from keeper.oracle.book import PriceBook
-from keeper.oracle.stand_in import StandIns
-from keeper.oracle.watcher import PriceWatcher
 from keeper.planner.case import Desk, case_of
 from keeper.runtime.latest import Latest
 
@@ -46,60 +36,10 @@ PREARM_SKIPPED = "prearm.skipped"
 PREARM_DONE = "prearm.done"
 PREARM_REFUSED = "prearm.refused"
 
-REACH_BPS = 500
-"""How far from a feed's price an account may cross and still be signed for ahead."""
 _BPS = 10_000
 
 M = TypeVar("M")
 P = TypeVar("P")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ahead(Generic[M, P]):
-    """A head, and everything at it."""
-
-    head: BlockRef
-    snapshot: Snapshot[M, P]
-    prices: PriceBook
-
-
-class Candidate(NamedTuple, Generic[M, P]):
-    """An account with the price of one feed at which it crosses, and the market at that price."""
-
-    opportunity: Opportunity
-    position: P
-    price: int
-    view: M
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side(Generic[M, P]):
-    """The candidates of one feed and one way that it moves, first to cross first."""
-
-    feed: str
-    falls: bool
-    candidates: tuple[Candidate[M, P], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench(Generic[M, P]):
-    """What preparing works with."""
-
-    adapter: ProtocolAdapter[M, P]
-    planning: Planning[M, P]
-    watcher: PriceWatcher
-    appraiser: Appraiser[M, P]
-    parity: Parity[M, P]
-    simulator: Simulator
-    decoders: Callable[[M], Decoders]
-    overrides: Mapping[Address, StateOverride]
-    stand_ins: StandIns
-    block_time_s: int
-    min_debt_base: int
-    most: int
-    """Accounts of each side of each feed."""
-    most_move_bps: int
-    """How far a feed may have moved since the head: beyond that the exchanges have moved too."""
 
 
 class Prearming(Generic[M, P]):
@@ -109,7 +49,7 @@ class Prearming(Generic[M, P]):
         """Prepare for the loans that ``sight`` sees."""
         self._bench = bench
         self._arming = arming
-        self._sight = sight
+        self._crossings = Crossings(bench, arming, sight)
         self._mail: Latest[Ahead[M, P]] = Latest()
         self.sample: bytes | None = None
         """An event that would bring the first shot, for drills; None with nothing armed."""
@@ -170,7 +110,7 @@ class Prearming(Generic[M, P]):
         if self._arming.is_halted or self._bench.parity.is_paused:
             self.void()
             return
-        sides = [side async for side in self._sides(ahead)]
+        sides = [side async for side in self._crossings.sides(ahead)]
         exposure = await self._arming.ready(ahead.head)
         salvos: list[Salvo] = []
         if sides:
@@ -230,7 +170,7 @@ class Prearming(Generic[M, P]):
         self, ahead: Ahead[M, P], side: Side[M, P], plans: list[Plan]
     ) -> list[Plan]:
         """Return the plans that hold, each run alone at the price at which it is due."""
-        bench, timestamp = self._bench, self._timestamp(ahead.head)
+        bench, timestamp = self._bench, self._crossings.timestamp(ahead.head)
         prices = {one.opportunity.ref: one.price for one in side.candidates}
         feed, held = bench.watcher.following.feeds[side.feed], list[Plan]()
         for plan in plans:
@@ -272,10 +212,10 @@ class Prearming(Generic[M, P]):
                     plan=plan,
                     submission=submission,
                     price=candidates[plan.ref].price,
-                    is_under=self._is_under(
+                    is_under=self._crossings.is_under(
                         candidates[plan.ref].view, candidates[plan.ref].position, side.feed
                     ),
-                    feeds=self._feeds_of(ahead, candidates[plan.ref].position),
+                    feeds=self._crossings.feeds_of(ahead, candidates[plan.ref].position),
                 )
                 for plan, submission in signed
             )
@@ -285,85 +225,3 @@ class Prearming(Generic[M, P]):
             highest=far if not side.falls and far is not None else now,
             block=head.number,
         )
-
-    async def _sides(self, ahead: Ahead[M, P]) -> AsyncIterator[Side[M, P]]:
-        """Yield who crosses first, feed by feed, letting others run between."""
-        bench, prices = self._bench, ahead.prices.prices
-        view = bench.adapter.at(
-            ahead.snapshot.market,
-            block=ahead.head.number + 2,
-            timestamp=self._timestamp(ahead.head),
-            prices=prices,
-        )
-        crossing = self._sight.crossing(bench.most)
-        for feed, both in crossing.items():
-            if feed not in prices or not bench.watcher.following.feeds[feed].moves_by_event:
-                continue
-            for falls, near in ((True, both.falling), (False, both.rising)):
-                found: list[Candidate[M, P]] = []
-                for ref, hint in near:
-                    if abs(hint - prices[feed].value) * _BPS > prices[feed].value * REACH_BPS:
-                        break
-                    found += self._candidates(ahead, view, feed, ref, int(hint), falls=falls)
-                    await asyncio.sleep(0)
-                if found:
-                    found.sort(key=lambda one: one.price, reverse=falls)
-                    yield Side(feed=feed, falls=falls, candidates=tuple(found))
-
-    def _candidates(
-        self, ahead: Ahead[M, P], view: M, feed: str, ref: AccountRef, hint: int, *, falls: bool
-    ) -> Iterator[Candidate[M, P]]:
-        """Yield the account as it would be liquidated, if it may be."""
-        bench, adapter = self._bench, self._bench.adapter
-        position = ahead.snapshot.positions.get(ref)
-        if position is None or self._is_barred(ahead, feed, ref, position):
-            return
-        price = crossing_price(self._is_under(view, position, feed), hint, falls=falls)
-        if price is None:
-            return
-        priced = self._repriced(view, feed, price)
-        health = adapter.assess(priced, position)
-        options = adapter.options(priced, position)
-        if not options or health.debt_base < bench.min_debt_base:
-            return
-        opportunity = Opportunity(
-            ref=ref,
-            block=ahead.head,
-            timestamp=self._timestamp(ahead.head),
-            health=health,
-            options=options,
-            trigger=f"{bench.watcher.following.feeds[feed].feed.label} at {price}, signed ahead",
-        )
-        yield Candidate(opportunity, position, price, priced)
-
-    def _is_barred(self, ahead: Ahead[M, P], feed: str, ref: AccountRef, position: P) -> bool:
-        bench, head = self._bench, ahead.head
-        feeds = self._feeds_of(ahead, position)
-        return bool(
-            feeds & (bench.watcher.moving_with(feed) - {feed})
-            or feeds & ahead.prices.problems.keys()
-            or bench.parity.bar(ref, head)
-            or self._arming.waits(ref, head.number)
-        )
-
-    def _is_under(self, view: M, position: P, feed: str) -> Callable[[int], bool]:
-        """Return how to ask whether a position is liquidatable at a price of a feed."""
-        adapter = self._bench.adapter
-
-        def asked(price: int) -> bool:
-            try:
-                return adapter.assess(self._repriced(view, feed, price), position).liquidatable
-            except StaleError:
-                return False
-
-        return asked
-
-    def _feeds_of(self, ahead: Ahead[M, P], position: P) -> frozenset[str]:
-        return self._bench.adapter.feeds_of(ahead.snapshot.market, position)
-
-    def _repriced(self, view: M, feed: str, price: int) -> M:
-        return cast("Screened[M, P]", self._bench.adapter).repriced(view, {feed: price})
-
-    def _timestamp(self, head: BlockRef) -> int:
-        """Return when the block after the event's is expected, unix seconds."""
-        return head.timestamp + 2 * self._bench.block_time_s

@@ -1,0 +1,177 @@
+"""Who crosses the line first when one feed moves, feed by feed and way by way.
+
+The screen says who is near. Each is asked of the exact rules: at which price it crosses, and how
+it would be liquidated there.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar, cast
+
+from keeper.app.books import Appraiser
+from keeper.app.parity import Parity
+from keeper.app.planning import Planning
+from keeper.app.sight import Sight
+from keeper.app.trigger_price import crossing_price
+from keeper.core.chain import BlockRef, StateOverride
+from keeper.core.errors import StaleError
+from keeper.core.lending import AccountRef
+from keeper.core.plan import Opportunity
+from keeper.core.ports import ProtocolAdapter, Simulator
+from keeper.core.screening import Screened
+from keeper.core.units import Address
+from keeper.executor.arming import Arming
+from keeper.executor.rehearse import Decoders
+from keeper.mirror.snapshot import Snapshot
+from keeper.oracle.book import PriceBook
+from keeper.oracle.stand_in import StandIns
+from keeper.oracle.watcher import PriceWatcher
+
+REACH_BPS = 500
+"""How far from a feed's price an account may cross and still be signed for ahead."""
+_BPS = 10_000
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead(Generic[M, P]):
+    """A head, and everything at it."""
+
+    head: BlockRef
+    snapshot: Snapshot[M, P]
+    prices: PriceBook
+
+
+class Candidate(NamedTuple, Generic[M, P]):
+    """An account with the price of one feed at which it crosses, and the market at that price."""
+
+    opportunity: Opportunity
+    position: P
+    price: int
+    view: M
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side(Generic[M, P]):
+    """The candidates of one feed and one way that it moves, first to cross first."""
+
+    feed: str
+    falls: bool
+    candidates: tuple[Candidate[M, P], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench(Generic[M, P]):
+    """What preparing works with."""
+
+    adapter: ProtocolAdapter[M, P]
+    planning: Planning[M, P]
+    watcher: PriceWatcher
+    appraiser: Appraiser[M, P]
+    parity: Parity[M, P]
+    simulator: Simulator
+    decoders: Callable[[M], Decoders]
+    overrides: Mapping[Address, StateOverride]
+    stand_ins: StandIns
+    block_time_s: int
+    min_debt_base: int
+    most: int
+    """Accounts of each side of each feed."""
+    most_move_bps: int
+    """How far a feed may have moved since the head: beyond that the exchanges have moved too."""
+
+
+class Crossings(Generic[M, P]):
+    """Finds the accounts of a deployment that are next to cross."""
+
+    def __init__(self, bench: Bench[M, P], arming: Arming, sight: Sight[M, P]) -> None:
+        """Look among the loans that ``sight`` sees, past those that ``arming`` makes wait."""
+        self._bench = bench
+        self._arming = arming
+        self._sight = sight
+
+    async def sides(self, ahead: Ahead[M, P]) -> AsyncIterator[Side[M, P]]:
+        """Yield who crosses first, feed by feed, letting others run between."""
+        bench, prices = self._bench, ahead.prices.prices
+        view = bench.adapter.at(
+            ahead.snapshot.market,
+            block=ahead.head.number + 2,
+            timestamp=self.timestamp(ahead.head),
+            prices=prices,
+        )
+        crossing = self._sight.crossing(bench.most)
+        for feed, both in crossing.items():
+            if feed not in prices or not bench.watcher.following.feeds[feed].moves_by_event:
+                continue
+            for falls, near in ((True, both.falling), (False, both.rising)):
+                found: list[Candidate[M, P]] = []
+                for ref, hint in near:
+                    if abs(hint - prices[feed].value) * _BPS > prices[feed].value * REACH_BPS:
+                        break
+                    found += self._candidates(ahead, view, feed, ref, int(hint), falls=falls)
+                    await asyncio.sleep(0)
+                if found:
+                    found.sort(key=lambda one: one.price, reverse=falls)
+                    yield Side(feed=feed, falls=falls, candidates=tuple(found))
+
+    def _candidates(
+        self, ahead: Ahead[M, P], view: M, feed: str, ref: AccountRef, hint: int, *, falls: bool
+    ) -> Iterator[Candidate[M, P]]:
+        """Yield the account as it would be liquidated, if it may be."""
+        bench, adapter = self._bench, self._bench.adapter
+        position = ahead.snapshot.positions.get(ref)
+        if position is None or self._is_barred(ahead, feed, ref, position):
+            return
+        price = crossing_price(self.is_under(view, position, feed), hint, falls=falls)
+        if price is None:
+            return
+        priced = self._repriced(view, feed, price)
+        health = adapter.assess(priced, position)
+        options = adapter.options(priced, position)
+        if not options or health.debt_base < bench.min_debt_base:
+            return
+        opportunity = Opportunity(
+            ref=ref,
+            block=ahead.head,
+            timestamp=self.timestamp(ahead.head),
+            health=health,
+            options=options,
+            trigger=f"{bench.watcher.following.feeds[feed].feed.label} at {price}, signed ahead",
+        )
+        yield Candidate(opportunity, position, price, priced)
+
+    def _is_barred(self, ahead: Ahead[M, P], feed: str, ref: AccountRef, position: P) -> bool:
+        bench, head = self._bench, ahead.head
+        feeds = self.feeds_of(ahead, position)
+        return bool(
+            feeds & (bench.watcher.moving_with(feed) - {feed})
+            or feeds & ahead.prices.problems.keys()
+            or bench.parity.bar(ref, head)
+            or self._arming.waits(ref, head.number)
+        )
+
+    def is_under(self, view: M, position: P, feed: str) -> Callable[[int], bool]:
+        """Return how to ask whether a position is liquidatable at a price of a feed."""
+        adapter = self._bench.adapter
+
+        def asked(price: int) -> bool:
+            try:
+                return adapter.assess(self._repriced(view, feed, price), position).liquidatable
+            except StaleError:
+                return False
+
+        return asked
+
+    def feeds_of(self, ahead: Ahead[M, P], position: P) -> frozenset[str]:
+        """Return every feed that the position's health rests on."""
+        return self._bench.adapter.feeds_of(ahead.snapshot.market, position)
+
+    def _repriced(self, view: M, feed: str, price: int) -> M:
+        return cast("Screened[M, P]", self._bench.adapter).repriced(view, {feed: price})
+
+    def timestamp(self, head: BlockRef) -> int:
+        """Return when the block after the event's is expected, unix seconds."""
+        return head.timestamp + 2 * self._bench.block_time_s
