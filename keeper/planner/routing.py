@@ -27,6 +27,8 @@ _DIVISION_PROBES: Final = (0, 3)
 """Amounts that divisions are judged at."""
 _PART_SHIFT: Final = 2
 """Paths to divide over are ranked at a smaller amount than the whole."""
+_SMALL_PART_SHIFT: Final = 5
+"""Those that cannot do even that come after, ranked at a smaller amount yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,17 +130,25 @@ def _divided(leg: _Leg, paths: Sequence[Path], probe: int) -> Iterator[Way]:
         return
     costs = (leg.cost((path,), probe) for path in paths)
     best = min((cost for cost in costs if cost is not None), default=None)
-    for way in _disjoint(leg, paths, probe + _PART_SHIFT):
+    for way in _disjoint(_parts(leg, paths, probe)):
         cost = leg.cost(way, probe)
         if cost is not None and (best is None or best - cost > leg.least):
             best = cost
             yield way
 
 
-def _disjoint(leg: _Leg, paths: Sequence[Path], probe: int) -> Iterator[Way]:
+def _parts(leg: _Leg, paths: Sequence[Path], probe: int) -> Sequence[Path]:
+    """Return the paths that can do a part of what is asked for at a probe, the best first."""
+    ranked = _ranked(paths, leg.cost, probe + _PART_SHIFT)
+    if len(ranked) == len(paths):
+        return ranked
+    return tuple(dict.fromkeys((*ranked, *_ranked(paths, leg.cost, probe + _SMALL_PART_SHIFT))))
+
+
+def _disjoint(ranked: Sequence[Path]) -> Iterator[Way]:
     """Yield the best two paths that share no pool, then the best three, and so on."""
     way: Way = ()
-    for path in _ranked(paths, leg.cost, probe):
+    for path in ranked:
         if _pools(way).isdisjoint(_pools((path,))):
             way = (*way, path)
             if len(way) > 1:

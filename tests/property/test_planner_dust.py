@@ -143,3 +143,21 @@ def test_a_little_of_a_small_collateral_beats_all_of_it_in_a_thin_pool() -> None
     assert not isinstance(plan, Rejection)
     assert plan.quote.repay < raw(1, 500)
     assert plan.forecast.net >= (nets[best] or 0) > (nets[taken[-1]] or 0)
+
+
+def test_a_pool_too_thin_for_a_quarter_of_a_leg_still_takes_its_part() -> None:
+    position = AavePosition(collateral=((2, raw(2, 27_000)),), debt=((1, raw(1, 20_000)),))
+    case = aave_case(aave(V3_6), position)
+    deep = [
+        pool_at_par(WETH, USDC, dollars=490_000, fee=100),
+        pool_at_par(WBTC, WETH, dollars=33_000_000, fee=100),
+    ]
+    thin = pool_at_par(WBTC, USDC, dollars=8_000, fee=100)
+    plan, without = (
+        PLANNER.plan(case, replace(desk_of(*pools, intermediates=(WETH,)), base_fee=2 * 10**9))
+        for pools in ((*deep, thin), deep)
+    )
+    assert not isinstance(plan, Rejection)
+    assert not isinstance(without, Rejection)
+    assert len(plan.route) == len(without.route) + 1
+    assert plan.forecast.net > without.forecast.net
