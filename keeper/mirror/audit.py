@@ -21,6 +21,7 @@ P = TypeVar("P")
 
 _WORD = 32
 _MODULUS = 2**256
+_MOST_DOUBTED = 2
 
 OWES = "owes"
 """The figure compared of an account that the mirror has no debt of: 1 when it owes."""
@@ -69,7 +70,8 @@ class ParityAudit(Generic[M, P]):
         self._size = sample
         self._turn: list[AccountRef] = []
         self._sound: tuple[BlockRef | None, set[AccountRef]] = (None, set())
-        self._doubted = False
+        self._doubted: set[BlockRef] = set()
+        """Blocks in a row of which the node told two prices."""
 
     async def check_sample(
         self, ground: Ground[M, P], known: Collection[AccountRef]
@@ -100,7 +102,8 @@ class ParityAudit(Generic[M, P]):
         apart = await self._apart(ground, asked)
         if apart:
             await self._look_again(ground, apart)
-        self._doubted = False
+        if asked:
+            self._doubted.clear()
         self._sound = (ground.block, sound | set(asked))
 
     async def _look_again(self, ground: Ground[M, P], apart: Mapping[AccountRef, Sides]) -> None:
@@ -124,7 +127,8 @@ class ParityAudit(Generic[M, P]):
         """Raise StaleError when the node now tells another price of the ground's own block.
 
         A node may answer for a block that it is just making. Prices are read anew with each head,
-        so such a block is left to the next; twice in a row it is no accident and counts as drift.
+        so such a block is left to the next; ``_MOST_DOUBTED`` of them in a row are no accident, and
+        the next one counts as drift.
         """
         feeds = self._adapter.feeds(ground.snapshot.market)
         calls = [feed.read for feed in feeds]
@@ -136,8 +140,8 @@ class ParityAudit(Generic[M, P]):
             and answer.success
             and answer.data[:_WORD] != (price.value % _MODULUS).to_bytes(_WORD)
         ]
-        doubted, self._doubted = self._doubted, bool(told)
-        if told and not doubted:
+        if told and len(self._doubted | {ground.block}) <= _MOST_DOUBTED:
+            self._doubted.add(ground.block)
             msg = f"block {ground.block.number}: expected one answer, found two for {told[0]}"
             raise StaleError(msg)
 

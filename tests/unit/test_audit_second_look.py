@@ -1,14 +1,14 @@
 """A difference is asked for once more before it is called drift."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from keeper.core.chain import BlockRef
+from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.errors import StaleError
-from keeper.core.lending import AccountRef
+from keeper.core.lending import AccountRef, Feed, Price
 from keeper.core.parity import Sides
 from keeper.core.units import Address, Hash32
 from keeper.mirror.audit import AccountsDriftedError, Ground, ParityAudit
@@ -27,6 +27,22 @@ BLOCK = BlockRef(
 GROUND: Ground[Any, Any] = Ground(
     snapshot=Snapshot(block=BLOCK, market=None, positions={REF: "a loan"}), prices={}
 )
+FEED = Feed(
+    id="eth",
+    label="ETH / USD",
+    read=Call(to=REF.account, data=b""),
+    source=REF.account,
+    direct=True,
+)
+
+
+def priced(number: int) -> Ground[Any, Any]:
+    """Return the ground of another block, where the feed was read as 100."""
+    block = replace(BLOCK, number=number)
+    return Ground(
+        snapshot=replace(GROUND.snapshot, block=block),
+        prices={FEED.id: Price(value=100, block=number, updated_at=84)},
+    )
 
 
 @dataclass(slots=True)
@@ -34,12 +50,13 @@ class Answers:
     """An adapter whose chain answers as scripted; the mirror always says 100."""
 
     chain: list[int]
+    followed: tuple[Feed, ...] = ()
 
     def at(self, market: object, **_: object) -> object:
         return market
 
-    def feeds(self, _: object) -> tuple[()]:
-        return ()
+    def feeds(self, _: object) -> tuple[Feed, ...]:
+        return self.followed
 
     async def audit(self, *_: object) -> Mapping[AccountRef, Sides]:
         return {REF: Sides(mirror={"debt": 100}, chain={"debt": self.chain.pop(0)})}
@@ -74,3 +91,21 @@ async def test_an_answer_that_agrees_is_not_asked_for_again() -> None:
     audit = audit_of(100)
     await audit.check(GROUND, [REF])
     await audit.check(GROUND, [REF])
+
+
+class OtherPrices:
+    """A node that tells of each block another price than it told before."""
+
+    async def call_many(self, calls: Sequence[Call], _: BlockRef) -> Sequence[CallResult]:
+        return [CallResult(success=True, data=(99).to_bytes(32)) for _ in calls]
+
+
+async def test_a_price_told_two_ways_leaves_the_block_and_is_drift_in_the_third_block() -> None:
+    adapter: Any = Answers(chain=[101] * 8, followed=(FEED,))
+    reader: Any = OtherPrices()
+    audit: ParityAudit[Any, Any] = ParityAudit(adapter, reader, sample=1)
+    for number in (7, 7, 8):
+        with pytest.raises(StaleError, match="expected one answer, found two for ETH / USD"):
+            await audit.check(priced(number), [REF])
+    with pytest.raises(AccountsDriftedError):
+        await audit.check(priced(9), [REF])
