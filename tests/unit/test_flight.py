@@ -8,6 +8,7 @@ import pytest
 from keeper.core.chain import Transaction
 from keeper.core.plan import Intent, Plan, Purpose, Status, Submission
 from keeper.executor.flight import Flight
+from tests.support.eventually import PATIENCE_S
 from tests.support.ledger_records import EXECUTOR, MARKET, plan
 from tests.support.signed_plans import SIGNER, signed
 
@@ -97,11 +98,11 @@ async def test_it_is_drained_when_the_last_one_lands() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     flight.landed(TWO.id)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, PATIENCE_S)
 
 
 async def test_with_nothing_in_flight_it_is_drained_at_once() -> None:
-    await asyncio.wait_for(Flight().drained(), 1)
+    await asyncio.wait_for(Flight().drained(), PATIENCE_S)
 
 
 def test_what_is_not_in_flight_cannot_land() -> None:

@@ -18,6 +18,7 @@ from keeper.core.errors import (
     TransientError,
 )
 from keeper.executor.flight import Flight
+from tests.support.eventually import PATIENCE_S
 from tests.support.ledger_records import block, plan
 from tests.support.signed_plans import SIGNER, signed
 
@@ -115,14 +116,14 @@ async def test_a_stop_while_starting_ends_at_once() -> None:
     await asyncio.sleep(0.01)
     assert not running.done()
     stop.set()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, PATIENCE_S)
     assert deployed.done == []
 
 
 async def test_a_start_that_fails_ends_the_keeper_with_its_reason() -> None:
     deployed = Deployed(Flight(), fails=ConfigError("no such pool"))
     with pytest.raises(ConfigError, match="no such pool"):
-        await asyncio.wait_for(keeper_of(deployed).run(block(1), asyncio.Event()), 1)
+        await asyncio.wait_for(keeper_of(deployed).run(block(1), asyncio.Event()), PATIENCE_S)
 
 
 async def test_a_deployment_that_cannot_be_read_is_left_out_and_the_others_run() -> None:
@@ -131,11 +132,11 @@ async def test_a_deployment_that_cannot_be_read_is_left_out_and_the_others_run()
     sound.may_start.set()
     keeper = keeper_of(sound, ill, drain_s=0.1)
     running = asyncio.ensure_future(keeper.run(block(1), stop))
-    await asyncio.wait_for(keeper.watching.wait(), 1)
+    await asyncio.wait_for(keeper.watching.wait(), PATIENCE_S)
     sound.acted_on = 7
     assert keeper.acted_on == 7
     stop.set()
-    await asyncio.wait_for(running, 2)
+    await asyncio.wait_for(running, PATIENCE_S)
     assert sound.done == ["started", "sent", "checkpoint"]
     assert ill.done[0] == "paused: no such pool"
     assert "checkpoint" not in ill.done
@@ -148,7 +149,7 @@ async def test_a_deployment_with_something_in_flight_is_not_left_out() -> None:
     ill = Deployed(flight, fails=ConfigError("no such pool"), name=PLAN.deployment)
     sound.may_start.set()
     with pytest.raises(ConfigError, match="no such pool"):
-        await asyncio.wait_for(keeper_of(sound, ill).run(block(1), asyncio.Event()), 1)
+        await asyncio.wait_for(keeper_of(sound, ill).run(block(1), asyncio.Event()), PATIENCE_S)
 
 
 async def test_what_is_being_sent_when_it_stops_is_brought_to_its_end() -> None:
@@ -156,13 +157,13 @@ async def test_what_is_being_sent_when_it_stops_is_brought_to_its_end() -> None:
     deployed.may_start.set()
     keeper = keeper_of(deployed)
     running = asyncio.ensure_future(keeper.run(block(1), stop))
-    await asyncio.wait_for(keeper.watching.wait(), 1)
+    await asyncio.wait_for(keeper.watching.wait(), PATIENCE_S)
     stop.set()
     await asyncio.sleep(0.1)
     assert deployed.done == ["started", "sent"]
     assert not running.done()
     deployed.flight.landed(PLAN.id)
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, PATIENCE_S)
     assert deployed.done == ["started", "sent", "checkpoint"]
 
 
@@ -171,9 +172,9 @@ async def test_what_does_not_end_in_time_is_left_to_the_next_run() -> None:
     deployed.may_start.set()
     keeper = keeper_of(deployed, drain_s=0.1)
     running = asyncio.ensure_future(keeper.run(block(1), stop))
-    await asyncio.wait_for(keeper.watching.wait(), 1)
+    await asyncio.wait_for(keeper.watching.wait(), PATIENCE_S)
     stop.set()
-    await asyncio.wait_for(running, 2)
+    await asyncio.wait_for(running, PATIENCE_S)
     assert deployed.flight.airborne
     assert deployed.done[-1] == "checkpoint"
 
@@ -196,7 +197,7 @@ async def test_a_head_that_cannot_be_settled_is_skipped_and_said_so(
     assert said == [("settler", "no answer")]
     assert not running.done()
     stop.set()
-    await asyncio.wait_for(running, 2)
+    await asyncio.wait_for(running, PATIENCE_S)
 
 
 async def test_a_broken_promise_while_settling_ends_the_keeper() -> None:
@@ -208,5 +209,5 @@ async def test_a_broken_promise_while_settling_ends_the_keeper() -> None:
     deployed.may_start.set()
     keeper = keeper_of(deployed, settle=settle)
     with pytest.raises(ExceptionGroup) as failed:
-        await asyncio.wait_for(keeper.run(block(1), asyncio.Event()), 2)
+        await asyncio.wait_for(keeper.run(block(1), asyncio.Event()), PATIENCE_S)
     assert failed.group_contains(InvariantError, match="the disk is full")

@@ -14,7 +14,7 @@ from keeper.app import supervision
 from keeper.app.supervision import Berth, Supervisor
 from keeper.core.errors import ConfigError, DriftError, InvariantError, TransientError
 from keeper.runtime.clock import SystemClock
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE_S, eventually
 
 
 @dataclass
@@ -83,7 +83,7 @@ async def test_a_chain_that_fails_is_opened_again_and_the_others_go_on(error: Ex
     await eventually(lambda: ill.opened == 3 and ill.running)
     assert (sound.opened, sound.running) == (1, True)
     stop.set()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, PATIENCE_S)
     assert (sound.drained, ill.drained) == (1, 1)
 
 
@@ -96,14 +96,14 @@ async def test_a_chain_that_cannot_be_opened_yet_is_tried_until_it_can() -> None
     await eventually(lambda: away.running)
     assert sound.opened == 1
     stop.set()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, PATIENCE_S)
 
 
 async def test_a_broken_promise_on_one_chain_ends_the_process() -> None:
     sound, broken = Chain("sound"), Chain("broken", while_running=[InvariantError("disk is full")])
     _, _, running = supervised(sound, broken)
     with pytest.raises(ExceptionGroup) as caught:
-        await asyncio.wait_for(running, 1)
+        await asyncio.wait_for(running, PATIENCE_S)
     assert caught.value.subgroup(InvariantError) is not None
     assert broken.opened == 1
     assert not sound.running
@@ -113,7 +113,7 @@ async def test_when_no_chain_at_all_can_be_opened_it_ends_with_every_reason() ->
     chains = [Chain(name, at_opening=[ConfigError(f"{name} is away")]) for name in ("a", "b")]
     _, _, running = supervised(*chains)
     with pytest.raises(ExceptionGroup) as caught:
-        await asyncio.wait_for(running, 1)
+        await asyncio.wait_for(running, PATIENCE_S)
     said = repr(caught.value)
     assert "a is away" in said
     assert "b is away" in said
@@ -124,7 +124,7 @@ async def test_a_stop_does_not_wait_for_a_chain_that_is_being_opened() -> None:
     _, stop, running = supervised(sound, slow)
     await eventually(lambda: sound.running)
     stop.set()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, PATIENCE_S)
     assert (sound.drained, slow.opened) == (1, 0)
 
 
@@ -136,7 +136,7 @@ async def test_a_stop_does_not_wait_for_a_chain_that_waits_to_be_opened_again(
     _, stop, running = supervised(sound, ill)
     await eventually(lambda: ill.opened == 1 and not ill.running and sound.running)
     stop.set()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, PATIENCE_S)
 
 
 async def test_the_kill_switch_reaches_every_chain_and_those_opened_later() -> None:
@@ -148,7 +148,7 @@ async def test_the_kill_switch_reaches_every_chain_and_those_opened_later() -> N
     await eventually(lambda: late.running)
     assert (sound.halts, late.halts) == (["enough"], ["enough"])
     stop.set()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, PATIENCE_S)
 
 
 async def test_what_failed_is_logged_with_its_chain_and_without_foreign_words() -> None:
@@ -157,7 +157,7 @@ async def test_what_failed_is_logged_with_its_chain_and_without_foreign_words() 
         _, stop, running = supervised(sound, ill)
         await eventually(lambda: ill.opened == 2)
         stop.set()
-        await asyncio.wait_for(running, 1)
+        await asyncio.wait_for(running, PATIENCE_S)
     (line,) = [one for one in lines if one["event"] == supervision.CHAIN_FAILED]
     assert line["kind"] == "BugError"
     assert line["why"].startswith("a fault of Keeper itself: BugError at ")
