@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -43,3 +44,34 @@ def market_fork(anvil_binary: Path, local_market: MarketNode) -> Iterator[Market
     """A market of the test's own."""
     with forked_market(anvil_binary, local_market) as node:
         yield node
+
+
+_PARITY = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def parity_report(pytestconfig: pytest.Config) -> list[str]:
+    """Lines on how much was compared, for the end of the run."""
+    return pytestconfig.stash.setdefault(_PARITY, [])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what a worker compared to the process that reports."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["parity"] = session.config.stash.get(_PARITY, [])
+
+
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker compared; one that died has nothing to hand over."""
+    lines = getattr(node, "workeroutput", {}).get("parity", [])
+    node.config.stash.setdefault(_PARITY, []).extend(lines)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how much was compared: a comparison of nothing would pass too."""
+    if lines := config.stash.get(_PARITY, []):
+        terminalreporter.section("parity with the contracts")
+        for line in lines:
+            terminalreporter.line(line)

@@ -72,6 +72,7 @@ def test_the_endpoint_shows_what_happens_goes_red_and_halts(stage):
         assert page.ask("/halt", token=HALT[1:])[0] == 401
         assert not keeper.events("sending.halted")
         assert page.ask("/halt", token=HALT)[0] == 200
+        until(lambda: bool(keeper.events("sending.halted")))
         assert keeper.events("sending.halted")[0]["why"].startswith("kill switch: POST /halt")
         code, body = page.ask("/readyz")
         assert code == 503

@@ -64,22 +64,3 @@ def crashed(crash_base: Crashed) -> Iterator[Crashed]:
     kept = crash_base.stage.rpc.call("evm_snapshot")
     yield crash_base
     crash_base.stage.rpc.call("evm_revert", kept)
-
-
-_PARITY = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture(scope="session")
-def parity_report(pytestconfig: pytest.Config) -> list[str]:
-    """Lines on how much was compared, for the end of the run."""
-    return pytestconfig.stash.setdefault(_PARITY, [])
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Say how much was compared: a comparison of nothing would pass too."""
-    if lines := config.stash.get(_PARITY, []):
-        terminalreporter.section("parity with the contracts")
-        for line in lines:
-            terminalreporter.line(line)

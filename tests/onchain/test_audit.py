@@ -111,8 +111,11 @@ async def test_a_wrong_price_is_drift_of_the_accounts_that_hold_it_when_it_stays
         off = replace(ground.prices[weth], value=ground.prices[weth].value + 1)
         bad = replace(ground, prices={**ground.prices, weth: off})
         audit = ParityAudit(scene.adapter, scene.chain.reader, sample=1)
-        with pytest.raises(StaleError, match="found two for WETH"):
-            await audit.check(bad, bad.snapshot.positions)
+        for ago in (2, 1):
+            block = await scene.chain.reader.block(bad.block.number - ago)
+            before = replace(bad, snapshot=replace(bad.snapshot, block=block))
+            with pytest.raises(StaleError, match="found two for WETH"):
+                await audit.check(before, bad.snapshot.positions)
         with pytest.raises(AccountsDriftedError) as found:
             await audit.check(bad, bad.snapshot.positions)
         feeds = {
