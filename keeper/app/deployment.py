@@ -15,10 +15,11 @@ from keeper.app.acting import RETRY_S, SKIPPED, Acting
 from keeper.app.backrun import Backrun, Foreseen
 from keeper.app.book_file import load_book, save_book
 from keeper.app.checkpoints import CheckpointStore
+from keeper.app.crossings import Ahead
 from keeper.app.foresight import Foreseer, Foresight
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
-from keeper.app.prearming import Ahead, Prearming
+from keeper.app.prearming import Prearming
 from keeper.app.sight import Sight
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import ConfigError, DriftError, StaleError, TransientError

@@ -16,6 +16,7 @@ from keeper.app.builders import (
     reference_of,
 )
 from keeper.app.checkpoints import JournaledCheckpoints
+from keeper.app.crossings import Bench
 from keeper.app.deployment import Deployment, Pace
 from keeper.app.executor_contract import ExecutorContract
 from keeper.app.keeper import Keeper, KeeperPace, Streams
@@ -23,7 +24,7 @@ from keeper.app.observer import Observer
 from keeper.app.opening import adapters
 from keeper.app.parity import HeadLimits, Parity
 from keeper.app.planning import PlannerDesk
-from keeper.app.prearming import Bench, Prearming
+from keeper.app.prearming import Prearming
 from keeper.app.prices import watcher_for
 from keeper.app.relays import Dial
 from keeper.app.sending import Post, Sending, build_sending

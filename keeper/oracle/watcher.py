@@ -1,39 +1,29 @@
 """Read a deployment's prices per block, and move them at once on a feed's event."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
-from keeper.core.lending import Feed, Price
+from keeper.core.lending import Feed
 from keeper.core.pending import PendingPrice, PendingTransaction
-from keeper.core.ports import Prices, Reader
+from keeper.core.ports import Reader
 from keeper.core.units import Address
 from keeper.evm.words import WORD, signed_at
 from keeper.oracle.book import Evidence, PriceBook
 from keeper.oracle.chainlink import (
     ANSWER_UPDATED,
-    Round,
     decode_answer,
     decode_round,
     round_call,
 )
 from keeper.oracle.feeds import NOTHING, FollowedFeed, Following, follow
 from keeper.oracle.guards import (
-    Hold,
-    SpikeRule,
     sequencer_problem,
-    spike_after,
-    spike_problem,
-    value_problem,
 )
+from keeper.oracle.judge import Judge
 from keeper.oracle.pending import decode_update
 from keeper.oracle.policy import NO_POLICY, OraclePolicy
-
-V = TypeVar("V")
-
-Values = Mapping[str, int | None]
-"""What was read of each feed, by its id; None where the read reverted."""
 
 
 class _Mover(NamedTuple):
@@ -51,29 +41,29 @@ class PriceWatcher:
         """Make a watcher that has seen no feed."""
         self._reader = reader
         self._policy = policy
-        self._following: Following = NOTHING
+        self._judge = Judge(following=NOTHING, policy=policy)
         self._movers: dict[Address, _Mover] = {}
 
     @property
     def following(self) -> Following:
         """Return what is followed, with what each feed is made of."""
-        return self._following
+        return self._judge.following
 
     @property
     def remarks(self) -> Mapping[str, str]:
         """Return what an operator should know of feeds that are sound, by feed id."""
-        feeds = self._following.feeds
-        return {key: remark for key, one in feeds.items() if (remark := one.remark)}
+        return self._judge.remarks
 
     async def follow(self, feeds: Sequence[Feed], block: BlockRef) -> None:
         """Find what the feeds are made of, so that events can be used and answers be judged."""
-        self._following = await follow(self._reader, block, feeds, self._policy)
+        following = await follow(self._reader, block, feeds, self._policy)
+        self._judge = Judge(following=following, policy=self._policy)
         self._movers = {}
 
     def log_filter(self) -> LogFilter:
         """Return the events that move a price."""
         return LogFilter(
-            addresses=frozenset(self._following.by_aggregator), topics=frozenset({ANSWER_UPDATED})
+            addresses=frozenset(self.following.by_aggregator), topics=frozenset({ANSWER_UPDATED})
         )
 
     async def read(self, block: BlockRef, before: PriceBook | None) -> PriceBook:
@@ -83,7 +73,7 @@ class PriceWatcher:
         """
         book = await self._read(block, before)
         if self._is_replaced(book.evidence):
-            await self.follow([one.feed for one in self._following.feeds.values()], block)
+            await self.follow([one.feed for one in self.following.feeds.values()], block)
             book = await self._read(block, before)
         return book
 
@@ -103,7 +93,7 @@ class PriceWatcher:
             if known is not None:
                 rounds[one.leaves[0].proxy] = replace(known, answer=answer, updated_at=updated_at)
         values = {one.feed.id: answer * one.feed.multiplier for one in moved}
-        return self._updated(book, values, replace(book.evidence, rounds=rounds), block)
+        return self._judge.updated(book, values, replace(book.evidence, rounds=rounds), block)
 
     async def reread(self, book: PriceBook, logs: Iterable[Log], block: BlockRef) -> PriceBook:
         """Return the book with what the events in ``block`` moved through adapters read again."""
@@ -113,7 +103,7 @@ class PriceWatcher:
             return book
         answers = await self._reader.call_many([feed.read for feed in feeds], block)
         values = {feed.id: _value(one) for feed, one in zip(feeds, answers, strict=True)}
-        return self._updated(book, values, book.evidence, block)
+        return self._judge.updated(book, values, book.evidence, block)
 
     def pending(self, transaction: PendingTransaction) -> PendingPrice | None:
         """Return what a pending transaction would make of these prices, None when nothing."""
@@ -122,10 +112,10 @@ class PriceWatcher:
         update = decode_update(transaction.to, transaction.data)
         if update is None:
             return None
-        feeds = self._following.feeds
+        feeds = self.following.feeds
         moved = [
             feeds[key]
-            for key in self._following.by_aggregator.get(update.aggregator, ())
+            for key in self.following.by_aggregator.get(update.aggregator, ())
             if feeds[key].heeds(update)
         ]
         if not moved:
@@ -142,7 +132,7 @@ class PriceWatcher:
     def foresee(self, book: PriceBook, pending: PendingPrice) -> PriceBook:
         """Return the book as the pending transaction would leave it, judged like any other."""
         values = dict(pending.prices)
-        return self._updated(book, values, book.evidence, book.block)
+        return self._judge.updated(book, values, book.evidence, book.block)
 
     def moves(self, log: Log) -> Mapping[str, int] | None:
         """Return the prices that an event sets by itself; None when some must be read."""
@@ -163,8 +153,8 @@ class PriceWatcher:
 
     def _mover(self, aggregator: Address) -> "_Mover":
         """Return what an aggregator's events mean, looked up once."""
-        feeds = self._following.feeds
-        touched = [feeds[key] for key in self._following.by_aggregator.get(aggregator, ())]
+        feeds = self.following.feeds
+        touched = [feeds[key] for key in self.following.by_aggregator.get(aggregator, ())]
         own = [one.feed for one in touched if one.moves_by_event]
         return _Mover(
             direct=tuple((feed.id, feed.multiplier) for feed in own),
@@ -173,7 +163,7 @@ class PriceWatcher:
 
     def moving_with(self, key: str) -> frozenset[str]:
         """Return every feed that an event of this one's aggregators may move, itself included."""
-        following = self._following
+        following = self.following
         return frozenset(
             other
             for leaf in following.feeds[key].leaves
@@ -185,24 +175,24 @@ class PriceWatcher:
 
         ``key`` is of a feed that moves by its event.
         """
-        one = self._following.feeds[key]
+        one = self.following.feeds[key]
         proxy, known = one.leaves[0].proxy, book.evidence.rounds.get(one.leaves[0].proxy)
         if known is None:
             return False
         answer = value // one.feed.multiplier
         said = replace(known, answer=answer, updated_at=block.timestamp)
         evidence = replace(book.evidence, rounds={**book.evidence.rounds, proxy: said})
-        return key not in self._updated(book, {key: value}, evidence, block).problems
+        return key not in self._judge.updated(book, {key: value}, evidence, block).problems
 
     def _touched(self, log: Log) -> list[FollowedFeed]:
         if log.removed or decode_answer(log) is None:
             return []
-        feeds = self._following.feeds
-        return [feeds[key] for key in self._following.by_aggregator.get(log.address, ())]
+        feeds = self.following.feeds
+        return [feeds[key] for key in self.following.by_aggregator.get(log.address, ())]
 
     def _calls(self) -> list[Call]:
         """Return all that is asked per block, in the order in which ``_read`` takes the answers."""
-        following, sequencer = self._following, self._policy.sequencer
+        following, sequencer = self.following, self._policy.sequencer
         calls = [one.feed.read for one in following.feeds.values()]
         calls += [round_call(proxy) for proxy in following.leaves]
         calls += [one.second.call for one in following.feeds.values() if one.second is not None]
@@ -211,7 +201,7 @@ class PriceWatcher:
     async def _read(self, block: BlockRef, before: PriceBook | None) -> PriceBook:
         """Ask everything in one batch."""
         results = iter(await self._reader.call_many(self._calls(), block))
-        following = self._following
+        following = self.following
         values = {key: _value(next(results)) for key in following.feeds}
         rounds = {proxy: decode_round(next(results)) for proxy in following.leaves}
         quotes = {
@@ -227,7 +217,7 @@ class PriceWatcher:
         trouble = self._chain_problem(next(results, None), block)
         evidence = Evidence(rounds=rounds, seconds=seconds, chain=trouble)
         nothing = PriceBook(block=block, prices={}, problems={})
-        return self._written(nothing, values, evidence, block, before or nothing)
+        return self._judge.written(nothing, values, evidence, block, before or nothing)
 
     def _chain_problem(self, answer: CallResult | None, block: BlockRef) -> str | None:
         sequencer = self._policy.sequencer
@@ -237,94 +227,13 @@ class PriceWatcher:
 
     def _is_replaced(self, evidence: Evidence) -> bool:
         """Return whether a proxy answers from another aggregator than the one that is followed."""
-        leaves = self._following.leaves
+        leaves = self.following.leaves
         return any(
             latest is not None and latest.phase != leaves[proxy].phase
             for proxy, latest in evidence.rounds.items()
         )
 
-    def _updated(
-        self, book: PriceBook, values: Values, evidence: Evidence, block: BlockRef
-    ) -> PriceBook:
-        """Return the book with some feeds read anew, and those alone judged again."""
-        after = self._written(book, values, evidence, block, book)
-        earlier = book.moved if book.block == block else ""
-        return replace(after, moved=", ".join(filter(None, (earlier, after.moved))))
-
-    def _written(
-        self,
-        book: PriceBook,
-        values: Values,
-        evidence: Evidence,
-        block: BlockRef,
-        before: PriceBook,
-    ) -> PriceBook:
-        """Return ``book`` with what was read entered; ``before`` tells what moved and leapt."""
-        prices = _without(book.prices, values)
-        problems = _without(book.problems, values)
-        holds = _without(book.holds, values)
-        for key, value in values.items():
-            one = self._following.feeds[key]
-            if value is None:
-                problems[key] = f"{one.feed.label}: expected a price, found a revert"
-                continue
-            if (problem := value_problem(one.feed.label, value)) is not None:
-                problems[key] = problem
-                continue
-            prices[key] = Price(
-                value=value, block=block.number, updated_at=_updated_at(one, evidence, block)
-            )
-            found = one.problems(prices[key], evidence, block.timestamp)
-            rule = self._policy.spike_rule(one.feed)
-            if rule and (hold := _hold(rule, before, key, value, block)):
-                holds[key] = hold
-                found.append(spike_problem(one.feed.label, rule, value, hold))
-            if evidence.chain is not None:
-                found.append(evidence.chain)
-            if found:
-                problems[key] = "; ".join(found)
-        return PriceBook(
-            block=block,
-            prices=prices,
-            problems=problems,
-            moved=self._moved(before.prices, prices, values),
-            remarks=self.remarks,
-            holds=holds,
-            evidence=evidence,
-        )
-
-    def _moved(self, before: Prices, after: Prices, keys: Collection[str]) -> str:
-        """Say which prices moved and by how much, and which were lost or found again."""
-        words = []
-        for key in keys if before else ():
-            old, new = before.get(key), after.get(key)
-            label = self._following.feeds[key].feed.label
-            if old is None or new is None:
-                if old is not new:
-                    words.append(f"{label} {'lost' if new is None else 'found'}")
-            elif old.value != new.value:
-                percent = (new.value - old.value) * 10_000 // old.value
-                words.append(f"{label} {percent / 100:+.2f} %")
-        return ", ".join(words)
-
 
 def _value(answer: CallResult) -> int | None:
     """Return the word that a feed's read gives, None when it is not one."""
     return signed_at(answer.data, 0) if answer.success and len(answer.data) == WORD else None
-
-
-def _hold(rule: SpikeRule, before: PriceBook, key: str, value: int, block: BlockRef) -> Hold | None:
-    """Return the hold on a feed's price, given the book before."""
-    earlier = before.prices.get(key)
-    was = earlier.value if earlier else None
-    return spike_after(rule, value, was, before.holds.get(key), block.number)
-
-
-def _updated_at(one: FollowedFeed, evidence: Evidence, block: BlockRef) -> int:
-    """Return when the oldest part of a price was updated; a price without rounds is the block's."""
-    latest: Iterable[Round | None] = (evidence.rounds.get(leaf.proxy) for leaf in one.leaves)
-    return min((found.updated_at for found in latest if found), default=block.timestamp)
-
-
-def _without(entries: Mapping[str, V], keys: Collection[str]) -> dict[str, V]:
-    return {key: value for key, value in entries.items() if key not in keys}
