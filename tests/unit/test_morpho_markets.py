@@ -192,6 +192,13 @@ def test_a_market_without_debt_is_not_priced():
     assert len(adapter().feeds(deployment())) == 4
 
 
+def test_a_market_whose_last_loan_was_just_closed_is_priced_for_the_books():
+    totals = FIRST.totals._replace(borrow_assets=0, borrow_shares=0)
+    closed = isolated(totals=totals, updated=NOW - 86_399)
+    (feed,) = adapter().feeds(deployment(markets=(closed,), early=()))
+    assert feed.id == closed.params.oracle
+
+
 def test_values_are_of_one_market_and_one_unit():
     view, port = deployment(), adapter()
     values = port.asset_values(view, FIRST.id)

@@ -31,6 +31,8 @@ from keeper.protocols.morpho_blue.reads import read_again, read_whole
 from keeper.protocols.morpho_blue.state import IsolatedMarket, MorphoMarket, MorphoPosition
 
 PROTOCOL: Final = "morpho_blue"
+_BOOKED_WITHIN_S: Final = 86_400
+"""How long after its last loan was closed a market's price is still read: the books need it."""
 UNFOLLOWED: Final = BaseUnit(symbol="?", scale=1)
 
 
@@ -91,14 +93,17 @@ class MorphoAdapter:
         return position.shares > 0
 
     def feeds(self, market: MorphoMarket) -> tuple[Feed, ...]:
-        """Return the oracle of each market that owes anything, and of early liquidations in it."""
+        """Return the oracle of each market that owes anything, and of early liquidations in it.
+
+        One that owed until lately is among them: its last liquidation is yet to be valued.
+        """
         found: dict[str, Feed] = {}
         for one in market.markets.values():
-            if one.totals.borrow_shares:
+            if _is_priced(market, one):
                 found.setdefault(one.params.oracle, _feed(one, one.params.oracle, one.feeds))
         for early in market.pre_liquidations.values():
             isolated = market.markets[early.market]
-            if isolated.totals.borrow_shares:
+            if _is_priced(market, isolated):
                 found.setdefault(early.oracle, _feed(isolated, early.oracle, early.feeds))
         return tuple(found.values())
 
@@ -231,6 +236,11 @@ def _followed(view: MorphoMarket, key: str) -> IsolatedMarket:
         msg = f"market {key}: expected it to be followed, found it is not"
         raise StaleError(msg)
     return market
+
+
+def _is_priced(market: MorphoMarket, one: IsolatedMarket) -> bool:
+    """Return whether a market's price may be asked for: it owes, or somebody was there lately."""
+    return one.totals.borrow_shares > 0 or market.timestamp - one.updated < _BOOKED_WITHIN_S
 
 
 def _feed(market: IsolatedMarket, oracle: Address, feeds: tuple[Address, ...]) -> Feed:
