@@ -65,6 +65,8 @@ def _of_chain(settings: Settings) -> Iterator[tuple[str, Address]]:
         yield f"venues.{number}.factory", venue.factory
         if isinstance(venue, UniswapV3Settings):
             yield f"venues.{number}.quoter_v2", venue.quoter_v2
+    for number, one in enumerate(chain.unwind):
+        yield f"unwind.{number}.token", one.token
     for token, feed in chain.price_feeds.items():
         yield f"price_feeds.{token}", feed
     if chain.sequencer is not None:

@@ -8,9 +8,10 @@ from keeper.config import chain_file as config
 from keeper.config.chain_file import ChainSettings, FlashSourceSettings, VenueSettings
 from keeper.config.protocol_file import ProtocolSettings
 from keeper.config.settings import Settings
+from keeper.config.unwinding import UnwindSettings, VaultSettings
 from keeper.core.chain import Log
 from keeper.core.lending import Liquidation
-from keeper.core.ports import FlashSource, Reader, SwapVenue
+from keeper.core.ports import FlashSource, Reader, SwapVenue, Unwinder
 from keeper.core.units import BPS, Address
 from keeper.executor.policy import Limits
 from keeper.executor.rehearse import Decoders
@@ -27,6 +28,8 @@ from keeper.venues.morpho_flash import MorphoFlashSource
 from keeper.venues.pool_flash import PoolFlashSource
 from keeper.venues.uniswap_v2.venue import UniswapV2Settings, UniswapV2Venue
 from keeper.venues.uniswap_v3.venue import UniswapV3Settings, UniswapV3Venue
+from keeper.venues.unwinding.atoken import ATokenUnwinder
+from keeper.venues.unwinding.erc4626 import VaultUnwinder
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -93,6 +96,13 @@ def venue_for(venue: VenueSettings, reader: Reader) -> SwapVenue:
     )
 
 
+def unwinder_for(one: UnwindSettings, reader: Reader) -> Unwinder:
+    """Return what reads a token that is redeemed before it is swapped."""
+    if isinstance(one, VaultSettings):
+        return VaultUnwinder(reader, share=one.token, holders=one.holders, gas=one.gas)
+    return ATokenUnwinder(reader, share=one.token, gas=one.gas)
+
+
 def planner_for(
     settings: Settings,
     reader: Reader,
@@ -119,7 +129,8 @@ def planner_for(
         ),
         gas=GasModel(),
     )
-    return Planner(terms=terms, venues=venues, lenders=lenders)
+    unwinders = [unwinder_for(one, reader) for one in chain.unwind]
+    return Planner(terms=terms, venues=venues, lenders=lenders, unwinders=unwinders)
 
 
 def _inclusion_bps(settings: Settings) -> int:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from keeper.app.addresses import named_contracts
+from keeper.app.builders import unwinder_for
 from keeper.app.executor_contract import read_executor
 from keeper.app.opening import adapters, opened_chain
 from keeper.app.prices import watcher_for
 from keeper.app.totals import require_dollars
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
+from keeper.config.unwinding import UnwindSettings
 from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError
 from keeper.core.ports import ProtocolAdapter
@@ -61,6 +63,8 @@ async def examine(
         for one in named_contracts(settings):
             yield await _checked(one.key, _code(ground, one.address))
         yield await _checked("executor", _executor(ground))
+        for number, token in enumerate(settings.chain.unwind):
+            yield await _checked(f"unwind.{number}", _unwinding(ground, token))
         for adapter in adapters(settings):
             async for finding in _deployment(ground, adapter):
                 yield finding
@@ -138,6 +142,17 @@ async def _operator(ground: _Ground, operator: Address) -> str:
         msg = f"operator {operator}: expected at least {floor} wei, found {balance}"
         raise KeeperError(msg)
     return f"operator {operator} with {balance} wei"
+
+
+async def _unwinding(ground: _Ground, one: UnwindSettings) -> str:
+    """Check that a token that is to be redeemed can be, and say for what."""
+    book = await unwinder_for(one, ground.chain.reader).snapshot(ground.head)
+    if book.refusal is not None:
+        raise KeeperError(f"cannot be redeemed: {book.refusal}")
+    if book.underlying.address in {other.token for other in ground.settings.chain.unwind}:
+        found = f"found {book.underlying.symbol}, which stands in unwind itself"
+        raise KeeperError(f"{one.token}: expected an underlying that is swapped, {found}")
+    return f"{one.token} is redeemed for {book.underlying.symbol}: {book.terms}"
 
 
 async def _deployment(ground: _Ground, adapter: AnyAdapter) -> AsyncIterator[Finding]:

@@ -152,10 +152,17 @@ def plan_table(plan: Plan) -> Table:
     for title, quote in _liquidations(plan):
         amounts = (_named(quote.repay, debt), _named(quote.received, collateral))
         table.add_row(title, plan.deployment, *amounts)
+    known = dict(values)
+    if (done := plan.unwound) is not None:
+        token = done.underlying
+        named = AssetValue(symbol=token.symbol, price=0, unit=token.unit)
+        amounts = (_named(done.shares, collateral), _named(done.assets, named))
+        table.add_row("redeem", done.kind, *amounts)
+        known.setdefault(token.address, named)
     for leg in plan.route:
         amounts = (
-            _named(leg.amount_in, values.get(leg.token_in)),
-            _named(leg.amount_out, values.get(leg.token_out)),
+            _named(leg.amount_in, known.get(leg.token_in)),
+            _named(leg.amount_out, known.get(leg.token_out)),
         )
         table.add_row(f"swap ({leg.kind.value})", f"{leg.venue} {leg.pool[:10]}", *amounts)
     owed = plan.funding.amount + plan.funding.fee

@@ -11,6 +11,7 @@ from keeper.config.endpoint import EndpointValue
 from keeper.config.lanes import LaneSettings
 from keeper.config.section import Section
 from keeper.config.sources import FileSettings
+from keeper.config.unwinding import UnwindSettings, once_each
 from keeper.config.values import (
     AddressValue,
     Name,
@@ -143,5 +144,7 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     ]
     aggregators: Annotated[tuple[AggregatorSettings, ...], AfterValidator(_once_each)] = ()
     """Asked for a better sale than the venues'. None of them is asked unless it stands here."""
+    unwind: Annotated[tuple[UnwindSettings, ...], AfterValidator(once_each)] = ()
+    """Seized tokens that are redeemed for their underlying before anything is swapped."""
     lanes: tuple[Annotated[LaneSettings, Field(discriminator="kind")], ...] = ()
     """Private ways to the chain, for ``sending.lane`` to name."""

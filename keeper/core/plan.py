@@ -85,6 +85,29 @@ class Funding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Underlying:
+    """A token that shares are redeemed for; no market needs to price it."""
+
+    address: Address
+    symbol: str
+    unit: int
+    """``10**decimals``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwound:
+    """Seized shares that are redeemed before anything is swapped. Amounts are the forecast."""
+
+    kind: str
+    share: Address
+    shares: int
+    """As seized, raw units."""
+    underlying: Underlying
+    assets: int
+    """What they bring, raw units of the underlying."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One liquidation ready to be judged by policy, simulated, journaled and sent."""
 
@@ -114,6 +137,8 @@ class Plan:
     """Wei that the forecast must net, or the plan is not sent."""
     steps: tuple[SeizeQuote, ...] = ()
     """The liquidations of the pair, one after the other; empty is ``quote`` alone."""
+    unwound: Unwound | None = None
+    """What becomes of the seized collateral first, where it is not swapped itself."""
     local: "Plan | None" = None
     """The same without an offer from outside: what is done when the rehearsal shows no gain."""
 

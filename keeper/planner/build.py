@@ -83,6 +83,7 @@ def build_plan(case: Case, desk: Desk, terms: Terms, trade: Trade) -> Plan:
         valuation=case.valuation,
         data_cost=data_cost,
         least_net=least_net,
+        unwound=None if trade.redeemed is None else trade.redeemed.unwound,
     )
 
 
@@ -165,6 +166,8 @@ def _offered_leg(offer: SwapOffer) -> SwapLeg:
 def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
     """Return the executor's steps: borrow, liquidate, buy back what is owed, sell the rest.
 
+    Collateral that is not swapped itself is redeemed as soon as it is at hand.
+
     The rest is sold after the loan is repaid, so that a sale through the debt asset cannot sell
     what the lender is owed.
     """
@@ -176,17 +179,32 @@ def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
         sale = offer_steps(trade.offer, trade.sale)
     if trade.route.sale_repays:
         inner, sale = sale, ()
-    return (_funded(trade, calls, inner), *sale)
+    funded = _funded(trade, calls, _redemption(terms, trade), inner)
+    return (funded, *sale)
 
 
-def _funded(trade: Trade, calls: Sequence[ProtocolCall], inner: tuple[Step, ...]) -> Step:
+def _redemption(terms: Terms, trade: Trade) -> tuple[Step, ...]:
+    """Return the step that redeems the collateral, none where it is swapped itself."""
+    if trade.redeemed is None:
+        return ()
+    return (protocol_call(trade.redeemed.book.call(terms.executor)),)
+
+
+def _funded(
+    trade: Trade,
+    calls: Sequence[ProtocolCall],
+    redemption: tuple[Step, ...],
+    inner: tuple[Step, ...],
+) -> Step:
     """Return the step in which the liquidation is funded; ``inner`` finds what is owed."""
     funding = trade.funding
     if funding.kind is LoanKind.PAID_LATER:
-        return _paid_later(calls, inner)
+        return _paid_later(calls, (*redemption, *inner))
+    liquidation = (*(protocol_call(call) for call in calls), *redemption)
     if funding.kind is LoanKind.BOUGHT_FIRST:
-        return _bought_first(trade, calls)
-    inner = (*(protocol_call(call) for call in calls), *inner)
+        # Nothing is at hand before, so that what the pool may take is bounded by the spoils.
+        return bought_first_step(trade.route.repay[0], funding.amount, liquidation)
+    inner = (*liquidation, *inner)
     if funding.kind is LoanKind.FLASH_PLAIN:
         return PayLater(
             target=funding.lender,
@@ -203,15 +221,6 @@ def _funded(trade: Trade, calls: Sequence[ProtocolCall], inner: tuple[Step, ...]
         inner=inner,
         kind=_FLASH_KINDS[funding.kind],
     )
-
-
-def _bought_first(trade: Trade, calls: Sequence[ProtocolCall]) -> Step:
-    """Buy what is repaid; the pool calls back, and out of the spoils it is paid what it is owed.
-
-    Nothing is at hand before, so that what the pool may take is bounded by the spoils.
-    """
-    inner = tuple(protocol_call(call) for call in calls)
-    return bought_first_step(trade.route.repay[0], trade.funding.amount, inner)
 
 
 def _paid_later(calls: Sequence[ProtocolCall], inner: tuple[Step, ...]) -> PayLater:

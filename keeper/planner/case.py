@@ -1,9 +1,10 @@
 """What a plan is made from: one liquidatable account, and the desk that it is planned at."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Health, Option, ProtocolCall, SeizeQuote, Valuation
@@ -13,6 +14,7 @@ from keeper.core.stepping import Prepared, Stepwise
 from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.exchange import Exchange
+from keeper.planner.unwinding import Unwinding
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -116,6 +118,12 @@ class Desk(Exchange):
     """Expected of the target block, wei per gas."""
     data_fees: DataFees = FREE_DATA
     """What a rollup charges for a transaction's data."""
+    unwinding: Unwinding = field(default_factory=Unwinding)
+    """What is redeemed before it is swapped."""
+
+    def repriced(self, factors: Mapping[Address, Fraction]) -> Self:
+        """Return the desk once the exchanges followed a move; underlyings move as their shares."""
+        return super(Desk, self).repriced(self.unwinding.follow(factors))
 
     @property
     def gas_price(self) -> int:

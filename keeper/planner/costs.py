@@ -24,6 +24,8 @@ class GasModel:
     """Of each further liquidation."""
     bytes_hop: int = 50
     """Of each pool swapped through: mostly the addresses of pool and token."""
+    bytes_unwinding: int = 100
+    """Of redeeming the collateral: two addresses, and a whole word of a withdrawal."""
     limit_margin_bps: int = 5_000
     """Room of the gas limit over the estimate."""
 
@@ -32,9 +34,10 @@ class GasModel:
         base = self.paid_later if pays_later else self.base
         return base + (steps - 1) * self.more + hops * self.hop
 
-    def size(self, hops: int, *, steps: int = 1) -> int:
+    def size(self, hops: int, *, steps: int = 1, unwinds: bool = False) -> int:
         """Return the most bytes expected of the unsigned transaction of a plan."""
-        return self.bytes_base + (steps - 1) * self.bytes_more + hops * self.bytes_hop
+        base = self.bytes_base + unwinds * self.bytes_unwinding
+        return base + (steps - 1) * self.bytes_more + hops * self.bytes_hop
 
     def limit(self, units: int) -> int:
         """Return the gas limit for an estimate."""

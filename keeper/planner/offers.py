@@ -8,6 +8,7 @@ from keeper.core.ports import Ask, SwapOffer
 from keeper.core.units import BPS
 from keeper.planner.case import Case, Desk
 from keeper.planner.trade import Terms, Trade
+from keeper.planner.unwinding import value_floor
 
 _LEFTOVER_GAS: Final = 15_000
 """Of an allowance given and revoked, and of looking for what the offer left over."""
@@ -27,17 +28,18 @@ class Chosen:
 def ask_of(chosen: Chosen, terms: Terms) -> Ask | None:
     """Return what to ask for: exactly what the sale sells, for the native coin."""
     trade, valuation = chosen.trade, chosen.case.valuation
-    token = trade.option.collateral
     if not trade.sale or terms.native not in valuation.assets:
         return None
+    token, done = trade.sold, trade.redeemed
     amount = sum(part.amount_in for part in trade.sale)
-    units = (valuation.assets[token].unit, valuation.assets[terms.native].unit)
+    unit = valuation.assets[token].unit if done is None else done.unwound.underlying.unit
+    units = (unit, valuation.assets[terms.native].unit)
     return Ask(
         token_in=token,
         token_out=terms.native,
         amount_in=amount,
         taker=terms.executor,
-        fair_out=valuation.wei_floor(token, amount),
+        fair_out=value_floor(valuation, token, amount, done),
         decimals=(len(str(units[0])) - 1, len(str(units[1])) - 1),
     )
 
@@ -64,7 +66,8 @@ def with_offer(chosen: Chosen, terms: Terms, offer: SwapOffer) -> Trade:
     hops = sum(len(part.path) for part in trade.sale)
     units = trade.gas_units - hops * terms.gas.hop + offer.gas + _LEFTOVER_GAS
     pools = sum(len(part.path) for part in (*trade.repay, trade.sale[-1]))
-    size = terms.gas.size(pools, steps=len(trade.steps)) + _CALL_BYTES + len(offer.data)
+    size = terms.gas.size(pools, steps=len(trade.steps), unwinds=trade.redeemed is not None)
+    size += _CALL_BYTES + len(offer.data)
     data = desk.data_fees.at_most(size)
     gas = units * desk.gas_price + data.at(desk.gas_price)
     tip = terms.limits.tip(proceeds, gas)

@@ -1,13 +1,15 @@
 """The planner: the most profitable plan of each account, or why there is none."""
 
+import asyncio
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Opportunity, Plan
-from keeper.core.ports import Ask, FlashSource, SwapOffer, SwapVenue
+from keeper.core.ports import Ask, FlashSource, SwapOffer, SwapVenue, Unwinder
+from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.build import build_plan, least
 from keeper.planner.case import Case, Desk
@@ -15,17 +17,24 @@ from keeper.planner.offers import Chosen, ask_of, best_offered
 from keeper.planner.routing import pairs_needed
 from keeper.planner.search import best_trades, closest
 from keeper.planner.trade import Miss, Terms, Trade
+from keeper.planner.unwinding import Unwinding
 
 
 class Planner:
     """Plans liquidations against venues and lenders. Only ``desk`` awaits; the rest is pure."""
 
     def __init__(
-        self, *, terms: Terms, venues: Sequence[SwapVenue], lenders: Sequence[FlashSource]
+        self,
+        *,
+        terms: Terms,
+        venues: Sequence[SwapVenue],
+        lenders: Sequence[FlashSource],
+        unwinders: Sequence[Unwinder] = (),
     ) -> None:
         self._terms = terms
         self._venues = tuple(venues)
         self._lenders = tuple(lenders)
+        self._unwinders = {one.share: one for one in unwinders}
 
     async def refresh(self, block: BlockRef) -> None:
         """Bring the pools that were planned over before to ``block``: a desk there reads less."""
@@ -47,7 +56,12 @@ class Planner:
         charges for data.
         """
         options = [option for one in opportunities for option in one.options]
-        pairs = {pair for one in options for pair in pairs_needed(one, self._terms.native)}
+        unwinding = await self._unwinding({one.collateral for one in options}, block)
+        pairs = {
+            pair
+            for one in options
+            for pair in pairs_needed(unwinding.sold(one.collateral), one.debt, self._terms.native)
+        }
         debts = {option.debt for option in options}
         return Desk(
             block=block,
@@ -56,7 +70,14 @@ class Planner:
             fees=fees,
             base_fee=base_fee,
             data_fees=data_fees,
+            unwinding=unwinding,
         )
+
+    async def _unwinding(self, collaterals: Collection[Address], block: BlockRef) -> Unwinding:
+        """Read what those of the collaterals are redeemed for that are not swapped themselves."""
+        wanted = sorted(self._unwinders.keys() & set(collaterals))
+        books = await asyncio.gather(*(self._unwinders[one].snapshot(block) for one in wanted))
+        return Unwinding(books=dict(zip(wanted, books, strict=True)))
 
     def plan(self, case: Case, desk: Desk) -> Plan | Rejection:
         """Return the plan with the greatest net, or the reason why there is none worth it."""

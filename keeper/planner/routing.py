@@ -2,8 +2,8 @@
 
 The collateral first buys exactly what the lender is owed; what is left of it is sold for the
 wrapped native coin. Where debt or collateral is the wrapped native coin, or they are the same
-asset, a leg falls away. A leg goes along one path, or is divided over several where that saves more
-than the gas of the further pools.
+asset, a leg falls away. A collateral that is redeemed first is its underlying here. A leg goes
+along one path, or is divided over several where that saves more than the gas of the further pools.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -50,7 +50,7 @@ class Route:
     """The ways of the two legs; a way without paths is a leg that falls away."""
 
     repay: Way
-    """Collateral to debt, for exactly what is owed."""
+    """What is sold to debt, for exactly what is owed."""
     sale: Way
     """All the remaining collateral to the native coin."""
     sale_repays: bool
@@ -72,13 +72,18 @@ class Route:
         return len(self.repay) == 1 and self.repay[0][-1].kind is HopKind.UNISWAP_V3
 
 
-def pairs_needed(option: Option, native: Address) -> tuple[tuple[Address, Address], ...]:
-    """Return the (token in, token out) pairs that an option's legs swap between."""
+def pairs_needed(
+    sold: Address, debt: Address, native: Address
+) -> tuple[tuple[Address, Address], ...]:
+    """Return the (token in, token out) pairs that the legs of an option swap between.
+
+    ``sold`` is the collateral, or what it is redeemed for.
+    """
     legs = []
-    if option.debt not in (native, option.collateral):
-        legs.append((option.collateral, option.debt))
-    if option.collateral != native:
-        legs.append((option.collateral, native))
+    if debt not in (native, sold):
+        legs.append((sold, debt))
+    if sold != native:
+        legs.append((sold, native))
     return tuple(legs)
 
 
@@ -89,17 +94,19 @@ def routes(
 
     ``owed`` and ``received`` are the largest amounts that will be asked about: they rank the
     paths when there are many. A leg is divided only if that saves more than ``hop_gas`` there.
+    Both are of what is swapped: the collateral, or what it is redeemed for.
     """
-    same = option.collateral == option.debt
+    sold = desk.unwinding.sold(option.collateral)
+    same = sold == option.debt
     sale_repays = option.debt == native and not same
     repays: Sequence[Way] = ((),)
     sales: Sequence[Way] = ((),)
     if not same and not sale_repays:
         leg = _Leg(cost=_spent(desk, owed), probes=_REPAY_PROBES, least=hop_gas.collateral)
-        repays = _ways(leg, desk.paths(option.collateral, option.debt))
-    if option.collateral != native:
+        repays = _ways(leg, desk.paths(sold, option.debt))
+    if sold != native:
         leg = _Leg(cost=_brought(desk, received), probes=_SALE_PROBES, least=hop_gas.native)
-        sales = _ways(leg, desk.paths(option.collateral, native))
+        sales = _ways(leg, desk.paths(sold, native))
     return tuple(
         Route(repay=repay, sale=sale, sale_repays=sale_repays) for repay in repays for sale in sales
     )

@@ -113,12 +113,15 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Tria
     """Return the routes to try for an option, or why there are none."""
     if option.max_repay < 1:
         return Miss(reason=Reason.NO_OPTION, detail="the protocol lets nothing be repaid")
+    refusal = desk.unwinding.refusal(option.collateral)
+    if refusal is not None:
+        return Miss(reason=Reason.NO_ROUTE, detail=f"cannot be redeemed: {refusal}")
     lent = 0 if option.pays_later else desk.most(option.debt)
     largest = min(option.max_repay, lent or option.max_repay)
     value = case.valuation.wei_floor(option.debt, largest)
-    received = case.valuation.amount_ceil(option.collateral, value)
+    received = _sold_worth(case, desk, option, value)
     gas = _gas_of_a_hop(desk, terms)
-    hop_gas = HopGas(native=gas, collateral=case.valuation.amount_ceil(option.collateral, gas))
+    hop_gas = HopGas(native=gas, collateral=_sold_worth(case, desk, option, gas))
     found = routes(desk, option, terms.native, owed=largest, received=received, hop_gas=hop_gas)
     if not found:
         return _pathless(case, desk, terms, option)
@@ -129,12 +132,20 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Tria
     )
 
 
+def _sold_worth(case: Case, desk: Desk, option: Option, wei: int) -> int:
+    """Return about how much of what is swapped is worth that much: it ranks paths."""
+    amount = case.valuation.amount_ceil(option.collateral, wei)
+    return desk.unwinding.worth(option.collateral, amount)
+
+
 def _pathless(case: Case, desk: Desk, terms: Terms, option: Option) -> Miss:
     """Say which pair of the option no pool swaps, and where was looked."""
     assets, native = case.valuation.assets, terms.native
-    needed = pairs_needed(option, native)
+    sold = desk.unwinding.sold(option.collateral)
+    needed = pairs_needed(sold, option.debt, native)
     missing = [pair for pair in needed if not desk.paths(*pair)]
-    names = {one: "the native coin" for one in (native,) if one not in assets}
+    names = desk.unwinding.symbols()
+    names |= {one: "the native coin" for one in (native,) if one not in assets}
     names |= {one: assets[one].symbol for pair in needed for one in pair if one in assets}
     pairs = " and ".join(f"{names[sold]} for {names[bought]}" for sold, bought in missing or needed)
     venues = ", ".join(sorted(desk.books)) or "no venue"

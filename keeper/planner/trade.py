@@ -1,6 +1,6 @@
 """One amount along one route: everything that would move, to the raw unit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from keeper.core.chain import DataCost
@@ -13,6 +13,7 @@ from keeper.planner.case import Case, Desk
 from keeper.planner.costs import GasModel, Limits
 from keeper.planner.division import buy, sell
 from keeper.planner.routing import Route
+from keeper.planner.unwinding import Redeemed, symbol_of, value_floor
 
 PAID_LATER: Final = "callback"
 """The funding's name where the protocol is paid after its own callback."""
@@ -61,6 +62,14 @@ class Trade:
     """Wei."""
     offer: SwapOffer | None = None
     """Taken in place of the local sale, which then sells only what the offer leaves."""
+    redeemed: Redeemed | None = None
+    """What the collateral is redeemed for before the swaps; None where it is swapped itself."""
+
+    @property
+    def sold(self) -> Address:
+        """The token that the swaps begin with."""
+        done = self.redeemed
+        return self.option.collateral if done is None else done.unwound.underlying.address
 
     @property
     def received(self) -> int:
@@ -78,7 +87,10 @@ class Trade:
 
     def leave(self, desk: Desk) -> Desk:
         """Return the desk as the trade leaves it."""
-        return desk.after(*self.swaps())
+        left = desk.after(*self.swaps())
+        if self.redeemed is None:
+            return left
+        return replace(left, unwinding=desk.unwinding.after(self.redeemed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +134,24 @@ def trade(
     funding = _funding(desk, route, option, seize)
     if funding is None:
         return _unfunded(case, desk, option, seize.repay + seize.headroom)
+    try:
+        redeemed = _redeem(case, desk, option, steps, funding)
+    except RefusedError as refusal:
+        return Miss(reason=Reason.NO_ROUTE, detail=f"cannot be redeemed: {refusal}")
+    spoils = _Spoils(
+        token=desk.unwinding.sold(option.collateral),
+        amount=seize.received if redeemed is None else redeemed.assets,
+        redeemed=redeemed,
+    )
     # Headroom that the protocol leaves is given back: it is the fee of it that has to be earned.
-    legs = _legs(desk, route, seize.received, seize.repay + funding.fee, option)
+    legs = _legs(desk, route, spoils, seize.repay + funding.fee, option.debt)
     if isinstance(legs, _Short):
-        return _missing(case, desk, terms, route, legs)
+        return _missing(case, desk, terms, route, legs, spoils)
     hops = sum(len(swap.path) for swap in (*legs.repay, *legs.sale))
-    data = desk.data_fees.at_most(terms.gas.size(hops, steps=len(steps)))
+    size = terms.gas.size(hops, steps=len(steps), unwinds=redeemed is not None)
+    data = desk.data_fees.at_most(size)
     units = terms.gas.units(hops, steps=len(steps), pays_later=option.pays_later)
+    units += desk.unwinding.gas(option.collateral)
     gas = units * desk.gas_price + data.at(desk.gas_price)
     tip = terms.limits.tip(legs.proceeds, gas)
     bid = terms.limits.bid(legs.proceeds - gas - tip, units + data.gas, desk.fees.max_fee)
@@ -146,7 +169,17 @@ def trade(
         bid=bid,
         gas=gas + bid * (units + data.gas),
         tip=tip,
+        redeemed=redeemed,
     )
+
+
+def _redeem(
+    case: Case, desk: Desk, option: Option, steps: tuple[SeizeQuote, ...], funding: Funding
+) -> Redeemed | None:
+    """Return what all that is seized is redeemed for, once; None where it is swapped itself."""
+    received = [step.received for step in steps]
+    timestamp = case.opportunity.timestamp
+    return desk.unwinding.redeem(option.collateral, received, timestamp, funding)
 
 
 def _funding(desk: Desk, route: Route, option: Option, seize: SeizeQuote) -> Funding | None:
@@ -179,6 +212,15 @@ def _unlent(source: str, kind: LoanKind, asset: Address, amount: int) -> Funding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Spoils:
+    """What there is to swap: the collateral, or what it was redeemed for."""
+
+    token: Address
+    amount: int
+    redeemed: Redeemed | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Legs:
     repay: Swaps
     sale: Swaps
@@ -197,48 +239,53 @@ class _Short:
     buys: bool = False
 
 
-def _legs(desk: Desk, route: Route, received: int, owed: int, option: Option) -> _Legs | _Short:
+def _legs(desk: Desk, route: Route, spoils: _Spoils, owed: int, debt: Address) -> _Legs | _Short:
+    received, token = spoils.amount, spoils.token
     if route.sale_repays:
         sale = sell(desk, route.sale, received)
         if sale is None:
-            return _Short(asset=option.collateral, amount=0, tried=received)
+            return _Short(asset=token, amount=0, tried=received)
         brought = sum(part.amount_out for part in sale)
         if brought < owed:
-            return _Short(asset=option.debt, amount=owed - brought)
+            return _Short(asset=debt, amount=owed - brought)
         return _Legs(repay=(), sale=sale, proceeds=brought - owed)
     if not route.repay:
-        return _sell_rest(desk, route, (), received - owed, option)
+        return _sell_rest(desk, route, (), received - owed, token)
     repay = buy(desk, route.repay, owed)
     if repay is None:
-        return _Short(asset=option.debt, amount=0, tried=owed, buys=True)
+        return _Short(asset=debt, amount=0, tried=owed, buys=True)
     rest = received - sum(part.amount_in for part in repay)
-    return _sell_rest(desk, route, repay, rest, option)
+    return _sell_rest(desk, route, repay, rest, token)
 
 
-def _sell_rest(desk: Desk, route: Route, repay: Swaps, rest: int, option: Option) -> _Legs | _Short:
+def _sell_rest(desk: Desk, route: Route, repay: Swaps, rest: int, token: Address) -> _Legs | _Short:
     if rest < 0:
-        return _Short(asset=option.collateral, amount=-rest)
+        return _Short(asset=token, amount=-rest)
     if not route.sale or rest == 0:
         return _Legs(repay=repay, sale=(), proceeds=0 if route.sale else rest)
     if repay and route.crosses_itself:
         desk = desk.after(*repay)
     sale = sell(desk, route.sale, rest)
     if sale is None:
-        return _Short(asset=option.collateral, amount=0, tried=rest)
+        return _Short(asset=token, amount=0, tried=rest)
     return _Legs(repay=repay, sale=sale, proceeds=sum(part.amount_out for part in sale))
 
 
-def _missing(case: Case, desk: Desk, terms: Terms, route: Route, short: _Short) -> Miss:
+def _missing(
+    case: Case, desk: Desk, terms: Terms, route: Route, short: _Short, spoils: _Spoils
+) -> Miss:
     """Say what is missing; a loss in wei when the pools could quote it."""
-    symbol = case.valuation.assets[short.asset].symbol
+    redeemed = spoils.redeemed
+    symbol = symbol_of(case.valuation, short.asset, redeemed)
     if short.amount == 0:
         swap = "buying" if short.buys else "selling"
         detail = f"{swap} {short.tried} raw units of {symbol} goes beyond the pools' known range"
         return Miss(reason=Reason.NO_ROUTE, detail=detail)
-    data = desk.data_fees.at_most(terms.gas.size(route.hops))
-    gas = terms.gas.units(route.hops) * desk.gas_price + data.at(desk.gas_price)
+    data = desk.data_fees.at_most(terms.gas.size(route.hops, unwinds=redeemed is not None))
+    units = terms.gas.units(route.hops) + (0 if redeemed is None else redeemed.book.gas)
+    gas = units * desk.gas_price + data.at(desk.gas_price)
     return Miss(
         reason=Reason.BELOW_MIN_PROFIT,
         detail=f"the collateral is {short.amount} {symbol} short of what is owed",
-        net=-case.valuation.wei_floor(short.asset, short.amount) - gas,
+        net=-value_floor(case.valuation, short.asset, short.amount, redeemed) - gas,
     )

@@ -1,0 +1,1 @@
+"""Tokens that no pool trades, redeemed for what they stand for."""

@@ -1,0 +1,391 @@
+"""Morpho Blue with vault shares and aTokens as collateral, and a planner that redeems them.
+
+The vaults are OpenZeppelin's ``ERC4626``, the aTokens those of the local Aave V3, Morpho is its
+published source; only the oracle's contract is ours.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from keeper.app.books import valuation
+from keeper.chain.fees import fees_for
+from keeper.chain.session import Chain
+from keeper.core.chain import BlockRef, next_base_fee
+from keeper.core.lending import Price
+from keeper.core.plan import Opportunity, Plan
+from keeper.core.ports import FlashSource, Unwinder
+from keeper.core.units import MAX_UINT256, ZERO_ADDRESS, Address
+from keeper.devnet.assets import ASSETS
+from keeper.devnet.compile_cache import Program, ensure_compiled
+from keeper.devnet.contract import Artifact, Contract
+from keeper.devnet.live import LiveMarket
+from keeper.devnet.morpho import market_id
+from keeper.devnet.morpho_contracts import morpho_artifacts
+from keeper.devnet.packages import ensure
+from keeper.devnet.prices import move_market, oracle_prices
+from keeper.devnet.sender import Sender, read
+from keeper.devnet.solc import Settings
+from keeper.devnet.source_tree import gather_sources
+from keeper.devnet.tokens import fund
+from keeper.executor.rehearse import Decoders, Stage
+from keeper.planner.case import Case, Desk, case_of
+from keeper.planner.costs import GasModel, Limits
+from keeper.planner.planner import Planner
+from keeper.planner.trade import Terms
+from keeper.protocols.morpho_blue.adapter import MorphoAdapter
+from keeper.protocols.morpho_blue.state import MorphoMarket
+from keeper.protocols.registry import adapter_for
+from keeper.scanner.scan import Book, scan
+from keeper.venues.uniswap_v3.venue import UniswapV3Settings, UniswapV3Venue
+from keeper.venues.unwinding.atoken import ATokenUnwinder
+from keeper.venues.unwinding.erc4626 import VaultUnwinder
+from tests.support.executor_stage import RECIPIENT, deploy, executor_artifact
+from tests.support.market_node import MarketNode
+
+NEXT_BLOCK_S = 12
+GWEI = 10**9
+LLTV = 86 * 10**16
+DOLLARS = 40_000
+"""Worth of each collateral."""
+FALL_BPS = {"WBTC": 9_000, "WETH": 9_500}
+_USED_BPS = 8_400
+"""Of the collateral's value that is borrowed."""
+VAULTS = ("PlainVault", "FeeVault", "MoodyVault")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pledge:
+    """A market of Morpho, with one loan against a collateral that no pool trades."""
+
+    name: str
+    share: Contract
+    underlying: str
+    """Symbol."""
+    loan: str
+    """Symbol."""
+    key: str = ""
+    """The market's id."""
+    is_vault: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pledged:
+    """All pledges on one node, and the executor that liquidates them."""
+
+    node: MarketNode
+    morpho: Contract
+    executor: Contract
+    start_block: int
+    pledges: Mapping[str, Pledge]
+
+    @property
+    def live(self) -> LiveMarket:
+        return self.node.live
+
+    @property
+    def borrower(self) -> Address:
+        return self.node.market.accounts.supplier
+
+    def adapter(self) -> MorphoAdapter:
+        adapter = adapter_for(
+            "morpho_blue",
+            deployment="morpho_blue.local",
+            start_block=self.start_block,
+            parameters={"morpho": self.morpho.address},
+        )
+        assert isinstance(adapter, MorphoAdapter)
+        return adapter
+
+    def unwinders(self, chain: Chain) -> list[Unwinder]:
+        return [self.unwinder(chain, one) for one in self.pledges.values()]
+
+    def unwinder(self, chain: Chain, one: Pledge) -> Unwinder:
+        share = one.share.address
+        if not one.is_vault:
+            return ATokenUnwinder(chain.reader, share=share, gas=180_000)
+        holders = (self.morpho.address,)
+        return VaultUnwinder(chain.reader, share=share, holders=holders, gas=100_000)
+
+    def do(self, contract: Contract, function: str, *arguments: object) -> None:
+        """Send a transaction of the deployer."""
+        sender = Sender.of(self.live.rpc, self.node.market.accounts.deployer)
+        sender.call(contract, function, *arguments)
+        sender.mine()
+
+
+def vault_artifacts() -> Mapping[str, Artifact]:
+    """Compile the vaults on OpenZeppelin's sources, once."""
+    ours = Path(__file__).parent / "vaults"
+    folders = {"@openzeppelin/contracts/": ensure("openzeppelin-contracts"), "vaults/": ours}
+    program = Program(
+        name="vaults",
+        label="vaults",
+        sources=gather_sources(("vaults/Vaults.sol",), folders, {}),
+        settings=Settings(evm_version="cancun"),
+        contracts=VAULTS,
+    )
+    return ensure_compiled(program)
+
+
+def pledged(node: MarketNode) -> Pledged:
+    """Build everything on a node, and let prices fall until each loan may be liquidated."""
+    live, rpc = node.live, node.live.rpc
+    who = node.market.accounts
+    owner, supplier = (Sender.of(rpc, one) for one in (who.deployer, who.supplier))
+    start_block = int(rpc.call("eth_blockNumber"), 16)
+    around = morpho_artifacts()
+    morpho = owner.deploy(around["Morpho"], who.deployer)
+    owner.call(morpho, "enableIrm", ZERO_ADDRESS)
+    owner.call(morpho, "enableLltv", LLTV)
+    owner.mine()
+    pledges = {}
+    for one in _shares(owner, supplier, live):
+        key = _open(supplier, morpho, live, one, around["FeedPairOracle"])
+        pledges[one.name] = replace(one, key=key)
+    move_market(live, {n: ASSETS[n].price * by // 10_000 for n, by in FALL_BPS.items()})
+    lossy = pledges["same"].share
+    owner = Sender.of(rpc, who.deployer)
+    owner.call(lossy, "lose", read(rpc, lossy, "totalAssets") // 40)
+    owner.mine()
+    executor = deploy(rpc, who.deployer, executor_artifact(), who.deployer, [who.keeper], RECIPIENT)
+    return Pledged(
+        node=node, morpho=morpho, executor=executor, start_block=start_block, pledges=pledges
+    )
+
+
+def _shares(owner: Sender, supplier: Sender, live: LiveMarket) -> list[Pledge]:
+    """Make shares of every kind, all of them the supplier's."""
+    vaults = vault_artifacts()
+    kinds = (
+        ("plain", "PlainVault", "WBTC", "USDC", (0,)),
+        ("offset", "PlainVault", "WBTC", "DAI", (10,)),
+        ("native", "PlainVault", "WETH", "USDC", (0,)),
+        ("same", "MoodyVault", "WBTC", "WBTC", ()),
+        ("for ether", "PlainVault", "WBTC", "WETH", (0,)),
+        ("fee", "FeeVault", "WBTC", "USDC", ()),
+        ("moody", "MoodyVault", "WBTC", "USDC", ()),
+    )
+    made = []
+    for name, kind, underlying, loan, arguments in kinds:
+        token = live.tokens[underlying]
+        vault = owner.deploy(vaults[kind], token.address, *arguments)
+        owner.mine()
+        _fill(supplier, live, vault, underlying)
+        made.append(Pledge(name=name, share=vault, underlying=underlying, loan=loan))
+    for first in ("plain", "moody"):
+        twin = next(one for one in made if one.name == first)
+        made.append(replace(twin, name=f"{first} twin", loan="DAI"))
+    for name, loan in (("WBTC", "USDC"), ("WETH", "DAI")):
+        amount = _raw(name, 3 * DOLLARS)
+        fund(supplier, live.tokens, supplier.account, {name: amount})
+        supplier.call(live.tokens[name], "approve", live.pool.address, MAX_UINT256)
+        supplier.call(
+            live.pool,
+            "supply(address,uint256,address,uint16)",
+            live.tokens[name].address,
+            amount,
+            supplier.account,
+            0,
+        )
+        supplier.mine()
+        share = live.a_tokens[name]
+        made.append(
+            Pledge(name=f"a{name}", share=share, underlying=name, loan=loan, is_vault=False)
+        )
+    return made
+
+
+def _fill(supplier: Sender, live: LiveMarket, vault: Contract, symbol: str) -> None:
+    """Deposit, and add a yield that leaves no round price."""
+    token, amount = live.tokens[symbol], _raw(symbol, 3 * DOLLARS)
+    fund(supplier, live.tokens, supplier.account, {symbol: 2 * amount})
+    supplier.call(token, "approve", vault.address, MAX_UINT256)
+    supplier.call(vault, "deposit", amount, supplier.account)
+    supplier.call(token, "transfer", vault.address, amount // 13 + 7)
+    supplier.mine()
+
+
+def _open(
+    supplier: Sender, morpho: Contract, live: LiveMarket, one: Pledge, oracle: Artifact
+) -> str:
+    """Create the market and borrow in it; return its id."""
+    rpc, collateral, loan = live.rpc, one.share, live.tokens[one.loan]
+    sample, worth = 1, 1
+    if one.is_vault:
+        sample = 10 ** read(rpc, collateral, "decimals")
+        worth = read(rpc, collateral, "convertToAssets", sample)
+    vault = collateral.address if one.is_vault else ZERO_ADDRESS
+    base, quote = live.market.asset(one.underlying), live.market.asset(one.loan)
+    where = supplier.deploy(
+        oracle,
+        (vault, sample, base.feed, ZERO_ADDRESS, base.decimals),
+        (ZERO_ADDRESS, 1, quote.feed, ZERO_ADDRESS, quote.decimals),
+    )
+    params = (loan.address, collateral.address, where.address, ZERO_ADDRESS, LLTV)
+    held = _raw(one.underlying, DOLLARS) * sample // worth
+    debt = _raw(one.loan, DOLLARS) * _USED_BPS // 10_000
+    if one.loan == one.underlying:
+        # The price of the pair cannot fall: the vault makes a loss instead.
+        debt = _raw(one.loan, DOLLARS) * 8_500 // 10_000
+    fund(supplier, live.tokens, supplier.account, {one.loan: 2 * debt})
+    supplier.call(loan, "approve", morpho.address, MAX_UINT256)
+    supplier.call(collateral, "approve", morpho.address, MAX_UINT256)
+    supplier.call(morpho, "createMarket", params)
+    supplier.call(morpho, "supply", params, 2 * debt, 0, supplier.account, b"")
+    supplier.call(morpho, "supplyCollateral", params, held, supplier.account, b"")
+    supplier.call(morpho, "borrow", params, debt, 0, supplier.account, supplier.account)
+    supplier.mine()
+    return market_id(params)
+
+
+def _raw(symbol: str, dollars: int) -> int:
+    asset = ASSETS[symbol]
+    raw: int = dollars * 10 ** (8 + asset.decimals) // asset.price
+    return raw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What there is to liquidate at the newest block, and what it is planned at."""
+
+    block: BlockRef
+    chain: Chain
+    view: MorphoMarket
+    adapter: MorphoAdapter
+    cases: Mapping[str, Case]
+    """By the pledge's name."""
+    desk: Desk
+    planner: Planner
+    terms: Terms
+
+    def stage(self) -> Stage:
+        """Return what a rehearsal at the target block stands on."""
+        timestamp = self.block.timestamp + NEXT_BLOCK_S
+        return Stage(head=self.block, timestamp=timestamp, ahead=(), overrides={})
+
+    def decoders(self) -> Decoders:
+        """Return how to read the transactions."""
+        return Decoders(
+            liquidations=lambda logs: self.adapter.decode(self.view, logs),
+            flash_fee=lambda _: None,
+            wrapped_native=self.terms.native,
+            recipient=RECIPIENT,
+        )
+
+    def plan(self, name: str) -> Plan:
+        """Return the plan of a pledge, which must have one."""
+        found = self.planner.plan(self.cases[name], self.desk)
+        assert isinstance(found, Plan), found
+        return found
+
+    def refusal(self, name: str) -> str:
+        """Return why a pledge has no plan."""
+        found = self.planner.plan(self.cases[name], self.desk)
+        assert not isinstance(found, Plan), found
+        return f"{found.reason}: {found.detail}"
+
+
+async def look(
+    pledged: Pledged,
+    chain: Chain,
+    *,
+    lenders: Sequence[FlashSource] = (),
+    limits: Limits | None = None,
+) -> Sight:
+    """Read the loans at the newest block and open a desk there."""
+    adapter, reader, live = pledged.adapter(), chain.reader, pledged.live
+    block = await reader.head()
+    market = await adapter.read_market(reader, block, None, None)
+    wanted = adapter.discovery_filter(market)
+    logs = await reader.logs_between(wanted, pledged.start_block, block.number)
+    refs = sorted(adapter.touched(market, logs).accounts)
+    positions = await adapter.read_positions(reader, block, market, refs)
+    book = Book(
+        block=block,
+        market=market,
+        positions=positions,
+        prices=await _prices(adapter, market, chain, block),
+        problems={},
+    )
+    found = scan(
+        adapter,
+        book,
+        number=block.number + 1,
+        timestamp=block.timestamp + NEXT_BLOCK_S,
+        trigger="the fall",
+    )
+    terms = Terms(
+        executor=pledged.executor.address,
+        operator=live.market.accounts.keeper,
+        native=live.market.weth,
+        limits=limits or Limits(min_profit=10**15, max_gas_price=1000 * GWEI),
+        gas=GasModel(),
+    )
+    planner = Planner(
+        terms=terms, venues=(_venue(pledged, chain),), lenders=lenders,
+        unwinders=pledged.unwinders(chain),
+    )  # fmt: skip
+    desk = await planner.desk(
+        found.opportunities,
+        block,
+        fees=fees_for(block, priority_fee=GWEI),
+        base_fee=next_base_fee(block),
+    )
+    return Sight(
+        block=block,
+        chain=chain,
+        view=found.view,
+        adapter=adapter,
+        cases=_cases(pledged, adapter, found.view, book, found.opportunities),
+        desk=desk,
+        planner=planner,
+        terms=terms,
+    )
+
+
+def _cases(
+    pledged: Pledged,
+    adapter: MorphoAdapter,
+    view: MorphoMarket,
+    book: Book[MorphoMarket, object],
+    opportunities: Sequence[Opportunity],
+) -> dict[str, Case]:
+    live = pledged.live
+    reference = {live.tokens[name].address: price for name, price in oracle_prices(live).items()}
+    names = {one.key: one.name for one in pledged.pledges.values()}
+    return {
+        names[one.ref.market]: case_of(
+            adapter,
+            view,
+            book.positions[one.ref],
+            opportunity=one,
+            valuation=valuation(
+                adapter, view, live.market.weth, market=one.ref.market, reference=reference
+            ),
+        )
+        for one in opportunities
+    }
+
+
+async def _prices(
+    adapter: MorphoAdapter, market: MorphoMarket, chain: Chain, block: BlockRef
+) -> dict[str, Price]:
+    feeds = adapter.feeds(market)
+    answers = await chain.reader.call_many([feed.read for feed in feeds], block)
+    return {
+        feed.id: Price(
+            value=int.from_bytes(answer.data), block=block.number, updated_at=block.timestamp
+        )
+        for feed, answer in zip(feeds, answers, strict=True)
+    }
+
+
+def _venue(pledged: Pledged, chain: Chain) -> UniswapV3Venue:
+    market = pledged.live.market
+    settings = UniswapV3Settings(
+        factory=market.uniswap_factory,
+        fees=(100, 500, 3_000, 10_000),
+        intermediates=(market.weth, market.asset("USDC").token),
+    )
+    return UniswapV3Venue(chain.reader, settings)
