@@ -118,18 +118,16 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> "list[_Tria
         return Miss(reason=Reason.NO_ROUTE, detail=f"cannot be redeemed: {refusal}")
     lent = 0 if option.pays_later else desk.most(option.debt)
     largest = min(option.max_repay, lent or option.max_repay)
-    value = case.valuation.wei_floor(option.debt, largest)
-    received = _sold_worth(case, desk, option, value)
+    offer = _Offer(case=case, desk=desk, terms=terms, option=option, largest=largest)
+    most = offer.most_taken()
+    received = _sold_worth(case, desk, option, case.valuation.wei_floor(option.debt, most))
     gas = _gas_of_a_hop(desk, terms)
     hop_gas = HopGas(native=gas, collateral=_sold_worth(case, desk, option, gas))
-    found = routes(desk, option, terms.native, owed=largest, received=received, hop_gas=hop_gas)
+    found = routes(desk, option, terms.native, owed=most, received=received, hop_gas=hop_gas)
     if not found:
         return _pathless(case, desk, terms, option)
-    offer = _Offer(case=case, desk=desk, terms=terms, option=option, largest=largest)
     pieces = offer.pieces()
-    return _finalists(
-        [_Trials(offer=offer, route=route, pieces=pieces) for route in found], largest
-    )
+    return _finalists([_Trials(offer=offer, route=route, pieces=pieces) for route in found], most)
 
 
 def _sold_worth(case: Case, desk: Desk, option: Option, wei: int) -> int:
@@ -201,11 +199,14 @@ class _Offer:
         """Return whether the protocol would not take that much."""
         return repay > self.largest or isinstance(self.seize(repay), Miss)
 
+    def most_taken(self) -> int:
+        """Return what the protocol really takes of an offer of the largest amount."""
+        whole = self.seize(self.largest)
+        return self.largest if isinstance(whole, Miss) else min(whole.repay, self.largest)
+
     def pieces(self) -> tuple[Piece, ...]:
         """Return the ranges of amounts that are searched one by one."""
-        whole = self.seize(self.largest)
-        taken = self.largest if isinstance(whole, Miss) else min(whole.repay, self.largest)
-        pieces = pieces_of(self.refuses, self.largest, taken)
+        pieces = pieces_of(self.refuses, self.largest, self.most_taken())
         if self.option.pays_later:
             return pieces
         borrowed = sum(one.repay for one in self.before)
