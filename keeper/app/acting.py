@@ -15,11 +15,12 @@ from keeper.app.observer import Observer
 from keeper.app.parity import Parity
 from keeper.app.planning import Batch, Planning
 from keeper.app.sight import Look
+from keeper.app.turns import Turns
 from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
 from keeper.core.pending import Lead
-from keeper.core.plan import Opportunity
+from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Journal, ProtocolAdapter
 from keeper.core.tick import Tick
 from keeper.executor.executor import Executor
@@ -75,6 +76,7 @@ class Acting(Generic[M, P]):
         self._timed = timed
         self._mail: Latest[Look[M, P]] = Latest()
         self._told: dict[AccountRef, Reason] = {}
+        self._turns = Turns()
         self.acted_on = -1
         """The newest block whose opportunities were dealt with."""
 
@@ -120,10 +122,13 @@ class Acting(Generic[M, P]):
             self._adapter.deployment, book.block, len(found.opportunities), book.moved
         )
         rejected = list(found.rejections)
-        fresh = self._fresh(found, rejected)
-        if fresh:
-            rejected += await self._carry_out(look, fresh)
+        now, later = self._turns.divided(self._fresh(found, rejected))
+        if now:
+            rejected += await self._carry_out(look, now)
         await self._tell([self._remarked(one, book) for one in rejected])
+        if later:
+            rejected = await self._catch_up(look, later)
+            await self._tell([self._remarked(one, book) for one in rejected])
 
     async def follow(self, look: Look[M, P], lead: Lead) -> list[Rejection]:
         """Plan and carry out right behind a pending transaction; return what is not taken."""
@@ -161,7 +166,36 @@ class Acting(Generic[M, P]):
         self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
     ) -> list[Rejection]:
         """Plan and execute; return what is not taken."""
-        book, found, tick = look.book, look.found, look.tick
+        batch, unvalued = await self._batch(look, fresh)
+        try:
+            plans, rejected = await self.planning.plan(batch)
+        except RefusedError as error:
+            return [*unvalued, *_gas_capped(batch, error)]
+        look.tick.mark("plan")
+        self._turns.refused([one.ref for one in rejected], look.book.block.number)
+        return [*unvalued, *rejected, *await self._send(look, plans, lead)]
+
+    async def _catch_up(self, look: Look[M, P], later: Sequence[Opportunity]) -> list[Rejection]:
+        """Plan those refused before, one by one, until something newer comes."""
+        batch, rejected = await self._batch(look, later)
+        try:
+            async for one in self.planning.plan_each(batch):
+                if isinstance(one, Rejection):
+                    self._turns.refused([one.ref], look.book.block.number)
+                    rejected.append(one)
+                else:
+                    rejected += await self._send(look, [one])
+                if self._mail.is_waiting:
+                    break
+        except RefusedError as error:
+            rejected += _gas_capped(batch, error)
+        return rejected
+
+    async def _batch(
+        self, look: Look[M, P], fresh: Sequence[Opportunity]
+    ) -> tuple[Batch[M, P], list[Rejection]]:
+        """Return what to plan from, and whom nothing can be said of."""
+        book, found = look.book, look.found
         await self.appraiser.prepare(found.view, [one.ref for one in fresh], book.block)
         valuations, unvalued = self._value(found.view, fresh)
         batch = Batch(
@@ -171,19 +205,20 @@ class Acting(Generic[M, P]):
             opportunities=[one for one in fresh if one.ref in valuations],
             valuations=valuations,
         )
-        try:
-            plans, rejected = await self.planning.plan(batch)
-        except RefusedError as error:
-            rejected = [_no(one, Reason.GAS_PRICE_CAP, error) for one in batch.opportunities]
-            return [*unvalued, *rejected]
-        tick.mark("plan")
+        return batch, unvalued
+
+    async def _send(
+        self, look: Look[M, P], plans: Sequence[Plan], lead: Lead | None = None
+    ) -> list[Rejection]:
+        """Audit the plans' accounts and execute; return what is not taken."""
+        found, tick = look.found, look.tick
         sound, drifted = await self._parity.sound(self._adapter.deployment, plans)
         tick.mark("audit")
         report = await self._executor.carry_out(
             sound,
             found.block,
             found.timestamp,
-            self.decoders(book.market),
+            self.decoders(look.book.market),
             self._observer.sent,
             tick,
             lead,
@@ -192,7 +227,7 @@ class Acting(Generic[M, P]):
             self._timed(tick)
         for plan in report.shown:
             self._observer.shown(plan)
-        return [*unvalued, *rejected, *drifted, *report.rejected]
+        return [*drifted, *report.rejected]
 
     def _value(
         self, view: M, fresh: Sequence[Opportunity]
@@ -225,6 +260,10 @@ def _no(opportunity: Opportunity, reason: Reason, error: KeeperError) -> Rejecti
         reason=reason,
         detail=str(error),
     )
+
+
+def _gas_capped(batch: Batch[M, P], error: RefusedError) -> list[Rejection]:
+    return [_no(one, Reason.GAS_PRICE_CAP, error) for one in batch.opportunities]
 
 
 def _too_small(opportunity: Opportunity, least: int) -> Rejection:

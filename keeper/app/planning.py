@@ -1,7 +1,7 @@
 """Hand a batch of opportunities to the planner."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -39,6 +39,10 @@ class Planning(Protocol[M, P]):
 
     async def plan(self, batch: Batch[M, P]) -> tuple[list[Plan], list[Rejection]]:
         """Return the plans in the order to send them, and why the others are not taken."""
+        ...
+
+    def plan_each(self, batch: Batch[M, P]) -> AsyncIterator[Plan | Rejection]:
+        """Yield each account's plan or rejection in turn, letting others run between."""
         ...
 
     async def desk(self, opportunities: Sequence[Opportunity], block: BlockRef) -> Desk:
@@ -101,20 +105,33 @@ class PlannerDesk(Generic[M, P]):
         Raises RefusedError when gas costs more than the operator's cap.
         """
         desk = await self.desk(batch.opportunities, batch.book.block)
-        cases = [
-            case_of(
-                batch.adapter,
-                batch.view,
-                batch.book.positions[one.ref],
-                opportunity=one,
-                valuation=batch.valuations[one.ref],
-            )
-            for one in batch.opportunities
-        ]
+        cases = [_case(batch, one) for one in batch.opportunities]
         chosen, rejected = self._planner.choose_all(cases, desk)
         if self._offers is None:
             return [self._planner.build(one) for one in chosen], rejected
         return await with_offers(self._planner, chosen, self._offers), rejected
+
+    async def plan_each(self, batch: Batch[M, P]) -> AsyncIterator[Plan | Rejection]:
+        """Yield each account's plan or rejection, on what those before it leave of the pools.
+
+        Nobody else is asked for offers. Raises RefusedError when gas costs more than the operator's
+        cap.
+        """
+        desk = await self.desk(batch.opportunities, batch.book.block)
+        for one in batch.opportunities:
+            found, desk = self._planner.plan_next(_case(batch, one), desk)
+            yield found
+            await asyncio.sleep(0)
+
+
+def _case(batch: Batch[M, P], opportunity: Opportunity) -> Case:
+    return case_of(
+        batch.adapter,
+        batch.view,
+        batch.book.positions[opportunity.ref],
+        opportunity=opportunity,
+        valuation=batch.valuations[opportunity.ref],
+    )
 
 
 async def with_offers(planner: Planner, chosen: Sequence[Chosen], offers: OfferDesk) -> list[Plan]:

@@ -1,0 +1,40 @@
+"""Whose turn it is to be planned: whoever is new first, those refused before as time allows.
+
+A market that fell leaves hundreds of loans that nobody earns by closing. Planned anew with every
+block in one piece, they would hold up the one that has just come under the line.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from keeper.core.lending import AccountRef
+from keeper.core.plan import Opportunity
+
+TOGETHER: Final = 32
+"""So many that were refused before are planned together with the others, for the best order."""
+
+
+class Turns:
+    """Remembers who was refused, and at which block they were last planned."""
+
+    def __init__(self) -> None:
+        self._refused: dict[AccountRef, int] = {}
+
+    def divided(
+        self, fresh: Sequence[Opportunity]
+    ) -> tuple[Sequence[Opportunity], Sequence[Opportunity]]:
+        """Return who is planned at once, and who after that, longest ago first.
+
+        Who is not liquidatable any more is forgotten.
+        """
+        known = self._refused
+        self._refused = {one.ref: known[one.ref] for one in fresh if one.ref in known}
+        if len(self._refused) <= TOGETHER:
+            return fresh, ()
+        later = (one for one in fresh if one.ref in self._refused)
+        now = [one for one in fresh if one.ref not in self._refused]
+        return now, sorted(later, key=lambda one: self._refused[one.ref])
+
+    def refused(self, refs: Iterable[AccountRef], block: int) -> None:
+        """Take note of who was planned in vain at ``block``."""
+        self._refused.update(dict.fromkeys(refs, block))

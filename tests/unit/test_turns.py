@@ -1,0 +1,45 @@
+"""Who is planned at once, and who waits for a quiet moment."""
+
+from dataclasses import replace
+
+from keeper.app.turns import TOGETHER, Turns
+from keeper.core.plan import Opportunity
+from keeper.core.units import Address
+from tests.support.ledger_records import plan
+
+
+def opportunity(number: int) -> Opportunity:
+    one = plan().opportunity
+    return replace(one, ref=replace(one.ref, account=Address(f"0x{number:040x}")))
+
+
+MANY = [opportunity(number) for number in range(TOGETHER + 1)]
+NEW = opportunity(1_000)
+
+
+def test_a_few_that_were_refused_are_planned_with_the_others() -> None:
+    turns = Turns()
+    turns.refused([one.ref for one in MANY[1:]], 7)
+    assert turns.divided([*MANY[1:], NEW]) == ([*MANY[1:], NEW], ())
+
+
+def test_whoever_is_new_does_not_wait_for_many_that_were_refused() -> None:
+    turns = Turns()
+    turns.refused([one.ref for one in MANY], 7)
+    assert turns.divided([*MANY, NEW]) == ([NEW], MANY)
+
+
+def test_of_those_refused_whoever_has_waited_longest_is_first() -> None:
+    turns = Turns()
+    turns.refused([one.ref for one in MANY], 7)
+    turns.refused([MANY[0].ref], 8)
+    turns.refused([MANY[2].ref], 6)
+    _, later = turns.divided(MANY)
+    assert (later[0], later[-1]) == (MANY[2], MANY[0])
+
+
+def test_who_recovered_is_new_when_under_the_line_again() -> None:
+    turns = Turns()
+    turns.refused([one.ref for one in MANY], 7)
+    turns.divided([])
+    assert turns.divided(MANY) == (MANY, ())
