@@ -188,6 +188,10 @@ def deploy(
         typer.Option(help="A hot key's address, which may run programs; repeat for more."),
     ],
     recipient: Annotated[str, typer.Option(help="Where every profit goes.")],
+    treasury: Annotated[
+        str | None,
+        typer.Option(help="Also the Inventory, which lends this address's tokens to the executor."),
+    ] = None,
     arm: Annotated[bool, typer.Option("--arm", help="Send for real; see the README.")] = False,
     chain: ChainName = None,
 ) -> None:
@@ -197,7 +201,13 @@ def deploy(
 
     run_command(
         lambda: work(
-            config, owner=owner, operators=operator, recipient=recipient, arm=arm, chain=chain
+            config,
+            owner=owner,
+            operators=operator,
+            recipient=recipient,
+            treasury=treasury,
+            arm=arm,
+            chain=chain,
         )
     )
 

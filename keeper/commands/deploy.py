@@ -1,12 +1,12 @@
-"""``keeper deploy``: put the on-chain executor on the configured chain.
+"""``keeper deploy``: put the on-chain executor, and a treasury's inventory, on a chain.
 
-It goes through the deterministic deployment proxy, so its address follows from its roles alone: it
-can be named before it is paid for, and is the same on every chain with the same roles.
+They go through the deterministic deployment proxy, so that an address follows from the roles alone:
+it can be named before it is paid for, and is the same on every chain with the same roles.
 """
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,10 +24,11 @@ from keeper.config.fleet import load_fleet
 from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef, Transaction
 from keeper.core.errors import ConfigError, RefusedError
-from keeper.core.ports import Signer
+from keeper.core.ports import Reader, Signer
 from keeper.core.units import Address, address, address_bytes
 from keeper.evm.artifacts import load_artifact
 from keeper.evm.hashing import keccak256
+from keeper.evm.words import WORD, address_at, ask, selector
 
 PROXY: Final = Address("0x4e59b44847b379578588920ca78fbf26c0b4956c")
 """Arachnid's deterministic deployment proxy: calldata is a salt and the creation code."""
@@ -35,6 +36,9 @@ PROXY: Final = Address("0x4e59b44847b379578588920ca78fbf26c0b4956c")
 _SALT: Final = bytes(32)
 _GAS_LIMIT: Final = 4_000_000
 _GAS_PER_OPERATOR: Final = 60_000
+_INVENTORY_GAS_LIMIT: Final = 1_500_000
+_EXECUTOR: Final = selector("executor()")
+_TREASURY: Final = selector("treasury()")
 _PATIENCE_BLOCKS: Final = 25
 
 
@@ -54,9 +58,44 @@ class Roles:
 
     @property
     def address(self) -> Address:
-        """Where the proxy puts a contract with these roles (EIP-1014)."""
-        digest = keccak256(b"\xff" + address_bytes(PROXY) + _SALT + keccak256(self.creation))
-        return Address("0x" + digest[12:].hex())
+        """Where the proxy puts a contract with these roles."""
+        return _placed(self.creation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryRoles:
+    """Whose tokens the inventory lends, and to which executor alone."""
+
+    executor: Address
+    treasury: Address
+
+    @property
+    def creation(self) -> bytes:
+        """The creation code with the roles as constructor arguments."""
+        return load_artifact("Inventory").creation(self.executor, self.treasury)
+
+    @property
+    def address(self) -> Address:
+        """Where the proxy puts a contract with these roles."""
+        return _placed(self.creation)
+
+
+def _placed(creation: bytes) -> Address:
+    """Return where the proxy puts what this code creates (EIP-1014)."""
+    digest = keccak256(b"\xff" + address_bytes(PROXY) + _SALT + keccak256(creation))
+    return Address("0x" + digest[12:].hex())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Contract:
+    """One contract to put on a chain."""
+
+    what: str
+    address: Address
+    creation: bytes
+    gas_limit: int
+    check: Callable[[Reader, BlockRef], Awaitable[None]]
+    """Raises unless what is there has the roles."""
 
 
 async def deploy(
@@ -66,11 +105,13 @@ async def deploy(
     operators: Sequence[str],
     recipient: str,
     arm: bool,
+    treasury: str | None = None,
     chain: str | None = None,
 ) -> None:
     """Show where the executor would be; with ``arm``, pay for it with the configured key.
 
-    Its address is the same on every chain. Of several chains, those that are armed get it.
+    With ``treasury`` the same is done of the inventory that lends its tokens to that executor.
+    Addresses are the same on every chain. Of several chains, those that are armed get them.
     """
     chains = load_fleet(config).only(chain)
     roles = Roles(
@@ -78,25 +119,62 @@ async def deploy(
         operators=tuple(sorted({_role("--operator", one) for one in operators})),
         recipient=_role("--recipient", recipient),
     )
+    wanted = [_executor(roles)]
+    if treasury is not None:
+        lent = InventoryRoles(executor=roles.address, treasury=_role("--treasury", treasury))
+        wanted.append(_inventory(lent))
     keys = armings(chains, os.environ, arm=arm)
     by_chain = {one.chain.name: key for one, key in zip(chains, keys, strict=True)}
-    await on_each(chains, lambda one: _deploy(one, roles, by_chain[one.chain.name]))
-    stdout.print(f"executor: {roles.address}", highlight=False)
+    await on_each(chains, lambda one: _deploy(one, wanted, by_chain[one.chain.name]))
+    for contract in wanted:
+        stdout.print(f"{contract.what}: {contract.address}", highlight=False)
 
 
-async def _deploy(settings: Settings, roles: Roles, keys: Keys | None) -> None:
-    name = settings.chain.name
+def _executor(roles: Roles) -> _Contract:
+    async def check(reader: Reader, head: BlockRef) -> None:
+        await read_executor(reader, roles.address, head)
+
+    return _Contract(
+        what="executor",
+        address=roles.address,
+        creation=roles.creation,
+        gas_limit=_GAS_LIMIT + _GAS_PER_OPERATOR * len(roles.operators),
+        check=check,
+    )
+
+
+def _inventory(roles: InventoryRoles) -> _Contract:
+    async def check(reader: Reader, head: BlockRef) -> None:
+        calls = [ask(roles.address, one) for one in (_EXECUTOR, _TREASURY)]
+        answers = await reader.call_many(calls, head)
+        found = [address_at(one.data, 0) if len(one.data) == WORD else None for one in answers]
+        expected = [roles.executor, roles.treasury]
+        if found != expected:
+            msg = f"{roles.address}: expected an inventory of {expected}, found {found}"
+            raise ConfigError(msg)
+
+    return _Contract(
+        what="inventory",
+        address=roles.address,
+        creation=roles.creation,
+        gas_limit=_INVENTORY_GAS_LIMIT,
+        check=check,
+    )
+
+
+async def _deploy(settings: Settings, wanted: Sequence[_Contract], keys: Keys | None) -> None:
     async with (
         opened_chain(settings) as chain,
         remote_signers(settings, armed=keys is not None) as remote,
     ):
-        head = await chain.reader.head()
-        if await chain.reader.code(roles.address, head):
-            say(f"{name}: it is there already, with these roles")
-        elif keys is None:
-            say(f"{name}: disarmed: nothing was sent; with --arm it is deployed there")
-        else:
-            await _send(settings, chain, head, roles, [*keys(), *remote][0])
+        for contract in wanted:
+            head, name = await chain.reader.head(), f"{settings.chain.name}: {contract.what}"
+            if await chain.reader.code(contract.address, head):
+                say(f"{name}: it is there already, with these roles")
+            elif keys is None:
+                say(f"{name}: disarmed: nothing was sent; with --arm it is deployed there")
+            else:
+                await _send(settings, chain, head, contract, [*keys(), *remote][0])
 
 
 def _role(option: str, text: str) -> Address:
@@ -108,7 +186,7 @@ def _role(option: str, text: str) -> Address:
 
 
 async def _send(
-    settings: Settings, chain: Chain, head: BlockRef, roles: Roles, signer: Signer
+    settings: Settings, chain: Chain, head: BlockRef, contract: _Contract, signer: Signer
 ) -> None:
     """Send the deployment and wait until the code is there."""
     if not await chain.reader.code(PROXY, head):
@@ -120,17 +198,17 @@ async def _send(
         max_fee_cap=settings.limits.max_gas_price_wei,
     )
     raw, tx_hash = await signer.sign_soon(
-        Transaction(sender=signer.address, to=PROXY, data=_SALT + roles.creation),
+        Transaction(sender=signer.address, to=PROXY, data=_SALT + contract.creation),
         nonce=await chain.wire.nonce(signer.address, pending=True),
-        gas_limit=_GAS_LIMIT + _GAS_PER_OPERATOR * len(roles.operators),
+        gas_limit=contract.gas_limit,
         fees=fees,
     )
     await chain.wire.send_raw(raw)
-    say(f"sent {tx_hash}; waiting for its block")
+    say(f"sent {contract.what} {tx_hash}; waiting for its block")
     for _ in range(_PATIENCE_BLOCKS * 4):
         receipt = await chain.wire.receipt(tx_hash)
         if receipt is not None:
-            await read_executor(chain.reader, roles.address, await chain.reader.head())
+            await contract.check(chain.reader, await chain.reader.head())
             say(f"deployed in block {receipt.block_number} for {receipt.gas_used:,} gas")
             return
         await asyncio.sleep(settings.chain.block_time_s / 4)

@@ -6,12 +6,13 @@ import pytest
 
 from keeper.app.executor_contract import PRETENDED_OPERATOR, read_executor
 from keeper.app.opening import opened_chain
-from keeper.commands.deploy import Roles, deploy
+from keeper.commands.deploy import InventoryRoles, Roles, deploy
 from keeper.config.settings import load
 from keeper.core.chain import Transaction
 from keeper.devnet.sender import Sender
-from keeper.evm.program import Program
+from keeper.evm.program import Flash, FlashKind, Program
 from keeper.evm.program_encoder import encode
+from keeper.venues.inventory_flash import InventoryFlashSource
 from tests.support.keeper_process import ARMED, configured, with_executor
 from tests.support.market_node import MarketNode
 
@@ -41,6 +42,55 @@ async def test_the_executor_is_where_it_was_said_to_be_with_its_roles(
     await deploy(config, **named, arm=True)
     sent = market_fork.live.rpc.call("eth_getTransactionCount", who.keeper, "latest")
     assert sent == "0x1"
+
+
+async def test_the_inventory_lends_the_treasurys_tokens_to_the_executor_alone(
+    market_fork: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(tmp_path, market_fork, mode="live")
+    live, who = market_fork.live, market_fork.market.accounts
+    roles = Roles(owner=who.deployer, operators=(who.keeper,), recipient=who.recipient)
+    lent = InventoryRoles(executor=roles.address, treasury=who.supplier)
+    named = {
+        "owner": who.deployer,
+        "operators": (who.keeper,),
+        "recipient": who.recipient,
+        "treasury": who.supplier,
+    }
+    await deploy(config, **named, arm=False)
+    assert live.rpc.call("eth_getCode", lent.address, "latest") == "0x"
+    for name, value in ARMED.items():
+        monkeypatch.setenv(name, value)
+    await deploy(config, **named, arm=True)
+    await deploy(config, **named, arm=True)
+    assert live.rpc.call("eth_getTransactionCount", who.keeper, "latest") == "0x2"
+    usdc = live.tokens["USDC"]
+    treasury = Sender.of(live.rpc, who.supplier)
+    treasury.call(usdc, "approve", lent.address, 1_000)
+    treasury.mine()
+    async with opened_chain(load(config)) as chain:
+        head = await chain.reader.head()
+        source = InventoryFlashSource(chain.reader, inventory=lent.address)
+        book = await source.snapshot([usdc.address], head)
+        assert book.most(usdc.address) == 1_000
+        inventory = Flash(
+            lender=lent.address, asset=usdc.address, amount=1_000, inner=(), kind=FlashKind.ERC_3156
+        )
+        borrowing = Program(
+            deadline=2**40 - 1, profit_token=live.market.weth, min_profit=0, steps=(inventory,)
+        )
+        runs = [
+            Transaction(sender=who.keeper, to=roles.address, data=encode(borrowing)),
+            Transaction(sender=who.keeper, to=with_executor(market_fork), data=encode(borrowing)),
+        ]
+        head = await chain.reader.head()
+        done = [
+            await chain.simulator.simulate(
+                [one], base=head, timestamp=head.timestamp + 12, base_fee=1, overrides={}
+            )
+            for one in runs
+        ]
+    assert [one.success for (one,) in done] == [True, False]
 
 
 async def test_plans_for_an_executor_without_operators_are_rehearsed_with_a_pretended_one(
