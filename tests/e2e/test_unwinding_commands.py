@@ -42,14 +42,12 @@ def config(ground: Pledged, tmp_path: Path) -> Path:
         deployments=(deployment,),
     )
     root = write_config(tmp_path, ground.node.market, wanted)
-    shares = {one.share.address: one for one in ground.pledges.values()}
     chain = root.parent / "chain.yaml"
     content = yaml.safe_load(chain.read_text("utf-8"))
     content["unwind"] = [
-        {"kind": "erc4626", "token": share, "holders": [ground.morpho.address]}
-        if one.is_vault
-        else {"kind": "atoken", "token": share}
-        for share, one in shares.items()
+        {"kind": one.kind, "token": one.share.address}
+        | ({"holders": [ground.morpho.address]} if one.is_vault else {})
+        for one in ground.redeemed
     ]
     chain.write_text(yaml.safe_dump(content), "utf-8")
     return root
@@ -71,7 +69,7 @@ def test_doctor_holds_what_is_redeemed_against_the_chain(ground: Pledged, config
     ]
     bad = [row["detail"] for row in found if not row["good"]]
     assert done.returncode != 0
-    assert len(found) == len({one.share.address for one in ground.pledges.values()})
+    assert len(found) == len(ground.redeemed)
     assert len(bad) == 1
     assert "previewRedeem" in bad[0]
     assert sum("is redeemed for WBTC: at most" in row["detail"] for row in found) > 4

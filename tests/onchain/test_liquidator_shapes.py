@@ -5,8 +5,6 @@ Uniswap V2's own formula) asks for what is owed. The gas is compared with
 ``contracts/gas-snapshot.json``, which ``scripts/gas_snapshot`` writes anew.
 """
 
-import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,12 +29,8 @@ from tests.support.executor_market import (
     program,
     repay_leg,
 )
-from tests.support.executor_stage import ROOT
+from tests.support.gas_record import on_record
 
-SNAPSHOT = ROOT / "contracts" / "gas-snapshot.json"
-WRITING = "KEEPER_WRITE_GAS_SNAPSHOT"
-TOLERANCE_BPS = 100
-"""Amounts follow the clock of the build, and with them a few bytes of calldata."""
 THIN = 3_000
 STABLES = ("USDC", "USDT", "DAI")
 LIQUIDATED = (
@@ -90,19 +84,6 @@ def cost_of(live: LiveMarket, symbol: str, amount: int, *, fee: int | None = Non
     wanted = fee or exchange_fee(live, "WETH", symbol)
     asked = (live.market.weth, live.market.asset(symbol).token, amount, wanted, 0)
     return int(read(live.rpc, live.quoter, "quoteExactOutputSingle", asked)[0])
-
-
-def on_record(name: str, gas: int) -> None:
-    """Compare the gas of a shape with the snapshot, or write it."""
-    kept = json.loads(SNAPSHOT.read_text("utf-8")) if SNAPSHOT.exists() else {}
-    if os.environ.get(WRITING):
-        text = json.dumps(dict(sorted((kept | {name: gas}).items())), indent=2)
-        SNAPSHOT.write_text(text + "\n", "utf-8")
-        return
-    expected = kept[name]
-    assert abs(gas - expected) * 10_000 <= TOLERANCE_BPS * expected, (
-        f"{name}: expected {expected} gas within 1 %, found {gas}; scripts/gas_snapshot records it"
-    )
 
 
 def biggest(live: LiveMarket, debt: str = "USDC") -> Loan:

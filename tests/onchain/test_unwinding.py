@@ -27,12 +27,15 @@ from keeper.venues.flash_loans import AaveV3FlashSource
 from keeper.venues.unwinding.atoken import ATokenBook
 from keeper.venues.unwinding.erc4626 import VaultBook
 from tests.support.executor_stage import RECIPIENT
+from tests.support.gas_record import on_record
 from tests.support.market_node import MarketNode, built_market, forked_market
 from tests.support.unwinding_scene import Pledge, Pledged, Sight, look, pledged
 
 BORROWERS = 40
 VAULTS = ("plain", "offset", "native", "same", "for ether", "fee", "moody")
 ATOKENS = ("aWBTC", "aWETH")
+RECORDED = "3.0"
+"""The release of Aave whose gas is on record."""
 UNSIGNED_BYTES = 60
 """Of a transaction, besides its data and signature."""
 
@@ -106,6 +109,23 @@ async def test_the_gas_and_the_size_of_redeeming_are_counted(ground: Pledged) ->
             size = len(plan.transaction.data) + UNSIGNED_BYTES
             expected = sight.terms.gas.size(len(plan.route), unwinds=True)
             assert expected * 2 // 3 < size <= expected, (name, size, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("bare", "morpho callback, one hop"),
+        ("native", "morpho callback, vault shares, one hop"),
+        ("aWETH", "morpho callback, aTokens, two hops"),
+    ],
+)
+async def test_a_liquidation_of_morpho_takes_the_gas_on_record(
+    ground: Pledged, name: str, shape: str
+) -> None:
+    async with seen(ground) as sight:
+        (done,) = await rehearsed(sight, sight.plan(name))
+        if ground.node.market.aave == RECORDED:
+            on_record(shape, done.forecast.gas // sight.desk.gas_price)
 
 
 async def test_the_loss_of_redeeming_is_in_the_swap_cost(ground: Pledged) -> None:

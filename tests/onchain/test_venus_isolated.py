@@ -25,6 +25,7 @@ from keeper.planner.build import protocol_call
 from keeper.protocols.venus_isolated.case import KEY_SEPARATOR, Way
 from keeper.protocols.venus_isolated.refusals import Refusal
 from keeper.protocols.venus_isolated.state import Action
+from tests.support.gas_record import gas_of_a_whole_liquidation, on_record
 from tests.support.isolated_scene import (
     BORROWERS,
     IsolatedNode,
@@ -275,6 +276,12 @@ async def test_the_executor_carries_out_each_way(scene: Scene, way: Way):
     (found,) = scene.adapter.decode(view, done.logs)
     assert (found.ref, found.liquidator, found.repaid) == (ref, executor, quote.repay)
     assert (found.seized, found.protocol_fee) == (quote.seized, quote.protocol_fee)
+
+
+async def test_a_whole_liquidation_takes_the_gas_on_record(scene: Scene):
+    await crashed(scene)
+    gas = await gas_of_a_whole_liquidation(scene, "USDC", lambda one: way_of(one) is Way.BORROW)
+    on_record("venus isolated, aave flash, one hop", gas)
 
 
 async def test_a_market_that_is_listed_later_leaves_the_numbers_of_others(scene: Scene):

@@ -20,6 +20,7 @@ from keeper.protocols.compound_v2.case import case_of, market_at
 from keeper.protocols.compound_v2.health import Shortfall, debt_of, shortfall
 from keeper.protocols.compound_v2.refusals import Refusal
 from keeper.protocols.compound_v2.state import Deployment, Position
+from tests.support.gas_record import gas_of_a_whole_liquidation, on_record
 from tests.support.venus_scene import (
     BORROWERS,
     Look,
@@ -123,6 +124,12 @@ async def test_every_option_liquidates_as_quoted(scene: Scene):
                 assert isinstance(await judge(scene, look, ref, option, repay), SeizeQuote)
                 quoted += 1
     assert quoted > 40
+
+
+async def test_a_whole_liquidation_takes_the_gas_on_record(scene: Scene):
+    await crashed(scene)
+    gas = await gas_of_a_whole_liquidation(scene, "USDC", lambda _: True)
+    on_record("venus, aave flash, one hop", gas)
 
 
 async def test_a_second_liquidation_in_the_block_finds_what_the_first_left(scene: Scene):

@@ -66,7 +66,12 @@ class Pledge:
     """Symbol."""
     key: str = ""
     """The market's id."""
-    is_vault: bool = True
+    kind: str = "erc4626"
+    """``erc4626``, ``atoken``, or empty for a token that pools trade."""
+
+    @property
+    def is_vault(self) -> bool:
+        return self.kind == "erc4626"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +102,13 @@ class Pledged:
         assert isinstance(adapter, MorphoAdapter)
         return adapter
 
+    @property
+    def redeemed(self) -> list[Pledge]:
+        """The pledges that have to be redeemed, one of each share."""
+        return list({one.share.address: one for one in self.pledges.values() if one.kind}.values())
+
     def unwinders(self, chain: Chain) -> list[Unwinder]:
-        return [self.unwinder(chain, one) for one in self.pledges.values()]
+        return [self.unwinder(chain, one) for one in self.redeemed]
 
     def unwinder(self, chain: Chain, one: Pledge) -> Unwinder:
         share = one.share.address
@@ -176,6 +186,9 @@ def _shares(owner: Sender, supplier: Sender, live: LiveMarket) -> list[Pledge]:
     for first in ("plain", "moody"):
         twin = next(one for one in made if one.name == first)
         made.append(replace(twin, name=f"{first} twin", loan="DAI"))
+    made.append(
+        Pledge(name="bare", share=live.tokens["WETH"], underlying="WETH", loan="USDC", kind="")
+    )
     for name, loan in (("WBTC", "USDC"), ("WETH", "DAI")):
         amount = _raw(name, 3 * DOLLARS)
         fund(supplier, live.tokens, supplier.account, {name: amount})
@@ -190,9 +203,7 @@ def _shares(owner: Sender, supplier: Sender, live: LiveMarket) -> list[Pledge]:
         )
         supplier.mine()
         share = live.a_tokens[name]
-        made.append(
-            Pledge(name=f"a{name}", share=share, underlying=name, loan=loan, is_vault=False)
-        )
+        made.append(Pledge(name=f"a{name}", share=share, underlying=name, loan=loan, kind="atoken"))
     return made
 
 
