@@ -20,7 +20,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
 from keeper.core.pending import Lead
-from keeper.core.plan import Opportunity, Plan
+from keeper.core.plan import Joint, Opportunity
 from keeper.core.ports import Journal, ProtocolAdapter
 from keeper.core.tick import Tick
 from keeper.executor.executor import Executor
@@ -168,12 +168,12 @@ class Acting(Generic[M, P]):
         """Plan and execute; return what is not taken."""
         batch, unvalued = await self._batch(look, fresh)
         try:
-            plans, rejected = await self.planning.plan(batch)
+            joint, rejected = await self.planning.plan(batch)
         except RefusedError as error:
             return [*unvalued, *_gas_capped(batch, error)]
         look.tick.mark("plan")
         self._turns.refused([one.ref for one in rejected], look.book.block.number)
-        return [*unvalued, *rejected, *await self._send(look, plans, lead)]
+        return [*unvalued, *rejected, *await self._send(look, joint, lead)]
 
     async def _catch_up(self, look: Look[M, P], later: Sequence[Opportunity]) -> list[Rejection]:
         """Plan those refused before, one by one, until something newer comes."""
@@ -184,7 +184,7 @@ class Acting(Generic[M, P]):
                     self._turns.refused([one.ref], look.book.block.number)
                     rejected.append(one)
                 else:
-                    rejected += await self._send(look, [one])
+                    rejected += await self._send(look, Joint(plans=[one]))
                 if self._mail.is_waiting:
                     break
         except RefusedError as error:
@@ -208,14 +208,17 @@ class Acting(Generic[M, P]):
         return batch, unvalued
 
     async def _send(
-        self, look: Look[M, P], plans: Sequence[Plan], lead: Lead | None = None
+        self, look: Look[M, P], joint: Joint, lead: Lead | None = None
     ) -> list[Rejection]:
         """Audit the plans' accounts and execute; return what is not taken."""
         found, tick = look.found, look.tick
-        sound, drifted = await self._parity.sound(self._adapter.deployment, plans)
+        sound, drifted = await self._parity.sound(self._adapter.deployment, joint.plans)
+        if drifted:
+            sound, gone = joint.remake(sound)
+            drifted += gone
         tick.mark("audit")
         report = await self._executor.carry_out(
-            sound,
+            replace(joint, plans=sound),
             found.block,
             found.timestamp,
             self.decoders(look.book.market),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from keeper.chain.data_fees import Rollup, read_data_fees
@@ -10,7 +10,7 @@ from keeper.chain.fees import fees_for
 from keeper.config.chain_file import ChainSettings
 from keeper.core.chain import BlockRef, next_base_fee
 from keeper.core.lending import AccountRef, Rejection, Valuation
-from keeper.core.plan import Opportunity, Plan
+from keeper.core.plan import Joint, Opportunity, Plan
 from keeper.core.ports import Ask, OfferDesk, ProtocolAdapter, Reader
 from keeper.core.units import Address
 from keeper.planner.case import Case, Desk, case_of
@@ -37,7 +37,7 @@ class Batch(Generic[M, P]):
 class Planning(Protocol[M, P]):
     """Turns a batch into plans and rejections. Implemented over ``keeper.planner``."""
 
-    async def plan(self, batch: Batch[M, P]) -> tuple[list[Plan], list[Rejection]]:
+    async def plan(self, batch: Batch[M, P]) -> tuple[Joint, list[Rejection]]:
         """Return the plans in the order to send them, and why the others are not taken."""
         ...
 
@@ -99,7 +99,7 @@ class PlannerDesk(Generic[M, P]):
         """Bring the pools that were planned over before to ``block``."""
         await self._planner.refresh(block)
 
-    async def plan(self, batch: Batch[M, P]) -> tuple[list[Plan], list[Rejection]]:
+    async def plan(self, batch: Batch[M, P]) -> tuple[Joint, list[Rejection]]:
         """Return plans in sending order and rejections.
 
         Raises RefusedError when gas costs more than the operator's cap.
@@ -108,8 +108,11 @@ class PlannerDesk(Generic[M, P]):
         cases = [_case(batch, one) for one in batch.opportunities]
         chosen, rejected = self._planner.choose_all(cases, desk)
         if self._offers is None:
-            return [self._planner.build(one) for one in chosen], rejected
-        return await with_offers(self._planner, chosen, self._offers), rejected
+            plans = [self._planner.build(one) for one in chosen]
+        else:
+            plans = await with_offers(self._planner, chosen, self._offers)
+        made = Made(self._planner, chosen, desk)
+        return Joint(plans=plans, remake=made.again), rejected
 
     async def plan_each(self, batch: Batch[M, P]) -> AsyncIterator[Plan | Rejection]:
         """Yield each account's plan or rejection, on what those before it leave of the pools.
@@ -122,6 +125,36 @@ class PlannerDesk(Generic[M, P]):
             found, desk = self._planner.plan_next(_case(batch, one), desk)
             yield found
             await asyncio.sleep(0)
+
+
+class Made:
+    """What plans were made of, together, to make those again that remain."""
+
+    def __init__(self, planner: Planner, chosen: Sequence[Chosen], desk: Desk) -> None:
+        """Take what was chosen at ``desk``."""
+        self._planner = planner
+        self._desk = desk
+        self._chosen = {one.case.opportunity.ref: one for one in chosen}
+
+    def again(self, plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
+        """Return the plans as they are without the others (``Remake``).
+
+        What is made anew takes no offer from outside: those were for other amounts.
+        """
+        before = [self._chosen[plan.ref] for plan in plans]
+        kept, refused = self._planner.choose_again(before, self._desk)
+        of = {plan.ref: plan for plan in plans}
+        made = [self._remade(of[one.case.opportunity.ref], one) for one in kept]
+        return made, refused
+
+    def _remade(self, plan: Plan, chosen: Chosen) -> Plan:
+        """Return the plan, or another for what is chosen by now, to be sent by the same one."""
+        if self._chosen[plan.ref] is chosen:
+            return plan
+        self._chosen[plan.ref] = chosen
+        made = self._planner.build(chosen)
+        sender = plan.transaction.sender
+        return replace(made, transaction=replace(made.transaction, sender=sender))
 
 
 def _case(batch: Batch[M, P], opportunity: Opportunity) -> Case:

@@ -3,12 +3,21 @@
 They are five different things with *option* (see ``keeper.core.lending``) and are never swapped.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from keeper.core.accounting import Waterfall
 from keeper.core.chain import NO_DATA_COST, BlockRef, DataCost, Fees, Transaction
-from keeper.core.lending import AccountRef, Health, Liquidation, Option, SeizeQuote, Valuation
+from keeper.core.lending import (
+    AccountRef,
+    Health,
+    Liquidation,
+    Option,
+    Rejection,
+    SeizeQuote,
+    Valuation,
+)
 from keeper.core.units import Address, Hash32
 
 
@@ -151,6 +160,27 @@ class Plan:
     def ref(self) -> AccountRef:
         """The account that the plan liquidates."""
         return self.opportunity.ref
+
+
+Remake = Callable[[Sequence[Plan]], tuple[list[Plan], list[Rejection]]]
+"""Return plans that were made together as they are without those that are not among them.
+
+They are given in their order. One that comes out the same is the same object; one that is none any
+more is among the rejections.
+"""
+
+
+def as_they_are(plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
+    """Return the plans: they do not depend on each other (``Remake``)."""
+    return list(plans), []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joint:
+    """Plans made together, in the order to send them."""
+
+    plans: Sequence[Plan]
+    remake: Remake = as_they_are
 
 
 class Status(StrEnum):

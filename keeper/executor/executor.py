@@ -9,7 +9,7 @@ import structlog
 from keeper.core.chain import BlockRef, StateOverride
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.pending import Lead
-from keeper.core.plan import Plan, Status, Submission
+from keeper.core.plan import Joint, Plan, Status, Submission
 from keeper.core.ports import Journal, Reader, Simulator
 from keeper.core.tick import Tick
 from keeper.core.units import Address
@@ -128,7 +128,7 @@ class Executor:
 
     async def carry_out(
         self,
-        plans: Sequence[Plan],
+        joint: Joint,
         head: BlockRef,
         timestamp: int,
         decoders: Decoders,
@@ -138,31 +138,56 @@ class Executor:
     ) -> Report:
         """Carry out the plans made on ``head``, in their order; tell of each that is sent.
 
-        With a ``lead`` they are rehearsed and sent right behind it, and never without it.
+        Where one is taken out on the way, those that counted on it are made anew. With a ``lead``
+        they are rehearsed and sent right behind it, and never without it.
         """
         async with self._turn:
             self._tick = tick or Tick()
             exposure = await self.exposure(head)
-            untried, tried = await self._untried(self._spread(plans, exposure))
+            untried, tried = await self._untried(self._spread(joint.plans, exposure))
             admitted, refused = self._admit(untried, exposure)
+            if tried or refused:
+                admitted, gone = joint.remake(admitted)
+                refused += gone
             self._tick.mark("judge")
             stage = Stage(
                 head=head,
                 timestamp=timestamp,
                 ahead=(*self.flight.transactions(), *([lead.transaction] if lead else ())),
                 overrides=self._grounds.overrides,
+                remake=joint.remake,
             )
-            held, failed = await rehearse(admitted, self._grounds.simulator, stage, decoders)
-            self._tick.mark("rehearse")
-            for rejection in failed:
-                self._backoff.failed(rejection.ref, head.number)
-            sure, late = self._admit(held, self._by_now(exposure))
-            report = await self._within_totals(sure, on_sent, lead)
+            try:
+                sure, failed = await self._rehearsed(admitted, exposure, stage, decoders)
+                report = await self._finish(sure, on_sent, lead)
+            finally:
+                self._release()
         return Report(
             sent=report.sent,
             shown=report.shown,
-            rejected=(*tried, *refused, *failed, *late, *report.rejected),
+            rejected=(*tried, *refused, *failed, *report.rejected),
         )
+
+    async def _rehearsed(
+        self, plans: list[Plan], exposure: Exposure, stage: Stage, decoders: Decoders
+    ) -> tuple[list[Plan], list[Rejection]]:
+        """Return the plans that hold and are let through with the gas that they really take.
+
+        Where one is not, those that counted on it are made and rehearsed anew. What the budgets
+        over all chains leave room for is kept for the plans.
+        """
+        rejected: list[Rejection] = []
+        while True:
+            held, failed = await rehearse(plans, self._grounds.simulator, stage, decoders)
+            self._tick.mark("rehearse")
+            for rejection in failed:
+                self._backoff.failed(rejection.ref, stage.head.number)
+            sure, late = self._reserve(*self._admit(held, self._by_now(exposure)))
+            plans, gone = stage.remake(sure) if late else (sure, [])
+            rejected += [*failed, *late, *gone]
+            if all(one is other for one, other in zip(plans, sure, strict=False)) and not gone:
+                return plans, rejected
+            self._release()
 
     async def book(
         self,
@@ -245,22 +270,20 @@ class Executor:
             exposure = exposure.with_plan(plan)
         return admitted, rejected
 
-    async def _within_totals(
-        self,
-        plans: Sequence[Plan],
-        on_sent: Callable[[Plan, Submission], None],
-        lead: Lead | None,
-    ) -> Report:
-        """Finish what the budgets over all chains leave room for, which is kept meanwhile."""
+    def _reserve(
+        self, plans: list[Plan], rejected: list[Rejection]
+    ) -> tuple[list[Plan], list[Rejection]]:
+        """Split off what the budgets over all chains leave no room for; keep room for the rest."""
         share = self._grounds.share
         if share is None:
-            return await self._finish(plans, on_sent, lead)
+            return plans, rejected
         admitted, over = share.admit(plans)
-        try:
-            done = await self._finish(admitted, on_sent, lead)
-        finally:
+        return admitted, [*rejected, *over]
+
+    def _release(self) -> None:
+        """Give back the room that was kept."""
+        if (share := self._grounds.share) is not None:
             share.release()
-        return replace(done, rejected=(*over, *done.rejected))
 
     async def _finish(
         self,

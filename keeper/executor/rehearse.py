@@ -14,7 +14,7 @@ from keeper.core.accounting import Waterfall, waterfall
 from keeper.core.chain import BlockRef, Log, Simulated, StateOverride, Transaction, next_base_fee
 from keeper.core.errors import InvariantError
 from keeper.core.lending import Liquidation, Reason, Rejection
-from keeper.core.plan import Plan
+from keeper.core.plan import Plan, Remake, as_they_are
 from keeper.core.ports import Simulator
 from keeper.core.units import BPS, Address
 from keeper.executor.settlement import received, settlement
@@ -48,6 +48,8 @@ class Stage:
     ahead: tuple[Transaction, ...]
     """Transactions in flight, which will run before the plans."""
     overrides: Mapping[Address, StateOverride]
+    remake: Remake = as_they_are
+    """What remains when one of the plans is taken out."""
 
 
 async def rehearse(
@@ -56,8 +58,8 @@ async def rehearse(
     """Return the plans that hold, with exact gas and forecast, and why the others do not.
 
     The plans run in order in one block. When one fails it is taken out and the rest run again,
-    since it may have changed what they found. One that relied on an offer from outside goes on
-    without it.
+    made anew where it would have changed what they find. One that relied on an offer from outside
+    goes on without it.
     """
     waiting, rejected = list(plans), list[Rejection]()
     while waiting:
@@ -76,8 +78,9 @@ async def rehearse(
             sender = waiting[bad].transaction.sender
             waiting[bad] = replace(local, transaction=replace(local.transaction, sender=sender))
             continue
-        rejected.append(refused)
         del waiting[bad]
+        waiting, gone = stage.remake(waiting)
+        rejected += [refused, *gone]
     return [], rejected
 
 

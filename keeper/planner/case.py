@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
-from typing import Final, Self, TypeVar
+from typing import Final, Self, TypeVar, cast
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Health, Option, ProtocolCall, SeizeQuote, Valuation
@@ -32,6 +32,8 @@ class Case:
     calls: Callable[[Option, SeizeQuote, Address], tuple[ProtocolCall, ...]]
     after: "Callable[[Option, SeizeQuote], After | None]" = lambda *_: None
     """The account once a liquidation is done; None when no further one can be planned."""
+    market: "Market | None" = None
+    """None where liquidations are planned as if they did not move it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,16 @@ class After:
     health: Health
     case: Callable[[], Case]
     """With all that may be liquidated next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """The market that a case is planned in."""
+
+    after: Callable[[Option, SeizeQuote], object]
+    """The market as a liquidation of the case leaves it; handed around unopened."""
+    case: Callable[[object], Case]
+    """The case in the market as others leave it."""
 
 
 def case_of(
@@ -59,6 +71,10 @@ def case_of(
         seize=_seizer(adapter, view, position),
         calls=partial(adapter.calls, view, opportunity.ref),
         after=partial(_after, adapter, view, position, opportunity, valuation),
+        market=Market(
+            after=partial(adapter.market_after, view, position),
+            case=partial(_case_in, adapter, position, opportunity, valuation),
+        ),
     )
 
 
@@ -87,14 +103,27 @@ def _after(
     if found is None:
         return None
     left_view, left = found
-    health = adapter.assess(left_view, left)
+    return After(
+        health=adapter.assess(left_view, left),
+        case=partial(_case_in, adapter, left, opportunity, valuation, left_view),
+    )
 
-    def case() -> Case:
-        options = adapter.options(left_view, left)
-        still = replace(opportunity, health=health, options=options)
-        return case_of(adapter, left_view, left, opportunity=still, valuation=valuation)
 
-    return After(health=health, case=case)
+def _case_in(
+    adapter: ProtocolAdapter[M, P],
+    position: P,
+    opportunity: Opportunity,
+    valuation: Valuation,
+    view: object,
+) -> Case:
+    """Return an account's case in a view of its market: its health and options are those there."""
+    market = cast("M", view)
+    still = replace(
+        opportunity,
+        health=adapter.assess(market, position),
+        options=adapter.options(market, position),
+    )
+    return case_of(adapter, market, position, opportunity=still, valuation=valuation)
 
 
 _BY_GAS: Final = (

@@ -23,6 +23,8 @@ class Chosen:
     case: Case
     desk: Desk
     trade: Trade
+    alone: Case
+    """The account as if nobody were planned before it."""
 
 
 def ask_of(chosen: Chosen, terms: Terms) -> Ask | None:

@@ -13,6 +13,7 @@ from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.build import build_plan, least
 from keeper.planner.case import Case, Desk
+from keeper.planner.markets import Markets, comes_out
 from keeper.planner.offers import Chosen, ask_of, best_offered
 from keeper.planner.routing import pairs_needed
 from keeper.planner.search import best_trades, closest
@@ -87,8 +88,8 @@ class Planner:
     def plan_all(self, cases: Sequence[Case], desk: Desk) -> list[Plan | Rejection]:
         """Plan accounts that compete for the same pools, in the order to send them.
 
-        The most profitable one goes first, the next is quoted on what it leaves of the pools, and
-        so on. Rejections come last; each was judged on the pools as it would have found them.
+        The most profitable one goes first, the next is quoted on what it leaves of the pools and
+        of its market, and so on. Rejections come last; each was judged on what it would have found.
         """
         chosen, refused = self.choose_all(cases, desk)
         return [*(self.build(one) for one in chosen), *refused]
@@ -97,21 +98,44 @@ class Planner:
         """Return what ``plan_all`` makes its plans of, in the order to send them."""
         looked = [(index, self._choose(case, desk)) for index, case in enumerate(cases)]
         refused = [found for _, found in looked if isinstance(found, Rejection)]
-        chosen: list[Chosen] = []
+        chosen, bound, markets = list[Chosen](), list(cases), Markets()
         queue = [(-one.net, i, 0, one) for i, one in looked if isinstance(one, Trade)]
         heapq.heapify(queue)
         while queue:
             _, index, seen, best = heapq.heappop(queue)
             if seen == len(chosen):
-                chosen.append(Chosen(case=cases[index], desk=desk, trade=best))
+                case = bound[index]
+                chosen.append(Chosen(case=case, desk=desk, trade=best, alone=cases[index]))
                 desk = best.leave(desk)
+                markets.take(case, best)
                 continue
-            again = self._choose(cases[index], desk)
+            bound[index] = markets.place(cases[index])
+            again = self._choose(bound[index], desk)
             if isinstance(again, Rejection):
                 refused.append(again)
             else:
                 heapq.heappush(queue, (-again.net, index, len(chosen), again))
         return chosen, refused
+
+    def choose_again(
+        self, chosen: Sequence[Chosen], desk: Desk
+    ) -> tuple[list[Chosen], list[Rejection]]:
+        """Return the chosen as they are without others that were chosen among them.
+
+        ``desk`` is the one before the first. A trade whose liquidations come out the same stays;
+        any other is chosen anew, on what those before it leave.
+        """
+        kept, refused, markets = list[Chosen](), list[Rejection](), Markets()
+        for one in chosen:
+            case, trade = markets.place(one.alone), one.trade
+            found = trade if comes_out(case, trade) else self._choose(case, desk)
+            if isinstance(found, Rejection):
+                refused.append(found)
+                continue
+            kept.append(one if found is trade else replace(one, case=case, desk=desk, trade=found))
+            desk = found.leave(desk)
+            markets.take(case, found)
+        return kept, refused
 
     def build(self, chosen: Chosen) -> Plan:
         """Return the plan of a chosen trade."""

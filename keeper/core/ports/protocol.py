@@ -135,6 +135,14 @@ class ProtocolAdapter(Protocol[M, P]):
         """
         ...
 
+    def market_after(self, view: M, position: P, option: Option, quote: SeizeQuote) -> M:
+        """Return the market as a liquidation leaves it, at the same moment.
+
+        ``quote`` is of this view and position. Exact for every other account: what comes after it
+        in the block is judged and quoted on that.
+        """
+        ...
+
     def calls(
         self, view: M, ref: AccountRef, option: Option, quote: SeizeQuote, executor: Address
     ) -> tuple[ProtocolCall, ...]:

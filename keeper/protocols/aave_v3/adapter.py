@@ -190,6 +190,16 @@ class AaveAdapter:
         """Return market and position as a liquidation leaves them (``Stepwise``)."""
         return aftermath.after_seize(view, position, option, quote)
 
+    def market_after(
+        self,
+        view: AaveMarket,
+        position: AavePosition,  # noqa: ARG002 - the port's
+        option: Option,
+        quote: SeizeQuote,
+    ) -> AaveMarket:
+        """Return the market as a liquidation leaves it for others in the block."""
+        return aftermath.market_after(view, option, quote)
+
     def calls(
         self,
         view: AaveMarket,

@@ -4,13 +4,12 @@ Mirrors what ``LiquidationLogic.executeLiquidationCall`` burns, hands over and b
 in the block finds the same indices: no time has passed.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from keeper.core.lending import Option, SeizeQuote
 from keeper.protocols.aave_v3.case import Case, case_of
 from keeper.protocols.aave_v3.health import assess
-from keeper.protocols.aave_v3.state import AaveMarket, AavePosition, Reserve
+from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 
 Balances = tuple[tuple[int, int], ...]
 
@@ -36,7 +35,23 @@ def after_seize(
         ),
         debt=_changed(position.debt, debt.id, _debt_left(view, case, quote, position.debt)),
     )
-    return _booked(view, case, quote), left
+    return market_after(view, option, quote), left
+
+
+def market_after(view: AaveMarket, option: Option, quote: SeizeQuote) -> AaveMarket:
+    """Return the market with the repayment in one reserve and the collateral out of the other.
+
+    Nothing else of it moves for other accounts: indices and prices are those of the moment, a fee
+    changes hands as aTokens, and bad debt is burned from the account alone.
+    """
+    moves = ((option.debt, quote.repay), (option.collateral, -quote.received))
+    reserves = list(view.reserves)
+    for asset, amount in moves:
+        number = view.ids[asset]
+        one = reserves[number]
+        if one is not None:
+            reserves[number] = replace(one, cash=one.cash + amount, held=one.held + amount)
+    return replace(view, reserves=tuple(reserves))
 
 
 def _collateral_left(view: AaveMarket, case: Case, quote: SeizeQuote) -> int:
@@ -57,21 +72,3 @@ def _changed(balances: Balances, number: int, left: int) -> Balances:
     """Return the balances with one replaced; none of it clears the account's flag."""
     kept = ((n, left if n == number else scaled) for n, scaled in balances)
     return tuple((n, scaled) for n, scaled in kept if n != number or scaled > 0)
-
-
-def _booked(view: AaveMarket, case: Case, quote: SeizeQuote) -> AaveMarket:
-    """Return the market with the repayment in one reserve and the collateral out of the other."""
-    moves = ((case.debt.id, quote.repay), (case.collateral.id, -quote.received))
-    return replace(view, reserves=tuple(_moved(view.reserves, moves)))
-
-
-def _moved(
-    reserves: Iterable[Reserve | None], moves: Iterable[tuple[int, int]]
-) -> Iterator[Reserve | None]:
-    kept = tuple(moves)
-    for one in reserves:
-        by = 0 if one is None else sum(amount for number, amount in kept if number == one.id)
-        if one is None or by == 0:
-            yield one
-        else:
-            yield replace(one, cash=one.cash + by, held=one.held + by)

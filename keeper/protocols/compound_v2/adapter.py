@@ -171,6 +171,12 @@ class CompoundAdapter:
         """Return market and position as a liquidation leaves them (``Stepwise``)."""
         return aftermath.after_seize(view, position, option, quote)
 
+    def market_after(
+        self, view: Deployment, position: Position, option: Option, quote: SeizeQuote
+    ) -> Deployment:
+        """Return the market as a liquidation leaves it for others in the block."""
+        return aftermath.market_after(view, position, option, quote)
+
     def calls(
         self,
         view: Deployment,

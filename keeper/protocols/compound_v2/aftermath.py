@@ -9,33 +9,29 @@ from dataclasses import replace
 from keeper.core.lending import Option, SeizeQuote
 from keeper.protocols.compound_v2 import rules
 from keeper.protocols.compound_v2.case import NO_MARKET, Case, case_of, markets_of
-from keeper.protocols.compound_v2.health import accrued_at, view_at
+from keeper.protocols.compound_v2.health import accrued_at, line_at
 from keeper.protocols.compound_v2.liquidation import spoils_of
-from keeper.protocols.compound_v2.state import Deployment, Entry, Market, Position
+from keeper.protocols.compound_v2.state import Deployment, Entry, Market, Position, Vai
 
 
 def after_seize(
     view: Deployment, position: Position, option: Option, quote: SeizeQuote
 ) -> tuple[Deployment, Position] | None:
-    """Return markets and position after the liquidation.
-
-    None for a debt of VAI, and where an accrual pays reserves out.
-    """
+    """Return markets and position after the liquidation; None for a debt of VAI."""
     case = case_of(view, position, *markets_of(view, position, option))
-    if case.debt.number == NO_MARKET or any(
-        _sheds(view, one) for one in (case.collateral, case.debt)
-    ):
+    if case.debt.number == NO_MARKET:
         return None
     tokens = rules.seized_tokens(case.ratio, quote.repay)
     entries = (_left(view, one, case, quote.repay, tokens) for one in position.entries)
     left = replace(position, entries=tuple(e for e in entries if e.tokens or e.principal))
-    markets = tuple(_after(view, one, case, quote) for one in view.markets)
-    stored = replace(view, markets=markets)
-    return view_at(stored, view.block, view.timestamp, view.prices), left
+    return _booked(view, case, quote), left
 
 
-def _sheds(view: Deployment, market: Market) -> bool:
-    return market.sheds_at is not None and view.block >= market.sheds_at
+def market_after(
+    view: Deployment, position: Position, option: Option, quote: SeizeQuote
+) -> Deployment:
+    """Return the markets after the liquidation: what it accrued in them, and what it moved."""
+    return _booked(view, case_of(view, position, *markets_of(view, position, option)), quote)
 
 
 def _left(view: Deployment, entry: Entry, case: Case, repay: int, tokens: int) -> Entry:
@@ -47,19 +43,34 @@ def _left(view: Deployment, entry: Entry, case: Case, repay: int, tokens: int) -
     return entry
 
 
+def _booked(view: Deployment, case: Case, quote: SeizeQuote) -> Deployment:
+    """Return the view with what the liquidation stored; only touched markets are made anew."""
+    markets, lines = list(view.markets), list(view.lines)
+    for number in {case.collateral.number, case.debt.number, *quote.inputs} - {NO_MARKET}:
+        markets[number] = _after(view, view.markets[number], case, quote)
+        lines[number] = line_at(view, markets[number])
+    return replace(view, markets=tuple(markets), lines=tuple(lines), vai=_vai(view, case))
+
+
 def _after(view: Deployment, market: Market, case: Case, quote: SeizeQuote) -> Market:
     """Return a market with what the liquidation accrued and moved in it stored."""
-    now = view.timestamp if view.by_second else view.block
-    touched = {case.debt.number, case.collateral.number, *quote.inputs}
-    if market.number not in touched:
-        return market
     stored = accrued_at(view, market)
     if market.number == case.collateral.number:
-        stored = spoils_of(view, case, quote.repay).left
+        offer = quote.repay if quote.offer is None else quote.offer
+        stored = spoils_of(view, case, offer).left
     if market.number == case.debt.number:
         stored = replace(
             stored,
             cash=stored.cash + quote.repay,
             borrows=stored.borrows - quote.repay,
         )
-    return replace(market, stored=stored, accrued_at=now)
+    return replace(
+        market, stored=stored, accrued_at=view.timestamp if view.by_second else view.block
+    )
+
+
+def _vai(view: Deployment, case: Case) -> Vai | None:
+    """Return VAI's index as stored: its controller accrues on repaying, and for the Liquidator."""
+    if view.vai is None or (view.liquidator is None and case.debt.number != NO_MARKET):
+        return view.vai
+    return replace(view.vai, index=view.vai_index, accrued_at=view.block)

@@ -34,20 +34,30 @@ def view_at(
     moment = replace(deployment, block=block, timestamp=timestamp, prices=prices)
     return replace(
         moment,
-        lines=tuple(_line(moment, one) for one in deployment.markets),
+        lines=tuple(line_at(moment, one) for one in deployment.markets),
         vai_index=0 if vai is None else vai.index + vai.rate * max(block - vai.accrued_at, 0),
     )
 
 
 def accrued_at(view: Deployment, market: Market) -> Stored:
-    """Return a market's storage after an accrual at the view's moment."""
+    """Return a market's storage after an accrual at the view's moment.
+
+    Where reserves are due for payment the accrual pays them, as far as there is cash. The second
+    accrual of a moment does nothing.
+    """
     now = view.timestamp if view.by_second else view.block
-    return rules.accrued(
+    if now <= market.accrued_at:
+        return market.stored
+    after = rules.accrued(
         market.stored,
         rate=market.rate,
-        periods=max(now - market.accrued_at, 0),
+        periods=now - market.accrued_at,
         reserve_factor=market.reserve_factor,
     )
+    if market.sheds_at is None or view.block < market.sheds_at:
+        return after
+    paid = min(after.cash, after.reserves)
+    return replace(after, cash=after.cash - paid, reserves=after.reserves - paid)
 
 
 def risk_of(view: Deployment, market: Market, number: int) -> Risk:
@@ -191,15 +201,15 @@ def known_price(view: Deployment, number: int) -> int:
     return price
 
 
-def _line(moment: Deployment, market: Market) -> Line:
+def line_at(moment: Deployment, market: Market) -> Line:
+    """Return a market as it is at a moment."""
     after = accrued_at(moment, market)
-    sheds = market.sheds_at is not None and moment.block >= market.sheds_at
     return Line(
         stored_rate=rules.exchange_rate(market.stored, market.initial_rate),
         rate=rules.exchange_rate(after, market.initial_rate),
         stored_borrow_index=market.stored.index,
         borrow_index=after.index,
-        cash=max(after.cash - after.reserves, 0) if sheds else after.cash,
+        cash=after.cash,
         price=moment.prices.get(market.token),
     )
 

@@ -176,6 +176,16 @@ class MorphoAdapter:
         """Return what repaying ``repay`` takes and gives; raise RefusedError as Morpho would."""
         return liquidation.seize(view, position, option, repay)
 
+    def market_after(
+        self,
+        view: MorphoMarket,
+        position: MorphoPosition,
+        option: Option,  # noqa: ARG002 - an account has one pair
+        quote: SeizeQuote,
+    ) -> MorphoMarket:
+        """Return the market as a liquidation leaves it for others in the block."""
+        return liquidation.market_after(view, position, quote)
+
     def calls(
         self,
         view: MorphoMarket,

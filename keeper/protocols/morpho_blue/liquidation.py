@@ -1,6 +1,6 @@
 """What ``liquidate`` and ``preLiquidate`` would do, before they are called."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from keeper.core.lending import Option, SeizeQuote
@@ -133,11 +133,41 @@ def bad_debt(case: Case, quote: SeizeQuote) -> int:
     """Return what suppliers lose by a liquidation, raw units of the loan token."""
     if quote.seized != case.position.collateral:
         return 0
-    seized, shares = quote.inputs
-    if seized:
-        totals = case.line.totals
-        shares = rules.amounts_of_seized(seized, case.price, case.incentive, totals).repaid_shares
+    shares = _repaid_shares(case, quote)
     return rules.bad_debt(case.position.shares - shares, _after(case, shares, quote.repay))
+
+
+def market_after(view: MorphoMarket, position: MorphoPosition, quote: SeizeQuote) -> MorphoMarket:
+    """Return the market as the liquidation leaves it, bad debt taken off.
+
+    Every repayment moves what a share is worth: the next one in the block rounds on that.
+    """
+    case = case_of(view, position)
+    shares, lost = _repaid_shares(case, quote), bad_debt(case, quote)
+    totals = _after(case, shares, quote.repay)
+    if quote.seized == position.collateral:
+        totals = rules.Totals(
+            supply_assets=totals.supply_assets - lost,
+            supply_shares=totals.supply_shares,
+            borrow_assets=totals.borrow_assets - lost,
+            borrow_shares=totals.borrow_shares - (position.shares - shares),
+        )
+    key = case.market.id
+    stored = replace(case.market, totals=totals, updated=view.timestamp)
+    return replace(
+        view,
+        markets={**view.markets, key: stored},
+        lines={**view.lines, key: case.line._replace(totals=totals)},
+    )
+
+
+def _repaid_shares(case: Case, quote: SeizeQuote) -> int:
+    """Return the shares that a quoted liquidation repays."""
+    seized, shares = quote.inputs
+    if not seized:
+        return shares
+    totals = case.line.totals
+    return rules.amounts_of_seized(seized, case.price, case.incentive, totals).repaid_shares
 
 
 def _by_shares(case: Case, shares: int) -> rules.Amounts:

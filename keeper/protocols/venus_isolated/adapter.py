@@ -26,6 +26,7 @@ from keeper.evm.words import ask_address
 from keeper.protocols.compound_v2 import codec
 from keeper.protocols.compound_v2.asking import Asking
 from keeper.protocols.venus_isolated import (
+    aftermath,
     calls,
     decoding,
     events,
@@ -169,6 +170,12 @@ class IsolatedAdapter:
     def seize(self, view: Deployment, position: Position, option: Option, repay: int) -> SeizeQuote:
         """Return what repaying takes and gives; raise RefusedError as the contracts would."""
         return liquidation.seize(view, position, option, repay)
+
+    def market_after(
+        self, view: Deployment, position: Position, option: Option, quote: SeizeQuote
+    ) -> Deployment:
+        """Return the market as a liquidation leaves it for others in the block."""
+        return aftermath.market_after(view, position, option, quote)
 
     def calls(
         self,

@@ -22,7 +22,7 @@ def view_at(
 ) -> Deployment:
     """Return the deployment as an accrual at that block or second would leave it, priced."""
     moment = replace(deployment, block=block, timestamp=timestamp, prices=prices)
-    lines = {number: _line(moment, one) for number, one in deployment.markets.items()}
+    lines = {number: line_at(moment, one) for number, one in deployment.markets.items()}
     return replace(moment, lines=lines)
 
 
@@ -147,7 +147,8 @@ def known_price(view: Deployment, number: int) -> int:
     return price
 
 
-def _line(moment: Deployment, market: Market) -> Line:
+def line_at(moment: Deployment, market: Market) -> Line:
+    """Return a market as it is at a moment."""
     after = accrued_at(moment, market)
     return Line(
         stored_rate=rules.exchange_rate(market.stored, market.bad_debt, market.initial_rate),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from keeper.core.lending import Option, SeizeQuote
 from keeper.core.units import WAD
 from keeper.protocols.compound_v2 import rules as family
+from keeper.protocols.compound_v2.rules import Stored
 from keeper.protocols.venus_isolated import rules
 from keeper.protocols.venus_isolated.case import Case, Way, cases_of, chosen, share_of
 from keeper.protocols.venus_isolated.health import accrued_at
@@ -78,6 +79,8 @@ class Spoils:
     """By the protocol: its cTokens are redeemed as they are seized."""
     received: int
     """By the liquidator, after redeeming."""
+    left: Stored
+    """The collateral's market when the spoils are redeemed; what was repaid to it is not in it."""
 
 
 def spoils_of(view: Deployment, case: Case, repay: int) -> Spoils:
@@ -94,7 +97,13 @@ def spoils_of(view: Deployment, case: Case, repay: int) -> Spoils:
     kept = family.redeemed(theirs, rate)
     after = replace(after, cash=after.cash - kept, supply=after.supply - theirs)
     rate = rules.exchange_rate(after, market.bad_debt, market.initial_rate)
-    return Spoils(kept=kept, received=family.redeemed(tokens - theirs, rate))
+    ours = tokens - theirs
+    received = family.redeemed(ours, rate)
+    return Spoils(
+        kept=kept,
+        received=received,
+        left=replace(after, cash=after.cash - received, supply=after.supply - ours),
+    )
 
 
 def is_redeemable(view: Deployment, case: Case, repay: int) -> bool:

@@ -1,0 +1,53 @@
+"""Lending markets as the plans made so far leave them, for whoever comes next in the block."""
+
+from keeper.core.errors import RefusedError
+from keeper.planner.case import Case
+from keeper.planner.trade import Trade
+
+
+class Markets:
+    """Carries the market of each deployment from plan to plan. Cases of one share its view."""
+
+    def __init__(self) -> None:
+        """Start with every market as it is."""
+        self._views: dict[str, object] = {}
+
+    def place(self, case: Case) -> Case:
+        """Return a case, as it was found, in its market as it is by now."""
+        if case.market is None or case.deployment not in self._views:
+            return case
+        return case.market.case(self._views[case.deployment])
+
+    def take(self, case: Case, trade: Trade) -> None:
+        """Carry the market of a placed case past its trade."""
+        last = _before_last(case, trade)
+        if last is not None and last.market is not None:
+            after = last.market.after(trade.option, trade.steps[-1])
+            self._views[case.deployment] = after
+
+
+def comes_out(case: Case, trade: Trade) -> bool:
+    """Return whether each liquidation of a trade is in a case what it was planned to be."""
+    for number, step in enumerate(trade.steps, 1):
+        try:
+            quote = case.seize(trade.option, step.repay if step.offer is None else step.offer)
+        except RefusedError:
+            return False
+        if quote != step:
+            return False
+        if number < len(trade.steps):
+            after = case.after(trade.option, step)
+            if after is None:
+                return False
+            case = after.case()
+    return True
+
+
+def _before_last(case: Case, trade: Trade) -> Case | None:
+    """Return the case that the last of a trade's liquidations finds."""
+    for step in trade.steps[:-1]:
+        after = case.after(trade.option, step)
+        if after is None:
+            return None
+        case = after.case()
+    return case
