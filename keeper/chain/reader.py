@@ -79,6 +79,10 @@ class ChainReader:
         """Return a native balance in wei."""
         return quantity(await self._state("eth_getBalance", [address], block))
 
+    async def nonce(self, address: Address, block: BlockRef) -> int:
+        """Return how many transactions of an address are in the chain up to ``block``."""
+        return quantity(await self._state("eth_getTransactionCount", [address], block))
+
     async def storage(self, address: Address, slot: int, block: BlockRef) -> int:
         """Return one storage word."""
         (word,) = await self.storage_many([(address, slot)], block)

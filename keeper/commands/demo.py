@@ -132,7 +132,13 @@ async def _liquidate(stage: Stage) -> None:
 
 
 async def _crash(stage: Stage, keeper: Keeper, observer: DemoObserver) -> None:
-    """Let prices fall step by step, each time until the keeper has nothing more to do."""
+    """Let prices fall step by step, each time until the keeper has nothing more to do.
+
+    What the first look sends was planned for the next block at the prices of then: it lands first.
+    """
+    await dealt_with(keeper, stage.live.rpc)
+    if keeper.in_flight:
+        await mine_until(_quiet(keeper), keeper, stage.live.rpc, pace_s=BLOCK_S)
     steps = crash(stage.live)
     while (step := await asyncio.to_thread(next, steps, None)) is not None:
         observer.stepped(step)

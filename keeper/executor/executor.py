@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from keeper.core.chain import BlockRef, StateOverride
+from keeper.core.chain import BlockRef, StateOverride, Transaction
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.pending import Lead
 from keeper.core.plan import Joint, Plan, Status, Submission
@@ -153,7 +153,7 @@ class Executor:
             stage = Stage(
                 head=head,
                 timestamp=timestamp,
-                ahead=(*self.flight.transactions(), *([lead.transaction] if lead else ())),
+                ahead=(*await self._ahead(head), *([lead.transaction] if lead else ())),
                 overrides=self._grounds.overrides,
                 remake=joint.remake,
             )
@@ -167,6 +167,11 @@ class Executor:
             shown=report.shown,
             rejected=(*tried, *refused, *failed, *report.rejected),
         )
+
+    async def _ahead(self, head: BlockRef) -> tuple[Transaction, ...]:
+        """Return what is in flight and has not run at ``head``; what ran is in its state."""
+        reader, senders = self._grounds.reader, self.flight.senders
+        return self.flight.transactions({one: await reader.nonce(one, head) for one in senders})
 
     async def _rehearsed(
         self, plans: list[Plan], exposure: Exposure, stage: Stage, decoders: Decoders

@@ -4,11 +4,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from keeper.core.chain import Transaction
 from keeper.core.plan import Intent, Plan, Purpose, Status, Submission
 from keeper.core.units import Address
 from keeper.evm.signed_transaction import decode_signed
+
+NONE_RAN: Final[Mapping[Address, int]] = {}
+"""Of senders of which nothing is known to have run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +119,23 @@ class Flight:
         self._open[plan_id] = one
         self._sums = None
 
-    def transactions(self) -> tuple[Transaction, ...]:
-        """Return the liquidations in flight, in the order in which they will run."""
+    def transactions(self, nonces: Mapping[Address, int] = NONE_RAN) -> tuple[Transaction, ...]:
+        """Return the liquidations in flight, in the order in which they will run.
+
+        ``nonces`` are the senders' next ones: what ran waits for its outcome, not for a block.
+        """
         return tuple(
-            one.transaction for _, one in self.in_order() if one.transaction and not one.cancelled
+            one.transaction
+            for newest, one in self.in_order()
+            if one.transaction
+            and not one.cancelled
+            and newest.nonce >= nonces.get(newest.sender, 0)
         )
+
+    @property
+    def senders(self) -> frozenset[Address]:
+        """Return whose transactions are in flight."""
+        return frozenset(newest.sender for newest, _ in self.in_order())
 
     def took_off(self, plan: Plan, submission: Submission) -> None:
         """Add a plan that was signed and may be on the wire."""

@@ -97,5 +97,8 @@ class FakeBlocks:
     async def balance(self, address: Address, block: BlockRef) -> int:
         raise NotImplementedError
 
+    async def nonce(self, address: Address, block: BlockRef) -> int:
+        raise NotImplementedError
+
     async def storage(self, address: Address, slot: int, block: BlockRef) -> int:
         raise NotImplementedError

@@ -58,6 +58,10 @@ class WatchedReader:
         self._count()
         return await self.reader.balance(address, block)
 
+    async def nonce(self, address: Address, block: BlockRef) -> int:
+        self._count()
+        return await self.reader.nonce(address, block)
+
     async def storage(self, address: Address, slot: int, block: BlockRef) -> int:
         self._count()
         return await self.reader.storage(address, slot, block)

@@ -66,6 +66,10 @@ class Reader(Protocol):
         """Return a native balance in wei."""
         ...
 
+    async def nonce(self, address: Address, block: BlockRef) -> int:
+        """Return how many transactions of an address are in the chain up to ``block``."""
+        ...
+
     async def storage(self, address: Address, slot: int, block: BlockRef) -> int:
         """Return one storage word."""
         ...
