@@ -1,13 +1,15 @@
 """Morpho Blue: three markets of different decimals and models, and early liquidation in one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 from keeper.core.lending import AccountRef, Price
 from keeper.core.units import Address
 from keeper.protocols.morpho_blue.adapter import MorphoAdapter
 from keeper.protocols.morpho_blue.parameters import Parameters
-from keeper.protocols.morpho_blue.state import MorphoPosition
+from keeper.protocols.morpho_blue.rules import Totals
+from keeper.protocols.morpho_blue.state import MorphoMarket, MorphoPosition
 from tests.conformance.case import Case
 from tests.support.morpho_market import (
     EARLY,
@@ -20,6 +22,7 @@ from tests.support.morpho_market import (
 )
 
 ACCOUNTS = 80
+_SIZE = 100
 _COLLATERAL = (10**18, 10**8, 10**6)
 
 
@@ -30,7 +33,7 @@ def cases() -> Iterator[Case]:
         adapter=MorphoAdapter(
             deployment="morpho_blue.test", start_block=0, parameters=Parameters(morpho=MORPHO)
         ),
-        market=deployment(prices={}),
+        market=_market(),
         timestamp=NOW,
         prices={
             feed: Price(value=value, block=1, updated_at=NOW)
@@ -38,6 +41,16 @@ def cases() -> Iterator[Case]:
         },
         positions=dict(_positions(Random(7))),  # noqa: S311 - accounts, not secrets
     )
+
+
+def _market() -> MorphoMarket:
+    """Return markets that owe as much as all the accounts together, and more."""
+    small = deployment(prices={})
+    large = {
+        key: replace(one, totals=Totals(*(_SIZE * amount for amount in one.totals)))
+        for key, one in small.markets.items()
+    }
+    return replace(small, markets=large)
 
 
 def _positions(random: Random) -> Iterator[tuple[AccountRef, MorphoPosition]]:

@@ -10,6 +10,7 @@ import pytest
 from keeper.core.chain import Log
 from keeper.core.errors import RefusedError, StaleError
 from keeper.core.lending import AccountRef, Leg, Option
+from keeper.core.stepping import Stepwise
 from keeper.core.units import MAX_UINT256, Address, Hash32
 from keeper.protocols.registry import protocol_names
 from tests.conformance.case import Case
@@ -33,6 +34,17 @@ def offered(case: Case, view: Any) -> Iterator[tuple[AccountRef, Any, Option]]:
     for ref, position in case.positions.items():
         for option in case.adapter.options(view, position):
             yield ref, position, option
+
+
+def sampled(case: Case, view: Any) -> list[tuple[AccountRef, Any, Option]]:
+    """Return some of what is offered: the laws that look at every account for each of it."""
+    return list(offered(case, view))[::4]
+
+
+def liquidated(case: Case, view: Any, position: Any, option: Option) -> Any:
+    """Return the market as the largest liquidation of an option leaves it."""
+    quote = case.adapter.seize(view, position, option, option.max_repay)
+    return case.adapter.market_after(view, position, option, quote)
 
 
 def moved(before: Iterable[Leg], after: Iterable[Leg]) -> bool:
@@ -157,6 +169,57 @@ def test_a_quote_is_reproduced_by_its_own_input(case: Case):
         quote = case.adapter.seize(view, position, option, option.max_repay)
         offer = quote.repay if quote.offer is None else quote.offer
         assert case.adapter.seize(view, position, option, offer) == quote
+
+
+@each_case
+def test_what_a_liquidation_leaves_of_a_market_is_a_view_of_the_same_moment(case: Case):
+    view = case.view()
+    for ref, position, option in sampled(case, view):
+        left = liquidated(case, view, position, option)
+        again = case.at(case.prices, market=left)
+        values = case.adapter.asset_values(left, ref.market)
+        assert values == case.adapter.asset_values(view, ref.market)
+        for other in case.positions.values():
+            assert case.adapter.assess(again, other) == case.adapter.assess(left, other)
+
+
+@each_case
+def test_a_liquidation_moves_the_debts_of_others_by_rounding_alone(case: Case):
+    view = case.view()
+    before = {ref: case.adapter.assess(view, one) for ref, one in case.positions.items()}
+    for ref, position, option in sampled(case, view):
+        left = liquidated(case, view, position, option)
+        for other in case.positions.keys() - {ref}:
+            debt = case.adapter.assess(left, case.positions[other]).debt_base
+            assert abs(debt - before[other].debt_base) <= 1 + before[other].debt_base // 10**9
+
+
+@each_case
+def test_the_market_is_left_the_same_whoever_goes_on_the_account_or_others(case: Case):
+    """What a further step of an account finds is what the next account finds."""
+    view = case.view()
+    for _, position, option in sampled(case, view):
+        quote = case.adapter.seize(view, position, option, option.max_repay)
+        after = case.adapter.market_after(view, position, option, quote)
+        stepwise = isinstance(case.adapter, Stepwise)
+        both = case.adapter.after_seize(view, position, option, quote) if stepwise else None
+        assert both is None or both[0] == after
+
+
+@each_case
+def test_liquidations_one_after_the_other_keep_to_what_is_left(case: Case):
+    """Everybody who can be is liquidated on what the others leave; nothing of it goes negative."""
+    view, done = case.view(), 0
+    for position in case.positions.values():
+        for option in case.adapter.options(view, position)[:1]:
+            legs = case.adapter.legs(view, position)
+            (held,) = [leg.amount for leg in legs.collateral if leg.asset == option.collateral]
+            quote = case.adapter.seize(view, position, option, option.max_repay)
+            assert 0 < quote.repay <= option.max_repay
+            assert 0 <= quote.protocol_fee <= quote.seized <= held
+            view = case.adapter.market_after(view, position, option, quote)
+            done += 1
+    assert done > 3
 
 
 @each_case
