@@ -6,7 +6,7 @@ import pytest
 
 from keeper.core.errors import StaleError
 from keeper.core.units import MAX_UINT256, WAD
-from keeper.protocols.compound_v2.health import assess, shortfall
+from keeper.protocols.compound_v2.health import accrued_at, assess, shortfall
 from keeper.protocols.compound_v2.liquidation import options, seize
 from keeper.protocols.compound_v2.refusals import MarketRefusedError, Refusal
 from keeper.protocols.compound_v2.state import Action, Pool, Risk
@@ -176,3 +176,14 @@ def test_a_reserve_about_to_be_paid_out_is_no_cash():
     later = (replace(MARKETS[0], stored=kept, sheds_at=BLOCK + 1), *MARKETS[1:])
     assert view(deployment(due)).lines[0].cash == 10**15
     assert view(deployment(later)).lines[0].cash == 10**18
+
+
+def test_reserves_are_paid_out_once_in_a_block_and_as_far_as_there_is_cash():
+    for cash, reserves, paid in ((10**18, 10**15, 10**15), (10**15, 10**18, 10**15)):
+        stored = replace(MARKETS[0].stored, cash=cash, reserves=reserves)
+        due = replace(MARKETS[0], stored=stored, sheds_at=BLOCK)
+        seen = view(deployment((due, *MARKETS[1:])))
+        after = accrued_at(seen, due)
+        assert (after.cash, after.reserves) == (cash - paid, reserves - paid)
+        again = replace(due, stored=replace(after, reserves=10**9), accrued_at=BLOCK)
+        assert accrued_at(seen, again) == again.stored

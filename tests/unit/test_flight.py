@@ -76,6 +76,15 @@ def test_transactions_run_in_the_order_of_their_nonces() -> None:
     assert aloft((TWO, 9), (ONE, 4)).transactions() == (ONE.transaction, TWO.transaction)
 
 
+def test_what_ran_does_not_run_again_though_its_outcome_is_open() -> None:
+    flight = aloft((ONE, 5), (TWO, 6))
+    assert flight.senders == {SIGNER.address}
+    assert flight.transactions({SIGNER.address: 6}) == (TWO.transaction,)
+    assert flight.transactions({SIGNER.address: 7}) == ()
+    assert flight.transactions({EXECUTOR: 7}) == (ONE.transaction, TWO.transaction)
+    assert len(flight.airborne) == 2
+
+
 def test_nonces_are_held_for_their_sender_alone() -> None:
     flight = aloft((ONE, 5), (TWO, 6))
     assert flight.held(SIGNER.address) == {5, 6}

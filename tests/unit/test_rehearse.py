@@ -219,6 +219,43 @@ async def test_after_a_failure_the_others_run_again_without_it() -> None:
     assert node.rounds[-1] == [TWO.transaction, THREE.transaction]
 
 
+async def test_after_a_failure_the_others_run_as_they_are_made_without_it() -> None:
+    """The third is made anew, and what is made anew is what is rehearsed and goes on."""
+    anew = replace(THREE, transaction=replace(THREE.transaction, data=b"anew"))
+
+    def answer(before: Sequence[Transaction], one: Transaction) -> Simulated:
+        known = PLANS | {anew.transaction: THREE}
+        # As it was first made, the third holds only behind the first.
+        spoilt = one == THREE.transaction and ONE.transaction not in before
+        return failed("no") if one == ONE.transaction or spoilt else done(known[one])
+
+    def remake(plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
+        assert plans == [TWO, THREE]
+        return [TWO, anew], []
+
+    held, refused = await rehearse(
+        [ONE, TWO, THREE], Node(answer), replace(stage(), remake=remake), decoders()
+    )
+    assert [one.transaction for one in held] == [TWO.transaction, anew.transaction]
+    assert [one.ref for one in refused] == [ONE.ref]
+
+
+async def test_one_that_cannot_be_made_without_the_one_that_failed_is_refused_with_it() -> None:
+    gone = Rejection(ref=TWO.ref, block=HEAD.number, reason=Reason.NO_OPTION, detail="gone")
+
+    def answer(_before: Sequence[Transaction], one: Transaction) -> Simulated:
+        return failed("no") if one == ONE.transaction else done(PLANS[one])
+
+    held, refused = await rehearse(
+        [ONE, TWO, THREE],
+        Node(answer),
+        replace(stage(), remake=lambda _: ([THREE], [gone])),
+        decoders(),
+    )
+    assert [one.id for one in held] == [THREE.id]
+    assert [one.ref for one in refused] == [ONE.ref, TWO.ref]
+
+
 @pytest.mark.parametrize(
     ("what", "name"),
     [("repaid", "repaid"), ("seized", "seized"), ("protocol_fee", "protocol fee")],
