@@ -23,7 +23,7 @@ from keeper.core.ports import Prices, ProtocolAdapter
 from keeper.core.units import Address
 from keeper.mirror.mirror import Mirror, Progress
 from keeper.oracle.book import PriceBook
-from keeper.planner.case import Desk, case_of
+from keeper.planner.case import Case, Desk, case_of
 from keeper.planner.planner import Planner
 from keeper.scanner.scan import Book, Scan, scan
 
@@ -98,7 +98,11 @@ class Study(Generic[M, P]):
         self, found: Scan[M], positions: Mapping[AccountRef, P], desk: Desk
     ) -> list[Plan | Rejection]:
         """Plan every opportunity of a scan jointly."""
-        cases = [
+        return self.planner.plan_all(self.cases(found, positions), desk)
+
+    def cases(self, found: Scan[M], positions: Mapping[AccountRef, P]) -> list[Case]:
+        """Return what every opportunity of a scan is planned from."""
+        return [
             case_of(
                 self.adapter,
                 found.view,
@@ -108,7 +112,6 @@ class Study(Generic[M, P]):
             )
             for one in found.opportunities
         ]
-        return self.planner.plan_all(cases, desk)
 
     def value(self, view: M, ref: AccountRef) -> Valuation:
         """Return the prices of an account's market in a view, and of the native coin."""

@@ -1,0 +1,129 @@
+"""Plans made together come to what they were planned to, whichever of them is taken out."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keeper.app.planning import Made
+from keeper.app.study import Study, studies
+from keeper.config.settings import Settings, load
+from keeper.core.plan import Plan
+from keeper.devnet.assets import ASSETS
+from keeper.devnet.config_files import KeeperFiles, write_config
+from keeper.devnet.executor import deploy_executor
+from keeper.devnet.morpho import build_morpho
+from keeper.devnet.morpho_specs import loan_of
+from keeper.devnet.prices import move_market
+from keeper.devnet.stage_morpho_blue import morpho_file
+from keeper.planner.case import Desk
+from keeper.planner.offers import Chosen
+from tests.support.market_node import MarketNode, forked_market
+
+LOANS = 10
+FALL_BPS = 9_850
+BITCOIN = 2
+"""The place of the market of bitcoin against dollars."""
+
+
+@contextmanager
+def ten_loans(binary: Path, base: MarketNode, folder: Path) -> Iterator[Settings]:
+    """Have ten loans of one market of Morpho Blue under the line, with the executor there."""
+    loans = [loan_of(BITCOIN, 20_000 + 1_000 * i, 10_060 + 4 * i) for i in range(LOANS)]
+    with forked_market(binary, base) as node:
+        local = build_morpho(node.live, seed=1, borrowers=0, loans=loans)
+        who = node.market.accounts
+        executor = deploy_executor(
+            node.live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
+        )
+        move_market(node.live, {"WBTC": ASSETS["WBTC"].price * FALL_BPS // 10_000})
+        files = KeeperFiles(
+            rpc=str(node.anvil.ipc_path),
+            mode="live",
+            executor=executor,
+            recipient=who.recipient,
+            deployments=(morpho_file(local),),
+        )
+        yield load(write_config(folder, node.market, files))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What was chosen together of a deployment, and at which desk."""
+
+    study: Study[Any, Any]
+    desk: Desk
+    chosen: Sequence[Chosen]
+
+    @property
+    def plans(self) -> list[Plan]:
+        return [self.study.planner.build(one) for one in self.chosen]
+
+    async def run(self, plans: Sequence[Plan]) -> tuple[list[str], int]:
+        """Run the plans in order in the block that they aim at.
+
+        Return which liquidate other than was planned, and by how much more all of them earned.
+        """
+        done = await self.study.chain.simulator.simulate(
+            [plan.transaction for plan in plans],
+            base=self.study.block,
+            timestamp=self.study.target,
+            base_fee=self.desk.base_fee,
+            overrides={},
+        )
+        found, more = [], 0
+        for plan, result in zip(plans, done, strict=True):
+            said = [(one.repay, one.seized, one.protocol_fee) for one in plan.liquidations]
+            was = [
+                (one.repaid, one.seized, one.protocol_fee)
+                for one in self.study.adapter.decode(self.study.market, result.logs)
+            ]
+            more += int.from_bytes(result.return_data) - plan.forecast.net - plan.forecast.gas
+            if said != was:
+                found.append(f"{plan.id}: expected {said}, found {was} {result.error}")
+        return found, more
+
+
+@asynccontextmanager
+async def planned(settings: Settings) -> AsyncIterator[Planned]:
+    async with studies(settings) as (study,):
+        positions = await study.everyone(lambda *_: None)
+        found = study.scan(positions, study.prices.prices)
+        desk = await study.desk(found.opportunities)
+        chosen, _ = study.planner.choose_all(study.cases(found, positions), desk)
+        yield Planned(study=study, desk=desk, chosen=chosen)
+
+
+async def test_all_that_remain_liquidate_as_planned_whoever_is_taken_out(
+    anvil_binary: Path, local_market: MarketNode, tmp_path: Path
+) -> None:
+    with ten_loans(anvil_binary, local_market, tmp_path) as settings:
+        async with planned(settings) as joint:
+            plans, spoilt = joint.plans, 0
+            assert len(plans) == LOANS
+            assert await joint.run(plans) == ([], 0)
+            for out in range(LOANS):
+                without = [*plans[:out], *plans[out + 1 :]]
+                made = Made(joint.study.planner, joint.chosen, joint.desk)
+                remaining, gone = made.again(without)
+                assert gone == []
+                assert (await joint.run(remaining))[0] == []
+                anew = [one for one, old in zip(remaining, without, strict=True) if one != old]
+                stale, _ = await joint.run(without)
+                assert len(stale) <= len(anew) < LOANS - 1
+                spoilt += len(stale)
+            assert spoilt > LOANS // 2
+
+
+async def test_plans_taken_out_one_after_the_other_leave_plans_that_hold(
+    anvil_binary: Path, local_market: MarketNode, tmp_path: Path
+) -> None:
+    with ten_loans(anvil_binary, local_market, tmp_path) as settings:
+        async with planned(settings) as joint:
+            made = Made(joint.study.planner, joint.chosen, joint.desk)
+            remaining = joint.plans
+            while len(remaining) > 1:
+                middle = len(remaining) // 3
+                remaining, _ = made.again([*remaining[:middle], *remaining[middle + 1 :]])
+                assert (await joint.run(remaining))[0] == []
