@@ -20,7 +20,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
 from keeper.core.pending import Lead
-from keeper.core.plan import Joint, Opportunity
+from keeper.core.plan import Joint, Opportunity, Plan, Submission
 from keeper.core.ports import Journal, ProtocolAdapter
 from keeper.core.tick import Tick
 from keeper.executor.executor import Executor
@@ -123,11 +123,12 @@ class Acting(Generic[M, P]):
         )
         rejected = list(found.rejections)
         now, later = self._turns.divided(self._fresh(found, rejected))
+        sent: list[Plan] = []
         if now:
-            rejected += await self._carry_out(look, now)
+            rejected += await self._carry_out(look, now, sent)
         await self._tell([self._remarked(one, book) for one in rejected])
         if later:
-            rejected = await self._catch_up(look, later)
+            rejected = await self._catch_up(look, later, sent)
             await self._tell([self._remarked(one, book) for one in rejected])
 
     async def follow(self, look: Look[M, P], lead: Lead) -> list[Rejection]:
@@ -135,7 +136,7 @@ class Acting(Generic[M, P]):
         rejected = list(look.found.rejections)
         fresh = self._fresh(look.found, rejected)
         if fresh:
-            rejected += await self._carry_out(look, fresh, lead)
+            rejected += await self._carry_out(look, fresh, [], lead)
         return rejected
 
     def _remarked(self, rejection: Rejection, book: Book[M, P]) -> Rejection:
@@ -163,9 +164,13 @@ class Acting(Generic[M, P]):
         return fresh
 
     async def _carry_out(
-        self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
+        self,
+        look: Look[M, P],
+        fresh: Sequence[Opportunity],
+        sent: list[Plan],
+        lead: Lead | None = None,
     ) -> list[Rejection]:
-        """Plan and execute; return what is not taken."""
+        """Plan and execute; add to what is sent, and return what is not taken."""
         batch, unvalued = await self._batch(look, fresh)
         try:
             joint, rejected = await self.planning.plan(batch)
@@ -173,18 +178,21 @@ class Acting(Generic[M, P]):
             return [*unvalued, *_gas_capped(batch, error)]
         look.tick.mark("plan")
         self._turns.refused([one.ref for one in rejected], look.book.block.number)
-        return [*unvalued, *rejected, *await self._send(look, joint, lead)]
+        return [*unvalued, *rejected, *await self._send(look, joint, sent, lead)]
 
-    async def _catch_up(self, look: Look[M, P], later: Sequence[Opportunity]) -> list[Rejection]:
-        """Plan those refused before, one by one, until something newer comes."""
+    async def _catch_up(
+        self, look: Look[M, P], later: Sequence[Opportunity], sent: list[Plan]
+    ) -> list[Rejection]:
+        """Plan those refused before, one by one behind what is sent, until a newer look."""
         batch, rejected = await self._batch(look, later)
+        batch = replace(batch, sent=sent)
         try:
             async for one in self.planning.plan_each(batch):
                 if isinstance(one, Rejection):
                     self._turns.refused([one.ref], look.book.block.number)
                     rejected.append(one)
                 else:
-                    rejected += await self._send(look, Joint(plans=[one]))
+                    rejected += await self._send(look, Joint(plans=[one]), sent)
                 if self._mail.is_waiting:
                     break
         except RefusedError as error:
@@ -208,10 +216,15 @@ class Acting(Generic[M, P]):
         return batch, unvalued
 
     async def _send(
-        self, look: Look[M, P], joint: Joint, lead: Lead | None = None
+        self, look: Look[M, P], joint: Joint, sent: list[Plan], lead: Lead | None = None
     ) -> list[Rejection]:
-        """Audit the plans' accounts and execute; return what is not taken."""
+        """Audit the plans' accounts and execute; add to what is sent, return what is not taken."""
         found, tick = look.found, look.tick
+
+        def on_sent(plan: Plan, submission: Submission) -> None:
+            sent.append(plan)
+            self._observer.sent(plan, submission)
+
         sound, drifted = await self._parity.sound(self._adapter.deployment, joint.plans)
         if drifted:
             sound, gone = joint.remake(sound)
@@ -222,7 +235,7 @@ class Acting(Generic[M, P]):
             found.block,
             found.timestamp,
             self.decoders(look.book.market),
-            self._observer.sent,
+            on_sent,
             tick,
             lead,
         )

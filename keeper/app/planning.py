@@ -14,6 +14,7 @@ from keeper.core.plan import Joint, Opportunity, Plan
 from keeper.core.ports import Ask, OfferDesk, ProtocolAdapter, Reader
 from keeper.core.units import Address
 from keeper.planner.case import Case, Desk, case_of
+from keeper.planner.markets import Markets
 from keeper.planner.offers import Chosen
 from keeper.planner.planner import Planner
 from keeper.scanner.scan import Book
@@ -32,6 +33,8 @@ class Batch(Generic[M, P]):
     opportunities: Sequence[Opportunity]
     valuations: Mapping[AccountRef, Valuation]
     """Of each opportunity's market."""
+    sent: Sequence[Plan] = ()
+    """What went out on the same book before, in order; it may grow while the batch is planned."""
 
 
 class Planning(Protocol[M, P]):
@@ -117,12 +120,16 @@ class PlannerDesk(Generic[M, P]):
     async def plan_each(self, batch: Batch[M, P]) -> AsyncIterator[Plan | Rejection]:
         """Yield each account's plan or rejection, on what those before it leave of the pools.
 
-        Nobody else is asked for offers. Raises RefusedError when gas costs more than the operator's
-        cap.
+        Their market is as what was sent leaves it. Nobody else is asked for offers. Raises
+        RefusedError when gas costs more than the operator's cap.
         """
         desk = await self.desk(batch.opportunities, batch.book.block)
+        markets, counted = Markets(), 0
         for one in batch.opportunities:
-            found, desk = self._planner.plan_next(_case(batch, one), desk)
+            while counted < len(batch.sent):
+                _pass(batch, markets, batch.sent[counted])
+                counted += 1
+            found, desk = self._planner.plan_next(markets.place(_case(batch, one)), desk)
             yield found
             await asyncio.sleep(0)
 
@@ -165,6 +172,18 @@ def _case(batch: Batch[M, P], opportunity: Opportunity) -> Case:
         opportunity=opportunity,
         valuation=batch.valuations[opportunity.ref],
     )
+
+
+def _pass(batch: Batch[M, P], markets: Markets, plan: Plan) -> None:
+    """Carry the market past a plan that was sent."""
+    case = case_of(
+        batch.adapter,
+        batch.view,
+        batch.book.positions[plan.ref],
+        opportunity=plan.opportunity,
+        valuation=plan.valuation,
+    )
+    markets.take(markets.place(case), plan.option, plan.liquidations)
 
 
 async def with_offers(planner: Planner, chosen: Sequence[Chosen], offers: OfferDesk) -> list[Plan]:

@@ -1,6 +1,9 @@
 """Lending markets as the plans made so far leave them, for whoever comes next in the block."""
 
+from collections.abc import Sequence
+
 from keeper.core.errors import RefusedError
+from keeper.core.lending import Option, SeizeQuote
 from keeper.planner.case import Case
 from keeper.planner.trade import Trade
 
@@ -18,12 +21,11 @@ class Markets:
             return case
         return case.market.case(self._views[case.deployment])
 
-    def take(self, case: Case, trade: Trade) -> None:
-        """Carry the market of a placed case past its trade."""
-        last = _before_last(case, trade)
+    def take(self, case: Case, option: Option, steps: Sequence[SeizeQuote]) -> None:
+        """Carry the market of a placed case past its liquidations."""
+        last = _before_last(case, option, steps)
         if last is not None and last.market is not None:
-            after = last.market.after(trade.option, trade.steps[-1])
-            self._views[case.deployment] = after
+            self._views[case.deployment] = last.market.after(option, steps[-1])
 
 
 def comes_out(case: Case, trade: Trade) -> bool:
@@ -43,10 +45,10 @@ def comes_out(case: Case, trade: Trade) -> bool:
     return True
 
 
-def _before_last(case: Case, trade: Trade) -> Case | None:
-    """Return the case that the last of a trade's liquidations finds."""
-    for step in trade.steps[:-1]:
-        after = case.after(trade.option, step)
+def _before_last(case: Case, option: Option, steps: Sequence[SeizeQuote]) -> Case | None:
+    """Return the case that the last of several liquidations finds."""
+    for step in steps[:-1]:
+        after = case.after(option, step)
         if after is None:
             return None
         case = after.case()

@@ -107,7 +107,7 @@ class Planner:
                 case = bound[index]
                 chosen.append(Chosen(case=case, desk=desk, trade=best, alone=cases[index]))
                 desk = best.leave(desk)
-                markets.take(case, best)
+                markets.take(case, best.option, best.steps)
                 continue
             bound[index] = markets.place(cases[index])
             again = self._choose(bound[index], desk)
@@ -134,7 +134,7 @@ class Planner:
                 continue
             kept.append(one if found is trade else replace(one, case=case, desk=desk, trade=found))
             desk = found.leave(desk)
-            markets.take(case, found)
+            markets.take(case, found.option, found.steps)
         return kept, refused
 
     def build(self, chosen: Chosen) -> Plan:

@@ -1,14 +1,15 @@
 """Plans made together come to what they were planned to, whichever of them is taken out."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keeper.app.planning import Made
+from keeper.app.planning import Batch, Made, PlannerDesk
 from keeper.app.study import Study, studies
 from keeper.config.settings import Settings, load
+from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.config_files import KeeperFiles, write_config
@@ -19,6 +20,7 @@ from keeper.devnet.prices import move_market
 from keeper.devnet.stage_morpho_blue import morpho_file
 from keeper.planner.case import Desk
 from keeper.planner.offers import Chosen
+from keeper.scanner.scan import Book, Scan
 from tests.support.market_node import MarketNode, forked_market
 
 LOANS = 10
@@ -53,12 +55,44 @@ class Planned:
     """What was chosen together of a deployment, and at which desk."""
 
     study: Study[Any, Any]
+    found: Scan[Any]
+    positions: Mapping[AccountRef, Any]
     desk: Desk
     chosen: Sequence[Chosen]
 
     @property
     def plans(self) -> list[Plan]:
         return [self.study.planner.build(one) for one in self.chosen]
+
+    async def one_by_one(self, sent: list[Plan], *, told: bool) -> list[Plan]:
+        """Plan each account by itself and send it; the planner is told of that, or not."""
+        study = self.study
+        planning = PlannerDesk[Any, Any](
+            study.planner,
+            study.chain.reader,
+            study.settings.chain,
+            max_gas_price=self.desk.fees.max_fee,
+        )
+        batch = Batch(
+            adapter=study.adapter,
+            view=self.found.view,
+            book=Book(
+                block=study.block,
+                market=study.market,
+                positions=self.positions,
+                prices=study.prices.prices,
+                problems={},
+            ),
+            opportunities=self.found.opportunities,
+            valuations={
+                one.ref: study.value(self.found.view, one.ref) for one in self.found.opportunities
+            },
+            sent=sent if told else (),
+        )
+        async for one in planning.plan_each(batch):
+            assert isinstance(one, Plan)
+            sent.append(one)
+        return sent
 
     async def run(self, plans: Sequence[Plan]) -> tuple[list[str], int]:
         """Run the plans in order in the block that they aim at.
@@ -92,7 +126,7 @@ async def planned(settings: Settings) -> AsyncIterator[Planned]:
         found = study.scan(positions, study.prices.prices)
         desk = await study.desk(found.opportunities)
         chosen, _ = study.planner.choose_all(study.cases(found, positions), desk)
-        yield Planned(study=study, desk=desk, chosen=chosen)
+        yield Planned(study=study, found=found, positions=positions, desk=desk, chosen=chosen)
 
 
 async def test_all_that_remain_liquidate_as_planned_whoever_is_taken_out(
@@ -127,3 +161,15 @@ async def test_plans_taken_out_one_after_the_other_leave_plans_that_hold(
                 middle = len(remaining) // 3
                 remaining, _ = made.again([*remaining[:middle], *remaining[middle + 1 :]])
                 assert (await joint.run(remaining))[0] == []
+
+
+async def test_what_is_planned_after_others_were_sent_counts_on_them(
+    anvil_binary: Path, local_market: MarketNode, tmp_path: Path
+) -> None:
+    with ten_loans(anvil_binary, local_market, tmp_path) as settings:
+        async with planned(settings) as joint:
+            sent = await joint.one_by_one([], told=True)
+            assert len(sent) == LOANS
+            assert (await joint.run(sent))[0] == []
+            untold = await joint.one_by_one([], told=False)
+            assert (await joint.run(untold))[0] != []
