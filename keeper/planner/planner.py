@@ -64,10 +64,15 @@ class Planner:
             for pair in pairs_needed(unwinding.sold(one.collateral), one.debt, self._terms.native)
         }
         debts = {option.debt for option in options}
+        books, loans = await asyncio.gather(
+            asyncio.gather(*(venue.snapshot(pairs, block) for venue in self._venues)),
+            asyncio.gather(*(lender.snapshot(debts, block) for lender in self._lenders)),
+        )
+        names = [venue.name for venue in self._venues]
         return Desk(
             block=block,
-            books={venue.name: await venue.snapshot(pairs, block) for venue in self._venues},
-            loans=tuple([await lender.snapshot(debts, block) for lender in self._lenders]),
+            books=dict(zip(names, books, strict=True)),
+            loans=tuple(loans),
             fees=fees,
             base_fee=base_fee,
             data_fees=data_fees,
