@@ -55,11 +55,13 @@ class Acting(Generic[M, P]):
         parity: Parity[M, P],
         decoders: Callable[[M], Decoders],
         min_debt_base: int,
+        part: int,
         observer: Observer,
         timed: Callable[[Tick], None] = lambda _: None,
     ) -> None:
         """Leave accounts alone that owe less than ``min_debt_base``, in their market's unit.
 
+        ``part`` accounts at most are planned before what they bring is sent.
         ``timed`` hears how long each look took that something was sent upon.
         """
         self.appraiser = appraiser
@@ -72,6 +74,7 @@ class Acting(Generic[M, P]):
         self._watcher = watcher
         self._parity = parity
         self._min_debt_base = min_debt_base
+        self._part = part
         self._observer = observer
         self._timed = timed
         self._mail: Latest[Look[M, P]] = Latest()
@@ -123,12 +126,12 @@ class Acting(Generic[M, P]):
         )
         rejected = list(found.rejections)
         now, later = self._turns.divided(self._fresh(found, rejected))
-        sent: list[Plan] = []
+        self._turns.forget_what_ran(book.block.number, self._executor.flight.busy)
         if now:
-            rejected += await self._carry_out(look, now, sent)
+            rejected += await self._carry_out(look, now)
         await self._tell([self._remarked(one, book) for one in rejected])
         if later:
-            rejected = await self._catch_up(look, later, sent)
+            rejected = await self._catch_up(look, later)
             await self._tell([self._remarked(one, book) for one in rejected])
 
     async def follow(self, look: Look[M, P], lead: Lead) -> list[Rejection]:
@@ -136,7 +139,7 @@ class Acting(Generic[M, P]):
         rejected = list(look.found.rejections)
         fresh = self._fresh(look.found, rejected)
         if fresh:
-            rejected += await self._carry_out(look, fresh, [], lead)
+            rejected += await self._carry_out(look, fresh, lead)
         return rejected
 
     def _remarked(self, rejection: Rejection, book: Book[M, P]) -> Rejection:
@@ -164,35 +167,33 @@ class Acting(Generic[M, P]):
         return fresh
 
     async def _carry_out(
-        self,
-        look: Look[M, P],
-        fresh: Sequence[Opportunity],
-        sent: list[Plan],
-        lead: Lead | None = None,
+        self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
     ) -> list[Rejection]:
-        """Plan and execute; add to what is sent, and return what is not taken."""
-        batch, unvalued = await self._batch(look, fresh)
+        """Plan and execute; return what is not taken."""
+        batch, rejected = await self._batch(look, fresh)
+        if lead is not None:
+            batch = replace(batch, part=len(fresh))
         try:
-            joint, rejected = await self.planning.plan(batch)
+            async for joint, refused in self.planning.plan(batch):
+                look.tick.mark("plan")
+                self._turns.refused([one.ref for one in refused], look.book.block.number)
+                rejected += [*refused, *await self._send(look, joint, lead)]
+                if self._mail.is_waiting:
+                    break
         except RefusedError as error:
-            return [*unvalued, *_gas_capped(batch, error)]
-        look.tick.mark("plan")
-        self._turns.refused([one.ref for one in rejected], look.book.block.number)
-        return [*unvalued, *rejected, *await self._send(look, joint, sent, lead)]
+            rejected += _gas_capped(batch, error)
+        return rejected
 
-    async def _catch_up(
-        self, look: Look[M, P], later: Sequence[Opportunity], sent: list[Plan]
-    ) -> list[Rejection]:
+    async def _catch_up(self, look: Look[M, P], later: Sequence[Opportunity]) -> list[Rejection]:
         """Plan those refused before, one by one behind what is sent, until a newer look."""
         batch, rejected = await self._batch(look, later)
-        batch = replace(batch, sent=sent)
         try:
             async for one in self.planning.plan_each(batch):
                 if isinstance(one, Rejection):
                     self._turns.refused([one.ref], look.book.block.number)
                     rejected.append(one)
                 else:
-                    rejected += await self._send(look, Joint(plans=[one]), sent)
+                    rejected += await self._send(look, Joint(plans=[one]))
                 if self._mail.is_waiting:
                     break
         except RefusedError as error:
@@ -212,17 +213,19 @@ class Acting(Generic[M, P]):
             book=book,
             opportunities=[one for one in fresh if one.ref in valuations],
             valuations=valuations,
+            part=self._part,
+            sent=self._turns.sent,
         )
         return batch, unvalued
 
     async def _send(
-        self, look: Look[M, P], joint: Joint, sent: list[Plan], lead: Lead | None = None
+        self, look: Look[M, P], joint: Joint, lead: Lead | None = None
     ) -> list[Rejection]:
-        """Audit the plans' accounts and execute; add to what is sent, return what is not taken."""
+        """Audit the plans' accounts and execute; return what is not taken."""
         found, tick = look.found, look.tick
 
         def on_sent(plan: Plan, submission: Submission) -> None:
-            sent.append(plan)
+            self._turns.sent.append(plan)
             self._observer.sent(plan, submission)
 
         sound, drifted = await self._parity.sound(self._adapter.deployment, joint.plans)

@@ -1,9 +1,11 @@
 """Hand a batch of opportunities to the planner."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from functools import partial
+from typing import Final, Generic, Protocol, TypeVar
 
 from keeper.chain.data_fees import Rollup, read_data_fees
 from keeper.chain.fees import fees_for
@@ -22,6 +24,13 @@ from keeper.scanner.scan import Book
 M = TypeVar("M")
 P = TypeVar("P")
 
+PART: Final = 16
+"""So many accounts are planned before the first are sent, where anything is sent."""
+ALL: Final = sys.maxsize
+
+Part = tuple[Joint, list[Rejection]]
+"""Plans made together, and why others are not taken."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch(Generic[M, P]):
@@ -33,15 +42,17 @@ class Batch(Generic[M, P]):
     opportunities: Sequence[Opportunity]
     valuations: Mapping[AccountRef, Valuation]
     """Of each opportunity's market."""
+    part: int = ALL
+    """Opportunities that are planned together; what they bring is sent before the next ones."""
     sent: Sequence[Plan] = ()
-    """What went out on the same book before, in order; it may grow while the batch is planned."""
+    """What is in flight, in order: not yet in the book. It may grow while the batch is planned."""
 
 
 class Planning(Protocol[M, P]):
     """Turns a batch into plans and rejections. Implemented over ``keeper.planner``."""
 
-    async def plan(self, batch: Batch[M, P]) -> tuple[Joint, list[Rejection]]:
-        """Return the plans in the order to send them, and why the others are not taken."""
+    def plan(self, batch: Batch[M, P]) -> AsyncIterator[Part]:
+        """Yield plans in the order to send them, and why the others are not taken."""
         ...
 
     def plan_each(self, batch: Batch[M, P]) -> AsyncIterator[Plan | Rejection]:
@@ -102,45 +113,50 @@ class PlannerDesk(Generic[M, P]):
         """Bring the pools that were planned over before to ``block``."""
         await self._planner.refresh(block)
 
-    async def plan(self, batch: Batch[M, P]) -> tuple[Joint, list[Rejection]]:
-        """Return plans in sending order and rejections.
+    async def plan(self, batch: Batch[M, P]) -> AsyncIterator[Part]:
+        """Yield plans in sending order and rejections, the largest debts in the first part.
 
-        Raises RefusedError when gas costs more than the operator's cap.
+        Each part is planned on what those sent before it leave of the pools and of the market. Only
+        for the first is anybody else asked for offers. Raises RefusedError when gas costs more than
+        the operator's cap.
         """
-        desk = await self.desk(batch.opportunities, batch.book.block)
-        cases = [_case(batch, one) for one in batch.opportunities]
-        chosen, rejected = self._planner.choose_all(cases, desk)
-        if self._offers is None:
-            plans = [self._planner.build(one) for one in chosen]
-        else:
-            plans = await with_offers(self._planner, chosen, self._offers)
-        made = Made(self._planner, chosen, desk)
-        return Joint(plans=plans, remake=made.again), rejected
+        behind = _Behind(batch, await self.desk(batch.opportunities, batch.book.block))
+        for number, opportunities in enumerate(_parts(batch)):
+            desk, markets = behind.now(), behind.markets
+            cases = [_case(batch, one) for one in opportunities]
+            chosen, rejected = self._planner.choose_all(cases, desk, markets)
+            made = Made(self._planner, chosen, desk, markets)
+            plans = await self._built(chosen, is_first=number == 0)
+            yield Joint(plans=plans, remake=made.again), rejected
+
+    async def _built(self, chosen: Sequence[Chosen], *, is_first: bool) -> list[Plan]:
+        if self._offers is None or not is_first:
+            return [self._planner.build(one) for one in chosen]
+        return await with_offers(self._planner, chosen, self._offers)
 
     async def plan_each(self, batch: Batch[M, P]) -> AsyncIterator[Plan | Rejection]:
-        """Yield each account's plan or rejection, on what those before it leave of the pools.
+        """Yield each account's plan or rejection, on what those sent before it leave.
 
-        Their market is as what was sent leaves it. Nobody else is asked for offers. Raises
-        RefusedError when gas costs more than the operator's cap.
+        Nobody else is asked for offers. Raises RefusedError when gas costs more than the operator's
+        cap.
         """
-        desk = await self.desk(batch.opportunities, batch.book.block)
-        markets, counted = Markets(), 0
+        behind = _Behind(batch, await self.desk(batch.opportunities, batch.book.block))
         for one in batch.opportunities:
-            while counted < len(batch.sent):
-                _pass(batch, markets, batch.sent[counted])
-                counted += 1
-            found, desk = self._planner.plan_next(markets.place(_case(batch, one)), desk)
-            yield found
+            desk = behind.now()
+            yield self._planner.plan_next(behind.markets.place(_case(batch, one)), desk)[0]
             await asyncio.sleep(0)
 
 
 class Made:
     """What plans were made of, together, to make those again that remain."""
 
-    def __init__(self, planner: Planner, chosen: Sequence[Chosen], desk: Desk) -> None:
-        """Take what was chosen at ``desk``."""
+    def __init__(
+        self, planner: Planner, chosen: Sequence[Chosen], desk: Desk, markets: Markets
+    ) -> None:
+        """Take what was chosen at ``desk`` and in ``markets``."""
         self._planner = planner
         self._desk = desk
+        self._markets = markets.copy()
         self._chosen = {one.case.opportunity.ref: one for one in chosen}
 
     def again(self, plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
@@ -149,7 +165,7 @@ class Made:
         What is made anew takes no offer from outside: those were for other amounts.
         """
         before = [self._chosen[plan.ref] for plan in plans]
-        kept, refused = self._planner.choose_again(before, self._desk)
+        kept, refused = self._planner.choose_again(before, self._desk, self._markets)
         of = {plan.ref: plan for plan in plans}
         made = [self._remade(of[one.case.opportunity.ref], one) for one in kept]
         return made, refused
@@ -164,6 +180,21 @@ class Made:
         return replace(made, transaction=replace(made.transaction, sender=sender))
 
 
+def _parts(batch: Batch[M, P]) -> Iterator[Sequence[Opportunity]]:
+    """Yield the opportunities part by part, in the order of what may be repaid."""
+    wanted = batch.opportunities
+    if len(wanted) > batch.part:
+        wanted = sorted(wanted, key=partial(_worth, batch), reverse=True)
+    for start in range(0, len(wanted), batch.part):
+        yield wanted[start : start + batch.part]
+
+
+def _worth(batch: Batch[M, P], opportunity: Opportunity) -> int:
+    valuation = batch.valuations[opportunity.ref]
+    repaid = (valuation.wei_floor(one.debt, one.max_repay) for one in opportunity.options)
+    return max(repaid, default=0)
+
+
 def _case(batch: Batch[M, P], opportunity: Opportunity) -> Case:
     return case_of(
         batch.adapter,
@@ -174,16 +205,36 @@ def _case(batch: Batch[M, P], opportunity: Opportunity) -> Case:
     )
 
 
-def _pass(batch: Batch[M, P], markets: Markets, plan: Plan) -> None:
-    """Carry the market past a plan that was sent."""
-    case = case_of(
-        batch.adapter,
-        batch.view,
-        batch.book.positions[plan.ref],
-        opportunity=plan.opportunity,
-        valuation=plan.valuation,
-    )
-    markets.take(markets.place(case), plan.option, plan.liquidations)
+class _Behind(Generic[M, P]):
+    """The desk and the markets behind what was sent, which may grow."""
+
+    def __init__(self, batch: Batch[M, P], desk: Desk) -> None:
+        """Start with a desk of the batch's block."""
+        self._batch = batch
+        self._desk = desk
+        self._counted = 0
+        self.markets = Markets()
+
+    def now(self) -> Desk:
+        """Return the desk behind all that was sent by now; ``markets`` are then as well."""
+        for plan in self._batch.sent[self._counted :]:
+            self._desk = self._desk.past(plan.route)
+            self._pass(plan)
+            self._counted += 1
+        return self._desk
+
+    def _pass(self, plan: Plan) -> None:
+        batch, position = self._batch, self._batch.book.positions.get(plan.ref)
+        if position is None:
+            return
+        case = case_of(
+            batch.adapter,
+            batch.view,
+            position,
+            opportunity=plan.opportunity,
+            valuation=plan.valuation,
+        )
+        self.markets.take(self.markets.place(case), plan.option, plan.liquidations)
 
 
 async def with_offers(planner: Planner, chosen: Sequence[Chosen], offers: OfferDesk) -> list[Plan]:

@@ -1,24 +1,29 @@
-"""Whose turn it is to be planned: whoever is new first, those refused before as time allows.
+"""Whose turn it is to be planned, and behind what.
+
+Whoever is new comes first, those that were refused before as time allows.
 
 A market that fell leaves hundreds of loans that nobody earns by closing. Planned anew with every
 block in one piece, they would hold up the one that has just come under the line.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from keeper.core.lending import AccountRef
-from keeper.core.plan import Opportunity
+from keeper.core.plan import Opportunity, Plan
+from keeper.core.units import Address
 
 TOGETHER: Final = 32
 """So many that were refused before are planned together with the others, for the best order."""
 
 
 class Turns:
-    """Remembers who was refused, and at which block they were last planned."""
+    """Remembers who was refused, at which block they were last planned, and what was sent."""
 
     def __init__(self) -> None:
         self._refused: dict[AccountRef, int] = {}
+        self.sent: list[Plan] = []
+        """What is not in the newest book yet, in the order in which it was sent."""
 
     def divided(
         self, fresh: Sequence[Opportunity]
@@ -38,3 +43,11 @@ class Turns:
     def refused(self, refs: Iterable[AccountRef], block: int) -> None:
         """Take note of who was planned in vain at ``block``."""
         self._refused.update(dict.fromkeys(refs, block))
+
+    def forget_what_ran(self, block: int, busy: Collection[tuple[str, Address]]) -> None:
+        """Forget what was sent on an earlier block and is not in flight (``busy``) any more."""
+        self.sent = [
+            one
+            for one in self.sent
+            if one.opportunity.block.number >= block or (one.ref.market, one.ref.account) in busy
+        ]

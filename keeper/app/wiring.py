@@ -23,7 +23,7 @@ from keeper.app.keeper import Keeper, KeeperPace, Streams
 from keeper.app.observer import Observer
 from keeper.app.opening import adapters
 from keeper.app.parity import HeadLimits, Parity
-from keeper.app.planning import PlannerDesk
+from keeper.app.planning import ALL, PART, PlannerDesk
 from keeper.app.prearming import Prearming
 from keeper.app.prices import watcher_for
 from keeper.app.relays import Dial
@@ -200,6 +200,7 @@ def _acting(
         parity=watched.parity,
         decoders=decoders_for(adapter, lenders, chain.wrapped_native, parts.contract.recipient),
         min_debt_base=protocol_file(settings, adapter.deployment).min_debt_base,
+        part=PART if parts.signers else ALL,
         observer=parts.observer,
         timed=STOPWATCH.record,
     )

@@ -169,8 +169,10 @@ class Executor:
         )
 
     async def _ahead(self, head: BlockRef) -> tuple[Transaction, ...]:
-        """Return what is in flight and has not run at ``head``; what ran is in its state."""
+        """Return what is in flight or ran since, and has not run at ``head``."""
         reader, senders = self._grounds.reader, self.flight.senders
+        if head.number < self._newest:
+            senders |= self.flight.lately
         return self.flight.transactions({one: await reader.nonce(one, head) for one in senders})
 
     async def _rehearsed(

@@ -1,7 +1,7 @@
 """The intents without an outcome, shared by the sending and the settling of one chain."""
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -11,6 +11,8 @@ from keeper.core.plan import Intent, Plan, Purpose, Status, Submission
 from keeper.core.units import Address
 from keeper.evm.signed_transaction import decode_signed
 
+_LATELY: Final = 256
+"""Transactions that are remembered once they ran."""
 NONE_RAN: Final[Mapping[Address, int]] = {}
 """Of senders of which nothing is known to have run."""
 
@@ -63,6 +65,7 @@ class Flight:
     def __init__(self, open_intents: Iterable[Intent] = ()) -> None:
         """Start with the intents that an earlier run left open."""
         self._open: dict[str, Airborne] = {one.plan_id: restored(one) for one in open_intents}
+        self._ran: deque[tuple[Submission, Airborne]] = deque(maxlen=_LATELY)
         self._changed = asyncio.Event()
         self._sums: _Sums | None = None
         self.numbering = False
@@ -122,11 +125,13 @@ class Flight:
     def transactions(self, nonces: Mapping[Address, int] = NONE_RAN) -> tuple[Transaction, ...]:
         """Return the liquidations in flight, in the order in which they will run.
 
-        ``nonces`` are the senders' next ones: what ran waits for its outcome, not for a block.
+        ``nonces`` are the senders' next ones at a head: what ran there waits for its outcome, and
+        what ran since is to run there.
         """
+        ran = (pair for pair in self._ran if pair[0].sender in nonces)
         return tuple(
             one.transaction
-            for newest, one in self.in_order()
+            for newest, one in (*ran, *self.in_order())
             if one.transaction
             and not one.cancelled
             and newest.nonce >= nonces.get(newest.sender, 0)
@@ -136,6 +141,11 @@ class Flight:
     def senders(self) -> frozenset[Address]:
         """Return whose transactions are in flight."""
         return frozenset(newest.sender for newest, _ in self.in_order())
+
+    @property
+    def lately(self) -> frozenset[Address]:
+        """Return whose transactions ran lately."""
+        return frozenset(newest.sender for newest, _ in self._ran)
 
     def took_off(self, plan: Plan, submission: Submission) -> None:
         """Add a plan that was signed and may be on the wire."""
@@ -175,11 +185,15 @@ class Flight:
 
     def reopened(self, intent: Intent) -> None:
         """Add an intent whose outcome a reorg undid."""
+        kept = [pair for pair in self._ran if pair[1].intent.plan_id != intent.plan_id]
+        self._ran = deque(kept, maxlen=_LATELY)
         self._put(intent.plan_id, restored(intent))
 
-    def landed(self, plan_id: str) -> None:
-        """Remove an intent that has its outcome."""
-        del self._open[plan_id]
+    def landed(self, plan_id: str, *, ran: bool = False) -> None:
+        """Remove an intent that has its outcome; who looks at an earlier head sees what ``ran``."""
+        one = self._open.pop(plan_id)
+        if ran and one.intent.submission is not None:
+            self._ran.append((one.intent.submission, one))
         self._sums = None
         self._changed.set()
 

@@ -70,7 +70,8 @@ class Settler:
             if outcome is None:
                 continue
             await self._journal.settle(outcome)
-            self._flight.landed(outcome.plan_id)
+            ran = outcome.status in (Status.LANDED, Status.REVERTED)
+            self._flight.landed(outcome.plan_id, ran=ran)
             self._unexplained.pop(outcome.plan_id, None)
             self._on_settled(airborne.intent, outcome)
             outcomes.append(outcome)

@@ -1,11 +1,12 @@
 """Every venue's pools together: paths over them, and what swapping along a path moves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 from typing import Self
 
+from keeper.core.plan import SwapKind, SwapLeg
 from keeper.core.ports import Hop, Moved, Path, SwapBook, SwapQuote
 from keeper.core.units import Address
 
@@ -70,6 +71,25 @@ class Exchange:
                 books[hop.venue] = books[hop.venue].after(hop, moved)
         return replace(self, books=books)
 
+    def past(self, legs: Iterable[SwapLeg]) -> Self:
+        """Return the exchange as a plan's swaps leave it; a leg in no known pool is left out."""
+        books = dict(self.books)
+        for leg in legs:
+            book = books.get(leg.venue)
+            hops = () if book is None else book.hops(leg.token_in, leg.token_out)
+            hop = next((one for one in hops if one.pool == leg.pool), None)
+            moved = None if book is None or hop is None else _moved(book, hop, leg)
+            if book is not None and hop is not None and moved is not None:
+                books[leg.venue] = book.after(hop, moved)
+        return replace(self, books=books)
+
     def _hops(self, token_in: Address, token_out: Address) -> Iterator[Hop]:
         for book in self.books.values():
             yield from book.hops(token_in, token_out)
+
+
+def _moved(book: SwapBook, hop: Hop, leg: SwapLeg) -> Moved | None:
+    """Return what a leg moves, its amount fixed on the side on which the leg fixes it."""
+    if leg.kind in (SwapKind.EXACT_OUT, SwapKind.EXACT_OUT_OWED):
+        return book.buy(hop, leg.amount_out)
+    return book.sell(hop, leg.amount_in)

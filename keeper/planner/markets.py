@@ -15,6 +15,12 @@ class Markets:
         """Start with every market as it is."""
         self._views: dict[str, object] = {}
 
+    def copy(self) -> "Markets":
+        """Return the markets as they are by now, to be carried on apart."""
+        copied = Markets()
+        copied._views |= self._views
+        return copied
+
     def place(self, case: Case) -> Case:
         """Return a case, as it was found, in its market as it is by now."""
         if case.market is None or case.deployment not in self._views:

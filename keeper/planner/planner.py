@@ -99,11 +99,17 @@ class Planner:
         chosen, refused = self.choose_all(cases, desk)
         return [*(self.build(one) for one in chosen), *refused]
 
-    def choose_all(self, cases: Sequence[Case], desk: Desk) -> tuple[list[Chosen], list[Rejection]]:
-        """Return what ``plan_all`` makes its plans of, in the order to send them."""
-        looked = [(index, self._choose(case, desk)) for index, case in enumerate(cases)]
+    def choose_all(
+        self, cases: Sequence[Case], desk: Desk, markets: Markets | None = None
+    ) -> tuple[list[Chosen], list[Rejection]]:
+        """Return what ``plan_all`` makes its plans of, in the order to send them.
+
+        ``markets`` are those that the desk is of, as liquidations before leave them.
+        """
+        markets = Markets() if markets is None else markets.copy()
+        chosen, bound = list[Chosen](), [markets.place(case) for case in cases]
+        looked = [(index, self._choose(case, desk)) for index, case in enumerate(bound)]
         refused = [found for _, found in looked if isinstance(found, Rejection)]
-        chosen, bound, markets = list[Chosen](), list(cases), Markets()
         queue = [(-one.net, i, 0, one) for i, one in looked if isinstance(one, Trade)]
         heapq.heapify(queue)
         while queue:
@@ -123,14 +129,15 @@ class Planner:
         return chosen, refused
 
     def choose_again(
-        self, chosen: Sequence[Chosen], desk: Desk
+        self, chosen: Sequence[Chosen], desk: Desk, markets: Markets | None = None
     ) -> tuple[list[Chosen], list[Rejection]]:
         """Return the chosen as they are without others that were chosen among them.
 
-        ``desk`` is the one before the first. A trade whose liquidations come out the same stays;
-        any other is chosen anew, on what those before it leave.
+        ``desk`` and ``markets`` are those before the first. A trade whose liquidations come out the
+        same stays; any other is chosen anew, on what those before it leave.
         """
-        kept, refused, markets = list[Chosen](), list[Rejection](), Markets()
+        kept, refused = list[Chosen](), list[Rejection]()
+        markets = Markets() if markets is None else markets.copy()
         for one in chosen:
             case, trade = markets.place(one.alone), one.trade
             found = trade if comes_out(case, trade) else self._choose(case, desk)

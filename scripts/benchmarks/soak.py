@@ -88,7 +88,11 @@ class Counter:
 
     def settled(self, outcome: Outcome) -> None:
         """Count an outcome."""
-        self._count("landed" if outcome.status is Status.LANDED else "not landed")
+        if outcome.status is Status.LANDED:
+            self._count("landed")
+        else:
+            self._count("not landed")
+            print(f"not landed: {outcome}", flush=True)
 
     def skipped(self, deployment: str, why: str) -> None:
         """Count a block passed over and say why."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from keeper.devnet.morpho_specs import loan_of
 from keeper.devnet.prices import move_market
 from keeper.devnet.stage_morpho_blue import morpho_file
 from keeper.planner.case import Desk
+from keeper.planner.markets import Markets
 from keeper.planner.offers import Chosen
 from keeper.scanner.scan import Book, Scan
 from tests.support.market_node import MarketNode, forked_market
@@ -66,14 +67,32 @@ class Planned:
 
     async def one_by_one(self, sent: list[Plan], *, told: bool) -> list[Plan]:
         """Plan each account by itself and send it; the planner is told of that, or not."""
+        async for one in self._planning().plan_each(self._batch(sent if told else ())):
+            assert isinstance(one, Plan)
+            sent.append(one)
+        return sent
+
+    async def in_parts(self, sent: list[Plan], *, part: int) -> list[Plan]:
+        """Plan part by part, and send each before the next is planned."""
+        batch = replace(self._batch(sent), part=part)
+        async for joint, refused in self._planning().plan(batch):
+            assert not refused
+            assert 0 < len(joint.plans) <= part
+            sent += joint.plans
+        return sent
+
+    def _planning(self) -> PlannerDesk[Any, Any]:
         study = self.study
-        planning = PlannerDesk[Any, Any](
+        return PlannerDesk[Any, Any](
             study.planner,
             study.chain.reader,
             study.settings.chain,
             max_gas_price=self.desk.fees.max_fee,
         )
-        batch = Batch(
+
+    def _batch(self, sent: Sequence[Plan]) -> Batch[Any, Any]:
+        study = self.study
+        return Batch(
             adapter=study.adapter,
             view=self.found.view,
             book=Book(
@@ -87,12 +106,8 @@ class Planned:
             valuations={
                 one.ref: study.value(self.found.view, one.ref) for one in self.found.opportunities
             },
-            sent=sent if told else (),
+            sent=sent,
         )
-        async for one in planning.plan_each(batch):
-            assert isinstance(one, Plan)
-            sent.append(one)
-        return sent
 
     async def run(self, plans: Sequence[Plan]) -> tuple[list[str], int]:
         """Run the plans in order in the block that they aim at.
@@ -139,7 +154,7 @@ async def test_all_that_remain_liquidate_as_planned_whoever_is_taken_out(
             assert await joint.run(plans) == ([], 0)
             for out in range(LOANS):
                 without = [*plans[:out], *plans[out + 1 :]]
-                made = Made(joint.study.planner, joint.chosen, joint.desk)
+                made = Made(joint.study.planner, joint.chosen, joint.desk, Markets())
                 remaining, gone = made.again(without)
                 assert gone == []
                 assert (await joint.run(remaining))[0] == []
@@ -155,7 +170,7 @@ async def test_plans_taken_out_one_after_the_other_leave_plans_that_hold(
 ) -> None:
     with ten_loans(anvil_binary, local_market, tmp_path) as settings:
         async with planned(settings) as joint:
-            made = Made(joint.study.planner, joint.chosen, joint.desk)
+            made = Made(joint.study.planner, joint.chosen, joint.desk, Markets())
             remaining = joint.plans
             while len(remaining) > 1:
                 middle = len(remaining) // 3
@@ -173,3 +188,14 @@ async def test_what_is_planned_after_others_were_sent_counts_on_them(
             assert (await joint.run(sent))[0] == []
             untold = await joint.one_by_one([], told=False)
             assert (await joint.run(untold))[0] != []
+
+
+async def test_what_is_planned_in_parts_counts_on_what_went_out_before(
+    anvil_binary: Path, local_market: MarketNode, tmp_path: Path
+) -> None:
+    with ten_loans(anvil_binary, local_market, tmp_path) as settings:
+        async with planned(settings) as joint:
+            for part in (1, 3, LOANS):
+                sent = await joint.in_parts([], part=part)
+                assert len(sent) == LOANS
+                assert await joint.run(sent) == ([], 0)

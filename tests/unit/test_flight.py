@@ -117,3 +117,19 @@ async def test_with_nothing_in_flight_it_is_drained_at_once() -> None:
 def test_what_is_not_in_flight_cannot_land() -> None:
     with pytest.raises(KeyError):
         Flight().landed(ONE.id)
+
+
+def test_what_ran_since_a_head_is_still_to_run_there() -> None:
+    flight = aloft((ONE, 5), (TWO, 6))
+    flight.landed(ONE.id, ran=True)
+    assert flight.lately == {SIGNER.address}
+    assert flight.transactions({SIGNER.address: 5}) == (ONE.transaction, TWO.transaction)
+    assert flight.transactions({SIGNER.address: 6}) == (TWO.transaction,)
+    assert flight.transactions() == (TWO.transaction,)
+
+
+def test_what_a_reorg_took_back_is_in_flight_once() -> None:
+    flight = aloft((ONE, 5))
+    flight.landed(ONE.id, ran=True)
+    flight.reopened(journaled(ONE, signed(ONE, 5)))
+    assert len(flight.transactions({SIGNER.address: 5})) == 1

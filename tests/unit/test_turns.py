@@ -43,3 +43,15 @@ def test_who_recovered_is_new_when_under_the_line_again() -> None:
     turns.refused([one.ref for one in MANY], 7)
     turns.divided([])
     assert turns.divided(MANY) == (MANY, ())
+
+
+def test_what_was_sent_is_forgotten_once_a_later_book_has_it() -> None:
+    turns = Turns()
+    turns.sent = [plan()]
+    made_at = plan().opportunity.block.number
+    account = (plan().ref.market, plan().ref.account)
+    turns.forget_what_ran(made_at, ())
+    turns.forget_what_ran(made_at + 1, {account})
+    assert turns.sent == [plan()]
+    turns.forget_what_ran(made_at + 1, ())
+    assert turns.sent == []
