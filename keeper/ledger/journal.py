@@ -1,14 +1,10 @@
 """The write-ahead journal: an async face on one database and the one thread that writes it."""
 
-import asyncio
 import sqlite3
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
-from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef, Rejection
 from keeper.core.plan import Intent, Outcome, Plan, Settled, Submission
 from keeper.core.standing import StandingRow, Tally
@@ -30,16 +26,15 @@ from keeper.ledger.intents import (
     select_settled_since,
 )
 from keeper.ledger.lifecycle import OPEN, status_of
-from keeper.ledger.rejections import upsert_rejection
 from keeper.ledger.spending import select_gas_at_stake, select_gas_spent, select_highest_nonce
 from keeper.ledger.spool import Spool
 from keeper.ledger.standing import record_halt, select_standing, select_tally
-from keeper.ledger.store import ChainIdentity, lock_database, open_for_writing, transaction
+from keeper.ledger.store import ChainIdentity, lock_database, open_for_writing
 from keeper.ledger.submissions import insert_submission, mark_sent, select_open_submissions
+from keeper.ledger.writer import Work, Writer
 from keeper.runtime.clock import Clock
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
 
 
 class SqliteJournal:
@@ -52,13 +47,9 @@ class SqliteJournal:
 
     def __init__(self, path: Path, *, clock: Clock) -> None:
         """Make a closed journal; ``open`` opens it."""
-        self._path = path
         self._clock = clock
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        self._database: sqlite3.Connection | None = None
+        self._writer = Writer(path)
         self._lock: IO[bytes] | None = None
-        self._broken: str | None = None
-        self._rejections: deque[tuple[str, Rejection, int]] = deque()
         self.spool = Spool(path.with_name(f"{path.name}.spool"))
         """Transactions that are out and not in the database yet."""
 
@@ -72,22 +63,15 @@ class SqliteJournal:
         journal = cls(path, clock=clock)
         journal._lock = lock_database(path)
         try:
-            journal._database = await journal._in_thread(
-                lambda: open_for_writing(path, identity, now=journal._now())
-            )
-        finally:
-            if journal._database is None:
-                await journal.close()
+            await journal._writer.open(lambda: open_for_writing(path, identity, now=journal._now()))
+        except BaseException:
+            await journal.close()
+            raise
         return journal
 
     async def close(self) -> None:
         """Write what is waiting, close the database and release it to others."""
-        if self._database is not None:
-            database, self._database = self._database, None
-            if self._broken is None:
-                await self._in_thread(lambda: self._write(database, _nothing))
-            await self._in_thread(database.close)
-        self._thread.shutdown(wait=True)
+        await self._writer.close()
         self.spool.close()
         if self._lock is not None:
             self._lock.close()
@@ -164,23 +148,20 @@ class SqliteJournal:
 
     def note(self, submission: Submission) -> None:
         """Write a transaction of an armed plan, signed anew, where a killed process leaves it."""
-        self._require_whole()
+        self._writer.require_whole()
         self.spool.append(submission)
 
     def fired(self, submissions: Sequence[Submission]) -> Awaitable[None]:
         """Make armed plans open intents: these transactions of theirs are out."""
-        self._require_whole()
-        now, database = self._now(), self._open_database()
-        spooled = self.spool.end
+        now, spooled = self._now(), self.spool.end
 
         def work(db: sqlite3.Connection) -> None:
             fire_all(db, submissions, now=now)
 
-        written = self._thread.submit(self._write, database, work)
-        return self._booked(asyncio.wrap_future(written), spooled)
+        return self._booked(self._writer.begin("fired transactions", work), spooled)
 
-    async def _booked(self, written: "asyncio.Future[None]", spooled: int) -> None:
-        await self._on_disk("fired transactions", written)
+    async def _booked(self, written: Awaitable[None], spooled: int) -> None:
+        await written
         self.spool.forget(spooled)
 
     async def settle(self, outcome: Outcome) -> None:
@@ -223,11 +204,7 @@ class SqliteJournal:
 
         Nothing is decided by it after a crash, so it waits for no disk.
         """
-        self._require_whole()
-        database = self._open_database()
-        self._rejections.append((deployment, rejection, self._now()))
-        if len(self._rejections) == 1:
-            self._thread.submit(self._write_rejections, database)
+        self._writer.reject(deployment, rejection, now=self._now())
 
     async def tried(self, plan_id: str) -> bool:
         """Return whether a plan of this id was more than shown, in this run or an earlier one."""
@@ -274,48 +251,6 @@ class SqliteJournal:
     def _now(self) -> int:
         return int(self._clock.now())
 
-    def _require_whole(self) -> None:
-        if self._broken is not None:
-            raise InvariantError(self._broken)
-
-    def _open_database(self) -> sqlite3.Connection:
-        if self._database is None:
-            msg = f"{self._path}: expected an open journal, found it closed"
-            raise InvariantError(msg)
-        return self._database
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
     async def _run(self, what: str, work: Work[T]) -> T:
         """Run work as one transaction in the writer's thread."""
-        self._require_whole()
-        database = self._open_database()
-        return await self._on_disk(what, self._in_thread(lambda: self._write(database, work)))
-
-    async def _on_disk(self, what: str, written: Awaitable[T]) -> T:
-        try:
-            return await written
-        except sqlite3.Error as error:
-            self._broken = f"{self._path}: expected {what} on disk, found: {error}"
-            raise InvariantError(self._broken) from error
-
-    def _write(self, database: sqlite3.Connection, work: Work[T]) -> T:
-        """Run in the writer's thread: the rejections that wait, then the work."""
-        with transaction(database):
-            while self._rejections:
-                deployment, rejection, now = self._rejections.popleft()
-                upsert_rejection(database, deployment, rejection, now=now)
-            return work(database)
-
-    def _write_rejections(self, database: sqlite3.Connection) -> None:
-        """Run in the writer's thread, with nobody waiting: a failure shows at the next record."""
-        try:
-            self._write(database, _nothing)
-        except sqlite3.Error as error:
-            self._broken = f"{self._path}: expected rejections on disk, found: {error}"
-
-
-def _nothing(database: sqlite3.Connection) -> None:
-    """Write nothing more than what waits."""
-    del database
+        return await self._writer.run(what, work)
