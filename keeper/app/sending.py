@@ -18,7 +18,8 @@ from keeper.executor.arming import Arming
 from keeper.executor.breaker import BreakerLimits
 from keeper.executor.canon import Canon
 from keeper.executor.desks import Desks
-from keeper.executor.executor import Armament, Executor, Grounds
+from keeper.executor.door import Grounds
+from keeper.executor.executor import Armament, Executor
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.bundle import BundleLane
 from keeper.executor.lanes.lane import Lane

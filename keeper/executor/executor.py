@@ -1,28 +1,27 @@
 """Carry out plans: judge, rehearse, sign, journal, send. In that order, always."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
-from keeper.core.chain import BlockRef, StateOverride, Transaction
+from keeper.core.chain import BlockRef, Transaction
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.pending import Lead
 from keeper.core.plan import Joint, Plan, Status, Submission
-from keeper.core.ports import Journal, Reader, Simulator
+from keeper.core.ports import Journal
 from keeper.core.tick import Tick
-from keeper.core.units import Address
 from keeper.executor.backoff import Backoff
 from keeper.executor.desks import Desks
+from keeper.executor.door import Door, Grounds
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Lane, Refused, Taken, Uncertain, delivered
-from keeper.executor.policy import Exposure, Limits, judge
+from keeper.executor.policy import Exposure
 from keeper.executor.rehearse import Decoders, Stage, rehearse
 from keeper.executor.signing import SigningDesk
-from keeper.executor.standing import DAY, HOUR, Standing
+from keeper.executor.standing import Standing
 from keeper.executor.tending import Tender
-from keeper.executor.totals import Share
 from keeper.executor.verdicts import Report, of_account, of_plan, unsent
 
 log = structlog.get_logger()
@@ -46,21 +45,6 @@ class Armament:
         return self.desks.first
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grounds:
-    """What the executor stands on: the chain's side, and the limits."""
-
-    reader: Reader
-    simulator: Simulator
-    limits: Limits
-    now: Callable[[], float]
-    """Wall clock, unix seconds: budgets are of real hours and days."""
-    overrides: Mapping[Address, StateOverride]
-    """Set when the executor contract is not deployed: its code and storage for rehearsals."""
-    share: Share | None = None
-    """Of the budgets over all chains; None where there is one chain."""
-
-
 class Executor:
     """Sends, or shows, the plans of every deployment on one chain."""
 
@@ -75,6 +59,8 @@ class Executor:
     ) -> None:
         """Make an executor. Without an armament it is disarmed: it rehearses and shows."""
         self._grounds = grounds
+        desks = None if armament is None else armament.desks
+        self._door = Door(grounds, journal=journal, flight=flight, desks=desks)
         self._journal = journal
         self.flight = flight
         self.standing = standing
@@ -115,6 +101,10 @@ class Executor:
         share = self._grounds.share
         return share is not None and not share.has_room(plan)
 
+    async def exposure(self, head: BlockRef) -> Exposure:
+        """Return what is spent and at stake at ``head``."""
+        return await self._door.exposure(head)
+
     async def tend(self, head: BlockRef) -> None:
         """Look after what is in flight at ``head``, and whether sending may go on."""
         async with self._turn:
@@ -144,8 +134,8 @@ class Executor:
         async with self._turn:
             self._tick = tick or Tick()
             exposure = await self.exposure(head)
-            untried, tried = await self._untried(self._spread(joint.plans, exposure))
-            admitted, refused = self._admit(untried, exposure)
+            untried, tried = await self._door.untried(self._door.spread(joint.plans, exposure))
+            admitted, refused = self._door.admit(untried, exposure)
             if tried or refused:
                 admitted, gone = joint.remake(admitted)
                 refused += gone
@@ -161,7 +151,7 @@ class Executor:
                 sure, failed = await self._rehearsed(admitted, exposure, stage, decoders)
                 report = await self._finish(sure, on_sent, lead)
             finally:
-                self._release()
+                self._door.release()
         return Report(
             sent=report.sent,
             shown=report.shown,
@@ -189,12 +179,12 @@ class Executor:
             self._tick.mark("rehearse")
             for rejection in failed:
                 self._backoff.failed(rejection.ref, stage.head.number)
-            sure, late = self._reserve(*self._admit(held, self._by_now(exposure)))
+            sure, late = self._door.reserve(*self._door.admit(held, self._door.by_now(exposure)))
             plans, gone = stage.remake(sure) if late else (sure, [])
             rejected += [*failed, *late, *gone]
             if all(one is other for one, other in zip(plans, sure, strict=False)) and not gone:
                 return plans, rejected
-            self._release()
+            self._door.release()
 
     async def book(
         self,
@@ -208,89 +198,6 @@ class Executor:
         async with self._turn:
             pairs = list(zip(plans, signed, strict=True))
             return await self._booked(pairs, deliveries, self._armament.desks)
-
-    def _by_now(self, exposure: Exposure) -> Exposure:
-        """Return an exposure with what was fired ahead since it was taken."""
-        flight = self.flight
-        return replace(
-            exposure,
-            at_stake=flight.at_stake,
-            in_flight=len(flight.airborne),
-            busy=flight.busy,
-            staked=flight.staked,
-        )
-
-    async def exposure(self, head: BlockRef) -> Exposure:
-        """Return what is spent and at stake at ``head``."""
-        now = int(self._grounds.now())
-        return Exposure(
-            spent_hour=await self._journal.gas_spent_since(now - HOUR),
-            spent_day=await self._journal.gas_spent_since(now - DAY),
-            at_stake=self.flight.at_stake,
-            in_flight=len(self.flight.airborne),
-            busy=self.flight.busy,
-            balances=await self._balances(head),
-            staked=self.flight.staked,
-            left_of_totals=share.left() if (share := self._grounds.share) else None,
-        )
-
-    async def _balances(self, head: BlockRef) -> Mapping[Address, int] | None:
-        """Return what each operator holds at ``head``, wei; None when disarmed."""
-        if self._armament is None:
-            return None
-        reader = self._grounds.reader
-        return {one: await reader.balance(one, head) for one in self._armament.desks.addresses}
-
-    def _spread(self, plans: Sequence[Plan], exposure: Exposure) -> Sequence[Plan]:
-        """Return the plans, each with the operator that is to send it."""
-        if self._armament is None:
-            return plans
-        floor = self._grounds.limits.min_balance
-        return self._armament.desks.spread(plans, self.flight, exposure, floor)
-
-    async def _untried(self, plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
-        """Split off the plans that were tried on this very head before: that waits for the next.
-
-        A price can move back and forth within a block, and a keeper be started again in one.
-        """
-        untried: list[Plan] = []
-        tried: list[Rejection] = []
-        for plan in plans:
-            if await self._journal.tried(plan.id):
-                tried.append(of_plan(plan, Reason.BACKING_OFF, "tried on this block before"))
-            else:
-                untried.append(plan)
-        return untried, tried
-
-    def _admit(
-        self, plans: Sequence[Plan], exposure: Exposure
-    ) -> tuple[list[Plan], list[Rejection]]:
-        """Split plans into those that policy lets through together, and the others."""
-        admitted: list[Plan] = []
-        rejected: list[Rejection] = []
-        for plan in plans:
-            rejection = judge(plan, self._grounds.limits, exposure)
-            if rejection is not None:
-                rejected.append(rejection)
-                continue
-            admitted.append(plan)
-            exposure = exposure.with_plan(plan)
-        return admitted, rejected
-
-    def _reserve(
-        self, plans: list[Plan], rejected: list[Rejection]
-    ) -> tuple[list[Plan], list[Rejection]]:
-        """Split off what the budgets over all chains leave no room for; keep room for the rest."""
-        share = self._grounds.share
-        if share is None:
-            return plans, rejected
-        admitted, over = share.admit(plans)
-        return admitted, [*rejected, *over]
-
-    def _release(self) -> None:
-        """Give back the room that was kept."""
-        if (share := self._grounds.share) is not None:
-            share.release()
 
     async def _finish(
         self,

@@ -17,13 +17,13 @@ from keeper.core.plan import Intent, Outcome, Purpose, Submission
 from keeper.core.ports import Journal, Simulator, Wire
 from keeper.core.units import Address
 from keeper.executor.flight import Airborne, Flight
-from keeper.executor.ladder import break_even, raised
+from keeper.executor.ladder import raised
 from keeper.executor.lanes.lane import Lane, Refused, Uncertain
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.purse import Purse
-from keeper.executor.settlement import received
+from keeper.executor.second_look import SecondLook, Verdict, why
 from keeper.executor.settler import Auditor, dropped
-from keeper.executor.signing import CANCEL_GAS, SigningDesk
+from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing
 
 log = structlog.get_logger()
@@ -44,16 +44,6 @@ class Patience:
     """Blocks after its target before it is replaced or cancelled; 0 is at its target."""
     block_time_s: int
     halt_on_foreign_nonce: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Verdict:
-    """What running the transaction again found. ``received`` is wei, ``gas_used`` units."""
-
-    success: bool
-    received: int
-    gas_used: int
-    error: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +77,13 @@ class Tender:
         self._patience = patience
         self._standing = standing
         self._on_settled = on_settled
+        self._second = SecondLook(
+            simulator=means.simulator,
+            auditor_of=means.auditor_of,
+            overrides=means.overrides,
+            limits=means.limits,
+            block_time_s=patience.block_time_s,
+        )
         self._purse = Purse(means.desk.address, floor=means.limits.min_balance)
 
     @property
@@ -121,12 +118,12 @@ class Tender:
         ]
         if not overdue:
             return
-        verdicts = {} if halted else await self._run_again(waiting, head)
+        verdicts = {} if halted else await self._second.run(waiting, head)
         outgoing: list[tuple[Submission, str]] = []
         kept_above = len(waiting) > len(overdue)
         for newest, one in reversed(overdue):
             verdict = verdicts.get(newest.plan_id)
-            purpose, cap = self._judged(newest, one, verdict, head, exposure)
+            purpose, cap = self._second.judged(newest, one, verdict, head, exposure)
             if means.lane.expires and purpose is Purpose.CANCEL and not kept_above:
                 await means.lane.withdraw(newest)
                 if head.number >= newest.target_block:
@@ -138,7 +135,7 @@ class Tender:
                 continue
             outgoing.append(step)
             if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
-                log.info(GIVEN_UP, plan=newest.plan_id, why=_why(verdict))
+                log.info(GIVEN_UP, plan=newest.plan_id, why=why(verdict))
         await self._send(list(reversed(outgoing)))
 
     def _notice_others(self, confirmed: int) -> None:
@@ -156,52 +153,6 @@ class Tender:
                 f"key of {address}: nonce {nonce} was used by a transaction that is not ours"
             )
 
-    async def _run_again(
-        self, waiting: Sequence[tuple[Submission, Airborne]], head: BlockRef
-    ) -> dict[str, _Verdict]:
-        """Run the liquidations in flight on ``head``, in their order."""
-        means = self._means
-        alive = [one for _, one in waiting if one.transaction is not None and not one.cancelled]
-        if not alive:
-            return {}
-        results = await means.simulator.simulate(
-            [one.transaction for one in alive if one.transaction is not None],
-            base=head,
-            timestamp=head.timestamp + self._patience.block_time_s,
-            base_fee=next_base_fee(head),
-            overrides=means.overrides,
-        )
-        found: dict[str, _Verdict] = {}
-        for one, result in zip(alive, results, strict=True):
-            decoders = means.auditor_of(one.intent.deployment).decoders
-            found[one.intent.plan_id] = _Verdict(
-                success=result.success,
-                received=received(result.logs, decoders.wrapped_native, decoders.recipient),
-                gas_used=result.gas_used,
-                error=result.error,
-            )
-        return found
-
-    def _judged(
-        self,
-        newest: Submission,
-        one: Airborne,
-        verdict: _Verdict | None,
-        head: BlockRef,
-        exposure: Exposure,
-    ) -> tuple[Purpose, int]:
-        """Return what the intent's next transaction is for, and the most that it may offer."""
-        if verdict is not None and verdict.success:
-            paid_for = break_even(
-                verdict.received,
-                gas_used=verdict.gas_used,
-                min_profit=self._means.limits.min_profit,
-            )
-            price = min(newest.fees.max_fee, next_base_fee(head) + newest.fees.priority_fee)
-            if paid_for >= price:
-                return Purpose.LIQUIDATE, min(self._cap(one, one.gas_limit, exposure), paid_for)
-        return Purpose.CANCEL, self._cap(one, CANCEL_GAS, exposure)
-
     async def _step(
         self, newest: Submission, one: Airborne, purpose: Purpose, cap: int, head: BlockRef
     ) -> tuple[Submission, str] | None:
@@ -218,28 +169,15 @@ class Tender:
             return None
         return submission, CANCELLED if purpose is Purpose.CANCEL else RAISED
 
-    async def _drop(self, newest: Submission, one: Airborne, verdict: _Verdict | None) -> None:
+    async def _drop(self, newest: Submission, one: Airborne, verdict: Verdict | None) -> None:
         """Give up what can no longer land, its block being gone: it cost nothing."""
         means = self._means
-        log.info(GIVEN_UP, plan=newest.plan_id, why=_why(verdict))
-        outcome = dropped(one.intent, f"not included; {_why(verdict)}")
+        log.info(GIVEN_UP, plan=newest.plan_id, why=why(verdict))
+        outcome = dropped(one.intent, f"not included; {why(verdict)}")
         await means.journal.settle(outcome)
         means.flight.landed(newest.plan_id)
         means.desk.nonces.released(newest.nonce)
         self._on_settled(one.intent, outcome)
-
-    def _cap(self, one: Airborne, gas_limit: int, exposure: Exposure) -> int:
-        """Return the most per gas that the limits leave for one transaction, wei."""
-        limits = self._means.limits
-        others = exposure.at_stake - one.worst_gas
-        left = min(
-            limits.max_gas_per_tx,
-            limits.max_gas_per_hour - exposure.spent_hour - others,
-            limits.max_gas_per_day - exposure.spent_day - others,
-        )
-        if exposure.left_of_totals is not None:
-            left = min(left, one.worst_gas + exposure.left_of_totals)
-        return min(limits.max_gas_price, max(left, 0) // max(gas_limit, 1))
 
     async def _lost(self, newest: Submission, base_fee: int) -> bool:
         """Return whether sending the same bytes again is what is needed."""
@@ -298,10 +236,3 @@ def _say(what: str, submission: Submission, problem: str) -> None:
         log.info(RAISED, **facts)
     else:
         log.info(CANCELLED, **facts)
-
-
-def _why(verdict: _Verdict | None) -> str:
-    """Say why a transaction is cancelled."""
-    if verdict is None:
-        return "sending is halted"
-    return "it would not pay any more" if verdict.success else f"it would revert: {verdict.error}"

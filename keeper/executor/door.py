@@ -1,0 +1,127 @@
+"""Who is let through: what is spent and at stake, and which plans the one policy admits."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from keeper.core.chain import BlockRef, StateOverride
+from keeper.core.lending import Reason, Rejection
+from keeper.core.plan import Plan
+from keeper.core.ports import Journal, Reader, Simulator
+from keeper.core.units import Address
+from keeper.executor.desks import Desks
+from keeper.executor.flight import Flight
+from keeper.executor.policy import Exposure, Limits, judge
+from keeper.executor.standing import DAY, HOUR
+from keeper.executor.totals import Share
+from keeper.executor.verdicts import of_plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """What the executor stands on: the chain's side, and the limits."""
+
+    reader: Reader
+    simulator: Simulator
+    limits: Limits
+    now: Callable[[], float]
+    """Wall clock, unix seconds: budgets are of real hours and days."""
+    overrides: Mapping[Address, StateOverride]
+    """Set when the executor contract is not deployed: its code and storage for rehearsals."""
+    share: Share | None = None
+    """Of the budgets over all chains; None where there is one chain."""
+
+
+class Door:
+    """Admits plans to the rehearsal, and once more to the signature."""
+
+    def __init__(
+        self, grounds: Grounds, *, journal: Journal, flight: Flight, desks: Desks | None
+    ) -> None:
+        """Make a door; without desks, those of the operators, it is a disarmed executor's."""
+        self._grounds = grounds
+        self._journal = journal
+        self._flight = flight
+        self._desks = desks
+
+    async def exposure(self, head: BlockRef) -> Exposure:
+        """Return what is spent and at stake at ``head``."""
+        now = int(self._grounds.now())
+        return Exposure(
+            spent_hour=await self._journal.gas_spent_since(now - HOUR),
+            spent_day=await self._journal.gas_spent_since(now - DAY),
+            at_stake=self._flight.at_stake,
+            in_flight=len(self._flight.airborne),
+            busy=self._flight.busy,
+            balances=await self._balances(head),
+            staked=self._flight.staked,
+            left_of_totals=share.left() if (share := self._grounds.share) else None,
+        )
+
+    def by_now(self, exposure: Exposure) -> Exposure:
+        """Return an exposure with what was fired ahead since it was taken."""
+        flight = self._flight
+        return replace(
+            exposure,
+            at_stake=flight.at_stake,
+            in_flight=len(flight.airborne),
+            busy=flight.busy,
+            staked=flight.staked,
+        )
+
+    async def _balances(self, head: BlockRef) -> Mapping[Address, int] | None:
+        """Return what each operator holds at ``head``, wei; None when disarmed."""
+        if self._desks is None:
+            return None
+        reader = self._grounds.reader
+        return {one: await reader.balance(one, head) for one in self._desks.addresses}
+
+    def spread(self, plans: Sequence[Plan], exposure: Exposure) -> Sequence[Plan]:
+        """Return the plans, each with the operator that is to send it."""
+        if self._desks is None:
+            return plans
+        floor = self._grounds.limits.min_balance
+        return self._desks.spread(plans, self._flight, exposure, floor)
+
+    async def untried(self, plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
+        """Split off the plans that were tried on this very head before: that waits for the next.
+
+        A price can move back and forth within a block, and a keeper be started again in one.
+        """
+        untried: list[Plan] = []
+        tried: list[Rejection] = []
+        for plan in plans:
+            if await self._journal.tried(plan.id):
+                tried.append(of_plan(plan, Reason.BACKING_OFF, "tried on this block before"))
+            else:
+                untried.append(plan)
+        return untried, tried
+
+    def admit(
+        self, plans: Sequence[Plan], exposure: Exposure
+    ) -> tuple[list[Plan], list[Rejection]]:
+        """Split plans into those that policy lets through together, and the others."""
+        admitted: list[Plan] = []
+        rejected: list[Rejection] = []
+        for plan in plans:
+            rejection = judge(plan, self._grounds.limits, exposure)
+            if rejection is not None:
+                rejected.append(rejection)
+                continue
+            admitted.append(plan)
+            exposure = exposure.with_plan(plan)
+        return admitted, rejected
+
+    def reserve(
+        self, plans: list[Plan], rejected: list[Rejection]
+    ) -> tuple[list[Plan], list[Rejection]]:
+        """Split off what the budgets over all chains leave no room for; keep room for the rest."""
+        share = self._grounds.share
+        if share is None:
+            return plans, rejected
+        admitted, over = share.admit(plans)
+        return admitted, [*rejected, *over]
+
+    def release(self) -> None:
+        """Give back the room that was kept."""
+        if (share := self._grounds.share) is not None:
+            share.release()

@@ -1,0 +1,101 @@
+"""What becomes of a transaction that missed its block: it is run again and judged again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from keeper.core.chain import BlockRef, StateOverride, next_base_fee
+from keeper.core.plan import Purpose, Submission
+from keeper.core.ports import Simulator
+from keeper.core.units import Address
+from keeper.executor.flight import Airborne
+from keeper.executor.ladder import break_even
+from keeper.executor.policy import Exposure, Limits
+from keeper.executor.settlement import received
+from keeper.executor.settler import Auditor
+from keeper.executor.signing import CANCEL_GAS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What running the transaction again found. ``received`` is wei, ``gas_used`` units."""
+
+    success: bool
+    received: int
+    gas_used: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondLook:
+    """Runs what is in flight on a newer head, and says what it is worth there."""
+
+    simulator: Simulator
+    auditor_of: Callable[[str], Auditor]
+    overrides: Mapping[Address, StateOverride]
+    limits: Limits
+    block_time_s: int
+
+    async def run(
+        self, waiting: Sequence[tuple[Submission, Airborne]], head: BlockRef
+    ) -> dict[str, Verdict]:
+        """Run the liquidations in flight on ``head``, in their order."""
+        alive = [one for _, one in waiting if one.transaction is not None and not one.cancelled]
+        if not alive:
+            return {}
+        results = await self.simulator.simulate(
+            [one.transaction for one in alive if one.transaction is not None],
+            base=head,
+            timestamp=head.timestamp + self.block_time_s,
+            base_fee=next_base_fee(head),
+            overrides=self.overrides,
+        )
+        found: dict[str, Verdict] = {}
+        for one, result in zip(alive, results, strict=True):
+            decoders = self.auditor_of(one.intent.deployment).decoders
+            found[one.intent.plan_id] = Verdict(
+                success=result.success,
+                received=received(result.logs, decoders.wrapped_native, decoders.recipient),
+                gas_used=result.gas_used,
+                error=result.error,
+            )
+        return found
+
+    def judged(
+        self,
+        newest: Submission,
+        one: Airborne,
+        verdict: Verdict | None,
+        head: BlockRef,
+        exposure: Exposure,
+    ) -> tuple[Purpose, int]:
+        """Return what the intent's next transaction is for, and the most that it may offer."""
+        if verdict is not None and verdict.success:
+            paid_for = break_even(
+                verdict.received,
+                gas_used=verdict.gas_used,
+                min_profit=self.limits.min_profit,
+            )
+            price = min(newest.fees.max_fee, next_base_fee(head) + newest.fees.priority_fee)
+            if paid_for >= price:
+                return Purpose.LIQUIDATE, min(self.cap(one, one.gas_limit, exposure), paid_for)
+        return Purpose.CANCEL, self.cap(one, CANCEL_GAS, exposure)
+
+    def cap(self, one: Airborne, gas_limit: int, exposure: Exposure) -> int:
+        """Return the most per gas that the limits leave for one transaction, wei."""
+        limits = self.limits
+        others = exposure.at_stake - one.worst_gas
+        left = min(
+            limits.max_gas_per_tx,
+            limits.max_gas_per_hour - exposure.spent_hour - others,
+            limits.max_gas_per_day - exposure.spent_day - others,
+        )
+        if exposure.left_of_totals is not None:
+            left = min(left, one.worst_gas + exposure.left_of_totals)
+        return min(limits.max_gas_price, max(left, 0) // max(gas_limit, 1))
+
+
+def why(verdict: Verdict | None) -> str:
+    """Say why a transaction is cancelled."""
+    if verdict is None:
+        return "sending is halted"
+    return "it would not pay any more" if verdict.success else f"it would revert: {verdict.error}"
