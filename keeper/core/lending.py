@@ -233,6 +233,7 @@ class Reason(StrEnum):
     NO_ROUTE = "no_route"
     NO_FUNDING = "no_funding"
     BELOW_MIN_PROFIT = "below_min_profit"
+    FORCED_BUDGET = "forced_budget"
     GAS_PRICE_CAP = "gas_price_cap"
     POLICY = "policy"
     SIMULATION_FAILED = "simulation_failed"

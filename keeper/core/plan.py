@@ -148,6 +148,8 @@ class Plan:
     """The liquidations of the pair, one after the other; empty is ``quote`` alone."""
     unwound: Unwound | None = None
     """What becomes of the seized collateral first, where it is not swapped itself."""
+    forced: bool = False
+    """Of an insolvent account, at a loss that the deployment's forced budget allows."""
     local: "Plan | None" = None
     """The same without an offer from outside: what is done when the rehearsal shows no gain."""
 
@@ -239,6 +241,8 @@ class Intent:
     """The newest signed transaction, None when it never came to signing."""
     replaced: tuple[Submission, ...] = ()
     """Those before it, oldest first. Any one of them may land, and only one."""
+    forced: bool = False
+    """Whether what it loses is of its deployment's forced budget."""
 
     @property
     def attempts(self) -> tuple[Submission, ...]:

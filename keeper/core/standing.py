@@ -1,6 +1,7 @@
 """Whether sending is allowed, and what is counted towards stopping it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,11 @@ class Tally:
     reverts_in_row: int
     """Reverted outcomes since the last that landed."""
     loss: int
-    """By how much the outcomes of the window together lost; negative when they earned."""
+    """By how much the outcomes of the window together lost; negative when they earned.
+
+    What was forced is not in it.
+    """
     wasted: int
-    """Gas of the outcomes of the last hour that earned nothing."""
+    """Gas of the outcomes of the last hour that earned nothing and were not forced."""
+    forced: Mapping[str, int] = field(default_factory=dict)
+    """What the forced outcomes of the window lost, by deployment."""

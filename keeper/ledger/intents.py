@@ -21,7 +21,9 @@ from keeper.ledger.submissions import submissions_of
 _SETTLED: Final = 5 + len(WATERFALL) + 2
 """Where the time of settling stands in a row of ``outcomes``."""
 
-_INTENT: Final = "intents.plan_id, deployment, market, account, intents.status, plan_tip, deadline"
+_INTENT: Final = (
+    "intents.plan_id, deployment, market, account, intents.status, plan_tip, deadline, forced"
+)
 
 _FORECAST_SLOTS: Final = ", ".join("?" * len(WATERFALL))
 
@@ -54,7 +56,7 @@ def insert_row(db: sqlite3.Connection, plan: Plan, status: Status, *, times: int
     """Write a plan's row."""
     db.execute(
         f"""INSERT INTO intents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-        {_FORECAST_SLOTS}, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - question marks only
+        {_FORECAST_SLOTS}, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - question marks only
         (
             plan.id,
             plan.deployment,
@@ -76,6 +78,7 @@ def insert_row(db: sqlite3.Connection, plan: Plan, status: Status, *, times: int
             times,
             now,
             now,
+            int(plan.forced),
         ),
     )
 
@@ -251,8 +254,8 @@ def select_settled_since(db: sqlite3.Connection, block: int) -> list[Settled]:
     ]
 
 
-def _intent(db: sqlite3.Connection, row: tuple[str, str, str, str, str, str, int]) -> Intent:
-    plan_id, deployment, market, account, status, tip, deadline = row
+def _intent(db: sqlite3.Connection, row: tuple[str, str, str, str, str, str, int, int]) -> Intent:
+    plan_id, deployment, market, account, status, tip, deadline, forced = row
     signed = submissions_of(db, plan_id)
     return Intent(
         plan_id=plan_id,
@@ -263,4 +266,5 @@ def _intent(db: sqlite3.Connection, row: tuple[str, str, str, str, str, str, int
         deadline=deadline,
         submission=signed[-1] if signed else None,
         replaced=tuple(signed[:-1]),
+        forced=bool(forced),
     )

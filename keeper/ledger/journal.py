@@ -26,7 +26,12 @@ from keeper.ledger.intents import (
     select_settled_since,
 )
 from keeper.ledger.lifecycle import OPEN, status_of
-from keeper.ledger.spending import select_gas_at_stake, select_gas_spent, select_highest_nonce
+from keeper.ledger.spending import (
+    select_forced_losses,
+    select_gas_at_stake,
+    select_gas_spent,
+    select_highest_nonce,
+)
 from keeper.ledger.spool import Spool
 from keeper.ledger.standing import record_halt, select_standing, select_tally
 from keeper.ledger.store import ChainIdentity, lock_database, open_for_writing
@@ -221,6 +226,10 @@ class SqliteJournal:
     async def gas_spent_since(self, timestamp: int) -> int:
         """Return the wei of gas that outcomes recorded since ``timestamp`` cost."""
         return await self._run("gas spent", lambda db: select_gas_spent(db, timestamp))
+
+    async def forced_losses_since(self, timestamp: int) -> dict[str, int]:
+        """Return what forced outcomes lost since ``timestamp``, wei, by deployment."""
+        return await self._run("forced losses", lambda db: select_forced_losses(db, timestamp))
 
     async def gas_at_stake(self) -> int:
         """Return the most wei of gas that the open intents may still cost."""

@@ -6,7 +6,7 @@ returns, whatever happens to the process or to the power.
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 APPLICATION_ID: Final = 0x4B454550
 """``KEEP`` in the header of the file: tells our databases from others."""
@@ -61,7 +61,8 @@ TABLES: Final = (
         plan TEXT NOT NULL,
         times INTEGER NOT NULL DEFAULT 1,
         created INTEGER NOT NULL,
-        updated INTEGER NOT NULL
+        updated INTEGER NOT NULL,
+        forced INTEGER NOT NULL DEFAULT 0
     )""",
     """CREATE UNIQUE INDEX one_open_intent_per_account ON intents (deployment, market, account)
         WHERE status IN ('intended', 'signed', 'sent')""",
@@ -132,5 +133,6 @@ MIGRATIONS: Final = {
         "ALTER TABLE submissions ADD COLUMN lane TEXT NOT NULL DEFAULT 'mempool'",
         "ALTER TABLE outcomes ADD COLUMN block_hash TEXT",
     ),
+    2: ("ALTER TABLE intents ADD COLUMN forced INTEGER NOT NULL DEFAULT 0",),
 }
 """What makes each older version the next one."""

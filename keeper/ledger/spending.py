@@ -17,6 +17,22 @@ def select_gas_spent(db: sqlite3.Connection, timestamp: int) -> int:
     return sum(int(gas) for (gas,) in rows)
 
 
+def select_forced_losses(db: sqlite3.Connection, timestamp: int) -> dict[str, int]:
+    """Return what forced outcomes recorded since ``timestamp`` lost, wei, by deployment.
+
+    Each outcome counts by itself: one that earned gives nothing back to the budget.
+    """
+    rows = db.execute(
+        """SELECT deployment, o.net FROM outcomes o JOIN intents USING (plan_id)
+        WHERE forced AND o.settled >= ? AND o.status != 'simulated'""",
+        (timestamp,),
+    )
+    lost: dict[str, int] = {}
+    for deployment, net in rows:
+        lost[deployment] = lost.get(deployment, 0) + max(-int(net), 0)
+    return lost
+
+
 def select_gas_at_stake(db: sqlite3.Connection) -> int:
     """Return the most wei of gas that the intents without an outcome may still cost."""
     rows = db.execute(

@@ -7,6 +7,7 @@ from pathlib import Path
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Status
 from keeper.core.standing import StandingRow, Tally
+from keeper.ledger.spending import select_forced_losses
 from keeper.ledger.store import open_for_reading
 
 
@@ -41,17 +42,20 @@ def select_tally(db: sqlite3.Connection, *, day: int, hour: int) -> Tally:
             break
         reverts += 1
     nets = db.execute(
-        "SELECT net FROM outcomes WHERE settled >= ? AND status != 'simulated'",
+        """SELECT o.net FROM outcomes o JOIN intents USING (plan_id)
+        WHERE settled >= ? AND o.status != 'simulated' AND NOT forced""",
         (max(day, rearmed),),
     )
     gas = db.execute(
-        """SELECT gas FROM outcomes WHERE settled >= ? AND status IN ('reverted', 'cancelled')""",
+        """SELECT o.gas FROM outcomes o JOIN intents USING (plan_id) WHERE settled >= ?
+        AND o.status IN ('reverted', 'cancelled') AND NOT forced""",
         (max(hour, rearmed),),
     )
     return Tally(
         reverts_in_row=reverts,
         loss=-sum(int(net) for (net,) in nets),
         wasted=sum(int(one) for (one,) in gas),
+        forced=select_forced_losses(db, max(day, rearmed)),
     )
 
 

@@ -1,6 +1,6 @@
 """What sending asks of a key, of the journal and of a relay."""
 
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from keeper.core.chain import Fees, Transaction
@@ -145,6 +145,10 @@ class Journal(Protocol):
 
     async def gas_spent_since(self, timestamp: int) -> int:
         """Return the wei of gas that outcomes recorded since ``timestamp`` (unix seconds) cost."""
+        ...
+
+    async def forced_losses_since(self, timestamp: int) -> Mapping[str, int]:
+        """Return what forced outcomes lost since ``timestamp`` (unix seconds), by deployment."""
         ...
 
 
