@@ -13,6 +13,7 @@ from keeper.core.chain import Log
 from keeper.core.lending import Liquidation
 from keeper.core.ports import FlashSource, Reader, SwapVenue, Unwinder
 from keeper.core.units import BPS, Address
+from keeper.executor.forced import ForcedLimits
 from keeper.executor.policy import Limits
 from keeper.executor.rehearse import Decoders
 from keeper.oracle.reference import ReferencePrices
@@ -43,6 +44,14 @@ def limits_of(settings: Settings) -> Limits:
         max_gas_per_day=limits.max_gas_per_day_wei,
         max_in_flight=limits.max_in_flight,
         min_balance=limits.min_balance_wei,
+        forced={
+            one.name: ForcedLimits(
+                max_loss_per_tx=found.max_loss_per_tx_wei,
+                max_loss_per_day=found.max_loss_per_day_wei,
+            )
+            for one in settings.deployments
+            if (found := one.settings.forced) is not None
+        },
     )
 
 
@@ -108,9 +117,11 @@ def planner_for(
     reader: Reader,
     contract: ExecutorContract,
     lenders: Sequence[FlashSource],
+    deployment: str,
 ) -> Planner:
-    """Return the planner of a chain."""
+    """Return the planner of a deployment."""
     chain, limits = settings.chain, settings.limits
+    forced = protocol_file(settings, deployment).forced
     venues = [venue_for(one, reader) for one in chain.venues]
     terms = Terms(
         executor=contract.address,
@@ -126,6 +137,7 @@ def planner_for(
             tip_bps=settings.sending.tip.share_bps,
             bid_bps=settings.sending.priority_share_bps,
             deadline_s=limits.deadline_s,
+            max_forced_loss=None if forced is None else forced.max_loss_per_tx_wei,
         ),
         gas=GasModel(),
     )

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from keeper.app.addresses import named_contracts
-from keeper.app.builders import unwinder_for
+from keeper.app.builders import protocol_file, unwinder_for
 from keeper.app.executor_contract import read_executor
 from keeper.app.opening import adapters, opened_chain
 from keeper.app.prices import watcher_for
 from keeper.app.totals import require_dollars
 from keeper.chain.session import Chain
+from keeper.config.protocol_file import ForcedSettings
 from keeper.config.settings import Settings
 from keeper.config.unwinding import UnwindSettings
 from keeper.core.chain import BlockRef
@@ -168,8 +169,15 @@ async def _deployment(ground: _Ground, adapter: AnyAdapter) -> AsyncIterator[Fin
     yield Finding(what=f"{name}: market", good=True, detail=detail)
     yield await _checked(f"{name}: start_block", _start(ground, adapter))
     yield await _checked(f"{name}: audit", _audit(ground, adapter))
+    if (forced := protocol_file(ground.settings, name).forced) is not None:
+        yield Finding(what=f"{name}: forced", good=True, detail=_allowed(forced))
     async for finding in _feeds(ground, adapter, market):
         yield finding
+
+
+def _allowed(forced: ForcedSettings) -> str:
+    each, day = forced.max_loss_per_tx_wei, forced.max_loss_per_day_wei
+    return f"on: insolvent accounts may cost {each} wei each, {day} wei in a day"
 
 
 async def _audit(ground: _Ground, adapter: AnyAdapter) -> str:

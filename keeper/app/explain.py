@@ -186,6 +186,8 @@ def _action(study: Study[Any, Any], plan: Plan | None, rejection: Rejection | No
         return f"leave it: {rejection.reason}: {rejection.detail}"
     if plan is None:
         return "nothing: the account is healthy in the next block too"
+    at = f", at a forecast loss of {-plan.forecast.net} wei (forced)" if plan.forced else ""
     if study.settings.executor is None or study.settings.mode.value != "live":
-        return "show it and send nothing: the keeper is not set up to send (mode, executor)"
-    return "liquidate it, when run with --arm and the rehearsal agrees"
+        why = "the keeper is not set up to send (mode, executor)"
+        return f"show it{at} and send nothing: {why}"
+    return f"liquidate it{at}, when run with --arm and the rehearsal agrees"

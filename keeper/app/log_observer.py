@@ -56,6 +56,7 @@ class LogObserver:
             repay=plan.quote.repay,
             seize=plan.quote.seized,
             forecast_net_wei=plan.forecast.net,
+            forced=plan.forced,
         )
 
     def shown(self, plan: Plan) -> None:
@@ -67,6 +68,7 @@ class LogObserver:
             repay=plan.quote.repay,
             seize=plan.quote.seized,
             forecast_net_wei=plan.forecast.net,
+            forced=plan.forced,
         )
 
     def rejected(self, deployment: str, rejection: Rejection) -> None:

@@ -255,6 +255,9 @@ def _triggers(settings: Settings) -> Triggers:
             max_reverts_in_row=breaker.max_reverts_in_row,
             max_loss_per_day=breaker.max_loss_per_day_wei,
             max_wasted_gas_per_hour=breaker.max_wasted_gas_per_hour_wei,
+            forced_per_day={
+                name: one.max_loss_per_day for name, one in limits_of(settings).forced.items()
+            },
         ),
         halt_file=settings.sending.halt_file,
     )

@@ -180,7 +180,7 @@ async def _study(
         chain=chain,
         contract=contract,
         adapter=adapter,
-        planner=planner_for(settings, reader, contract, lenders),
+        planner=planner_for(settings, reader, contract, lenders, adapter.deployment),
         block=block,
         market=market,
         prices=await watcher.read(block, None),

@@ -187,7 +187,7 @@ def _acting(
     return Acting(
         adapter=adapter,
         planning=PlannerDesk(
-            planner_for(settings, reader, parts.contract, lenders),
+            planner_for(settings, reader, parts.contract, lenders, adapter.deployment),
             reader,
             chain,
             max_gas_price=settings.limits.max_gas_price_wei,

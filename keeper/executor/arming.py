@@ -51,6 +51,8 @@ class Arming:
         for plan in (_sent_by(one, desk.address) for one in plans):
             if nonce is None or judge(plan, self.limits, exposure) is not None:
                 continue
+            if plan.forced:  # nobody races for a loss
+                continue
             exposure = exposure.with_plan(plan)
             submission = desk.sign_ahead(
                 plan, nonce=nonce, target_block=target_block, lane=self.armament.lane.name

@@ -46,6 +46,7 @@ class Door:
     async def exposure(self, head: BlockRef) -> Exposure:
         """Return what is spent and at stake at ``head``."""
         now = int(self._grounds.now())
+        staked, lost = await self._forced(now)
         return Exposure(
             spent_hour=await self._journal.gas_spent_since(now - HOUR),
             spent_day=await self._journal.gas_spent_since(now - DAY),
@@ -55,17 +56,31 @@ class Door:
             balances=await self._balances(head),
             staked=self._flight.staked,
             left_of_totals=share.left() if (share := self._grounds.share) else None,
+            forced_lost=lost,
+            forced_staked=staked,
         )
 
-    def by_now(self, exposure: Exposure) -> Exposure:
-        """Return an exposure with what was fired ahead since it was taken."""
-        flight = self._flight
+    async def _forced(self, now: int) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """Return what forced liquidations may still lose and have lost in a day, by deployment.
+
+        In that order: one that is settled between the two counts twice, never not at all.
+        """
+        if not self._grounds.limits.forced:
+            return {}, {}
+        staked = self._flight.forced_staked
+        return staked, await self._journal.forced_losses_since(now - DAY)
+
+    async def by_now(self, exposure: Exposure) -> Exposure:
+        """Return an exposure with what was fired ahead, or landed, since it was taken."""
+        flight, (staked, lost) = self._flight, await self._forced(int(self._grounds.now()))
         return replace(
             exposure,
             at_stake=flight.at_stake,
             in_flight=len(flight.airborne),
             busy=flight.busy,
             staked=flight.staked,
+            forced_lost=lost,
+            forced_staked=staked,
         )
 
     async def _balances(self, head: BlockRef) -> Mapping[Address, int] | None:

@@ -179,7 +179,9 @@ class Executor:
             self._tick.mark("rehearse")
             for rejection in failed:
                 self._backoff.failed(rejection.ref, stage.head.number)
-            sure, late = self._door.reserve(*self._door.admit(held, self._door.by_now(exposure)))
+            sure, late = self._door.reserve(
+                *self._door.admit(held, await self._door.by_now(exposure))
+            )
             plans, gone = stage.remake(sure) if late else (sure, [])
             rejected += [*failed, *late, *gone]
             if all(one is other for one, other in zip(plans, sure, strict=False)) and not gone:

@@ -94,6 +94,16 @@ class Flight:
             found[newest.sender] = found.get(newest.sender, 0) + one.worst_gas
         return found
 
+    @property
+    def forced_staked(self) -> dict[str, int]:
+        """The most that forced ones may still lose, wei, by deployment."""
+        found: dict[str, int] = {}
+        for one in self._open.values():
+            if one.intent.forced:
+                name = one.intent.deployment
+                found[name] = found.get(name, 0) + one.worst_gas
+        return found
+
     def in_order(self) -> list[tuple[Submission, Airborne]]:
         """Return the open intents with their newest transaction, by nonce within each sender."""
         signed = [(one.intent.submission, one) for one in self._open.values()]
@@ -157,6 +167,7 @@ class Flight:
             tip=plan.tip,
             deadline=plan.deadline,
             submission=submission,
+            forced=plan.forced,
         )
         flying = Airborne(
             intent=intent,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import Address
+from keeper.executor.forced import ForcedLimits, forced_refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class Limits:
     """Transactions without a final outcome at one time."""
     min_balance: int
     """Native balance that must remain with the operator."""
+    forced: Mapping[str, ForcedLimits] = field(default_factory=dict)
+    """By deployment; where there are none nothing is done at a loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +45,29 @@ class Exposure:
     """The part of ``at_stake`` that is each operator's."""
     left_of_totals: int | None = None
     """How much more gas the budgets over all chains leave room for; None without any."""
+    forced_lost: Mapping[str, int] = field(default_factory=dict)
+    """What forced liquidations lost in the last day, by deployment."""
+    forced_staked: Mapping[str, int] = field(default_factory=dict)
+    """Most that those in flight may still lose, by deployment."""
 
     def with_plan(self, plan: Plan) -> "Exposure":
         """Return the exposure once ``plan`` is in flight too."""
         worst, sender = worst_gas(plan), plan.transaction.sender
+        forced, name = self.forced_staked, plan.deployment
+        if plan.forced:
+            forced = {**forced, name: forced.get(name, 0) + worst}
         return replace(
             self,
             at_stake=self.at_stake + worst,
             in_flight=self.in_flight + 1,
             busy=self.busy | {(plan.ref.market, plan.ref.account)},
             staked={**self.staked, sender: self.staked.get(sender, 0) + worst},
+            forced_staked=forced,
         )
+
+    def forced_taken(self, deployment: str) -> int:
+        """Return what is taken of a deployment's forced budget of a day, wei."""
+        return self.forced_lost.get(deployment, 0) + self.forced_staked.get(deployment, 0)
 
     def left(self, sender: Address) -> int:
         """Return what an operator would have left if everything in flight cost the most, wei."""
@@ -70,14 +85,19 @@ def judge(plan: Plan, limits: Limits, exposure: Exposure) -> Rejection | None:
     if (plan.ref.market, plan.ref.account) in exposure.busy:
         return _no(plan, Reason.IN_FLIGHT, "an intent for this account has no outcome yet")
     if plan.fees.max_fee > limits.max_gas_price:
-        over = plan.fees.max_fee - limits.max_gas_price
-        detail = f"max fee {plan.fees.max_fee} wei is {over} wei over the cap"
+        excess = plan.fees.max_fee - limits.max_gas_price
+        detail = f"max fee {plan.fees.max_fee} wei is {excess} wei over the cap"
         detail += f" of {limits.max_gas_price} wei"
         return _no(plan, Reason.GAS_PRICE_CAP, detail)
-    least = max(limits.min_profit, plan.least_net)
+    if plan.forced:
+        taken = exposure.forced_taken(plan.deployment)
+        over = forced_refusal(plan.deployment, worst_gas(plan), limits.forced, taken)
+        if over is not None:
+            return _no(plan, Reason.FORCED_BUDGET, over)
+    least = plan.least_net if plan.forced else max(limits.min_profit, plan.least_net)
     if plan.forecast.net < least:
         missing = least - plan.forecast.net
-        detail = f"net {plan.forecast.net} wei is {missing} wei under the minimum profit"
+        detail = f"net {plan.forecast.net} wei is {missing} wei under the least of {least} wei"
         return _no(plan, Reason.BELOW_MIN_PROFIT, detail)
     broken = _over_budget(plan, limits, exposure)
     return _no(plan, Reason.POLICY, broken) if broken else None

@@ -69,7 +69,10 @@ class SecondLook:
         exposure: Exposure,
     ) -> tuple[Purpose, int]:
         """Return what the intent's next transaction is for, and the most that it may offer."""
-        if verdict is not None and verdict.success:
+        if verdict is not None and verdict.success and one.intent.forced:
+            if one.intent.deployment in self.limits.forced:
+                return Purpose.LIQUIDATE, self.cap(one, one.gas_limit, exposure)
+        elif verdict is not None and verdict.success:
             paid_for = break_even(
                 verdict.received,
                 gas_used=verdict.gas_used,
@@ -91,7 +94,20 @@ class SecondLook:
         )
         if exposure.left_of_totals is not None:
             left = min(left, one.worst_gas + exposure.left_of_totals)
+        if one.intent.forced:
+            left = min(left, self._forced_left(one, exposure))
         return min(limits.max_gas_price, max(left, 0) // max(gas_limit, 1))
+
+    def _forced_left(self, one: Airborne, exposure: Exposure) -> int:
+        """Return the most that the forced budget leaves for the gas of one transaction, wei.
+
+        Where forced mode was switched off, what is left to do is a cancellation: ordinary gas.
+        """
+        found = self.limits.forced.get(one.intent.deployment)
+        if found is None:
+            return self.limits.max_gas_per_tx
+        others = exposure.forced_taken(one.intent.deployment) - one.worst_gas
+        return min(found.max_loss_per_tx, found.max_loss_per_day - others) - one.data_fee
 
 
 def why(verdict: Verdict | None) -> str:

@@ -53,6 +53,8 @@ class Entry:
     """How often a disarmed keeper saw it; 1 for what was sent."""
     settled: int
     """Unix seconds."""
+    forced: bool
+    """Whether it was allowed to lose money."""
 
     @property
     def counts(self) -> bool:
@@ -112,6 +114,11 @@ class Books:
         shown = [entry for entry in self.entries if entry.status is Status.SIMULATED]
         return _total("simulated", shown)
 
+    @property
+    def forced(self) -> Total:
+        """Return the sum of the forced ones among what moved money."""
+        return _total("forced", [entry for entry in self.counted if entry.forced])
+
     def per_pair(self) -> tuple[Total, ...]:
         """Return the sums by collateral and debt."""
         return _grouped(self.counted, lambda one: f"{one.collateral.symbol} / {one.debt.symbol}")
@@ -168,7 +175,8 @@ def _entry(row: Row) -> Entry:
     realised = waterfall_of(row[_WIDTH : 2 * _WIDTH])
     (plan_id, deployment, market, account, trigger, collateral, debt, repay, seize, plan, times,
      status, tx_hash, block, liquidations, detail, settled) = row[2 * _WIDTH :]  # fmt: skip
-    assets = json.loads(plan)["valuation"]["assets"]
+    planned = json.loads(plan)
+    assets = planned["valuation"]["assets"]
     moved = [
         one
         for one in json.loads(liquidations)
@@ -194,6 +202,7 @@ def _entry(row: Row) -> Entry:
         detail=detail,
         times=int(times),
         settled=int(settled),
+        forced=planned.get("forced", False),
     )
 
 

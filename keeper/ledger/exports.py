@@ -39,6 +39,7 @@ _FURTHER: Final = (
     "times",
     "detail",
     "chain",
+    "forced",
 )
 COLUMNS: Final = (*_PROMISED, *_FURTHER)
 """What a line holds: the promised keys first."""
@@ -71,6 +72,7 @@ def entry_fields(entry: Entry, chain: str) -> dict[str, str | None]:
         "times": str(entry.times),
         "detail": entry.detail,
         "chain": chain,
+        "forced": "true" if entry.forced else "false",
     }
     return {name: found[name] for name in COLUMNS}
 

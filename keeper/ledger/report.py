@@ -43,9 +43,11 @@ def tables(books: Books) -> tuple[Table, ...]:
 
 def summary(books: Books) -> str:
     """Return the books in one line."""
-    total, shown = books.total, books.simulated
+    total, shown, forced = books.total, books.simulated, books.forced
     parts = [f"{total.count} outcomes, net {coins_text(total.realised.net)}"]
     parts.append(f"forecast {coins_text(total.forecast.net)}")
+    if forced.count:
+        parts.append(f"{forced.count} of them forced, net {coins_text(forced.realised.net)}")
     if shown.count:
         net = coins_text(shown.forecast.net)
         parts.append(f"{shown.count} shown but not sent, forecast {net}")
@@ -87,7 +89,7 @@ def _outcome_row(entry: Entry) -> tuple[str, ...]:
         short_hex(entry.account),
         entry.collateral.symbol,
         entry.debt.symbol,
-        entry.status.value,
+        f"{entry.status.value}, forced" if entry.forced else entry.status.value,
         "-" if entry.block is None else str(entry.block),
         units_text(seized, entry.collateral.unit),
         units_text(repaid, entry.debt.unit),

@@ -83,12 +83,15 @@ def build_plan(case: Case, desk: Desk, terms: Terms, trade: Trade) -> Plan:
         valuation=case.valuation,
         data_cost=data_cost,
         least_net=least_net,
+        forced=trade.forced,
         unwound=None if trade.redeemed is None else trade.redeemed.unwound,
     )
 
 
 def least(case: Case, terms: Terms, trade: Trade) -> int:
-    """Return the least that the trade must net, wei."""
+    """Return the least that the trade must net, wei; of a forced one how far it may be negative."""
+    if trade.forced:
+        return -(terms.limits.max_forced_loss or 0)
     repaid = case.valuation.wei_floor(trade.option.debt, trade.seize.repay)
     return terms.limits.required_net(repaid)
 

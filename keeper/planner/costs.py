@@ -70,6 +70,8 @@ class Limits:
     """Share of the proceeds that is not counted on, as prices move until inclusion."""
     deadline_s: int = 60
     """Seconds after the target block's timestamp until the executor contract reverts."""
+    max_forced_loss: int | None = None
+    """The most that liquidating an insolvent account may lose, wei; None forces nothing."""
 
     def required_net(self, repaid_wei: int) -> int:
         """Return the least net for a liquidation that repays that value, wei."""

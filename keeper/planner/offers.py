@@ -28,9 +28,12 @@ class Chosen:
 
 
 def ask_of(chosen: Chosen, terms: Terms) -> Ask | None:
-    """Return what to ask for: exactly what the sale sells, for the native coin."""
+    """Return what to ask for: exactly what the sale sells, for the native coin.
+
+    None where there is nothing to ask; a forced liquidation is planned without others.
+    """
     trade, valuation = chosen.trade, chosen.case.valuation
-    if not trade.sale or terms.native not in valuation.assets:
+    if trade.forced or not trade.sale or terms.native not in valuation.assets:
         return None
     token, done = trade.sold, trade.redeemed
     amount = sum(part.amount_in for part in trade.sale)

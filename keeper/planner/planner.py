@@ -13,6 +13,7 @@ from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.build import build_plan, least
 from keeper.planner.case import Case, Desk
+from keeper.planner.forced import at_a_loss
 from keeper.planner.markets import Markets, comes_out
 from keeper.planner.offers import Chosen, ask_of, best_offered
 from keeper.planner.routing import pairs_needed
@@ -184,10 +185,20 @@ class Planner:
         if not results:
             return _rejection(case, Reason.NO_OPTION, "the protocol offers no pair to liquidate")
         good = [one for one in results if isinstance(one, Trade) and self._missing(case, one) <= 0]
+        if not good and (forced := self._forced(case, desk)) is not None:
+            return forced
         best = closest(good or results)
         if isinstance(best, Miss):
             return self._missed(case, best)
         return best if good else self._too_little(case, best)
+
+    def _forced(self, case: Case, desk: Desk) -> Trade | Rejection | None:
+        """Return what is done at a loss, None where nothing is to be."""
+        budget = self._terms.limits.max_forced_loss
+        found = None if budget is None else at_a_loss(case, desk, self._terms, budget)
+        if isinstance(found, Miss):
+            return _rejection(case, found.reason, found.detail, found.net)
+        return found
 
     def _gas_refusal(self, case: Case, desk: Desk) -> Rejection | None:
         limit = self._terms.limits.max_gas_price

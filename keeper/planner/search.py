@@ -54,6 +54,17 @@ def best_trades(case: Case, desk: Desk, terms: Terms) -> list[Trade | Miss]:
     return results
 
 
+def whole_trades(case: Case, desk: Desk, terms: Terms) -> Iterator[Trade]:
+    """Yield what each route comes to for the most that may be repaid, else for the best amount."""
+    for option in case.opportunity.options:
+        found = _trials(case, desk, terms, option)
+        for one in () if isinstance(found, Miss) else found:
+            whole = one.at(one.offer.largest)
+            trade = one.best(FINE) if isinstance(whole, Miss) else whole
+            if isinstance(trade, Trade):
+                yield trade
+
+
 def _in_steps(trials: "_Trials", single: Trade | Miss) -> Iterator[Trade | Miss]:
     """Yield the best of each number of liquidations, as long as one more may pay."""
     while isinstance(single, Trade) and len(single.steps) < MOST_STEPS:

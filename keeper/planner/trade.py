@@ -64,6 +64,8 @@ class Trade:
     """Taken in place of the local sale, which then sells only what the offer leaves."""
     redeemed: Redeemed | None = None
     """What the collateral is redeemed for before the swaps; None where it is swapped itself."""
+    forced: bool = False
+    """At a loss that the operator allows."""
 
     @property
     def sold(self) -> Address:

@@ -1,0 +1,68 @@
+"""Liquidations at a loss: of accounts whose debt their collateral will not cover.
+
+What can be lost is gas and no more: the executor contract cannot end with less of the native coin
+at the recipient than before. A liquidation whose collateral does not bring what it owes needs money
+put in, and is none of these.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from keeper.core.lending import Reason
+from keeper.planner.case import Case, Desk
+from keeper.planner.search import whole_trades
+from keeper.planner.trade import Miss, Terms, Trade
+
+
+def is_insolvent(case: Case, trade: Trade) -> bool:
+    """Return whether debt will be left when all the collateral is taken as the trade takes it.
+
+    ``collateral / seized < debt / repaid``: the collateral, less the penalty of the trade's pair,
+    is worth less than the debt. Rounded so that one at the very line is not.
+    """
+    health, seize = case.opportunity.health, trade.seize
+    collateral, debt = (
+        case.valuation.assets[one] for one in (trade.option.collateral, trade.option.debt)
+    )
+    seized = seize.seized * collateral.price * debt.unit
+    repaid = seize.repay * debt.price * collateral.unit
+    return health.collateral_base * repaid < health.debt_base * seized
+
+
+def at_a_loss(case: Case, desk: Desk, terms: Terms, budget: int) -> Trade | Miss | None:
+    """Return the trade that repays the most for a loss of at most ``budget`` wei.
+
+    Of those that repay the same value it is the one of least loss. None for an account that is
+    solvent, or that no trade liquidates; a miss when what there is could lose more.
+    """
+    found = [one for one in _untipped(case, desk, terms) if is_insolvent(case, one)]
+    if not found:
+        return None
+    within = [one for one in found if most_lost(one, desk, terms) <= budget]
+    if within:
+        best = max(within, key=lambda one: (_repaid(case, one), one.net))
+        return replace(best, forced=True)
+    least = min(found, key=lambda one: most_lost(one, desk, terms))
+    most = most_lost(least, desk, terms)
+    return Miss(
+        reason=Reason.FORCED_BUDGET,
+        detail=f"nets {least.net} wei and could lose {most} wei, {most - budget} wei over the "
+        f"budget of {budget} wei for a forced liquidation",
+        net=least.net,
+    )
+
+
+def most_lost(trade: Trade, desk: Desk, terms: Terms) -> int:
+    """Return the most that the trade's transaction can lose: its gas at its limit and fee, wei."""
+    limit = terms.gas.limit(trade.gas_units + trade.data.gas)
+    return limit * desk.fees.max_fee + trade.data.wei
+
+
+def _untipped(case: Case, desk: Desk, terms: Terms) -> Iterator[Trade]:
+    """Yield the trades, which pay nobody for being first: nobody races for a loss."""
+    limits = replace(terms.limits, tip_fixed=0, tip_bps=0, bid_bps=0)
+    return whole_trades(case, desk, replace(terms, limits=limits))
+
+
+def _repaid(case: Case, trade: Trade) -> int:
+    return case.valuation.wei_floor(trade.option.debt, trade.seize.repay)
