@@ -107,7 +107,10 @@ class Chain:
         if cap <= newest.fees.max_fee or newest.purpose is Purpose.CANCEL:
             return
         gas = flying.gas_limit if success else CANCEL_GAS
-        assert gas * cap <= self.limits[flying.intent.deployment].max_loss_per_tx
+        name, limits = flying.intent.deployment, self.limits[flying.intent.deployment]
+        others = self.flight.forced_staked[name] - flying.worst_gas
+        assert gas * cap <= limits.max_loss_per_tx
+        assert self.lost.get(name, 0) + others + gas * cap <= limits.max_loss_per_day
         rung = replace(newest, fees=Fees(max_fee=cap, priority_fee=1), purpose=purpose)
         self.flight.replaced(rung)
 
