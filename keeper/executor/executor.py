@@ -170,8 +170,8 @@ class Executor:
     ) -> tuple[list[Plan], list[Rejection]]:
         """Return the plans that hold and are let through with the gas that they really take.
 
-        Where one is not, those that counted on it are made and rehearsed anew. What the budgets
-        over all chains leave room for is kept for the plans.
+        Those behind one that is not are rehearsed again, made anew where they counted on it. What
+        the budgets over all chains leave room for is kept for the plans.
         """
         rejected: list[Rejection] = []
         while True:
@@ -182,11 +182,12 @@ class Executor:
             sure, late = self._door.reserve(
                 *self._door.admit(held, await self._door.by_now(exposure))
             )
-            plans, gone = stage.remake(sure) if late else (sure, [])
-            rejected += [*failed, *late, *gone]
-            if all(one is other for one, other in zip(plans, sure, strict=False)) and not gone:
-                return plans, rejected
+            rejected += [*failed, *late]
+            if sure == held[: len(sure)]:
+                return sure, rejected
             self._door.release()
+            plans, gone = stage.remake(sure)
+            rejected += gone
 
     async def book(
         self,

@@ -10,8 +10,12 @@ def test_demo_checks_its_books_against_the_chain_and_ends_well() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
     assert done.returncode == 0, done.stderr
     assert "ok: the books' net equals what the balances grew by on chain" in done.stderr
-    landed = re.search(r"ok: (\d+) liquidations landed, 0 reverted", done.stderr)
+    landed = re.search(
+        r"ok: (\d+) liquidations landed, 0 reverted; (\d+) forecasts were met to the wei",
+        done.stderr,
+    )
     assert landed is not None, done.stderr
     assert int(landed[1]) >= 10
+    assert landed[2] == landed[1]
     assert "each with its reason" in done.stderr
     assert "Where the penalty went" in done.stdout
