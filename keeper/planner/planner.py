@@ -2,8 +2,9 @@
 
 import asyncio
 import heapq
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Reason, Rejection
@@ -20,6 +21,10 @@ from keeper.planner.routing import pairs_needed
 from keeper.planner.search import best_trades, closest
 from keeper.planner.trade import Miss, Terms, Trade
 from keeper.planner.unwinding import Unwinding
+
+_LOOKS: Final = 4
+"""So many are planned anew to find who goes next. Among many alike, whose pools every plan moves,
+the very best next one would take a look at all of them, each time."""
 
 
 class Planner:
@@ -108,25 +113,23 @@ class Planner:
         ``markets`` are those that the desk is of, as liquidations before leave them.
         """
         markets = Markets() if markets is None else markets.copy()
-        chosen, bound = list[Chosen](), [markets.place(case) for case in cases]
-        looked = [(index, self._choose(case, desk)) for index, case in enumerate(bound)]
-        refused = [found for _, found in looked if isinstance(found, Rejection)]
-        queue = [(-one.net, i, 0, one) for i, one in looked if isinstance(one, Trade)]
+        looked = [self._choose(markets.place(case), desk) for case in cases]
+        refused = [one for one in looked if isinstance(one, Rejection)]
+        queue = [(-one.net, i) for i, one in enumerate(looked) if isinstance(one, Trade)]
         heapq.heapify(queue)
-        while queue:
-            _, index, seen, best = heapq.heappop(queue)
-            if seen == len(chosen):
-                case = bound[index]
-                chosen.append(Chosen(case=case, desk=desk, trade=best, alone=cases[index]))
-                desk = best.leave(desk)
-                markets.take(case, best.option, best.steps)
-                continue
-            bound[index] = markets.place(cases[index])
-            again = self._choose(bound[index], desk)
-            if isinstance(again, Rejection):
-                refused.append(again)
-            else:
-                heapq.heappush(queue, (-again.net, index, len(chosen), again))
+        chosen = list[Chosen]()
+
+        def look(index: int) -> Chosen | Rejection:
+            case = markets.place(cases[index])
+            found = self._choose(case, desk) if chosen else looked[index]
+            if isinstance(found, Rejection):
+                return found
+            return Chosen(case=case, desk=desk, trade=found, alone=cases[index])
+
+        while (one := _next(queue, look, refused)) is not None:
+            chosen.append(one)
+            desk = one.trade.leave(desk)
+            markets.take(one.case, one.trade.option, one.trade.steps)
         return chosen, refused
 
     def choose_again(
@@ -231,6 +234,38 @@ class Planner:
             f"tip {best.tip}): needs {self._missing(case, best)} more wei"
         )
         return _rejection(case, Reason.BELOW_MIN_PROFIT, detail, best.net)
+
+
+def _next(
+    queue: list[tuple[int, int]],
+    look: Callable[[int], Chosen | Rejection],
+    refused: list[Rejection],
+) -> Chosen | None:
+    """Take whoever goes next off the queue of what each brought before; None when nobody is left.
+
+    Those that are refused now go with it.
+    """
+    fresh: dict[int, Chosen] = {}
+    while queue and not _is_settled(fresh.values(), -queue[0][0]):
+        _, index = heapq.heappop(queue)
+        found = look(index)
+        if isinstance(found, Rejection):
+            refused.append(found)
+        else:
+            fresh[index] = found
+    if not fresh:
+        return None
+    first = max(fresh, key=lambda index: (fresh[index].trade.net, -index))
+    for index, one in fresh.items():
+        if index != first:
+            heapq.heappush(queue, (-one.trade.net, index))
+    return fresh[first]
+
+
+def _is_settled(fresh: Collection[Chosen], most: int) -> bool:
+    """Return whether one of them goes first, where others brought at most so much before."""
+    best = max((one.trade.net for one in fresh), default=None)
+    return len(fresh) == _LOOKS or (best is not None and best >= most)
 
 
 def _rejection(case: Case, reason: Reason, detail: str, net: int | None = None) -> Rejection:

@@ -1,5 +1,6 @@
 """Plans of one block count on what those before them leave of their lending market."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -129,3 +130,25 @@ def test_plans_of_a_batch_are_those_of_what_was_chosen() -> None:
     assert [one.quote for one in plans if isinstance(one, Plan)] == [
         one.trade.seize for one in chosen
     ]
+
+
+def test_many_alike_are_each_looked_at_a_few_times() -> None:
+    """Every plan moves the pool and the market of all: nobody is left as it was."""
+    looks: Counter[str] = Counter()
+
+    def counting(case: Case) -> Case:
+        market = case.market
+        assert market is not None
+
+        def placed(found: object) -> Case:
+            looks[case.opportunity.ref.account] += 1
+            return market.case(found)
+
+        return replace(case, market=replace(market, case=placed))
+
+    pools = desk_of(*markets(500_000_000, [(WETH, USDC)]))
+    cases = [counting(account(number, dollars=20_000)) for number in range(10, 90)]
+    chosen, refused = PLANNER.choose_all(cases, pools)
+    assert (len(chosen), refused) == (80, [])
+    assert [taken_off(one) for one in chosen] == list(range(80))
+    assert sum(looks.values()) < 5 * len(cases)
