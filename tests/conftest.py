@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from keeper.chain.anvil import find_anvil
 from keeper.devnet.packages import MARKET_PACKAGES, ensure_all, ensure_anvil
@@ -13,6 +14,10 @@ from tests.support.market_node import MarketNode, built_market, forked_market
 
 BORROWERS = 100
 SEED = 1
+
+settings.register_profile("keeper", deadline=None)
+settings.load_profile("keeper")
+"""No input is wrong for having been slow on a busy machine."""
 
 
 @pytest.fixture(autouse=True)
