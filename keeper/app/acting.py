@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Generic, TypeVar
 
+from keeper.app.aiming import Aim, Aimed
 from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
@@ -53,6 +54,7 @@ class Acting(Generic[M, P]):
         watcher: PriceWatcher,
         appraiser: Appraiser[M, P],
         parity: Parity[M, P],
+        aim: Aim[M, P],
         decoders: Callable[[M], Decoders],
         min_debt_base: int,
         part: int,
@@ -73,6 +75,7 @@ class Acting(Generic[M, P]):
         self._journal = journal
         self._watcher = watcher
         self._parity = parity
+        self._aim = aim
         self._min_debt_base = min_debt_base
         self._part = part
         self._observer = observer
@@ -170,7 +173,7 @@ class Acting(Generic[M, P]):
         self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
     ) -> list[Rejection]:
         """Plan and execute; return what is not taken."""
-        batch, rejected = await self._batch(look, fresh)
+        batch, rejected = await self._batch(look, fresh, lead)
         if lead is not None:
             batch = replace(batch, part=len(fresh))
         try:
@@ -201,22 +204,26 @@ class Acting(Generic[M, P]):
         return rejected
 
     async def _batch(
-        self, look: Look[M, P], fresh: Sequence[Opportunity]
+        self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
     ) -> tuple[Batch[M, P], list[Rejection]]:
         """Return what to plan from, and whom nothing can be said of."""
-        book, found = look.book, look.found
-        await self.appraiser.prepare(found.view, [one.ref for one in fresh], book.block)
-        valuations, unvalued = self._value(found.view, fresh)
+        if lead is None:
+            aimed = await self._aim.at_target(look, fresh)
+        else:  # The prices are what the lead makes of them: no block has them to be asked for.
+            aimed = Aimed(view=look.found.view, opportunities=fresh)
+        view, fresh = aimed.view, aimed.opportunities
+        await self.appraiser.prepare(view, [one.ref for one in fresh], look.book.block)
+        valuations, unvalued = self._value(view, fresh)
         batch = Batch(
             adapter=self._adapter,
-            view=found.view,
-            book=book,
+            view=view,
+            book=look.book,
             opportunities=[one for one in fresh if one.ref in valuations],
             valuations=valuations,
             part=self._part,
             sent=self._turns.sent,
         )
-        return batch, unvalued
+        return batch, [*aimed.rejections, *unvalued]
 
     async def _send(
         self, look: Look[M, P], joint: Joint, lead: Lead | None = None

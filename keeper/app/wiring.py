@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keeper.app.acting import Acting
+from keeper.app.aiming import Aim
 from keeper.app.backrun import Backrun
 from keeper.app.books import Appraiser
 from keeper.app.builders import (
@@ -198,6 +199,7 @@ def _acting(
         watcher=watched.watcher,
         appraiser=Appraiser(adapter, watched.watcher, reference, chain.wrapped_native),
         parity=watched.parity,
+        aim=Aim(adapter, parts.chain.simulator),
         decoders=decoders_for(adapter, lenders, chain.wrapped_native, parts.contract.recipient),
         min_debt_base=protocol_file(settings, adapter.deployment).min_debt_base,
         part=PART if parts.signers else ALL,

@@ -53,6 +53,9 @@ class Feed:
     pair: tuple[str, str] | None = None
     """Symbols of the asset that is priced and of the asset that it is priced in, where both are the
     market's: a move of either moves the price."""
+    moves_by_time: bool = False
+    """True when the price may differ in the next block without any event, as one does that a vault
+    is part of whose shares grow by the second."""
     scale: int | None = None
     """How much of the price is one, to show it to people; None is the base unit's scale."""
 

@@ -246,6 +246,7 @@ def _feed(market: AaveMarket, key: Address, label: str, source: Source) -> Feed:
         read=codec.ask_address(market.oracle, codec.GET_ASSET_PRICE, key),
         source=source.address,
         direct=source.direct,
+        moves_by_time=not source.direct,
     )
 
 

@@ -104,6 +104,7 @@ class CompoundAdapter:
                 read=ask_address(market.oracle, codec.GET_UNDERLYING_PRICE, one.token),
                 source=market.sources[one.token].address,
                 direct=market.sources[one.token].multiplier > 0,
+                moves_by_time=market.sources[one.token].multiplier == 0,
                 multiplier=max(market.sources[one.token].multiplier, 1),
                 scale=WAD * WAD // one.unit,
             )

@@ -28,7 +28,12 @@ from keeper.protocols.morpho_blue.asking import Asking
 from keeper.protocols.morpho_blue.parameters import Parameters
 from keeper.protocols.morpho_blue.positions import read_positions
 from keeper.protocols.morpho_blue.reads import read_again, read_whole
-from keeper.protocols.morpho_blue.state import IsolatedMarket, MorphoMarket, MorphoPosition
+from keeper.protocols.morpho_blue.state import (
+    IsolatedMarket,
+    MorphoMarket,
+    MorphoPosition,
+    PreLiquidation,
+)
 
 PROTOCOL: Final = "morpho_blue"
 _BOOKED_WITHIN_S: Final = 86_400
@@ -100,11 +105,11 @@ class MorphoAdapter:
         found: dict[str, Feed] = {}
         for one in market.markets.values():
             if _is_priced(market, one):
-                found.setdefault(one.params.oracle, _feed(one, one.params.oracle, one.feeds))
+                found.setdefault(one.params.oracle, _feed(one, one.params.oracle, one))
         for early in market.pre_liquidations.values():
             isolated = market.markets[early.market]
             if _is_priced(market, isolated):
-                found.setdefault(early.oracle, _feed(isolated, early.oracle, early.feeds))
+                found.setdefault(early.oracle, _feed(isolated, early.oracle, early))
         return tuple(found.values())
 
     def feeds_of(self, market: MorphoMarket, position: MorphoPosition) -> frozenset[str]:
@@ -253,14 +258,15 @@ def _is_priced(market: MorphoMarket, one: IsolatedMarket) -> bool:
     return one.totals.borrow_shares > 0 or market.timestamp - one.updated < _BOOKED_WITHIN_S
 
 
-def _feed(market: IsolatedMarket, oracle: Address, feeds: tuple[Address, ...]) -> Feed:
+def _feed(market: IsolatedMarket, oracle: Address, of: IsolatedMarket | PreLiquidation) -> Feed:
     return Feed(
         id=oracle,
         label=f"{market.collateral.symbol}/{market.loan.symbol}",
         read=codec.ask_price(oracle),
         source=oracle,
         direct=False,
-        underlying=feeds,
+        underlying=of.feeds,
+        moves_by_time=of.moves_by_time,
         pair=(market.collateral.symbol, market.loan.symbol),
         scale=rules.ORACLE_PRICE_SCALE * market.loan.unit // market.collateral.unit,
     )

@@ -33,6 +33,7 @@ BORROW_RATE_STORED = selector("borrowRateStored(bytes32)")
 BORROW_RATE_VIEW = selector(f"borrowRateView({_PARAMS},{_MARKET})")
 
 PRICE = selector("price()")
+VAULT_GETTERS = tuple(selector(f"{name}()") for name in ("BASE_VAULT", "QUOTE_VAULT"))
 FEED_GETTERS = tuple(
     selector(f"{name}()") for name in ("BASE_FEED_1", "BASE_FEED_2", "QUOTE_FEED_1", "QUOTE_FEED_2")
 )

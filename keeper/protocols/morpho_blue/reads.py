@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from keeper.core.chain import CallResult
 from keeper.core.lending import Touched
@@ -80,7 +81,7 @@ async def read_markets(
     models = await recognise(asking, rows)
     params = wanted.values()
     tokens = await _tokens(asking, {t for one in params for t in (one.loan, one.collateral)})
-    feeds = await _feeds(asking, {one.oracle for one in params})
+    oracles = await _oracles(asking, {one.oracle for one in params})
     found = {}
     for (key, one, data), (model, stored) in zip(rows, models, strict=True):
         if one.loan not in tokens or one.collateral not in tokens:
@@ -92,7 +93,8 @@ async def read_markets(
             loan=tokens[one.loan],
             collateral=tokens[one.collateral],
             model=model,
-            feeds=feeds[one.oracle],
+            feeds=oracles[one.oracle].feeds,
+            moves_by_time=oracles[one.oracle].moves_by_time,
             totals=totals,
             updated=updated,
             fee=fee,
@@ -117,8 +119,15 @@ async def read_early(
         found[address] = PreLiquidation(
             address=address, market=key, terms=factors, oracle=oracle, feeds=()
         )
-    feeds = await _feeds(asking, {one.oracle for one in found.values()})
-    return {key: replace(one, feeds=feeds[one.oracle]) for key, one in found.items()}
+    oracles = await _oracles(asking, {one.oracle for one in found.values()})
+    return {
+        key: replace(
+            one,
+            feeds=oracles[one.oracle].feeds,
+            moves_by_time=oracles[one.oracle].moves_by_time,
+        )
+        for key, one in found.items()
+    }
 
 
 async def _refresh(
@@ -158,17 +167,29 @@ async def _tokens(asking: Asking, addresses: Collection[Address]) -> dict[Addres
     return found
 
 
-async def _feeds(
-    asking: Asking, oracles: Collection[Address]
-) -> dict[Address, tuple[Address, ...]]:
-    """Return the feeds that each oracle names, as ``MorphoChainlinkOracleV2`` does."""
+class _Oracle(NamedTuple):
+    """What an oracle says that its price is made of."""
+
+    feeds: tuple[Address, ...]
+    moves_by_time: bool
+
+
+async def _oracles(asking: Asking, oracles: Collection[Address]) -> dict[Address, _Oracle]:
+    """Return what each oracle is made of, as ``MorphoChainlinkOracleV2`` tells.
+
+    One that does not tell of its vaults may move by the second as well.
+    """
     ordered = sorted(oracles)
-    getters = codec.FEED_GETTERS
+    getters = (*codec.FEED_GETTERS, *codec.VAULT_GETTERS)
     answers = await asking.each([ask(one, getter) for one in ordered for getter in getters])
     found = {}
     for i, oracle in enumerate(ordered):
         own = answers[len(getters) * i : len(getters) * (i + 1)]
-        found[oracle] = tuple(dict.fromkeys(_named(own)))
+        feeds, vaults = own[: len(codec.FEED_GETTERS)], own[len(codec.FEED_GETTERS) :]
+        found[oracle] = _Oracle(
+            feeds=tuple(dict.fromkeys(_named(feeds))),
+            moves_by_time=not all(map(is_word, vaults)) or bool(_named(vaults)),
+        )
     return found
 
 

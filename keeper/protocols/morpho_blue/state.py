@@ -53,6 +53,8 @@ class IsolatedMarket:
     model: RateModel
     feeds: tuple[Address, ...]
     """Chainlink proxies that the oracle is made of, as far as it says so."""
+    moves_by_time: bool = False
+    """True unless the oracle says that no vault is part of its price."""
     totals: Totals
     updated: int
     fee: int
@@ -71,6 +73,7 @@ class PreLiquidation:
     oracle: Address
     """May differ from the market's."""
     feeds: tuple[Address, ...]
+    moves_by_time: bool = False
 
 
 class Line(NamedTuple):

@@ -110,6 +110,7 @@ class IsolatedAdapter:
                 ),
                 source=market.sources[one.token].address,
                 direct=market.sources[one.token].multiplier > 0,
+                moves_by_time=market.sources[one.token].multiplier == 0,
                 multiplier=max(market.sources[one.token].multiplier, 1),
                 scale=WAD * WAD // one.unit,
             )

@@ -1,0 +1,110 @@
+"""Prices as the target block will have them, where time alone moves them.
+
+A price that a vault is part of grows by the second: read at the head it is not yet the one that a
+liquidation in the next block is reckoned at, and what is seized would differ by a few units from
+what was planned. So it is asked for once more, in a simulated block after the head.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from keeper.app.sight import Look
+from keeper.core.chain import Transaction, next_base_fee
+from keeper.core.lending import Feed, Rejection
+from keeper.core.plan import Opportunity
+from keeper.core.ports import Prices, ProtocolAdapter, Simulator
+from keeper.core.units import BPS, ZERO_ADDRESS
+from keeper.scanner.scan import judge
+
+_WORD = 32
+_MOST_BPS = 10
+"""By how much time alone may move a price until the next block."""
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aimed(Generic[M]):
+    """Opportunities judged at the target block's prices."""
+
+    view: M
+    opportunities: Sequence[Opportunity]
+    rejections: Sequence[Rejection] = ()
+
+
+class Aim(Generic[M, P]):
+    """Looks at opportunities again, at the target block's own prices."""
+
+    def __init__(self, adapter: ProtocolAdapter[M, P], simulator: Simulator) -> None:
+        self._adapter = adapter
+        self._simulator = simulator
+
+    async def at_target(self, look: Look[M, P], fresh: Sequence[Opportunity]) -> Aimed[M]:
+        """Return the opportunities at the prices of the target block.
+
+        An account that no price of moves by time is as it was. Raises TransientError or StaleError
+        when the node does not answer.
+        """
+        feeds = self._moving(look, fresh)
+        prices = await self._prices(look, feeds) if feeds else {}
+        if not prices:
+            return Aimed(view=look.found.view, opportunities=fresh)
+        return self._judged(look, fresh, prices)
+
+    def _moving(self, look: Look[M, P], fresh: Sequence[Opportunity]) -> list[Feed]:
+        """Return the feeds behind the opportunities that time alone moves."""
+        moving = [one for one in self._adapter.feeds(look.book.market) if one.moves_by_time]
+        if not moving:
+            return []
+        market, positions = look.book.market, look.book.positions
+        wanted = {
+            feed for one in fresh for feed in self._adapter.feeds_of(market, positions[one.ref])
+        }
+        return [one for one in moving if one.id in wanted]
+
+    async def _prices(self, look: Look[M, P], feeds: Sequence[Feed]) -> Prices:
+        """Return the prices that will be other than at the head.
+
+        One that fails, or leaps, stays as it is: guards judged that one alone. Whatever it would do
+        to a liquidation, the rehearsal meets.
+        """
+        book = look.book
+        results = await self._simulator.simulate(
+            [Transaction(sender=ZERO_ADDRESS, to=f.read.to, data=f.read.data) for f in feeds],
+            base=book.block,
+            timestamp=look.found.timestamp,
+            base_fee=next_base_fee(book.block),
+            overrides={},
+        )
+        found = {}
+        for feed, result in zip(feeds, results, strict=True):
+            now = book.prices.get(feed.id)
+            if now is None or not result.success or len(result.return_data) != _WORD:
+                continue
+            value = int.from_bytes(result.return_data)
+            if 0 < abs(value - now.value) * BPS <= now.value * _MOST_BPS:
+                found[feed.id] = replace(now, value=value)
+        return found
+
+    def _judged(self, look: Look[M, P], fresh: Sequence[Opportunity], moved: Prices) -> Aimed[M]:
+        book, found = look.book, look.found
+        triggers: Mapping[object, str] = {one.ref: one.trigger for one in fresh}
+        book = replace(
+            book,
+            positions={one.ref: book.positions[one.ref] for one in fresh},
+            prices={**book.prices, **moved},
+        )
+        view = self._adapter.at(
+            book.market,
+            block=book.block.number + 1,
+            timestamp=found.timestamp,
+            prices=book.prices,
+        )
+        again = judge(self._adapter, view, book, timestamp=found.timestamp, trigger="")
+        return Aimed(
+            view=view,
+            opportunities=[replace(one, trigger=triggers[one.ref]) for one in again.opportunities],
+            rejections=again.rejections,
+        )

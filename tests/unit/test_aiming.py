@@ -1,0 +1,120 @@
+"""Prices that time alone moves are those of the target block; no other price is asked for again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
+from keeper.app.aiming import Aim
+from keeper.app.sight import Look
+from keeper.core.chain import Simulated, StateOverride, Transaction
+from keeper.core.lending import AccountRef, Price
+from keeper.core.tick import Tick
+from keeper.core.units import Address
+from keeper.protocols.morpho_blue.adapter import MorphoAdapter
+from keeper.protocols.morpho_blue.parameters import Parameters
+from keeper.scanner.scan import Book, scan
+from tests.support.lending_desk import BLOCK
+from tests.support.morpho_market import ALICE, MARKETS, MORPHO, account, deployment
+
+FIRST = MARKETS[0]
+NEXT_S = BLOCK.timestamp + 12
+PORT = MorphoAdapter(
+    deployment="morpho_blue.local", start_block=1, parameters=Parameters(morpho=MORPHO)
+)
+
+
+class ToldSimulator:
+    """Answers every call with one word, and keeps what it was asked."""
+
+    def __init__(self, word: int | None = None) -> None:
+        self.word = word
+        self.asked: list[tuple[Address, int]] = []
+
+    async def simulate(
+        self,
+        transactions: Sequence[Transaction],
+        *,
+        base: object,
+        timestamp: int,
+        base_fee: int,
+        overrides: Mapping[Address, StateOverride],
+    ) -> list[Simulated]:
+        del base_fee, overrides
+        assert base == BLOCK
+        self.asked += [(one.to, timestamp) for one in transactions]
+        data = b"" if self.word is None else self.word.to_bytes(32)
+        answer = Simulated(
+            success=self.word is not None, gas_used=0, logs=(), return_data=data, error=""
+        )
+        return [answer] * len(transactions)
+
+
+def look_at(*, moves_by_time: bool) -> Look:
+    """Return a look at one account just under the line."""
+    first = replace(FIRST, moves_by_time=moves_by_time, updated=BLOCK.timestamp)
+    market = replace(deployment(markets=(first, *MARKETS[1:]), early=()), timestamp=BLOCK.timestamp)
+    ref = AccountRef(market=FIRST.id, account=ALICE)
+    prices = {
+        oracle: Price(value=value, block=BLOCK.number, updated_at=BLOCK.timestamp)
+        for oracle, value in market.prices.items()
+    }
+    book = Book(
+        block=BLOCK,
+        market=market,
+        positions={ref: account(deployment(), FIRST.id, ltv_bps=8_601)},
+        prices=prices,
+        problems={},
+    )
+    found = scan(PORT, book, number=BLOCK.number + 1, timestamp=NEXT_S, trigger="a test")
+    assert len(found.opportunities) == 1
+    return Look(book=book, found=found, tick=Tick())
+
+
+def priced(look: Look, bps: int) -> int:
+    """Return the market's price moved by hundredths of a basis point."""
+    now = look.book.prices[FIRST.params.oracle].value
+    return now + now * bps // 1_000_000
+
+
+async def test_a_price_that_time_does_not_move_is_not_asked_for_again() -> None:
+    look, simulator = look_at(moves_by_time=False), ToldSimulator(word=1)
+    aimed = await Aim(PORT, simulator).at_target(look, look.found.opportunities)
+    assert aimed.view is look.found.view
+    assert aimed.opportunities is look.found.opportunities
+    assert simulator.asked == []
+
+
+async def test_what_is_seized_is_reckoned_at_the_target_blocks_price() -> None:
+    look = look_at(moves_by_time=True)
+    simulator = ToldSimulator(word=priced(look, 1))
+    aimed = await Aim(PORT, simulator).at_target(look, look.found.opportunities)
+    assert simulator.asked == [(FIRST.params.oracle, NEXT_S)]
+    (one,) = aimed.opportunities
+    assert one.trigger == "a test"
+    assert aimed.view.lines[FIRST.id].price == priced(look, 1)
+    (position,) = look.book.positions.values()
+    (option,) = one.options
+    before, after = (
+        PORT.seize(view, position, option, option.max_repay // 2).seized
+        for view in (look.found.view, aimed.view)
+    )
+    assert 0 < before - after < before // 100_000
+
+
+async def test_an_account_that_is_sound_by_then_is_left_alone() -> None:
+    look = look_at(moves_by_time=True)
+    aimed = await Aim(PORT, ToldSimulator(word=priced(look, 900))).at_target(
+        look, look.found.opportunities
+    )
+    assert aimed.opportunities == []
+
+
+@pytest.mark.parametrize("moved", [None, 1_100, -1_100, -1_000_000])
+async def test_a_price_that_fails_or_leaps_stays_as_the_guards_judged_it(
+    moved: int | None,
+) -> None:
+    look = look_at(moves_by_time=True)
+    word = None if moved is None else priced(look, moved)
+    aimed = await Aim(PORT, ToldSimulator(word)).at_target(look, look.found.opportunities)
+    assert aimed.view is look.found.view
