@@ -1,5 +1,7 @@
 """Aave V3.6 from its published sources, compiled as its authors compile it."""
 
+from collections.abc import Sequence
+
 from keeper.devnet.compile_cache import Program, ensure_compiled
 from keeper.devnet.contract import Artifact
 from keeper.devnet.packages import Progress, ensure_all, quiet
@@ -41,7 +43,6 @@ _PLACES = {
     "helpers": ("AaveProtocolDataProvider", "LiquidationDataProvider"),
     "protocol/libraries/logic": LIBRARIES,
 }
-_CONTRACTS = tuple(name for names in _PLACES.values() for name in names)
 
 
 def aave_v36_artifacts(progress: Progress = quiet) -> dict[str, Artifact]:
@@ -49,9 +50,17 @@ def aave_v36_artifacts(progress: Progress = quiet) -> dict[str, Artifact]:
 
     The names are those of 3.0: what an instance is made of is under the name of the contract.
     """
+    places = [f"{place}/{name}" for place, names in _PLACES.items() for name in names]
+    program = program_of("aave-v3.6", "Aave V3.6", places, progress)
+    compiled = ensure_compiled(program, progress=progress)
+    return {name.removesuffix("Instance"): artifact for name, artifact in compiled.items()}
+
+
+def program_of(name: str, label: str, places: Sequence[str], progress: Progress = quiet) -> Program:
+    """Return contracts of the package, given by folder and name, as what is to be compiled."""
     folders = ensure_all(PACKAGES, progress=progress)
     sources = gather_sources(
-        [f"{_ORIGIN}{place}/{name}.sol" for place, names in _PLACES.items() for name in names],
+        [f"{_ORIGIN}{place}.sol" for place in places],
         {
             _ORIGIN: folders["aave-v3-origin"] / "src" / "contracts",
             "@bgd-labs/solidity-utils/": folders["bgd-solidity-utils"],
@@ -60,9 +69,9 @@ def aave_v36_artifacts(progress: Progress = quiet) -> dict[str, Artifact]:
         },
         _REMAPPINGS,
     )
-    program = Program(
-        name="aave-v3.6",
-        label=f"Aave V3.6 ({len(sources)} files)",
+    return Program(
+        name=name,
+        label=f"{label} ({len(sources)} files)",
         sources=sources,
         settings=Settings(
             compiler="solc-0.8.27",
@@ -70,7 +79,5 @@ def aave_v36_artifacts(progress: Progress = quiet) -> dict[str, Artifact]:
             evm_version="shanghai",
             remappings=_REMAPPINGS,
         ),
-        contracts=_CONTRACTS,
+        contracts=tuple(place.rpartition("/")[2] for place in places),
     )
-    compiled = ensure_compiled(program, progress=progress)
-    return {name.removesuffix("Instance"): artifact for name, artifact in compiled.items()}

@@ -11,13 +11,15 @@ import yaml
 
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.stages import DeploymentFile
-from tests.support.market_node import MarketNode, forked_market
-from tests.support.unwinding_scene import Pledged, pledged
+from tests.support.market_node import built_market
+from tests.support.unwinding_scene import STATIC_SINCE, Pledged, pledged
+
+BORROWERS = 20
 
 
 @pytest.fixture(scope="module")
-def ground(anvil_binary: Path, local_market: MarketNode) -> Iterator[Pledged]:
-    with forked_market(anvil_binary, local_market) as node:
+def ground(anvil_binary: Path) -> Iterator[Pledged]:
+    with built_market(anvil_binary, seed=5, borrowers=BORROWERS, aave=STATIC_SINCE) as node:
         yield pledged(node)
 
 

@@ -1,6 +1,7 @@
 """Vault shares and aTokens are redeemed for exactly what was forecast, or are refused.
 
-The aTokens and their pool are Aave's of two releases, the vaults OpenZeppelin's, Morpho is Morpho.
+The aTokens and their pool are Aave's of two releases, the vaults OpenZeppelin's and Aave's, Morpho
+is Morpho.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -14,7 +15,7 @@ import pytest
 from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.chain import Call, Transaction
 from keeper.core.errors import RefusedError
-from keeper.core.lending import Option, SeizeQuote
+from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.core.plan import LoanKind, Plan
 from keeper.core.units import MAX_UINT256, Address
 from keeper.devnet.prices import held_mining
@@ -174,6 +175,48 @@ async def test_redeeming_goes_with_every_way_of_funding(ground: Pledged, name: s
             assert bought.funding.kind is LoanKind.BOUGHT_FIRST
             (done,) = await rehearsed(sight, bought)
             assert without_gas(done) == without_gas(bought)
+
+
+@pytest.mark.parametrize("built", ["3.6"], indirect=True)
+async def test_a_vault_that_grows_by_the_second_gives_a_little_more_than_planned(
+    ground: Pledged,
+) -> None:
+    """Aave's own vault over its aTokens. The rehearsal, at the target block, has it to the wei."""
+    weth = ground.live.tokens["WETH"]
+    async with seen(ground) as sight:
+        plan = sight.plan("static")
+        book = sight.desk.unwinding.books[ground.pledges["static"].share.address]
+        assert isinstance(book, VaultBook)
+        assert book.curve.is_exact
+        moving = [one.label for one in sight.adapter.feeds(sight.view) if one.moves_by_time]
+        assert len(moving) == sum(one.is_vault for one in ground.pledges.values())
+        (done,) = await rehearsed(sight, plan)
+        planned, rehearsed_at = (one.forecast.net + one.forecast.gas for one in (plan, done))
+        assert planned < rehearsed_at < planned * 1_000_001 // 1_000_000
+        before = read(ground.live.rpc, weth, "balanceOf", RECIPIENT)
+        mine(ground, done)
+        assert read(ground.live.rpc, weth, "balanceOf", RECIPIENT) - before == rehearsed_at
+
+
+@pytest.mark.parametrize("built", ["3.6"], indirect=True)
+async def test_the_price_of_such_a_vault_at_the_head_is_not_yet_the_one_that_counts(
+    ground: Pledged,
+) -> None:
+    async with opened(ground) as chain:
+        sight = await look(ground, chain, is_aimed=False)
+        plan = sight.plan("static")
+        held, failed = await rehearse([plan], chain.simulator, sight.stage(), sight.decoders())
+        assert not held
+        assert failed[0].reason is Reason.SIMULATION_DIFFERS
+
+
+@pytest.mark.parametrize("built", ["3.6"], indirect=True)
+async def test_a_vault_over_a_paused_reserve_is_refused(ground: Pledged) -> None:
+    live = ground.live
+    pause = "setReservePause(address,bool)"
+    ground.do(live.configurator, pause, live.tokens["WETH"].address, True)
+    async with seen(ground) as sight:
+        assert "maxRedeem is 0, for holders of" in sight.refusal("static")
 
 
 @pytest.mark.parametrize("name", ["offset", "native", "aWBTC"])

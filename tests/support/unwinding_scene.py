@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from keeper.app.aiming import Aim, Aimed
 from keeper.app.books import valuation
+from keeper.app.sight import Look
 from keeper.chain.fees import fees_for
 from keeper.chain.session import Chain
 from keeper.core.chain import BlockRef, next_base_fee
 from keeper.core.lending import Price
 from keeper.core.plan import Opportunity, Plan
-from keeper.core.ports import FlashSource, Unwinder
+from keeper.core.ports import Unwinder
+from keeper.core.tick import Tick
 from keeper.core.units import MAX_UINT256, ZERO_ADDRESS, Address
+from keeper.devnet.aave_v36_source import program_of
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.compile_cache import Program, ensure_compiled
 from keeper.devnet.contract import Artifact, Contract
@@ -51,6 +55,8 @@ DOLLARS = 40_000
 FALL_BPS = {"WBTC": 9_000, "WETH": 9_500}
 _USED_BPS = 8_400
 """Of the collateral's value that is borrowed."""
+STATIC_SINCE = "3.6"
+"""The release that comes with vaults over aTokens."""
 VAULTS = ("PlainVault", "FeeVault", "MoodyVault")
 
 
@@ -138,6 +144,22 @@ def vault_artifacts() -> Mapping[str, Artifact]:
     return ensure_compiled(program)
 
 
+def static_token_artifacts() -> Mapping[str, Artifact]:
+    """Compile the vault over aTokens of Aave 3.6, once."""
+    places = ("extensions/stata-token/StataTokenV2", "rewards/RewardsController")
+    proxy = "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol"
+    folders = {"@openzeppelin/contracts/": ensure("openzeppelin-contracts")}
+    program = Program(
+        name="proxy",
+        label="a proxy",
+        sources=gather_sources((proxy,), folders, {}),
+        settings=Settings(evm_version="cancun"),
+        contracts=("ERC1967Proxy",),
+    )
+    vault = program_of("static-token", "Aave's static tokens", places)
+    return {**ensure_compiled(program), **ensure_compiled(vault)}
+
+
 def pledged(node: MarketNode) -> Pledged:
     """Build everything on a node, and let prices fall until each loan may be liquidated."""
     live, rpc = node.live, node.live.rpc
@@ -186,6 +208,10 @@ def _shares(owner: Sender, supplier: Sender, live: LiveMarket) -> list[Pledge]:
     for first in ("plain", "moody"):
         twin = next(one for one in made if one.name == first)
         made.append(replace(twin, name=f"{first} twin", loan="DAI"))
+    if live.market.aave == STATIC_SINCE:
+        vault = _static_token(owner, live, "WETH")
+        _fill(supplier, live, vault, "WETH")
+        made.append(Pledge(name="static", share=vault, underlying="WETH", loan="USDC"))
     made.append(
         Pledge(name="bare", share=live.tokens["WETH"], underlying="WETH", loan="USDC", kind="")
     )
@@ -205,6 +231,17 @@ def _shares(owner: Sender, supplier: Sender, live: LiveMarket) -> list[Pledge]:
         share = live.a_tokens[name]
         made.append(Pledge(name=f"a{name}", share=share, underlying=name, loan=loan, kind="atoken"))
     return made
+
+
+def _static_token(owner: Sender, live: LiveMarket, symbol: str) -> Contract:
+    """Deploy Aave's own vault over its aToken, whose price grows by the second."""
+    made = static_token_artifacts()
+    rewards = owner.deploy(made["RewardsController"], owner.account)
+    code = owner.deploy(made["StataTokenV2"], live.market.pool, rewards.address)
+    begin = code.encode("initialize", live.market.asset(symbol).a_token, "static", f"stata{symbol}")
+    proxy = owner.deploy(made["ERC1967Proxy"], code.address, begin)
+    owner.mine()
+    return Contract(artifact=code.artifact, address=proxy.address)
 
 
 def _fill(supplier: Sender, live: LiveMarket, vault: Contract, symbol: str) -> None:
@@ -297,14 +334,8 @@ class Sight:
         return f"{found.reason}: {found.detail}"
 
 
-async def look(
-    pledged: Pledged,
-    chain: Chain,
-    *,
-    lenders: Sequence[FlashSource] = (),
-    limits: Limits | None = None,
-) -> Sight:
-    """Read the loans at the newest block and open a desk there."""
+async def look(pledged: Pledged, chain: Chain, *, is_aimed: bool = True) -> Sight:
+    """Read the loans at the newest block, with the target block's prices, and open a desk."""
     adapter, reader, live = pledged.adapter(), chain.reader, pledged.live
     block = await reader.head()
     market = await adapter.read_market(reader, block, None, None)
@@ -326,19 +357,23 @@ async def look(
         timestamp=block.timestamp + NEXT_BLOCK_S,
         trigger="the fall",
     )
+    aimed = Aimed(view=found.view, opportunities=found.opportunities)
+    if is_aimed:
+        whole = Look(book=book, found=found, tick=Tick())
+        aimed = await Aim(adapter, chain.simulator).at_target(whole, found.opportunities)
     terms = Terms(
         executor=pledged.executor.address,
         operator=live.market.accounts.keeper,
         native=live.market.weth,
-        limits=limits or Limits(min_profit=10**15, max_gas_price=1000 * GWEI),
+        limits=Limits(min_profit=10**15, max_gas_price=1000 * GWEI),
         gas=GasModel(),
     )
     planner = Planner(
-        terms=terms, venues=(_venue(pledged, chain),), lenders=lenders,
+        terms=terms, venues=(_venue(pledged, chain),), lenders=(),
         unwinders=pledged.unwinders(chain),
     )  # fmt: skip
     desk = await planner.desk(
-        found.opportunities,
+        aimed.opportunities,
         block,
         fees=fees_for(block, priority_fee=GWEI),
         base_fee=next_base_fee(block),
@@ -346,9 +381,9 @@ async def look(
     return Sight(
         block=block,
         chain=chain,
-        view=found.view,
+        view=aimed.view,
         adapter=adapter,
-        cases=_cases(pledged, adapter, found.view, book, found.opportunities),
+        cases=_cases(pledged, adapter, aimed.view, book, aimed.opportunities),
         desk=desk,
         planner=planner,
         terms=terms,
