@@ -15,6 +15,7 @@ from keeper.core.units import RAY, WAD
 from keeper.evm.program import BalanceOf, Call, Flash
 from keeper.planner.build import steps
 from keeper.planner.case import Desk
+from keeper.planner.offers import Chosen, ask_of
 from keeper.planner.planner import Planner
 from keeper.planner.search import best_trades, closest
 from keeper.planner.trade import Trade
@@ -258,6 +259,21 @@ def test_an_underlying_moves_as_its_share_does() -> None:
     half = {WBTC: Fraction(1, 2)}
     moved, direct = desk.repriced(half), desk_of(*POOLS).repriced({WETH: Fraction(1, 2), **half})
     assert moved.books == direct.books
+
+
+def test_others_are_asked_to_sell_the_underlying() -> None:
+    case, terms = case_with(option_of(WBTC, USDC, dollars=10_000)), terms_of()
+    dollars = Underlying(address=DAI, symbol="DAI", unit=10**18)
+    desk = desk_of(*markets(50_000_000, [(DAI, USDC), (DAI, WETH)]))
+    book = vault(underlying=dollars, curve=Curve(assets=60_000 * 10**10, supply=1))
+    desk = replace(desk, unwinding=Unwinding(books={WBTC: book}))
+    best = closest(best_trades(case, desk, terms))
+    assert isinstance(best, Trade)
+    ask = ask_of(Chosen(case=case, desk=desk, trade=best, alone=case), terms)
+    assert ask is not None
+    assert (ask.token_in, ask.token_out, ask.decimals) == (DAI, WETH, (18, 18))
+    assert ask.amount_in == sum(part.amount_in for part in best.sale)
+    assert ask.fair_out == case.valuation.wei_floor(DAI, ask.amount_in)
 
 
 def test_the_gas_of_redeeming_is_part_of_the_plan() -> None:

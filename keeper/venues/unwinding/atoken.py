@@ -23,6 +23,7 @@ from keeper.core.ports import Reader, UnwindBook
 from keeper.core.units import MAX_UINT256, RAY, YEAR, Address
 from keeper.evm.erc20 import BALANCE_OF
 from keeper.evm.words import (
+    WORD,
     address_at,
     ask,
     ask_address,
@@ -213,9 +214,13 @@ class ATokenUnwinder:
                 words=_RESERVE_WORDS,
             ),
             Question(name="balanceOf", call=ask_address(asset, BALANCE_OF, self._share)),
+            Question(
+                name="getVirtualUnderlyingBalance",
+                call=ask_address(pool, _VIRTUAL_BALANCE, asset),
+                words=0,
+            ),
         ]
-        revision_data, data, held = await answers(self._reader, asked, block)
-        revision = int_at(revision_data, 0)
+        revision, data, *cash = await answers(self._reader, asked, block)
         if address_at(data, _ATOKEN) != self._share:
             listed = address_at(data, _ATOKEN)
             raise StaleError(
@@ -226,39 +231,36 @@ class ATokenUnwinder:
             pool=pool,
             underlying=known.underlying,
             gas=self._gas,
-            reserve=_reserve(data, revision, await self._cash(known, revision, data, held, block)),
+            reserve=_reserve(data, int_at(revision, 0), *cash),
         )
 
-    async def _cash(
-        self, known: _Identity, revision: int, data: bytes, held: bytes, block: BlockRef
-    ) -> int:
-        """Return what the pool can give: its tokens, and since 3.1 no more than it counts."""
-        cash = int_at(held, 0)
-        if not _counts_itself(revision, int_at(data, _CONFIGURATION)):
-            return cash
-        call = ask_address(known.pool, _VIRTUAL_BALANCE, known.underlying.address)
-        asked = [Question(name="getVirtualUnderlyingBalance", call=call)]
-        (counted,) = await answers(self._reader, asked, block)
-        return min(cash, int_at(counted, 0))
 
-
-def _counts_itself(revision: int, configuration: int) -> bool:
-    if revision < _FIRST_WITH_VIRTUAL_BALANCE:
-        return False
-    return revision >= _FIRST_WITHOUT_EXEMPTION or _bit(configuration, _VIRTUAL_BIT)
-
-
-def _reserve(data: bytes, revision: int, cash: int) -> Reserve:
+def _reserve(data: bytes, revision: int, held: bytes, counted: bytes) -> Reserve:
     configuration = int_at(data, _CONFIGURATION)
     return Reserve(
         index=int_at(data, _INDEX),
         rate=int_at(data, _RATE),
         updated=int_at(data, _UPDATED),
-        cash=cash,
+        cash=_cash(revision, configuration, int_at(held, 0), counted),
         is_active=_bit(configuration, _ACTIVE_BIT),
         is_paused=_bit(configuration, _PAUSED_BIT),
         is_directed=revision >= _FIRST_DIRECTED,
     )
+
+
+def _cash(revision: int, configuration: int, held: int, counted: bytes) -> int:
+    """Return what the pool can give: its tokens, and since 3.1 no more than it counts.
+
+    Up to 3.3 it counts those reserves alone that have the bit.
+    """
+    exempt = revision < _FIRST_WITHOUT_EXEMPTION and not _bit(configuration, _VIRTUAL_BIT)
+    if revision < _FIRST_WITH_VIRTUAL_BALANCE or exempt:
+        return held
+    if len(counted) < WORD:
+        raise StaleError(
+            f"getVirtualUnderlyingBalance: expected {WORD} bytes, found {len(counted)}"
+        )
+    return min(held, int_at(counted, 0))
 
 
 def _bit(word: int, place: int) -> bool:

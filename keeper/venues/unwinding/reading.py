@@ -23,6 +23,7 @@ class Question:
     name: str
     call: Call
     words: int = 1
+    """Expected at the least; 0 where no answer is an answer."""
 
 
 async def answers(reader: Reader, asked: Sequence[Question], block: BlockRef) -> list[bytes]:
@@ -33,10 +34,10 @@ async def answers(reader: Reader, asked: Sequence[Question], block: BlockRef) ->
     results = await reader.call_many([one.call for one in asked], block)
     for one, result in zip(asked, results, strict=True):
         found = f"{len(result.data)} bytes" if result.success else "a revert"
-        if not result.success or len(result.data) < one.words * WORD:
+        if one.words and (not result.success or len(result.data) < one.words * WORD):
             expected = f"expected {one.words * WORD} bytes of {one.name}"
             raise StaleError(f"{one.call.to}: {expected} at block {block.number}, found {found}")
-    return [result.data for result in results]
+    return [result.data if result.success else b"" for result in results]
 
 
 async def read_underlying(reader: Reader, token: Address, block: BlockRef) -> Underlying:
