@@ -1,7 +1,7 @@
 """One amount along one route: everything that would move, to the raw unit."""
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from keeper.core.chain import DataCost
 from keeper.core.errors import RefusedError
@@ -141,7 +141,7 @@ def trade(
     except RefusedError as refusal:
         return Miss(reason=Reason.NO_ROUTE, detail=f"cannot be redeemed: {refusal}")
     spoils = _Spoils(
-        token=desk.unwinding.sold(option.collateral),
+        token=option.collateral if redeemed is None else redeemed.unwound.underlying.address,
         amount=seize.received if redeemed is None else redeemed.assets,
         redeemed=redeemed,
     )
@@ -153,7 +153,7 @@ def trade(
     size = terms.gas.size(hops, steps=len(steps), unwinds=redeemed is not None)
     data = desk.data_fees.at_most(size)
     units = terms.gas.units(hops, steps=len(steps), pays_later=option.pays_later)
-    units += desk.unwinding.gas(option.collateral)
+    units += 0 if redeemed is None else redeemed.book.gas
     gas = units * desk.gas_price + data.at(desk.gas_price)
     tip = terms.limits.tip(legs.proceeds, gas)
     bid = terms.limits.bid(legs.proceeds - gas - tip, units + data.gas, desk.fees.max_fee)
@@ -179,6 +179,8 @@ def _redeem(
     case: Case, desk: Desk, option: Option, steps: tuple[SeizeQuote, ...], funding: Funding
 ) -> Redeemed | None:
     """Return what all that is seized is redeemed for, once; None where it is swapped itself."""
+    if option.collateral not in desk.unwinding.books:
+        return None
     received = [step.received for step in steps]
     timestamp = case.opportunity.timestamp
     return desk.unwinding.redeem(option.collateral, received, timestamp, funding)
@@ -213,8 +215,7 @@ def _unlent(source: str, kind: LoanKind, asset: Address, amount: int) -> Funding
     return Funding(source=source, lender=ZERO_ADDRESS, asset=asset, amount=amount, fee=0, kind=kind)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Spoils:
+class _Spoils(NamedTuple):
     """What there is to swap: the collateral, or what it was redeemed for."""
 
     token: Address

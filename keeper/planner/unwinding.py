@@ -69,11 +69,6 @@ class Unwinding:
         """Return the symbol of each underlying."""
         return {one.underlying.address: one.underlying.symbol for one in self.books.values()}
 
-    def gas(self, collateral: Address) -> int:
-        """Return the gas of redeeming a collateral."""
-        book = self.books.get(collateral)
-        return 0 if book is None else book.gas
-
     def after(self, redeemed: Redeemed | None) -> "Unwinding":
         """Return what is left to redeem once a plan's collateral was."""
         if redeemed is None:
