@@ -29,6 +29,22 @@ contract RatioAdapter {
     }
 }
 
+/// The same, with a ratio that grows by the second, as that of staked dollars does.
+contract GrowingAdapter {
+    address public immutable BASE_TO_USD_AGGREGATOR;
+    uint256 private constant RATE = 3e9;
+    uint256 private immutable start = block.timestamp;
+
+    constructor(address base) {
+        BASE_TO_USD_AGGREGATOR = base;
+    }
+
+    function latestAnswer() external view returns (int256) {
+        uint256 ratio = 1e18 + RATE * (block.timestamp - start);
+        return IFeed(BASE_TO_USD_AGGREGATOR).latestAnswer() * int256(ratio) / 1e18;
+    }
+}
+
 /// A price that somebody sets: fixed, zero, negative or reverting, with no round and no event.
 contract SetPrice {
     int256 private price;
