@@ -16,8 +16,8 @@ from keeper.core.units import RAY, WAD
 
 PROBE: Final = 2**128
 """Shares whose worth tells the price of one share to 38 digits."""
-_MOST_DENOMINATOR: Final = WAD
-"""Of a fee: vaults count it in parts of at most this."""
+_DENOMINATORS: Final = (10**5, WAD)
+"""Of what a fee leaves, at the most: of one in basis points, and of any other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +70,13 @@ def fitted(readings: Readings) -> Curve:
 
 def _known(readings: Readings) -> Iterator[Curve]:
     """Yield the formulas of vaults that are known, without a fee and with one."""
-    fee = Fraction(1)
+    left = {Fraction(1)}
     if 0 < readings.previews[PROBE] < readings.converted:
         kept = Fraction(readings.previews[PROBE], readings.converted)
-        fee = kept.limit_denominator(_MOST_DENOMINATOR)
+        left = {kept.limit_denominator(most) for most in _DENOMINATORS}
     for base in _bases(readings):
         if base.supply > 0:
-            yield replace(base, kept=fee)
+            yield from (replace(base, kept=fee) for fee in left)
 
 
 def _bases(readings: Readings) -> Iterator[Curve]:
