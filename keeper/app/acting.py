@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from keeper.app.aiming import Aim, Aimed
+from keeper.app.aiming import Aim
 from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
@@ -207,10 +207,7 @@ class Acting(Generic[M, P]):
         self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
     ) -> tuple[Batch[M, P], list[Rejection]]:
         """Return what to plan from, and whom nothing can be said of."""
-        if lead is None:
-            aimed = await self._aim.at_target(look, fresh)
-        else:  # The prices are what the lead makes of them: no block has them to be asked for.
-            aimed = Aimed(view=look.found.view, opportunities=fresh)
+        aimed = await self._aim.at_target(look, fresh, lead)
         view, fresh = aimed.view, aimed.opportunities
         await self.appraiser.prepare(view, [one.ref for one in fresh], look.book.block)
         valuations, unvalued = self._value(view, fresh)

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from keeper.app.sight import Look
 from keeper.core.chain import Transaction, next_base_fee
 from keeper.core.lending import Feed, Rejection
+from keeper.core.pending import Lead
 from keeper.core.plan import Opportunity
 from keeper.core.ports import Prices, ProtocolAdapter, Simulator
 from keeper.core.units import BPS, ZERO_ADDRESS
@@ -41,13 +42,16 @@ class Aim(Generic[M, P]):
         self._adapter = adapter
         self._simulator = simulator
 
-    async def at_target(self, look: Look[M, P], fresh: Sequence[Opportunity]) -> Aimed[M]:
+    async def at_target(
+        self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
+    ) -> Aimed[M]:
         """Return the opportunities at the prices of the target block.
 
-        An account that no price of moves by time is as it was. Raises TransientError or StaleError
-        when the node does not answer.
+        An account that no price of moves by time is as it was. So is any behind a lead: its prices
+        are what that makes of them, and no block has them to be asked for. Raises TransientError or
+        StaleError when the node does not answer.
         """
-        feeds = self._moving(look, fresh)
+        feeds = self._moving(look, fresh) if lead is None else []
         prices = await self._prices(look, feeds) if feeds else {}
         if not prices:
             return Aimed(view=look.found.view, opportunities=fresh)
