@@ -33,9 +33,14 @@ def at_a_loss(case: Case, desk: Desk, terms: Terms, budget: int) -> Trade | Miss
     """Return the trade that repays the most for a loss of at most ``budget`` wei.
 
     Of those that repay the same value it is the one of least loss. None for an account that is
-    solvent, or that no trade liquidates; a miss when what there is could lose more.
+    solvent, or of which no trade repays more than it loses; a miss when what there is could lose
+    more than the budget.
     """
-    found = [one for one in _untipped(case, desk, terms) if is_insolvent(case, one)]
+    found = [
+        one
+        for one in _untipped(case, desk, terms)
+        if is_insolvent(case, one) and _repaid(case, one) > -one.net
+    ]
     if not found:
         return None
     within = [one for one in found if most_lost(one, desk, terms) <= budget]

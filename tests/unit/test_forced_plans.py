@@ -107,6 +107,15 @@ def test_what_could_lose_more_than_the_budget_is_refused_by_how_much(short: int)
     assert rejection.net_wei == forced(INSOLVENT).forecast.net
 
 
+@pytest.mark.parametrize(("repaid", "done"), [(3, True), (1, False)])
+def test_no_more_is_lost_than_is_repaid(*, repaid: int, done: bool) -> None:
+    """Gas is some 1.6 dollars here; what a liquidation left over would be tried for ever."""
+    plan = found(owing(20, collateral=0, of=repaid), DESK, ON)
+    assert isinstance(plan, Plan) is done
+    if isinstance(plan, Rejection):
+        assert plan.reason is Reason.BELOW_MIN_PROFIT
+
+
 def test_the_whole_loan_is_closed_though_a_part_of_it_would_lose_less() -> None:
     """In a thin pool the last dollars cost more than their bonus: they are repaid all the same."""
     thin = desk_of(*markets(30_000, [(WETH, USDC)]), base_fee=40 * 10**9)
