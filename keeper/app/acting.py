@@ -246,6 +246,8 @@ class Acting(Generic[M, P]):
             tick,
             lead,
         )
+        over = [one.ref for one in report.rejected if one.reason is Reason.FORCED_BUDGET]
+        self._turns.refused(over, found.block.number)
         if report.sent:
             self._timed(tick)
         for plan in report.shown:

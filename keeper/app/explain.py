@@ -186,7 +186,7 @@ def _action(study: Study[Any, Any], plan: Plan | None, rejection: Rejection | No
         return f"leave it: {rejection.reason}: {rejection.detail}"
     if plan is None:
         return "nothing: the account is healthy in the next block too"
-    at = f", at a forecast loss of {-plan.forecast.net} wei (forced)" if plan.forced else ""
+    at = f", forced, for a net of {plan.forecast.net} wei" if plan.forced else ""
     if study.settings.executor is None or study.settings.mode.value != "live":
         why = "the keeper is not set up to send (mode, executor)"
         return f"show it{at} and send nothing: {why}"

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from keeper import __version__
 from keeper.app.board import Board
+from keeper.app.builders import limits_of
 from keeper.app.deployment import Deployment
 from keeper.app.session import Session
 from keeper.config.settings import Settings
@@ -166,6 +167,19 @@ class Status:
             "gas_price_most": str(limits.max_gas_price_wei),
             "min_profit": str(limits.min_profit_wei),
             "min_balance": str(limits.min_balance_wei),
+            "forced": await self._forced(now),
+        }
+
+    async def _forced(self, now: int) -> dict[str, object]:
+        """Return what is taken of each deployment's forced budget of a day."""
+        staked = self._session.keeper.sending.flight.forced_staked
+        lost = await self._session.journal.forced_losses_since(now - DAY)
+        return {
+            name: {
+                "taken": str(lost.get(name, 0) + staked.get(name, 0)),
+                "most": str(one.max_loss_per_day),
+            }
+            for name, one in limits_of(self._settings).forced.items()
         }
 
     async def _books(self) -> dict[str, object]:

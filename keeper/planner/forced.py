@@ -5,27 +5,27 @@ at the recipient than before. A liquidation whose collateral does not bring what
 put in, and is none of these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from keeper.core.lending import Reason
+from keeper.core.lending import AssetValue, Health, Option, Reason, SeizeQuote
+from keeper.core.units import Address
 from keeper.planner.case import Case, Desk
 from keeper.planner.search import whole_trades
 from keeper.planner.trade import Miss, Terms, Trade
 
 
-def is_insolvent(case: Case, trade: Trade) -> bool:
-    """Return whether debt will be left when all the collateral is taken as the trade takes it.
+def is_insolvent(
+    health: Health, values: Mapping[Address, AssetValue], option: Option, quote: SeizeQuote
+) -> bool:
+    """Return whether debt will be left when all the collateral is taken at the quote's rate.
 
-    ``collateral / seized < debt / repaid``: the collateral, less the penalty of the trade's pair,
-    is worth less than the debt. Rounded so that one at the very line is not.
+    ``collateral / seized < debt / repaid``, in values: the collateral, less the penalty of the
+    pair, is worth less than the debt. An account at the very line is not insolvent.
     """
-    health, seize = case.opportunity.health, trade.seize
-    collateral, debt = (
-        case.valuation.assets[one] for one in (trade.option.collateral, trade.option.debt)
-    )
-    seized = seize.seized * collateral.price * debt.unit
-    repaid = seize.repay * debt.price * collateral.unit
+    collateral, debt = values[option.collateral], values[option.debt]
+    seized = quote.seized * collateral.price * debt.unit
+    repaid = quote.repay * debt.price * collateral.unit
     return health.collateral_base * repaid < health.debt_base * seized
 
 
@@ -36,10 +36,11 @@ def at_a_loss(case: Case, desk: Desk, terms: Terms, budget: int) -> Trade | Miss
     solvent, or of which no trade repays more than it loses; a miss when what there is could lose
     more than the budget.
     """
+    health, values = case.opportunity.health, case.valuation.assets
     found = [
         one
         for one in _untipped(case, desk, terms)
-        if is_insolvent(case, one) and _repaid(case, one) > -one.net
+        if is_insolvent(health, values, one.option, one.seize) and _repaid(case, one) > -one.net
     ]
     if not found:
         return None

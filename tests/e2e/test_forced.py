@@ -94,6 +94,7 @@ def test_bad_debt_is_left_alone_then_closed_at_a_loss_until_the_budget_is_used_u
 
     run(stage, blocks=2)
     assert forced(stage) == [entry]
+    assert "aave_v3.local: forced: on" in stage.command("doctor").stdout
 
     allow(stage, {"max_loss_per_tx_wei": BUDGET, "max_loss_per_day_wei": "0.008 ether"})
     run(stage, blocks=3)

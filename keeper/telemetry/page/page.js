@@ -63,6 +63,9 @@ function show(status) {
     ["Gas price cap", gwei(guards.gas_price_most)],
     ["Least profit", ether(guards.min_profit)],
     ["Balance floor", ether(guards.min_balance)],
+    ...Object.entries(guards.forced).map(
+      ([name, one]) => [`Forced losses of ${name}`, `${ether(one.taken)} of ${ether(one.most)}`],
+    ),
   ]);
   list("books", [day("A day", status.books.day), day("All", status.books.all)].flat());
   table("deployments", [
