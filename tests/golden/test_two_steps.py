@@ -18,6 +18,7 @@ from keeper.core.lending import AssetValue, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.units import WAD
 from keeper.planner.case import Case, case_of
+from keeper.planner.markets import Markets
 from keeper.planner.planner import Planner
 from keeper.protocols.compound_v2.adapter import CompoundAdapter
 from keeper.protocols.compound_v2.parameters import Parameters
@@ -121,6 +122,35 @@ def test_one_step_is_kept_where_the_second_does_not_pay_its_gas(case: Case) -> N
     found = Planner(terms=terms, venues=(), lenders=()).plan(case, dear)
     assert isinstance(found, Plan), found
     assert found.liquidations == (found.quote,)
+
+
+def test_whoever_comes_next_finds_the_market_as_both_steps_leave_it(case: Case) -> None:
+    plan, before = planned(case), view(deployment(MARKETS), PRICES).markets[0].stored
+    assert case.market is not None
+    seen: list[object] = []
+
+    def placed(found: object) -> Case:
+        seen.append(found)
+        return case
+
+    markets = Markets()
+    markets.take(case, plan.option, plan.liquidations)
+    markets.place(replace(case, market=replace(case.market, case=placed)))
+    (left,) = seen
+    assert isinstance(left, Deployment)
+    after = left.markets[0].stored
+    assert after.borrows == before.borrows - plan.quote.repay
+    assert after.cash == before.cash + plan.quote.repay - plan.quote.received
+
+
+def test_two_steps_that_come_out_the_same_are_not_planned_anew(case: Case) -> None:
+    desk = desk_of(pool_at_par(DAI, WETH, dollars=10**12), premium_bps=0)
+    planner = Planner(terms=terms_of(), venues=(), lenders=())
+    (chosen,), _ = planner.choose_all([case], desk)
+    assert len(chosen.trade.steps) == 2
+    (again,), refused = planner.choose_again([chosen], desk)
+    assert (again, refused) == (chosen, [])
+    assert again is chosen
 
 
 def test_explain_shows_each_step_and_their_total(case: Case) -> None:
