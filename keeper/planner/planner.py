@@ -2,12 +2,12 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from keeper.core.chain import BlockRef, Fees
-from keeper.core.lending import Reason, Rejection
+from keeper.core.lending import Option, Reason, Rejection
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Ask, FlashSource, SwapOffer, SwapVenue, Unwinder
 from keeper.core.units import Address
@@ -63,14 +63,13 @@ class Planner:
         charges for data.
         """
         options = [option for one in opportunities for option in one.options]
-        unwinding = await self._unwinding({one.collateral for one in options}, block)
-        pairs = {
-            pair
-            for one in options
-            for pair in pairs_needed(unwinding.sold(one.collateral), one.debt, self._terms.native)
-        }
+        shares = sorted({one.collateral for one in options} & self._unwinders.keys())
+        unwinders = [self._unwinders[one] for one in shares]
+        sold = {one.share: await one.sold(block) for one in unwinders}
+        pairs = self._pairs(options, sold)
         debts = {option.debt for option in options}
-        books, loans = await asyncio.gather(
+        redeemed, books, loans = await asyncio.gather(
+            asyncio.gather(*(one.snapshot(block) for one in unwinders)),
             asyncio.gather(*(venue.snapshot(pairs, block) for venue in self._venues)),
             asyncio.gather(*(lender.snapshot(debts, block) for lender in self._lenders)),
         )
@@ -82,14 +81,19 @@ class Planner:
             fees=fees,
             base_fee=base_fee,
             data_fees=data_fees,
-            unwinding=unwinding,
+            unwinding=Unwinding(books=dict(zip(sold, redeemed, strict=True))),
         )
 
-    async def _unwinding(self, collaterals: Collection[Address], block: BlockRef) -> Unwinding:
-        """Read what those of the collaterals are redeemed for that are not swapped themselves."""
-        wanted = sorted(self._unwinders.keys() & set(collaterals))
-        books = await asyncio.gather(*(self._unwinders[one].snapshot(block) for one in wanted))
-        return Unwinding(books=dict(zip(wanted, books, strict=True)))
+    def _pairs(
+        self, options: Iterable[Option], sold: Mapping[Address, Address]
+    ) -> set[tuple[Address, Address]]:
+        """Return the pairs that are swapped between; ``sold`` names what is swapped of shares."""
+        native = self._terms.native
+        return {
+            pair
+            for one in options
+            for pair in pairs_needed(sold.get(one.collateral, one.collateral), one.debt, native)
+        }
 
     def plan(self, case: Case, desk: Desk) -> Plan | Rejection:
         """Return the plan with the greatest net, or the reason why there is none worth it."""

@@ -66,6 +66,13 @@ class Unwinder(Protocol):
         """Return the token."""
         ...
 
+    async def sold(self, block: BlockRef) -> Address:
+        """Return what is swapped instead of the token; read at ``block`` the first time.
+
+        The token itself as long as its contract does not say.
+        """
+        ...
+
     async def snapshot(self, block: BlockRef) -> UnwindBook:
         """Read it as of ``block``.
 

@@ -142,13 +142,24 @@ class VaultUnwinder:
         """Return the token."""
         return self._share
 
+    async def sold(self, block: BlockRef) -> Address:
+        """Return what is swapped instead of the token, the token itself while that is unknown."""
+        try:
+            return (await self._identify(block)).underlying.address
+        except StaleError:
+            return self._share
+
     async def snapshot(self, block: BlockRef) -> UnwindBook:
         """Read the vault at ``block``; one that answers wrongly gives a book that refuses."""
         try:
-            self._known = self._known or await self._identity(block)
-            return await self._read(self._known, block)
+            return await self._read(await self._identify(block), block)
         except StaleError as why:
             return unknown(KIND, self._share, why)
+
+    async def _identify(self, block: BlockRef) -> _Identity:
+        if self._known is None:
+            self._known = await self._identity(block)
+        return self._known
 
     async def _identity(self, block: BlockRef) -> _Identity:
         asked = [
