@@ -1,5 +1,6 @@
 """Who is let through: what is spent and at stake, and which plans the one policy admits."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -47,13 +48,18 @@ class Door:
         """Return what is spent and at stake at ``head``."""
         now = int(self._grounds.now())
         staked, lost = await self._forced(now)
+        balances, hour, day = await asyncio.gather(
+            self._balances(head),
+            self._journal.gas_spent_since(now - HOUR),
+            self._journal.gas_spent_since(now - DAY),
+        )
         return Exposure(
-            spent_hour=await self._journal.gas_spent_since(now - HOUR),
-            spent_day=await self._journal.gas_spent_since(now - DAY),
+            spent_hour=hour,
+            spent_day=day,
             at_stake=self._flight.at_stake,
             in_flight=len(self._flight.airborne),
             busy=self._flight.busy,
-            balances=await self._balances(head),
+            balances=balances,
             staked=self._flight.staked,
             left_of_totals=share.left() if (share := self._grounds.share) else None,
             forced_lost=lost,
@@ -102,14 +108,12 @@ class Door:
 
         A price can move back and forth within a block, and a keeper be started again in one.
         """
-        untried: list[Plan] = []
-        tried: list[Rejection] = []
-        for plan in plans:
-            if await self._journal.tried(plan.id):
-                tried.append(of_plan(plan, Reason.BACKING_OFF, "tried on this block before"))
-            else:
-                untried.append(plan)
-        return untried, tried
+        tried = await self._journal.tried([plan.id for plan in plans])
+        return [plan for plan in plans if plan.id not in tried], [
+            of_plan(plan, Reason.BACKING_OFF, "tried on this block before")
+            for plan in plans
+            if plan.id in tried
+        ]
 
     def admit(
         self, plans: Sequence[Plan], exposure: Exposure

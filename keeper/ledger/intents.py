@@ -5,7 +5,7 @@ raises InvariantError, because it would mean a second transaction for one intent
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from keeper.core.accounting import Waterfall
@@ -214,10 +214,11 @@ def _forget_earlier_simulations(db: sqlite3.Connection, plan_id: str) -> None:
         db.execute("UPDATE intents SET times = times + ? WHERE plan_id = ?", (times, plan_id))
 
 
-def is_tried(db: sqlite3.Connection, plan_id: str) -> bool:
-    """Return whether a plan of this id was more than shown."""
-    found = db.execute("SELECT status FROM intents WHERE plan_id = ?", (plan_id,)).fetchone()
-    return found is not None and found[0] != Status.SIMULATED
+def select_tried(db: sqlite3.Connection, plan_ids: Collection[str]) -> frozenset[str]:
+    """Return the plans of these ids that were more than shown."""
+    query = "SELECT status FROM intents WHERE plan_id = ?"
+    found = {one: db.execute(query, (one,)).fetchone() for one in plan_ids}
+    return frozenset(one for one, row in found.items() if row and row[0] != Status.SIMULATED)
 
 
 def select_open_intents(db: sqlite3.Connection) -> list[Intent]:

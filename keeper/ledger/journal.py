@@ -19,11 +19,11 @@ from keeper.ledger.checkpoints import (
 from keeper.ledger.intents import (
     insert_intent,
     insert_outcome,
-    is_tried,
     reopen_intent,
     revise_outcome,
     select_open_intents,
     select_settled_since,
+    select_tried,
 )
 from keeper.ledger.lifecycle import OPEN, status_of
 from keeper.ledger.spending import (
@@ -211,9 +211,9 @@ class SqliteJournal:
         """
         self._writer.reject(deployment, rejection, now=self._now())
 
-    async def tried(self, plan_id: str) -> bool:
-        """Return whether a plan of this id was more than shown, in this run or an earlier one."""
-        return await self._run(f"plan {plan_id}", lambda db: is_tried(db, plan_id))
+    async def tried(self, plan_ids: Collection[str]) -> frozenset[str]:
+        """Return the plans that were more than shown, in this run or an earlier one."""
+        return await self._run("tried plans", lambda db: select_tried(db, plan_ids))
 
     async def open_intents(self) -> list[Intent]:
         """Return every intent without an outcome, oldest first."""

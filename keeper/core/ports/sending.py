@@ -135,8 +135,8 @@ class Journal(Protocol):
         """Record why an opportunity was not taken."""
         ...
 
-    async def tried(self, plan_id: str) -> bool:
-        """Return whether a plan of this id was more than shown, in this run or an earlier one."""
+    async def tried(self, plan_ids: Collection[str]) -> frozenset[str]:
+        """Return the plans that were more than shown, in this run or an earlier one."""
         ...
 
     async def open_intents(self) -> list[Intent]:
