@@ -10,8 +10,9 @@ from keeper.core.plan import Status
 from keeper.core.units import Address
 from keeper.devnet.live import AccountData, account_data
 from keeper.ledger.books import Entry, Missed
+from tests.support.keeper_process import until
 from tests.support.market_node import MarketNode
-from tests.support.sending_stage import CHEAP, SendingStage, armed, stop
+from tests.support.sending_stage import CHEAP, DEAR, SendingStage, armed, stop
 from tests.support.sending_stage import stage as staged
 
 DOLLAR = 10**8
@@ -39,6 +40,19 @@ def run(stage: SendingStage, *, blocks: int) -> None:
     """Let an armed keeper deal with so many blocks and with what it sent."""
     with armed(stage) as keeper:
         for _ in range(blocks):
+            stage.mine_seen(keeper, base_fee=CHEAP)
+        stage.settle(keeper)
+        stop(keeper)
+
+
+def run_into_a_dear_block(stage: SendingStage) -> None:
+    """The same, where what is sent at first misses a block that it cannot pay for."""
+    with armed(stage) as keeper:
+        stage.until_sent(keeper)
+        stage.mine_seen(keeper, base_fee=DEAR)
+        until(lambda: bool(keeper.events("transaction.not_replaced")))
+        assert not keeper.events("liquidation.given_up")
+        for _ in range(3):
             stage.mine_seen(keeper, base_fee=CHEAP)
         stage.settle(keeper)
         stop(keeper)
@@ -78,8 +92,10 @@ def test_bad_debt_is_left_alone_then_closed_at_a_loss_until_the_budget_is_used_u
     assert ordinary == stage.grown() > 0
 
     allow(stage, {"max_loss_per_tx_wei": BUDGET, "max_loss_per_day_wei": BUDGET})
-    run(stage, blocks=4)
+    run_into_a_dear_block(stage)
     (entry,) = forced(stage)
+    ((at_stake,),) = stage.sql("SELECT gas_at_stake FROM intents WHERE forced")
+    assert -entry.realised.net < int(at_stake) <= 4 * 10**15
     assert (entry.status, entry.account in left) == (Status.LANDED, True)
     assert entry.realised.net < 0
     assert stage.books().total.realised.net == stage.grown()
