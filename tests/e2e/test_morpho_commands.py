@@ -16,6 +16,7 @@ from keeper.devnet.morpho import LocalMorpho, liquidatable
 from keeper.devnet.prices import oracle_prices, push_prices
 from keeper.devnet.stage_aave_v3 import aave_file
 from keeper.devnet.stage_morpho_blue import morpho_file
+from tests.support.golden_output import hold, printed
 from tests.support.market_node import MarketNode
 from tests.support.morpho_scene import morpho_node
 
@@ -93,6 +94,10 @@ def test_whatif_moves_every_pair_that_an_asset_is_in(config: Path):
     assert after == before * 10_000 // 8_000
     assert "WBTC/USDC" not in moves
     assert {"USDC", "DAI"} <= set(summaries["morpho_blue.local"]["debt_base"])
+
+
+def test_a_move_of_both_protocols_prints_what_is_on_file(config: Path):
+    hold("both/whatif.txt", printed("whatif", "-c", str(config), "--price", "WETH=-12%"))
 
 
 def test_whatif_moves_one_pair_by_its_name_where_there_is_one(config: Path):
