@@ -20,5 +20,7 @@ ENV PATH=/opt/keeper/bin:$PATH PYTHONUNBUFFERED=1 KEEPER_DATABASE=/data/keeper.s
 USER 10001
 WORKDIR /data
 VOLUME /data
+# /healthz says whether blocks are mirrored. Without a port there is nothing to ask.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=2m CMD ["python", "-c", "import http.client, os, sys; port = os.environ.get('KEEPER_HTTP__PORT') or sys.exit(0); asked = http.client.HTTPConnection('127.0.0.1', int(port), timeout=5); asked.request('GET', '/healthz'); told = asked.getresponse(); print(told.read().decode()); sys.exit(told.status != 200)"]
 ENTRYPOINT ["keeper"]
 CMD ["run", "-c", "/etc/keeper/keeper.yaml"]

@@ -55,6 +55,8 @@ def shell_lines(page: Path) -> Iterator[str]:
 def keeper_words(line: str) -> list[str]:
     """What follows ``keeper`` in a shell line, empty when the line runs something else."""
     words = shlex.split(line, comments=True)
+    if words[:2] == ["docker", "compose"] and "exec" in words:
+        words = words[words.index("exec") + 2 :]
     for at, word in enumerate(words):
         if word == "keeper" or word.endswith("/bin/keeper"):
             return words[at + 1 :]
