@@ -168,7 +168,8 @@ class _Bench:
             }
 
     async def burst(self, many: int) -> None:
-        """Bring many under at once."""
+        """Bring many under at once, in a chain whose blocks hold them all."""
+        self.steps.live.rpc.call("evm_setBlockGasLimit", hex(_BURST_GAS * many))
         price = await asyncio.to_thread(self.steps.price_for, many)
         await self.armed()
         self.steps.live.rpc.call("evm_setAutomine", False)
@@ -205,6 +206,10 @@ class _Bench:
 def _of_another_nonce(shot: Any) -> Any:  # noqa: ANN401 - a shot
     """Return a shot as it is when another transaction took its nonce."""
     return replace(shot, submission=replace(shot.submission, nonce=-1))
+
+
+_BURST_GAS = 1_500_000
+"""Of one liquidation of a burst, more than it takes."""
 
 
 async def measure(steps: Ladder, plan: Plan) -> Run:
