@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from keeper.chain.endpoint import parse_endpoint
+from keeper.commands.arming import arming
 from keeper.config.settings import Settings, load
 from keeper.core.errors import ConfigError
 from keeper.core.lending import Reason
@@ -165,8 +166,8 @@ def test_the_live_file_adds_the_key_and_loosens_nothing() -> None:
     (service,) = LIVE["services"].values()
     assert set(service) == {"command", "environment", "secrets"}
     assert set(service["secrets"]) - set(COMPOSE["services"]["keeper"]["secrets"]) == {
-        "keeper_keystore_password",
         "keystore.json",
+        "keystore_password",
     }
 
 
@@ -238,16 +239,20 @@ def test_the_keeper_reads_the_kits_keys_as_the_kit_means_them(
     assert int(service["stop_grace_period"].removesuffix("s")) > settings.limits.deadline_s
 
 
-def test_the_live_file_asks_for_the_mode_and_the_key_alone(
+def test_the_live_file_arms_for_the_confirmed_chain_with_the_key_of_its_secrets(
     secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = {"KEEPER_EXECUTOR": "0x" + "0e" * 20, "KEEPER_CONFIRM_LIVE_CHAIN_ID": "1"}
-    asked = LIVE["services"]["keeper"]["environment"]
+    service = LIVE["services"]["keeper"]
+    asked = service["environment"]
     assert [name for name, value in asked.items() if "${" in value] == list(given)
     environment = COMPOSE["services"]["keeper"]["environment"] | asked | given
     settings = read_as(environment, secrets, monkeypatch)
-    assert settings.mode == "live"
-    assert settings.operator.keystore == (Path("/run/secrets/keystore.json"),)
+    assert arming(settings, environment, arm="--arm" in service["command"]) is not None
+    paths = {*settings.operator.keystore, settings.operator.password_file}
+    mounts = {Path("/run/secrets") / name for name in service["secrets"]}
+    assert paths == mounts & paths
+    assert len(paths) == 2
 
 
 def test_an_empty_secret_of_the_node_is_refused(
