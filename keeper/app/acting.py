@@ -246,8 +246,7 @@ class Acting(Generic[M, P]):
             tick,
             lead,
         )
-        over = [one.ref for one in report.rejected if one.reason is Reason.FORCED_BUDGET]
-        self._turns.refused(over, found.block.number)
+        self._turns.over_budget(report.rejected, found.block.number)
         if report.sent:
             self._timed(tick)
         for plan in report.shown:

@@ -9,7 +9,7 @@ block in one piece, they would hold up the one that has just come under the line
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from keeper.core.lending import AccountRef
+from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.units import Address
 
@@ -43,6 +43,11 @@ class Turns:
     def refused(self, refs: Iterable[AccountRef], block: int) -> None:
         """Take note of who was planned in vain at ``block``."""
         self._refused.update(dict.fromkeys(refs, block))
+
+    def over_budget(self, rejected: Iterable[Rejection], block: int) -> None:
+        """Take note of who could be liquidated at a loss, if the budget allowed it."""
+        over = (one.ref for one in rejected if one.reason is Reason.FORCED_BUDGET)
+        self.refused(over, block)
 
     def forget_what_ran(self, block: int, busy: Collection[tuple[str, Address]]) -> None:
         """Forget what was sent on an earlier block and is not in flight (``busy``) any more."""

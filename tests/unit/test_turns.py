@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from keeper.app.turns import TOGETHER, Turns
+from keeper.core.lending import Reason
 from keeper.core.plan import Opportunity
 from keeper.core.units import Address
-from tests.support.ledger_records import plan
+from tests.support.ledger_records import plan, rejection
 
 
 def opportunity(number: int) -> Opportunity:
@@ -26,6 +27,14 @@ def test_a_few_that_were_refused_are_planned_with_the_others() -> None:
 def test_whoever_is_new_does_not_wait_for_many_that_were_refused() -> None:
     turns = Turns()
     turns.refused([one.ref for one in MANY], 7)
+    assert turns.divided([*MANY, NEW]) == ([NEW], MANY)
+
+
+def test_who_the_forced_budget_refused_waits_and_who_another_limit_refused_does_not() -> None:
+    turns = Turns()
+    over = [replace(rejection(1, Reason.FORCED_BUDGET, block=7), ref=one.ref) for one in MANY]
+    other = replace(rejection(1, Reason.POLICY, block=7), ref=NEW.ref)
+    turns.over_budget([*over, other], 7)
     assert turns.divided([*MANY, NEW]) == ([NEW], MANY)
 
 
