@@ -86,7 +86,11 @@ def _lender(source: FlashSourceSettings, reader: Reader, executor: Address) -> F
     return AaveV3FlashSource(reader, pool=source.pool, executor=executor)
 
 
-def venue_for(venue: VenueSettings, reader: Reader) -> SwapVenue:
+REACH_TICKS = 3_000
+"""Ticks on each side of a pool's price that are read: 26 % down and 35 % up."""
+
+
+def venue_for(venue: VenueSettings, reader: Reader, *, reach_ticks: int = REACH_TICKS) -> SwapVenue:
     """Return a configured place to swap."""
     if isinstance(venue, config.UniswapV2Settings):
         return UniswapV2Venue(
@@ -99,7 +103,10 @@ def venue_for(venue: VenueSettings, reader: Reader) -> SwapVenue:
     return UniswapV3Venue(
         reader,
         UniswapV3Settings(
-            factory=venue.factory, fees=venue.fee_tiers, intermediates=venue.intermediates
+            factory=venue.factory,
+            fees=venue.fee_tiers,
+            intermediates=venue.intermediates,
+            reach_ticks=reach_ticks,
         ),
         name=venue.name,
     )
@@ -118,11 +125,13 @@ def planner_for(
     contract: ExecutorContract,
     lenders: Sequence[FlashSource],
     deployment: str,
+    *,
+    reach_ticks: int = REACH_TICKS,
 ) -> Planner:
     """Return the planner of a deployment."""
     chain, limits = settings.chain, settings.limits
     forced = protocol_file(settings, deployment).forced
-    venues = [venue_for(one, reader) for one in chain.venues]
+    venues = [venue_for(one, reader, reach_ticks=reach_ticks) for one in chain.venues]
     terms = Terms(
         executor=contract.address,
         operator=contract.operator,

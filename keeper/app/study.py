@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from keeper.app.addresses import require_contracts
 from keeper.app.books import valuation
-from keeper.app.builders import lenders_for, planner_for, reference_of
+from keeper.app.builders import REACH_TICKS, lenders_for, planner_for, reference_of
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
 from keeper.app.look import too_old
 from keeper.app.opening import adapters, opened_chain
@@ -126,10 +126,11 @@ class Study(Generic[M, P]):
 
 @asynccontextmanager
 async def studies(
-    settings: Settings, *, block: int | None = None
+    settings: Settings, *, block: int | None = None, reach_ticks: int = REACH_TICKS
 ) -> AsyncIterator[list[Study[Any, Any]]]:
     """Open the chain and read every enabled deployment at a block (the head when None).
 
+    ``reach_ticks`` is how far around their price the planner reads pools.
     Raises ConfigError when the node does not know the block's state, and, when the others have had
     their turn, for a deployment that cannot be read.
     """
@@ -145,7 +146,7 @@ async def studies(
         refused: list[ConfigError] = []
         for one in adapters(settings):
             try:
-                found.append(await _study(settings, chain, contract, one, head))
+                found.append(await _study(settings, chain, contract, one, head, reach_ticks))
             except StaleError as error:
                 raise too_old(head, error) from error
             except ConfigError as error:
@@ -169,18 +170,22 @@ async def _study(
     contract: ExecutorContract,
     adapter: ProtocolAdapter[M, P],
     block: BlockRef,
+    reach_ticks: int,
 ) -> Study[M, P]:
     reader = chain.reader
     market = await adapter.read_market(reader, block, None, None)
     watcher = watcher_for(settings, adapter.deployment, reader)
     await watcher.follow(adapter.feeds(market), block)
     lenders = lenders_for(settings.chain, reader, contract.address)
+    planner = planner_for(
+        settings, reader, contract, lenders, adapter.deployment, reach_ticks=reach_ticks
+    )
     return Study(
         settings=settings,
         chain=chain,
         contract=contract,
         adapter=adapter,
-        planner=planner_for(settings, reader, contract, lenders, adapter.deployment),
+        planner=planner,
         block=block,
         market=market,
         prices=await watcher.read(block, None),

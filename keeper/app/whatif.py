@@ -5,14 +5,22 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from keeper.app.capacity import Capacity, Follow, Judged, capacity_of
 from keeper.app.study import Study
 from keeper.core.errors import ConfigError
 from keeper.core.lending import AccountRef, AssetValue, BaseUnit, Feed, Health, Price, Rejection
 from keeper.core.plan import Plan
 from keeper.core.ports import Prices
 from keeper.core.units import WAD, Address
+from keeper.scanner.scan import Scan
 
 BPS = 10_000
+
+REACH_TICKS = 19_200
+"""How far around their price pools are read: a fall of 80 % is 16,096 ticks."""
+
+PLANNED_EVERY_BPS = 1_000
+"""Moves of a sweep that are planned: planning one takes as long as all others together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +86,8 @@ class Aftermath:
     accounts: int
     fallen: tuple[Fallen, ...]
     """Largest debt first, by unit."""
+    capacity: tuple[Capacity, ...]
+    """Of the routes, by unit and collateral."""
 
     @property
     def debt(self) -> dict[BaseUnit, int]:
@@ -109,6 +119,20 @@ class Point:
     accounts: int
     debt: int
     bad_debt: int
+    capacity: tuple[Capacity, ...] | None = None
+    """None where it was not planned."""
+
+    @property
+    def absorbed(self) -> int | None:
+        """Debt that is closed at a profit in one block."""
+        return None if self.capacity is None else sum(one.absorbed for one in self.capacity)
+
+    @property
+    def left(self) -> int | None:
+        """Debt that is left for lack of depth; None as well where nobody can say of some of it."""
+        if self.capacity is None or any(one.unknown for one in self.capacity):
+            return None
+        return sum(one.left for one in self.capacity)
 
 
 def sums(figures: Iterable[tuple[BaseUnit, int]]) -> dict[BaseUnit, int]:
@@ -130,12 +154,9 @@ async def aftermath(
     before = study.scan(positions, study.prices.prices)
     after = study.scan(positions, prices)
     under = {ref for ref, health in before.health.items() if health.liquidatable}
-    done: dict[AccountRef, Plan | Rejection] = {one.ref: one for one in after.rejections}
-    if after.opportunities:
-        desk = await study.desk(after.opportunities)
-        factors = _factors(study, before.view, after.view, positions)
-        for one in study.plan(after, positions, desk.repriced(factors)):
-            done[one.ref] = one
+    factors = _factors(study, before.view, after.view, positions)
+    made, capacity = await planned(study, positions, after, factors)
+    done = {one.ref: one for one in (*after.rejections, *made)}
     fallen = [
         Fallen(
             ref=ref,
@@ -154,30 +175,62 @@ async def aftermath(
         moves=_told(study, prices),
         accounts=len(after.health),
         fallen=tuple(fallen),
+        capacity=capacity,
     )
 
 
-def sweep(
-    study: Study[Any, Any], positions: Positions, label: str, steps: Sequence[int]
+async def planned(
+    study: Study[Any, Any],
+    positions: Positions,
+    after: Scan[Any],
+    factors: Mapping[Address, Fraction],
+) -> tuple[list[Plan | Rejection], tuple[Capacity, ...]]:
+    """Return the joint plans on exchanges that followed the move, and what those absorb."""
+    if not after.opportunities:
+        return [], ()
+    before = await study.desk(after.opportunities)
+    desk = before.repriced(factors)
+    made = study.plan(after, positions, desk)
+    judged = Judged(scan=after, positions=positions, made=made)
+    return made, capacity_of(study, judged, Follow(before, desk))
+
+
+async def sweep(
+    study: Study[Any, Any],
+    positions: Positions,
+    label: str,
+    steps: Sequence[int],
+    *,
+    planned_every: int = PLANNED_EVERY_BPS,
 ) -> dict[BaseUnit, list[Point]]:
-    """Return what each move of one feed (basis points) puts under the line, by unit."""
+    """Return what each move of one feed (basis points) puts under the line, by unit.
+
+    Moves by a multiple of ``planned_every`` are planned as well, for the capacity of the routes.
+    """
+    now = study.scan(positions, study.prices.prices)
     units = {ref: study.adapter.base_unit(study.market, ref) for ref in positions}
     found: dict[BaseUnit, list[Point]] = {unit: [] for unit in units.values()}
     for bps in steps:
-        prices = moved_prices(study, [Move(label=label, bps=bps)])
-        health = study.scan(positions, prices).health
+        after = study.scan(positions, moved_prices(study, [Move(label=label, bps=bps)]))
+        capacity = None
+        if bps % planned_every == 0:
+            factors = _factors(study, now.view, after.view, positions)
+            _, capacity = await planned(study, positions, after, factors)
         for unit, points in found.items():
-            under = [one for ref, one in health.items() if one.liquidatable and units[ref] == unit]
-            points.append(_point(bps, under))
+            all_under = ((ref, one) for ref, one in after.health.items() if one.liquidatable)
+            under = [one for ref, one in all_under if units[ref] == unit]
+            own = None if capacity is None else tuple(c for c in capacity if c.unit == unit)
+            points.append(_point(bps, under, own))
     return found
 
 
-def _point(bps: int, under: Sequence[Health]) -> Point:
+def _point(bps: int, under: Sequence[Health], capacity: tuple[Capacity, ...] | None) -> Point:
     return Point(
         bps=bps,
         accounts=len(under),
         debt=sum(one.debt_base for one in under),
         bad_debt=sum(max(one.debt_base - one.collateral_base, 0) for one in under),
+        capacity=capacity,
     )
 
 

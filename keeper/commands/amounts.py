@@ -28,6 +28,11 @@ def base(value: int, unit: BaseUnit) -> str:
     return f"{decimal(value, unit.scale, 2)} {unit.symbol}"
 
 
+def share(part: int, whole: int) -> str:
+    """Return a part in percent of the whole, cut to one digit after the point."""
+    return "-" if whole == 0 else f"{decimal(part * 100, whole, 1)} %"
+
+
 def parse_wad(text: str | None) -> int | None:
     """Return a decimal such as ``1.05`` as a wad, exactly; raise ConfigError."""
     return None if text is None else parse_decimal(text, WAD)

@@ -1,6 +1,6 @@
 """``keeper whatif``: who becomes liquidatable when prices move, and what that would bring."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from rich.table import Table
 from keeper.app.study import Study, studies
 from keeper.app.whatif import (
     BPS,
+    REACH_TICKS,
     Aftermath,
     Fallen,
     Move,
@@ -19,6 +20,7 @@ from keeper.app.whatif import (
     sweep,
 )
 from keeper.commands.amounts import base, decimal, ether, health, parse_decimal
+from keeper.commands.capacity import capacity_json, capacity_table, sweep_json, sweep_table
 from keeper.commands.console import print_json, progress_bar, say, stdout
 from keeper.commands.each_chain import of_one_block, on_each
 from keeper.commands.sweep_plot import Curve, write_plot
@@ -85,7 +87,7 @@ class _Answer:
     async def of_chain(self, settings: Settings) -> None:
         """Show what the moves and sweeps do to each deployment that has their feeds."""
         place = Place(chain=settings.chain.name, coin=settings.chain.native_symbol)
-        async with studies(settings, block=self._question.block) as found:
+        async with studies(settings, block=self._question.block, reach_ticks=REACH_TICKS) as found:
             for study in found:
                 await self._of_study(study, place)
 
@@ -101,7 +103,7 @@ class _Answer:
         if own:
             found = await aftermath(study, positions, own)
             _show(found, self._question.top, place, as_json=self._as_json)
-        self.curves += _sweeps(study, positions, swept, place, as_json=self._as_json)
+        self.curves += await _sweeps(study, positions, swept, place, as_json=self._as_json)
 
     def require_known(self) -> None:
         """Raise ConfigError for a label that no deployment has."""
@@ -133,6 +135,8 @@ def _show(found: Aftermath, top: int, place: Place, *, as_json: bool) -> None:
             print_json(line | {"chain": place.chain})
         return
     stdout.print(_summary(found, place.coin))
+    if found.capacity:
+        stdout.print(capacity_table(found.capacity))
     if found.fallen:
         stdout.print(_accounts(found, top, place.coin))
 
@@ -220,12 +224,13 @@ def _summary_json(found: Aftermath) -> dict[str, object]:
         "liquidatable": len(found.fallen),
         "debt_base": {unit.symbol: str(one) for unit, one in found.debt.items()},
         "bad_debt_base": {unit.symbol: str(one) for unit, one in found.bad_debt.items()},
+        "capacity": [capacity_json(one) for one in found.capacity],
         "plans": len(found.plans),
         "net": str(sum(one.forecast.net for one in found.plans)),
     }
 
 
-def _sweeps(
+async def _sweeps(
     study: Study[Any, Any],
     positions: Positions,
     labels: Sequence[str],
@@ -236,40 +241,13 @@ def _sweeps(
     """Sweep each feed, show its points, and return the curves for the plot."""
     curves = []
     for label in labels:
-        for unit, points in sweep(study, positions, label, SWEEP_BPS).items():
+        for unit, points in (await sweep(study, positions, label, SWEEP_BPS)).items():
             name = f"{printable(label)} ({study.adapter.deployment})"
             curve = Curve(name=name, unit=unit, points=tuple(points))
             curves.append(curve)
             if as_json:
-                for row in _sweep_json(study.adapter.deployment, label, curve):
+                for row in sweep_json(study.adapter.deployment, label, curve):
                     print_json(row | {"chain": place.chain})
             else:
-                stdout.print(_sweep_table(curve))
+                stdout.print(sweep_table(curve))
     return curves
-
-
-def _sweep_json(deployment: str, label: str, curve: Curve) -> Iterator[dict[str, object]]:
-    for one in curve.points:
-        yield {
-            "deployment": deployment,
-            "feed": label,
-            "unit": curve.unit.symbol,
-            "move_bps": one.bps,
-            "liquidatable": one.accounts,
-            "debt_base": str(one.debt),
-            "bad_debt_base": str(one.bad_debt),
-        }
-
-
-def _sweep_table(curve: Curve) -> Table:
-    table = Table(title=f"Debt at risk: {curve.name}", title_justify="left")
-    for name in ("Move", "Accounts", "Debt at risk", "Bad debt"):
-        table.add_column(name, justify="right")
-    for one in curve.points[::10]:
-        table.add_row(
-            f"{decimal(one.bps, 100, 0)} %",
-            f"{one.accounts:,}",
-            base(one.debt, curve.unit),
-            base(one.bad_debt, curve.unit),
-        )
-    return table

@@ -38,6 +38,7 @@ def config(
         ("explain_healthy.txt", ["explain", HEALTHY]),
         ("explain_dust.txt", ["explain", DUST]),
         ("whatif.txt", ["whatif", "--price", "WETH=-12%"]),
+        ("whatif_deep.txt", ["whatif", "--price", "WETH=-35%"]),
         ("whatif.jsonl", ["whatif", "--price", "WETH=-12%", "--json"]),
     ],
 )

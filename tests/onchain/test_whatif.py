@@ -1,10 +1,12 @@
 """What-if and explain, held against a market whose prices then really move."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from keeper.app.explain import explain
 from keeper.app.study import Study, studies
@@ -26,6 +28,15 @@ async def study(market_fork: MarketNode, tmp_path: Path) -> AsyncIterator[Study[
     config = configured(tmp_path, market_fork, mode="observe")
     async with studies(load(config)) as found:
         yield found[0]
+
+
+def without_pools(config: Path) -> Path:
+    """Let a configuration look only for pools of a fee that the market has none of."""
+    chain = config.parent / "chain.yaml"
+    content = yaml.safe_load(chain.read_text("utf-8"))
+    content["venues"][0]["fee_tiers"] = [100]
+    chain.write_text(yaml.safe_dump(content), "utf-8")
+    return config
 
 
 def quiet(_what: str, _done: int, _of: int) -> None:
@@ -65,10 +76,51 @@ async def test_plans_of_a_what_if_earn_on_pools_that_followed_the_move(
 
 async def test_a_sweep_never_falls_as_the_price_does(study: Study[Any, Any]) -> None:
     positions = await study.everyone(quiet)
-    (points,) = sweep(study, positions, "WETH", [0, -1_000, -2_000, -4_000, -8_000]).values()
+    steps = [0, -1_000, -2_000, -4_000, -8_000]
+    (points,) = (await sweep(study, positions, "WETH", steps)).values()
     bad = [one.bad_debt for one in points]
     assert bad == sorted(bad)
     assert points[-1].accounts > points[0].accounts
+
+
+async def test_what_is_closed_is_what_the_plans_repay(study: Study[Any, Any]) -> None:
+    found = await aftermath(study, await study.everyone(quiet), [Move(label="WETH", bps=-3_500)])
+    repaid, received = Counter[str](), Counter[str]()
+    for plan in found.plans:
+        debt = plan.valuation.assets[plan.option.debt]
+        repaid[plan.option.collateral] += plan.quote.repay * debt.price // debt.unit
+        received[plan.option.collateral] += plan.quote.received
+    assert {one.asset: one.absorbed for one in found.capacity if one.absorbed} == repaid
+    assert {one.asset: one.sold for one in found.capacity if one.sold} == received
+    assert sum(one.wanted for one in found.capacity) <= sum(found.debt.values())
+
+
+async def test_pools_without_depth_leave_what_they_could_close_at_the_oracles_prices(
+    market_fork: MarketNode, tmp_path: Path, study: Study[Any, Any]
+) -> None:
+    positions = await study.everyone(quiet)
+    moves = [Move(label="WETH", bps=-1_500)]
+    deep = await aftermath(study, positions, moves)
+    config = without_pools(configured(tmp_path / "dry", market_fork, mode="observe"))
+    async with studies(load(config)) as (dry,):
+        shallow = await aftermath(dry, positions, moves)
+    assert sum(one.absorbed for one in deep.capacity) > 0
+    assert not shallow.plans
+    assert sum(one.absorbed for one in shallow.capacity) == 0
+    assert sum(one.left for one in shallow.capacity) == sum(one.wanted for one in shallow.capacity)
+    assert sum(one.wanted for one in shallow.capacity) >= sum(one.absorbed for one in deep.capacity)
+
+
+async def test_pools_that_were_not_read_so_far_make_it_unknown(
+    market_fork: MarketNode, tmp_path: Path
+) -> None:
+    config = configured(tmp_path / "near", market_fork, mode="observe")
+    async with studies(load(config), reach_ticks=1) as (near,):
+        found = await aftermath(
+            near, await near.everyone(quiet), [Move(label="WETH", price=WAD * 10**4)]
+        )
+    assert found.fallen
+    assert any(one.unknown for one in found.capacity)
 
 
 async def test_an_unknown_feed_is_named_with_those_that_there_are(study: Study[Any, Any]) -> None:
