@@ -84,12 +84,12 @@ def scan(
     as_json: AsJson = False,
 ) -> None:
     """Show every account with debt, riskiest first."""
-    from keeper.commands.amounts import parse_wad
     from keeper.commands.running import run_command
     from keeper.commands.scan import Wanted
     from keeper.commands.scan import scan as work
+    from keeper.commands.typed import typed_wad
 
-    wanted = Wanted(below=parse_wad(below), block=block, most=top)
+    wanted = Wanted(below=typed_wad("--below", below), block=block, most=top)
     run_command(lambda: work(config, wanted, as_json=as_json, chain=chain))
 
 

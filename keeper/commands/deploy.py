@@ -20,12 +20,13 @@ from keeper.chain.session import Chain
 from keeper.commands.arming import armings
 from keeper.commands.console import say, stdout
 from keeper.commands.each_chain import on_each
+from keeper.commands.typed import typed_address
 from keeper.config.fleet import load_fleet
 from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef, Transaction
 from keeper.core.errors import ConfigError, RefusedError
 from keeper.core.ports import Reader, Signer
-from keeper.core.units import Address, address, address_bytes
+from keeper.core.units import Address, address_bytes
 from keeper.evm.artifacts import load_artifact
 from keeper.evm.hashing import keccak256
 from keeper.evm.words import WORD, address_at, ask, selector
@@ -115,13 +116,15 @@ async def deploy(
     """
     chains = load_fleet(config).only(chain)
     roles = Roles(
-        owner=_role("--owner", owner),
-        operators=tuple(sorted({_role("--operator", one) for one in operators})),
-        recipient=_role("--recipient", recipient),
+        owner=typed_address("--owner", owner),
+        operators=tuple(sorted({typed_address("--operator", one) for one in operators})),
+        recipient=typed_address("--recipient", recipient),
     )
     wanted = [_executor(roles)]
     if treasury is not None:
-        lent = InventoryRoles(executor=roles.address, treasury=_role("--treasury", treasury))
+        lent = InventoryRoles(
+            executor=roles.address, treasury=typed_address("--treasury", treasury)
+        )
         wanted.append(_inventory(lent))
     keys = armings(chains, os.environ, arm=arm)
     by_chain = {one.chain.name: key for one, key in zip(chains, keys, strict=True)}
@@ -175,14 +178,6 @@ async def _deploy(settings: Settings, wanted: Sequence[_Contract], keys: Keys | 
                 say(f"{name}: disarmed: nothing was sent; with --arm it is deployed there")
             else:
                 await _send(settings, chain, head, contract, [*keys(), *remote][0])
-
-
-def _role(option: str, text: str) -> Address:
-    try:
-        return address(text)
-    except ValueError as error:
-        msg = f"{option}: {error}"
-        raise ConfigError(msg) from error
 
 
 async def _send(

@@ -10,25 +10,21 @@ from keeper.app.study import studies
 from keeper.commands.amounts import base, decimal, ether, health
 from keeper.commands.console import print_json, say, stdout
 from keeper.commands.each_chain import of_one_block, on_each
+from keeper.commands.typed import typed_address
 from keeper.config.fleet import load_fleet
 from keeper.config.settings import Settings
 from keeper.core.accounting import Waterfall
-from keeper.core.errors import ConfigError
 from keeper.core.lending import AssetValue, SeizeQuote
 from keeper.core.plan import Plan
 from keeper.core.text import printable
-from keeper.core.units import Address, address
+from keeper.core.units import Address
 
 
 async def explain_account(
     config: Path, account: str, *, block: int | None, as_json: bool, chain: str | None = None
 ) -> bool:
     """Print every place where the account owes something; return whether there is one."""
-    try:
-        who = address(account)
-    except ValueError as error:
-        msg = f"ACCOUNT: {error}"
-        raise ConfigError(msg) from error
+    who = typed_address("ACCOUNT", account)
     places: list[str] = []
 
     async def work(settings: Settings) -> int:

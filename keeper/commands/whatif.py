@@ -1,5 +1,6 @@
 """``keeper whatif``: who becomes liquidatable when prices move, and what that would bring."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ class _Answer:
 
     def __init__(self, *, question: Question, as_json: bool) -> None:
         self._question = question
-        self._moves = [parse_move(text) for text in question.prices]
+        self._moves = parse_moves(question.prices)
         self._as_json = as_json
         self._known: set[str] = set()
         self.curves: list[Curve] = []
@@ -114,19 +115,41 @@ class _Answer:
                 raise ConfigError(msg)
 
 
+def parse_moves(texts: Sequence[str]) -> list[Move]:
+    """Return the moves, each of another feed; raise ConfigError."""
+    moves = [parse_move(text) for text in texts]
+    for label, times in Counter(one.label for one in moves).items():
+        if times > 1:
+            msg = f"--price: expected each feed once, found {label!r} {times} times"
+            raise ConfigError(msg)
+    return moves
+
+
 def parse_move(text: str) -> Move:
     """Return a move of ``FEED=-12%`` or ``FEED=1800``; raise ConfigError."""
     label, separator, amount = text.partition("=")
     if not separator or not label or not amount:
         msg = f"--price: expected FEED=-12% or FEED=1800, found {text!r}"
         raise ConfigError(msg)
+    try:
+        return _move(label, amount)
+    except ConfigError as error:
+        msg = f"--price: FEED=-12% or FEED=1800: {error} in {text!r}"
+        raise ConfigError(msg) from error
+
+
+def _move(label: str, amount: str) -> Move:
     if amount.endswith("%"):
         bps = parse_decimal(amount[:-1], 100)
         if bps < -BPS:
-            msg = f"--price: expected a fall of at most 100 %, found {text!r}"
+            msg = f"expected a fall of at most 100 %, found {amount!r}"
             raise ConfigError(msg)
         return Move(label=label, bps=bps)
-    return Move(label=label, price=parse_decimal(amount, WAD))
+    price = parse_decimal(amount, WAD)
+    if price < 0:
+        msg = f"expected a price of at least 0, or a move with %, found {amount!r}"
+        raise ConfigError(msg)
+    return Move(label=label, price=price)
 
 
 def _show(found: Aftermath, top: int, place: Place, *, as_json: bool) -> None:
