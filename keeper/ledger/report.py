@@ -163,26 +163,33 @@ def _rich(sheet: Sheet) -> Table:
 
 
 def _html(sheet: Sheet) -> str:
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in sheet.columns)
-    rows = "\n".join(
-        "<tr>" + "".join(_html_cell(sheet, *cell) for cell in enumerate(row)) + "</tr>"
-        for row in sheet.rows
-    )
-    return f"<h2>{html.escape(sheet.title)}</h2>\n<table><tr>{head}</tr>\n{rows}\n</table>"
+    head = _html_row(sheet, "th", sheet.columns)
+    rows = "\n".join(_html_row(sheet, "td", row) for row in sheet.rows)
+    table = f"<table>{head}\n{rows}\n</table>"
+    return f'<h2>{html.escape(sheet.title)}</h2>\n<div class="wide">{table}</div>'
 
 
-def _html_cell(sheet: Sheet, index: int, text: str) -> str:
+def _html_row(sheet: Sheet, tag: str, texts: Iterable[str]) -> str:
+    cells = (_html_cell(sheet, tag, index, text) for index, text in enumerate(texts))
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _html_cell(sheet: Sheet, tag: str, index: int, text: str) -> str:
     kind = "" if index < sheet.left else ' class="figure"'
-    return f"<td{kind}>{html.escape(text)}</td>"
+    return f"<{tag}{kind}>{html.escape(text)}</{tag}>"
 
 
 _PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Keeper: the books of chain {chain}</title>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Keeper: the books of chain {chain}</title>
 <style>
 body {{ font: 15px system-ui, sans-serif; margin: 2rem; color: #1b1f24; }}
-table {{ border-collapse: collapse; margin-bottom: 2rem; }}
+.wide {{ overflow-x: auto; margin-bottom: 2rem; }}
+table {{ border-collapse: collapse; }}
 th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #d0d7de; text-align: left; }}
-.figure {{ text-align: right; font-variant-numeric: tabular-nums; }}
+th.figure, td.figure {{ text-align: right; font-variant-numeric: tabular-nums; }}
+.figure, th:first-child, td:first-child {{ white-space: nowrap; }}
 </style></head><body>
 {body}
 </body></html>

@@ -214,6 +214,14 @@ async def test_books_without_entries_are_shown_as_such(tmp_path):
     assert "<table>" not in html_page(books)
 
 
+def test_a_figure_of_the_page_stands_under_its_heading_and_wide_tables_scroll(books):
+    page = html_page(books)
+    assert "<th>Account</th>" in page
+    assert '<th class="figure">Net</th>' in page
+    assert page.count('<div class="wide"><table>') == page.count("<table>") == len(tables(books))
+    assert 'name="viewport"' in page
+
+
 async def test_a_poisoned_symbol_breaks_no_form_of_the_report(tmp_path):
     poison = "<script>x</script>[red]\x1b[31m=cmd\n" + "A" * 1_000
     assets = {**VALUATION.assets, WETH: AssetValue(symbol=poison, price=10**8, unit=10**18)}
