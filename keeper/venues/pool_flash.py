@@ -1,17 +1,16 @@
 """Loans within one transaction: a Uniswap V3 pool's ``flash``, a ``core.ports.FlashSource``."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from keeper.core.chain import BlockRef, Call, Log
 from keeper.core.errors import StaleError
-from keeper.core.fixed_point import mul_div_ceil
-from keeper.core.plan import Funding, LoanKind
+from keeper.core.plan import LoanKind
 from keeper.core.ports import Reader
 from keeper.core.units import Address, address_of_word
 from keeper.evm.erc20 import BALANCE_OF
 from keeper.evm.words import WORD, address_at, ask_address, int_at, selector, topic
+from keeper.venues.loan_book import LoanBook, amounts
 
 TRANSFER_TOPIC: Final = topic("Transfer(address,address,uint256)")
 FLASH_TOPIC: Final = topic("Flash(address,address,uint256,uint256,uint256,uint256)")
@@ -20,34 +19,6 @@ _SHAPE: Final = tuple(selector(one) for one in ("token0()", "token1()", "fee()",
 _PAID_AT: Final = 2
 """Place of what was paid in token 0 in the data of ``Flash``; that of token 1 follows."""
 _MILLION: Final = 10**6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolLoanBook:
-    """What one pool holds at one block. While it lends, nothing can swap in it."""
-
-    source: str
-    pool: Address
-    fee: int
-    """Millionths of the amount."""
-    held: Mapping[Address, int]
-
-    def most(self, asset: Address) -> int:
-        """Return the most that can be borrowed, raw units; 0 when nothing can."""
-        return self.held.get(asset, 0)
-
-    def quote(self, asset: Address, amount: int) -> Funding | None:
-        """Return the loan and its fee, None when the pool does not hold as much."""
-        if amount > self.most(asset):
-            return None
-        return Funding(
-            source=self.source,
-            lender=self.pool,
-            asset=asset,
-            amount=amount,
-            fee=mul_div_ceil(amount, self.fee, _MILLION),  # UniswapV3Pool.flash
-            kind=LoanKind.FLASH_POOL,
-        )
 
 
 class PoolFlashSource:
@@ -67,7 +38,7 @@ class PoolFlashSource:
         """Return the source's name in plans and books."""
         return self._name
 
-    async def snapshot(self, assets: Collection[Address], block: BlockRef) -> PoolLoanBook:
+    async def snapshot(self, assets: Collection[Address], block: BlockRef) -> LoanBook:
         """Read the pool's tokens, fee and balances at ``block``.
 
         Raises StaleError when it does not answer like a pool.
@@ -82,12 +53,14 @@ class PoolFlashSource:
         wanted = sorted(set(assets) & tokens) if int_at(liquidity, 0) else []
         calls = [ask_address(asset, BALANCE_OF, self._pool) for asset in wanted]
         balances = await self._reader.call_many(calls, block) if calls else []
-        held = {
-            asset: int_at(answer.data, 0)
-            for asset, answer in zip(wanted, balances, strict=True)
-            if answer.success and len(answer.data) >= WORD
-        }
-        return PoolLoanBook(source=self._name, pool=self._pool, fee=int_at(fee, 0), held=held)
+        return LoanBook(
+            source=self._name,
+            lender=self._pool,
+            kind=LoanKind.FLASH_POOL,
+            held=amounts(wanted, balances),
+            fee=int_at(fee, 0),  # UniswapV3Pool.flash
+            fee_unit=_MILLION,
+        )
 
     def fee_paid(self, logs: Sequence[Log]) -> tuple[Address, int] | None:
         """Return the asset and fee of the executor's loan, None without a loan."""
