@@ -69,6 +69,8 @@ class Status:
         keeper = self._session.keeper
         self._tallies.in_flight.set(keeper.in_flight)
         self._tallies.halted.set(int(keeper.sending.standing.halted is not None))
+        least = self._settings.limits.min_balance_wei
+        self._tallies.balances(keeper.sending.executor.balances, least=least)
 
     def halt(self, why: str) -> None:
         """Stop all sending now; only ``keeper rearm`` takes it back."""

@@ -130,6 +130,11 @@ class Door:
             exposure = exposure.with_plan(plan)
         return admitted, rejected
 
+    def over_totals(self, plan: Plan) -> bool:
+        """Return whether the budgets over all chains leave no room for a plan just now."""
+        share = self._grounds.share
+        return share is not None and not share.has_room(plan)
+
     def reserve(
         self, plans: list[Plan], rejected: list[Rejection]
     ) -> tuple[list[Plan], list[Rejection]]:

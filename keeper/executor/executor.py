@@ -1,7 +1,7 @@
 """Carry out plans: judge, rehearse, sign, journal, send. In that order, always."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -12,6 +12,7 @@ from keeper.core.pending import Lead
 from keeper.core.plan import Joint, Plan, Status, Submission
 from keeper.core.ports import Journal
 from keeper.core.tick import Tick
+from keeper.core.units import Address
 from keeper.executor.backoff import Backoff
 from keeper.executor.desks import Desks
 from keeper.executor.door import Door, Grounds
@@ -96,10 +97,15 @@ class Executor:
             return of_account(ref, block, Reason.DISARMED, "shown before; nothing changed since")
         return None
 
+    @property
+    def balances(self) -> Mapping[Address, int]:
+        """Return what each operator held when last read, wei; who was not read is left out."""
+        tenders = () if self._armament is None else self._armament.tenders
+        return {one.address: one.balance for one in tenders if one.balance is not None}
+
     def over_totals(self, plan: Plan) -> bool:
         """Return whether the budgets over all chains leave no room for a plan just now."""
-        share = self._grounds.share
-        return share is not None and not share.has_room(plan)
+        return self._door.over_totals(plan)
 
     async def exposure(self, head: BlockRef) -> Exposure:
         """Return what is spent and at stake at ``head``."""
@@ -241,8 +247,8 @@ class Executor:
                 self.flight.took_off(plan, submission)
         finally:
             self.flight.numbering = False
-        signed = [submission for _, submission in done.pairs]
-        if lead is not None:
+        signed = [one for _, one in done.pairs]
+        if lead:
             deliveries = await lane.send(signed, lead=lead.raw)
         else:
             posted = [lane.post(one, dry=False) for one in signed]
@@ -277,14 +283,12 @@ class Executor:
                 log.warning(SEND_UNCERTAIN, plan=plan.id, tx=submission.tx_hash, why=delivery.why)
         return Report(sent=tuple(reversed(sent)), rejected=tuple(reversed(rejected)))
 
-    async def _refused(
-        self, plan: Plan, submission: Submission, why: str, desks: Desks
-    ) -> Rejection:
+    async def _refused(self, plan: Plan, one: Submission, why: str, desks: Desks) -> Rejection:
         """Close an intent that never got in flight; one below others stays, to fill its nonce."""
         self._backoff.failed(plan.ref, plan.opportunity.block.number)
-        if max(self.flight.held(submission.sender)) == submission.nonce:
+        if max(self.flight.held(one.sender)) == one.nonce:
             self.flight.landed(plan.id)
-            desks.of(submission.sender).nonces.released(submission.nonce)
+            desks.of(one.sender).nonces.released(one.nonce)
             await self._journal.settle(unsent(plan, Status.DROPPED, why))
         return of_plan(plan, Reason.POLICY, why)
 

@@ -18,9 +18,12 @@ class Purse:
         self._address = address
         self._floor = floor
         self._is_low = False
+        self.balance: int | None = None
+        """As it was read last, wei; None while it is not known."""
 
     def holds(self, balance: int | None) -> None:
         """Take note of a balance, wei; None when it was not read."""
+        self.balance = balance
         if balance is None:
             return
         was, self._is_low = self._is_low, balance < self._floor

@@ -91,6 +91,11 @@ class Tender:
         """Return whose transactions it tends."""
         return self._means.desk.address
 
+    @property
+    def balance(self) -> int | None:
+        """Return what its key held at the newest head that was tended, wei; None when unknown."""
+        return self._purse.balance
+
     async def begin(self) -> None:
         """Take stock of the key's nonces, and say if somebody used it while no keeper ran."""
         desk = self._means.desk

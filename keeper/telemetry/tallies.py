@@ -1,10 +1,12 @@
 """What the daemon did, counted for Prometheus. Amounts are floats of ether: for graphs only."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from keeper.core.plan import Outcome
+from keeper.core.units import Address
 
 _ETHER: Final = 10**18
 
@@ -55,7 +57,27 @@ class Tallies:
         self.in_flight = Gauge(
             "keeper_in_flight", "Intents without an outcome.", registry=registry
         )  # fmt: skip
+        self._balance = Gauge(
+            "keeper_operator_balance_ether",
+            "Native coin of an operator, when last read.",
+            ("operator",),
+            registry=registry,
+        )
+        self._floor = Gauge(
+            "keeper_operator_balance_least_ether",
+            "Native coin under which an operator sends nothing.",
+            ("operator",),
+            registry=registry,
+        )
         self.halted = Gauge("keeper_halted", "1 while sending is halted.", registry=registry)
+
+    def balances(self, held: Mapping[Address, int], *, least: int) -> None:
+        """Note what operators hold, wei; who is not among them is not shown any more."""
+        for gauge in (self._balance, self._floor):
+            gauge.clear()
+        for operator, wei in held.items():
+            self._balance.labels(operator).set(wei / _ETHER)
+            self._floor.labels(operator).set(least / _ETHER)
 
     def mirrored(self, deployment: str, block: int, accounts: int) -> None:
         """Note the mirror's block and size."""

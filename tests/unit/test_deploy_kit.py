@@ -21,6 +21,7 @@ from keeper.core.errors import ConfigError
 from keeper.core.lending import Reason
 from keeper.core.plan import Status
 from keeper.core.tick import STAGES, Rung, Tick
+from keeper.core.units import Address
 from keeper.telemetry.metrics import Stopwatch
 from keeper.telemetry.tallies import Tallies
 from keeper.telemetry.web import Endpoint, serving
@@ -62,6 +63,7 @@ def exposed() -> dict[str, set[str]]:
     tallies.paused("a", is_paused=True)
     for count in (tallies.skipped, tallies.foreseen, tallies.shown):
         count("a")
+    tallies.balances({Address("0xa"): 1}, least=1)
     tallies.sent("a", "mempool")
     tallies.rejected("a", Reason.POLICY.value)
     tallies.settled(ended(plan(), Status.REVERTED, gas=1))
