@@ -68,6 +68,7 @@ def test_the_endpoint_shows_what_happens_goes_red_and_halts(stage):
         _, metrics = page.ask("/metrics")
         assert f'keeper_settled_total{{status="landed"}} {len(books.entries)}.0' in metrics
         assert "keeper_halted 0.0" in metrics
+        assert f'keeper_operator_balance_ether{{operator="{stage.operator}"}}' in metrics
 
         assert page.ask("/halt", token=HALT[1:])[0] == 401
         assert not keeper.events("sending.halted")
