@@ -75,6 +75,12 @@ class Term(NamedTuple):
     market: int
     stored: int
     accrued: int
+    collateral: int
+    """Unweighted, accrued."""
+    weighted: int
+    """Accrued."""
+    debt: int
+    """Accrued."""
 
 
 def entered(view: Deployment, position: Position) -> tuple[Entry, ...]:
@@ -140,31 +146,25 @@ def accrued_vai_debt(view: Deployment, position: Position) -> int:
 
 def assess(view: Deployment, position: Position) -> Health:
     """Return the standing with everything accrued, and whether anybody may liquidate it."""
-    owed = accrued_vai_debt(view, position)
-    collateral = weighted = debt = 0
-    for entry in entered(view, position):
-        value, weight, debt_value = _values(view, entry, position.pool)
-        collateral += value
-        weighted += weight
-        debt += debt_value
-    debt += owed
+    terms = terms_of(view, position)
+    debt = sum(one.debt for one in terms) + accrued_vai_debt(view, position)
+    weighted = sum(one.weighted for one in terms)
     return Health(
         health_factor=weighted * WAD // debt if debt else MAX_UINT256,
-        liquidatable=debt > 0 and is_liquidatable(view, position),
-        collateral_base=collateral,
+        liquidatable=debt > 0 and is_liquidatable(view, position, terms),
+        collateral_base=sum(one.collateral for one in terms),
         debt_base=debt,
     )
 
 
-def is_liquidatable(view: Deployment, position: Position) -> bool:
+def is_liquidatable(view: Deployment, position: Position, terms: tuple[Term, ...]) -> bool:
     """Return whether there is a pair of markets that the contracts let somebody liquidate."""
     counted = entered(view, position)
     if any(is_forced(view, position, entry) for entry in counted):
         return True
     if vai_is_forced(view, position):
         return True
-    terms, vai = terms_of(view, position), vai_debt(view, position)
-    accrued = accrued_vai_debt(view, position)
+    vai, accrued = vai_debt(view, position), accrued_vai_debt(view, position)
     if sum(max(one.stored, one.accrued) for one in terms) + accrued <= 0:
         return False
     if any(_best(terms, vai, pair).value > 0 for pair in _pairs(counted)):
@@ -218,15 +218,24 @@ def _term(view: Deployment, entry: Entry, pool: int) -> Term:
     line, price = view.lines[entry.market], known_price(view, entry.market)
     factor = risk_of(view, view.markets[entry.market], pool).threshold
 
-    def net(rate: int, index: int) -> int:
+    def at(rate: int, index: int) -> tuple[int, int]:
+        """Return weighted collateral and debt."""
         owed = rules.borrow_balance(entry.principal, entry.principal_index, index)
-        weight = rules.collateral_value(
+        weighted = rules.collateral_value(
             entry.tokens, factor=factor, rate=rate, price=price, mul=view.mul
         )
-        return rules.debt_value(owed, price) - weight
+        return weighted, rules.debt_value(owed, price)
 
-    stored = net(line.stored_rate, line.stored_borrow_index)
-    return Term(market=entry.market, stored=stored, accrued=net(line.rate, line.borrow_index))
+    weighted, debt = at(line.rate, line.borrow_index)
+    were = (weighted, debt) if line.is_stored else at(line.stored_rate, line.stored_borrow_index)
+    return Term(
+        market=entry.market,
+        stored=were[1] - were[0],
+        accrued=debt - weighted,
+        collateral=rules.redeemed(entry.tokens, line.rate) * price // WAD,
+        weighted=weighted,
+        debt=debt,
+    )
 
 
 def _best(terms: Iterable[Term], vai: int, pair: frozenset[int]) -> Shortfall:
@@ -251,17 +260,6 @@ def _pairs(entries: tuple[Entry, ...]) -> Iterator[frozenset[int]]:
     for debt in owed:
         for collateral in held:
             yield frozenset(one for one in (collateral, debt) if one is not None)
-
-
-def _values(view: Deployment, entry: Entry, pool: int) -> tuple[int, int, int]:
-    """Return collateral, weighted collateral and debt of an entry, 1e18 dollars."""
-    line, price = view.lines[entry.market], known_price(view, entry.market)
-    factor = risk_of(view, view.markets[entry.market], pool).threshold
-    weight = rules.collateral_value(
-        entry.tokens, factor=factor, rate=line.rate, price=price, mul=view.mul
-    )
-    value = rules.redeemed(entry.tokens, line.rate) * price // WAD
-    return value, weight, rules.debt_value(debt_of(view, entry), price)
 
 
 def _minted(position: Position, index: int) -> int:

@@ -124,6 +124,11 @@ class Line(NamedTuple):
     price: int | None
     """None when it is not known: an account that needs it cannot be judged."""
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether an accrual would leave it as it is stored."""
+        return self.rate == self.stored_rate and self.borrow_index == self.stored_borrow_index
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
