@@ -13,7 +13,7 @@ Call = tuple[str, Sequence[object]]
 """A method and its parameters."""
 
 _BATCH = 500
-_TIMEOUT_S = 600
+_TIMEOUT_S = 180
 
 
 @dataclass(slots=True)

@@ -19,11 +19,14 @@ async def test_13_a_send_without_an_answer_is_looked_up_and_never_repeated(
 ) -> None:
     first, second = proxies
     async with keeper_desk(tmp_path, market, [first.url, second.url]) as desk:
-        rule = first.spoil(Deaf(), method=SEND)
+        # Which of the two is asked first is for the pool to say; the other one answers.
+        rules = {one: one.spoil(Deaf(), method=SEND) for one in (first, second)}
         desk.fall()
-        await desk.until(lambda: rule.hits > 0)
+        await desk.until(lambda: any(rule.hits for rule in rules.values()))
+        next(one for one, rule in rules.items() if not rule.hits).heal()
         await desk.settle()
         first.heal()
+        second.heal()
         await desk.require_cold_start()
         desk.require_invariants()
         sent = first.sent + second.sent

@@ -165,6 +165,7 @@ async def test_arbitrum_charges_data_as_gas_at_the_precompiles_prices(
     rpc.call(
         "eth_sendTransaction", {"from": account, "to": ARB_GAS_INFO, "data": "0x" + data.hex()}
     )
+    rpc.call("evm_mine")
     block = await chain.reader.head()
     fees = await read_data_fees(chain.reader, Rollup.ARBITRUM, chain_id=CHAIN_ID, block=block)
     assert fees == ArbitrumData(wei_per_byte=16 * 10**9, wei_per_gas=10**8)
