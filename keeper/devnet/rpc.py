@@ -13,7 +13,7 @@ Call = tuple[str, Sequence[object]]
 """A method and its parameters."""
 
 _BATCH = 500
-_TIMEOUT_S = 180
+_TIMEOUT_S = 90
 
 
 @dataclass(slots=True)
