@@ -6,7 +6,7 @@ block can mend skips a block.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -14,7 +14,7 @@ from keeper.app.aiming import Aim
 from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
-from keeper.app.planning import Batch, Planning
+from keeper.app.planning import ALL, Batch, Planning
 from keeper.app.sight import Look
 from keeper.app.turns import Turns
 from keeper.core.chain import BlockRef
@@ -133,9 +133,8 @@ class Acting(Generic[M, P]):
         if now:
             rejected += await self._carry_out(look, now)
         await self._tell([self._remarked(one, book) for one in rejected])
-        if later:
-            rejected = await self._catch_up(look, later)
-            await self._tell([self._remarked(one, book) for one in rejected])
+        rejected = await self._catch_up(look, later) if later else []
+        await self._tell([self._remarked(one, book) for one in rejected])
 
     async def follow(self, look: Look[M, P], lead: Lead) -> list[Rejection]:
         """Plan and carry out right behind a pending transaction; return what is not taken."""
@@ -174,15 +173,14 @@ class Acting(Generic[M, P]):
     ) -> list[Rejection]:
         """Plan and execute; return what is not taken."""
         batch, rejected = await self._batch(look, fresh, lead)
-        if lead is not None:
-            batch = replace(batch, part=len(fresh))
         try:
-            async for joint, refused in self.planning.plan(batch):
-                look.tick.mark("plan")
-                self._turns.refused([one.ref for one in refused], look.book.block.number)
-                rejected += [*refused, *await self._send(look, joint, lead)]
-                if self._mail.is_waiting:
-                    break
+            async with aclosing(self.planning.plan(batch)) as parts:
+                async for joint, refused in parts:
+                    look.tick.mark("plan")
+                    self._turns.refused([one.ref for one in refused], look.book.block.number)
+                    rejected += [*refused, *await self._send(look, joint, lead)]
+                    if self._mail.is_waiting:
+                        break
         except RefusedError as error:
             rejected += _gas_capped(batch, error)
         return rejected
@@ -191,14 +189,15 @@ class Acting(Generic[M, P]):
         """Plan those refused before, one by one behind what is sent, until a newer look."""
         batch, rejected = await self._batch(look, later)
         try:
-            async for one in self.planning.plan_each(batch):
-                if isinstance(one, Rejection):
-                    self._turns.refused([one.ref], look.book.block.number)
-                    rejected.append(one)
-                else:
-                    rejected += await self._send(look, Joint(plans=[one]))
-                if self._mail.is_waiting:
-                    break
+            async with aclosing(self.planning.plan_each(batch)) as each:
+                async for one in each:
+                    if isinstance(one, Rejection):
+                        self._turns.refused([one.ref], look.book.block.number)
+                        rejected.append(one)
+                    else:
+                        rejected += await self._send(look, Joint(plans=[one]))
+                    if self._mail.is_waiting:
+                        break
         except RefusedError as error:
             rejected += _gas_capped(batch, error)
         return rejected
@@ -217,7 +216,7 @@ class Acting(Generic[M, P]):
             book=look.book,
             opportunities=[one for one in fresh if one.ref in valuations],
             valuations=valuations,
-            part=self._part,
+            part=self._part if lead is None else ALL,
             sent=self._turns.sent,
         )
         return batch, [*aimed.rejections, *unvalued]

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
@@ -51,11 +51,11 @@ class Batch(Generic[M, P]):
 class Planning(Protocol[M, P]):
     """Turns a batch into plans and rejections. Implemented over ``keeper.planner``."""
 
-    def plan(self, batch: Batch[M, P]) -> AsyncIterator[Part]:
+    def plan(self, batch: Batch[M, P]) -> AsyncGenerator[Part, None]:
         """Yield plans in the order to send them, and why the others are not taken."""
         ...
 
-    def plan_each(self, batch: Batch[M, P]) -> AsyncIterator[Plan | Rejection]:
+    def plan_each(self, batch: Batch[M, P]) -> AsyncGenerator[Plan | Rejection, None]:
         """Yield each account's plan or rejection in turn, letting others run between."""
         ...
 
@@ -113,7 +113,7 @@ class PlannerDesk(Generic[M, P]):
         """Bring the pools that were planned over before to ``block``."""
         await self._planner.refresh(block)
 
-    async def plan(self, batch: Batch[M, P]) -> AsyncIterator[Part]:
+    async def plan(self, batch: Batch[M, P]) -> AsyncGenerator[Part, None]:
         """Yield plans in sending order and rejections, the largest debts in the first part.
 
         Each part is planned on what those sent before it leave of the pools and of the market. Only
@@ -134,7 +134,7 @@ class PlannerDesk(Generic[M, P]):
             return [self._planner.build(one) for one in chosen]
         return await with_offers(self._planner, chosen, self._offers)
 
-    async def plan_each(self, batch: Batch[M, P]) -> AsyncIterator[Plan | Rejection]:
+    async def plan_each(self, batch: Batch[M, P]) -> AsyncGenerator[Plan | Rejection, None]:
         """Yield each account's plan or rejection, on what those sent before it leave.
 
         Nobody else is asked for offers. Raises RefusedError when gas costs more than the operator's

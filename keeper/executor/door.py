@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from keeper.core.chain import BlockRef, StateOverride
 from keeper.core.lending import Reason, Rejection
@@ -46,48 +46,31 @@ class Door:
 
     async def exposure(self, head: BlockRef) -> Exposure:
         """Return what is spent and at stake at ``head``."""
-        now = int(self._grounds.now())
-        staked, lost = await self._forced(now)
-        balances, hour, day = await asyncio.gather(
+        now, ended = int(self._grounds.now()), self._flight.ended
+        balances, hour, day, lost = await asyncio.gather(
             self._balances(head),
             self._journal.gas_spent_since(now - HOUR),
             self._journal.gas_spent_since(now - DAY),
+            self._forced_lost(now),
         )
-        return Exposure(
+        spent = Exposure(
             spent_hour=hour,
             spent_day=day,
-            at_stake=self._flight.at_stake,
-            in_flight=len(self._flight.airborne),
-            busy=self._flight.busy,
+            at_stake=0,
+            in_flight=0,
+            busy=frozenset(),
             balances=balances,
-            staked=self._flight.staked,
             left_of_totals=share.left() if (share := self._grounds.share) else None,
             forced_lost=lost,
-            forced_staked=staked,
+            ended=ended,
         )
+        return spent.by_now(self._flight)
 
-    async def _forced(self, now: int) -> tuple[Mapping[str, int], Mapping[str, int]]:
-        """Return what forced liquidations may still lose and have lost in a day, by deployment.
-
-        In that order: one that is settled between the two counts twice, never not at all.
-        """
+    async def _forced_lost(self, now: int) -> Mapping[str, int]:
+        """Return what forced liquidations lost in a day, by deployment."""
         if not self._grounds.limits.forced:
-            return {}, {}
-        staked = self._flight.forced_staked
-        return staked, await self._journal.forced_losses_since(now - DAY)
-
-    async def by_now(self, exposure: Exposure) -> Exposure:
-        """Return an exposure with what was fired ahead, or landed, since it was taken."""
-        flight, (staked, lost) = self._flight, await self._forced(int(self._grounds.now()))
-        return replace(
-            exposure,
-            at_stake=flight.at_stake,
-            in_flight=len(flight.airborne),
-            busy=flight.busy,
-            staked=flight.staked,
-            forced_lost=lost,
-            forced_staked=staked,
-        )
+            return {}
+        return await self._journal.forced_losses_since(now - DAY)
 
     async def _balances(self, head: BlockRef) -> Mapping[Address, int] | None:
         """Return what each operator holds at ``head``, wei; None when disarmed."""

@@ -185,9 +185,7 @@ class Executor:
             self._tick.mark("rehearse")
             for rejection in failed:
                 self._backoff.failed(rejection.ref, stage.head.number)
-            sure, late = self._door.reserve(
-                *self._door.admit(held, await self._door.by_now(exposure))
-            )
+            sure, late = self._door.reserve(*self._door.admit(held, exposure.by_now(self.flight)))
             rejected += [*failed, *late]
             if sure == held[: len(sure)]:
                 return sure, rejected

@@ -3,13 +3,15 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
 
 from keeper.core.chain import Transaction
 from keeper.core.plan import Intent, Plan, Purpose, Status, Submission
 from keeper.core.units import Address
 from keeper.evm.signed_transaction import decode_signed
+
+K = TypeVar("K")
 
 _LATELY: Final = 256
 """Transactions that are remembered once they ran."""
@@ -51,6 +53,19 @@ def restored(intent: Intent) -> Airborne:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The most that all intents with an outcome by now might have cost, wei.
+
+    What was spent, read at one time, and what is at stake at a later one leave out whatever ended
+    between the two. The difference of this makes up for it.
+    """
+
+    by_sender: Mapping[Address, int] = field(default_factory=dict)
+    forced: Mapping[str, int] = field(default_factory=dict)
+    """Of the forced ones, by deployment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Sums:
     """What follows from the open intents together."""
 
@@ -66,6 +81,7 @@ class Flight:
         """Start with the intents that an earlier run left open."""
         self._open: dict[str, Airborne] = {one.plan_id: restored(one) for one in open_intents}
         self._ran: deque[tuple[Submission, Airborne]] = deque(maxlen=_LATELY)
+        self._ended = Ended()
         self._changed = asyncio.Event()
         self._sums: _Sums | None = None
         self.numbering = False
@@ -203,13 +219,42 @@ class Flight:
     def landed(self, plan_id: str, *, ran: bool = False) -> None:
         """Remove an intent that has its outcome; who looks at an earlier head sees what ``ran``."""
         one = self._open.pop(plan_id)
-        if ran and one.intent.submission is not None:
-            self._ran.append((one.intent.submission, one))
+        newest = one.intent.submission
+        if newest is not None:
+            self._end(one, newest.sender)
+        if ran and newest is not None:
+            self._ran.append((newest, one))
         self._sums = None
         self._changed.set()
+
+    def _end(self, one: Airborne, sender: Address) -> None:
+        ended, name = self._ended, one.intent.deployment
+        forced = {name: one.worst_gas} if one.intent.forced else {}
+        self._ended = Ended(
+            by_sender=_added(ended.by_sender, {sender: one.worst_gas}),
+            forced=_added(ended.forced, forced),
+        )
+
+    @property
+    def ended(self) -> Ended:
+        """Return what has ended by now; to be taken before what was spent is read."""
+        return self._ended
+
+    def staked_since(self, ended: Ended) -> dict[Address, int]:
+        """Return ``staked`` with what ended since, which may be missing from what was spent."""
+        since = _added(self._ended.by_sender, ended.by_sender, sign=-1)
+        return _added(self.staked, since)
+
+    def forced_staked_since(self, ended: Ended) -> dict[str, int]:
+        """Return ``forced_staked`` with what ended since."""
+        return _added(self.forced_staked, _added(self._ended.forced, ended.forced, sign=-1))
 
     async def drained(self) -> None:
         """Return once nothing is in flight."""
         while self._open:
             self._changed.clear()
             await self._changed.wait()
+
+
+def _added(one: Mapping[K, int], other: Mapping[K, int], sign: int = 1) -> dict[K, int]:
+    return {key: one.get(key, 0) + sign * other.get(key, 0) for key in {*one, *other}}

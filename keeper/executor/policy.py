@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import Address
+from keeper.executor.flight import Ended, Flight
 from keeper.executor.forced import ForcedLimits, forced_refusal
 
 
@@ -49,6 +50,20 @@ class Exposure:
     """What forced liquidations lost in the last day, by deployment."""
     forced_staked: Mapping[str, int] = field(default_factory=dict)
     """Most that those in flight may still lose, by deployment."""
+    ended: Ended = field(default_factory=Ended)
+    """What had ended before what was spent was read."""
+
+    def by_now(self, flight: Flight) -> "Exposure":
+        """Return it with what took off or ended since: nothing is counted in neither place."""
+        staked = flight.staked_since(self.ended)
+        return replace(
+            self,
+            at_stake=sum(staked.values()),
+            in_flight=len(flight.airborne),
+            busy=flight.busy,
+            staked=staked,
+            forced_staked=flight.forced_staked_since(self.ended),
+        )
 
     def with_plan(self, plan: Plan) -> "Exposure":
         """Return the exposure once ``plan`` is in flight too."""

@@ -9,7 +9,7 @@ that changed) leaves the account to the ordinary way, which comes right behind.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -203,18 +203,10 @@ class Prearm:
 
     def _current(self) -> Exposure | None:
         """Return what is at stake now; what was spent is as of the head that was armed at."""
-        spent, flight = self._exposure, self._flight
-        if spent is None:
+        if self._exposure is None:
             return None
-        return Exposure(
-            spent_hour=spent.spent_hour,
-            spent_day=spent.spent_day,
-            at_stake=flight.at_stake,
-            in_flight=len(flight.airborne),
-            busy=flight.busy,
-            balances=spent.balances,
-            staked=flight.staked,
-        )
+        # What the budgets over all chains leave is asked for at each shot.
+        return replace(self._exposure.by_now(self._flight), left_of_totals=None)
 
     def _of(self, deployment: str) -> list[Salvo]:
         return [

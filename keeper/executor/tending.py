@@ -8,7 +8,7 @@ sent, and only one of them can land.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -128,7 +128,7 @@ class Tender:
         kept_above = len(waiting) > len(overdue)
         for newest, one in reversed(overdue):
             verdict = verdicts.get(newest.plan_id)
-            exposure = self._by_now(exposure)
+            exposure = exposure.by_now(means.flight)
             purpose, cap = self._second.judged(newest, one, verdict, head, exposure)
             if means.lane.expires and purpose is Purpose.CANCEL and not kept_above:
                 await means.lane.withdraw(newest)
@@ -143,11 +143,6 @@ class Tender:
             if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
                 log.info(GIVEN_UP, plan=newest.plan_id, why=why(verdict))
         await self._send(list(reversed(outgoing)))
-
-    def _by_now(self, exposure: Exposure) -> Exposure:
-        """Return the exposure with what was just replaced at its new fee."""
-        flight = self._means.flight
-        return replace(exposure, at_stake=flight.at_stake, forced_staked=flight.forced_staked)
 
     def _notice_others(self, confirmed: int) -> None:
         """Halt, or only say so, when the key was used by somebody else."""

@@ -133,3 +133,21 @@ def test_what_a_reorg_took_back_is_in_flight_once() -> None:
     flight.landed(ONE.id, ran=True)
     flight.reopened(journaled(ONE, signed(ONE, 5)))
     assert len(flight.transactions({SIGNER.address: 5})) == 1
+
+
+def test_what_ended_since_is_still_at_stake_until_what_was_spent_is_read_again() -> None:
+    flight = aloft((ONE, 5), (TWO, 6))
+    before, worst = flight.ended, flight.at_stake
+    flight.landed(ONE.id, ran=True)
+    assert flight.at_stake < worst
+    assert sum(flight.staked_since(before).values()) == worst
+    assert flight.staked_since(flight.ended) == flight.staked
+
+
+def test_what_a_forced_one_might_have_lost_is_still_taken_of_its_deployment() -> None:
+    flight = aloft((replace(ONE, forced=True), 5))
+    before, staked = flight.ended, flight.forced_staked
+    assert set(staked) == {ONE.deployment}
+    flight.landed(ONE.id, ran=True)
+    assert flight.forced_staked == {}
+    assert flight.forced_staked_since(before) == staked

@@ -1,0 +1,57 @@
+"""What is spent and at stake, read while transactions end."""
+
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+from keeper.executor.door import Door
+from keeper.executor.flight import Flight
+from tests.support.ledger_records import block, plan
+from tests.support.signed_plans import SIGNER, signed
+
+PLAN = replace(plan(), transaction=replace(plan().transaction, sender=SIGNER.address))
+
+
+@dataclass
+class Settling:
+    """A journal in whose reading the one intent ends, too late to be in what it tells."""
+
+    flight: Flight
+    reads: int = 0
+
+    async def gas_spent_since(self, _: int) -> int:
+        self.reads += 1
+        if self.reads == 1:
+            self.flight.landed(PLAN.id, ran=True)
+        return 0
+
+
+def aloft() -> Flight:
+    flight = Flight()
+    flight.took_off(PLAN, signed(PLAN, 5))
+    return flight
+
+
+def door_of(flight: Flight, journal: object) -> Door:
+    limits = SimpleNamespace(forced={})
+    grounds: Any = SimpleNamespace(now=lambda: 1_000_000.0, limits=limits, share=None)
+    told: Any = journal
+    return Door(grounds, journal=told, flight=flight, desks=None)
+
+
+async def test_what_ends_while_what_was_spent_is_read_is_counted() -> None:
+    flight = aloft()
+    worst = flight.at_stake
+    exposure = await door_of(flight, Settling(flight)).exposure(block(7))
+    assert worst > 0
+    assert (exposure.at_stake, exposure.staked) == (worst, {SIGNER.address: worst})
+    assert exposure.in_flight == 0
+
+
+async def test_what_ends_after_what_was_spent_was_read_is_counted() -> None:
+    flight = aloft()
+    worst = flight.at_stake
+    exposure = await door_of(flight, Settling(flight, reads=1)).exposure(block(7))
+    flight.landed(PLAN.id, ran=True)
+    assert exposure.by_now(flight).at_stake == worst
+    assert (await door_of(flight, Settling(flight, reads=1)).exposure(block(8))).at_stake == 0
