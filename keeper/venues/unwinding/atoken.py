@@ -19,7 +19,7 @@ from keeper.core.fixed_point import (
 )
 from keeper.core.lending import ProtocolCall
 from keeper.core.plan import Funding, Underlying
-from keeper.core.ports import Reader, UnwindBook
+from keeper.core.ports import Reader
 from keeper.core.units import MAX_UINT256, RAY, YEAR, Address
 from keeper.evm.erc20 import BALANCE_OF
 from keeper.evm.words import (
@@ -32,7 +32,7 @@ from keeper.evm.words import (
     word_of_address,
     word_of_int,
 )
-from keeper.venues.unwinding.reading import Question, answers, read_underlying, unknown
+from keeper.venues.unwinding.reading import Question, TokenUnwinder, answers, read_underlying
 
 KIND: Final = "atoken"
 _POOL: Final = selector("POOL()")
@@ -173,38 +173,12 @@ class _Identity:
     underlying: Underlying
 
 
-class ATokenUnwinder:
+class ATokenUnwinder(TokenUnwinder[_Identity]):
     """Reads one aToken's reserve."""
 
     def __init__(self, reader: Reader, *, share: Address, gas: int) -> None:
-        self._reader = reader
-        self._share = share
+        super().__init__(reader, kind=KIND, share=share)
         self._gas = gas
-        self._known: _Identity | None = None
-
-    @property
-    def share(self) -> Address:
-        """Return the token."""
-        return self._share
-
-    async def sold(self, block: BlockRef) -> Address:
-        """Return what is swapped instead of the token, the token itself while that is unknown."""
-        try:
-            return (await self._identify(block)).underlying.address
-        except StaleError:
-            return self._share
-
-    async def snapshot(self, block: BlockRef) -> UnwindBook:
-        """Read the reserve at ``block``; a contract that answers wrongly gives one that refuses."""
-        try:
-            return await self._read(await self._identify(block), block)
-        except StaleError as why:
-            return unknown(KIND, self._share, why)
-
-    async def _identify(self, block: BlockRef) -> _Identity:
-        if self._known is None:
-            self._known = await self._identity(block)
-        return self._known
 
     async def _identity(self, block: BlockRef) -> _Identity:
         asked = [

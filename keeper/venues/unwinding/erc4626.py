@@ -8,7 +8,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.errors import RefusedError, StaleError
 from keeper.core.lending import Held, ProtocolCall
 from keeper.core.plan import Funding, Underlying
-from keeper.core.ports import Reader, UnwindBook
+from keeper.core.ports import Reader
 from keeper.core.units import Address
 from keeper.evm.erc20 import BALANCE_OF, DECIMALS
 from keeper.evm.words import (
@@ -24,10 +24,10 @@ from keeper.evm.words import (
 from keeper.venues.unwinding.curve import PROBE, Curve, Readings, fitted
 from keeper.venues.unwinding.reading import (
     Question,
+    TokenUnwinder,
     answers,
     decimals_of,
     read_underlying,
-    unknown,
 )
 
 KIND: Final = "erc4626"
@@ -124,42 +124,16 @@ class _Identity:
         return (PROBE, *(unit * many // parts + _ODD for many, parts in _SAMPLES))
 
 
-class VaultUnwinder:
+class VaultUnwinder(TokenUnwinder[_Identity]):
     """Reads one vault."""
 
     def __init__(
         self, reader: Reader, *, share: Address, holders: Sequence[Address], gas: int
     ) -> None:
         """Ask what ``holders`` may redeem: whoever keeps the shares until they are seized."""
-        self._reader = reader
-        self._share = share
+        super().__init__(reader, kind=KIND, share=share)
         self._holders = tuple(holders)
         self._gas = gas
-        self._known: _Identity | None = None
-
-    @property
-    def share(self) -> Address:
-        """Return the token."""
-        return self._share
-
-    async def sold(self, block: BlockRef) -> Address:
-        """Return what is swapped instead of the token, the token itself while that is unknown."""
-        try:
-            return (await self._identify(block)).underlying.address
-        except StaleError:
-            return self._share
-
-    async def snapshot(self, block: BlockRef) -> UnwindBook:
-        """Read the vault at ``block``; one that answers wrongly gives a book that refuses."""
-        try:
-            return await self._read(await self._identify(block), block)
-        except StaleError as why:
-            return unknown(KIND, self._share, why)
-
-    async def _identify(self, block: BlockRef) -> _Identity:
-        if self._known is None:
-            self._known = await self._identity(block)
-        return self._known
 
     async def _identity(self, block: BlockRef) -> _Identity:
         asked = [

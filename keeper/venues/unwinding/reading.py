@@ -1,13 +1,15 @@
 """Answers of contracts that may be anything: each one is checked before it is used."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from keeper.core.chain import BlockRef, Call
 from keeper.core.errors import StaleError
 from keeper.core.lending import ProtocolCall
 from keeper.core.plan import Funding, Underlying
-from keeper.core.ports import Reader
+from keeper.core.ports import Reader, UnwindBook
 from keeper.core.units import Address
 from keeper.evm.erc20 import DECIMALS, SYMBOL, symbol_of
 from keeper.evm.words import WORD, ask, int_at
@@ -101,3 +103,57 @@ def unknown(kind: str, share: Address, why: StaleError) -> UnknownBook:
     """Return the book of a token whose contract did not answer."""
     itself = Underlying(address=share, symbol=share[:10], unit=1)
     return UnknownBook(kind=kind, underlying=itself, refusal=f"it is not known: {why}")
+
+
+class Identity(Protocol):
+    """What does not change of a token."""
+
+    @property
+    def underlying(self) -> Underlying:
+        """Return what it is redeemed for."""
+        ...
+
+
+I = TypeVar("I", bound=Identity)  # noqa: E741 - of an identity
+
+
+class TokenUnwinder(ABC, Generic[I]):
+    """Reads one token: once what it is, at each block what it gives."""
+
+    def __init__(self, reader: Reader, *, kind: str, share: Address) -> None:
+        self._reader = reader
+        self._kind = kind
+        self._share = share
+        self._known: I | None = None
+
+    @property
+    def share(self) -> Address:
+        """Return the token."""
+        return self._share
+
+    async def sold(self, block: BlockRef) -> Address:
+        """Return what is swapped instead of the token, the token itself while that is unknown."""
+        try:
+            return (await self._identify(block)).underlying.address
+        except StaleError:
+            return self._share
+
+    async def snapshot(self, block: BlockRef) -> UnwindBook:
+        """Read the token at ``block``; one that answers wrongly gives a book that refuses."""
+        try:
+            return await self._read(await self._identify(block), block)
+        except StaleError as why:
+            return unknown(self._kind, self._share, why)
+
+    async def _identify(self, block: BlockRef) -> I:
+        if self._known is None:
+            self._known = await self._identity(block)
+        return self._known
+
+    @abstractmethod
+    async def _identity(self, block: BlockRef) -> I:
+        """Read what does not change. Raises StaleError."""
+
+    @abstractmethod
+    async def _read(self, known: I, block: BlockRef) -> UnwindBook:
+        """Read what it gives at ``block``. Raises StaleError."""
