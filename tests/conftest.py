@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from keeper.chain.anvil import find_anvil
 from keeper.devnet.packages import MARKET_PACKAGES, ensure_all, ensure_anvil
-from tests.support.market_node import MarketNode, built_market, forked_market
+from tests.support.market_node import MarketNode, built_market, copied_market
 
 BORROWERS = 100
 SEED = 1
@@ -45,9 +45,9 @@ def local_market(anvil_binary: Path, packages: Mapping[str, Path]) -> Iterator[M
 
 
 @pytest.fixture
-def market_fork(anvil_binary: Path, local_market: MarketNode) -> Iterator[MarketNode]:
+def market_copy(anvil_binary: Path, local_market: MarketNode) -> Iterator[MarketNode]:
     """A market of the test's own."""
-    with forked_market(anvil_binary, local_market) as node:
+    with copied_market(anvil_binary, local_market) as node:
         yield node
 
 

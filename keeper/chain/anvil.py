@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -23,9 +22,6 @@ OLDEST_ANVIL = (1, 7)
 """Older releases lack options and calls that Keeper uses."""
 
 _START_TIMEOUT_S = 60.0
-_WORKERS = "16"
-"""Threads of the node. Mining on a fork holds one while it waits for another to fetch state: with
-one for each of two cores it may wait for ever."""
 _STOP_TIMEOUT_S = 5.0
 _POLL_S = 0.004
 _LISTENING = re.compile(r"Listening on (\S+):(\d+)")
@@ -231,7 +227,6 @@ def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={"TOKIO_WORKER_THREADS": _WORKERS, **os.environ},
         )
 
 

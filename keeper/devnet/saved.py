@@ -15,7 +15,13 @@ from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
 from keeper.core.units import Address
 from keeper.devnet.assets import ASSETS, opening_prices
 from keeper.devnet.borrowers import open_positions, supply_liquidity
-from keeper.devnet.build import BLOCK_INTERVAL_S, BUILD_GAS_LIMIT, build_market, settle_node
+from keeper.devnet.build import (
+    BLOCK_GAS_LIMIT,
+    BLOCK_INTERVAL_S,
+    BUILD_GAS_LIMIT,
+    build_market,
+    settle_node,
+)
 from keeper.devnet.live import LiveMarket, open_live
 from keeper.devnet.market import LocalMarket, load_market
 from keeper.devnet.packages import Progress, cache_root, quiet
@@ -69,7 +75,21 @@ def ensure_saved(
 def start_saved(
     binary: Path, saved: SavedMarket, options: AnvilOptions | None = None
 ) -> tuple[Anvil, LocalMarket]:
-    """Start anvil with a saved market in it; its clock goes on where the market's stopped."""
+    """Start anvil with a saved market in it, and mine a block."""
+    anvil, market = resume_saved(binary, saved, options)
+    try:
+        with closing(Rpc(anvil.http_url)) as rpc:
+            settle_node(rpc)
+    except BaseException:
+        anvil.stop()
+        raise
+    return anvil, market
+
+
+def resume_saved(
+    binary: Path, saved: SavedMarket, options: AnvilOptions | None = None
+) -> tuple[Anvil, LocalMarket]:
+    """Start anvil at a saved market's last block; its clock goes on where the market's stopped."""
     market = load_market(saved.market)
     # A clock that starts before any market was built: anvil's never goes back.
     early = replace(options or AnvilOptions(ipc=True), timestamp=_BEFORE_ANY)
@@ -80,7 +100,7 @@ def start_saved(
             latest = int(rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
             rpc.call("anvil_setBlockTimestampInterval", BLOCK_INTERVAL_S)
             rpc.call("evm_setNextBlockTimestamp", latest + BLOCK_INTERVAL_S)
-            settle_node(rpc)
+            rpc.call("evm_setBlockGasLimit", hex(BLOCK_GAS_LIMIT))
     except BaseException:
         anvil.stop()
         raise

@@ -129,11 +129,11 @@ def test_an_executor_that_is_not_ours(config, complaint, local_market, where, fo
     assert line.endswith(found)
 
 
-def test_an_executor_that_pays_somebody_else(market_fork, tmp_path, complaint):
-    executor = with_executor(market_fork)
-    config = configured(tmp_path, market_fork, mode="observe", executor=executor)
+def test_an_executor_that_pays_somebody_else(market_copy, tmp_path, complaint):
+    executor = with_executor(market_copy)
+    config = configured(tmp_path, market_copy, mode="observe", executor=executor)
     path = change(config, "keeper.yaml", "recipient", f"'{NOBODY}'")
-    recipient = market_fork.market.accounts.recipient
+    recipient = market_copy.market.accounts.recipient
     assert complaint(lambda: run(config, arm=False)) == (
         f"error: {path}: recipient: expected the executor's, {recipient}, found {NOBODY}"
     )
@@ -172,10 +172,10 @@ def test_a_node_that_does_not_answer(local_market, tmp_path, complaint, monkeypa
     assert line.endswith("found none")
 
 
-def test_a_feed_that_reverts_hides_who_needs_it_and_nobody_else(market_fork, tmp_path, capsys):
-    feed = market_fork.market.asset("WBTC").feed
-    market_fork.live.rpc.call("anvil_setCode", feed, REVERT)
-    config = configured(tmp_path, market_fork, mode="observe")
+def test_a_feed_that_reverts_hides_who_needs_it_and_nobody_else(market_copy, tmp_path, capsys):
+    feed = market_copy.market.asset("WBTC").feed
+    market_copy.live.rpc.call("anvil_setCode", feed, REVERT)
+    config = configured(tmp_path, market_copy, mode="observe")
     run_command(lambda: scan(config, EVERYBODY, as_json=True))
     said = capsys.readouterr()
     shown = said.out.splitlines()
@@ -183,16 +183,16 @@ def test_a_feed_that_reverts_hides_who_needs_it_and_nobody_else(market_fork, tmp
     assert not [line for line in shown if "WBTC" in line]
     assert run_command(lambda: scan(config, EVERYBODY, as_json=False)) is None
     hidden = [line for line in capsys.readouterr().err.splitlines() if "price_unusable" in line]
-    assert len(shown) + len(hidden) >= len(market_fork.market.borrowers)
+    assert len(shown) + len(hidden) >= len(market_copy.market.borrowers)
     assert hidden
     assert run_command(lambda: doctor(config, as_json=False)) is False
     bad = [line for line in capsys.readouterr().out.splitlines() if line.startswith("BAD")]
     assert bad == ["BAD aave_v3.local: feed WBTC: WBTC: expected a price, found a revert"]
 
 
-def test_a_pool_of_an_unknown_revision(market_fork, tmp_path, complaint):
-    as_revision(market_fork, 99)
-    config = configured(tmp_path, market_fork, mode="observe", rpc=market_fork.anvil.http_url)
+def test_a_pool_of_an_unknown_revision(market_copy, tmp_path, complaint):
+    as_revision(market_copy, 99)
+    config = configured(tmp_path, market_copy, mode="observe", rpc=market_copy.anvil.http_url)
     line = complaint(lambda: scan(config, EVERYBODY, as_json=False))
     assert line.startswith("error: aave_v3.local: ")
     assert re.search(r"POOL_REVISION of 0x\w{40}: expected .+, found 99$", line)
@@ -214,9 +214,9 @@ def as_revision(node: MarketNode, revision: int) -> None:
     rpc.call("anvil_setCode", pool, "0x" + code)
 
 
-def test_armed_without_a_key(market_fork, tmp_path):
-    executor = with_executor(market_fork)
-    config = configured(tmp_path, market_fork, mode="live", executor=executor)
+def test_armed_without_a_key(market_copy, tmp_path):
+    executor = with_executor(market_copy)
+    config = configured(tmp_path, market_copy, mode="live", executor=executor)
     done = subprocess.run(
         [sys.executable, "-m", "keeper", "run", "-c", str(config), "--arm"],
         capture_output=True,

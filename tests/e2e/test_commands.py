@@ -54,8 +54,8 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
 
 
 @pytest.fixture
-def config(market_fork: MarketNode, tmp_path: Path) -> Path:
-    return configured(tmp_path, market_fork, mode="observe")
+def config(market_copy: MarketNode, tmp_path: Path) -> Path:
+    return configured(tmp_path, market_copy, mode="observe")
 
 
 def fall(node: MarketNode, steps: int) -> None:
@@ -68,11 +68,11 @@ def scanned(config: Path, wanted: Wanted, printed: Printed) -> Lines:
     return json_lines(printed())
 
 
-def test_scan_prints_each_loan_as_the_pool_sees_it(market_fork, config, printed):
+def test_scan_prints_each_loan_as_the_pool_sees_it(market_copy, config, printed):
     found = scanned(config, everybody(), printed)
-    assert len(found) >= len(market_fork.market.borrowers)
-    number = int(market_fork.live.rpc.call("eth_blockNumber"), 16)
-    said = account_data(market_fork.live, [one["account"] for one in found], hex(number))
+    assert len(found) >= len(market_copy.market.borrowers)
+    number = int(market_copy.live.rpc.call("eth_blockNumber"), 16)
+    said = account_data(market_copy.live, [one["account"] for one in found], hex(number))
     for one, pool in zip(found, said, strict=True):
         assert list(one) == [
             "protocol",
@@ -87,7 +87,7 @@ def test_scan_prints_each_loan_as_the_pool_sees_it(market_fork, config, printed)
             "debt",
             "chain",
         ]
-        assert (one["protocol"], one["market"]) == ("aave_v3", market_fork.market.pool)
+        assert (one["protocol"], one["market"]) == ("aave_v3", market_copy.market.pool)
         assert one["block"] == number
         assert one["health_factor"] == str(pool.health_factor)
         assert one["liquidatable"] is (pool.health_factor < WAD)
@@ -95,9 +95,9 @@ def test_scan_prints_each_loan_as_the_pool_sees_it(market_fork, config, printed)
         assert one["debt_base"] == str(pool.debt_base)
 
 
-def test_scan_prints_the_legs_of_each_loan_in_raw_units(market_fork, config, printed):
+def test_scan_prints_the_legs_of_each_loan_in_raw_units(market_copy, config, printed):
     found = scanned(config, everybody(), printed)
-    units = {asset.token: 10**asset.decimals for asset in market_fork.market.assets}
+    units = {asset.token: 10**asset.decimals for asset in market_copy.market.assets}
     for one in found:
         assert one["debt"]
         for side, keys in (
@@ -120,9 +120,9 @@ def test_scan_shows_the_riskiest_first_and_no_more_than_asked(config, printed):
     assert below == [one for one in found if int(one["health_factor"]) < line]
 
 
-def test_scan_looks_at_an_older_block(market_fork, config, printed):
+def test_scan_looks_at_an_older_block(market_copy, config, printed):
     before = scanned(config, everybody(), printed)
-    fall(market_fork, 3)
+    fall(market_copy, 3)
     after = scanned(config, everybody(), printed)
     assert after[0]["block"] > before[0]["block"]
     assert after[0]["health_factor"] != before[0]["health_factor"]
@@ -138,51 +138,51 @@ def test_scan_says_the_same_to_people(config, printed, capsys):
     assert "accounts with debt" in said.err
 
 
-def test_doctor_finds_a_sound_market_good(market_fork, tmp_path, printed):
-    executor = with_executor(market_fork)
-    config = configured(tmp_path, market_fork, mode="observe", executor=executor)
+def test_doctor_finds_a_sound_market_good(market_copy, tmp_path, printed):
+    executor = with_executor(market_copy)
+    config = configured(tmp_path, market_copy, mode="observe", executor=executor)
     assert run_command(lambda: doctor(config, as_json=True)) is True
     found = json_lines(printed())
     assert all(list(one) == ["what", "good", "detail", "chain"] for one in found)
     assert all(one["good"] for one in found)
     what = [one["what"] for one in found]
     assert {"chain id", "multicall3", "executor", "aave_v3.local: market"} <= set(what)
-    assert len([one for one in what if ": feed " in one]) == len(market_fork.market.assets)
+    assert len([one for one in what if ": feed " in one]) == len(market_copy.market.assets)
 
 
-def test_doctor_finds_a_poor_operator(market_fork, tmp_path, printed):
-    executor = with_executor(market_fork)
-    keeper = market_fork.market.accounts.keeper
-    market_fork.live.rpc.call("anvil_setBalance", keeper, "0x1")
-    config = configured(tmp_path, market_fork, mode="observe", executor=executor)
+def test_doctor_finds_a_poor_operator(market_copy, tmp_path, printed):
+    executor = with_executor(market_copy)
+    keeper = market_copy.market.accounts.keeper
+    market_copy.live.rpc.call("anvil_setBalance", keeper, "0x1")
+    config = configured(tmp_path, market_copy, mode="observe", executor=executor)
     assert run_command(lambda: doctor(config, as_json=True)) is False
     (bad,) = [one for one in json_lines(printed()) if not one["good"]]
     assert bad["what"] == "executor"
     assert bad["detail"].endswith("found 1")
 
 
-def test_doctor_finds_an_executor_that_nobody_operates(market_fork, tmp_path, printed):
-    live, who = market_fork.live, market_fork.market.accounts
-    executor = with_executor(market_fork)
+def test_doctor_finds_an_executor_that_nobody_operates(market_copy, tmp_path, printed):
+    live, who = market_copy.live, market_copy.market.accounts
+    executor = with_executor(market_copy)
     disarm = {"from": who.deployer, "to": executor, "data": DISARM, "gas": hex(10**6)}
     live.rpc.call("eth_sendTransaction", disarm)
-    config = configured(tmp_path, market_fork, mode="observe", executor=executor)
+    config = configured(tmp_path, market_copy, mode="observe", executor=executor)
     assert run_command(lambda: doctor(config, as_json=True)) is False
     (bad,) = [one for one in json_lines(printed()) if not one["good"]]
     assert bad["detail"].endswith("expected an operator, found none: the contract is disarmed")
 
 
-def test_dry_run_liquidates_on_a_fork_and_leaves_the_chain_alone(market_fork, tmp_path, capsys):
-    fall(market_fork, 5)
-    before = everything_sent(market_fork)
-    config = configured(tmp_path, market_fork, mode="observe")
+def test_dry_run_liquidates_on_a_fork_and_leaves_the_chain_alone(market_copy, tmp_path, capsys):
+    fall(market_copy, 5)
+    before = everything_sent(market_copy)
+    config = configured(tmp_path, market_copy, mode="observe")
     good = run_command(lambda: dry_run(config, fork_block=None, blocks=3))
     said = capsys.readouterr()
     assert good is True
     assert "ok: the balances on the fork grew by " in said.err
     assert "liquidation.settled" in said.err
     assert "Where the penalty went" in said.out
-    assert everything_sent(market_fork) == before
+    assert everything_sent(market_copy) == before
     assert not (tmp_path / "keeper.sqlite").exists()
 
 
@@ -192,8 +192,8 @@ def everything_sent(node: MarketNode) -> tuple[Any, ...]:
     return rpc.call("eth_getBlockByNumber", "latest", False), rpc.call("txpool_status")
 
 
-def test_dry_run_refuses_to_fork_ahead_of_the_head(market_fork, config, capsys):
-    head = int(market_fork.live.rpc.call("eth_blockNumber"), 16)
+def test_dry_run_refuses_to_fork_ahead_of_the_head(market_copy, config, capsys):
+    head = int(market_copy.live.rpc.call("eth_blockNumber"), 16)
     with pytest.raises(CommandFailed) as failed:
         run_command(lambda: dry_run(config, fork_block=10_000, blocks=1))
     assert failed.value.code == MISCONFIGURED
@@ -202,14 +202,14 @@ def test_dry_run_refuses_to_fork_ahead_of_the_head(market_fork, config, capsys):
 
 
 @pytest.fixture
-def kept_books(market_fork: MarketNode, tmp_path: Path) -> Path:
+def kept_books(market_copy: MarketNode, tmp_path: Path) -> Path:
     """Let an armed keeper take some loans; return its configuration."""
-    executor = with_executor(market_fork)
-    config = configured(tmp_path, market_fork, mode="live", executor=executor)
-    rpc = market_fork.live.rpc
+    executor = with_executor(market_copy)
+    config = configured(tmp_path, market_copy, mode="live", executor=executor)
+    rpc = market_copy.live.rpc
     rpc.call("evm_setAutomine", False)
     with running_keeper(config, "--arm", environment=ARMED) as keeper:
-        fall(market_fork, 5)
+        fall(market_copy, 5)
         for _ in range(10):
             if len(keeper.events("liquidation.settled")) >= 2:
                 break

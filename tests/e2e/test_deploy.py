@@ -18,10 +18,10 @@ from tests.support.market_node import MarketNode
 
 
 async def test_the_executor_is_where_it_was_said_to_be_with_its_roles(
-    market_fork: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    market_copy: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = configured(tmp_path, market_fork, mode="live")
-    who = market_fork.market.accounts
+    config = configured(tmp_path, market_copy, mode="live")
+    who = market_copy.market.accounts
     several = tuple(sorted((who.keeper, who.actors[0])))
     roles = Roles(owner=who.deployer, operators=several, recipient=who.recipient)
     named = {
@@ -31,7 +31,7 @@ async def test_the_executor_is_where_it_was_said_to_be_with_its_roles(
     }
     code = ("eth_getCode", roles.address, "latest")
     await deploy(config, **named, arm=False)
-    assert market_fork.live.rpc.call(*code) == "0x"
+    assert market_copy.live.rpc.call(*code) == "0x"
     for name, value in ARMED.items():
         monkeypatch.setenv(name, value)
     await deploy(config, **named, arm=True)
@@ -40,15 +40,15 @@ async def test_the_executor_is_where_it_was_said_to_be_with_its_roles(
     assert (found.operators, found.recipient) == (several, who.recipient)
     assert found.run_by(who.keeper).operator == who.keeper
     await deploy(config, **named, arm=True)
-    sent = market_fork.live.rpc.call("eth_getTransactionCount", who.keeper, "latest")
+    sent = market_copy.live.rpc.call("eth_getTransactionCount", who.keeper, "latest")
     assert sent == "0x1"
 
 
 async def test_the_inventory_lends_the_treasurys_tokens_to_the_executor_alone(
-    market_fork: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    market_copy: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = configured(tmp_path, market_fork, mode="live")
-    live, who = market_fork.live, market_fork.market.accounts
+    config = configured(tmp_path, market_copy, mode="live")
+    live, who = market_copy.live, market_copy.market.accounts
     roles = Roles(owner=who.deployer, operators=(who.keeper,), recipient=who.recipient)
     lent = InventoryRoles(executor=roles.address, treasury=who.supplier)
     named = {
@@ -81,7 +81,7 @@ async def test_the_inventory_lends_the_treasurys_tokens_to_the_executor_alone(
         )
         runs = [
             Transaction(sender=who.keeper, to=roles.address, data=encode(borrowing)),
-            Transaction(sender=who.keeper, to=with_executor(market_fork), data=encode(borrowing)),
+            Transaction(sender=who.keeper, to=with_executor(market_copy), data=encode(borrowing)),
         ]
         head = await chain.reader.head()
         done = [
@@ -94,17 +94,17 @@ async def test_the_inventory_lends_the_treasurys_tokens_to_the_executor_alone(
 
 
 async def test_plans_for_an_executor_without_operators_are_rehearsed_with_a_pretended_one(
-    market_fork: MarketNode, tmp_path: Path
+    market_copy: MarketNode, tmp_path: Path
 ) -> None:
-    executor = with_executor(market_fork)
-    who = market_fork.market.accounts
-    owner = Sender.of(market_fork.live.rpc, who.deployer)
+    executor = with_executor(market_copy)
+    who = market_copy.market.accounts
+    owner = Sender.of(market_copy.live.rpc, who.deployer)
     owner.add("disarm", to=executor, data=bytes.fromhex("83985082"))
     owner.mine()
     nothing = Program(
-        deadline=2**40 - 1, profit_token=market_fork.market.weth, min_profit=0, steps=()
+        deadline=2**40 - 1, profit_token=market_copy.market.weth, min_profit=0, steps=()
     )
-    async with opened_chain(load(configured(tmp_path, market_fork, mode="observe"))) as chain:
+    async with opened_chain(load(configured(tmp_path, market_copy, mode="observe"))) as chain:
         head = await chain.reader.head()
         found = await read_executor(chain.reader, executor, head)
         transaction = Transaction(sender=found.operator, to=executor, data=encode(nothing))

@@ -18,17 +18,17 @@ CANARY = "0x" + "c0ffee" * 10 + "c0fe"
 
 
 def test_disarmed_shows_plans_and_sends_nothing_and_reads_no_key(
-    market_fork: MarketNode, tmp_path: Path
+    market_copy: MarketNode, tmp_path: Path
 ) -> None:
-    executor = with_executor(market_fork)
-    with recording_proxy(market_fork.anvil.http_url) as proxy:
-        config = configured(tmp_path, market_fork, mode="live", executor=executor, rpc=proxy.url)
+    executor = with_executor(market_copy)
+    with recording_proxy(market_copy.anvil.http_url) as proxy:
+        config = configured(tmp_path, market_copy, mode="live", executor=executor, rpc=proxy.url)
         # A keystore that is not there and a key in the environment: touching either would show.
         text = config.read_text("utf-8") + "operator:\n  keystore: /nowhere/keystore.json\n"
         config.write_text(text, "utf-8")
         environment = {"KEEPER_PRIVATE_KEY": CANARY, "KEEPER_CONFIRM_LIVE_CHAIN_ID": "31337"}
         with running_keeper(config, environment=environment) as keeper:
-            for _ in zip(range(4), crash(market_fork.live), strict=False):
+            for _ in zip(range(4), crash(market_copy.live), strict=False):
                 pass
             until(lambda: len(keeper.events("liquidation.shown")) >= 2)
             assert keeper.interrupt() == 0
@@ -39,17 +39,17 @@ def test_disarmed_shows_plans_and_sends_nothing_and_reads_no_key(
     assert not [name for name in proxy.methods if name.startswith(("eth_send", "personal_"))]
     books = read_books(tmp_path / "keeper.sqlite")
     assert {entry.status for entry in books.entries} == {Status.SIMULATED}
-    who = market_fork.market.accounts
-    assert market_fork.live.rpc.call("eth_getTransactionCount", who.keeper, "latest") == "0x0"
+    who = market_copy.market.accounts
+    assert market_copy.live.rpc.call("eth_getTransactionCount", who.keeper, "latest") == "0x0"
 
 
 async def test_arming_is_refused_unless_all_of_it_is_asked_for(
-    market_fork: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    market_copy: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    executor = with_executor(market_fork)
-    observing = configured(tmp_path / "a", market_fork, mode="observe", executor=executor)
-    live = configured(tmp_path / "b", market_fork, mode="live", executor=executor)
-    bare = configured(tmp_path / "c", market_fork, mode="live")
+    executor = with_executor(market_copy)
+    observing = configured(tmp_path / "a", market_copy, mode="observe", executor=executor)
+    live = configured(tmp_path / "b", market_copy, mode="live", executor=executor)
+    bare = configured(tmp_path / "c", market_copy, mode="live")
     confirm = {"KEEPER_CONFIRM_LIVE_CHAIN_ID": "31337"}
     cases = [
         (observing, confirm, "mode: expected live for --arm, found observe"),
@@ -69,10 +69,10 @@ async def test_arming_is_refused_unless_all_of_it_is_asked_for(
         assert CANARY[2:] not in str(refusal.value)
 
 
-def test_shown_plans_say_that_nothing_was_sent(market_fork: MarketNode, tmp_path: Path) -> None:
-    config = configured(tmp_path, market_fork, mode="observe")
+def test_shown_plans_say_that_nothing_was_sent(market_copy: MarketNode, tmp_path: Path) -> None:
+    config = configured(tmp_path, market_copy, mode="observe")
     with running_keeper(config) as keeper:
-        for _ in zip(range(3), crash(market_fork.live), strict=False):
+        for _ in zip(range(3), crash(market_copy.live), strict=False):
             pass
         until(lambda: bool(keeper.events("liquidation.shown")))
         shown = keeper.events("liquidation.shown")[0]

@@ -27,8 +27,8 @@ and what one costs in fact."""
 
 
 @pytest.fixture
-def stage(market_fork: MarketNode, tmp_path: Path) -> SendingStage:
-    return staged(market_fork, tmp_path)
+def stage(market_copy: MarketNode, tmp_path: Path) -> SendingStage:
+    return staged(market_copy, tmp_path)
 
 
 def allow(stage: SendingStage, *, each: int, day: int) -> None:

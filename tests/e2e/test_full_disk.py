@@ -25,19 +25,19 @@ ROOM_KB = 64
 
 
 def test_a_full_disk_stops_the_keeper_and_a_restart_completes_the_books(
-    market_fork: MarketNode, tmp_path: Path
+    market_copy: MarketNode, tmp_path: Path
 ) -> None:
-    rpc, who = market_fork.live.rpc, market_fork.market.accounts
-    executor = with_executor(market_fork)
-    config = configured(tmp_path, market_fork, mode="live", executor=executor)
+    rpc, who = market_copy.live.rpc, market_copy.market.accounts
+    executor = with_executor(market_copy)
+    config = configured(tmp_path, market_copy, mode="live", executor=executor)
     purse = Purse(
-        operator=who.keeper, recipient=who.recipient, wrapped_native=market_fork.market.weth
+        operator=who.keeper, recipient=who.recipient, wrapped_native=market_copy.market.weth
     )
     had = purse.count(rpc)
     with running_keeper(config) as keeper:
         assert keeper.interrupt() == 0
     rpc.call("evm_setAutomine", False)
-    steps = crash(market_fork.live)
+    steps = crash(market_copy.live)
     database = tmp_path / "keeper.sqlite"
     most = database.stat().st_size // 1024 + ROOM_KB
     limited = ("bash", "-c", 'ulimit -f "$0" && exec "$@"', str(most))
@@ -58,7 +58,7 @@ def test_a_full_disk_stops_the_keeper_and_a_restart_completes_the_books(
     books = read_books(database)
     assert books.open_intents == 0
     assert books.total.realised.net == purse.count(rpc) - had
-    assert_books_are_the_chain(books, market_fork, executor)
+    assert_books_are_the_chain(books, market_copy, executor)
 
 
 def fall(steps: Iterator[CrashStep], count: int) -> None:

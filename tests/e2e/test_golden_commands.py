@@ -8,7 +8,7 @@ import pytest
 from keeper.devnet.crash import crash
 from tests.support.golden_output import hold, printed
 from tests.support.keeper_process import configured
-from tests.support.market_node import MarketNode, forked_market
+from tests.support.market_node import MarketNode, copied_market
 
 UNDER = "0xa07770e8f5c5e5d5e9e36f6824adc65fc94f4696"
 """The local market's largest loan that is under the line by then."""
@@ -22,7 +22,7 @@ def config(
     anvil_binary: Path, local_market: MarketNode, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
     """A market four steps into a crash: some loans pay, some do not, most are healthy."""
-    with forked_market(anvil_binary, local_market) as node:
+    with copied_market(anvil_binary, local_market) as node:
         for _ in zip(range(4), crash(node.live), strict=False):
             pass
         yield configured(tmp_path_factory.mktemp("golden"), node, mode="observe")

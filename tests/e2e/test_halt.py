@@ -17,8 +17,8 @@ DEEPER = 8_000
 
 
 @pytest.fixture
-def stage(market_fork: MarketNode, tmp_path: Path) -> SendingStage:
-    return staged(market_fork, tmp_path)
+def stage(market_copy: MarketNode, tmp_path: Path) -> SendingStage:
+    return staged(market_copy, tmp_path)
 
 
 def halted_rejections(keeper):

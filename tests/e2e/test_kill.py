@@ -24,17 +24,17 @@ SIGNED, SENT, LANDED = "nothing yet", "liquidation.sent", "liquidation.settled"
 
 @pytest.mark.parametrize("moment", [SIGNED, SENT, LANDED])
 def test_killed_in_a_crash_nothing_is_sent_twice_and_the_books_are_complete(
-    market_fork: MarketNode, tmp_path: Path, moment: str
+    market_copy: MarketNode, tmp_path: Path, moment: str
 ) -> None:
-    rpc, who = market_fork.live.rpc, market_fork.market.accounts
-    executor = with_executor(market_fork)
+    rpc, who = market_copy.live.rpc, market_copy.market.accounts
+    executor = with_executor(market_copy)
     rpc.call("evm_setAutomine", False)
-    config = configured(tmp_path, market_fork, mode="live", executor=executor)
+    config = configured(tmp_path, market_copy, mode="live", executor=executor)
     purse = Purse(
-        operator=who.keeper, recipient=who.recipient, wrapped_native=market_fork.market.weth
+        operator=who.keeper, recipient=who.recipient, wrapped_native=market_copy.market.weth
     )
     before = purse.count(rpc)
-    steps = crash(market_fork.live)
+    steps = crash(market_copy.live)
     with running_keeper(config, "--arm", environment=ARMED) as keeper:
         _fall(steps, 5)
         _kill_at(keeper, moment, mine=lambda: rpc.call("evm_mine"))
@@ -43,7 +43,7 @@ def test_killed_in_a_crash_nothing_is_sent_twice_and_the_books_are_complete(
     books = read_books(tmp_path / "keeper.sqlite")
     assert books.open_intents == 0
     assert books.total.realised.net == purse.count(rpc) - before
-    assert_books_are_the_chain(books, market_fork, executor)
+    assert_books_are_the_chain(books, market_copy, executor)
 
 
 def _fall(steps: Iterator[CrashStep], count: int) -> None:

@@ -17,8 +17,8 @@ from tests.support.sending_stage import stage as staged
 
 
 @pytest.fixture
-def stage(market_fork: MarketNode, tmp_path: Path) -> SendingStage:
-    return staged(market_fork, tmp_path)
+def stage(market_copy: MarketNode, tmp_path: Path) -> SendingStage:
+    return staged(market_copy, tmp_path)
 
 
 def run_until_it_dies(stage, step, fall):

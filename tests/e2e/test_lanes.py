@@ -18,28 +18,28 @@ SENT = "liquidation.sent"
 
 
 @pytest.fixture
-def relay(market_fork: MarketNode) -> Iterator[TestRelay]:
-    with running_relay(market_fork.anvil.http_url) as one:
+def relay(market_copy: MarketNode) -> Iterator[TestRelay]:
+    with running_relay(market_copy.anvil.http_url) as one:
         yield one
 
 
 @pytest.fixture
-def second(market_fork: MarketNode) -> Iterator[TestRelay]:
-    with running_relay(market_fork.anvil.http_url) as one:
+def second(market_copy: MarketNode) -> Iterator[TestRelay]:
+    with running_relay(market_copy.anvil.http_url) as one:
         yield one
 
 
 @pytest.fixture
-def public(market_fork: MarketNode) -> Iterator[RecordingProxy]:
+def public(market_copy: MarketNode) -> Iterator[RecordingProxy]:
     """Between the keeper and the node: sees whatever it would send in public."""
-    with recording_proxy(market_fork.anvil.http_url) as proxy:
+    with recording_proxy(market_copy.anvil.http_url) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def stage(market_fork: MarketNode, tmp_path: Path, public: RecordingProxy) -> SendingStage:
-    made = staged(market_fork, tmp_path)
-    configured(tmp_path, market_fork, mode="live", executor=made.executor, rpc=public.url)
+def stage(market_copy: MarketNode, tmp_path: Path, public: RecordingProxy) -> SendingStage:
+    made = staged(market_copy, tmp_path)
+    configured(tmp_path, market_copy, mode="live", executor=made.executor, rpc=public.url)
     return made
 
 

@@ -10,10 +10,10 @@ from tests.support.market_node import MarketNode
 
 
 def test_started_twice_in_one_block_it_shows_the_same_plans_again(
-    market_fork: MarketNode, tmp_path: Path
+    market_copy: MarketNode, tmp_path: Path
 ) -> None:
-    config = configured(tmp_path, market_fork, mode="observe")
-    for _ in zip(range(4), crash(market_fork.live), strict=False):
+    config = configured(tmp_path, market_copy, mode="observe")
+    for _ in zip(range(4), crash(market_copy.live), strict=False):
         pass
     shown = []
     for _ in range(2):

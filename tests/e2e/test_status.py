@@ -38,8 +38,8 @@ class Page:
 
 
 @pytest.fixture
-def stage(market_fork: MarketNode, tmp_path: Path) -> SendingStage:
-    return staged(market_fork, tmp_path)
+def stage(market_copy: MarketNode, tmp_path: Path) -> SendingStage:
+    return staged(market_copy, tmp_path)
 
 
 def test_the_endpoint_shows_what_happens_goes_red_and_halts(stage):

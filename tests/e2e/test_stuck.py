@@ -18,8 +18,8 @@ SENT, RAISED, CANCELLED = "liquidation.sent", "transaction.raised", "transaction
 
 
 @pytest.fixture
-def stage(market_fork: MarketNode, tmp_path: Path) -> SendingStage:
-    return staged(market_fork, tmp_path)
+def stage(market_copy: MarketNode, tmp_path: Path) -> SendingStage:
+    return staged(market_copy, tmp_path)
 
 
 def assert_one_nonce_an_intent_and_each_rung_a_tenth_higher(stage):

@@ -16,7 +16,7 @@ from keeper.devnet.crash import crash
 from keeper.devnet.prices import push_price
 from keeper.devnet.sender import Sender
 from tests.support.aave_scene import Look, Scene, differences, judge, open_scene, pairs_of
-from tests.support.market_node import MarketNode, forked_market
+from tests.support.market_node import MarketNode, copied_market
 
 STABLE_RATE = 1
 
@@ -74,7 +74,7 @@ async def governed(
 ) -> AsyncIterator[Governed]:
     package = packages["aave-core-v3"]
     artifacts = aave_artifacts(package)
-    with forked_market(anvil_binary, local_market) as node:
+    with copied_market(anvil_binary, local_market) as node:
         for step in crash(node.live):
             if step.number == 6:
                 break

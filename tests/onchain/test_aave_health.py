@@ -8,7 +8,7 @@ import pytest
 from keeper.devnet.actions import random_actions
 from keeper.devnet.crash import crash
 from tests.support.aave_scene import Scene, differences, open_scene, standing_of
-from tests.support.market_node import MarketNode, built_market, forked_market
+from tests.support.market_node import MarketNode, built_market, copied_market
 
 BORROWERS = 1_000
 ROUNDS = 4
@@ -23,7 +23,7 @@ def large_market(anvil_binary: Path) -> Iterator[MarketNode]:
 
 @pytest.fixture
 async def scene(anvil_binary: Path, large_market: MarketNode) -> AsyncIterator[Scene]:
-    with forked_market(anvil_binary, large_market) as node:
+    with copied_market(anvil_binary, large_market) as node:
         async with open_scene(node.live, node.anvil.http_url) as opened:
             yield opened
 

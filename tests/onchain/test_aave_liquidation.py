@@ -14,14 +14,14 @@ from keeper.devnet.sender import Sender, held_mining
 from keeper.protocols.aave_v3.refusals import Refusal
 from keeper.protocols.aave_v3.state import AaveMarket
 from tests.support.aave_scene import Look, Scene, judge, open_scene, pairs_of, quote_of
-from tests.support.market_node import MarketNode, forked_market
+from tests.support.market_node import MarketNode, copied_market
 
 NEXT_BLOCK_S = 12
 
 
 @pytest.fixture
 async def scene(anvil_binary: Path, local_market: MarketNode) -> AsyncIterator[Scene]:
-    with forked_market(anvil_binary, local_market) as node:
+    with copied_market(anvil_binary, local_market) as node:
         async with open_scene(node.live, node.anvil.http_url) as opened:
             yield opened
 

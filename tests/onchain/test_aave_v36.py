@@ -28,7 +28,7 @@ from tests.support.aave_scene import (
     pairs_of,
     quote_of,
 )
-from tests.support.market_node import MarketNode, built_market, forked_market
+from tests.support.market_node import MarketNode, built_market, copied_market
 
 BORROWERS = 120
 DEFICIT_CREATED = topic("DeficitCreated(address,address,uint256)")
@@ -42,7 +42,7 @@ def base(anvil_binary: Path) -> Iterator[MarketNode]:
 
 @pytest.fixture
 async def scene(anvil_binary: Path, base: MarketNode) -> AsyncIterator[Scene]:
-    with forked_market(anvil_binary, base) as node:
+    with copied_market(anvil_binary, base) as node:
         async with open_scene(node.live, node.anvil.http_url) as opened:
             yield opened
 

@@ -40,14 +40,14 @@ from tests.support.crashed_market import (
 )
 from tests.support.executor_stage import RECIPIENT, deploy, executor_artifact
 from tests.support.hidden_pool import filling, open_hidden_pool, router_of
-from tests.support.market_node import MarketNode, forked_market
+from tests.support.market_node import MarketNode, copied_market
 
 THIEF = Address("0x" + "bad0" * 10)
 
 
 @pytest.fixture
 async def crashed(anvil_binary: Path, local_market: MarketNode) -> AsyncIterator[Crashed]:
-    with forked_market(anvil_binary, local_market) as node:
+    with copied_market(anvil_binary, local_market) as node:
         who = node.market.accounts
         for step in crash(node.live):
             if step.number == 6:

@@ -26,15 +26,15 @@ def grow(scene: Scene, symbol: str, adapter: Artifact) -> None:
 
 
 async def test_a_liquidation_is_reckoned_at_the_price_of_its_own_block(
-    market_fork: MarketNode, hostile_artifacts: Mapping[str, Artifact]
+    market_copy: MarketNode, hostile_artifacts: Mapping[str, Artifact]
 ) -> None:
-    for step in crash(market_fork.live):
+    for step in crash(market_copy.live):
         if step.number == 6:
             break
-    async with open_scene(market_fork.live, market_fork.anvil.http_url) as scene:
+    async with open_scene(market_copy.live, market_copy.anvil.http_url) as scene:
         grow(scene, "WBTC", hostile_artifacts["GrowingAdapter"])
         seen = await scene.look()
-        wbtc = market_fork.market.asset("WBTC").token
+        wbtc = market_copy.market.asset("WBTC").token
         (moving,) = [one for one in scene.adapter.feeds(seen.market) if one.moves_by_time]
         assert moving.id == wbtc
         book = Book(

@@ -164,14 +164,14 @@ def kept_files(folder: Path) -> list[Path]:
 
 
 async def test_drift_in_a_running_keeper_stops_acting_until_a_person_resumes_it(
-    market_fork: MarketNode, tmp_path: Path
+    market_copy: MarketNode, tmp_path: Path
 ) -> None:
     wanted = KeeperFiles(
-        rpc=market_fork.anvil.ws_url, mode="observe", executor=None, recipient=None
+        rpc=market_copy.anvil.ws_url, mode="observe", executor=None, recipient=None
     )
-    config = write_config(tmp_path, market_fork.market, wanted)
+    config = write_config(tmp_path, market_copy.market, wanted)
     config.write_text(config.read_text() + "audit: {sample: 500, every_blocks: 1}\n")
-    rpc, heard = market_fork.live.rpc, Heard()
+    rpc, heard = market_copy.live.rpc, Heard()
     async with running(config, heard) as session:
         await eventually(lambda: bool(heard.blocks))
         (deployment,) = session.keeper._deployments
@@ -182,7 +182,7 @@ async def test_drift_in_a_running_keeper_stops_acting_until_a_person_resumes_it(
         await asyncio.to_thread(rpc.call, "evm_mine")
         await eventually(lambda: bool(heard.pauses))
         assert ref.account in heard.pauses[0]
-        await asyncio.to_thread(lambda: list(zip(range(4), crash(market_fork.live), strict=False)))
+        await asyncio.to_thread(lambda: list(zip(range(4), crash(market_copy.live), strict=False)))
         await eventually(lambda: any(r.reason == "market_paused" for r in heard.rejections))
         assert not heard.plans
     file = tmp_path / "keeper.sqlite.aave_v3.local.paused.json"

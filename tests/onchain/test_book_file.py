@@ -34,10 +34,10 @@ async def saved(scene: Scene, path: Path) -> None:
 
 
 async def test_a_resumed_book_equals_a_cold_start_and_reads_only_what_changed(
-    market_fork: MarketNode, tmp_path: Path
+    market_copy: MarketNode, tmp_path: Path
 ):
     path = tmp_path / "book"
-    async with open_scene(market_fork.live, market_fork.anvil.http_url) as scene:
+    async with open_scene(market_copy.live, market_copy.anvil.http_url) as scene:
         await saved(scene, path)
         random_actions(scene.live, seed=9, count=25)
         for _ in zip(range(4), crash(scene.live), strict=False):
@@ -66,16 +66,16 @@ async def test_a_resumed_book_equals_a_cold_start_and_reads_only_what_changed(
         assert set(map(repr, look.found.opportunities)) == set(map(repr, exact.opportunities))
 
 
-async def test_a_book_of_an_abandoned_block_is_not_used(market_fork: MarketNode, tmp_path: Path):
+async def test_a_book_of_an_abandoned_block_is_not_used(market_copy: MarketNode, tmp_path: Path):
     path = tmp_path / "book"
-    async with open_scene(market_fork.live, market_fork.anvil.http_url) as scene:
-        kept = market_fork.live.rpc.call("evm_snapshot")
-        market_fork.live.rpc.call("evm_mine")
+    async with open_scene(market_copy.live, market_copy.anvil.http_url) as scene:
+        kept = market_copy.live.rpc.call("evm_snapshot")
+        market_copy.live.rpc.call("evm_mine")
         await saved(scene, path)
-        market_fork.live.rpc.call("evm_revert", kept)
-        market_fork.live.rpc.call("evm_increaseTime", 7)
+        market_copy.live.rpc.call("evm_revert", kept)
+        market_copy.live.rpc.call("evm_increaseTime", 7)
         for _ in range(2):
-            market_fork.live.rpc.call("evm_mine")
+            market_copy.live.rpc.call("evm_mine")
         book = load_book(path, scene.adapter)
         assert book is not None
         head = await scene.chain.reader.head()
@@ -84,9 +84,9 @@ async def test_a_book_of_an_abandoned_block_is_not_used(market_fork: MarketNode,
 
 
 @pytest.mark.parametrize("damage", ["none", "torn", "flipped", "other"])
-async def test_a_damaged_book_is_no_book(market_fork: MarketNode, tmp_path: Path, damage: str):
+async def test_a_damaged_book_is_no_book(market_copy: MarketNode, tmp_path: Path, damage: str):
     path = tmp_path / "book"
-    async with open_scene(market_fork.live, market_fork.anvil.http_url) as scene:
+    async with open_scene(market_copy.live, market_copy.anvil.http_url) as scene:
         if damage != "none":
             await saved(scene, path)
             assert load_book(path, scene.adapter) is not None

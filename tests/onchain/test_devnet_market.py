@@ -81,9 +81,9 @@ def test_multicall3_answers_at_its_canonical_address(local_market: MarketNode):
     assert int(local_market.live.rpc.call("eth_call", call, "latest"), 16) == market.chain_id
 
 
-def test_wrapped_ether_can_be_unwrapped(market_fork: MarketNode):
-    live = market_fork.live
-    sender = Sender.of(live.rpc, market_fork.market.accounts.supplier)
+def test_wrapped_ether_can_be_unwrapped(market_copy: MarketNode):
+    live = market_copy.live
+    sender = Sender.of(live.rpc, market_copy.market.accounts.supplier)
     before = int(live.rpc.call("eth_getBalance", sender.account, "latest"), 16)
     sender.call(live.tokens["WETH"], "withdraw", 10**18)
     sender.mine()
@@ -91,13 +91,13 @@ def test_wrapped_ether_can_be_unwrapped(market_fork: MarketNode):
     assert 10**18 - 10**15 < after - before < 10**18
 
 
-def test_blocks_are_twelve_seconds_apart(market_fork: MarketNode):
-    rpc = market_fork.live.rpc
+def test_blocks_are_twelve_seconds_apart(market_copy: MarketNode):
+    rpc = market_copy.live.rpc
     rpc.batch([("evm_mine", []), ("evm_mine", [])])
     latest = int(rpc.call("eth_blockNumber"), 16)
     blocks = rpc.batch(
         ("eth_getBlockByNumber", [hex(number), False])
-        for number in range(market_fork.market.start_block + 1, latest + 1)
+        for number in range(market_copy.market.start_block + 1, latest + 1)
     )
     times = [int(block["timestamp"], 16) for block in blocks]
     assert {b - a for a, b in pairwise(times)} == {BLOCK_INTERVAL_S}
@@ -130,6 +130,6 @@ def test_a_file_that_is_no_market_is_refused_by_name(content: str, tmp_path: Pat
         load_market(path)
 
 
-def test_a_chain_in_use_is_not_built_on(market_fork: MarketNode):
+def test_a_chain_in_use_is_not_built_on(market_copy: MarketNode):
     with pytest.raises(ConfigError, match="expected an empty chain to build on"):
-        build_market(market_fork.anvil.http_url)
+        build_market(market_copy.anvil.http_url)

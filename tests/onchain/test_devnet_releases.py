@@ -15,7 +15,7 @@ from keeper.devnet.market import load_market
 from keeper.devnet.releases import RELEASES, release_of
 from keeper.devnet.sender import Sender, read
 from keeper.devnet.sentinel import DOWN, UP, install_sentinel
-from tests.support.market_node import MarketNode, built_market, forked_market
+from tests.support.market_node import MarketNode, built_market, copied_market
 
 REVISIONS = {"3.0": 1, "3.6": 10}
 
@@ -28,7 +28,7 @@ def node(anvil_binary: Path, request: pytest.FixtureRequest) -> Iterator[MarketN
 
 @pytest.fixture
 def fork(anvil_binary: Path, node: MarketNode) -> Iterator[MarketNode]:
-    with forked_market(anvil_binary, node) as forked:
+    with copied_market(anvil_binary, node) as forked:
         yield forked
 
 

@@ -22,7 +22,7 @@ from keeper.planner.case import Desk
 from keeper.planner.markets import Markets
 from keeper.planner.offers import Chosen
 from keeper.scanner.scan import Book, Scan
-from tests.support.market_node import MarketNode, forked_market
+from tests.support.market_node import MarketNode, copied_market
 
 LOANS = 10
 FALL_BPS = 9_850
@@ -34,7 +34,7 @@ BITCOIN = 2
 def ten_loans(binary: Path, base: MarketNode, folder: Path) -> Iterator[Settings]:
     """Have ten loans of one market of Morpho Blue under the line, with the executor there."""
     loans = [loan_of(BITCOIN, 20_000 + 1_000 * i, 10_060 + 4 * i) for i in range(LOANS)]
-    with forked_market(binary, base) as node:
+    with copied_market(binary, base) as node:
         local = build_morpho(node.live, seed=1, borrowers=0, loans=loans)
         who = node.market.accounts
         executor = deploy_executor(

@@ -16,7 +16,7 @@ from keeper.mirror.mirror import Checkpoint, Mirror
 from keeper.mirror.snapshot import Snapshot
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from tests.support.aave_scene import Look, Scene, differences, open_scene
-from tests.support.market_node import MarketNode, built_market, forked_market
+from tests.support.market_node import MarketNode, built_market, copied_market
 from tests.support.watched_reader import WatchedReader
 
 BORROWERS = 1_000
@@ -88,14 +88,14 @@ class Stand:
 
 @pytest.fixture
 async def stand(anvil_binary: Path, local_market: MarketNode) -> AsyncIterator[Stand]:
-    with forked_market(anvil_binary, local_market) as node:
+    with copied_market(anvil_binary, local_market) as node:
         async with open_stand(node) as opened:
             yield opened
 
 
 @pytest.fixture
 async def large_stand(anvil_binary: Path, large_market: MarketNode) -> AsyncIterator[Stand]:
-    with forked_market(anvil_binary, large_market) as node:
+    with copied_market(anvil_binary, large_market) as node:
         async with open_stand(node) as opened:
             yield opened
 

@@ -19,7 +19,7 @@ from keeper.core.lending import AccountRef, Price
 from keeper.devnet.crash import crash
 from keeper.devnet.live import LiveMarket
 from tests.support import aave_scene, isolated_scene, morpho_scene, venus_scene
-from tests.support.market_node import MarketNode, built_market, forked_market
+from tests.support.market_node import MarketNode, built_market, copied_market
 from tests.support.one_block import (
     Sending,
     by_somebody,
@@ -60,7 +60,7 @@ def fall(live: LiveMarket) -> None:
 
 @asynccontextmanager
 async def aave(binary: Path, node: MarketNode) -> AsyncIterator[Field]:
-    with forked_market(binary, node) as fork:
+    with copied_market(binary, node) as fork:
         fall(fork.live)
         async with aave_scene.open_scene(fork.live, fork.anvil.http_url) as scene:
             look = await scene.look()

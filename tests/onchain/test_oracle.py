@@ -14,8 +14,8 @@ from tests.support.oracle_stage import OracleStage, oracle_stage
 
 
 @pytest.fixture
-async def stage(market_fork: MarketNode) -> AsyncIterator[OracleStage]:
-    async with oracle_stage(market_fork, {}) as found:
+async def stage(market_copy: MarketNode) -> AsyncIterator[OracleStage]:
+    async with oracle_stage(market_copy, {}) as found:
         yield found
 
 

@@ -33,9 +33,9 @@ DAY = 86_400
 
 @pytest.fixture
 async def stage(
-    market_fork: MarketNode, hostile_artifacts: Mapping[str, Artifact]
+    market_copy: MarketNode, hostile_artifacts: Mapping[str, Artifact]
 ) -> AsyncIterator[OracleStage]:
-    async with oracle_stage(market_fork, hostile_artifacts) as found:
+    async with oracle_stage(market_copy, hostile_artifacts) as found:
         yield found
 
 
@@ -327,17 +327,17 @@ def make_svr(stage: OracleStage, symbol: str, answer: int) -> Contract:
 
 
 async def test_doctor_explain_and_rejections_say_that_a_feed_is_reached_late(
-    stage: OracleStage, market_fork: MarketNode, tmp_path: Path
+    stage: OracleStage, market_copy: MarketNode, tmp_path: Path
 ) -> None:
     make_svr(stage, "WETH", oracle_prices(stage.live)["WETH"] * 8 // 10)
     files = KeeperFiles(
-        rpc=market_fork.anvil.ws_url,
+        rpc=market_copy.anvil.ws_url,
         mode="observe",
         executor=None,
         recipient=None,
         min_profit="9999 ether",
     )
-    settings = load(write_config(tmp_path, market_fork.market, files))
+    settings = load(write_config(tmp_path, market_copy.market, files))
     findings = {one.what: one async for one in examine(settings)}
     feed = findings["aave_v3.local: feed WETH"]
     assert (feed.good, LATE in feed.detail) == (True, True)
@@ -355,13 +355,13 @@ async def test_doctor_explain_and_rejections_say_that_a_feed_is_reached_late(
 
 
 async def test_doctor_names_a_head_of_another_time_and_a_sequencer_that_is_down(
-    stage: OracleStage, market_fork: MarketNode, tmp_path: Path
+    stage: OracleStage, market_copy: MarketNode, tmp_path: Path
 ) -> None:
     status = stage.deploy_aggregator(low=0, high=1)
     submit(stage, status, 1)
     proxy = stage.deploy_proxy(status)
-    files = KeeperFiles(rpc=market_fork.anvil.ws_url, mode="observe", executor=None, recipient=None)
-    config = write_config(tmp_path, market_fork.market, files)
+    files = KeeperFiles(rpc=market_copy.anvil.ws_url, mode="observe", executor=None, recipient=None)
+    config = write_config(tmp_path, market_copy.market, files)
     settings = load(config)
     head = await stage.head()
 

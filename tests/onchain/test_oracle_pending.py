@@ -27,9 +27,9 @@ _HASH = Hash32("0x" + "ab" * 32)
 
 @pytest.fixture
 async def stage(
-    market_fork: MarketNode, hostile_artifacts: Mapping[str, Artifact]
+    market_copy: MarketNode, hostile_artifacts: Mapping[str, Artifact]
 ) -> AsyncIterator[OracleStage]:
-    async with oracle_stage(market_fork, hostile_artifacts) as found:
+    async with oracle_stage(market_copy, hostile_artifacts) as found:
         yield found
 
 
@@ -161,17 +161,17 @@ async def test_transactions_of_others_are_nothing_to_us(stage: OracleStage) -> N
 
 
 async def test_a_running_keeper_foresees_a_crash_and_does_not_act_on_it(
-    market_fork: MarketNode, tmp_path: Path
+    market_copy: MarketNode, tmp_path: Path
 ) -> None:
     wanted = KeeperFiles(
-        rpc=market_fork.anvil.ws_url, mode="observe", executor=None, recipient=None
+        rpc=market_copy.anvil.ws_url, mode="observe", executor=None, recipient=None
     )
-    config = write_config(tmp_path, market_fork.market, wanted)
+    config = write_config(tmp_path, market_copy.market, wanted)
     chain = tmp_path / "chain.yaml"
     chain.write_text(chain.read_text() + "watch_mempool: true\n")
-    rpc, heard, stop = market_fork.live.rpc, Heard(), asyncio.Event()
-    aggregator = market_fork.live.aggregators["WETH"]
-    node = Sender.of(rpc, market_fork.market.accounts.oracle_node)
+    rpc, heard, stop = market_copy.live.rpc, Heard(), asyncio.Event()
+    aggregator = market_copy.live.aggregators["WETH"]
+    node = Sender.of(rpc, market_copy.market.accounts.oracle_node)
     number = read(rpc, aggregator, "latestRound") + 1
     async with keeper_session(load(config), heard) as session, asyncio.TaskGroup() as group:
         group.create_task(session.keeper.run(session.head, stop))
@@ -190,16 +190,16 @@ async def test_a_running_keeper_foresees_a_crash_and_does_not_act_on_it(
         await eventually(lambda: max(heard.blocks) > session.head.number)
         assert heard.under[max(heard.blocks)] == under
         stop.set()
-    assert pending.prices == {market_fork.market.asset("WETH").token: 2_400 * 10**8}
+    assert pending.prices == {market_copy.market.asset("WETH").token: 2_400 * 10**8}
 
 
 async def test_a_mempool_cannot_be_watched_through_a_node_that_does_not_push(
-    market_fork: MarketNode, tmp_path: Path
+    market_copy: MarketNode, tmp_path: Path
 ) -> None:
     wanted = KeeperFiles(
-        rpc=market_fork.anvil.http_url, mode="observe", executor=None, recipient=None
+        rpc=market_copy.anvil.http_url, mode="observe", executor=None, recipient=None
     )
-    config = write_config(tmp_path, market_fork.market, wanted)
+    config = write_config(tmp_path, market_copy.market, wanted)
     chain = tmp_path / "chain.yaml"
     chain.write_text(chain.read_text() + "watch_mempool: true\n")
     with pytest.raises(ConfigError, match="watch_mempool: expected a ws or ipc node, found none"):

@@ -28,7 +28,7 @@ from tests.support.crashed_market import (
     realised,
 )
 from tests.support.executor_stage import RECIPIENT, deploy, executor_artifact
-from tests.support.market_node import MarketNode, built_market, forked_market
+from tests.support.market_node import MarketNode, built_market, copied_market
 
 ROUNDS = int(os.environ.get("KEEPER_FORECAST_ROUNDS", "4"))
 BORROWERS = 100
@@ -50,7 +50,7 @@ def node(
 @asynccontextmanager
 async def opened(anvil_binary: Path, node: MarketNode) -> AsyncIterator[tuple[Scene, str]]:
     """Open a fork of the market with an executor on it."""
-    with forked_market(anvil_binary, node) as fork:
+    with copied_market(anvil_binary, node) as fork:
         who = fork.market.accounts
         artifact = executor_artifact()
         executor = deploy(

@@ -21,14 +21,14 @@ from keeper.venues.pool_flash import PoolFlashSource
 from tests.support.aave_scene import open_scene
 from tests.support.crashed_market import Crashed, at_the_desk, forecast_at, plans_alone, realised
 from tests.support.executor_stage import RECIPIENT, deploy, executor_artifact
-from tests.support.market_node import MarketNode, forked_market
+from tests.support.market_node import MarketNode, copied_market
 
 STABLES = ("USDC", "USDT", "DAI")
 
 
 @pytest.fixture
 async def crashed(anvil_binary: Path, local_market: MarketNode) -> AsyncIterator[Crashed]:
-    with forked_market(anvil_binary, local_market) as node:
+    with copied_market(anvil_binary, local_market) as node:
         who = node.market.accounts
         for step in crash(node.live):
             if step.number == 6:

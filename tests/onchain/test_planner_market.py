@@ -25,7 +25,7 @@ from tests.support.crashed_market import (
     received,
 )
 from tests.support.executor_stage import RECIPIENT, deploy, executor_artifact
-from tests.support.market_node import MarketNode, forked_market
+from tests.support.market_node import MarketNode, copied_market
 
 UNSIGNED_BYTES = 60
 """Of a transaction, besides its data and signature."""
@@ -33,7 +33,7 @@ UNSIGNED_BYTES = 60
 
 @pytest.fixture
 async def crashed(anvil_binary: Path, local_market: MarketNode) -> AsyncIterator[Crashed]:
-    with forked_market(anvil_binary, local_market) as node:
+    with copied_market(anvil_binary, local_market) as node:
         market = node.market
         who = market.accounts
         for step in crash(node.live):

@@ -18,7 +18,7 @@ from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from keeper.scanner.scan import Scan, scan
 from tests.support.aave_scene import Scene, open_scene
-from tests.support.market_node import MarketNode, forked_market
+from tests.support.market_node import MarketNode, copied_market
 
 BLOCK_S = 12
 
@@ -51,7 +51,7 @@ class Post:
 
 @pytest.fixture
 async def post(anvil_binary: Path, local_market: MarketNode) -> AsyncIterator[Post]:
-    with forked_market(anvil_binary, local_market) as node:
+    with copied_market(anvil_binary, local_market) as node:
         async with open_scene(node.live, node.anvil.http_url) as scene:
             reader, adapter = scene.chain.reader, scene.adapter
             head: BlockRef = await reader.head()

@@ -125,11 +125,11 @@ async def test_the_known_band_ends_in_a_refusal(local_market: MarketNode) -> Non
     assert any(short is not None for short, _ in quotes)
 
 
-async def test_a_book_after_swaps_is_the_book_of_the_next_block(market_fork: MarketNode) -> None:
+async def test_a_book_after_swaps_is_the_book_of_the_next_block(market_copy: MarketNode) -> None:
     """Real swaps move the pools exactly as the book that counted on them said."""
-    live, random = market_fork.live, Random(7)  # noqa: S311 - amounts, not secrets
+    live, random = market_copy.live, Random(7)  # noqa: S311 - amounts, not secrets
     trader = Sender.of(live.rpc, live.market.accounts.supplier)
-    async with open_chain(market_fork.anvil.http_url, chain_options(live)) as chain:
+    async with open_chain(market_copy.anvil.http_url, chain_options(live)) as chain:
         venue = venue_of(chain, live)
         book = await book_of(chain, live, venue)
         for token in live.tokens.values():

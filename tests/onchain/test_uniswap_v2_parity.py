@@ -9,16 +9,16 @@ from keeper.venues.uniswap_v2.venue import UniswapV2Settings, UniswapV2Venue
 from tests.support.market_node import MarketNode
 
 
-async def test_a_pair_gives_what_is_quoted_and_not_a_unit_more(market_fork: MarketNode) -> None:
+async def test_a_pair_gives_what_is_quoted_and_not_a_unit_more(market_copy: MarketNode) -> None:
     """Each block's swap leaves the pair as counted on; the next one is read only for its log."""
-    live, random = market_fork.live, Random(3)  # noqa: S311 - amounts, not secrets
+    live, random = market_copy.live, Random(3)  # noqa: S311 - amounts, not secrets
     weth, usdc = live.tokens["WETH"], live.tokens["USDC"]
     trader = Sender.of(live.rpc, live.market.accounts.supplier)
     exchange = deploy_uniswap_v2(trader)
     pair = open_pair(trader, exchange, ((weth, 100 * 10**18 + 7), (usdc, 300_000 * 10**6 + 11)))
     trader.mine()
     options = ChainOptions(chain_id=live.market.chain_id, multicall3=live.market.multicall3)
-    async with open_chain(market_fork.anvil.http_url, options) as chain:
+    async with open_chain(market_copy.anvil.http_url, options) as chain:
         venue = UniswapV2Venue(chain.reader, UniswapV2Settings(factory=exchange.factory.address))
         wanted = [(weth.address, usdc.address)]
         for turn in range(12):

@@ -29,7 +29,7 @@ from keeper.venues.unwinding.atoken import ATokenBook
 from keeper.venues.unwinding.erc4626 import VaultBook
 from tests.support.executor_stage import RECIPIENT
 from tests.support.gas_record import on_record
-from tests.support.market_node import MarketNode, built_market, forked_market
+from tests.support.market_node import MarketNode, built_market, copied_market
 from tests.support.unwinding_scene import Pledge, Pledged, Sight, look, pledged
 
 BORROWERS = 40
@@ -46,7 +46,7 @@ def built(
     anvil_binary: Path, request: pytest.FixtureRequest, local_market: MarketNode
 ) -> Iterator[Pledged]:
     if request.param == "3.0":
-        with forked_market(anvil_binary, local_market) as node:
+        with copied_market(anvil_binary, local_market) as node:
             yield pledged(node)
         return
     with built_market(anvil_binary, seed=5, borrowers=BORROWERS, aave=request.param) as node:

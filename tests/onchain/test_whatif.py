@@ -24,8 +24,8 @@ WAD = 10**18
 
 
 @pytest.fixture
-async def study(market_fork: MarketNode, tmp_path: Path) -> AsyncIterator[Study[Any, Any]]:
-    config = configured(tmp_path, market_fork, mode="observe")
+async def study(market_copy: MarketNode, tmp_path: Path) -> AsyncIterator[Study[Any, Any]]:
+    config = configured(tmp_path, market_copy, mode="observe")
     async with studies(load(config)) as found:
         yield found[0]
 
@@ -44,17 +44,17 @@ def quiet(_what: str, _done: int, _of: int) -> None:
 
 
 async def test_the_accounts_that_fall_are_those_that_then_fall_on_chain(
-    market_fork: MarketNode, study: Study[Any, Any]
+    market_copy: MarketNode, study: Study[Any, Any]
 ) -> None:
     positions = await study.everyone(quiet)
     moves = [Move(label="WETH", bps=-1_550), Move(label="wstETH", bps=-1_550)]
     found = await aftermath(study, positions, moves)
-    now = oracle_prices(market_fork.live)
-    push_prices(market_fork.live, {s: now[s] * 8_450 // 10_000 for s in ("WETH", "wstETH")})
+    now = oracle_prices(market_copy.live)
+    push_prices(market_copy.live, {s: now[s] * 8_450 // 10_000 for s in ("WETH", "wstETH")})
     fallen = {one.ref.account for one in found.fallen}
     assert len(fallen) >= 5
-    assert fallen == set(under_water(market_fork.live))
-    data = account_data(market_fork.live, sorted(fallen))
+    assert fallen == set(under_water(market_copy.live))
+    data = account_data(market_copy.live, sorted(fallen))
     by_account = {one.ref.account: one for one in found.fallen}
     for account, row in zip(sorted(fallen), data, strict=True):
         assert by_account[account].health.health_factor == row.health_factor
@@ -96,12 +96,12 @@ async def test_what_is_closed_is_what_the_plans_repay(study: Study[Any, Any]) ->
 
 
 async def test_pools_without_depth_leave_what_they_could_close_at_the_oracles_prices(
-    market_fork: MarketNode, tmp_path: Path, study: Study[Any, Any]
+    market_copy: MarketNode, tmp_path: Path, study: Study[Any, Any]
 ) -> None:
     positions = await study.everyone(quiet)
     moves = [Move(label="WETH", bps=-1_500)]
     deep = await aftermath(study, positions, moves)
-    config = without_pools(configured(tmp_path / "dry", market_fork, mode="observe"))
+    config = without_pools(configured(tmp_path / "dry", market_copy, mode="observe"))
     async with studies(load(config)) as (dry,):
         shallow = await aftermath(dry, positions, moves)
     assert sum(one.absorbed for one in deep.capacity) > 0
@@ -112,9 +112,9 @@ async def test_pools_without_depth_leave_what_they_could_close_at_the_oracles_pr
 
 
 async def test_pools_that_were_not_read_so_far_make_it_unknown(
-    market_fork: MarketNode, tmp_path: Path
+    market_copy: MarketNode, tmp_path: Path
 ) -> None:
-    config = configured(tmp_path / "near", market_fork, mode="observe")
+    config = configured(tmp_path / "near", market_copy, mode="observe")
     async with studies(load(config), reach_ticks=1) as (near,):
         found = await aftermath(
             near, await near.everyone(quiet), [Move(label="WETH", price=WAD * 10**4)]
@@ -130,10 +130,10 @@ async def test_an_unknown_feed_is_named_with_those_that_there_are(study: Study[A
 
 @pytest.mark.parametrize("symbol", ["WETH", "WBTC"])
 async def test_the_crossing_price_is_exact_on_chain(
-    market_fork: MarketNode, study: Study[Any, Any], symbol: str
+    market_copy: MarketNode, study: Study[Any, Any], symbol: str
 ) -> None:
-    live = market_fork.live
-    feed = market_fork.market.asset(symbol).token
+    live = market_copy.live
+    feed = market_copy.market.asset(symbol).token
     checked = 0
     for ref, position in (await study.everyone(quiet)).items():
         if feed not in study.adapter.feeds_of(study.market, position) or checked == 4:
@@ -162,11 +162,11 @@ async def test_the_crossing_price_is_exact_on_chain(
 
 
 async def test_a_page_adds_up_to_the_pools_own_figures(
-    market_fork: MarketNode, study: Study[Any, Any]
+    market_copy: MarketNode, study: Study[Any, Any]
 ) -> None:
-    account = market_fork.market.borrowers[0]
+    account = market_copy.market.borrowers[0]
     (page,) = await explain(study, account)
-    (data,) = account_data(market_fork.live, [account])
+    (data,) = account_data(market_copy.live, [account])
     assert sum(term.value for term in page.collateral) == data.collateral_base
     assert sum(term.value for term in page.debt) == data.debt_base
     assert page.health.health_factor == data.health_factor

@@ -1,15 +1,17 @@
 """A local market on a node of its own."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
-from keeper.devnet.build import BLOCK_INTERVAL_S, build_market
+from keeper.devnet.build import build_market
 from keeper.devnet.live import LiveMarket, open_live
 from keeper.devnet.market import LocalMarket
 from keeper.devnet.releases import OLDEST
+from keeper.devnet.saved import SavedMarket, resume_saved, save_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +39,18 @@ def built_market(
 
 
 @contextmanager
-def forked_market(binary: Path, base: MarketNode) -> Iterator[MarketNode]:
-    """Fork a built market: what is done on the fork does not reach the base."""
-    options = AnvilOptions(
-        fork_url=base.anvil.http_url, block_interval_s=BLOCK_INTERVAL_S, ipc=True
-    )
-    with start_anvil(binary, options) as anvil:
-        live = open_live(base.market, anvil.http_url)
+def copied_market(binary: Path, base: MarketNode) -> Iterator[MarketNode]:
+    """Copy a built market to a node of its own: what is done there does not reach the base.
+
+    Not a fork: a fork waits for what it fetches in threads that should have received it, and on
+    few cores may wait for ever.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        saved = SavedMarket(state=Path(folder) / "state", market=Path(folder) / "market")
+        save_state(base.live.rpc, saved.state)
+        base.market.save(saved.market)
+        anvil, market = resume_saved(binary, saved)
+    with anvil:
+        live = open_live(market, anvil.http_url)
         with closing(live.rpc):
             yield MarketNode(anvil=anvil, live=live)

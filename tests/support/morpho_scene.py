@@ -17,7 +17,7 @@ from keeper.protocols.morpho_blue.adapter import MorphoAdapter
 from keeper.protocols.morpho_blue.rules import Totals
 from keeper.protocols.morpho_blue.state import MorphoMarket, MorphoPosition
 from keeper.protocols.registry import adapter_for
-from tests.support.market_node import MarketNode, forked_market
+from tests.support.market_node import MarketNode, copied_market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ def morpho_node(
     binary: Path, base: MarketNode, *, seed: int = 5, borrowers: int = 60
 ) -> Iterator[tuple[MarketNode, LocalMorpho]]:
     """Build Morpho on a fork of the shared market."""
-    with forked_market(binary, base) as node:
+    with copied_market(binary, base) as node:
         local = build_morpho(node.live, seed=seed, borrowers=borrowers)
         supplier = Sender.of(node.live.rpc, node.market.accounts.supplier)
         for one in local.markets:
