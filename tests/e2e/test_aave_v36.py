@@ -57,7 +57,7 @@ def test_a_crash_is_liquidated_and_the_books_are_the_chain(
 
 def test_the_demo_runs_on_it() -> None:
     command = [sys.executable, "-m", "keeper", "demo", "--aave", "3.6", "--borrowers", "60"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     landed = re.search(r"ok: (\d+) liquidations landed, 0 reverted", done.stderr)
     assert landed is not None, done.stderr
@@ -66,7 +66,7 @@ def test_the_demo_runs_on_it() -> None:
 
 def test_an_unknown_release_is_refused_in_a_line() -> None:
     command = [sys.executable, "-m", "keeper", "demo", "--aave", "2.0"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode != 0
     assert "Aave V3: expected release 3.0 or 3.6, found '2.0'" in done.stderr
     assert "Traceback" not in done.stderr

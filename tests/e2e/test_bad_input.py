@@ -222,7 +222,7 @@ def test_armed_without_a_key(market_copy, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=600,
         env={"KEEPER_CONFIRM_LIVE_CHAIN_ID": "31337", "PATH": "/usr/bin:/bin"},
         stdin=subprocess.DEVNULL,
     )

@@ -1,6 +1,5 @@
 """A disk that fills up in the middle of a crash: the keeper stops, and nothing is lost."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,9 +51,7 @@ def test_a_full_disk_stops_the_keeper_and_a_restart_completes_the_books(
     with running_keeper(config, "--arm", environment=ARMED) as keeper:
         fall(steps, 8)
         live_on(keeper, rpc, blocks=16)
-        keeper.process.send_signal(signal.SIGINT)
-        until(lambda: keeper.process.poll() is not None or rpc.call("evm_mine") is None)
-        assert keeper.process.wait(30) == 0
+        keeper.drain(lambda: rpc.call("evm_mine"))
     books = read_books(database)
     assert books.open_intents == 0
     assert books.total.realised.net == purse.count(rpc) - had

@@ -39,7 +39,7 @@ def config(fallen: IsolatedNode, tmp_path: Path) -> Path:
 
 def keeper(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "keeper", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 

@@ -71,6 +71,4 @@ def _finish(
         seen = len(keeper.events("block.scanned"))
         mine()
         until(lambda seen=seen: len(keeper.events("block.scanned")) > seen)
-    keeper.process.send_signal(2)
-    until(lambda: keeper.process.poll() is not None or mine() is not None)
-    assert keeper.process.wait(5) == 0, "".join(keeper.lines)
+    keeper.drain(mine)

@@ -47,7 +47,7 @@ def config(fallen: tuple[MarketNode, LocalMorpho], tmp_path: Path) -> Path:
 
 def keeper(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "keeper", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
 def lines(done: subprocess.CompletedProcess[str]) -> list[dict]:

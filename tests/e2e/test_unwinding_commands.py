@@ -25,7 +25,7 @@ def ground(anvil_binary: Path) -> Iterator[Pledged]:
 
 def keeper(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "keeper", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.fixture

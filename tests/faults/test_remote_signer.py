@@ -69,7 +69,7 @@ def _sent_after_mining(desk: Desk) -> bool:
 async def test_a_remote_key_that_is_silent_skips_and_holds_up_nothing(
     market: MarketNode, tmp_path: Path, proxy: FaultProxy
 ) -> None:
-    async with remote_desk(tmp_path, market, proxy, timeout_s=0.3) as (desk, server):
+    async with remote_desk(tmp_path, market, proxy, timeout_s=1.0) as (desk, server):
         server.gate.clear()
         desk.fall()
         await desk.until(lambda: "found none" in str(desk.ears.skips))

@@ -50,7 +50,7 @@ async def seen(stage: OracleStage, send: object) -> PendingTransaction:
     """Return the first transaction that the stream tells of after ``send``."""
     stream = stage.scene.chain.pending(SELECTORS)
     assert stream is not None
-    async with aclosing(stream.follow()) as transactions, asyncio.timeout(10):
+    async with aclosing(stream.follow()) as transactions, asyncio.timeout(90):
         first = asyncio.ensure_future(anext(transactions))
         while not first.done():
             await asyncio.sleep(0.1)

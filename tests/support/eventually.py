@@ -6,7 +6,7 @@ from collections.abc import Callable
 from keeper.core.ports import Wire
 from keeper.core.units import Hash32
 
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

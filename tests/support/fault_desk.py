@@ -33,7 +33,7 @@ from keeper.runtime.clock import Clock
 from tests.support.heard import Heard
 from tests.support.market_node import MarketNode
 
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 BLOCK_S = 0.3
 """Longest wall time between two blocks while something is in flight."""
 FALLEN = 8_500

@@ -21,7 +21,7 @@ def printed(*arguments: str) -> str:
     """Return what the command says, its messages after its results, as a user's shell gets it."""
     command = [sys.executable, "-m", "keeper", *arguments]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, env=_PLAIN
+        command, capture_output=True, text=True, check=False, timeout=600, env=_PLAIN
     )
     assert done.returncode == 0, done.stderr
     return _masked(f"{done.stdout}--- stderr\n{done.stderr}")

@@ -54,9 +54,19 @@ class KeeperProcess:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def interrupt(self, timeout_s: float = 30) -> int:
+    def interrupt(self, timeout_s: float = PATIENCE_S) -> int:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(timeout_s)
+
+    def drain(self, mine: Callable[[], object]) -> None:
+        """Ask the keeper to stop, and mine for what it has in flight until it has ended well."""
+        self.process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + PATIENCE_S
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, "".join(self.lines)
+            mine()
+            time.sleep(0.1)
+        assert self.process.returncode == 0, "".join(self.lines)
 
     def read(self) -> None:
         assert self.process.stderr is not None

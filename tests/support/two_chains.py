@@ -30,7 +30,7 @@ from keeper.executor.totals import Share
 from keeper.runtime.clock import SystemClock
 from tests.support.fault_desk import Ears, _tuned
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 PROTOCOLS = {"north": ("aave_v3", 31_337), "south": ("morpho_blue", 31_338)}
 BORROWERS = 60
 

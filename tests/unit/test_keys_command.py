@@ -18,7 +18,7 @@ def keys(*words, **environment):
         check=False,
         stdin=subprocess.DEVNULL,
         env={**os.environ, **environment},
-        timeout=60,
+        timeout=600,
     )
 
 
