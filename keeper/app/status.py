@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -71,6 +72,10 @@ class Status:
         self._tallies.halted.set(int(keeper.sending.standing.halted is not None))
         least = self._settings.limits.min_balance_wei
         self._tallies.balances(keeper.sending.executor.balances, least=least)
+        for one in self._session.chain.nodes():
+            self._tallies.node(
+                one.name, is_usable=not one.trouble, is_active=one.is_active, block=one.block
+            )
 
     def halt(self, why: str) -> None:
         """Stop all sending now; only ``keeper rearm`` takes it back."""
@@ -88,6 +93,7 @@ class Status:
             "lane": settings.sending.lane,
             "up_s": int(self._board.now() - self._board.started_at),
             "problems": self.unready(),
+            "nodes": [asdict(one) for one in self._session.chain.nodes()],
             "deployments": [self._deployment(one) for one in keeper.deployments],
             "in_flight": [_flying(*pair) for pair in keeper.sending.flight.in_order()],
             "rejections": self._rejections(),

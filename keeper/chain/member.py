@@ -9,6 +9,19 @@ _FIRST_REST_S = 1.0
 _LONGEST_REST_S = 30.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeState:
+    """What is known of a node's health, for showing."""
+
+    name: str
+    is_active: bool
+    """It is the one that is asked first."""
+    block: int | None
+    """The newest that it told of."""
+    trouble: str
+    """Why others are asked instead, empty when it may be asked."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Member:
     """A node of a pool. Times are of the pool's steady clock."""
@@ -54,4 +67,13 @@ class Member:
             return self.excluded or self.unfit
         if now < self.limited_until:
             return f"wants no request for {self.limited_until - now:.1f} s"
-        return "did not answer" if now < self.resting_until else "nothing"
+        return "did not answer" if now < self.resting_until else ""
+
+    def state(self, now: float, *, is_active: bool) -> NodeState:
+        """Return what is to be shown of it."""
+        return NodeState(
+            name=self.name,
+            is_active=is_active,
+            block=None if self.head is None else self.head.number,
+            trouble=self.trouble(now),
+        )

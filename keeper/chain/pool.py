@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from keeper.chain.classify import Meaning, meaning, wished_wait_s
 from keeper.chain.errors import RateLimitedError
 from keeper.chain.jsonrpc import NodeError, Reply, Request
-from keeper.chain.member import Member
+from keeper.chain.member import Member, NodeState
 from keeper.chain.transport import Transport
 from keeper.chain.trouble import Report, Trouble, quiet
 from keeper.chain.watch import PoolOptions, Watch
@@ -55,6 +55,11 @@ class Pool:
         now = self._clock.monotonic()
         found = [one for one in self.members if one.usable(now)]
         return sorted(found, key=lambda one: (one.resting_until > now, one is not self._active))
+
+    def states(self) -> list[NodeState]:
+        """Return what is known of each node, in the order of the configuration."""
+        now = self._clock.monotonic()
+        return [one.state(now, is_active=one is self._active) for one in self.members]
 
     async def request(self, request: Request, *, timeout_s: float) -> Reply:
         """Ask the active node; a read goes on to the next when there is no answer."""
@@ -106,7 +111,7 @@ class Pool:
     def nobody(self) -> TransientError:
         """Return the error for a pool without a node to ask: why not, node by node."""
         now = self._clock.monotonic()
-        found = "; ".join(f"{one.name}: {one.trouble(now)}" for one in self.members)
+        found = "; ".join(f"{one.name}: {one.trouble(now) or 'nothing'}" for one in self.members)
         message = f"rpc: expected a node that may be used, found none ({found})"
         waits = [
             one.limited_until - now
@@ -125,7 +130,7 @@ class Pool:
             if not await self._watch.inspect(member):
                 return False
             left, self._active = self._active, member
-            why = left.trouble(self._clock.monotonic())
+            why = left.trouble(self._clock.monotonic()) or "it comes first"
             self._report(Trouble.SWITCHED, f"from {left.name} to {member.name} ({why})")
             for follow in self._followers:
                 follow()

@@ -14,6 +14,7 @@ from keeper.chain.heads import HeadSource, HeadStream, PolledHeads, PushedElsePo
 from keeper.chain.http import HttpTransport
 from keeper.chain.log_ranges import LogRanges
 from keeper.chain.log_stream import LogStream
+from keeper.chain.member import NodeState
 from keeper.chain.mempool import PendingStream
 from keeper.chain.pinned import PinnedRpc
 from keeper.chain.pool import Pool
@@ -103,6 +104,10 @@ class Chain:
         self._clock = clock
         self._report = report
         self._push = push
+
+    def nodes(self) -> Sequence[NodeState]:
+        """Return what is known of each of several nodes; of a single one nothing is."""
+        return [] if self.pool is None else self.pool.states()
 
     def heads(self, *, report: Report | None = None) -> HeadStream:
         """Return a new stream of heads, pushed where a node can, else polled."""

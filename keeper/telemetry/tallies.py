@@ -69,6 +69,16 @@ class Tallies:
             ("operator",),
             registry=registry,
         )
+        by_node = ("node",)
+        self._usable = Gauge(
+            "keeper_node_usable", "1 while the node may be asked.", by_node, registry=registry
+        )
+        self._active = Gauge(
+            "keeper_node_active", "1 for the node that is asked first.", by_node, registry=registry
+        )
+        self._head = Gauge(
+            "keeper_node_block_number", "Newest block of the node.", by_node, registry=registry
+        )
         self.halted = Gauge("keeper_halted", "1 while sending is halted.", registry=registry)
 
     def balances(self, held: Mapping[Address, int], *, least: int) -> None:
@@ -78,6 +88,13 @@ class Tallies:
         for operator, wei in held.items():
             self._balance.labels(operator).set(wei / _ETHER)
             self._floor.labels(operator).set(least / _ETHER)
+
+    def node(self, name: str, *, is_usable: bool, is_active: bool, block: int | None) -> None:
+        """Note the health of one node of several."""
+        self._usable.labels(name).set(int(is_usable))
+        self._active.labels(name).set(int(is_active))
+        if block is not None:
+            self._head.labels(name).set(block)
 
     def mirrored(self, deployment: str, block: int, accounts: int) -> None:
         """Note the mirror's block and size."""

@@ -3,9 +3,14 @@
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
+from keeper.app.board import Board
+from keeper.app.status import Status
 from keeper.chain.trouble import Trouble
-from tests.support.fault_desk import keeper_desk
+from keeper.runtime.clock import SystemClock
+from keeper.telemetry.tallies import Tallies
+from tests.support.fault_desk import Desk, keeper_desk
 from tests.support.fault_proxy import (
     HTML,
     Body,
@@ -25,6 +30,15 @@ BUSY = Body(text="slow down", status=429, headers={"Retry-After": "1"})
 LIMIT = Refuse(code=-32005, message="limit exceeded", data={"rate": {"backoff_seconds": 1}})
 
 
+def measured(desk: Desk) -> str:
+    """Return what ``/metrics`` would show."""
+    registry, clock = CollectorRegistry(), SystemClock()
+    tallies = Tallies(registry)
+    board = Board(tallies, now=clock.monotonic)
+    Status(desk.settings, desk.session, board, tallies, clock).measure()
+    return generate_latest(registry).decode()
+
+
 @pytest.mark.parametrize(
     "fault",
     [Stall(), Drop(), HTML, Cut(), WrongId(), BUSY, LIMIT],
@@ -39,6 +53,7 @@ async def test_01_12_13_another_node_takes_over_and_the_crash_is_liquidated(
         desk.fall()
         await desk.until(lambda: bool(desk.ears.sent_plans))
         assert desk.session.chain.rpc.name == second.url
+        assert f'keeper_node_active{{node="{second.url}"}} 1.0' in measured(desk)
         await desk.settle()
         assert desk.ears.landed() != []
         first.heal()

@@ -104,6 +104,19 @@ async def test_a_read_goes_to_the_next_node(nodes: Nodes, fault: Any) -> None:
     ]
 
 
+async def test_the_health_of_each_node_is_told(nodes: Nodes) -> None:
+    async with nodes.opened() as chain:
+        assert [(one.name, one.is_active, one.block, one.trouble) for one in chain.nodes()] == [
+            (nodes.first.url, True, 10, ""),
+            (nodes.second.url, False, 10, ""),
+        ]
+        nodes.first.faults.append(HTML)
+        await chain.reader.head()
+        failed, taken = chain.nodes()
+        assert (failed.is_active, failed.trouble) == (False, "did not answer")
+        assert (taken.is_active, taken.trouble) == (True, "")
+
+
 async def test_a_transaction_is_sent_to_one_node_once(nodes: Nodes) -> None:
     async with nodes.opened() as chain:
         nodes.first.faults.append(HTML)

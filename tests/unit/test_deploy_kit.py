@@ -64,6 +64,7 @@ def exposed() -> dict[str, set[str]]:
     for count in (tallies.skipped, tallies.foreseen, tallies.shown):
         count("a")
     tallies.balances({Address("0xa"): 1}, least=1)
+    tallies.node("wss://a", is_usable=True, is_active=True, block=7)
     tallies.sent("a", "mempool")
     tallies.rejected("a", Reason.POLICY.value)
     tallies.settled(ended(plan(), Status.REVERTED, gas=1))

@@ -76,6 +76,12 @@ function show(status) {
     ["Under the line", "number", (one) => one.under],
     ["Said", "text", (one) => one.paused || one.skipped || one.moved],
   ], status.deployments, "none");
+  table("nodes", [
+    ["Name", "", (one) => one.name],
+    ["", "", (one) => (one.is_active ? "asked first" : "")],
+    ["Block", "number", (one) => one.block],
+    ["Trouble", "text", (one) => one.trouble],
+  ], status.nodes, "a single node is not compared with others");
   table("in_flight", [
     ["Account", "mono", (one) => short(one.account)],
     ["Nonce", "number", (one) => one.nonce],
