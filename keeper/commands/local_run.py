@@ -46,7 +46,7 @@ def anvil_binary() -> Path:
     return ensure_anvil(progress=say)
 
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 """Longest wait for the keeper to deal with a block, before the next one comes anyway."""
 
 
