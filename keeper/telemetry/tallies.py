@@ -1,6 +1,7 @@
 """What the daemon did, counted for Prometheus. Amounts are floats of ether: for graphs only."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -16,70 +17,39 @@ class Tallies:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Add the measures to a registry; a registry takes them once."""
-        by_deployment = ("deployment",)
-        self._block = Gauge(
-            "keeper_block_number", "Block of the mirror.", by_deployment, registry=registry
-        )
-        self._accounts = Gauge(
-            "keeper_accounts", "Accounts with debt.", by_deployment, registry=registry
-        )
-        self._under = Gauge(
+        gauge, counter = partial(Gauge, registry=registry), partial(Counter, registry=registry)
+        by_deployment, by_node, by_operator = ("deployment",), ("node",), ("operator",)
+        self._block = gauge("keeper_block_number", "Block of the mirror.", by_deployment)
+        self._accounts = gauge("keeper_accounts", "Accounts with debt.", by_deployment)
+        self._under = gauge(
             "keeper_accounts_liquidatable",
             "Accounts under the line that may be acted on.",
             by_deployment,
-            registry=registry,
         )
-        self._paused = Gauge(
-            "keeper_paused", "1 while a market of it is paused.", by_deployment, registry=registry
-        )
-        self._skipped = Counter(
-            "keeper_blocks_skipped", "Blocks passed over.", by_deployment, registry=registry
-        )
-        self._foreseen = Counter(
-            "keeper_prices_foreseen", "Updates seen pending.", by_deployment, registry=registry
-        )
-        self._sent = Counter(
-            "keeper_sent", "Liquidations sent.", ("deployment", "lane"), registry=registry
-        )
-        self._shown = Counter(
-            "keeper_shown", "Liquidations shown, disarmed.", by_deployment, registry=registry
-        )
-        self._rejected = Counter(
-            "keeper_rejected", "Rejections told.", ("deployment", "reason"), registry=registry
-        )
-        self._settled = Counter("keeper_settled", "Outcomes.", ("status",), registry=registry)
-        self._net = Gauge(
-            "keeper_net_ether", "Net of this run's outcomes; it may fall.", registry=registry
-        )
-        self._gas = Counter(
-            "keeper_gas_ether", "Gas of this run's outcomes.", registry=registry
-        )  # fmt: skip
-        self.in_flight = Gauge(
-            "keeper_in_flight", "Intents without an outcome.", registry=registry
-        )  # fmt: skip
-        self._balance = Gauge(
+        self._paused = gauge("keeper_paused", "1 while a market of it is paused.", by_deployment)
+        self._skipped = counter("keeper_blocks_skipped", "Blocks passed over.", by_deployment)
+        self._foreseen = counter("keeper_prices_foreseen", "Updates seen pending.", by_deployment)
+        self._sent = counter("keeper_sent", "Liquidations sent.", ("deployment", "lane"))
+        self._shown = counter("keeper_shown", "Liquidations shown, disarmed.", by_deployment)
+        self._rejected = counter("keeper_rejected", "Rejections told.", ("deployment", "reason"))
+        self._settled = counter("keeper_settled", "Outcomes.", ("status",))
+        self._net = gauge("keeper_net_ether", "Net of this run's outcomes; it may fall.")
+        self._gas = counter("keeper_gas_ether", "Gas of this run's outcomes.")
+        self.in_flight = gauge("keeper_in_flight", "Intents without an outcome.")
+        self._balance = gauge(
             "keeper_operator_balance_ether",
             "Native coin of an operator, when last read.",
-            ("operator",),
-            registry=registry,
+            by_operator,
         )
-        self._floor = Gauge(
+        self._floor = gauge(
             "keeper_operator_balance_least_ether",
             "Native coin under which an operator sends nothing.",
-            ("operator",),
-            registry=registry,
+            by_operator,
         )
-        by_node = ("node",)
-        self._usable = Gauge(
-            "keeper_node_usable", "1 while the node may be asked.", by_node, registry=registry
-        )
-        self._active = Gauge(
-            "keeper_node_active", "1 for the node that is asked first.", by_node, registry=registry
-        )
-        self._head = Gauge(
-            "keeper_node_block_number", "Newest block of the node.", by_node, registry=registry
-        )
-        self.halted = Gauge("keeper_halted", "1 while sending is halted.", registry=registry)
+        self._usable = gauge("keeper_node_usable", "1 while the node may be asked.", by_node)
+        self._active = gauge("keeper_node_active", "1 for the node that is asked first.", by_node)
+        self._head = gauge("keeper_node_block_number", "Newest block of the node.", by_node)
+        self.halted = gauge("keeper_halted", "1 while sending is halted.")
 
     def balances(self, held: Mapping[Address, int], *, least: int) -> None:
         """Note what operators hold, wei; who is not among them is not shown any more."""
