@@ -25,7 +25,7 @@ from keeper.scanner.columns import Columns
 M = TypeVar("M")
 P = TypeVar("P")
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 
 # Any: bytes, numbers and keys lie side by side, each of the type that its owner knows.
 Arrays = Mapping[str, NDArray[Any]]

@@ -90,6 +90,8 @@ class Funding:
     asset: Address
     amount: int
     fee: int
+    gas: int
+    """About what borrowing and giving back takes, before it is simulated."""
     kind: LoanKind = LoanKind.FLASH_SIMPLE
 
 

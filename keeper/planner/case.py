@@ -1,14 +1,14 @@
 """What a plan is made from: one liquidatable account, and the desk that it is planned at."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
-from typing import Final, Self, TypeVar, cast
+from typing import Self, TypeVar, cast
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Health, Option, ProtocolCall, SeizeQuote, Valuation
-from keeper.core.plan import Funding, LoanKind, Opportunity
+from keeper.core.plan import Funding, Opportunity
 from keeper.core.ports import LoanBook, ProtocolAdapter
 from keeper.core.stepping import Prepared, Stepwise
 from keeper.core.units import Address
@@ -30,6 +30,8 @@ class Case:
     seize: Callable[[Option, int], SeizeQuote]
     """Raises RefusedError when the protocol would revert."""
     calls: Callable[[Option, SeizeQuote, Address], tuple[ProtocolCall, ...]]
+    gas: Callable[[Option, Sequence[SeizeQuote]], int]
+    """About what the calls of quoted liquidations take, one after the other."""
     after: "Callable[[Option, SeizeQuote], After | None]" = lambda *_: None
     """The account once a liquidation is done; None when no further one can be planned."""
     market: "Market | None" = None
@@ -70,6 +72,7 @@ def case_of(
         valuation=valuation,
         seize=_seizer(adapter, view, position),
         calls=partial(adapter.calls, view, opportunity.ref),
+        gas=partial(adapter.gas, view, position),
         after=partial(_after, adapter, view, position, opportunity, valuation),
         market=Market(
             after=partial(adapter.market_after, view, position),
@@ -126,16 +129,6 @@ def _case_in(
     return case_of(adapter, market, position, opportunity=still, valuation=valuation)
 
 
-_BY_GAS: Final = (
-    LoanKind.FLASH_3156,
-    LoanKind.FLASH_PLAIN,
-    LoanKind.FLASH_POOL,
-    LoanKind.FLASH_VAULT,
-    LoanKind.FLASH_SIMPLE,
-)
-"""Loans, the one of least gas first."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk(Exchange):
     """Everything outside the account that a plan depends on. Immutable; carried forward."""
@@ -179,4 +172,4 @@ class Desk(Exchange):
             for book in self.loans
             if (loan := book.quote(asset, amount)) is not None and loan.lender not in locked
         ]
-        return min(offers, key=lambda loan: (loan.fee, _BY_GAS.index(loan.kind)), default=None)
+        return min(offers, key=lambda loan: (loan.fee, loan.gas), default=None)

@@ -8,16 +8,15 @@ from keeper.core.units import BPS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GasModel:
-    """Gas of a plan before it is simulated; the simulation replaces the estimate."""
+    """Gas of a plan's own part before it is simulated; the simulation replaces the estimate.
 
-    base: int = 620_000
-    """Flash loan, liquidation by Aave V3, approvals and sweep, as measured on 3.0."""
-    paid_later: int = 220_000
-    """The same without a loan, by a protocol that is paid after its callback: Morpho Blue."""
-    more: int = 150_000
-    """Each further liquidation of the account in the same transaction."""
+    What liquidating takes is told by the protocol's adapter, what borrowing takes by the lender.
+    """
+
+    base: int = 60_000
+    """The transaction itself, the executor's run, and the profit's way to the recipient."""
     hop: int = 60_000
-    """Each pool swapped through."""
+    """Each pool swapped through, in tokens that add nothing of their own."""
     bytes_base: int = 240
     """Bytes of the unsigned transaction, to bound a rollup's charge before it is built."""
     bytes_more: int = 80
@@ -29,10 +28,9 @@ class GasModel:
     limit_margin_bps: int = 5_000
     """Room of the gas limit over the estimate."""
 
-    def units(self, hops: int, *, steps: int = 1, pays_later: bool = False) -> int:
-        """Return the gas expected of so many liquidations with so many hops."""
-        base = self.paid_later if pays_later else self.base
-        return base + (steps - 1) * self.more + hops * self.hop
+    def units(self, hops: int) -> int:
+        """Return the gas expected of all but liquidating, borrowing and redeeming."""
+        return self.base + hops * self.hop
 
     def size(self, hops: int, *, steps: int = 1, unwinds: bool = False) -> int:
         """Return the most bytes expected of the unsigned transaction of a plan."""

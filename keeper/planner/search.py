@@ -96,7 +96,9 @@ def _may_pay(trials: "_Trials", single: Trade) -> bool:
     if isinstance(less, Miss):
         return False
     gained = (single.net - less.net) << _MARGIN
-    return gained > offer.terms.gas.more * offer.desk.gas_price
+    once, last = offer.case.gas, single.steps[-1:]
+    more = once(offer.option, last * 2) - once(offer.option, last)
+    return gained > more * offer.desk.gas_price
 
 
 def _next_offer(offer: "_Offer") -> "_Offer | None":

@@ -144,6 +144,7 @@ def trade(
         token=option.collateral if redeemed is None else redeemed.unwound.underlying.address,
         amount=seize.received if redeemed is None else redeemed.assets,
         redeemed=redeemed,
+        gas=case.gas(option, steps) + funding.gas + (0 if redeemed is None else redeemed.book.gas),
     )
     # Headroom that the protocol leaves is given back: it is the fee of it that has to be earned.
     legs = _legs(desk, route, spoils, seize.repay + funding.fee, option.debt)
@@ -152,8 +153,7 @@ def trade(
     hops = sum(len(swap.path) for swap in (*legs.repay, *legs.sale))
     size = terms.gas.size(hops, steps=len(steps), unwinds=redeemed is not None)
     data = desk.data_fees.at_most(size)
-    units = terms.gas.units(hops, steps=len(steps), pays_later=option.pays_later)
-    units += 0 if redeemed is None else redeemed.book.gas
+    units = terms.gas.units(hops) + spoils.gas
     gas = units * desk.gas_price + data.at(desk.gas_price)
     tip = terms.limits.tip(legs.proceeds, gas)
     bid = terms.limits.bid(legs.proceeds - gas - tip, units + data.gas, desk.fees.max_fee)
@@ -212,7 +212,9 @@ def _unfunded(case: Case, desk: Desk, option: Option, wanted: int) -> Miss:
 
 
 def _unlent(source: str, kind: LoanKind, asset: Address, amount: int) -> Funding:
-    return Funding(source=source, lender=ZERO_ADDRESS, asset=asset, amount=amount, fee=0, kind=kind)
+    return Funding(
+        source=source, lender=ZERO_ADDRESS, asset=asset, amount=amount, fee=0, gas=0, kind=kind
+    )
 
 
 class _Spoils(NamedTuple):
@@ -221,6 +223,8 @@ class _Spoils(NamedTuple):
     token: Address
     amount: int
     redeemed: Redeemed | None
+    gas: int
+    """Units of borrowing, liquidating and redeeming."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,7 +289,7 @@ def _missing(
         detail = f"{swap} {short.tried} raw units of {symbol} goes beyond the pools' known range"
         return Miss(reason=Reason.NO_ROUTE, detail=detail)
     data = desk.data_fees.at_most(terms.gas.size(route.hops, unwinds=redeemed is not None))
-    units = terms.gas.units(route.hops) + (0 if redeemed is None else redeemed.book.gas)
+    units = terms.gas.units(route.hops) + spoils.gas
     gas = units * desk.gas_price + data.at(desk.gas_price)
     return Miss(
         reason=Reason.BELOW_MIN_PROFIT,

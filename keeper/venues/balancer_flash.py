@@ -17,6 +17,8 @@ FLASH_LOAN_TOPIC: Final = topic("FlashLoan(address,address,uint256,uint256)")
 _COLLECTOR: Final = selector("getProtocolFeesCollector()")
 _FEE: Final = selector("getFlashLoanFeePercentage()")
 _PAUSED: Final = selector("getPausedState()")
+_GAS: Final = 45_000
+"""Of a loan, as measured with the vault's published bytecode."""
 
 
 class BalancerFlashSource:
@@ -56,6 +58,7 @@ class BalancerFlashSource:
             lender=self._vault,
             kind=LoanKind.FLASH_VAULT,
             held={} if int_at(paused, 0) else amounts(wanted, answers[2:]),
+            gas=_GAS,
             fee=int_at(fee.data, 0),  # FlashLoans._calculateFlashLoanFeeAmount
             fee_unit=WAD,
         )

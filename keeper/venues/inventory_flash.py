@@ -11,6 +11,8 @@ from keeper.evm.words import ask_address, selector
 from keeper.venues.loan_book import LoanBook, amounts
 
 _MOST: Final = selector("maxFlashLoan(address)")
+_GAS: Final = 45_000
+"""Of a loan, as measured."""
 
 
 class InventoryFlashSource:
@@ -36,6 +38,7 @@ class InventoryFlashSource:
             lender=self._inventory,
             kind=LoanKind.FLASH_3156,
             held=amounts(wanted, answers),
+            gas=_GAS,
         )
 
     def fee_paid(self, logs: Sequence[Log]) -> tuple[Address, int] | None:  # noqa: ARG002 - of none

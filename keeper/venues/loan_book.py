@@ -19,6 +19,8 @@ class LoanBook:
     kind: LoanKind
     held: Mapping[Address, int]
     """Raw units by asset."""
+    gas: int
+    """Of a loan, until it is given back."""
     fee: int = 0
     """Of the amount, in parts of ``fee_unit``."""
     fee_unit: int = 1
@@ -37,6 +39,7 @@ class LoanBook:
             asset=asset,
             amount=amount,
             fee=mul_div_ceil(amount, self.fee, self.fee_unit),
+            gas=self.gas,
             kind=self.kind,
         )
 

@@ -12,6 +12,8 @@ from keeper.evm.words import ask_address, topic
 from keeper.venues.loan_book import LoanBook, amounts
 
 FLASH_LOAN_TOPIC: Final = topic("FlashLoan(address,address,uint256)")
+_GAS: Final = 40_000
+"""Of a loan, as measured with the published contract."""
 
 
 class MorphoFlashSource:
@@ -41,6 +43,7 @@ class MorphoFlashSource:
             lender=self._morpho,
             kind=LoanKind.FLASH_PLAIN,
             held=amounts(wanted, answers),
+            gas=_GAS,
         )
 
     def fee_paid(self, logs: Sequence[Log]) -> tuple[Address, int] | None:

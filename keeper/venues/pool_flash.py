@@ -19,6 +19,8 @@ _SHAPE: Final = tuple(selector(one) for one in ("token0()", "token1()", "fee()",
 _PAID_AT: Final = 2
 """Place of what was paid in token 0 in the data of ``Flash``; that of token 1 follows."""
 _MILLION: Final = 10**6
+_GAS: Final = 62_000
+"""Of a loan, as measured with pools that the route does not use besides."""
 
 
 class PoolFlashSource:
@@ -58,6 +60,7 @@ class PoolFlashSource:
             lender=self._pool,
             kind=LoanKind.FLASH_POOL,
             held=amounts(wanted, balances),
+            gas=_GAS,
             fee=int_at(fee, 0),  # UniswapV3Pool.flash
             fee_unit=_MILLION,
         )

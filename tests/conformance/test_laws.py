@@ -75,6 +75,15 @@ def test_a_view_of_a_view_is_the_view(case: Case):
 
 
 @each_case
+def test_each_further_liquidation_takes_gas_and_no_more_than_the_first(case: Case):
+    view = case.view()
+    for _, position, option in sampled(case, view):
+        quote = case.adapter.seize(view, position, option, option.max_repay)
+        once, twice = (case.adapter.gas(view, position, option, (quote,) * n) for n in (1, 2))
+        assert 100_000 < once < twice <= 2 * once
+
+
+@each_case
 def test_health_is_unlimited_exactly_without_debt(case: Case):
     view = case.view()
     for position in case.positions.values():

@@ -12,6 +12,7 @@ from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.isolated_market import under_water
 from keeper.devnet.prices import oracle_prices, push_prices
 from keeper.devnet.stage_venus_isolated import isolated_file
+from tests.support.gas_band import hold_estimates
 from tests.support.isolated_scene import IsolatedNode, built_isolated
 
 
@@ -69,3 +70,7 @@ def test_doctor_finds_every_market_and_feed_good(config: Path):
     done = keeper("doctor", "-c", str(config))
     for symbol in ("WETH", "USDC", "wstETH"):
         assert f"feed {symbol}" in done.stdout + done.stderr
+
+
+async def test_plans_count_on_about_the_gas_that_they_take(config: Path, parity_report: list[str]):
+    await hold_estimates(config, parity_report, least=8)

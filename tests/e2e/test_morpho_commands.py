@@ -16,6 +16,7 @@ from keeper.devnet.morpho import LocalMorpho, liquidatable
 from keeper.devnet.prices import oracle_prices, push_prices
 from keeper.devnet.stage_aave_v3 import aave_file
 from keeper.devnet.stage_morpho_blue import morpho_file
+from tests.support.gas_band import hold_estimates
 from tests.support.golden_output import hold, printed
 from tests.support.market_node import MarketNode
 from tests.support.morpho_scene import morpho_node
@@ -145,3 +146,7 @@ def test_a_dry_run_liquidates_on_both(config: Path):
     assert "ok: the balances on the fork grew by" in done.stderr
     said = done.stdout + done.stderr
     assert "morpho_blue.local" in said
+
+
+async def test_plans_count_on_about_the_gas_that_they_take(config: Path, parity_report: list[str]):
+    await hold_estimates(config, parity_report, least=1)

@@ -3,27 +3,39 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from keeper.core.units import WAD
+from keeper.core.units import WAD, Address
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.prices import oracle_prices, push_prices
+from keeper.devnet.sender import Sender
 from keeper.devnet.stage_venus import venus_file
-from keeper.devnet.venus_market import shortfalls
+from keeper.devnet.venus_market import LiveVenus, shortfalls
+from tests.support.gas_band import hold_estimates
 from tests.support.venus_scene import VenusNode, built_venus
 
 
 @pytest.fixture(scope="module")
 def fallen(anvil_binary: Path) -> Iterator[VenusNode]:
-    """Venus after a fall of ether by a tenth."""
+    """Venus after a fall of ether by a tenth; every second borrower has entered every market."""
     with built_venus(anvil_binary) as node:
         live = node.live.live
+        enter_all(node.live, node.venus.borrowers[::2])
         prices = oracle_prices(live)
         push_prices(live, {s: prices[s] * 9 // 10 for s in ("WETH", "wstETH")})
         yield node
+
+
+def enter_all(live: LiveVenus, borrowers: Sequence[Address]) -> None:
+    markets = [one.address for one in live.markets.values()]
+    live.live.rpc.batch(("anvil_impersonateAccount", [one]) for one in borrowers)
+    for one in borrowers:
+        borrower = Sender.of(live.live.rpc, one)
+        borrower.call(live.comptroller, "enterMarkets", markets)
+        borrower.mine()
 
 
 @pytest.fixture
@@ -83,3 +95,7 @@ def test_doctor_finds_every_market_and_feed_good(config: Path):
     assert done.returncode == 0, done.stdout + done.stderr
     for symbol in ("WETH", "USDC", "WBTC"):
         assert f"feed {symbol}" in done.stdout + done.stderr
+
+
+async def test_plans_count_on_about_the_gas_that_they_take(config: Path, parity_report: list[str]):
+    await hold_estimates(config, parity_report, least=15)

@@ -113,7 +113,12 @@ def plan(borrower: int = 1, *, head: int = 100, deployment: str = DEPLOYMENT) ->
         option=option,
         quote=SeizeQuote(repay=100_000 * 10**6, seized=60 * WAD, protocol_fee=WAD // 4),
         funding=Funding(
-            source="aave_v3", lender=EXECUTOR, asset=USDC, amount=100_000 * 10**6, fee=50 * 10**6
+            source="aave_v3",
+            lender=EXECUTOR,
+            asset=USDC,
+            amount=100_000 * 10**6,
+            fee=50 * 10**6,
+            gas=120_000,
         ),
         route=(),
         transaction=Transaction(sender=OPERATOR, to=EXECUTOR, data=b"\x01\x02"),

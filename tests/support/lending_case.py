@@ -3,7 +3,7 @@
 from keeper.core.lending import AccountRef, Valuation
 from keeper.core.plan import Opportunity
 from keeper.planner.case import Case
-from keeper.protocols.aave_v3 import health, liquidation
+from keeper.protocols.aave_v3 import gas, health, liquidation
 from keeper.protocols.aave_v3.revision import Rules
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from tests.support.aave_market import market, reserve
@@ -40,4 +40,5 @@ def aave_case(view: AaveMarket, position: AavePosition) -> Case:
         valuation=VALUATION,
         seize=liquidation.seizer(view, position),
         calls=Bonus().calls,
+        gas=lambda option, quotes: gas.of(view, position, option, len(quotes)),
     )

@@ -175,6 +175,10 @@ class Bonus:
         debt, collateral = ASSETS[option.debt], ASSETS[option.collateral]
         return repay * debt.price * collateral.unit // (debt.unit * collateral.price)
 
+    def gas(self, option: Option, quotes: Sequence[SeizeQuote]) -> int:
+        del option
+        return 330_000 + 150_000 * len(quotes)
+
     def calls(
         self, option: Option, quote: SeizeQuote, executor: Address
     ) -> tuple[ProtocolCall, ...]:
@@ -209,6 +213,7 @@ def case_with(*options: Option, protocol: Bonus | None = None, account: Address 
         valuation=VALUATION,
         seize=rules.seize,
         calls=rules.calls,
+        gas=rules.gas,
     )
 
 

@@ -49,7 +49,7 @@ def source_over(answers: Script) -> AaveV3FlashSource:
 async def test_a_pool_lends_its_cash_and_no_more() -> None:
     book = await book_from(script())
     assert book.quote(USDC, 1_000) == Funding(
-        source="aave_v3", lender=LENDER, asset=USDC, amount=1_000, fee=1
+        source="aave_v3", lender=LENDER, asset=USDC, amount=1_000, fee=1, gas=120_000
     )
     assert book.quote(USDC, 1_001) is None
     assert book.quote(WETH, 1) is None

@@ -41,6 +41,7 @@ async def test_it_lends_all_that_it_holds_for_nothing() -> None:
         asset=USDC,
         amount=1_000,
         fee=0,
+        gas=40_000,
         kind=LoanKind.FLASH_PLAIN,
     )
     assert book.quote(USDC, 1_001) is None

@@ -330,12 +330,16 @@ def test_what_nobody_lends_is_bought_first_and_paid_out_of_the_spoils() -> None:
     assert (sale.token_in, sale.token_out) == (WBTC, WETH)
 
 
-def test_buying_first_costs_what_a_free_loan_does() -> None:
+def test_buying_first_costs_what_a_free_loan_does_but_for_its_gas() -> None:
     case = case_with(option_of(WBTC, USDC, dollars=20_000))
     lent = planned(case, desk_of(*TRIANGLE, premium_bps=0))
     bought = planned(case, desk_of(*TRIANGLE, cash=0))
     assert (bought.route, bought.quote) == (lent.route, lent.quote)
-    assert bought.forecast == lent.forecast
+    desk = desk_of(*TRIANGLE, premium_bps=0)
+    saved = lent.funding.gas * desk.gas_price
+    was = lent.forecast
+    assert saved > 0
+    assert bought.forecast == replace(was, gas=was.gas - saved, net=was.net + saved)
 
 
 def test_what_is_bought_first_over_two_pools_is_paid_by_the_first_after_the_liquidation() -> None:

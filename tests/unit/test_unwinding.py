@@ -152,7 +152,7 @@ def atoken(**changes: object) -> ATokenBook:
 
 def test_what_the_pool_lends_meanwhile_cannot_be_withdrawn() -> None:
     book = atoken(cash=1_000)
-    loan = Funding(source="aave_v3", lender=POOL, asset=USDC, amount=400, fee=0)
+    loan = Funding(source="aave_v3", lender=POOL, asset=USDC, amount=400, fee=0, gas=0)
     assert book.redeem([600], timestamp=9, funding=loan) == 600
     with pytest.raises(RefusedError, match="601 raw units of USDC are 1 more than the pool has"):
         book.redeem([601], timestamp=9, funding=loan)

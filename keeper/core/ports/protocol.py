@@ -149,6 +149,14 @@ class ProtocolAdapter(Protocol[M, P]):
         """Return the executor's calls that liquidate and end with the collateral in hand."""
         ...
 
+    def gas(self, view: M, position: P, option: Option, quotes: Sequence[SeizeQuote]) -> int:
+        """Return about what gas the calls of quoted liquidations of a pair take, one at least.
+
+        They follow each other in one transaction; refunds are taken off. What borrows, swaps and
+        pays out is not in it. An estimate to plan with: the rehearsal's figure takes its place.
+        """
+        ...
+
     def decode(self, market: M, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
         """Return the liquidations in a transaction's logs."""
         ...

@@ -23,7 +23,16 @@ from keeper.core.parity import Sides
 from keeper.core.ports import Prices, Reader
 from keeper.core.screening import Exposure, Factor, FactorKey
 from keeper.core.units import Address
-from keeper.protocols.aave_v3 import aftermath, codec, events, exposure, health, liquidation, parity
+from keeper.protocols.aave_v3 import (
+    aftermath,
+    codec,
+    events,
+    exposure,
+    gas,
+    health,
+    liquidation,
+    parity,
+)
 from keeper.protocols.aave_v3.parameters import Parameters
 from keeper.protocols.aave_v3.positions import read_positions
 from keeper.protocols.aave_v3.reads import read_again, read_whole
@@ -221,6 +230,16 @@ class AaveAdapter:
             amount=quote.repay + quote.headroom,
         )
         return (call,)
+
+    def gas(
+        self,
+        view: AaveMarket,
+        position: AavePosition,
+        option: Option,
+        quotes: Sequence[SeizeQuote],
+    ) -> int:
+        """Return about what gas so many calls of the Pool take."""
+        return gas.of(view, position, option, len(quotes))
 
     def decode(self, market: AaveMarket, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
         """Return the liquidations in a transaction's logs."""

@@ -30,6 +30,7 @@ from keeper.protocols.compound_v2 import (
     decoding,
     events,
     exposure,
+    gas,
     health,
     legs,
     liquidation,
@@ -188,6 +189,16 @@ class CompoundAdapter:
     ) -> tuple[ProtocolCall, ...]:
         """Return the calls that liquidate, redeem, and leave the underlying in hand."""
         return calls.liquidating(view, ref.account, option, quote)
+
+    def gas(
+        self,
+        view: Deployment,
+        position: Position,
+        option: Option,  # noqa: ARG002 - the port's
+        quotes: Sequence[SeizeQuote],
+    ) -> int:
+        """Return about what gas accruing, liquidating and redeeming take."""
+        return gas.of(view, position, quotes)
 
     def decode(self, market: Deployment, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
         """Return the liquidations in a transaction's logs."""

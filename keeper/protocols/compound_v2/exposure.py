@@ -32,7 +32,7 @@ _MARKET_BITS: Final = 16
 _MINTED: Final = 1
 """Of kind ``_VAI`` in place of a market: what was minted; 0 is what interest runs on."""
 
-_FACE: Final = 6
+_FACE: Final = 7
 _ENTRY: Final = 4
 
 
@@ -94,6 +94,7 @@ def pack(position: Position) -> bytes:
         position.vai_minted,
         position.vai_past_interest,
         position.vai_index,
+        position.idle,
         len(position.forced),
     )
     entries = (number for entry in position.entries for number in entry)
@@ -104,12 +105,13 @@ def pack(position: Position) -> bytes:
 def unpack(data: bytes) -> Position:
     """Return the position that was packed."""
     numbers = list(unpacked(data))
-    pool, marks, minted, past_interest, index, forced = numbers[:_FACE]
+    pool, marks, minted, past_interest, index, idle, forced = numbers[:_FACE]
     first = _FACE + forced
     return Position(
         entries=tuple(
             Entry(*numbers[at : at + _ENTRY]) for at in range(first, len(numbers), _ENTRY)
         ),
+        idle=idle,
         pool=pool,
         forced=frozenset(numbers[_FACE:first]),
         vai_forced=bool(marks & 2),

@@ -153,6 +153,7 @@ def _position(face: _Face, balances: Sequence[_Balance], principals: Principals)
     minted, past_interest, index = face.vai
     return Position(
         entries=tuple(entries),
+        idle=len(face.entered) - len(entries),
         pool=face.pool,
         forced=frozenset(one.market for one in balances if one.forced),
         vai_forced=face.vai_forced,

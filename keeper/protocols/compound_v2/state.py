@@ -178,6 +178,8 @@ class Position:
 
     entries: tuple[Entry, ...] = ()
     """Of entered markets with cTokens or debt; nothing else counts."""
+    idle: int = 0
+    """Entered markets with neither, which are visited for nothing."""
     pool: int = CORE_POOL
     forced: frozenset[int] = frozenset()
     """Markets whose debt of this account may be liquidated without shortfall."""

@@ -217,6 +217,16 @@ class MorphoAdapter:
         )
         return (call,)
 
+    def gas(
+        self,
+        view: MorphoMarket,
+        position: MorphoPosition,
+        option: Option,  # noqa: ARG002 - the port's
+        quotes: Sequence[SeizeQuote],
+    ) -> int:
+        """Return about what gas so many calls take, their callbacks' cost to Morpho included."""
+        return len(quotes) * liquidation.gas(view, position)
+
     def decode(self, market: MorphoMarket, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
         """Return the liquidations in a transaction's logs."""
         return events.liquidations(market, logs)

@@ -31,6 +31,7 @@ from keeper.protocols.venus_isolated import (
     decoding,
     events,
     exposure,
+    gas,
     health,
     legs,
     liquidation,
@@ -188,6 +189,16 @@ class IsolatedAdapter:
     ) -> tuple[ProtocolCall, ...]:
         """Return the calls that liquidate in the option's way, and redeem."""
         return calls.liquidating(view, ref.account, option, quote)
+
+    def gas(
+        self,
+        view: Deployment,  # noqa: ARG002 - the port's
+        position: Position,
+        option: Option,  # noqa: ARG002 - the port's
+        quotes: Sequence[SeizeQuote],
+    ) -> int:
+        """Return about what gas accruing, liquidating and redeeming take."""
+        return gas.of(position, quotes)
 
     def decode(self, market: Deployment, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
         """Return the liquidations and healings in a transaction's logs."""

@@ -70,12 +70,14 @@ def repriced(view: Deployment, prices: Mapping[str, int]) -> Deployment:
 
 def pack(position: Position) -> bytes:
     """Return the position as few bytes."""
-    return packed(number for entry in position.entries for number in entry)
+    entries = (number for entry in position.entries for number in entry)
+    return packed((position.idle, *entries))
 
 
 def unpack(data: bytes) -> Position:
     """Return the position that was packed."""
-    numbers = list(unpacked(data))
+    idle, *numbers = unpacked(data)
     return Position(
-        entries=tuple(Entry(*numbers[at : at + _ENTRY]) for at in range(0, len(numbers), _ENTRY))
+        entries=tuple(Entry(*numbers[at : at + _ENTRY]) for at in range(0, len(numbers), _ENTRY)),
+        idle=idle,
     )

@@ -48,7 +48,8 @@ async def read_positions(place: Place, refs: Sequence[AccountRef]) -> dict[Accou
     owing = [_owing(place, ref, b) for ref, some in balances.items() for b in some if b.owed]
     principals = iter(await read_principals(place.reader, place.block, place.borrows_slot, owing))
     return {
-        ref: Position(entries=tuple(_entries(some, principals))) for ref, some in balances.items()
+        ref: Position(entries=tuple(_entries(some, principals)), idle=len(entered[ref]) - len(some))
+        for ref, some in balances.items()
     }
 
 

@@ -121,3 +121,5 @@ class Position:
     """An account in one pool: the markets that it entered and holds or owes something in."""
 
     entries: tuple[Entry, ...] = ()
+    idle: int = 0
+    """Entered markets with neither, which are visited for nothing."""
