@@ -119,11 +119,22 @@ def _judge(plan: Plan, result: Simulated, stage: Stage, decoders: Decoders) -> P
     if difference := _difference(plan, liquidations):
         return _no(plan, Reason.SIMULATION_DIFFERS, difference)
     forecast = _forecast(plan, result, liquidations, stage, decoders)
-    if plan.local is not None and forecast.net < plan.local.forecast.net:
-        short = plan.local.forecast.net - forecast.net
-        return _no(plan, Reason.SIMULATION_DIFFERS, f"nets {short} wei less than local pools do")
+    if plan.local is not None and (worse := _worse(forecast, plan.local.forecast)):
+        return _no(plan, Reason.SIMULATION_DIFFERS, worse)
     gas_limit = result.gas_used * GAS_MARGIN_BPS // BPS + GAS_MARGIN + plan.data_cost.gas
     return replace(plan, forecast=forecast, gas_limit=gas_limit, local=None)
+
+
+def _worse(offered: Waterfall, local: Waterfall) -> str:
+    """Return how an offer is worse than the local pools, empty when it is not.
+
+    What they bring is exact, their gas is an estimate: an offer that brings no more is no gain.
+    """
+    gain = offered.net + offered.gas - local.net - local.gas
+    if gain <= 0:
+        return f"expected more than local pools bring, found {-gain} wei less"
+    short = local.net - offered.net
+    return f"nets {short} wei less than local pools do" if short > 0 else ""
 
 
 def _difference(plan: Plan, liquidations: Sequence[Liquidation]) -> str:
