@@ -23,7 +23,16 @@ from keeper.core.parity import Sides
 from keeper.core.ports import Prices, Reader
 from keeper.core.screening import Exposure, Factor, FactorKey
 from keeper.core.units import WAD, Address
-from keeper.protocols.morpho_blue import codec, events, exposure, health, liquidation, parity, rules
+from keeper.protocols.morpho_blue import (
+    codec,
+    events,
+    exposure,
+    gas,
+    health,
+    liquidation,
+    parity,
+    rules,
+)
 from keeper.protocols.morpho_blue.asking import Asking
 from keeper.protocols.morpho_blue.parameters import Parameters
 from keeper.protocols.morpho_blue.positions import read_positions
@@ -225,7 +234,7 @@ class MorphoAdapter:
         quotes: Sequence[SeizeQuote],
     ) -> int:
         """Return about what gas so many calls take, their callbacks' cost to Morpho included."""
-        return len(quotes) * liquidation.gas(view, position)
+        return len(quotes) * gas.of(view, position)
 
     def decode(self, market: MorphoMarket, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
         """Return the liquidations in a transaction's logs."""

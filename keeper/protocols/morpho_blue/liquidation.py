@@ -14,10 +14,6 @@ _HEADROOM_SHARE: Final = 100_000
 """The part of the repaid amount to have at hand beyond it: some minutes at the highest rates."""
 _HEADROOM_LEAST: Final = 2
 """Raw units by which shares may round differently in a later block."""
-_GAS: Final = 180_000
-"""Of ``liquidate`` with its callback, refunds taken off, over an oracle of two feeds."""
-_GAS_EARLY: Final = 260_000
-"""Of ``preLiquidate``, which repays and withdraws in callbacks of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +60,6 @@ def seize(view: MorphoMarket, position: MorphoPosition, option: Option, repay: i
         raise MorphoRefusedError(Refusal.NOT_CREATED, detail)
     full = full_close(case)
     return full if repay >= full.repay else part_close(case, repay)
-
-
-def gas(view: MorphoMarket, position: MorphoPosition) -> int:
-    """Return about what gas one liquidation takes, as measured on the published contract."""
-    return _GAS_EARLY if position.market in view.pre_liquidations else _GAS
 
 
 def case_of(view: MorphoMarket, position: MorphoPosition) -> Case:
