@@ -39,7 +39,7 @@ def packages() -> Mapping[str, Path]:
 
 @pytest.fixture(scope="session")
 def local_market(anvil_binary: Path, packages: Mapping[str, Path]) -> Iterator[MarketNode]:
-    """The market that every test forks. Read it; do not change it."""
+    """The market that every test copies. Read it; do not change it."""
     with built_market(anvil_binary, seed=SEED, borrowers=BORROWERS) as node:
         yield node
 

@@ -32,9 +32,9 @@ from tests.support.isolated_scene import (
     Look,
     Scene,
     built_isolated,
+    copied_isolated,
     differences,
     every_case,
-    forked_isolated,
     judge,
     open_scene,
 )
@@ -51,7 +51,7 @@ def isolated_node(anvil_binary: Path) -> Iterator[IsolatedNode]:
 
 @pytest.fixture
 async def scene(anvil_binary: Path, isolated_node: IsolatedNode) -> AsyncIterator[Scene]:
-    with forked_isolated(anvil_binary, isolated_node) as node:
+    with copied_isolated(anvil_binary, isolated_node) as node:
         async with open_scene(node) as opened:
             yield opened
 

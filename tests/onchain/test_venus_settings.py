@@ -24,9 +24,9 @@ from tests.support.venus_scene import (
     Scene,
     VenusNode,
     built_venus,
+    copied_venus,
     differences,
     failures,
-    forked_venus,
     judge,
     liquidate_call,
     open_scene,
@@ -44,7 +44,7 @@ def venus_node(anvil_binary: Path) -> Iterator[VenusNode]:
 
 @pytest.fixture
 async def scene(anvil_binary: Path, venus_node: VenusNode) -> AsyncIterator[Scene]:
-    with forked_venus(anvil_binary, venus_node) as node:
+    with copied_venus(anvil_binary, venus_node) as node:
         async with open_scene(node) as opened:
             allow_liquidations(node.live, Sender.of(node.live.live.rpc, opened.supplier))
             yield opened

@@ -23,8 +23,8 @@ from tests.support.venus_scene import (
     Scene,
     VenusNode,
     built_venus,
+    copied_venus,
     differences,
-    forked_venus,
     judge,
     open_scene,
 )
@@ -42,7 +42,7 @@ def venus_node(anvil_binary: Path) -> Iterator[VenusNode]:
 
 @pytest.fixture
 async def scene(anvil_binary: Path, venus_node: VenusNode) -> AsyncIterator[Scene]:
-    with forked_venus(anvil_binary, venus_node) as node:
+    with copied_venus(anvil_binary, venus_node) as node:
         async with open_scene(node) as opened:
             allow_liquidations(node.live, Sender.of(node.live.live.rpc, opened.supplier))
             yield opened

@@ -10,7 +10,7 @@ from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.chain import BlockRef, Log, Simulated, Transaction
 from keeper.core.lending import AccountRef, Option, Price, SeizeQuote
 from keeper.core.units import Address
-from keeper.devnet.build import BLOCK_INTERVAL_S, build_market
+from keeper.devnet.build import build_market
 from keeper.devnet.isolated_build import build_isolated
 from keeper.devnet.isolated_market import LiveIsolated, LocalIsolated, open_isolated
 from keeper.devnet.live import open_live
@@ -24,6 +24,7 @@ from keeper.protocols.venus_isolated.case import Case, Way, cases_of, chosen
 from keeper.protocols.venus_isolated.health import snapshot, terms_of
 from keeper.protocols.venus_isolated.refusals import PoolRefusedError, Refusal
 from keeper.protocols.venus_isolated.state import Deployment, Position
+from tests.support.market_node import copied_node
 
 BORROWERS = 45
 SEED = 3
@@ -54,12 +55,9 @@ def built_isolated(binary: Path, *, by_second: bool) -> Iterator[IsolatedNode]:
 
 
 @contextmanager
-def forked_isolated(binary: Path, base: IsolatedNode) -> Iterator[IsolatedNode]:
-    """Fork it: what is done on the fork does not reach the base."""
-    options = AnvilOptions(
-        fork_url=base.anvil.http_url, block_interval_s=BLOCK_INTERVAL_S, ipc=True
-    )
-    with start_anvil(binary, options) as anvil:
+def copied_isolated(binary: Path, base: IsolatedNode) -> Iterator[IsolatedNode]:
+    """Copy it to a node of its own: what is done there does not reach the base."""
+    with copied_node(binary, base.live.live.rpc, base.market) as anvil:
         live = open_live(base.market, anvil.http_url)
         with closing(live.rpc):
             pools = open_isolated(base.isolated, live)

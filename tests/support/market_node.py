@@ -11,6 +11,7 @@ from keeper.devnet.build import build_market
 from keeper.devnet.live import LiveMarket, open_live
 from keeper.devnet.market import LocalMarket
 from keeper.devnet.releases import OLDEST
+from keeper.devnet.rpc import Rpc
 from keeper.devnet.saved import SavedMarket, resume_saved, save_state
 
 
@@ -40,17 +41,25 @@ def built_market(
 
 @contextmanager
 def copied_market(binary: Path, base: MarketNode) -> Iterator[MarketNode]:
-    """Copy a built market to a node of its own: what is done there does not reach the base.
+    """Copy a built market to a node of its own: what is done there does not reach the base."""
+    with copied_node(binary, base.live.rpc, base.market) as anvil:
+        live = open_live(base.market, anvil.http_url)
+        with closing(live.rpc):
+            yield MarketNode(anvil=anvil, live=live)
 
-    Not a fork: a fork waits for what it fetches in threads that should have received it, and on
-    few cores may wait for ever.
+
+@contextmanager
+def copied_node(
+    binary: Path, base: Rpc, market: LocalMarket, options: AnvilOptions | None = None
+) -> Iterator[Anvil]:
+    """Copy a node with a market on it, blocks and all.
+
+    Not a fork: that can stand still for ever (docs/dry-run.md).
     """
     with tempfile.TemporaryDirectory() as folder:
         saved = SavedMarket(state=Path(folder) / "state", market=Path(folder) / "market")
-        save_state(base.live.rpc, saved.state)
-        base.market.save(saved.market)
-        anvil, market = resume_saved(binary, saved)
+        save_state(base, saved.state)
+        market.save(saved.market)
+        anvil, _ = resume_saved(binary, saved, options)
     with anvil:
-        live = open_live(market, anvil.http_url)
-        with closing(live.rpc):
-            yield MarketNode(anvil=anvil, live=live)
+        yield anvil

@@ -18,7 +18,6 @@ from keeper.config.settings import Settings
 from keeper.core.plan import Status
 from keeper.core.units import Address
 from keeper.devnet.accounts import KEEPER_KEY
-from keeper.devnet.build import BLOCK_INTERVAL_S
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_executor
@@ -29,6 +28,7 @@ from keeper.evm.transaction import LocalSigner
 from keeper.executor.totals import Share
 from keeper.runtime.clock import SystemClock
 from tests.support.fault_desk import Ears, _tuned
+from tests.support.market_node import copied_node
 
 PATIENCE_S = 90.0
 PROTOCOLS = {"north": ("aave_v3", 31_337), "south": ("morpho_blue", 31_338)}
@@ -37,7 +37,7 @@ BORROWERS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """A chain with its market and the executor, to be forked."""
+    """A chain with its market and the executor, to be copied."""
 
     name: str
     anvil: Anvil
@@ -60,7 +60,7 @@ def built_chain(binary: Path, name: str) -> Iterator[Built]:
 
 @dataclass(slots=True, kw_only=True)
 class Side:
-    """One chain of the two: a fork, whose node can be killed and started again as it was."""
+    """One chain of the two: a copy, whose node can be killed and started again as it was."""
 
     built: Built
     binary: Path
@@ -77,15 +77,12 @@ class Side:
 
     def start(self) -> None:
         """Start the node, as it was before its first block."""
-        options = AnvilOptions(
-            fork_url=self.built.anvil.http_url,
-            block_interval_s=BLOCK_INTERVAL_S,
-            chain_id=PROTOCOLS[self.built.name][1],
-            port=self.port,
-        )
-        self.node = self.stack.enter_context(start_anvil(self.binary, options))
+        base = self.built.scene.live
+        options = AnvilOptions(chain_id=PROTOCOLS[self.built.name][1], port=self.port)
+        copy = copied_node(self.binary, base.rpc, base.market, options)
+        self.node = self.stack.enter_context(copy)
         self.port = self.node.port
-        self.live = open_live(self.built.scene.live.market, self.node.http_url)
+        self.live = open_live(base.market, self.node.http_url)
         self.stack.enter_context(closing(self.live.rpc))
         self.live.rpc.call("evm_setAutomine", False)
 

@@ -10,7 +10,7 @@ from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.chain import BlockRef, Log, Simulated, Transaction
 from keeper.core.lending import AccountRef, Option, Price, SeizeQuote
 from keeper.core.units import Address
-from keeper.devnet.build import BLOCK_INTERVAL_S, build_market
+from keeper.devnet.build import build_market
 from keeper.devnet.live import open_live
 from keeper.devnet.market import LocalMarket
 from keeper.devnet.venus_build import build_venus
@@ -29,6 +29,7 @@ from keeper.protocols.compound_v2.refusals import (
 )
 from keeper.protocols.compound_v2.state import Deployment, Market, Position
 from keeper.protocols.registry import adapter_for
+from tests.support.market_node import copied_node
 
 BORROWERS = 60
 SEED = 3
@@ -59,12 +60,9 @@ def built_venus(binary: Path) -> Iterator[VenusNode]:
 
 
 @contextmanager
-def forked_venus(binary: Path, base: VenusNode) -> Iterator[VenusNode]:
-    """Fork it: what is done on the fork does not reach the base."""
-    options = AnvilOptions(
-        fork_url=base.anvil.http_url, block_interval_s=BLOCK_INTERVAL_S, ipc=True
-    )
-    with start_anvil(binary, options) as anvil:
+def copied_venus(binary: Path, base: VenusNode) -> Iterator[VenusNode]:
+    """Copy it to a node of its own: what is done there does not reach the base."""
+    with copied_node(binary, base.live.live.rpc, base.market) as anvil:
         live = open_live(base.market, anvil.http_url)
         with closing(live.rpc):
             yield VenusNode(anvil=anvil, market=base.market, live=open_venus(base.venus, live))
