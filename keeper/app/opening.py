@@ -38,8 +38,7 @@ async def opened_chain(
         quorum=chain.quorum,
         max_lag_blocks=chain.max_lag_blocks,
     )
-    urls = [endpoint.address for endpoint in chain.rpc]
-    async with open_chain(urls, options, report=report or _tell_the_log) as opened:
+    async with open_chain(chain.rpc, options, report=report or _tell_the_log) as opened:
         yield opened
 
 

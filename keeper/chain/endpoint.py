@@ -32,6 +32,8 @@ class Endpoint:
     """The URL, or the path of the socket."""
     label: str
     """Scheme and host, or the path of the socket."""
+    forks: bool = False
+    """Whether it is an anvil that forks another node, and is asked with care."""
 
     @property
     def pushes(self) -> bool:

@@ -10,6 +10,7 @@ from keeper.chain.background import Background
 from keeper.chain.call_batch import CallBatch
 from keeper.chain.duplex import DuplexTransport
 from keeper.chain.endpoint import Endpoint, EndpointKind, parse_endpoint
+from keeper.chain.forked import ForkTransport
 from keeper.chain.heads import HeadSource, HeadStream, PolledHeads, PushedElsePolled, PushedHeads
 from keeper.chain.http import HttpTransport
 from keeper.chain.log_ranges import LogRanges
@@ -161,7 +162,7 @@ class Chain:
 
 @asynccontextmanager
 async def open_chain(
-    urls: str | Sequence[str],
+    nodes: str | Sequence[str | Endpoint],
     options: ChainOptions,
     *,
     clock: Clock | None = None,
@@ -169,20 +170,21 @@ async def open_chain(
 ) -> AsyncGenerator[Chain, None]:
     """Open a chain and check its id; close everything at the end of the block.
 
-    Calls go to the first URL whose node is fit; heads and logs are pushed by the same node if it
-    can push (WebSocket or IPC), else by the first that can. Raises ConfigError when no node
-    answers, or one is on another chain.
+    Nodes are URLs or endpoints. Calls go to the first that is fit; heads and logs are pushed by the
+    same node if it can push (WebSocket or IPC), else by the first that can. Raises ConfigError when
+    no node answers, or one is on another chain.
     """
-    endpoints = [parse_endpoint(url) for url in ([urls] if isinstance(urls, str) else urls)]
+    given = [nodes] if isinstance(nodes, str) else nodes
+    endpoints = [one if isinstance(one, Endpoint) else parse_endpoint(one) for one in given]
     if not endpoints:
         raise ConfigError("rpc urls: expected at least one, found none")
     chosen = clock or SystemClock()
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(_http_session())
         background = await stack.enter_async_context(Background())
-        nodes = [_transport(one, session, background, chosen) for one in endpoints]
-        pool = _pool(nodes, options, chosen, report) if len(nodes) > 1 else None
-        calls: Transport = pool or nodes[0]
+        ways = [_transport(one, session, background, chosen) for one in endpoints]
+        pool = _pool(ways, options, chosen, report) if len(ways) > 1 else None
+        calls: Transport = pool or ways[0]
         stack.push_async_callback(calls.close)
         push = [
             PushEndpoint(
@@ -261,6 +263,9 @@ def _http_session() -> aiohttp.ClientSession:
 def _transport(
     endpoint: Endpoint, session: aiohttp.ClientSession, background: Background, clock: Clock
 ) -> Transport:
+    way: Transport
     if endpoint.kind is EndpointKind.HTTP:
-        return HttpTransport(endpoint, session, now=clock.now)
-    return DuplexTransport(endpoint.label, connector(endpoint, session, background))
+        way = HttpTransport(endpoint, session, now=clock.now)
+    else:
+        way = DuplexTransport(endpoint.label, connector(endpoint, session, background))
+    return ForkTransport(way) if endpoint.forks else way

@@ -97,7 +97,7 @@ def _prepare(settings: Settings, anvil: Anvil, rpc: Rpc, folder: Path) -> Fork:
         settings,
         chain=settings.chain.model_copy(
             update={
-                "rpc": (parse_endpoint(anvil.ws_url),),
+                "rpc": (replace(parse_endpoint(anvil.ws_url), forks=True),),
                 "confirmations": 0,
                 "follows_wall_clock": False,
             }

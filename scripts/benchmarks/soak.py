@@ -17,11 +17,12 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from keeper.app.session import Session, keeper_session
 from keeper.chain.anvil import AnvilOptions, start_anvil
+from keeper.chain.endpoint import parse_endpoint
 from keeper.commands.local_run import anvil_binary
 from keeper.config.settings import Settings, load
 from keeper.core.chain import BlockRef
@@ -176,7 +177,9 @@ def _settings(folder: Path, live: LiveMarket, rpc: str) -> Settings:
         live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
     )
     files = KeeperFiles(rpc=rpc, mode="live", executor=executor, recipient=who.recipient)
-    return load(write_config(folder, live.market, files))
+    settings = load(write_config(folder, live.market, files))
+    fork = replace(parse_endpoint(rpc), forks=True)
+    return replace(settings, chain=settings.chain.model_copy(update={"rpc": (fork,)}))
 
 
 async def _run(
