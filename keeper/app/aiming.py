@@ -9,18 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from keeper.app.growing import asked, moved_by_time
 from keeper.app.sight import Look
-from keeper.core.chain import Transaction, next_base_fee
 from keeper.core.lending import Feed, Rejection
 from keeper.core.pending import Lead
 from keeper.core.plan import Opportunity
 from keeper.core.ports import Prices, ProtocolAdapter, Simulator
-from keeper.core.units import BPS, ZERO_ADDRESS
 from keeper.scanner.scan import judge
-
-_WORD = 32
-_MOST_BPS = 10
-"""By how much time alone may move a price until the next block."""
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -69,28 +64,10 @@ class Aim(Generic[M, P]):
         return [one for one in moving if one.id in wanted]
 
     async def _prices(self, look: Look[M, P], feeds: Sequence[Feed]) -> Prices:
-        """Return the prices that will be other than at the head.
-
-        One that fails, or leaps, stays as it is: guards judged that one alone. Whatever it would do
-        to a liquidation, the rehearsal meets.
-        """
+        """Return the prices that will be other than at the head."""
         book = look.book
-        results = await self._simulator.simulate(
-            [Transaction(sender=ZERO_ADDRESS, to=f.read.to, data=f.read.data) for f in feeds],
-            base=book.block,
-            timestamp=look.found.timestamp,
-            base_fee=next_base_fee(book.block),
-            overrides={},
-        )
-        found = {}
-        for feed, result in zip(feeds, results, strict=True):
-            now = book.prices.get(feed.id)
-            if now is None or not result.success or len(result.return_data) != _WORD:
-                continue
-            value = int.from_bytes(result.return_data)
-            if 0 < abs(value - now.value) * BPS <= now.value * _MOST_BPS:
-                found[feed.id] = replace(now, value=value)
-        return found
+        values = await asked(self._simulator, feeds, book.block, look.found.timestamp)
+        return moved_by_time(book.prices, values)
 
     def _judged(self, look: Look[M, P], fresh: Sequence[Opportunity], moved: Prices) -> Aimed[M]:
         book, found = look.book, look.found

@@ -17,6 +17,7 @@ from keeper.app.book_file import load_book, save_book
 from keeper.app.checkpoints import CheckpointStore
 from keeper.app.crossings import Ahead
 from keeper.app.foresight import Foreseer, Foresight
+from keeper.app.growing import Growing
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
 from keeper.app.prearming import Prearming
@@ -64,6 +65,7 @@ class Deployment(Generic[M, P]):
         watcher: PriceWatcher,
         parity: Parity[M, P],
         pace: Pace,
+        growing: Growing,
         book_file: Path,
         observer: Observer,
         prearming: Callable[[Sight[M, P]], Prearming[M, P]] | None = None,
@@ -80,6 +82,7 @@ class Deployment(Generic[M, P]):
         self._watcher = watcher
         self._parity = parity
         self._pace = pace
+        self._growing = growing
         self._book_file = book_file
         self._observer = observer
         self._feeds: frozenset[str] = frozenset()
@@ -256,11 +259,12 @@ class Deployment(Generic[M, P]):
             await self._watcher.follow(feeds, head)
             self._feeds = names
         self.acting.appraiser.take(snapshot.market)
-        before, self._prices = self._prices, await self._watcher.read(head, self._prices)
+        before = self._prices
+        self._prices, at_target = await self._growing.read(head, before)
         if before is None or self._prices.moved:
             self.acting.price_moved()
         self._observer.mirrored(self.name, head, len(snapshot.positions))
-        self._leave(head, self._prices)
+        self._leave(head, at_target)
         await self._sight.refresh()
         await self.acting.refresh(head)
         ground = Ground(snapshot=snapshot, prices=self._prices.prices)

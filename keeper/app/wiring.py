@@ -20,6 +20,7 @@ from keeper.app.checkpoints import JournaledCheckpoints
 from keeper.app.crossings import Bench
 from keeper.app.deployment import Deployment, Pace
 from keeper.app.executor_contract import ExecutorContract
+from keeper.app.growing import Growing
 from keeper.app.keeper import Keeper, KeeperPace, Streams
 from keeper.app.observer import Observer
 from keeper.app.opening import adapters
@@ -131,6 +132,7 @@ def _deployment(
             finality_depth=chain.finality_depth,
             checkpoint_every=CHECKPOINT_EVERY_BLOCKS,
         ),
+        growing=Growing(watcher, parts.chain.simulator, block_time_s=chain.block_time_s),
         book_file=_book_file(settings.database, adapter.deployment),
         observer=parts.observer,
         prearming=_prearming(settings, parts, sending, watched, acting),

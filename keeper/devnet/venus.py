@@ -41,6 +41,7 @@ _ORACLES: Final = (
     "ResilientOracle",
     "oracles/BoundValidator",
     "oracles/ChainlinkOracle",
+    "oracles/OneJumpOracle",
 )
 _FACETS: Final = ("MarketFacet", "PolicyFacet", "RewardFacet", "SetterFacet", "FlashLoanFacet")
 _PROXY: Final = "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol/ERC1967Proxy.json"
