@@ -50,6 +50,7 @@ async def test_a_remote_key_that_signs_something_else_sends_nothing_until_it_is_
         server.alter = lambda data: data[:-1] + b"\xc1"
         desk.fall()
         await desk.until(lambda: "it is not used" in str(desk.ears.reasons()))
+        await desk.at_head()
         assert proxy.sent == []
         desk.require_invariants()
         server.alter = lambda data: data
