@@ -24,7 +24,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-def wait_until_gone(pid: int, folder: Path, *, within_s: float = 5.0) -> None:
+def wait_until_gone(pid: int, folder: Path, *, within_s: float = 90.0) -> None:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline and (alive(pid) or folder.exists()):
         time.sleep(0.02)

@@ -65,7 +65,7 @@ async def node() -> AsyncIterator[FakeNode]:
 async def pinned(node: FakeNode) -> AsyncIterator[PinnedRpc]:
     async with aiohttp.ClientSession() as session:
         transport = HttpTransport(parse_endpoint(node.url), session, now=lambda: 0.0)
-        policy = RetryPolicy(timeout_s=2.0, budget_s=0.0)
+        policy = RetryPolicy(timeout_s=30.0, budget_s=0.0)
         yield PinnedRpc(Rpc(transport, clock=InstantClock(), policy=policy))
 
 

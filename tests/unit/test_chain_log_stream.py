@@ -60,7 +60,7 @@ def _brief(log: Log) -> tuple[int, int, bool]:
 @asynccontextmanager
 async def listening(*urls: str, wanted: LogFilter | None = None) -> AsyncIterator[Listened]:
     options = ChainOptions(
-        chain_id=1, multicall3=ZERO_ADDRESS, retry=RetryPolicy(timeout_s=2.0, budget_s=0.0)
+        chain_id=1, multicall3=ZERO_ADDRESS, retry=RetryPolicy(timeout_s=30.0, budget_s=0.0)
     )
     async with (
         open_chain(urls, options, clock=HurriedClock()) as chain,
@@ -182,8 +182,7 @@ async def test_over_http_the_logs_of_a_failed_look_come_with_the_next(
         node.answers["eth_getLogs"] = fail
         chain.add_log(log_record(11, address=FEED))
         chain.add(11)
-        async with asyncio.timeout(5):
-            await failed.wait()
+        await eventually(failed.is_set)
         node.answers["eth_getLogs"] = kept
         chain.add(12)
         assert await heard.until(1) == [(11, 0, False)]

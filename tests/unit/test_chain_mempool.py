@@ -32,7 +32,7 @@ async def node() -> AsyncIterator[FakeNode]:
 @asynccontextmanager
 async def listening(node: FakeNode) -> AsyncIterator[list[PendingTransaction]]:
     options = ChainOptions(
-        chain_id=1, multicall3=ZERO_ADDRESS, retry=RetryPolicy(timeout_s=1, budget_s=0.1)
+        chain_id=1, multicall3=ZERO_ADDRESS, retry=RetryPolicy(timeout_s=30.0, budget_s=0.1)
     )
     told: list[PendingTransaction] = []
 

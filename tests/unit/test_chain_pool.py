@@ -19,7 +19,7 @@ from tests.support.fake_chain import FakeChainNode
 from tests.support.fake_node import HTML, FakeNode, Raw, Refusal, WrongId, fake_node
 from tests.support.instant_clock import InstantClock
 
-ONCE = RetryPolicy(timeout_s=0.5, budget_s=0.0)
+ONCE = RetryPolicy(timeout_s=30.0, budget_s=0.0)
 FEED = address("0x" + "fe" * 20)
 TOO_MANY = Raw(body="slow down", status=429, headers={"Retry-After": "7"})
 
@@ -61,7 +61,7 @@ class Nodes:
             multicall3=ZERO_ADDRESS,
             retry=options.pop("retry", ONCE),
             watch_s=WATCH_S,
-            patience_s=0.2,
+            patience_s=30.0,
             **options,
         )
         urls = [self.first.url, self.second.url]

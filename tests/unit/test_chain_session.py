@@ -16,7 +16,7 @@ MAINNET = ChainOptions(
     chain_id=1,
     chain_id_key="config/chains/ethereum.yaml: chain_id",
     multicall3=MULTICALL,
-    retry=RetryPolicy(timeout_s=1.0),
+    retry=RetryPolicy(timeout_s=30.0),
 )
 
 

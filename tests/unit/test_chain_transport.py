@@ -32,7 +32,7 @@ from tests.support.fake_node import (
 
 CHAIN_ID = Request(method="eth_chainId")
 SECRET = "/v3/k3y"  # noqa: S105 - made up
-TIMEOUT_S = 2.0
+TIMEOUT_S = 30.0
 
 
 @asynccontextmanager

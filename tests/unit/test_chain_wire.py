@@ -32,7 +32,7 @@ async def node() -> AsyncIterator[FakeNode]:
 async def wire(node: FakeNode) -> AsyncIterator[NodeWire]:
     async with aiohttp.ClientSession() as session:
         transport = HttpTransport(parse_endpoint(node.url), session, now=lambda: 0.0)
-        yield NodeWire(Rpc(transport, clock=InstantClock(), policy=RetryPolicy(timeout_s=1.0)))
+        yield NodeWire(Rpc(transport, clock=InstantClock(), policy=RetryPolicy(timeout_s=30.0)))
 
 
 async def test_a_send_returns_the_hash(node: FakeNode, wire: NodeWire) -> None:

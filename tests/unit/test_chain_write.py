@@ -78,7 +78,7 @@ async def connect(request, tmp_path):
 
 async def test_what_is_posted_is_answered_like_what_is_asked(connect):
     transport = DuplexTransport("node", connect)
-    asked = await transport.request(ASKED, timeout_s=5)
+    asked = await transport.request(ASKED, timeout_s=30)
     posted = transport.post(ASKED)
     assert posted is not None
     assert bytes(await posted) == bytes(asked) == b'"0xaa"'
@@ -87,7 +87,7 @@ async def test_what_is_posted_is_answered_like_what_is_asked(connect):
 
 async def test_what_the_kernel_does_not_take_at_once_arrives_whole_and_in_its_turn(connect):
     transport = DuplexTransport("node", connect)
-    await transport.request(ASKED, timeout_s=5)
+    await transport.request(ASKED, timeout_s=30)
     posted = [transport.post(LONG if i % 2 else ASKED) for i in range(40)]
     answers = [bytes(await one) for one in posted]
     assert answers == [b'"0xaa"', b'"0x' + b"ab" * 40_000 + b'"'] * 20
@@ -97,24 +97,24 @@ async def test_what_the_kernel_does_not_take_at_once_arrives_whole_and_in_its_tu
 async def test_nothing_is_posted_before_a_socket_is_open_or_after_it_closed(connect):
     transport = DuplexTransport("node", connect)
     assert transport.post(ASKED) is None
-    await transport.request(ASKED, timeout_s=5)
+    await transport.request(ASKED, timeout_s=30)
     await transport.close()
     assert transport.post(ASKED) is None
 
 
 async def test_a_dry_post_writes_nothing_and_leaves_the_socket_as_it_was(connect):
     transport = DuplexTransport("node", connect)
-    await transport.request(ASKED, timeout_s=5)
+    await transport.request(ASKED, timeout_s=30)
     assert transport.post(ASKED, dry=True) is None
     assert bytes(await transport.post(ASKED)) == b'"0xaa"'
     await transport.close()
 
 
 async def test_a_push_is_heard_before_it_is_queued_with_the_time_it_came(connect):
-    subscriptions = Subscriptions("node", connect, timeout_s=5)
+    subscriptions = Subscriptions("node", connect, timeout_s=30)
     heard = []
     subscriptions.tap = heard.append
-    await subscriptions._transport.request(Request(method="push", params=("0x1",)), timeout_s=5)
+    await subscriptions._transport.request(Request(method="push", params=("0x1",)), timeout_s=30)
     told = await subscriptions.next(5)
     assert heard == [told]
     assert told.at_ns > 0
@@ -139,7 +139,7 @@ async def test_a_post_that_the_node_refuses_is_its_error(tmp_path):
     async with server, Background() as background:
         connect = connector(parse_endpoint(str(tmp_path / "node.ipc")), None, background)
         transport = DuplexTransport("node", connect)
-        await transport.request(ASKED, timeout_s=5)
+        await transport.request(ASKED, timeout_s=30)
         assert await transport.post(ASKED) == NodeError(code=-32000, message="no")
         await transport.close()
         await served.wait()

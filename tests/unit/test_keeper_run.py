@@ -18,7 +18,7 @@ from keeper.core.errors import (
     TransientError,
 )
 from keeper.executor.flight import Flight
-from tests.support.eventually import PATIENCE_S
+from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.ledger_records import block, plan
 from tests.support.signed_plans import SIGNER, signed
 
@@ -159,8 +159,7 @@ async def test_what_is_being_sent_when_it_stops_is_brought_to_its_end() -> None:
     running = asyncio.ensure_future(keeper.run(block(1), stop))
     await asyncio.wait_for(keeper.watching.wait(), PATIENCE_S)
     stop.set()
-    await asyncio.sleep(0.1)
-    assert deployed.done == ["started", "sent"]
+    await eventually(lambda: deployed.done == ["started", "sent"])
     assert not running.done()
     deployed.flight.landed(PLAN.id)
     await asyncio.wait_for(running, PATIENCE_S)
@@ -193,8 +192,7 @@ async def test_a_head_that_cannot_be_settled_is_skipped_and_said_so(
     observer = SimpleNamespace(skipped=lambda *what: said.append(what))
     keeper = keeper_of(deployed, settle=settle, observer=observer, drain_s=0.1)
     running = asyncio.ensure_future(keeper.run(block(1), stop))
-    await asyncio.sleep(0.05)
-    assert said == [("settler", "no answer")]
+    await eventually(lambda: said == [("settler", "no answer")])
     assert not running.done()
     stop.set()
     await asyncio.wait_for(running, PATIENCE_S)
