@@ -234,7 +234,8 @@ class _Behind(Generic[M, P]):
             opportunity=plan.opportunity,
             valuation=plan.valuation,
         )
-        self.markets.take(self.markets.place(case), plan.option, plan.liquidations)
+        case = self.markets.place(case)
+        self.markets.take(case, plan.option, plan.liquidations, plan.funding)
 
 
 async def with_offers(planner: Planner, chosen: Sequence[Chosen], offers: OfferDesk) -> list[Plan]:

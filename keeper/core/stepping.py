@@ -1,9 +1,10 @@
-"""What adapters may offer a planner besides: many amounts at once, and several steps."""
+"""What adapters may offer a planner besides: many amounts at once, several steps, and loans."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
 from keeper.core.lending import Option, SeizeQuote
+from keeper.core.plan import Funding
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -17,6 +18,18 @@ class Prepared(Protocol[M_contra, P_contra]):
 
     def seizer(self, view: M_contra, position: P_contra) -> Callable[[Option, int], SeizeQuote]:
         """Return ``ProtocolAdapter.seize`` of one account in one view."""
+        ...
+
+
+@runtime_checkable
+class Lending(Protocol[M]):
+    """An adapter whose market lends within transactions, and is moved by that."""
+
+    def after_loan(self, view: M, loan: Funding) -> M:
+        """Return the market once a loan is given back, its fee with it, at the same moment.
+
+        The same where another lends: a loan is named by its lender.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Health, Option, ProtocolCall, SeizeQuote, Valuation
 from keeper.core.plan import Funding, Opportunity
 from keeper.core.ports import LoanBook, ProtocolAdapter
-from keeper.core.stepping import Prepared, Stepwise
+from keeper.core.stepping import Lending, Prepared, Stepwise
 from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.exchange import Exchange
@@ -55,6 +55,8 @@ class Market:
     """The market as a liquidation of the case leaves it; handed around unopened."""
     case: Callable[[object], Case]
     """The case in the market as others leave it."""
+    lent: Callable[[object, Funding], object] = lambda market, _: market
+    """The market once what funded a liquidation is given back."""
 
 
 def case_of(
@@ -76,6 +78,7 @@ def case_of(
         after=partial(_after, adapter, view, position, opportunity, valuation),
         market=Market(
             after=partial(adapter.market_after, view, position),
+            lent=partial(_lent, adapter),
             case=partial(_case_in, adapter, position, opportunity, valuation),
         ),
     )
@@ -110,6 +113,14 @@ def _after(
         health=adapter.assess(left_view, left),
         case=partial(_case_in, adapter, left, opportunity, valuation, left_view),
     )
+
+
+def _lent(adapter: ProtocolAdapter[M, P], view: object, loan: Funding) -> object:
+    """Return a market after a loan that it may have been the lender of."""
+    if not isinstance(adapter, Lending):
+        return view
+    lending: Lending[M] = adapter
+    return lending.after_loan(cast("M", view), loan)
 
 
 def _case_in(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from keeper.core.errors import RefusedError
 from keeper.core.lending import Option, SeizeQuote
+from keeper.core.plan import Funding
 from keeper.planner.case import Case
 from keeper.planner.trade import Trade
 
@@ -27,11 +28,12 @@ class Markets:
             return case
         return case.market.case(self._views[case.deployment])
 
-    def take(self, case: Case, option: Option, steps: Sequence[SeizeQuote]) -> None:
-        """Carry the market of a placed case past its liquidations."""
+    def take(self, case: Case, option: Option, steps: Sequence[SeizeQuote], loan: Funding) -> None:
+        """Carry the market of a placed case past its liquidations and the loan they are paid by."""
         last = _before_last(case, option, steps)
         if last is not None and last.market is not None:
-            self._views[case.deployment] = last.market.after(option, steps[-1])
+            left = last.market.after(option, steps[-1])
+            self._views[case.deployment] = last.market.lent(left, loan)
 
 
 def comes_out(case: Case, trade: Trade) -> bool:

@@ -133,7 +133,7 @@ class Planner:
         while (one := _next(queue, look, refused)) is not None:
             chosen.append(one)
             desk = one.trade.leave(desk)
-            markets.take(one.case, one.trade.option, one.trade.steps)
+            markets.take(one.case, one.trade.option, one.trade.steps, one.trade.funding)
         return chosen, refused
 
     def choose_again(
@@ -154,7 +154,7 @@ class Planner:
                 continue
             kept.append(one if found is trade else replace(one, case=case, desk=desk, trade=found))
             desk = found.leave(desk)
-            markets.take(case, found.option, found.steps)
+            markets.take(case, found.option, found.steps, found.funding)
         return kept, refused
 
     def build(self, chosen: Chosen) -> Plan:

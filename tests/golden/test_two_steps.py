@@ -134,7 +134,7 @@ def test_whoever_comes_next_finds_the_market_as_both_steps_leave_it(case: Case) 
         return case
 
     markets = Markets()
-    markets.take(case, plan.option, plan.liquidations)
+    markets.take(case, plan.option, plan.liquidations, plan.funding)
     markets.place(replace(case, market=replace(case.market, case=placed)))
     (left,) = seen
     assert isinstance(left, Deployment)

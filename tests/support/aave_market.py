@@ -95,6 +95,7 @@ def market(
         revision=0,
         rules=rules,
         flash_premium_bps=5,
+        premium_to_protocol_bps=0,
         sentinel=sentinel,
         reserves=reserves,
         ids={one.asset: one.id for one in known},

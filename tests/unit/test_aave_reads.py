@@ -61,6 +61,7 @@ def root_answers(*, revision: int = 1) -> dict[tuple[str, bytes], bytes]:
         (PROVIDER, codec.GET_PRICE_ORACLE_SENTINEL): NO_ADDRESS,
         (POOL, codec.POOL_REVISION): word_of_int(revision),
         (POOL, codec.FLASHLOAN_PREMIUM_TOTAL): word_of_int(5),
+        (POOL, codec.FLASHLOAN_PREMIUM_TO_PROTOCOL): word_of_int(4),
         (POOL, codec.ADDRESSES_PROVIDER): word_of_address(PROVIDER),
         (POOL, codec.GET_RESERVES_LIST): word_of_int(32) + word_of_int(0),
     }
@@ -76,7 +77,7 @@ def test_a_market_is_found_from_its_provider():
     assert (root.pool, root.oracle, root.configurator) == (POOL, ORACLE, CONFIGURATOR)
     assert root.sentinel is None
     assert root.rules.release == "3.6"
-    assert root.flash_premium_bps == 5
+    assert (root.flash_premium_bps, root.premium_to_protocol_bps) == (5, 4)
 
 
 @pytest.mark.parametrize("revision", [0, 12, 99])

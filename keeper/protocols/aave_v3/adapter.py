@@ -20,6 +20,7 @@ from keeper.core.lending import (
 )
 from keeper.core.log_columns import LogColumns
 from keeper.core.parity import Sides
+from keeper.core.plan import Funding
 from keeper.core.ports import Prices, Reader
 from keeper.core.screening import Exposure, Factor, FactorKey
 from keeper.core.units import Address
@@ -31,6 +32,7 @@ from keeper.protocols.aave_v3 import (
     gas,
     health,
     liquidation,
+    loans,
     parity,
 )
 from keeper.protocols.aave_v3.parameters import Parameters
@@ -208,6 +210,10 @@ class AaveAdapter:
     ) -> AaveMarket:
         """Return the market as a liquidation leaves it for others in the block."""
         return aftermath.market_after(view, option, quote)
+
+    def after_loan(self, view: AaveMarket, loan: Funding) -> AaveMarket:
+        """Return the market once a loan is given back (``Lending``)."""
+        return loans.after_loan(view, loan)
 
     def calls(
         self,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from keeper.core.lending import Option, SeizeQuote
 from keeper.protocols.aave_v3.case import Case, case_of
 from keeper.protocols.aave_v3.health import assess
-from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
+from keeper.protocols.aave_v3.state import AaveMarket, AavePosition, Reserve
 
 Balances = tuple[tuple[int, int], ...]
 
@@ -51,7 +51,19 @@ def market_after(view: AaveMarket, option: Option, quote: SeizeQuote) -> AaveMar
         one = reserves[number]
         if one is not None:
             reserves[number] = replace(one, cash=one.cash + amount, held=one.held + amount)
+    number = view.ids[option.collateral]
+    reserves[number] = _burned(view, reserves[number], quote.received)
     return replace(view, reserves=tuple(reserves))
+
+
+def _burned(view: AaveMarket, reserve: Reserve | None, amount: int) -> Reserve | None:
+    """Return the reserve with that much of its aToken burned."""
+    line = None if reserve is None else view.lines[reserve.id]
+    if reserve is None or reserve.supplied is None or line is None:
+        return reserve
+    scaled = view.rules.scaled_burn_collateral(amount, line.liquidity_index)
+    left = replace(reserve.supplied, scaled=reserve.supplied.scaled - scaled)
+    return replace(reserve, supplied=left)
 
 
 def _collateral_left(view: AaveMarket, case: Case, quote: SeizeQuote) -> int:

@@ -31,6 +31,7 @@ POOL_ACCOUNTS: Final[Mapping[Hash32, int]] = {
 
 POOL_RESERVES: Final[Mapping[Hash32, tuple[int, ...]]] = {
     topic("ReserveDataUpdated(address,uint256,uint256,uint256,uint256,uint256)"): (1,),
+    topic("MintedToTreasury(address,uint256)"): (1,),
     # With aTokens received, 3.5 and later store the collateral's indices and emit nothing of it.
     codec.LIQUIDATION_CALL_EVENT: (1, 2),
 }
@@ -54,6 +55,7 @@ RESERVE_SETTINGS: Final = frozenset(
             "ReservePaused(address,bool)",
             "ReserveStableRateBorrowing(address,bool)",
             "LiquidationProtocolFeeChanged(address,uint256,uint256)",
+            "ReserveFactorChanged(address,uint256,uint256)",
             "LiquidationGracePeriodChanged(address,uint40)",
             "LiquidationGracePeriodDisabled(address)",
             "EModeAssetCategoryChanged(address,uint8,uint8)",
@@ -74,6 +76,7 @@ STRUCTURE: Final = frozenset(
             "EModeCategoryAdded(uint8,uint256,uint256,uint256,address,string)",
             "AssetCollateralInEModeChanged(address,uint8,bool)",
             "FlashloanPremiumTotalUpdated(uint128,uint128)",
+            "FlashloanPremiumToProtocolUpdated(uint128,uint128)",
             "AssetSourceUpdated(address,address)",
             "FallbackOracleUpdated(address)",
             "PoolUpdated(address,address)",

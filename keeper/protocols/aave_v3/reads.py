@@ -32,6 +32,7 @@ async def read_whole(asking: Asking, provider: Address) -> AaveMarket:
         revision=root.revision,
         rules=root.rules,
         flash_premium_bps=root.flash_premium_bps,
+        premium_to_protocol_bps=root.premium_to_protocol_bps,
         sentinel=await read_sentinel(asking, root),
         reserves=_by_id(reserves),
         ids={one.asset: one.id for one in reserves.values()},

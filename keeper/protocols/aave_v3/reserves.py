@@ -9,9 +9,10 @@ from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.protocols.aave_v3 import codec
 from keeper.protocols.aave_v3.revision import Rules
 from keeper.protocols.aave_v3.roots import Asking, Root
-from keeper.protocols.aave_v3.state import Reserve, Source, Tokens
+from keeper.protocols.aave_v3.state import Reserve, Source, Supplied, Tokens
 
 _STABLE_ENABLED_BIT = 59
+_RESERVE_FACTOR_BIT = 64
 _VIRTUAL_BIT = 252
 _DATA_WORDS = 15
 
@@ -30,6 +31,7 @@ class ReserveWords:
     a_token: Address
     stable_debt: Address | None
     variable_debt: Address
+    treasury: int
 
     def bits(self, first: int, count: int) -> int:
         """Return bits of the configuration word."""
@@ -50,6 +52,7 @@ def unpack(data: bytes) -> ReserveWords:
         a_token=codec.address_at(data, 8),
         stable_debt=None if stable == ZERO_ADDRESS else stable,
         variable_debt=codec.address_at(data, 10),
+        treasury=codec.int_at(data, 12),
     )
 
 
@@ -61,6 +64,7 @@ class _Moving(NamedTuple):
     cash: int
     held: int
     may_have_stable_debt: bool
+    supplied: Supplied | None
 
 
 async def read_reserves(asking: Asking, root: Root) -> dict[int, Reserve]:
@@ -160,6 +164,9 @@ def _moving_calls(release: Rules, pool: Address, asset: Address, tokens: Tokens)
         yield codec.ask_address(pool, codec.GET_VIRTUAL_UNDERLYING_BALANCE, asset)
     if tokens.stable_debt is not None:
         yield codec.ask(tokens.stable_debt, codec.TOTAL_SUPPLY)
+    if release.premium_lifts_index:
+        yield codec.ask(tokens.a_token, codec.SCALED_TOTAL_SUPPLY)
+        yield codec.ask(tokens.variable_debt, codec.SCALED_TOTAL_SUPPLY)
 
 
 def _next_moving(release: Rules, tokens: Tokens, answers: Iterator[bytes]) -> _Moving:
@@ -176,7 +183,17 @@ def _next_moving(release: Rules, tokens: Tokens, answers: Iterator[bytes]) -> _M
     may_have_stable = tokens.stable_debt is not None and (
         stable_supply > 0 or words.bits(_STABLE_ENABLED_BIT, 1) == 1
     )
-    return _Moving(words, grace_until, cash, held, may_have_stable)
+    supplied = None
+    if release.premium_lifts_index:
+        scaled, variable = (codec.int_at(next(answers), 0) for _ in range(2))
+        if stable_supply == 0:
+            supplied = Supplied(
+                scaled=scaled,
+                treasury=words.treasury,
+                variable=variable,
+                factor_bps=words.bits(_RESERVE_FACTOR_BIT, 16),
+            )
+    return _Moving(words, grace_until, cash, held, may_have_stable, supplied)
 
 
 def _reserve(
@@ -229,6 +246,7 @@ def _moved(reserve: Reserve, moving: _Moving, release: Rules) -> Reserve:
         cash=moving.cash,
         held=moving.held,
         may_have_stable_debt=moving.may_have_stable_debt,
+        supplied=moving.supplied,
     )
 
 

@@ -51,6 +51,8 @@ class Rules:
     """True since 3.1: the sentinel counts from ``startedAt``; before, from ``updatedAt``."""
     sentinel: bool
     """False since 3.7: the Pool asks no sentinel, whatever the provider names."""
+    premium_lifts_index: bool
+    """False since 3.4: all of a flash loan's premium is the treasury's."""
     whole_position_rule: bool
     """True since 3.3: close factor of the whole position, no dust left, deficit for bad debt."""
     custom_errors: bool
@@ -80,6 +82,7 @@ V3_0 = Rules(
     virtual_balance=False,
     sequencer_status_since_start=False,
     sentinel=True,
+    premium_lifts_index=True,
     whole_position_rule=False,
     custom_errors=False,
     zero_threshold_counts=False,
@@ -98,6 +101,7 @@ V3_4 = replace(
     V3_3,
     release="3.4",
     compounded_interest=rules.compounded_interest_taylor,
+    premium_lifts_index=False,
     custom_errors=True,
 )
 V3_5 = replace(

@@ -26,6 +26,7 @@ class Root:
     revision: int
     rules: Rules
     flash_premium_bps: int
+    premium_to_protocol_bps: int
     assets: tuple[Address, ...]
 
 
@@ -67,19 +68,20 @@ async def read_root(asking: Asking, provider: Address) -> Root:
     calls = [codec.ask(provider, function) for function in asked]
     answers = await asking.all(calls, "parameters.addresses_provider")
     pool, oracle, configurator, sentinel = (codec.address_at(one, 0) for one in answers)
-    asked = (
+    of_pool = (
         codec.POOL_REVISION,
         codec.FLASHLOAN_PREMIUM_TOTAL,
+        codec.FLASHLOAN_PREMIUM_TO_PROTOCOL,
         codec.ADDRESSES_PROVIDER,
         codec.GET_RESERVES_LIST,
     )
-    answers = await asking.all([codec.ask(pool, function) for function in asked], "pool")
+    answers = await asking.all([codec.ask(pool, function) for function in of_pool], "pool")
     revision = codec.int_at(answers[0], 0)
-    if codec.address_at(answers[2], 0) != provider:
-        found = codec.address_at(answers[2], 0)
+    if codec.address_at(answers[3], 0) != provider:
+        found = codec.address_at(answers[3], 0)
         msg = f"{asking.deployment}: provider of pool {pool}: expected {provider}, found {found}"
         raise ConfigError(msg)
-    assets = tuple(codec.addresses_at_start(answers[3]))
+    assets = tuple(codec.addresses_at_start(answers[4]))
     rules = rules_of(asking, revision, pool)
     await _require_functions(asking, pool, assets, rules)
     return Root(
@@ -91,6 +93,7 @@ async def read_root(asking: Asking, provider: Address) -> Root:
         revision=revision,
         rules=rules,
         flash_premium_bps=codec.int_at(answers[1], 0),
+        premium_to_protocol_bps=codec.int_at(answers[2], 0),
         assets=assets,
     )
 

@@ -5,7 +5,12 @@ Paths are those of `aave-v3-origin` (`src/contracts/`); 3.0.x keeps the same nam
 ``keeper.protocols.aave_v3.revision`` says which revision uses which.
 """
 
-from keeper.core.fixed_point import percent_mul_half_up, ray_mul_half_up, wad_div_half_up
+from keeper.core.fixed_point import (
+    percent_mul_half_up,
+    ray_div_half_up,
+    ray_mul_half_up,
+    wad_div_half_up,
+)
 from keeper.core.units import BPS, MAX_UINT256, RAY, WAD, YEAR
 
 LIQUIDATION_THRESHOLD_HF = WAD
@@ -20,6 +25,8 @@ MIN_BASE_MAX_CLOSE_FACTOR = 2_000 * 10**8
 """``MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD``, 3.3+: hard coded for a base unit of 1e8."""
 
 MIN_LEFTOVER_BASE = MIN_BASE_MAX_CLOSE_FACTOR // 2
+
+_WAD_TO_RAY = RAY // WAD
 
 
 # --- interest: MathUtils.sol and ReserveLogic.sol ---------------------------------------------
@@ -50,6 +57,12 @@ def compounded_interest_taylor(rate: int, seconds: int) -> int:
 
 
 # --- balances: ScaledBalanceTokenBase.sol up to 3.4, TokenMath.sol since 3.5 -------------------
+
+
+def lifted_index(index: int, total: int, amount: int) -> int:
+    """Mirror ``ReserveLogic.cumulateToLiquidityIndex``: ``amount`` is shared by ``total``."""
+    share = ray_div_half_up(amount * _WAD_TO_RAY, total * _WAD_TO_RAY)
+    return ray_mul_half_up(share + RAY, index)
 
 
 def ray_mul_floor(scaled: int, index: int) -> int:

@@ -57,6 +57,9 @@ class Reserve:
     held: int
     """Underlying that is there, raw units: gifts included."""
     may_have_stable_debt: bool
+    supplied: "Supplied | None" = None
+    """None where no premium lifts the index: since 3.4, and where there is stable debt, of which
+    what it accrues to the treasury is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,20 @@ class Category:
     """3.2+: bit ``i`` set when reserve ``i`` is collateral of the category."""
     price_source: Address | None = None
     """Up to 3.1: the key under which the oracle prices the whole category."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supplied:
+    """What a premium is shared by, as stored (up to 3.3)."""
+
+    scaled: int
+    """Supply of the aToken."""
+    treasury: int
+    """Accrued to the treasury and not minted yet, scaled."""
+    variable: int
+    """Supply of the variable debt token, scaled."""
+    factor_bps: int
+    """Reserve factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +133,8 @@ class AaveMarket:
     revision: int
     rules: Rules
     flash_premium_bps: int
+    premium_to_protocol_bps: int
+    """Of the premium; the rest is the suppliers' up to 3.3."""
     sentinel: Sentinel | None
     reserves: tuple[Reserve | None, ...]
     """By reserve id; None where the id was dropped."""
