@@ -19,13 +19,14 @@ from keeper.app.sight import Look
 from keeper.app.turns import Turns
 from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientError
+from keeper.core.joint import Joint
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
 from keeper.core.pending import Lead
-from keeper.core.plan import Joint, Opportunity, Plan, Submission
+from keeper.core.plan import Opportunity, Plan, Submission
 from keeper.core.ports import Journal, ProtocolAdapter
 from keeper.core.tick import Tick
+from keeper.executor.dividing import Decoders
 from keeper.executor.executor import Executor
-from keeper.executor.rehearse import Decoders
 from keeper.oracle.watcher import PriceWatcher
 from keeper.runtime.latest import Latest
 from keeper.scanner.scan import Book, Scan

@@ -13,9 +13,9 @@ from keeper.core.chain import Log
 from keeper.core.lending import Liquidation
 from keeper.core.ports import FlashSource, Reader, SwapVenue, Unwinder
 from keeper.core.units import BPS, Address
+from keeper.executor.dividing import Decoders
 from keeper.executor.forced import ForcedLimits
 from keeper.executor.policy import Limits
-from keeper.executor.rehearse import Decoders
 from keeper.oracle.reference import ReferencePrices
 from keeper.planner.costs import GasModel
 from keeper.planner.costs import Limits as PlanLimits

@@ -22,7 +22,7 @@ from keeper.core.ports import ProtocolAdapter, Simulator
 from keeper.core.screening import Screened
 from keeper.core.units import Address
 from keeper.executor.arming import Arming
-from keeper.executor.rehearse import Decoders
+from keeper.executor.dividing import Decoders
 from keeper.mirror.snapshot import Snapshot
 from keeper.oracle.book import PriceBook
 from keeper.oracle.stand_in import StandIns

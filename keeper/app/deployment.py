@@ -28,7 +28,7 @@ from keeper.core.lending import AccountRef, Health
 from keeper.core.pending import PendingTransaction
 from keeper.core.ports import ProtocolAdapter, Reader
 from keeper.core.tick import Tick
-from keeper.executor.rehearse import Decoders
+from keeper.executor.dividing import Decoders
 from keeper.mirror.audit import Ground
 from keeper.mirror.mirror import Mirror
 from keeper.oracle.book import PriceBook

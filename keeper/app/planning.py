@@ -11,8 +11,9 @@ from keeper.chain.data_fees import Rollup, read_data_fees
 from keeper.chain.fees import fees_for
 from keeper.config.chain_file import ChainSettings
 from keeper.core.chain import BlockRef, next_base_fee
+from keeper.core.joint import Joint
 from keeper.core.lending import AccountRef, Rejection, Valuation
-from keeper.core.plan import Joint, Opportunity, Plan
+from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Ask, OfferDesk, ProtocolAdapter, Reader
 from keeper.core.units import Address
 from keeper.planner.case import Case, Desk, case_of

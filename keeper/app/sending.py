@@ -163,7 +163,8 @@ def _ears(canon: Canon, share: Share | None) -> OnSettled:
     def heard(intent: Intent, outcome: Outcome) -> None:
         canon.note(intent, outcome)
         if share is not None:
-            share.note(outcome)
+            for one in outcome.each:
+                share.note(one)
 
     return heard
 

@@ -206,6 +206,7 @@ def _flying(newest: Submission, one: Airborne) -> dict[str, object]:
         "plan": newest.plan_id,
         "account": one.intent.ref.account,
         "market": one.intent.ref.market,
+        "companions": [other.ref.account for other in one.intent.companions],
         "sender": newest.sender,
         "nonce": newest.nonce,
         "tx": newest.tx_hash,

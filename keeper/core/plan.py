@@ -3,8 +3,7 @@
 They are five different things with *option* (see ``keeper.core.lending``) and are never swapped.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from keeper.core.accounting import Waterfall
@@ -14,7 +13,6 @@ from keeper.core.lending import (
     Health,
     Liquidation,
     Option,
-    Rejection,
     SeizeQuote,
     Valuation,
 )
@@ -154,6 +152,9 @@ class Plan:
     """Of an insolvent account, at a loss that the deployment's forced budget allows."""
     local: "Plan | None" = None
     """The same without an offer from outside: what is done when the rehearsal shows no gain."""
+    companions: "tuple[Plan, ...]" = ()
+    """Plans that its transaction carries out as well: together they are a batch. What is of the
+    transaction as a whole (bytes, gas limit, least profit, charge for data) is with this one."""
 
     @property
     def liquidations(self) -> tuple[SeizeQuote, ...]:
@@ -165,26 +166,10 @@ class Plan:
         """The account that the plan liquidates."""
         return self.opportunity.ref
 
-
-Remake = Callable[[Sequence[Plan]], tuple[list[Plan], list[Rejection]]]
-"""Return plans that were made together as they are without those that are not among them.
-
-They are given in their order. One that comes out the same is the same object; one that is none any
-more is among the rejections.
-"""
-
-
-def as_they_are(plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
-    """Return the plans: they do not depend on each other (``Remake``)."""
-    return list(plans), []
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joint:
-    """Plans made together, in the order to send them."""
-
-    plans: Sequence[Plan]
-    remake: Remake = as_they_are
+    @property
+    def members(self) -> "tuple[Plan, ...]":
+        """The plan of each account of the transaction, in order; no one has companions."""
+        return (replace(self, companions=()), *self.companions) if self.companions else (self,)
 
 
 class Status(StrEnum):
@@ -230,6 +215,14 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Companion:
+    """An account that goes with another one's intent."""
+
+    plan_id: str
+    ref: AccountRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """A journaled plan that has no outcome yet: what a restart needs to close it."""
 
@@ -245,6 +238,13 @@ class Intent:
     """Those before it, oldest first. Any one of them may land, and only one."""
     forced: bool = False
     """Whether what it loses is of its deployment's forced budget."""
+    companions: tuple[Companion, ...] = ()
+    """Those that its transactions liquidate as well, in order."""
+
+    @property
+    def refs(self) -> tuple[AccountRef, ...]:
+        """Every account of it."""
+        return (self.ref, *(one.ref for one in self.companions))
 
     @property
     def attempts(self) -> tuple[Submission, ...]:
@@ -267,6 +267,13 @@ class Outcome:
     detail: str = ""
     block_hash: Hash32 | None = None
     """Of the block that included it: until that is final, a reorg may undo it."""
+    companions: "tuple[Outcome, ...]" = ()
+    """How those ended that went with it; each has its own part of what the whole cost."""
+
+    @property
+    def each(self) -> "tuple[Outcome, ...]":
+        """The outcome of each account, in order."""
+        return (self, *self.companions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

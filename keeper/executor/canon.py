@@ -45,7 +45,7 @@ class Canon:
                 continue
             outcome = await self._correct(one, settler)
             if outcome is not None:
-                corrected.append(outcome)
+                corrected += outcome.each
         return corrected
 
     def note(self, intent: Intent, outcome: Outcome) -> None:

@@ -7,19 +7,21 @@ from dataclasses import dataclass, replace
 import structlog
 
 from keeper.core.chain import BlockRef, Transaction
+from keeper.core.joint import Joint
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.pending import Lead
-from keeper.core.plan import Joint, Plan, Status, Submission
+from keeper.core.plan import Plan, Status, Submission
 from keeper.core.ports import Journal
 from keeper.core.tick import Tick
 from keeper.core.units import Address
 from keeper.executor.backoff import Backoff
 from keeper.executor.desks import Desks
+from keeper.executor.dividing import Decoders
 from keeper.executor.door import Door, Grounds
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Lane, Refused, Taken, Uncertain, delivered
 from keeper.executor.policy import Exposure
-from keeper.executor.rehearse import Decoders, Stage, rehearse
+from keeper.executor.rehearse import Stage, rehearse
 from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing
 from keeper.executor.tending import Tender

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from keeper.core.chain import Transaction
-from keeper.core.plan import Intent, Plan, Purpose, Status, Submission
+from keeper.core.plan import Companion, Intent, Plan, Purpose, Status, Submission
 from keeper.core.units import Address
 from keeper.evm.signed_transaction import decode_signed
 
@@ -136,7 +136,7 @@ class Flight:
             held: defaultdict[Address, set[int]] = defaultdict(set)
             for one, _ in self.in_order():
                 held[one.sender].add(one.nonce)
-            refs = (one.intent.ref for one in self._open.values())
+            refs = (ref for one in self._open.values() for ref in one.intent.refs)
             self._sums = _Sums(
                 busy=frozenset((ref.market, ref.account) for ref in refs),
                 at_stake=sum(one.worst_gas for one in self._open.values()),
@@ -184,6 +184,7 @@ class Flight:
             deadline=plan.deadline,
             submission=submission,
             forced=plan.forced,
+            companions=tuple(Companion(plan_id=one.id, ref=one.ref) for one in plan.companions),
         )
         flying = Airborne(
             intent=intent,

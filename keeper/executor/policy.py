@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan
@@ -27,6 +28,28 @@ class Limits:
     """Native balance that must remain with the operator."""
     forced: Mapping[str, ForcedLimits] = field(default_factory=dict)
     """By deployment; where there are none nothing is done at a loss."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRules:
+    """What the operator wants of batches."""
+
+    most: int = 1
+    """Accounts in one transaction; 1 makes no batches."""
+    risk_bps: int = 0
+    """How likely it is held that one account of a batch reverts it."""
+
+    def risk(self, net: int, count: int) -> int:
+        """Return what so many accounts together risk more than alone, wei times ``BPS``.
+
+        Alone each loses only its own net when somebody else has it first; together each of the
+        others puts all of it at stake.
+        """
+        return (count - 1) * self.risk_bps * max(net, 0)
+
+
+ALONE: Final = BatchRules()
+"""Each plan is a transaction of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +98,7 @@ class Exposure:
             self,
             at_stake=self.at_stake + worst,
             in_flight=self.in_flight + 1,
-            busy=self.busy | {(plan.ref.market, plan.ref.account)},
+            busy=self.busy | {(one.ref.market, one.ref.account) for one in plan.members},
             staked={**self.staked, sender: self.staked.get(sender, 0) + worst},
             forced_staked=forced,
         )
@@ -96,9 +119,13 @@ def worst_gas(plan: Plan) -> int:
 
 
 def judge(plan: Plan, limits: Limits, exposure: Exposure) -> Rejection | None:
-    """Return why the plan may not be sent now, or None when it may."""
-    if (plan.ref.market, plan.ref.account) in exposure.busy:
-        return _no(plan, Reason.IN_FLIGHT, "an intent for this account has no outcome yet")
+    """Return why the plan may not be sent now, or None when it may.
+
+    Of a batch each account must hold by itself, the whole to the budgets.
+    """
+    for one in plan.members:
+        if (one.ref.market, one.ref.account) in exposure.busy:
+            return _no(one, Reason.IN_FLIGHT, "an intent for this account has no outcome yet")
     if plan.fees.max_fee > limits.max_gas_price:
         excess = plan.fees.max_fee - limits.max_gas_price
         detail = f"max fee {plan.fees.max_fee} wei is {excess} wei over the cap"
@@ -109,13 +136,20 @@ def judge(plan: Plan, limits: Limits, exposure: Exposure) -> Rejection | None:
         over = forced_refusal(plan.deployment, worst_gas(plan), limits.forced, taken)
         if over is not None:
             return _no(plan, Reason.FORCED_BUDGET, over)
-    least = plan.least_net if plan.forced else max(limits.min_profit, plan.least_net)
-    if plan.forecast.net < least:
-        missing = least - plan.forecast.net
-        detail = f"net {plan.forecast.net} wei is {missing} wei under the least of {least} wei"
-        return _no(plan, Reason.BELOW_MIN_PROFIT, detail)
+    for one in plan.members:
+        if too_little := _too_little(one, limits):
+            return _no(one, Reason.BELOW_MIN_PROFIT, too_little)
     broken = _over_budget(plan, limits, exposure)
     return _no(plan, Reason.POLICY, broken) if broken else None
+
+
+def _too_little(plan: Plan, limits: Limits) -> str | None:
+    """Return by how much the forecast is under the least net, in words, or None."""
+    least = plan.least_net if plan.forced else max(limits.min_profit, plan.least_net)
+    missing = least - plan.forecast.net
+    if missing <= 0:
+        return None
+    return f"net {plan.forecast.net} wei is {missing} wei under the least of {least} wei"
 
 
 def _over_budget(plan: Plan, limits: Limits, exposure: Exposure) -> str | None:

@@ -5,19 +5,20 @@ still earns the minimum with the gas that it really takes. The rehearsed figures
 forecast that the books later show beside what happened.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
-from keeper.core.accounting import Waterfall, waterfall
-from keeper.core.chain import BlockRef, Log, Simulated, StateOverride, Transaction, next_base_fee
+from keeper.core.accounting import Settlement, Waterfall, waterfall
+from keeper.core.chain import BlockRef, Simulated, StateOverride, Transaction, next_base_fee
 from keeper.core.errors import InvariantError
+from keeper.core.joint import Remake, as_they_are
 from keeper.core.lending import Liquidation, Reason, Rejection
-from keeper.core.plan import Plan, Remake, as_they_are
+from keeper.core.plan import Plan
 from keeper.core.ports import Simulator
 from keeper.core.units import BPS, Address
-from keeper.executor.settlement import received, settlement
+from keeper.executor.dividing import Decoders, divided
 
 log = structlog.get_logger()
 
@@ -27,16 +28,6 @@ GAS_MARGIN_BPS = 15_000
 GAS_MARGIN = 150_000
 """Room of the gas limit over the rehearsal's gas. A transaction that lands a block later than its
 neighbours pays for the accruals that the neighbours paid for in the rehearsal."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoders:
-    """How to read a transaction's logs, and whose balance counts."""
-
-    liquidations: Callable[[Sequence[Log]], tuple[Liquidation, ...]]
-    flash_fee: Callable[[Sequence[Log]], tuple[Address, int] | None]
-    wrapped_native: Address
-    recipient: Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +54,7 @@ async def rehearse(
     """
     waiting, rejected = list(plans), list[Rejection]()
     while waiting:
-        results = await _run(waiting, simulator, stage)
-        judged = [
-            _judge(plan, result, stage, decoders)
-            for plan, result in zip(waiting, results, strict=True)
-        ]
+        judged = await run_once(waiting, simulator, stage, decoders)
         bad = next((i for i, one in enumerate(judged) if isinstance(one, Rejection)), None)
         if bad is None:
             return [one for one in judged if isinstance(one, Plan)], rejected
@@ -82,6 +69,15 @@ async def rehearse(
         waiting, gone = stage.remake(waiting)
         rejected += [refused, *gone]
     return [], rejected
+
+
+async def run_once(
+    plans: Sequence[Plan], simulator: Simulator, stage: Stage, decoders: Decoders
+) -> list[Plan | Rejection]:
+    """Run the plans in order in one block; return each as rehearsed, or why it does not hold."""
+    results = await _run(plans, simulator, stage)
+    both = zip(plans, results, strict=True)
+    return [_judge(plan, result, stage, decoders) for plan, result in both]
 
 
 async def _explained(
@@ -115,14 +111,22 @@ def _judge(plan: Plan, result: Simulated, stage: Stage, decoders: Decoders) -> P
     """Return the plan with the rehearsed figures, or why it is not sent."""
     if not result.success:
         return _no(plan, Reason.SIMULATION_FAILED, result.error or "reverted without a reason")
-    liquidations = decoders.liquidations(result.logs)
-    if difference := _difference(plan, liquidations):
-        return _no(plan, Reason.SIMULATION_DIFFERS, difference)
-    forecast = _forecast(plan, result, liquidations, stage, decoders)
+    members = list(zip(plan.members, _moved(plan, result, stage, decoders), strict=True))
+    for member, own in members:
+        if difference := _difference(member, own.liquidations):
+            return _no(member, Reason.SIMULATION_DIFFERS, difference)
+    forecast, *others = (waterfall(own, member.valuation) for member, own in members)
     if plan.local is not None and (worse := _worse(forecast, plan.local.forecast)):
         return _no(plan, Reason.SIMULATION_DIFFERS, worse)
-    gas_limit = result.gas_used * GAS_MARGIN_BPS // BPS + GAS_MARGIN + plan.data_cost.gas
-    return replace(plan, forecast=forecast, gas_limit=gas_limit, local=None)
+    return replace(
+        plan,
+        forecast=forecast,
+        gas_limit=result.gas_used * GAS_MARGIN_BPS // BPS + GAS_MARGIN + plan.data_cost.gas,
+        local=None,
+        companions=tuple(
+            replace(one, forecast=own) for one, own in zip(plan.companions, others, strict=True)
+        ),
+    )
 
 
 def _worse(offered: Waterfall, local: Waterfall) -> str:
@@ -159,23 +163,16 @@ def _difference(plan: Plan, liquidations: Sequence[Liquidation]) -> str:
     )
 
 
-def _forecast(
-    plan: Plan,
-    result: Simulated,
-    liquidations: Sequence[Liquidation],
-    stage: Stage,
-    decoders: Decoders,
-) -> Waterfall:
-    """Split what the rehearsal moved, with gas at the price expected of the target block."""
+def _moved(plan: Plan, result: Simulated, stage: Stage, decoders: Decoders) -> list[Settlement]:
+    """Return what each account's part moved, with gas at the price expected of the target block."""
     price = min(plan.fees.max_fee, next_base_fee(stage.head) + plan.fees.priority_fee)
-    moved = settlement(
-        liquidations,
-        decoders.flash_fee(result.logs),
-        received_wei=received(result.logs, decoders.wrapped_native, decoders.recipient),
+    return divided(
+        result.logs,
+        [one.ref for one in plan.members],
+        decoders,
         tip=plan.tip,
         gas=result.gas_used * price + plan.data_cost.at(price),
     )
-    return waterfall(moved, plan.valuation)
 
 
 def _no(plan: Plan, reason: Reason, detail: str) -> Rejection:

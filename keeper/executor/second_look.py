@@ -76,7 +76,7 @@ class SecondLook:
             paid_for = break_even(
                 verdict.received,
                 gas_used=verdict.gas_used,
-                min_profit=self.limits.min_profit,
+                min_profit=self.limits.min_profit * len(one.intent.refs),
             )
             price = min(newest.fees.max_fee, next_base_fee(head) + newest.fees.priority_fee)
             if paid_for >= price:

@@ -27,6 +27,12 @@ def received(logs: Iterable[Log], token: Address, recipient: Address) -> int:
     return total
 
 
+def is_paid_to(log: Log, token: Address, recipient: Address) -> bool:
+    """Return whether the log tells that the recipient was sent ``token``, be it nothing."""
+    is_transfer = len(log.topics) == _TOPICS and log.topics[0] == TRANSFER
+    return log.address == token and is_transfer and address_of_word(log.topics[2]) == recipient
+
+
 def settlement(
     liquidations: Sequence[Liquidation],
     flash_fee: tuple[Address, int] | None,

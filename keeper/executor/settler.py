@@ -3,17 +3,16 @@
 It works from the journal's record alone, so it serves a restart as it serves a running keeper.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
-from keeper.core.accounting import gas_only, waterfall
+from keeper.core.accounting import Settlement, Waterfall, gas_only, waterfall
 from keeper.core.chain import BlockRef, Receipt
-from keeper.core.lending import AccountRef, Valuation
+from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
+from keeper.executor.dividing import Decoders, divided, equal_parts
 from keeper.executor.flight import Flight
-from keeper.executor.rehearse import Decoders
-from keeper.executor.settlement import received, settlement
 
 REFUSED_SOFTLY = "succeeded on chain, but liquidated nothing"
 """Of a transaction whose protocol refused without a revert: no success, whatever its status."""
@@ -74,7 +73,7 @@ class Settler:
             self._flight.landed(outcome.plan_id, ran=ran)
             self._unexplained.pop(outcome.plan_id, None)
             self._on_settled(airborne.intent, outcome)
-            outcomes.append(outcome)
+            outcomes += outcome.each
         return outcomes
 
     async def _end_of(self, intent: Intent, head: BlockRef) -> Outcome | None:
@@ -132,46 +131,67 @@ class Settler:
             return _ended(intent, receipt, Status.REVERTED, gas, detail)
         auditor = self._auditor_of(intent.deployment)
         block = await self._reader.block(receipt.block_number)
-        moved = settlement(
-            auditor.decoders.liquidations(receipt.logs),
-            auditor.decoders.flash_fee(receipt.logs),
-            received_wei=received(
-                receipt.logs, auditor.decoders.wrapped_native, auditor.decoders.recipient
-            ),
-            tip=intent.tip,
-            gas=gas,
-        )
-        done = bool(moved.liquidations)
-        return Outcome(
-            plan_id=intent.plan_id,
-            status=Status.LANDED if done else Status.REVERTED,
-            tx_hash=receipt.tx_hash,
-            block=receipt.block_number,
-            gas_used=receipt.gas_used,
-            realised=waterfall(moved, await auditor.value_at(block, intent.ref)),
-            liquidations=moved.liquidations,
-            detail="" if done else REFUSED_SOFTLY,
-            block_hash=receipt.block_hash,
-        )
+        moved = divided(receipt.logs, intent.refs, auditor.decoders, tip=intent.tip, gas=gas)
+        values = [await auditor.value_at(block, ref) for ref in intent.refs]
+        found = [_done(own, value) for own, value in zip(moved, values, strict=True)]
+        return _outcomes(intent, receipt, found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What the chain says of one account of a transaction."""
+
+    status: Status
+    realised: Waterfall
+    liquidations: tuple[Liquidation, ...] = ()
+    detail: str = ""
+
+
+def _done(moved: Settlement, valuation: Valuation) -> _Found:
+    """Return what an account's part of a transaction that succeeded came to."""
+    done = bool(moved.liquidations)
+    return _Found(
+        status=Status.LANDED if done else Status.REVERTED,
+        realised=waterfall(moved, valuation),
+        liquidations=moved.liquidations,
+        detail="" if done else REFUSED_SOFTLY,
+    )
 
 
 def _ended(intent: Intent, receipt: Receipt, status: Status, gas: int, detail: str) -> Outcome:
-    return Outcome(
-        plan_id=intent.plan_id,
-        status=status,
-        tx_hash=receipt.tx_hash,
-        block=receipt.block_number,
-        gas_used=receipt.gas_used,
-        realised=gas_only(gas),
-        liquidations=(),
-        detail=detail,
-        block_hash=receipt.block_hash,
+    """Return the outcome of a transaction that did nothing but cost its gas."""
+    shares = equal_parts(gas, len(intent.refs))
+    return _outcomes(
+        intent,
+        receipt,
+        [_Found(status=status, realised=gas_only(one), detail=detail) for one in shares],
     )
+
+
+def _outcomes(intent: Intent, receipt: Receipt, found: Sequence[_Found]) -> Outcome:
+    """Return the outcome of each account, the first with the others."""
+    ids = (intent.plan_id, *(one.plan_id for one in intent.companions))
+    gas = equal_parts(receipt.gas_used, len(ids))
+    first, *others = (
+        Outcome(
+            plan_id=plan_id,
+            status=one.status,
+            tx_hash=receipt.tx_hash,
+            block=receipt.block_number,
+            gas_used=gas_used,
+            realised=one.realised,
+            liquidations=one.liquidations,
+            detail=one.detail,
+            block_hash=receipt.block_hash,
+        )
+        for plan_id, one, gas_used in zip(ids, found, gas, strict=True)
+    )
+    return replace(first, companions=tuple(others))
 
 
 def dropped(intent: Intent, detail: str) -> Outcome:
     """Return the outcome of an intent of which nothing ran."""
-    return Outcome(
+    outcome = Outcome(
         plan_id=intent.plan_id,
         status=Status.DROPPED,
         tx_hash=intent.submission.tx_hash if intent.submission else None,
@@ -181,3 +201,5 @@ def dropped(intent: Intent, detail: str) -> Outcome:
         liquidations=(),
         detail=detail,
     )
+    others = (replace(outcome, plan_id=one.plan_id) for one in intent.companions)
+    return replace(outcome, companions=tuple(others))

@@ -1,10 +1,13 @@
 """What becomes of a batch of plans, and of a plan that is not sent."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from keeper.core.accounting import gas_only
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.plan import Outcome, Plan, Status, Submission
+
+Rejections = tuple[Rejection, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +31,23 @@ def unsent(plan: Plan, status: Status, detail: str) -> Outcome:
         realised=gas_only(0),
         liquidations=(),
         detail=detail,
+        companions=tuple(unsent(one, status, detail) for one in plan.companions),
     )
 
 
 def of_plan(plan: Plan, reason: Reason, detail: str) -> Rejection:
     """Return why a plan is not carried out."""
     return of_account(plan.ref, plan.opportunity.block.number, reason, detail)
+
+
+def of_each(plan: Plan, reason: Reason, detail: str) -> Rejections:
+    """Return why a transaction is not carried out, for each of its accounts."""
+    return tuple(of_plan(one, reason, detail) for one in plan.members)
+
+
+def of_all(pairs: Iterable[tuple[Plan, str]], reason: Reason) -> Rejections:
+    """Return why transactions are not carried out, for each of their accounts."""
+    return tuple(one for plan, why in pairs for one in of_each(plan, reason, why))
 
 
 def of_account(ref: AccountRef, block: int, reason: Reason, detail: str) -> Rejection:

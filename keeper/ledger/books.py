@@ -1,6 +1,7 @@
 """The books: what each outcome brought, forecast beside realised, and what was left alone."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ class Entry:
     """Unix seconds."""
     forced: bool
     """Whether it was allowed to lose money."""
+    together: int
+    """Accounts of its transaction, each of which is an outcome."""
 
     @property
     def counts(self) -> bool:
@@ -142,6 +145,9 @@ _ENTRIES: Final = f"""SELECT {_FORECAST}, {_REALISED}, i.plan_id, i.deployment, 
     FROM outcomes o JOIN intents i USING (plan_id)
     WHERE o.settled >= ? ORDER BY o.settled, i.sequence"""  # noqa: S608 - column names only
 
+_TX_HASH: Final = 2 * _WIDTH + 12
+"""Where it stands in a row of an entry."""
+
 _MISSED: Final = """SELECT deployment, market, account, block, reason, detail, net, times
     FROM rejections r WHERE last_seen >= ? AND NOT EXISTS (
         SELECT 1 FROM outcomes o JOIN intents i USING (plan_id)
@@ -161,16 +167,18 @@ def read_books(path: Path, *, since: int = 0, chain: str = "") -> Books:
         (open_intents,) = db.execute(
             "SELECT count(*) FROM intents WHERE status IN ('intended', 'signed', 'sent')"
         ).fetchone()
+        rows = db.execute(_ENTRIES, (since,)).fetchall()
+        sizes = Counter(row[_TX_HASH] for row in rows)
         return Books(
             chain_id=chain_id,
             chain=chain,
-            entries=tuple(_entry(row) for row in db.execute(_ENTRIES, (since,))),
+            entries=tuple(_entry(row, sizes[row[_TX_HASH]]) for row in rows),
             missed=tuple(_missed(row) for row in db.execute(_MISSED, (since,))),
             open_intents=open_intents,
         )
 
 
-def _entry(row: Row) -> Entry:
+def _entry(row: Row, together: int) -> Entry:
     forecast = waterfall_of(row[:_WIDTH])
     realised = waterfall_of(row[_WIDTH : 2 * _WIDTH])
     (plan_id, deployment, market, account, trigger, collateral, debt, repay, seize, plan, times,
@@ -203,6 +211,7 @@ def _entry(row: Row) -> Entry:
         times=int(times),
         settled=int(settled),
         forced=planned.get("forced", False),
+        together=together if tx_hash else 1,
     )
 
 

@@ -40,6 +40,7 @@ _FURTHER: Final = (
     "detail",
     "chain",
     "forced",
+    "together",
 )
 COLUMNS: Final = (*_PROMISED, *_FURTHER)
 """What a line holds: the promised keys first."""
@@ -73,6 +74,7 @@ def entry_fields(entry: Entry, chain: str) -> dict[str, str | None]:
         "detail": entry.detail,
         "chain": chain,
         "forced": "true" if entry.forced else "false",
+        "together": str(entry.together),
     }
     return {name: found[name] for name in COLUMNS}
 

@@ -11,15 +11,12 @@ from typing import Final
 from keeper.core.accounting import Waterfall
 from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef
-from keeper.core.plan import Intent, Outcome, Plan, Settled, Status
+from keeper.core.plan import Companion, Intent, Plan, Settled, Status
 from keeper.core.units import Address, Hash32
-from keeper.ledger.lifecycle import FINAL, ON_CHAIN, OPEN_LIST, move, status_of
+from keeper.ledger.lifecycle import OPEN_LIST
 from keeper.ledger.record import to_json
 from keeper.ledger.schema import WATERFALL
 from keeper.ledger.submissions import submissions_of
-
-_SETTLED: Final = 5 + len(WATERFALL) + 2
-"""Where the time of settling stands in a row of ``outcomes``."""
 
 _INTENT: Final = (
     "intents.plan_id, deployment, market, account, intents.status, plan_tip, deadline, forced"
@@ -39,7 +36,14 @@ def waterfall_of(columns: Sequence[str]) -> Waterfall:
 
 
 def insert_intent(db: sqlite3.Connection, plan: Plan, *, now: int) -> None:
-    """Record that a plan will be carried out."""
+    """Record that a plan will be carried out, with those that go with it."""
+    first, *others = plan.members
+    _insert_one(db, first, None, now=now)
+    for one in others:
+        _insert_one(db, one, first.id, now=now)
+
+
+def _insert_one(db: sqlite3.Connection, plan: Plan, carried_by: str | None, *, now: int) -> None:
     text = to_json(plan)
     found = db.execute("SELECT status, plan FROM intents WHERE plan_id = ?", (plan.id,)).fetchone()
     if found == (Status.INTENDED, text):
@@ -49,14 +53,22 @@ def insert_intent(db: sqlite3.Connection, plan: Plan, *, now: int) -> None:
         raise InvariantError(msg)
     require_no_open_intent(db, plan.id, plan.deployment, plan.ref.market, plan.ref.account)
     times = 1 + _forget_simulation(db, plan.id)
-    insert_row(db, plan, Status.INTENDED, times=times, now=now)
+    insert_row(db, plan, Status.INTENDED, times=times, now=now, carried_by=carried_by)
 
 
-def insert_row(db: sqlite3.Connection, plan: Plan, status: Status, *, times: int, now: int) -> None:
-    """Write a plan's row."""
+def insert_row(
+    db: sqlite3.Connection,
+    plan: Plan,
+    status: Status,
+    *,
+    times: int,
+    now: int,
+    carried_by: str | None = None,
+) -> None:
+    """Write a plan's row; ``carried_by`` is the plan whose transaction it goes by, if another."""
     db.execute(
         f"""INSERT INTO intents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-        {_FORECAST_SLOTS}, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - question marks only
+        {_FORECAST_SLOTS}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - question marks only
         (
             plan.id,
             plan.deployment,
@@ -79,6 +91,7 @@ def insert_row(db: sqlite3.Connection, plan: Plan, status: Status, *, times: int
             now,
             now,
             int(plan.forced),
+            carried_by,
         ),
     )
 
@@ -112,91 +125,7 @@ def require_no_open_intent(
         raise InvariantError(msg)
 
 
-def insert_outcome(db: sqlite3.Connection, outcome: Outcome, *, now: int) -> None:
-    """Record how an intent ended."""
-    if outcome.status not in FINAL:
-        msg = f"intent {outcome.plan_id}: expected a final status, found {outcome.status}"
-        raise InvariantError(msg)
-    row = _outcome_row(outcome)
-    found = db.execute("SELECT * FROM outcomes WHERE plan_id = ?", (outcome.plan_id,)).fetchone()
-    if found is not None and (*found[:_SETTLED], *found[_SETTLED + 1 :]) == row:
-        return
-    move(db, outcome.plan_id, outcome.status, now=now)
-    _write_outcome(db, row, now=now)
-    if outcome.status == Status.SIMULATED:
-        _forget_earlier_simulations(db, outcome.plan_id)
-
-
-def _write_outcome(db: sqlite3.Connection, row: tuple[str | int | None, ...], *, now: int) -> None:
-    slots = ", ".join("?" * (len(row) + 1))
-    db.execute(
-        f"INSERT OR REPLACE INTO outcomes VALUES ({slots})",  # noqa: S608 - question marks only
-        (*row[:_SETTLED], now, *row[_SETTLED:]),
-    )
-
-
-def revise_outcome(db: sqlite3.Connection, outcome: Outcome, *, now: int) -> None:
-    """Correct an outcome after a reorg: the same intent ended otherwise, or in another block.
-
-    Raises InvariantError when there is no outcome to correct.
-    """
-    found = status_of(db, outcome.plan_id)
-    if found not in {*ON_CHAIN, Status.DROPPED} or outcome.status not in {
-        *ON_CHAIN,
-        Status.DROPPED,
-    }:
-        msg = f"intent {outcome.plan_id}: expected an outcome to correct, found {found}"
-        raise InvariantError(msg)
-    _write_outcome(db, _outcome_row(outcome), now=now)
-    db.execute(
-        "UPDATE intents SET status = ?, updated = ? WHERE plan_id = ?",
-        (outcome.status, now, outcome.plan_id),
-    )
-
-
-def reopen_intent(db: sqlite3.Connection, plan_id: str, *, now: int) -> bool:
-    """Take an outcome out of the books because its block is gone, and open the intent again.
-
-    Returns False, with nothing done, when its account or its nonce has another open intent.
-    """
-    found = status_of(db, plan_id)
-    if found not in {*ON_CHAIN, Status.DROPPED} or not submissions_of(db, plan_id):
-        msg = f"intent {plan_id}: expected a sent one that ended, to open again, found it {found}"
-        raise InvariantError(msg)
-    rivals = db.execute(
-        f"""SELECT 1 FROM intents mine, intents other WHERE mine.plan_id = ?
-        AND other.plan_id != mine.plan_id AND other.status IN ({OPEN_LIST}) AND (
-            (other.deployment, other.market, other.account)
-                = (mine.deployment, mine.market, mine.account)
-            OR EXISTS (SELECT 1 FROM submissions a JOIN submissions b
-                ON a.sender = b.sender AND a.nonce = b.nonce
-                WHERE a.plan_id = mine.plan_id AND b.plan_id = other.plan_id))""",  # noqa: S608
-        (plan_id,),
-    ).fetchone()
-    if rivals is not None:
-        return False
-    db.execute("DELETE FROM outcomes WHERE plan_id = ?", (plan_id,))
-    db.execute(
-        "UPDATE intents SET status = ?, updated = ? WHERE plan_id = ?", (Status.SENT, now, plan_id)
-    )
-    return True
-
-
-def _outcome_row(outcome: Outcome) -> tuple[str | int | None, ...]:
-    return (
-        outcome.plan_id,
-        str(outcome.status),
-        outcome.tx_hash,
-        outcome.block,
-        str(outcome.gas_used),
-        *waterfall_row(outcome.realised),
-        to_json(outcome.liquidations),
-        outcome.detail,
-        outcome.block_hash,
-    )
-
-
-def _forget_earlier_simulations(db: sqlite3.Connection, plan_id: str) -> None:
+def forget_earlier_simulations(db: sqlite3.Connection, plan_id: str) -> None:
     """Keep one simulated intent for each account, with how often it was seen.
 
     A disarmed keeper sees the same account in every block; its books must not grow with that.
@@ -230,7 +159,7 @@ def intents_in(db: sqlite3.Connection, statuses: str) -> list[Intent]:
     """Return the intents in an SQL list of statuses, oldest first, with their transactions."""
     rows = db.execute(
         f"""SELECT {_INTENT} FROM intents
-        WHERE status IN ({statuses}) ORDER BY sequence""",  # noqa: S608 - our own constants
+        WHERE status IN ({statuses}) AND carried_by IS NULL ORDER BY sequence""",  # noqa: S608
     ).fetchall()
     return [_intent(db, row) for row in rows]
 
@@ -268,4 +197,17 @@ def _intent(db: sqlite3.Connection, row: tuple[str, str, str, str, str, str, int
         submission=signed[-1] if signed else None,
         replaced=tuple(signed[:-1]),
         forced=bool(forced),
+        companions=_companions(db, plan_id),
+    )
+
+
+def _companions(db: sqlite3.Connection, plan_id: str) -> tuple[Companion, ...]:
+    """Return those that go with an intent, in their order."""
+    rows = db.execute(
+        "SELECT plan_id, market, account FROM intents WHERE carried_by = ? ORDER BY sequence",
+        (plan_id,),
+    ).fetchall()
+    return tuple(
+        Companion(plan_id=one, ref=AccountRef(market=market, account=Address(account)))
+        for one, market, account in rows
     )

@@ -18,14 +18,12 @@ from keeper.ledger.checkpoints import (
 )
 from keeper.ledger.intents import (
     insert_intent,
-    insert_outcome,
-    reopen_intent,
-    revise_outcome,
     select_open_intents,
     select_settled_since,
     select_tried,
 )
 from keeper.ledger.lifecycle import OPEN, status_of
+from keeper.ledger.outcomes import insert_outcome, reopen_intent, revise_outcome
 from keeper.ledger.spending import (
     select_forced_losses,
     select_gas_at_stake,

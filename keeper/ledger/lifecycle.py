@@ -32,7 +32,10 @@ def status_of(db: sqlite3.Connection, plan_id: str) -> Status:
 
 
 def move(db: sqlite3.Connection, plan_id: str, to: Status, *, now: int) -> None:
-    """Take one step of an intent's life. Raises InvariantError when there is no such step."""
+    """Take one step of an intent's life. Raises InvariantError when there is no such step.
+
+    While it is open those that go with it are where it is; each has an outcome of its own.
+    """
     status = status_of(db, plan_id)
     allowed = NEXT.get(status, frozenset())
     if to not in allowed:
@@ -40,3 +43,7 @@ def move(db: sqlite3.Connection, plan_id: str, to: Status, *, now: int) -> None:
         msg = f"intent {plan_id} is {status}: expected {wanted} next, found {to}"
         raise InvariantError(msg)
     db.execute("UPDATE intents SET status = ?, updated = ? WHERE plan_id = ?", (to, now, plan_id))
+    if to in OPEN:
+        db.execute(
+            "UPDATE intents SET status = ?, updated = ? WHERE carried_by = ?", (to, now, plan_id)
+        )

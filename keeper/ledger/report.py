@@ -89,13 +89,21 @@ def _outcome_row(entry: Entry) -> tuple[str, ...]:
         short_hex(entry.account),
         entry.collateral.symbol,
         entry.debt.symbol,
-        f"{entry.status.value}, forced" if entry.forced else entry.status.value,
+        _status(entry),
         "-" if entry.block is None else str(entry.block),
         units_text(seized, entry.collateral.unit),
         units_text(repaid, entry.debt.unit),
         realised,
         coins_text(entry.forecast.net),
         difference,
+    )
+
+
+def _status(entry: Entry) -> str:
+    """Return how it ended, and what there is to know of that."""
+    forced = ", forced" if entry.forced else ""
+    return f"{entry.status.value}{forced}" + (
+        f", one of {entry.together}" if entry.together > 1 else ""
     )
 
 

@@ -6,7 +6,7 @@ returns, whatever happens to the process or to the power.
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 APPLICATION_ID: Final = 0x4B454550
 """``KEEP`` in the header of the file: tells our databases from others."""
@@ -29,6 +29,11 @@ _STANDING: Final = """CREATE TABLE standing (
         since INTEGER NOT NULL,
         rearmed INTEGER NOT NULL
     )"""
+
+_CARRIED_INDEX: Final = (
+    "CREATE INDEX intents_by_carrier ON intents (carried_by) WHERE carried_by IS NOT NULL"
+)
+"""Finds those whose transactions another intent has: of a batch, all but the first."""
 
 TABLES: Final = (
     _STANDING,
@@ -62,8 +67,10 @@ TABLES: Final = (
         times INTEGER NOT NULL DEFAULT 1,
         created INTEGER NOT NULL,
         updated INTEGER NOT NULL,
-        forced INTEGER NOT NULL DEFAULT 0
+        forced INTEGER NOT NULL DEFAULT 0,
+        carried_by TEXT REFERENCES intents (plan_id)
     )""",
+    _CARRIED_INDEX,
     """CREATE UNIQUE INDEX one_open_intent_per_account ON intents (deployment, market, account)
         WHERE status IN ('intended', 'signed', 'sent')""",
     """CREATE INDEX intents_by_account ON intents (deployment, market, account, status)""",
@@ -134,5 +141,9 @@ MIGRATIONS: Final = {
         "ALTER TABLE outcomes ADD COLUMN block_hash TEXT",
     ),
     2: ("ALTER TABLE intents ADD COLUMN forced INTEGER NOT NULL DEFAULT 0",),
+    3: (
+        "ALTER TABLE intents ADD COLUMN carried_by TEXT REFERENCES intents (plan_id)",
+        _CARRIED_INDEX,
+    ),
 }
 """What makes each older version the next one."""

@@ -76,7 +76,9 @@ def read_spending(path: Path, *, since: int) -> Spending | None:
         rows = db.execute("SELECT plan_id, settled, gas FROM outcomes WHERE settled >= ?", (since,))
         spent = {plan_id: (int(settled), int(gas)) for plan_id, settled, gas in rows}
         (open_intents,) = db.execute(
-            f"SELECT count(*) FROM intents WHERE status IN ({OPEN_LIST})"  # noqa: S608 - constants
+            # Those that go by another's transaction have no gas of their own at stake.
+            f"""SELECT count(*) FROM intents
+            WHERE status IN ({OPEN_LIST}) AND gas_at_stake != '0'"""  # noqa: S608 - constants
         ).fetchone()
         return Spending(
             spent=spent, at_stake=select_gas_at_stake(db), open_intents=int(open_intents)

@@ -28,19 +28,21 @@ def record_halt(db: sqlite3.Connection, why: str, *, now: int) -> None:
 def select_tally(db: sqlite3.Connection, *, day: int, hour: int) -> Tally:
     """Return what outcomes cost since the start of a day and of an hour, unix seconds.
 
-    What was settled before sending was last allowed again is not counted.
+    What was settled before sending was last allowed again is not counted. A transaction that
+    reverted for several accounts is one revert.
     """
     rearmed = select_standing(db).rearmed
     newest = db.execute(
-        """SELECT status FROM outcomes WHERE settled >= ? AND status IN ('landed', 'reverted')
-        ORDER BY settled DESC, rowid DESC""",
+        """SELECT o.status, coalesce(carried_by, plan_id) FROM outcomes o
+        JOIN intents USING (plan_id) WHERE settled >= ? AND o.status IN ('landed', 'reverted')
+        ORDER BY settled DESC, o.rowid DESC""",
         (rearmed,),
     )
-    reverts = 0
-    for (status,) in newest:
+    reverted: set[str] = set()
+    for status, carrier in newest:
         if status != Status.REVERTED:
             break
-        reverts += 1
+        reverted.add(carrier)
     nets = db.execute(
         """SELECT o.net FROM outcomes o JOIN intents USING (plan_id)
         WHERE settled >= ? AND o.status != 'simulated' AND NOT forced""",
@@ -52,7 +54,7 @@ def select_tally(db: sqlite3.Connection, *, day: int, hour: int) -> Tally:
         (max(hour, rearmed),),
     )
     return Tally(
-        reverts_in_row=reverts,
+        reverts_in_row=len(reverted),
         loss=-sum(int(net) for (net,) in nets),
         wasted=sum(int(one) for (one,) in gas),
         forced=select_forced_losses(db, max(day, rearmed)),

@@ -18,7 +18,8 @@ from keeper.core.lending import Reason
 from keeper.core.plan import Plan, SwapKind
 from keeper.core.units import Address
 from keeper.devnet.crash import crash
-from keeper.executor.rehearse import OFFER_BROKEN, Decoders, Stage, rehearse
+from keeper.executor.dividing import Decoders
+from keeper.executor.rehearse import OFFER_BROKEN, Stage, rehearse
 from keeper.planner.offers import Chosen
 from keeper.venues.aggregators.desk import Aggregators
 from tests.support.aave_scene import open_scene

@@ -7,7 +7,7 @@ from keeper.core.chain import BlockRef, Log, Simulated, StateOverride, Transacti
 from keeper.core.lending import Liquidation
 from keeper.core.plan import Plan
 from keeper.core.units import WAD, Address, Hash32
-from keeper.executor.rehearse import Decoders
+from keeper.executor.dividing import Decoders
 from keeper.executor.settlement import TRANSFER
 from tests.support.ledger_records import (
     EXECUTOR,

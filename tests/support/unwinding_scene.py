@@ -32,7 +32,8 @@ from keeper.devnet.sender import Sender, read
 from keeper.devnet.solc import Settings
 from keeper.devnet.source_tree import gather_sources
 from keeper.devnet.tokens import fund
-from keeper.executor.rehearse import Decoders, Stage
+from keeper.executor.dividing import Decoders
+from keeper.executor.rehearse import Stage
 from keeper.planner.case import Case, Desk, case_of
 from keeper.planner.costs import GasModel, Limits
 from keeper.planner.planner import Planner

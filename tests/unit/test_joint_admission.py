@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from keeper.core.chain import Simulated, Transaction
+from keeper.core.joint import Joint
 from keeper.core.lending import Reason, Rejection
-from keeper.core.plan import Joint, Plan
+from keeper.core.plan import Plan
 from keeper.core.units import WAD
 from keeper.executor.breaker import BreakerLimits
 from keeper.executor.executor import Executor, Grounds

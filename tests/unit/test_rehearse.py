@@ -14,10 +14,10 @@ from keeper.core.chain import (
 from keeper.core.lending import Liquidation, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import BPS, WAD
+from keeper.executor.dividing import Decoders
 from keeper.executor.rehearse import (
     GAS_MARGIN,
     GAS_MARGIN_BPS,
-    Decoders,
     Stage,
     rehearse,
 )

@@ -11,8 +11,8 @@ from keeper.core.chain import BlockRef, Log, Transaction
 from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Outcome, Plan, Purpose, Status, Submission
 from keeper.core.units import WAD, Address, Hash32
+from keeper.executor.dividing import Decoders
 from keeper.executor.flight import Flight
-from keeper.executor.rehearse import Decoders
 from keeper.executor.settlement import TRANSFER
 from keeper.executor.settler import GRACE_S, REFUSED_SOFTLY, Auditor, Settler
 from keeper.ledger.journal import SqliteJournal

@@ -1,0 +1,118 @@
+"""How intents end, in the database: entered, corrected after a reorg, or taken back.
+
+Each function is one step, run inside a transaction; of a batch it is the step of all its accounts.
+"""
+
+import sqlite3
+from typing import Final
+
+from keeper.core.errors import InvariantError
+from keeper.core.plan import Outcome, Status
+from keeper.ledger.intents import forget_earlier_simulations, waterfall_row
+from keeper.ledger.lifecycle import FINAL, ON_CHAIN, OPEN_LIST, move, status_of
+from keeper.ledger.record import to_json
+from keeper.ledger.schema import WATERFALL
+from keeper.ledger.submissions import submissions_of
+
+_SETTLED: Final = 5 + len(WATERFALL) + 2
+"""Where the time of settling stands in a row of ``outcomes``."""
+
+
+def insert_outcome(db: sqlite3.Connection, outcome: Outcome, *, now: int) -> None:
+    """Record how the intent of each account of a transaction ended."""
+    for one in outcome.each:
+        _insert_one_outcome(db, one, now=now)
+
+
+def _insert_one_outcome(db: sqlite3.Connection, outcome: Outcome, *, now: int) -> None:
+    if outcome.status not in FINAL:
+        msg = f"intent {outcome.plan_id}: expected a final status, found {outcome.status}"
+        raise InvariantError(msg)
+    row = _outcome_row(outcome)
+    found = db.execute("SELECT * FROM outcomes WHERE plan_id = ?", (outcome.plan_id,)).fetchone()
+    if found is not None and (*found[:_SETTLED], *found[_SETTLED + 1 :]) == row:
+        return
+    move(db, outcome.plan_id, outcome.status, now=now)
+    _write_outcome(db, row, now=now)
+    if outcome.status == Status.SIMULATED:
+        forget_earlier_simulations(db, outcome.plan_id)
+
+
+def _write_outcome(db: sqlite3.Connection, row: tuple[str | int | None, ...], *, now: int) -> None:
+    slots = ", ".join("?" * (len(row) + 1))
+    db.execute(
+        f"INSERT OR REPLACE INTO outcomes VALUES ({slots})",  # noqa: S608 - question marks only
+        (*row[:_SETTLED], now, *row[_SETTLED:]),
+    )
+
+
+def revise_outcome(db: sqlite3.Connection, outcome: Outcome, *, now: int) -> None:
+    """Correct outcomes after a reorg: the same intent ended otherwise, or in another block.
+
+    Raises InvariantError when there is no outcome to correct.
+    """
+    for one in outcome.each:
+        _revise_one(db, one, now=now)
+
+
+def _revise_one(db: sqlite3.Connection, outcome: Outcome, *, now: int) -> None:
+    found = status_of(db, outcome.plan_id)
+    if found not in {*ON_CHAIN, Status.DROPPED} or outcome.status not in {
+        *ON_CHAIN,
+        Status.DROPPED,
+    }:
+        msg = f"intent {outcome.plan_id}: expected an outcome to correct, found {found}"
+        raise InvariantError(msg)
+    _write_outcome(db, _outcome_row(outcome), now=now)
+    db.execute(
+        "UPDATE intents SET status = ?, updated = ? WHERE plan_id = ?",
+        (outcome.status, now, outcome.plan_id),
+    )
+
+
+def reopen_intent(db: sqlite3.Connection, plan_id: str, *, now: int) -> bool:
+    """Take an outcome out of the books because its block is gone, and open the intent again.
+
+    So are those of all that went with it. Returns False, with nothing done, when one of its
+    accounts or its nonce has another open intent.
+    """
+    found = status_of(db, plan_id)
+    if found not in {*ON_CHAIN, Status.DROPPED} or not submissions_of(db, plan_id):
+        msg = f"intent {plan_id}: expected a sent one that ended, to open again, found it {found}"
+        raise InvariantError(msg)
+    rivals = db.execute(
+        f"""SELECT 1 FROM intents mine, intents other WHERE ? IN (mine.plan_id, mine.carried_by)
+        AND other.plan_id != mine.plan_id AND other.status IN ({OPEN_LIST}) AND (
+            (other.deployment, other.market, other.account)
+                = (mine.deployment, mine.market, mine.account)
+            OR EXISTS (SELECT 1 FROM submissions a JOIN submissions b
+                ON a.sender = b.sender AND a.nonce = b.nonce
+                WHERE a.plan_id = mine.plan_id AND b.plan_id = other.plan_id))""",  # noqa: S608
+        (plan_id,),
+    ).fetchone()
+    if rivals is not None:
+        return False
+    db.execute(
+        """DELETE FROM outcomes WHERE plan_id IN
+        (SELECT plan_id FROM intents WHERE ? IN (plan_id, carried_by))""",
+        (plan_id,),
+    )
+    db.execute(
+        "UPDATE intents SET status = ?, updated = ? WHERE ? IN (plan_id, carried_by)",
+        (Status.SENT, now, plan_id),
+    )
+    return True
+
+
+def _outcome_row(outcome: Outcome) -> tuple[str | int | None, ...]:
+    return (
+        outcome.plan_id,
+        str(outcome.status),
+        outcome.tx_hash,
+        outcome.block,
+        str(outcome.gas_used),
+        *waterfall_row(outcome.realised),
+        to_json(outcome.liquidations),
+        outcome.detail,
+        outcome.block_hash,
+    )
