@@ -238,7 +238,7 @@ class Acting(Generic[M, P]):
             drifted += gone
         tick.mark("audit")
         report = await self._executor.carry_out(
-            replace(joint, plans=sound),
+            replace(joint, plans=sound, merging=None if lead else joint.merging),
             found.block,
             found.timestamp,
             self.decoders(look.book.market),

@@ -190,4 +190,12 @@ def _action(study: Study[Any, Any], plan: Plan | None, rejection: Rejection | No
     if study.settings.executor is None or study.settings.mode.value != "live":
         why = "the keeper is not set up to send (mode, executor)"
         return f"show it{at} and send nothing: {why}"
-    return f"liquidate it{at}, when run with --arm and the rehearsal agrees"
+    together = "" if plan.forced else _together(study.settings.sending.batch.most)
+    return f"liquidate it{at}, when run with --arm and the rehearsal agrees{together}"
+
+
+def _together(most: int) -> str:
+    """Say whether it may go with others."""
+    if most == 1:
+        return ""
+    return f"; with up to {most - 1} others in one transaction where that earns more"

@@ -3,10 +3,11 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
+from keeper.app.made import Made, Merger
 from keeper.chain.data_fees import Rollup, read_data_fees
 from keeper.chain.fees import fees_for
 from keeper.config.chain_file import ChainSettings
@@ -84,13 +85,19 @@ class PlannerDesk(Generic[M, P]):
         *,
         max_gas_price: int,
         offers: OfferDesk | None = None,
+        recipient: Address | None = None,
     ) -> None:
-        """Take the operator's cap in wei per gas, and who is asked for better sales."""
+        """Take the operator's cap in wei per gas, and who is asked for better sales.
+
+        ``recipient`` is the executor contract's, to make one transaction of several plans; without
+        it each goes alone.
+        """
         self._planner = planner
         self._reader = reader
         self._chain = chain
         self._max_gas_price = max_gas_price
         self._offers = offers
+        self._recipient = recipient
 
     async def desk(self, opportunities: Sequence[Opportunity], block: BlockRef) -> Desk:
         """Read what planning the opportunities depends on, at the fees of the next block.
@@ -128,7 +135,13 @@ class PlannerDesk(Generic[M, P]):
             chosen, rejected = self._planner.choose_all(cases, desk, markets)
             made = Made(self._planner, chosen, desk, markets)
             plans = await self._built(chosen, is_first=number == 0)
-            yield Joint(plans=plans, remake=made.again), rejected
+            joint = Joint(plans=plans, remake=made.again, merging=self._merger(made))
+            yield joint, rejected
+
+    def _merger(self, made: Made) -> Merger | None:
+        if self._recipient is None:
+            return None
+        return Merger(self._planner, made, self._recipient)
 
     async def _built(self, chosen: Sequence[Chosen], *, is_first: bool) -> list[Plan]:
         if self._offers is None or not is_first:
@@ -146,39 +159,6 @@ class PlannerDesk(Generic[M, P]):
             desk = behind.now()
             yield self._planner.plan_next(behind.markets.place(_case(batch, one)), desk)[0]
             await asyncio.sleep(0)
-
-
-class Made:
-    """What plans were made of, together, to make those again that remain."""
-
-    def __init__(
-        self, planner: Planner, chosen: Sequence[Chosen], desk: Desk, markets: Markets
-    ) -> None:
-        """Take what was chosen at ``desk`` and in ``markets``."""
-        self._planner = planner
-        self._desk = desk
-        self._markets = markets.copy()
-        self._chosen = {one.case.opportunity.ref: one for one in chosen}
-
-    def again(self, plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
-        """Return the plans as they are without the others (``Remake``).
-
-        What is made anew takes no offer from outside: those were for other amounts.
-        """
-        before = [self._chosen[plan.ref] for plan in plans]
-        kept, refused = self._planner.choose_again(before, self._desk, self._markets)
-        of = {plan.ref: plan for plan in plans}
-        made = [self._remade(of[one.case.opportunity.ref], one) for one in kept]
-        return made, refused
-
-    def _remade(self, plan: Plan, chosen: Chosen) -> Plan:
-        """Return the plan, or another for what is chosen by now, to be sent by the same one."""
-        if self._chosen[plan.ref] is chosen:
-            return plan
-        self._chosen[plan.ref] = chosen
-        made = self._planner.build(chosen)
-        sender = plan.transaction.sender
-        return replace(made, transaction=replace(made.transaction, sender=sender))
 
 
 def _parts(batch: Batch[M, P]) -> Iterator[Sequence[Opportunity]]:

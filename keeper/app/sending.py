@@ -26,6 +26,7 @@ from keeper.executor.lanes.lane import Lane
 from keeper.executor.lanes.mempool import MempoolLane
 from keeper.executor.lanes.private import PrivateLane
 from keeper.executor.nonce import NonceKeeper
+from keeper.executor.policy import BatchRules
 from keeper.executor.prearm import Prearm
 from keeper.executor.recovery import recover_armed
 from keeper.executor.settler import Auditor, Settler
@@ -246,6 +247,9 @@ def _grounds(settings: Settings, post: Post) -> Grounds:
         now=post.clock.now,
         overrides=post.contract.overrides,
         share=post.share,
+        batches=BatchRules(
+            most=settings.sending.batch.most, risk_bps=settings.sending.batch.risk_bps
+        ),
     )
 
 

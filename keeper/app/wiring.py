@@ -195,6 +195,7 @@ def _acting(
             chain,
             max_gas_price=settings.limits.max_gas_price_wei,
             offers=parts.offers,
+            recipient=parts.contract.recipient if settings.sending.batch.most > 1 else None,
         ),
         executor=executor,
         journal=parts.journal,

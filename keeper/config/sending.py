@@ -1,12 +1,33 @@
 """The ``sending`` section of the root file: by which lane, how patient, and what stops it."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator
 
 from keeper.config.section import Section
-from keeper.config.values import Bps, Name, PathValue, Wei, Whole
+from keeper.config.values import Bps, Name, PathValue, Wei, Whole, parse_whole
 
 PUBLIC_LANE: Final = "mempool"
+
+
+MOST_IN_BATCH: Final = 10
+"""Accounts: so many fit the executor's program and the gas of one transaction."""
+
+
+def parse_batch_size(value: object) -> int:
+    """Return a number of accounts that one transaction can carry."""
+    try:
+        number = parse_whole(value)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= MOST_IN_BATCH:
+        msg = f"expected a whole number from 1 to {MOST_IN_BATCH}"
+        raise ValueError(msg)
+    return number
+
+
+BatchSize = Annotated[int, BeforeValidator(parse_batch_size)]
 
 
 class ForeignNonce(StrEnum):
@@ -38,6 +59,19 @@ class TipSettings(Section):
     """Of the profit after gas and the fixed tip."""
 
 
+class BatchSettings(Section):
+    """When several accounts go in one transaction. One of them that fails reverts it whole."""
+
+    most: BatchSize = 1
+    """Accounts in one transaction; 1 sends each alone."""
+    risk_bps: Bps = 100
+    """How likely it is that one account reverts a batch: somebody else has it first.
+
+    A batch is sent only if the gas that it saves is more than that share of its net, for each
+    account beyond the first.
+    """
+
+
 class SendingSettings(Section):
     """How transactions go out."""
 
@@ -64,4 +98,5 @@ class SendingSettings(Section):
     """The kill switch: while this file is there nothing is sent. Beside the root file."""
     backrun: bool = False
     """Send right behind pending price updates, as bundles. Needs a bundle lane and the mempool."""
+    batch: BatchSettings = BatchSettings()
     breaker: BreakerSettings = BreakerSettings()

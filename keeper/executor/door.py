@@ -11,7 +11,7 @@ from keeper.core.ports import Journal, Reader, Simulator
 from keeper.core.units import Address
 from keeper.executor.desks import Desks
 from keeper.executor.flight import Flight
-from keeper.executor.policy import Exposure, Limits, judge
+from keeper.executor.policy import ALONE, BatchRules, Exposure, Limits, judge
 from keeper.executor.standing import DAY, HOUR
 from keeper.executor.totals import Share
 from keeper.executor.verdicts import of_plan
@@ -30,6 +30,8 @@ class Grounds:
     """Set when the executor contract is not deployed: its code and storage for rehearsals."""
     share: Share | None = None
     """Of the budgets over all chains; None where there is one chain."""
+    batches: BatchRules = ALONE
+    """When plans go together."""
 
 
 class Door:

@@ -15,6 +15,7 @@ from keeper.core.ports import Journal
 from keeper.core.tick import Tick
 from keeper.core.units import Address
 from keeper.executor.backoff import Backoff
+from keeper.executor.batching import Batcher
 from keeper.executor.desks import Desks
 from keeper.executor.dividing import Decoders
 from keeper.executor.door import Door, Grounds
@@ -25,7 +26,7 @@ from keeper.executor.rehearse import Stage, rehearse
 from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing
 from keeper.executor.tending import Tender
-from keeper.executor.verdicts import Report, of_account, of_plan, unsent
+from keeper.executor.verdicts import Rejections, Report, of_account, of_all, of_each, unsent
 
 log = structlog.get_logger()
 
@@ -64,6 +65,7 @@ class Executor:
         self._grounds = grounds
         desks = None if armament is None else armament.desks
         self._door = Door(grounds, journal=journal, flight=flight, desks=desks)
+        self._batcher = Batcher(grounds, self._door, flight)
         self._journal = journal
         self.flight = flight
         self.standing = standing
@@ -157,6 +159,7 @@ class Executor:
             )
             try:
                 sure, failed = await self._rehearsed(admitted, exposure, stage, decoders)
+                sure = await self._batcher.batched(sure, joint.merging, exposure, stage, decoders)
                 report = await self._finish(sure, on_sent, lead)
             finally:
                 self._door.release()
@@ -218,13 +221,11 @@ class Executor:
         if not plans:
             return Report()
         if self._armament is None:
-            for plan in plans:
-                await self._show(plan)
-            return Report(shown=tuple(plans))
+            return await self._show([one for plan in plans for one in plan.members])
         halted = self.standing.halted
         if halted is not None:
             why = f"nothing is sent: {halted}"
-            return Report(rejected=tuple(of_plan(plan, Reason.HALTED, why) for plan in plans))
+            return Report(rejected=of_all(((plan, why) for plan in plans), Reason.HALTED))
         return await self._send(plans, self._armament, on_sent, lead)
 
     async def _send(
@@ -255,11 +256,10 @@ class Executor:
             self._tick.mark("send")
             deliveries = await delivered(lane, signed, posted)
         for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):
-            if not isinstance(delivery, Refused):
-                on_sent(plan, submission)
+            for one in () if isinstance(delivery, Refused) else plan.members:
+                on_sent(one, submission)
         report = await self._booked(done.pairs, deliveries, desks)
-        refused = tuple(of_plan(plan, Reason.POLICY, why) for plan, why in done.refused)
-        return replace(report, rejected=(*refused, *report.rejected))
+        return replace(report, rejected=(*of_all(done.refused, Reason.POLICY), *report.rejected))
 
     async def _booked(
         self,
@@ -276,24 +276,27 @@ class Executor:
         # From the last: a nonce is free again only when nothing above it is in flight.
         for (plan, submission), delivery in reversed(both):
             if isinstance(delivery, Refused):
-                rejected.append(await self._refused(plan, submission, delivery.why, desks))
+                rejected += await self._refused(plan, submission, delivery.why, desks)
                 continue
             sent.append(submission)
             if isinstance(delivery, Uncertain):
                 log.warning(SEND_UNCERTAIN, plan=plan.id, tx=submission.tx_hash, why=delivery.why)
         return Report(sent=tuple(reversed(sent)), rejected=tuple(reversed(rejected)))
 
-    async def _refused(self, plan: Plan, one: Submission, why: str, desks: Desks) -> Rejection:
+    async def _refused(self, plan: Plan, one: Submission, why: str, desks: Desks) -> Rejections:
         """Close an intent that never got in flight; one below others stays, to fill its nonce."""
-        self._backoff.failed(plan.ref, plan.opportunity.block.number)
+        for member in plan.members:
+            self._backoff.failed(member.ref, member.opportunity.block.number)
         if max(self.flight.held(one.sender)) == one.nonce:
             self.flight.landed(plan.id)
             desks.of(one.sender).nonces.released(one.nonce)
             await self._journal.settle(unsent(plan, Status.DROPPED, why))
-        return of_plan(plan, Reason.POLICY, why)
+        return of_each(plan, Reason.POLICY, why)
 
-    async def _show(self, plan: Plan) -> None:
+    async def _show(self, plans: Sequence[Plan]) -> Report:
         """Record what would have been sent."""
-        self._shown.add(plan.ref)
-        await self._journal.intend(plan)
-        await self._journal.settle(unsent(plan, Status.SIMULATED, "disarmed"))
+        for plan in plans:
+            self._shown.add(plan.ref)
+            await self._journal.intend(plan)
+            await self._journal.settle(unsent(plan, Status.SIMULATED, "disarmed"))
+        return Report(shown=tuple(plans))

@@ -8,11 +8,12 @@ from typing import Final
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Option, Reason, Rejection
-from keeper.core.plan import Opportunity, Plan
+from keeper.core.plan import Opportunity, Plan, SwapLeg
 from keeper.core.ports import Ask, FlashSource, SwapOffer, SwapVenue, Unwinder
 from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
-from keeper.planner.build import build_plan, least
+from keeper.planner.batch import merged
+from keeper.planner.build import build_plan, least, legs
 from keeper.planner.case import Case, Desk
 from keeper.planner.forced import at_a_loss
 from keeper.planner.markets import Markets, comes_out
@@ -160,6 +161,14 @@ class Planner:
     def build(self, chosen: Chosen) -> Plan:
         """Return the plan of a chosen trade."""
         return self._plan(chosen.case, chosen.desk, chosen.trade)
+
+    def swaps_of(self, chosen: Chosen) -> tuple[SwapLeg, ...]:
+        """Return the swaps of a chosen trade without an offer from outside."""
+        return legs(chosen.trade)
+
+    def merge(self, plans: Sequence[Plan], chosen: Sequence[Chosen], recipient: Address) -> Plan:
+        """Return plans as one transaction; ``chosen`` are what they were made of."""
+        return merged(plans, chosen, self._terms, recipient)
 
     def ask(self, chosen: Chosen) -> Ask | None:
         """Return what to ask of others for the trade's sale, None when it has none."""

@@ -33,6 +33,7 @@ _WORDS: Final = {
     "parse_whole": "whole number",
     "parse_positive": "whole number from 1",
     "parse_bps": "basis points",
+    "parse_batch_size": "whole number from 1 to 10",
     "accept_endpoint": "node",
 }
 """What a parser accepts, where its name does not say it."""

@@ -1,54 +1,23 @@
 """Plans made together come to what they were planned to, whichever of them is taken out."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from keeper.app.planning import Batch, Made, PlannerDesk
+from keeper.app.made import Made
+from keeper.app.planning import Batch, PlannerDesk
 from keeper.app.study import Study, studies
-from keeper.config.settings import Settings, load
+from keeper.config.settings import Settings
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan
-from keeper.devnet.assets import ASSETS
-from keeper.devnet.config_files import KeeperFiles, write_config
-from keeper.devnet.executor import deploy_executor
-from keeper.devnet.morpho import build_morpho
-from keeper.devnet.morpho_specs import loan_of
-from keeper.devnet.prices import move_market
-from keeper.devnet.stage_morpho_blue import morpho_file
 from keeper.planner.case import Desk
 from keeper.planner.markets import Markets
 from keeper.planner.offers import Chosen
 from keeper.scanner.scan import Book, Scan
-from tests.support.market_node import MarketNode, copied_market
-
-LOANS = 10
-FALL_BPS = 9_850
-BITCOIN = 2
-"""The place of the market of bitcoin against dollars."""
-
-
-@contextmanager
-def ten_loans(binary: Path, base: MarketNode, folder: Path) -> Iterator[Settings]:
-    """Have ten loans of one market of Morpho Blue under the line, with the executor there."""
-    loans = [loan_of(BITCOIN, 20_000 + 1_000 * i, 10_060 + 4 * i) for i in range(LOANS)]
-    with copied_market(binary, base) as node:
-        local = build_morpho(node.live, seed=1, borrowers=0, loans=loans)
-        who = node.market.accounts
-        executor = deploy_executor(
-            node.live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
-        )
-        move_market(node.live, {"WBTC": ASSETS["WBTC"].price * FALL_BPS // 10_000})
-        files = KeeperFiles(
-            rpc=str(node.anvil.ipc_path),
-            mode="live",
-            executor=executor,
-            recipient=who.recipient,
-            deployments=(morpho_file(local),),
-        )
-        yield load(write_config(folder, node.market, files))
+from tests.support.market_node import MarketNode
+from tests.support.ten_loans import LOANS, ten_loans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

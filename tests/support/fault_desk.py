@@ -147,7 +147,8 @@ class Desk:
     def _all_told(self) -> bool:
         """Tell whether every send has been heard to end, but for what is still in flight."""
         ended = {one.plan_id for one in self.ears.outcomes}
-        ended |= {one.intent.plan_id for one in self._airborne()}
+        for one in self._airborne():
+            ended |= {one.intent.plan_id, *(other.plan_id for other in one.intent.companions)}
         return all(plan.id in ended for plan, _ in self.ears.sent_plans)
 
     async def require_cold_start(self) -> None:
@@ -204,7 +205,7 @@ class Desk:
     def _explained(self) -> set[str]:
         """Return the accounts that the books, or what is in flight, say something of (I5)."""
         books = read_books(self.settings.database)
-        flying = {one.intent.ref.account for one in self._airborne()}
+        flying = {ref.account for one in self._airborne() for ref in one.intent.refs}
         shown = {one.plan_id.split(":")[2] for one in books.entries if one.status in NOT_SENT}
         return {one.account for one in books.missed} | flying | shown
 
