@@ -5,7 +5,7 @@ is made last, of plans that hold alone, and goes only if it holds too and what i
 what it risks. Anything else is taken apart, and its plans go alone as they were rehearsed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ import structlog
 from keeper.core.chain import next_base_fee
 from keeper.core.errors import RefusedError
 from keeper.core.joint import Merging
-from keeper.core.lending import Rejection
+from keeper.core.lending import AccountRef, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import BPS
 from keeper.executor.dividing import Decoders
@@ -71,7 +71,8 @@ class Batcher:
         """Return the plans in their order, those together that earn more so."""
         if merging is None or self._rules.most == 1:
             return plans
-        groups = grouped(plans, merging, self._rules, stage)
+        able = frozenset(one.ref for one in plans if merging.takes(one)) - self._flight.loners
+        groups = grouped(plans, able, self._rules, stage)
         tried = [own for group in groups for own in _candidates(group, merging)]
         while any(one.is_batch for one in tried):
             wholes = [one.whole for one in tried]
@@ -112,27 +113,30 @@ class Batcher:
 
 
 def grouped(
-    plans: Sequence[Plan], merging: Merging, rules: BatchRules, stage: Stage
+    plans: Sequence[Plan], able: Collection[AccountRef], rules: BatchRules, stage: Stage
 ) -> list[Group]:
     """Return the plans in their order, in groups that are worth trying together.
 
-    From the last: those earn least, and so does what they risk.
+    From the last: those earn least, and so does what they risk. Those who are not ``able`` to go
+    with others are groups of one.
     """
     groups: list[Group] = []
     for plan in reversed(plans):
-        if groups and _fits(plan, groups[-1], merging, rules, stage):
+        if groups and _fits(plan, groups[-1], able, rules, stage):
             groups[-1].insert(0, plan)
         else:
             groups.append([plan])
     return groups[::-1]
 
 
-def _fits(plan: Plan, group: Group, merging: Merging, rules: BatchRules, stage: Stage) -> bool:
+def _fits(
+    plan: Plan, group: Group, able: Collection[AccountRef], rules: BatchRules, stage: Stage
+) -> bool:
     """Return whether a plan can go before others, and is likely to earn more so."""
     both, other = [plan, *group], group[0]
     if len(both) > rules.most or sum(one.gas_limit for one in both) > MOST_GAS:
         return False
-    if plan.fees != other.fees or not (merging.takes(plan) and merging.takes(other)):
+    if plan.fees != other.fees or not (plan.ref in able and other.ref in able):
         return False
     price = min(plan.fees.max_fee, next_base_fee(stage.head) + plan.fees.priority_fee)
     return len(group) * SAVED_GAS * price * BPS > rules.risk(_net(both), len(both))

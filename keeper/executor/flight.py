@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from keeper.core.chain import Transaction
+from keeper.core.lending import AccountRef
 from keeper.core.plan import Companion, Intent, Plan, Purpose, Status, Submission
 from keeper.core.units import Address
 from keeper.evm.signed_transaction import decode_signed
@@ -81,6 +82,7 @@ class Flight:
         """Start with the intents that an earlier run left open."""
         self._open: dict[str, Airborne] = {one.plan_id: restored(one) for one in open_intents}
         self._ran: deque[tuple[Submission, Airborne]] = deque(maxlen=_LATELY)
+        self._reverted: deque[AccountRef] = deque(maxlen=_LATELY)
         self._ended = Ended()
         self._changed = asyncio.Event()
         self._sums: _Sums | None = None
@@ -235,6 +237,18 @@ class Flight:
             by_sender=_added(ended.by_sender, {sender: one.worst_gas}),
             forced=_added(ended.forced, forced),
         )
+
+    def reverted_together(self, refs: Iterable[AccountRef]) -> None:
+        """Take note of the accounts of a batch that reverted: they go alone from now on.
+
+        So whoever spoils one account of a batch can do so once.
+        """
+        self._reverted.extend(refs)
+
+    @property
+    def loners(self) -> frozenset[AccountRef]:
+        """Return who goes alone; the latest few hundred are remembered."""
+        return frozenset(self._reverted)
 
     @property
     def ended(self) -> Ended:

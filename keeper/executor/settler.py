@@ -71,6 +71,8 @@ class Settler:
             await self._journal.settle(outcome)
             ran = outcome.status in (Status.LANDED, Status.REVERTED)
             self._flight.landed(outcome.plan_id, ran=ran)
+            if outcome.companions and outcome.status is Status.REVERTED:
+                self._flight.reverted_together(airborne.intent.refs)
             self._unexplained.pop(outcome.plan_id, None)
             self._on_settled(airborne.intent, outcome)
             outcomes += outcome.each

@@ -8,6 +8,7 @@ from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan, Status
 from keeper.ledger.books import Books, read_books
 from tests.faults.test_market import rival
+from tests.faults.test_signers import SIGNERS, fund
 from tests.support.fault_desk import Desk, keeper_desk
 from tests.support.fault_proxy import FaultProxy
 from tests.support.market_node import MarketNode
@@ -88,8 +89,28 @@ async def test_28_a_competitor_for_one_account_costs_all_of_its_batch_the_revert
         assert sum(-one.realised.net for one in ended) == gas
         assert sum(one.gas_used for one in ended) == int(receipt["gasUsed"], 16)
         assert {plan.ref for plan in plans} - landed(desk) == {taken.ref}
+        again = [own for own in list(batches(desk).values())[1:] if others & {o.ref for o in own}]
+        assert {len(own) for own in again} == {1}
         assert desk.session.keeper._sending.standing.halted is None
         assert books_of(desk).total.realised.net == own.count(market.live.rpc) - before
+        await desk.require_cold_start()
+        desk.require_invariants()
+
+
+async def test_a_batch_is_one_signer_s_whoever_was_to_send_its_plans(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    fund(market)
+    async with keeper_desk(
+        tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS, root=TOGETHER
+    ) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.settle()
+        sent = batches(desk)
+        assert max(len(plans) for plans in sent.values()) >= 3
+        assert len(proxy.sent) == len(sent)
+        assert {entry.status for entry in books_of(desk).entries} == {Status.LANDED}
         await desk.require_cold_start()
         desk.require_invariants()
 

@@ -90,6 +90,7 @@ async def carried_out(
     rules: BatchRules = ALL,
     limits: Limits = LIMITS,
     merging: Merging | None = None,
+    flight: Flight | None = None,
 ) -> Report:
     clock, journal = HandClock(), await opened(folder)
     breaker = BreakerLimits(
@@ -105,7 +106,7 @@ async def carried_out(
             batches=rules,
         ),
         journal=journal,
-        flight=Flight(),
+        flight=flight or Flight(),
         standing=Standing(journal, Triggers(breaker=breaker, halt_file=None), now=clock.now),
         armament=None,
     )
@@ -184,6 +185,20 @@ async def test_a_batch_over_the_gas_of_one_transaction_is_taken_apart(tmp_path: 
     assert gas_of(report) == [ALONE_GAS * PRICE] * 3
 
 
+async def test_whoever_was_in_a_batch_that_reverted_goes_alone(tmp_path: Path) -> None:
+    flight, node = Flight(), Node(answering())
+    flight.reverted_together([ONE.ref, TWO.ref])
+    report = await carried_out(tmp_path, node, flight=flight)
+    assert gas_of(report) == [ALONE_GAS * PRICE] * 3
+    assert len(node.rounds) == 1
+
+
+async def test_whoever_cannot_be_merged_goes_alone(tmp_path: Path) -> None:
+    merging = Merging(alone=frozenset({ONE.id}))
+    report = await carried_out(tmp_path, Node(answering(together=1_000_000)), merging=merging)
+    assert gas_of(report) == [ALONE_GAS * PRICE, 500_000 * PRICE, 500_000 * PRICE]
+
+
 async def test_nobody_goes_with_others_where_the_operator_wants_no_batches(tmp_path: Path) -> None:
     node, merging = Node(answering()), Merging()
     report = await carried_out(tmp_path, node, rules=BatchRules(), merging=merging)
@@ -191,8 +206,9 @@ async def test_nobody_goes_with_others_where_the_operator_wants_no_batches(tmp_p
     assert gas_of(report) == [ALONE_GAS * PRICE] * 3
 
 
-def sizes(plans: Sequence[Plan], rules: BatchRules, merging: Merging | None = None) -> list[int]:
-    return [len(one) for one in grouped(plans, merging or Merging(), rules, STAGE)]
+def sizes(plans: Sequence[Plan], rules: BatchRules, *, without: Sequence[Plan] = ()) -> list[int]:
+    able = {one.ref for one in plans} - {one.ref for one in without}
+    return [len(one) for one in grouped(plans, able, rules, STAGE)]
 
 
 def test_the_last_ones_go_together_and_no_more_than_the_operator_wants() -> None:
@@ -203,8 +219,8 @@ def test_the_last_ones_go_together_and_no_more_than_the_operator_wants() -> None
 def test_only_neighbours_at_the_same_fees_that_can_be_merged_go_together() -> None:
     dearer = replace(TWO, fees=Fees(max_fee=ONE.fees.max_fee + 1, priority_fee=1))
     assert sizes((ONE, dearer, THREE), ALL) == [1, 1, 1]
-    assert sizes(ACCOUNTS, ALL, Merging(alone=frozenset({TWO.id}))) == [1, 1, 1]
-    assert sizes(ACCOUNTS, ALL, Merging(alone=frozenset({ONE.id}))) == [1, 2]
+    assert sizes(ACCOUNTS, ALL, without=[TWO]) == [1, 1, 1]
+    assert sizes(ACCOUNTS, ALL, without=[ONE]) == [1, 2]
 
 
 def test_no_batch_may_need_more_gas_than_a_transaction_may_have() -> None:

@@ -56,6 +56,7 @@ async def test_each_account_of_a_batch_that_landed_has_what_it_brought(desk: Des
     assert await desk.journal.open_intents() == []
     assert await desk.journal.gas_spent_since(0) == GAS
     assert desk.flight.airborne == {}
+    assert desk.flight.loners == frozenset()
 
 
 async def test_a_batch_that_reverted_did_so_for_each_account(desk: Desk) -> None:
@@ -63,6 +64,7 @@ async def test_a_batch_that_reverted_did_so_for_each_account(desk: Desk) -> None
     desk.wire.include(sent.tx_hash, 101, success=False)
     outcomes = await desk.settle(103)
     assert [one.status for one in outcomes] == [Status.REVERTED] * 3
+    assert desk.flight.loners == set(REFS)
     assert [-one.realised.net for one in outcomes] == equal_parts(GAS, 3)
 
 

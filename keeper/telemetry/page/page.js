@@ -3,6 +3,7 @@
 
 const EVERY_MS = 3000;
 const byId = (id) => document.getElementById(id);
+const more = (others) => (others.length ? ` and ${others.length} more` : "");
 const short = (hex) => (hex && hex.length > 14 ? `${hex.slice(0, 8)}…${hex.slice(-4)}` : hex ?? "");
 
 function decimal(text, digits, shown) {
@@ -83,7 +84,7 @@ function show(status) {
     ["Trouble", "text", (one) => one.trouble],
   ], status.nodes, "a single node is not compared with others");
   table("in_flight", [
-    ["Account", "mono", (one) => short(one.account)],
+    ["Account", "mono", (one) => short(one.account) + more(one.companions)],
     ["Nonce", "number", (one) => one.nonce],
     ["Transaction", "mono", (one) => short(one.tx)],
     ["For", "", (one) => one.purpose],
