@@ -45,7 +45,7 @@ async def test_a_running_keeper_sells_by_the_better_offer(
         chain = configured(market, server)
         async with keeper_desk(tmp_path, market, [market.anvil.http_url], chain=chain) as desk:
             desk.fall()
-            await desk.until(lambda: bool(desk.ears.sent_plans))
+            await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
             await desk.settle()
             desk.require_invariants()
             landed = {one.plan_id: one for one in desk.ears.landed()}
@@ -69,7 +69,7 @@ async def test_silence_and_garbage_hold_no_liquidation_up(
         async with keeper_desk(tmp_path, market, [market.anvil.http_url], chain=chain) as desk:
             with capture_logs() as logs:
                 desk.fall()
-                await desk.until(lambda: bool(desk.ears.sent_plans))
+                await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
                 await desk.settle()
             desk.require_invariants()
             assert len(desk.ears.landed()) == len(desk.ears.sent_plans)

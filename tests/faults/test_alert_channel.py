@@ -79,7 +79,7 @@ async def test_47_trading_goes_on_while_the_alert_channel(
         await lose_and_find_the_gas_money(desk, inbox)
         flood()
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         await desk.settle()
         assert inbox.taken == []
         assert len(desk.ears.landed()) == len(desk.ears.sent_plans) > 1

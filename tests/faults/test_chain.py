@@ -65,7 +65,7 @@ async def test_07_a_reorg_beyond_the_limit_is_followed_and_halts_sending(
         desk.rpc("anvil_reorg", 10, [])
         await desk.at_head()
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.rejections))
+        await desk.until(lambda: bool(desk.ears.rejections), mining=True)
         desk.mine(2)
         await desk.at_head()
         assert proxy.sent == []
@@ -128,7 +128,9 @@ async def test_11_without_a_quorum_nothing_is_sent_and_it_is_said(
     async with keeper_desk(tmp_path, market, urls, chain={"quorum": 2}) as desk:
         second.spoil(Lie(alter=dearer), method="eth_simulateV1")
         desk.fall()
-        await desk.until(lambda: "quorum: expected 2 nodes" in str(desk.ears.reasons()))
+        await desk.until(
+            lambda: "quorum: expected 2 nodes" in str(desk.ears.reasons()), mining=True
+        )
         desk.mine(2)
         await desk.at_head()
         assert first.sent + second.sent == []
@@ -155,7 +157,9 @@ async def test_11_a_node_on_another_branch_has_no_voice_in_the_quorum(
         desk.mine(3)
         await desk.until(lambda: any("expected 0x" in one for one in desk.told(Trouble.UNFIT)))
         desk.fall()
-        await desk.until(lambda: "quorum: expected 2 nodes" in str(desk.ears.reasons()))
+        await desk.until(
+            lambda: "quorum: expected 2 nodes" in str(desk.ears.reasons()), mining=True
+        )
         assert first.sent + second.sent == []
         second.heal()
         desk.fall(8_400)

@@ -48,7 +48,7 @@ async def test_15_fifty_thousand_logs_in_a_block_fill_no_memory_and_hold_up_no_s
         assert len(emitted) == LOGS
         await desk.at_head()
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         await desk.settle()
         assert len(desk.ears.landed()) == len(desk.ears.sent_plans) > 1
         await desk.require_cold_start()
@@ -80,7 +80,7 @@ async def test_40_a_feed_that_burns_or_returns_too_much_stops_its_own_accounts_a
     put(market.live.rpc, market.market.asset("WBTC").feed, bad)
     async with keeper_desk(tmp_path, market, [market.anvil.ws_url]) as desk:
         push_price(market.live, "WETH", ASSETS["WETH"].price * FALLEN // 10_000)
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         await desk.settle()
         assert desk.ears.landed() != []
         assert all(desk.ears.reasons())

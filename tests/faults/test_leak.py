@@ -28,7 +28,7 @@ async def test_42_private_transactions_that_leak_when_they_no_longer_pay_revert_
         async with keeper_desk(tmp_path, market, [proxy.ws_url], chain=chain, root=root) as desk:
             before = profit(desk)
             desk.fall()
-            await desk.until(lambda: bool(desk.ears.sent_plans))
+            await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
             raws = ["0x" + submission.raw.hex() for _, submission in desk.ears.sent_plans]
             desk.fall(RISEN)
             await desk.at_head()
@@ -53,7 +53,7 @@ async def test_42_private_transactions_that_leak_after_their_deadline_revert(
         async with keeper_desk(tmp_path, market, [proxy.ws_url], chain=chain, root=root) as desk:
             before = profit(desk)
             desk.fall()
-            await desk.until(lambda: bool(desk.ears.sent_plans))
+            await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
             (plan, submission), *_ = desk.ears.sent_plans
             desk.stop.set()
             late = plan.deadline + 1

@@ -24,7 +24,7 @@ async def test_22_what_the_oracle_values_but_nobody_buys_is_left_alone(
     move_market(market.live, fallen(4_000))
     push_prices(market.live, fallen(FALLEN))
     async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
-        await desk.until(lambda: bool(desk.ears.rejections))
+        await desk.until(lambda: bool(desk.ears.rejections), mining=True)
         desk.mine(2)
         await desk.at_head()
         sold = [plan for plan, _ in desk.ears.sent_plans]
@@ -56,7 +56,7 @@ async def test_33_a_wrong_clock_stops_acting_and_says_so(
     async with keeper_desk(tmp_path, market, [proxy.ws_url], chain=wall, clock=clock) as desk:
         clock.shift_s = shift_s
         desk.fall()
-        await desk.until(lambda: "our clock" in str(desk.ears.reasons()))
+        await desk.until(lambda: "our clock" in str(desk.ears.reasons()), mining=True)
         desk.mine(2)
         await desk.at_head()
         assert proxy.sent == []
@@ -74,7 +74,7 @@ async def test_43_a_pause_in_the_middle_stops_and_its_end_resumes(
         pause(desk, paused=True)
         await desk.at_head()
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.rejections))
+        await desk.until(lambda: bool(desk.ears.rejections), mining=True)
         desk.mine(2)
         await desk.at_head()
         assert proxy.sent == []
@@ -107,7 +107,7 @@ async def test_28_a_competitor_who_is_first_costs_the_gas_of_a_revert_and_no_mor
 ) -> None:
     async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         plan, _ = desk.ears.sent_plans[0]
         rival(desk, plan)
         await desk.settle()

@@ -36,7 +36,7 @@ async def test_loans_are_liquidated_with_a_key_that_is_elsewhere(
 ) -> None:
     async with remote_desk(tmp_path, market, proxy) as (desk, server):
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         await desk.settle()
         assert len(desk.ears.landed()) == len(desk.ears.sent_plans) > 1
         assert len(server.asked) == len(desk.ears.sent_plans)
@@ -49,7 +49,7 @@ async def test_a_remote_key_that_signs_something_else_sends_nothing_until_it_is_
     async with remote_desk(tmp_path, market, proxy) as (desk, server):
         server.alter = lambda data: data[:-1] + b"\xc1"
         desk.fall()
-        await desk.until(lambda: "it is not used" in str(desk.ears.reasons()))
+        await desk.until(lambda: "it is not used" in str(desk.ears.reasons()), mining=True)
         await desk.at_head()
         assert proxy.sent == []
         desk.require_invariants()
@@ -73,7 +73,7 @@ async def test_a_remote_key_that_is_silent_skips_and_holds_up_nothing(
     async with remote_desk(tmp_path, market, proxy, timeout_s=1.0) as (desk, server):
         server.gate.clear()
         desk.fall()
-        await desk.until(lambda: "found none" in str(desk.ears.skips))
+        await desk.until(lambda: "found none" in str(desk.ears.skips), mining=True)
         desk.mine(2)
         await desk.at_head()
         assert proxy.sent == []

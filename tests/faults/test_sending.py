@@ -41,7 +41,7 @@ async def test_26_below_the_balance_floor_nothing_is_sent_until_there_is_money(
         who = market.market.accounts.keeper
         desk.rpc("anvil_setBalance", who, hex(10**17))
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.rejections))
+        await desk.until(lambda: bool(desk.ears.rejections), mining=True)
         desk.mine(3)
         await desk.at_head()
         assert proxy.sent == []
@@ -65,7 +65,7 @@ async def test_27_29_transactions_that_run_out_of_gas_stop_all_sending(
     async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
         proxy.spoil(Lie(alter=less_gas), method="eth_simulateV1")
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         await desk.settle()
         reverted = [one for one in desk.ears.outcomes if one.status is Status.REVERTED]
         assert len(reverted) >= 3
@@ -84,7 +84,7 @@ async def test_34_another_chain_id_in_the_middle_is_refused_before_signing(
     async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
         proxy.spoil(Lie(alter=lambda *_: "0x1"), method="eth_chainId")
         desk.fall()
-        await desk.until(lambda: "chain id" in str(desk.ears.reasons()))
+        await desk.until(lambda: "chain id" in str(desk.ears.reasons()), mining=True)
         desk.mine(3)
         await desk.at_head()
         assert proxy.sent == []
@@ -117,7 +117,7 @@ async def test_i3_disarmed_sends_nothing_whatever_fails(
     async with keeper_desk(tmp_path, market, [first.url, second.ws_url], armed=False) as desk:
         first.spoil(Deaf(), count=5)
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.plans))
+        await desk.until(lambda: bool(desk.ears.plans), mining=True)
         await desk.settle(3)
         desk.require_invariants()
     asked = first.methods + second.methods

@@ -35,7 +35,7 @@ async def test_loans_are_spread_over_the_signers_and_all_land_in_one_block(
     fund(market)
     async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS) as desk:
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         await desk.settle()
         found = senders(desk)
         assert set(found) == {FIRST, SECOND, THIRD}
@@ -53,7 +53,7 @@ async def test_a_signer_without_gas_money_is_passed_over_and_the_others_send(
     market.live.rpc.call("anvil_setBalance", SECOND, hex(10**16))
     async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS) as desk:
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         await desk.settle()
         assert set(senders(desk)) == {FIRST, THIRD}
         assert len(desk.ears.landed()) == len(desk.ears.sent_plans)
@@ -87,7 +87,7 @@ async def test_a_refused_transaction_leaves_no_gap_at_any_signer(
     async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS) as desk:
         rule = proxy.spoil(Refuse(code=-32000, message="txpool is full"), method=SEND, count=2)
         desk.fall()
-        await desk.until(lambda: rule.hits >= 2 and bool(desk.ears.sent_plans))
+        await desk.until(lambda: rule.hits >= 2 and bool(desk.ears.sent_plans), mining=True)
         await desk.settle()
         desk.fall(8_300)
         await desk.settle()
@@ -102,7 +102,7 @@ async def test_a_restart_knows_the_nonces_of_each_signer(
     fund(market)
     async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS) as desk:
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         sent = {one.tx_hash: one for _, one in desk.ears.sent_plans}
         desk.running.cancel()
     async with keeper_desk(

@@ -47,7 +47,7 @@ async def test_03_a_frozen_socket_is_found_out_by_looking_while_http_is_fine(
     async with keeper_desk(tmp_path, market, [http.url, socket.ws_url]) as desk:
         rule = socket.spoil(Mute())
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         await desk.settle()
         assert "found only by looking" in str(desk.trouble)
         assert desk.ears.landed() != []
@@ -65,7 +65,7 @@ async def test_02_a_dead_socket_is_no_dead_chain_while_http_is_fine(
         socket.spoil(Drop())
         await socket.drop_sockets()
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         await desk.settle()
         await desk.require_cold_start()
         desk.require_invariants()

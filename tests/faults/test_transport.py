@@ -51,7 +51,7 @@ async def test_01_12_13_another_node_takes_over_and_the_crash_is_liquidated(
     async with keeper_desk(tmp_path, market, [first.url, second.url]) as desk:
         first.spoil(fault)
         desk.fall()
-        await desk.until(lambda: bool(desk.ears.sent_plans))
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         assert desk.session.chain.rpc.name == second.url
         assert f'keeper_node_active{{node="{second.url}"}} 1.0' in measured(desk)
         await desk.settle()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,8 @@ from tests.support.market_node import MarketNode
 PATIENCE_S = 90.0
 BLOCK_S = 0.3
 """Longest wall time between two blocks while something is in flight."""
+PASSED_OVER_S = 5.0
+"""After so long a block is taken for one whose reads failed for good, as on a busy machine."""
 FALLEN = 8_500
 """Ether in basis points of its first price: some loans are under the line."""
 NOT_SENT = (Status.SIMULATED,)
@@ -111,13 +114,21 @@ class Desk:
     def told(self, trouble: Trouble) -> list[str]:
         return [detail for kind, detail in self.trouble if kind is trouble]
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Return once the condition holds; fail with what was heard when it takes too long."""
+    async def until(self, condition: Callable[[], bool], *, mining: bool = False) -> None:
+        """Return once the condition holds; fail with what was heard when it takes too long.
+
+        ``mining`` lets another block come where one seems to be passed over: it is for what a look
+        at any block brings about.
+        """
+        due = time.monotonic() + PASSED_OVER_S
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while not condition():
                     if self.running.done():
                         await self.running
+                    if mining and time.monotonic() > due:
+                        self.mine()
+                        due = time.monotonic() + PASSED_OVER_S
                     await asyncio.sleep(0.01)
         except TimeoutError:
             skips, rejected = self.ears.skips[-3:], self.ears.rejections[-3:]
@@ -125,9 +136,9 @@ class Desk:
             raise AssertionError(msg) from None
 
     async def at_head(self) -> None:
-        """Return once the keeper has dealt with the node's newest block."""
+        """Return once the keeper has dealt with the node's newest block, or a later one."""
         wanted = self.height()
-        await self.until(lambda: self.session.keeper.acted_on >= wanted)
+        await self.until(lambda: self.session.keeper.acted_on >= wanted, mining=True)
 
     async def settle(self, blocks: int = 30) -> None:
         """Mine until nothing is in flight, with time for the keeper between two blocks."""
