@@ -7,18 +7,21 @@ import msgspec
 
 from keeper.chain.jsonrpc import (
     Message,
+    Notification,
     Reply,
     Request,
     decode_message,
+    decode_push,
     encode_batch,
     encode_request,
+    not_json_rpc,
     wrong_id,
 )
 from keeper.chain.sockets import Connect, MessageSocket
 from keeper.core.errors import TransientError
 
-Notify = Callable[[msgspec.Raw, int], None]
-"""Takes the parameters of a notification, and when its bytes came (``perf_counter_ns``)."""
+Notify = Callable[[Notification, int], None]
+"""Takes a notification, and when its bytes came (``perf_counter_ns``)."""
 
 
 class DuplexTransport:
@@ -122,13 +125,13 @@ class _Connection:
             self._waiting.pop(number, None)
 
     def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":
-        (number,), (future,) = self._expect(1)
+        number, self._next_id = self._next_id, self._next_id + 1
         message = encode_request(request, number)
         if dry and self.socket is not None:
             self.socket.touch(message)
         if dry or self.socket is None or not self.socket.write(message):
-            del self._waiting[number]
             return None
+        future = self._waiting[number] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda _: self._waiting.pop(number, None))
         return future
 
@@ -152,6 +155,9 @@ class _Connection:
             await self.socket.close()
 
     def received(self, message: bytes) -> None:
+        if self._notify is not None and (told := decode_push(message)) is not None:
+            self._notify(told, self.arrived_ns)
+            return
         try:
             if message.lstrip()[:1] == b"[":
                 for one in msgspec.json.decode(message, type=list[Message]):
@@ -183,8 +189,8 @@ class _Connection:
 
     def _take(self, message: Message) -> None:
         if message.method:
-            if self._notify is not None:
-                self._notify(message.params, self.arrived_ns)
+            if self._notify is not None:  # then it is not of the shape of a push
+                raise not_json_rpc(message.method.encode(), self._name)
             return
         if message.id is None and message.error is not None:
             # The node could not even read the id: it may be any of those that wait.

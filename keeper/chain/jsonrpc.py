@@ -37,7 +37,6 @@ class Message(msgspec.Struct, frozen=True):
     result: msgspec.Raw = msgspec.Raw(b"")
     error: NodeError | None = None
     method: str = ""
-    params: msgspec.Raw = msgspec.Raw(b"")
 
     def reply(self, node: str) -> Reply:
         """Return the result or the error; raise TransientError when there is neither."""
@@ -55,6 +54,13 @@ class Notification(msgspec.Struct, frozen=True):
     result: msgspec.Raw
 
 
+class _Push(msgspec.Struct, frozen=True):
+    """A message that nobody asked for."""
+
+    method: str
+    params: Notification
+
+
 class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """A request as it is written."""
 
@@ -67,7 +73,7 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
 _encoder = msgspec.json.Encoder()
 _one = msgspec.json.Decoder(Message)
 _many = msgspec.json.Decoder(list[Message])
-_notification = msgspec.json.Decoder(Notification)
+_push = msgspec.json.Decoder(_Push)
 
 
 def encode_request(request: Request, number: int) -> bytes:
@@ -118,12 +124,12 @@ def decode_batch(body: bytes, first: int, count: int, node: str) -> list[Reply]:
     return [replies[number].reply(node) for number in wanted]
 
 
-def decode_notification(params: msgspec.Raw, node: str) -> Notification:
-    """Return the subscription and payload of a notification; raise TransientError."""
+def decode_push(body: bytes) -> Notification | None:
+    """Return subscription and payload of what a node pushed; None when it is something else."""
     try:
-        return _notification.decode(params)
-    except msgspec.DecodeError as e:
-        raise not_json_rpc(bytes(params), node) from e
+        return _push.decode(body).params
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def not_json_rpc(body: bytes, node: str) -> TransientError:

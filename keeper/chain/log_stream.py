@@ -1,6 +1,5 @@
 """Logs as they come, for what must be known before the next look: price events."""
 
-import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Protocol
@@ -141,8 +140,10 @@ class LogStream:
         """Tell whoever cannot wait; what is not a log is for ``follow`` to find out."""
         if self.tap is None:
             return
-        with contextlib.suppress(TransientError):
+        try:  # not suppress(), which takes a while to set up
             self.tap(decode_log(pushed.result, pushed.at_ns))
+        except TransientError:
+            return
 
     def drill(self, push: bytes) -> None:
         """Have the tap hear a log of our own, by the way of those that the node pushes."""

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import aiohttp
 
-from keeper.chain.writing import write_now
+from keeper.chain.writing import Pen
 
 _TEXT: Final = 0x81
 """A text frame that is the whole message."""
@@ -34,13 +34,13 @@ class QuickWebSocket(aiohttp.ClientWebSocketResponse[bool]):
         """Write one text frame before returning; False, nothing written, where that cannot be."""
         if self.closed:
             return False
-        return write_now(self._writer.transport, text_frame(message, os.urandom(4)))
+        return Pen(self._writer.transport).write(text_frame(message, os.urandom(4)))
 
     def touch(self, message: bytes) -> None:
         """Make a frame and write nothing: the way stays warm."""
         if not self.closed:
             text_frame(message, os.urandom(4))
-            write_now(self._writer.transport, b"")
+            Pen(self._writer.transport).write(b"")
 
 
 def text_frame(message: bytes, mask: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """JSON as nodes write it, and the values it becomes."""
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -9,6 +10,8 @@ from keeper.core.errors import TransientError
 from keeper.core.units import Address, Hash32
 
 T = TypeVar("T")
+
+_lower = cast("Callable[[str], Hash32]", str.lower)
 
 
 class BlockRecord(msgspec.Struct, frozen=True, rename="camel"):
@@ -54,7 +57,7 @@ class LogRecord(msgspec.Struct, frozen=True, rename="camel"):
         try:
             return Log(
                 address=Address(self.address.lower()),
-                topics=tuple([Hash32(topic.lower()) for topic in self.topics]),
+                topics=tuple(map(_lower, self.topics)),
                 data=bytes.fromhex(self.data[2:]),
                 block_number=int(self.block_number, 16),
                 block_hash=Hash32(self.block_hash.lower()),

@@ -12,7 +12,7 @@ from keeper.chain.background import Background
 from keeper.chain.endpoint import Endpoint, EndpointKind
 from keeper.chain.http import connection_trouble
 from keeper.chain.quick_websocket import QuickWebSocket
-from keeper.chain.writing import write_now
+from keeper.chain.writing import Pen
 from keeper.core.errors import TransientError
 
 _HEARTBEAT_S = 20.0
@@ -85,6 +85,7 @@ class IpcSocket(asyncio.Protocol):
         self._name = name
         self._listener = listener
         self._transport: asyncio.Transport | None = None
+        self._pen: Pen | None = None
         self._parts: list[bytes] = []
         self._writable = asyncio.Event()
         self._writable.set()
@@ -94,13 +95,18 @@ class IpcSocket(asyncio.Protocol):
         # A cast, for uvloop's transports do not derive from asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_IPC_BUFFER)
+        self._pen = Pen(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Hand on each message that is complete."""
         self._listener.arrived_ns = perf_counter_ns()
         *ended, rest = data.split(b"\n")
         for text in ended:
-            self._finish(text)
+            if self._parts:
+                self._parts.append(text)
+                text, self._parts = b"".join(self._parts), []  # noqa: PLW2901 - made whole
+            if text:
+                self._listener.received(text)
         if not rest:
             return
         self._parts.append(rest)
@@ -111,7 +117,7 @@ class IpcSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the listener."""
-        self._transport = None
+        self._transport = self._pen = None
         self._writable.set()
         self._listener.lost(type(exc).__name__ if exc else "the connection closed")
 
@@ -132,14 +138,14 @@ class IpcSocket(asyncio.Protocol):
 
     def write(self, message: bytes) -> bool:
         """Write one message and a newline, unless the node does not read."""
-        if self._transport is None or not self._writable.is_set():
+        if self._pen is None or not self._writable.is_set():
             return False
-        return write_now(self._transport, message + b"\n")
+        return self._pen.write(message + b"\n")
 
     def touch(self, message: bytes) -> None:  # noqa: ARG002 - the port's
         """Go the way of ``write`` and write nothing."""
-        if self._transport is not None and self._writable.is_set():
-            write_now(self._transport, b"")
+        if self._pen is not None and self._writable.is_set():
+            self._pen.write(b"")
 
     def drill(self, message: bytes) -> None:
         """Hand on a message as if it had come just now, unless another is coming in."""
@@ -154,13 +160,6 @@ class IpcSocket(asyncio.Protocol):
     async def close(self) -> None:
         """Drop the connection."""
         self.abort()
-
-    def _finish(self, text: bytes) -> None:
-        if self._parts:
-            text = b"".join(self._parts) + text
-            self._parts = []
-        if text:
-            self._listener.received(text)
 
 
 class WebSocket:

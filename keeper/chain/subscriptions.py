@@ -8,7 +8,7 @@ import msgspec
 
 from keeper.chain.duplex import DuplexTransport
 from keeper.chain.errors import NodeRefusedError
-from keeper.chain.jsonrpc import NodeError, Notification, Request, decode_notification
+from keeper.chain.jsonrpc import NodeError, Notification, Request
 from keeper.chain.sockets import Connect
 from keeper.core.errors import TransientError
 
@@ -88,18 +88,17 @@ class Subscriptions:
         """Close the socket."""
         await self._transport.close()
 
-    def _arrived(self, params: msgspec.Raw, at_ns: int) -> None:
+    def _arrived(self, notice: Notification, at_ns: int) -> None:
         if self._trouble is not None:
             return
         if self._queue.qsize() >= _CAPACITY:
             self._connection_lost(f"{_CAPACITY} notifications were waiting")
             return
-        told = Arrival(notice=decode_notification(params, self._transport.name), at_ns=at_ns)
+        told = Arrival(notice, at_ns)
         if self.tap is not None:
             self.tap(told)
-        if told.notice.subscription == DRILL:
-            return
-        self._queue.put_nowait(told)
+        if notice.subscription != DRILL:
+            self._queue.put_nowait(told)
 
     def _connection_lost(self, reason: str) -> None:
         if self._trouble is None:

@@ -5,6 +5,7 @@ Byte for byte what eth-account makes, at a fraction of its time and without its 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
 
 from coincurve import PrivateKey, PublicKey
@@ -24,17 +25,33 @@ _SINGLE_BYTE: Final = 0x80
 _STRING: Final = 0x80
 _LIST: Final = 0xC0
 _SHORT: Final = 55
+_SMALL: Final = (b"\x80", *(bytes((one,)) for one in range(1, _SINGLE_BYTE)))
+"""The integers that are one byte."""
 
 
 def encode_rlp(item: Rlp) -> bytes:
     """Return the RLP of bytes, an unsigned integer or a list (yellow paper, appendix B)."""
     if isinstance(item, int):
-        return encode_rlp(item.to_bytes((item.bit_length() + 7) // 8, "big"))
+        return _integer(item)
     if isinstance(item, bytes):
-        if len(item) == 1 and item[0] < _SINGLE_BYTE:
-            return item
-        return _head(len(item), _STRING) + item
-    body = b"".join(map(encode_rlp, item))
+        return _string(item)
+    return _list(b"".join([encode_rlp(one) for one in item]))
+
+
+def _integer(number: int) -> bytes:
+    if number < _SINGLE_BYTE:
+        return _SMALL[number]
+    size = (number.bit_length() + 7) // 8
+    return _head(size, _STRING) + number.to_bytes(size, "big")
+
+
+def _string(data: bytes) -> bytes:
+    if len(data) == 1 and data[0] < _SINGLE_BYTE:
+        return data
+    return _head(len(data), _STRING) + data
+
+
+def _list(body: bytes) -> bytes:
     return _head(len(body), _LIST) + body
 
 
@@ -62,11 +79,24 @@ def dynamic_fee_fields(
     ]
 
 
+@lru_cache(maxsize=1_024)
+def _behind_nonce(
+    priority_fee: int, max_fee: int, gas_limit: int, to: Address, value: int, data: bytes
+) -> bytes:
+    """Return the fields behind the nonce, each encoded (EIP-1559).
+
+    They are kept, for what is signed ahead may need another nonce at the last moment.
+    """
+    fields: list[Rlp] = [priority_fee, max_fee, gas_limit, address_bytes(to), value, data, []]
+    return b"".join([encode_rlp(one) for one in fields])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """An unsigned type-2 transaction."""
 
-    fields: list[Rlp]
+    body: bytes
+    """Its fields, each encoded."""
     unsigned: bytes
     """What is hashed to be signed."""
 
@@ -78,10 +108,16 @@ class Draft:
         if fees.priority_fee > fees.max_fee:
             msg = f"signer: expected priority fee <= {fees.max_fee}, found {fees.priority_fee}"
             raise InvariantError(msg)
-        fields = dynamic_fee_fields(
-            transaction, chain_id=chain_id, nonce=nonce, gas_limit=gas_limit, fees=fees
+        behind = _behind_nonce(
+            fees.priority_fee,
+            fees.max_fee,
+            gas_limit,
+            transaction.to,
+            transaction.value,
+            transaction.data,
         )
-        return cls(fields=fields, unsigned=DYNAMIC_FEE_TYPE + encode_rlp(fields))
+        body = b"".join((_integer(chain_id), _integer(nonce), behind))
+        return cls(body=body, unsigned=DYNAMIC_FEE_TYPE + _list(body))
 
     @property
     def digest(self) -> bytes:
@@ -92,7 +128,8 @@ class Draft:
         """Return the signed bytes and their hash; ``signature`` is r, s and the parity."""
         r = int.from_bytes(signature[:32], "big")
         s = int.from_bytes(signature[32:64], "big")
-        raw = DYNAMIC_FEE_TYPE + encode_rlp([*self.fields, signature[64], r, s])
+        added = (_integer(signature[64]), _integer(r), _integer(s))
+        raw = DYNAMIC_FEE_TYPE + _list(b"".join((self.body, *added)))
         return raw, keccak_hash(raw)
 
 

@@ -86,6 +86,8 @@ class Flight:
         self._ended = Ended()
         self._changed = asyncio.Event()
         self._sums: _Sums | None = None
+        self.changes = 0
+        """Grows with every change: while it is the same, so is all that is asked here."""
         self.numbering = False
         """True while nonces are being taken: nobody else may then."""
 
@@ -148,7 +150,11 @@ class Flight:
 
     def _put(self, plan_id: str, one: Airborne) -> None:
         self._open[plan_id] = one
+        self._change()
+
+    def _change(self) -> None:
         self._sums = None
+        self.changes += 1
 
     def transactions(self, nonces: Mapping[Address, int] = NONE_RAN) -> tuple[Transaction, ...]:
         """Return the liquidations in flight, in the order in which they will run.
@@ -227,7 +233,7 @@ class Flight:
             self._end(one, newest.sender)
         if ran and newest is not None:
             self._ran.append((newest, one))
-        self._sums = None
+        self._change()
         self._changed.set()
 
     def _end(self, one: Airborne, sender: Address) -> None:

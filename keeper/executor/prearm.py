@@ -9,7 +9,7 @@ that changed) leaves the account to the ordinary way, which comes right behind.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -65,6 +65,10 @@ class Prearm:
         self._on_disk: dict[str, Mapping[Hash32, Shot]] = {}
         """Transactions in the journal, by deployment and hash."""
         self._exposure: Exposure | None = None
+        """What was spent as of the head that was armed at."""
+        self._now: Exposure | None = None
+        """That with what is at stake, as of the flight's state ``_as_of``."""
+        self._as_of = -1
         self._mail: asyncio.Queue[_Batch | InvariantError] = asyncio.Queue()
         self._drills = 0
         self._listeners: list[Callable[[Fired], None]] = []
@@ -93,7 +97,8 @@ class Prearm:
             by_feed[feed] = (*by_feed.get(feed, ()), salvo)
         self.void(deployment)
         self._salvos |= by_feed
-        self._exposure = exposure
+        self._exposure, self._as_of = exposure, -1
+        self._current()
         self._on_disk[deployment] = signed
         void = [shot.plan.id for key, shot in before.items() if key not in signed]
         if void:
@@ -195,18 +200,17 @@ class Prearm:
         """Sign the plan for another nonce, and note that before it can be sent."""
         submission = self._armament.desks.first.renumbered(shot.plan, shot.submission, nonce)
         tick.mark("sign")
-        if not dry:
-            self._journal.note(submission)
+        self._journal.note(submission, dry=dry)
         tick.mark("journal")
         tick.rung = Rung.PREPARED
         return submission
 
     def _current(self) -> Exposure | None:
         """Return what is at stake now; what was spent is as of the head that was armed at."""
-        if self._exposure is None:
-            return None
-        # What the budgets over all chains leave is asked for at each shot.
-        return replace(self._exposure.by_now(self._flight), left_of_totals=None)
+        changes = self._flight.changes
+        if self._as_of != changes and self._exposure is not None:
+            self._now, self._as_of = self._exposure.by_now(self._flight), changes
+        return self._now
 
     def _of(self, deployment: str) -> list[Salvo]:
         return [

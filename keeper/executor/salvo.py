@@ -4,7 +4,7 @@ Whoever crosses first when a price moves one way stands first, and the nonces fo
 move always brings a prefix under the line, so that what is sent leaves no gap.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -52,16 +52,19 @@ class Salvo:
     block: int
     """The head that it was armed at."""
 
-    def due(self, price: int, block: int) -> Iterator[Shot]:
-        """Yield the shots whose accounts are under the line at a price that came in a block."""
+    def due(self, price: int, block: int) -> list[Shot]:
+        """Return the shots whose accounts are under the line at a price that came in a block."""
         if not self.block < block <= self.block + FRESH_BLOCKS:
-            return
+            return []
         if not self.lowest <= price <= self.highest:
-            return
+            return []
+        found: list[Shot] = []
         for shot in self.shots:
-            if not (self._is_past(shot, price) or self._is_exactly(shot, price)):
-                return
-            yield shot
+            past = price <= shot.price if self.falls else price >= shot.price
+            if not (past or self._is_exactly(shot, price)):
+                break
+            found.append(shot)
+        return found
 
     def without(self, refs: frozenset[AccountRef]) -> "Salvo":
         """Return the salvo without accounts that changed; the others keep their nonces."""
@@ -89,9 +92,6 @@ class Salvo:
         others = moved - {self.feed}
         kept = tuple(shot for shot in self.shots if not shot.feeds & others)
         return self if len(kept) == len(self.shots) else self._with(kept)
-
-    def _is_past(self, shot: Shot, price: int) -> bool:
-        return price <= shot.price if self.falls else price >= shot.price
 
     def _is_exactly(self, shot: Shot, price: int) -> bool:
         near = abs(price - shot.price) * NEAR <= shot.price

@@ -93,10 +93,9 @@ class SigningDesk:
 
         As ``sign_ahead`` only for a key that is in this process.
         """
-        raw, tx_hash = self._signer.sign(
-            plan.transaction, nonce=nonce, gas_limit=plan.gas_limit, fees=plan.fees
+        return self.sign_ahead(
+            plan, nonce=nonce, target_block=signed.target_block, lane=signed.lane
         )
-        return replace(signed, nonce=nonce, raw=raw, tx_hash=tx_hash)
 
     def sign_ahead(self, plan: Plan, *, nonce: int, target_block: int, lane: str) -> Submission:
         """Sign a plan's transaction for a nonce that is not taken yet."""

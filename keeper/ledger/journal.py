@@ -149,10 +149,13 @@ class SqliteJournal:
         """Forget what was noted: the database has all that matters of it."""
         self.spool.clear()
 
-    def note(self, submission: Submission) -> None:
+    def note(self, submission: Submission, *, dry: bool = False) -> None:
         """Write a transaction of an armed plan, signed anew, where a killed process leaves it."""
         self._writer.require_whole()
-        self.spool.append(submission)
+        if dry:
+            self.spool.touch(submission)
+        else:
+            self.spool.append(submission)
 
     def fired(self, submissions: Sequence[Submission]) -> Awaitable[None]:
         """Make armed plans open intents: these transactions of theirs are out."""

@@ -86,10 +86,11 @@ class Journal(Protocol):
         """Forget what was noted: the database has all that matters of it."""
         ...
 
-    def note(self, submission: Submission) -> None:
+    def note(self, submission: Submission, *, dry: bool = False) -> None:
         """Write a transaction of an armed plan, signed anew, where a killed process leaves it.
 
-        It is with the operating system when this returns, and on disk soon after ``fired``.
+        It is with the operating system when this returns, and on disk soon after ``fired``. A dry
+        run does all but the write.
         """
         ...
 
