@@ -6,9 +6,12 @@ A line on stdin is an aggregator, a round and an answer; the transaction's hash 
 import json
 import socket
 import sys
+import time
 
 from keeper.evm.words import selector
 
+_APART_S = 0.02
+"""From the event to the answer: who asked shares its interpreter with what is measured."""
 _SUBMIT = selector("submit(uint256,int256)").hex()
 
 
@@ -24,7 +27,9 @@ def main() -> None:
             call = {"from": sender, "to": aggregator, "data": data, "gas": hex(500_000)}
             asked = {"jsonrpc": "2.0", "id": number, "method": "eth_sendTransaction"}
             node.sendall(json.dumps({**asked, "params": [call]}).encode() + b"\n")
-            print(json.loads(replies.readline()).get("result", "refused"), flush=True)
+            reply = json.loads(replies.readline())
+            time.sleep(_APART_S)
+            print(reply.get("result", "refused"), flush=True)
 
 
 if __name__ == "__main__":
