@@ -1,77 +1,79 @@
-"""aiohttp's WebSocket, which tells when bytes come and acknowledges them at once."""
+"""aiohttp's WebSocket, with messages that are handed on within the call that brings their bytes.
+
+aiohttp makes the connection, answers pings and closes; what it is asked for through a queue and a
+task waits for all else that the event loop has to do. So frames are told apart before it sees them:
+text is handed on at once, and only the rest is aiohttp's.
+"""
 
 import asyncio
 import os
 import socket
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Final, cast
+from typing import cast
 
 import aiohttp
 
+from keeper.chain.frames import Frames, text_frame
 from keeper.chain.writing import Pen
 
-_TEXT: Final = 0x81
-"""A text frame that is the whole message."""
-_MASKED: Final = 0x80
-_TWO_BYTES: Final = 126
-_EIGHT_BYTES: Final = 127
-
-Note = Callable[[int], None]
-"""Takes the time of an arrival, by ``time.perf_counter_ns``."""
+Hear = Callable[[bytes, int], None]
+"""Takes a message and the time of its arrival, by ``time.perf_counter_ns``."""
 
 
 class QuickWebSocket(aiohttp.ClientWebSocketResponse[bool]):
-    """A client's WebSocket whose arrivals can be heard of."""
+    """A client's WebSocket whose messages can be heard as they come."""
 
-    def on_arrival(self, note: Note) -> None:
-        """Have ``note`` called with the time whenever bytes come, before they are looked at."""
-        transport = self._writer.transport
+    _pen: Pen | None = None
+
+    def on_message(self, hear: Hear) -> None:
+        """Have ``hear`` called with each message from now on; ``receive`` tells the end alone."""
+        transport = self._transport
+        self._pen = Pen(transport)
         inner = cast("asyncio.Protocol", transport.get_protocol())
-        transport.set_protocol(_Doorbell(inner, note, self.get_extra_info("socket")))
+        transport.set_protocol(_Doorbell(inner, hear, self.get_extra_info("socket")))
 
     def write_text(self, message: bytes) -> bool:
         """Write one text frame before returning; False, nothing written, where that cannot be."""
-        if self.closed:
+        if self.closed or self._pen is None:
             return False
-        return Pen(self._writer.transport).write(text_frame(message, os.urandom(4)))
+        return self._pen.write(text_frame(message, os.urandom(4)))
 
     def touch(self, message: bytes) -> None:
         """Make a frame and write nothing: the way stays warm."""
-        if not self.closed:
+        if not self.closed and self._pen is not None:
             text_frame(message, os.urandom(4))
-            Pen(self._writer.transport).write(b"")
+            self._pen.write(b"")
 
+    def abort(self) -> None:
+        """Drop the connection: ``receive`` tells that it is closed."""
+        self._transport.abort()
 
-def text_frame(message: bytes, mask: bytes) -> bytes:
-    """Return a client's text frame, whole and masked (RFC 6455, section 5)."""
-    size = len(message)
-    if size < _TWO_BYTES:
-        head = bytes((_TEXT, _MASKED | size))
-    elif size < 1 << 16:
-        head = bytes((_TEXT, _MASKED | _TWO_BYTES)) + size.to_bytes(2, "big")
-    else:
-        head = bytes((_TEXT, _MASKED | _EIGHT_BYTES)) + size.to_bytes(8, "big")
-    key = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
-    hidden = int.from_bytes(message, "big") ^ key
-    return head + mask + hidden.to_bytes(size, "big")
+    @property
+    def _transport(self) -> asyncio.Transport:
+        return self._writer.transport
 
 
 class _Doorbell(asyncio.Protocol):
-    """Stands before aiohttp's protocol and hands everything on."""
+    """Stands before aiohttp's protocol and hands on what is not a message."""
 
     def __init__(
-        self, inner: asyncio.Protocol, note: Note, connection: socket.socket | None
+        self, inner: asyncio.Protocol, hear: Hear, connection: socket.socket | None
     ) -> None:
         self._inner = inner
-        self._note = note
+        self._hear = hear
+        self._frames = Frames()
         self._connection = connection
         self._acknowledge_at_once()
 
     def data_received(self, data: bytes) -> None:
-        """Note the time, hand the bytes on, and ask for no delay with the next."""
-        self._note(perf_counter_ns())
-        self._inner.data_received(data)
+        """Hand on each message that is whole, and ask for no delay with the next bytes."""
+        at_ns = perf_counter_ns()
+        for frame in self._frames.split(data):
+            if frame.is_message:
+                self._hear(frame.content, at_ns)
+            else:
+                self._inner.data_received(frame.content)
         self._acknowledge_at_once()
 
     def eof_received(self) -> bool | None:

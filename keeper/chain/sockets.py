@@ -172,9 +172,8 @@ class WebSocket:
         self._stream = stream
         self._listener = listener
         self._aborted = False
-        self._arrived_ns = 0
         if isinstance(stream, QuickWebSocket):
-            stream.on_arrival(self._note)
+            stream.on_message(self._hear)
 
     async def send(self, message: bytes) -> None:
         """Send one text frame."""
@@ -199,30 +198,31 @@ class WebSocket:
         self._listener.received(message)
 
     def abort(self) -> None:
-        """Let the reading task close the connection; it is what calls the listener."""
+        """Drop the connection; the reading task is what tells the listener."""
         self._aborted = True
+        if isinstance(self._stream, QuickWebSocket):
+            self._stream.abort()
 
     async def close(self) -> None:
         """Close the connection, which ends the reading task."""
         await self._stream.close()
 
     async def read(self) -> None:
-        """Hand on each message until the connection ends; the body of the reading task."""
+        """Wait until the connection ends; the body of the reading task."""
         reason = "it was not JSON-RPC"
         while not self._aborted:
             message = await self._stream.receive()
             if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 reason = f"the connection closed ({message.type.name})"
                 break
-            if self._arrived_ns:
-                self._listener.arrived_ns, self._arrived_ns = self._arrived_ns, 0
-            self._listener.received(message.data)
+            self._hear(message.data, perf_counter_ns())
         self._listener.lost(reason)
         await self._stream.close()
 
-    def _note(self, at_ns: int) -> None:
-        if not self._arrived_ns:  # the oldest bytes that are not handed on yet
-            self._arrived_ns = at_ns
+    def _hear(self, message: bytes, at_ns: int) -> None:
+        if not self._aborted:
+            self._listener.arrived_ns = at_ns
+            self._listener.received(message)
 
 
 async def _open_ipc(endpoint: Endpoint, listener: Listener) -> MessageSocket:

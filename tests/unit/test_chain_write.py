@@ -11,8 +11,9 @@ from aiohttp import web
 from keeper.chain.background import Background
 from keeper.chain.duplex import DuplexTransport
 from keeper.chain.endpoint import parse_endpoint
+from keeper.chain.frames import text_frame
 from keeper.chain.jsonrpc import NodeError, Request
-from keeper.chain.quick_websocket import QuickWebSocket, text_frame
+from keeper.chain.quick_websocket import QuickWebSocket
 from keeper.chain.sockets import connector
 from keeper.chain.subscriptions import Subscriptions
 
