@@ -15,10 +15,11 @@ from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
 from keeper.app.planning import ALL, Batch, Planning
+from keeper.app.refusals import gas_capped, refused, too_small
 from keeper.app.sight import Look
 from keeper.app.turns import Turns
 from keeper.core.chain import BlockRef
-from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientError
+from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.joint import Joint
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
 from keeper.core.pending import Lead
@@ -84,6 +85,8 @@ class Acting(Generic[M, P]):
         self._mail: Latest[Look[M, P]] = Latest()
         self._told: dict[AccountRef, Reason] = {}
         self._turns = Turns()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.acted_on = -1
         """The newest block whose opportunities were dealt with."""
 
@@ -97,7 +100,15 @@ class Acting(Generic[M, P]):
 
     def offer(self, look: Look[M, P]) -> None:
         """Take the newest look; one that waits is forgotten."""
+        if look.found.opportunities:
+            self._idle.clear()
         self._mail.offer(look)
+
+    async def give_way(self, most_s: float) -> None:
+        """Return once nobody is being planned for, or after so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                await self._idle.wait()
 
     def price_moved(self) -> None:
         """Hear that what an account is worth may have changed since the last look."""
@@ -116,6 +127,9 @@ class Acting(Generic[M, P]):
                     break
                 await asyncio.sleep(RETRY_S)
             self.acted_on = look.book.block.number
+            if not self._mail.is_waiting:
+                self._idle.set()
+        self._idle.set()
 
     def close(self) -> None:
         """Let ``run`` finish what it has begun and end; what waits is not begun any more."""
@@ -162,7 +176,7 @@ class Acting(Generic[M, P]):
             if barred := self._parity.bar(one.ref, found.block):
                 rejected.append(barred)
             elif one.health.debt_base < self._min_debt_base:
-                rejected.append(_too_small(one, self._min_debt_base))
+                rejected.append(too_small(one, self._min_debt_base))
             elif waiting is None:
                 fresh.append(one)
             elif waiting.reason is not Reason.IN_FLIGHT:
@@ -174,16 +188,21 @@ class Acting(Generic[M, P]):
     ) -> list[Rejection]:
         """Plan and execute; return what is not taken."""
         batch, rejected = await self._batch(look, fresh, lead)
+        first = [one.ref for one in batch.opportunities[: self._part]]
+        comparing = asyncio.ensure_future(self._parity.check_ahead(first))
         try:
             async with aclosing(self.planning.plan(batch)) as parts:
-                async for joint, refused in parts:
+                async for joint, left in parts:
                     look.tick.mark("plan")
-                    self._turns.refused([one.ref for one in refused], look.book.block.number)
-                    rejected += [*refused, *await self._send(look, joint, lead)]
+                    await comparing
+                    self._turns.refused([one.ref for one in left], look.book.block.number)
+                    rejected += [*left, *await self._send(look, joint, lead)]
                     if self._mail.is_waiting:
                         break
         except RefusedError as error:
-            rejected += _gas_capped(batch, error)
+            rejected += gas_capped(batch.opportunities, error)
+        finally:
+            await comparing
         return rejected
 
     async def _catch_up(self, look: Look[M, P], later: Sequence[Opportunity]) -> list[Rejection]:
@@ -200,7 +219,7 @@ class Acting(Generic[M, P]):
                     if self._mail.is_waiting:
                         break
         except RefusedError as error:
-            rejected += _gas_capped(batch, error)
+            rejected += gas_capped(batch.opportunities, error)
         return rejected
 
     async def _batch(
@@ -263,7 +282,7 @@ class Acting(Generic[M, P]):
             try:
                 valuations[one.ref] = self.appraiser.at(view, one.ref)
             except StaleError as error:
-                unvalued.append(_no(one, Reason.PRICE_UNUSABLE, error))
+                unvalued.append(refused(one, Reason.PRICE_UNUSABLE, error))
         return valuations, unvalued
 
     async def _tell(self, rejected: Sequence[Rejection]) -> None:
@@ -275,26 +294,3 @@ class Acting(Generic[M, P]):
             if self._told.get(one.ref) is not one.reason:
                 self._observer.rejected(self._adapter.deployment, one)
             self._told[one.ref] = one.reason
-
-
-def _no(opportunity: Opportunity, reason: Reason, error: KeeperError) -> Rejection:
-    return Rejection(
-        ref=opportunity.ref,
-        block=opportunity.block.number,
-        reason=reason,
-        detail=str(error),
-    )
-
-
-def _gas_capped(batch: Batch[M, P], error: RefusedError) -> list[Rejection]:
-    return [_no(one, Reason.GAS_PRICE_CAP, error) for one in batch.opportunities]
-
-
-def _too_small(opportunity: Opportunity, least: int) -> Rejection:
-    owed = opportunity.health.debt_base
-    return Rejection(
-        ref=opportunity.ref,
-        block=opportunity.block.number,
-        reason=Reason.TOO_SMALL,
-        detail=f"owes {owed}, min_debt_base is {least} (base units)",
-    )

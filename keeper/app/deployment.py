@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from keeper.app.acting import RETRY_S, SKIPPED, Acting
 from keeper.app.backrun import Backrun, Foreseen
 from keeper.app.book_file import load_book, save_book
+from keeper.app.causes import Causes
 from keeper.app.checkpoints import CheckpointStore
 from keeper.app.crossings import Ahead
 from keeper.app.foresight import Foreseer, Foresight
@@ -38,6 +39,8 @@ from keeper.runtime.garbage import sweep
 M = TypeVar("M")
 P = TypeVar("P")
 
+_GIVE_WAY_S = 0.25
+"""How long what can wait does, while somebody is planned for on the same processor."""
 STARTS = 5
 """Tries to fill a mirror: a reorg may undo the block that it is being filled at."""
 
@@ -93,8 +96,7 @@ class Deployment(Generic[M, P]):
         self._foreseer = Foreseer(adapter.deployment, watcher, self._sight, observer)
         self._saved_at = 0
         self._paused = ""
-        self._looked = False
-        self._last_move = ""
+        self._causes = Causes()
 
     @property
     def name(self) -> str:
@@ -146,7 +148,7 @@ class Deployment(Generic[M, P]):
         if self._parity.is_paused or not await self._resume(head):
             anchor = await self._checkpoints.load(self.name)
             self._sight.take(await self.mirror.start(head, anchor, self._progress))
-        await self._publish(head)
+        await self._publish(head, Tick())
 
     async def _resume(self, head: BlockRef) -> bool:
         """Go on from the book on disk, if its block is still canonical."""
@@ -165,12 +167,13 @@ class Deployment(Generic[M, P]):
 
         Return whether that is done: a head whose reads failed may be seen again.
         """
+        tick = Tick()
         self._foreseer.head_seen()
         if self._paused:
             return True
         try:
             await self._mirror(head)
-            await self._publish(head)
+            await self._publish(head, tick)
         except SKIPPED as error:
             self._observer.skipped(self.name, str(error))
             return False
@@ -250,8 +253,8 @@ class Deployment(Generic[M, P]):
             await asyncio.to_thread(save_book, self._book_file, self.name, snapshot, columns)
         self._saved_at = snapshot.block.number
 
-    async def _publish(self, head: BlockRef) -> None:
-        """Read the prices at ``head`` and leave the book."""
+    async def _publish(self, head: BlockRef, tick: Tick) -> None:
+        """Read the prices at ``head`` and leave the book; then prepare for what comes next."""
         snapshot = self.mirror.snapshot
         feeds = self.adapter.feeds(snapshot.market)
         names = frozenset(f"{one.id}:{one.source}:{one.underlying}" for one in feeds)
@@ -264,10 +267,13 @@ class Deployment(Generic[M, P]):
         if before is None or self._prices.moved:
             self.acting.price_moved()
         self._observer.mirrored(self.name, head, len(snapshot.positions))
-        self._leave(head, at_target)
+        ground = Ground(snapshot=snapshot, prices=self._prices.prices)
+        self._parity.take(ground)
+        tick.mark("read")
+        self._leave(head, at_target, tick)
+        await self.acting.give_way(_GIVE_WAY_S)
         await self._sight.refresh()
         await self.acting.refresh(head)
-        ground = Ground(snapshot=snapshot, prices=self._prices.prices)
         await self._parity.look(self.name, ground, self.mirror.known)
         if self._parity.is_paused:
             self._book_file.unlink(missing_ok=True)  # what drifted must not outlive a restart
@@ -278,20 +284,10 @@ class Deployment(Generic[M, P]):
             await self.checkpoint()
             sweep()
 
-    def _leave(self, block: BlockRef, prices: PriceBook, tick: Tick | None = None) -> None:
+    def _leave(self, block: BlockRef, prices: PriceBook, tick: Tick) -> None:
         """Look at every loan at once and put what was found in the mailbox."""
-        trigger = self._trigger(block, prices.moved)
+        trigger = self._causes.of(block, prices.moved)
         self.acting.offer(self._sight.look(block, self.mirror.snapshot, prices, trigger, tick))
-
-    def _trigger(self, block: BlockRef, moved: str) -> str:
-        """Say what may have brought accounts under the line since the last look."""
-        first, self._looked = not self._looked, True
-        if moved:
-            self._last_move = f"{moved} in block {block.number}"
-            return self._last_move
-        if first:
-            return "first look"
-        return f"interest, after {self._last_move}" if self._last_move else "interest"
 
     def _progress(self, what: str, done: int, of: int) -> None:
         self._observer.progressed(self.name, what, done, of)

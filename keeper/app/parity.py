@@ -5,12 +5,13 @@ showing go on, nothing is done.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from keeper.app.observer import Observer
 from keeper.core.chain import BlockRef
-from keeper.core.errors import DriftError
+from keeper.core.errors import DriftError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.mirror.audit import AccountsDriftedError, Ground, ParityAudit
@@ -88,11 +89,21 @@ class Parity(Generic[M, P]):
         )
         return None if trouble is None else _no(ref, block, Reason.HEAD_UNUSABLE, trouble)
 
+    def take(self, ground: Ground[M, P]) -> None:
+        """Take the newest mirror: what is acted on is compared with the chain at its block."""
+        self._ground = ground
+
+    async def check_ahead(self, refs: Sequence[AccountRef]) -> None:
+        """Compare accounts that may be planned; ``sound`` asks again for those that differ."""
+        if self._ground is not None:
+            with suppress(DriftError, StaleError, TransientError):
+                await self._audit.check(self._ground, refs)
+
     async def look(
         self, deployment: str, ground: Ground[M, P], known: Collection[AccountRef]
     ) -> None:
         """Take the newest mirror, and compare a sample of its accounts when it is time to."""
-        self._ground = ground
+        self.take(ground)
         due = ground.block.number - self._looked_at >= self._every
         if not due and ground.block.number >= self._looked_at:
             return

@@ -1,14 +1,14 @@
 """Who is let through: what is spent and at stake, and which plans the one policy admits."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from keeper.core.chain import BlockRef, StateOverride
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.ports import Journal, Reader, Simulator
-from keeper.core.units import Address
+from keeper.core.units import Address, Hash32
 from keeper.executor.desks import Desks
 from keeper.executor.flight import Flight
 from keeper.executor.policy import ALONE, BatchRules, Exposure, Limits, judge
@@ -45,9 +45,19 @@ class Door:
         self._journal = journal
         self._flight = flight
         self._desks = desks
+        self._spent: tuple[Hash32, Exposure] | None = None
+        """What was spent, with the hash of the head that it was read at."""
 
     async def exposure(self, head: BlockRef) -> Exposure:
-        """Return what is spent and at stake at ``head``."""
+        """Return what is spent and at stake at ``head``; what is spent is read once for it."""
+        known = self._spent
+        if known is None or known[0] != head.hash:
+            known = self._spent = (head.hash, await self._read(head))
+        share = self._grounds.share
+        left = None if share is None else share.left()
+        return replace(known[1], left_of_totals=left).by_now(self._flight)
+
+    async def _read(self, head: BlockRef) -> Exposure:
         now, ended = int(self._grounds.now()), self._flight.ended
         balances, hour, day, lost = await asyncio.gather(
             self._balances(head),
@@ -55,18 +65,16 @@ class Door:
             self._journal.gas_spent_since(now - DAY),
             self._forced_lost(now),
         )
-        spent = Exposure(
+        return Exposure(
             spent_hour=hour,
             spent_day=day,
             at_stake=0,
             in_flight=0,
             busy=frozenset(),
             balances=balances,
-            left_of_totals=share.left() if (share := self._grounds.share) else None,
             forced_lost=lost,
             ended=ended,
         )
-        return spent.by_now(self._flight)
 
     async def _forced_lost(self, now: int) -> Mapping[str, int]:
         """Return what forced liquidations lost in a day, by deployment."""
@@ -88,12 +96,17 @@ class Door:
         floor = self._grounds.limits.min_balance
         return self._desks.spread(plans, self._flight, exposure, floor)
 
-    async def untried(self, plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
-        """Split off the plans that were tried on this very head before: that waits for the next.
+    async def tried(self, plans: Sequence[Plan]) -> frozenset[str]:
+        """Return the plans that were tried on this very head before: that waits for the next.
 
         A price can move back and forth within a block, and a keeper be started again in one.
         """
-        tried = await self._journal.tried([plan.id for plan in plans])
+        return await self._journal.tried([plan.id for plan in plans])
+
+    def untried(
+        self, plans: Sequence[Plan], tried: Collection[str]
+    ) -> tuple[list[Plan], list[Rejection]]:
+        """Split off the plans that were tried before."""
         return [plan for plan in plans if plan.id not in tried], [
             of_plan(plan, Reason.BACKING_OFF, "tried on this block before")
             for plan in plans

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from keeper.core.chain import BlockRef, Transaction
+from keeper.core.chain import BlockRef
 from keeper.core.joint import Joint
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.pending import Lead
@@ -143,8 +143,10 @@ class Executor:
         """
         async with self._turn:
             self._tick = tick or Tick()
-            exposure = await self.exposure(head)
-            untried, tried = await self._door.untried(self._door.spread(joint.plans, exposure))
+            exposure, before, nonces = await asyncio.gather(
+                self.exposure(head), self._door.tried(joint.plans), self._nonces(head)
+            )
+            untried, tried = self._door.untried(self._door.spread(joint.plans, exposure), before)
             admitted, refused = self._door.admit(untried, exposure)
             if tried or refused:
                 admitted, gone = joint.remake(admitted)
@@ -153,7 +155,7 @@ class Executor:
             stage = Stage(
                 head=head,
                 timestamp=timestamp,
-                ahead=(*await self._ahead(head), *([lead.transaction] if lead else ())),
+                ahead=(*self.flight.transactions(nonces), *([lead.transaction] if lead else ())),
                 overrides=self._grounds.overrides,
                 remake=joint.remake,
             )
@@ -169,12 +171,12 @@ class Executor:
             rejected=(*tried, *refused, *failed, *report.rejected),
         )
 
-    async def _ahead(self, head: BlockRef) -> tuple[Transaction, ...]:
-        """Return what is in flight or ran since, and has not run at ``head``."""
+    async def _nonces(self, head: BlockRef) -> Mapping[Address, int]:
+        """Return the next nonces at ``head`` of whoever is in flight, or lately was."""
         reader, senders = self._grounds.reader, self.flight.senders
         if head.number < self._newest:
             senders |= self.flight.lately
-        return self.flight.transactions({one: await reader.nonce(one, head) for one in senders})
+        return {one: await reader.nonce(one, head) for one in senders}
 
     async def _rehearsed(
         self, plans: list[Plan], exposure: Exposure, stage: Stage, decoders: Decoders

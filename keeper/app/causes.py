@@ -1,0 +1,21 @@
+"""What may have brought accounts under the line since the last look, in words."""
+
+from keeper.core.chain import BlockRef
+
+
+class Causes:
+    """Remembers the last move of a price: interest acts upon what that left."""
+
+    def __init__(self) -> None:
+        self._looked = False
+        self._last_move = ""
+
+    def of(self, block: BlockRef, moved: str) -> str:
+        """Return the cause of what a look at a block finds, given the feeds that moved."""
+        first, self._looked = not self._looked, True
+        if moved:
+            self._last_move = f"{moved} in block {block.number}"
+            return self._last_move
+        if first:
+            return "first look"
+        return f"interest, after {self._last_move}" if self._last_move else "interest"
