@@ -117,6 +117,8 @@ class Executor:
 
     async def tend(self, head: BlockRef) -> None:
         """Look after what is in flight at ``head``, and whether sending may go on."""
+        if self._armament is not None:
+            await self.exposure(head)  # before the turn: others may be waiting for that
         async with self._turn:
             await self.standing.review()
             if (share := self._grounds.share) is not None:
@@ -141,11 +143,12 @@ class Executor:
         Where one is taken out on the way, those that counted on it are made anew. With a ``lead``
         they are rehearsed and sent right behind it, and never without it.
         """
+        exposure, before, nonces = await asyncio.gather(
+            self.exposure(head), self._door.tried(joint.plans), self._nonces(head)
+        )
         async with self._turn:
             self._tick = tick or Tick()
-            exposure, before, nonces = await asyncio.gather(
-                self.exposure(head), self._door.tried(joint.plans), self._nonces(head)
-            )
+            exposure = exposure.by_now(self.flight)
             untried, tried = self._door.untried(self._door.spread(joint.plans, exposure), before)
             admitted, refused = self._door.admit(untried, exposure)
             if tried or refused:
@@ -165,11 +168,7 @@ class Executor:
                 report = await self._finish(sure, on_sent, lead)
             finally:
                 self._door.release()
-        return Report(
-            sent=report.sent,
-            shown=report.shown,
-            rejected=(*tried, *refused, *failed, *report.rejected),
-        )
+        return replace(report, rejected=(*tried, *refused, *failed, *report.rejected))
 
     async def _nonces(self, head: BlockRef) -> Mapping[Address, int]:
         """Return the next nonces at ``head`` of whoever is in flight, or lately was."""
