@@ -11,14 +11,16 @@ from typing import Generic
 from benchmarks.crowd import BLOCK, FOLLOWING, HEAD, NOW, TARGET, Crowd, M, P, address
 from benchmarks.rows import progress
 from keeper.app.book_file import save_book
-from keeper.chain.jsonrpc import decode_message, decode_notification
+from keeper.chain.jsonrpc import decode_push
 from keeper.chain.records import decode_log
-from keeper.core.chain import Call
+from keeper.core.chain import Call, Log
 from keeper.core.lending import AccountRef, Feed
 from keeper.mirror.positions import PackedPositions, Packing
 from keeper.mirror.snapshot import Snapshot
 from keeper.oracle.chainlink import ANSWER_UPDATED
 from keeper.oracle.feeds import FollowedFeed, Following
+from keeper.oracle.judge import Judge
+from keeper.oracle.policy import NO_POLICY
 from keeper.oracle.sources import Leaf
 from keeper.oracle.watcher import PriceWatcher
 from keeper.scanner.lookout import Rung
@@ -102,14 +104,12 @@ class Shelf(Generic[M, P]):
         read = {self._feed: price}
 
         def run() -> list[AccountRef]:
-            params = decode_message(raw, "bench").params
-            log = decode_log(decode_notification(params, "bench").result)
+            log = _log(raw)
             found = self._watch.glance(self._watcher.moves(log) or read)
             return found or []
 
         def by_another() -> list[AccountRef]:
-            params = decode_message(raw, "bench").params
-            log = decode_log(decode_notification(params, "bench").result)
+            log = _log(raw)
             return sorted(self._judge(self._watcher.moves(log) or read, rung))
 
         return run if rung is Rung.TRIGGERS else by_another
@@ -201,12 +201,21 @@ def _watcher(made: Crowd[M, P]) -> PriceWatcher:
         feeds[asset] = FollowedFeed(
             feed=feed, leaves=(leaf,), heartbeats_s={}, second=None, unfit=None
         )
-    watcher._following = Following(
+    following = Following(
         feeds=feeds,
         by_aggregator={one.leaves[0].aggregator: (key,) for key, one in feeds.items()},
         leaves={one.leaves[0].proxy: one.leaves[0] for one in feeds.values()},
     )
+    watcher._judge = Judge(following=following, policy=NO_POLICY)
     return watcher
+
+
+def _log(raw: bytes) -> Log:
+    """Return the log in a push, as it is decoded on its way."""
+    push = decode_push(raw)
+    if push is None:
+        raise AssertionError("a push")
+    return decode_log(push.result)
 
 
 def _notification(made: Crowd[M, P], feed: str, price: int) -> bytes:

@@ -10,7 +10,17 @@ from keeper.core.screening import Screened
 from keeper.core.units import WAD, Address
 from keeper.protocols.compound_v2.adapter import CompoundAdapter
 from keeper.protocols.compound_v2.exposure import pack, unpack
-from keeper.protocols.compound_v2.health import terms_of, vai_debt, view_at
+from keeper.protocols.compound_v2.health import (
+    accrued_vai_debt,
+    entered,
+    is_forced,
+    shortfall,
+    terms_of,
+    vai_debt,
+    vai_is_forced,
+    vai_shortfall,
+    view_at,
+)
 from keeper.protocols.compound_v2.parameters import Parameters
 from keeper.protocols.compound_v2.rules import mul_exp_half_up, mul_exp_truncated
 from keeper.protocols.compound_v2.state import Deployment, Entry, Pool, Position, Risk
@@ -176,3 +186,41 @@ def test_the_adapter_is_screened_and_a_safe_crowd_is_left_out():
     lookout.see(view, view.prices)
     assert lookout.under().refs == ()
     assert TOKENS[0] in ADAPTER.feeds_of(view, next(iter(safe.values())))
+
+
+@settings(deadline=None)
+@given(scenes(), st.integers(0, 2), st.integers(5_000, 15_000))
+def test_what_was_reckoned_before_a_price_moved_is_not_used_after(scene, moved: int, bps: int):
+    view, held = scene
+    key = TOKENS[moved]
+    prices = {**view.prices, key: max(view.prices[key] * bps // 10_000, 1)}
+    for position in held:
+        ADAPTER.assess(view, position)
+    later = ADAPTER.repriced(view, {key: prices[key]})
+    fresh = view_at(view, view.block, view.timestamp, prices)
+    assert [ADAPTER.assess(later, one) for one in held] == [
+        ADAPTER.assess(fresh, one) for one in held
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(scenes())
+def test_an_account_is_liquidatable_when_the_contracts_find_a_pair_short_or_a_debt_forced(scene):
+    view, held = scene
+    for position in held:
+        entries = entered(view, position)
+        owed = [one.market for one in entries if one.principal]
+        tokens = [one.market for one in entries if one.tokens]
+        pairs = [{*debt, *coins} for debt in each(owed) for coins in each(tokens)]
+        forced = any(is_forced(view, position, one) for one in entries)
+        vai_short = accrued_vai_debt(view, position) > 0 and any(
+            vai_shortfall(view, position, one).value > 0 for one in tokens
+        )
+        short = any(shortfall(view, position, pair).value > 0 for pair in pairs) or vai_short
+        expected = forced or vai_is_forced(view, position) or short
+        found = ADAPTER.assess(view, position)
+        assert found.liquidatable == (expected and found.debt_base > 0)
+
+
+def each(markets):
+    return [(one,) for one in markets] or [()]

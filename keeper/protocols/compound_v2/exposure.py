@@ -18,7 +18,7 @@ from math import nan
 from typing import Final
 
 from keeper.core.screening import Exposure, Factor
-from keeper.core.units import WAD
+from keeper.core.units import WAD, Address
 from keeper.protocols.compound_v2.health import risk_of
 from keeper.protocols.compound_v2.packing import packed, unpacked
 from keeper.protocols.compound_v2.state import CORE_POOL, Deployment, Entry, Position
@@ -79,11 +79,16 @@ def factor(view: Deployment, key: int) -> Factor:
 
 def repriced(view: Deployment, prices: Mapping[str, int]) -> Deployment:
     """Return the view with some prices replaced: interest stays."""
-    lines = tuple(
-        line._replace(price=prices[market.token]) if market.token in prices else line
-        for market, line in zip(view.markets, view.lines, strict=True)
-    )
-    return replace(view, prices={**view.prices, **prices}, lines=lines)
+    numbers = view.numbers
+    moved = {
+        numbers[key]: price for one, price in prices.items() if (key := Address(one)) in numbers
+    }
+    lines = list(view.lines)
+    for number, price in moved.items():
+        lines[number] = lines[number]._replace(price=price)
+    after = replace(view, prices={**view.prices, **prices}, lines=tuple(lines))
+    after.weights.update({key: one for key, one in view.weights.items() if key[0] not in moved})
+    return after
 
 
 def pack(position: Position) -> bytes:

@@ -4,7 +4,7 @@
 stored. Anybody may accrue a market, so what counts is the best that the liquidator can arrange.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,9 +21,12 @@ from keeper.protocols.compound_v2.state import (
     Market,
     Position,
     Risk,
+    Weights,
 )
 
 NOTHING = Risk(threshold=0, incentive=0, listed=False)
+_NONE = -1
+"""No market's number."""
 
 
 def view_at(
@@ -86,12 +89,12 @@ class Term(NamedTuple):
 def entered(view: Deployment, position: Position) -> tuple[Entry, ...]:
     """Mirror Venus's ``getAssetsIn``: the entered markets that are still listed."""
     markets = view.markets
-    return tuple(one for one in position.entries if markets[one.market].risks[CORE_POOL].listed)
+    return tuple([one for one in position.entries if markets[one.market].risks[CORE_POOL].listed])
 
 
 def terms_of(view: Deployment, position: Position) -> tuple[Term, ...]:
     """Return an account's terms. Raises StaleError when a price is not known."""
-    return tuple(_term(view, entry, position.pool) for entry in entered(view, position))
+    return tuple([_term(view, entry, position.pool) for entry in entered(view, position)])
 
 
 class Shortfall(NamedTuple):
@@ -147,30 +150,54 @@ def accrued_vai_debt(view: Deployment, position: Position) -> int:
 def assess(view: Deployment, position: Position) -> Health:
     """Return the standing with everything accrued, and whether anybody may liquidate it."""
     terms = terms_of(view, position)
-    debt = sum(one.debt for one in terms) + accrued_vai_debt(view, position)
-    weighted = sum(one.weighted for one in terms)
+    collateral, weighted, debt = 0, 0, accrued_vai_debt(view, position)
+    for one in terms:
+        collateral += one.collateral
+        weighted += one.weighted
+        debt += one.debt
     return Health(
         health_factor=weighted * WAD // debt if debt else MAX_UINT256,
         liquidatable=debt > 0 and is_liquidatable(view, position, terms),
-        collateral_base=sum(one.collateral for one in terms),
+        collateral_base=collateral,
         debt_base=debt,
     )
 
 
 def is_liquidatable(view: Deployment, position: Position, terms: tuple[Term, ...]) -> bool:
-    """Return whether there is a pair of markets that the contracts let somebody liquidate."""
+    """Return whether there is a pair of markets that the contracts let somebody liquidate.
+
+    A pair is accrued; of every other market the liquidator takes what is worse for the account. So
+    what there is to find of a pair is the worst of all less what accruing the pair takes from it.
+    """
     counted = entered(view, position)
-    if any(is_forced(view, position, entry) for entry in counted):
-        return True
+    for entry in counted:
+        if is_forced(view, position, entry):
+            return True
     if vai_is_forced(view, position):
         return True
-    vai, accrued = vai_debt(view, position), accrued_vai_debt(view, position)
-    if sum(max(one.stored, one.accrued) for one in terms) + accrued <= 0:
-        return False
-    if any(_best(terms, vai, pair).value > 0 for pair in _pairs(counted)):
+    worst, lost = 0, dict[int, int]()
+    for one in terms:
+        worst += max(one.stored, one.accrued)
+        if one.stored > one.accrued:
+            lost[one.market] = one.stored - one.accrued
+    vai = vai_debt(view, position)
+    if worst + vai > sum(lost.values()):  # whatever the pair
         return True
     held = [one.market for one in counted if one.tokens]
-    return accrued > 0 and any(_best(terms, accrued, frozenset((one,))).value > 0 for one in held)
+    owed = [one.market for one in counted if one.principal]
+    if worst + vai > _least_lost(lost, held, owed):
+        return True
+    minted = accrued_vai_debt(view, position)
+    return minted > 0 < len(held) and worst + minted > _least_lost(lost, held, [])
+
+
+def _least_lost(lost: Mapping[int, int], held: Sequence[int], owed: Sequence[int]) -> int:
+    """Return the least that accruing one collateral and one debt takes from a shortfall."""
+    return min(
+        lost.get(debt, 0) + (lost.get(collateral, 0) if collateral != debt else 0)
+        for debt in owed or (_NONE,)
+        for collateral in held or (_NONE,)
+    )
 
 
 def vai_is_forced(view: Deployment, position: Position) -> bool:
@@ -215,27 +242,31 @@ def line_at(moment: Deployment, market: Market) -> Line:
 
 
 def _term(view: Deployment, entry: Entry, pool: int) -> Term:
-    line, price = view.lines[entry.market], known_price(view, entry.market)
-    factor = risk_of(view, view.markets[entry.market], pool).threshold
+    number, tokens, principal, since = entry
+    line = view.lines[number]
+    weights = view.weights.get((number, pool)) or _weights(view, number, pool)
+    price = weights.price
+    weighted = weights.accrued * tokens // WAD
+    debt = price * (principal * line.borrow_index // since) // WAD if principal else 0
+    stored = debt - weighted
+    if not line.is_stored:
+        owed = principal * line.stored_borrow_index // since if principal else 0
+        stored = price * owed // WAD - weights.stored * tokens // WAD
+    collateral = rules.redeemed(tokens, line.rate) * price // WAD if tokens else 0
+    return Term(number, stored, debt - weighted, collateral, weighted, debt)
 
-    def at(rate: int, index: int) -> tuple[int, int]:
-        """Return weighted collateral and debt."""
-        owed = rules.borrow_balance(entry.principal, entry.principal_index, index)
-        weighted = rules.collateral_value(
-            entry.tokens, factor=factor, rate=rate, price=price, mul=view.mul
-        )
-        return weighted, rules.debt_value(owed, price)
 
-    weighted, debt = at(line.rate, line.borrow_index)
-    were = (weighted, debt) if line.is_stored else at(line.stored_rate, line.stored_borrow_index)
-    return Term(
-        market=entry.market,
-        stored=were[1] - were[0],
-        accrued=debt - weighted,
-        collateral=rules.redeemed(entry.tokens, line.rate) * price // WAD,
-        weighted=weighted,
-        debt=debt,
+def _weights(view: Deployment, number: int, pool: int) -> Weights:
+    """Reckon what a market's cTokens count for, once for a view."""
+    line, price = view.lines[number], known_price(view, number)
+    factor = risk_of(view, view.markets[number], pool).threshold
+    found = Weights(
+        price=price,
+        accrued=rules.token_weight(factor, line.rate, price, view.mul),
+        stored=rules.token_weight(factor, line.stored_rate, price, view.mul),
     )
+    view.weights[number, pool] = found
+    return found
 
 
 def _best(terms: Iterable[Term], vai: int, pair: frozenset[int]) -> Shortfall:
@@ -251,15 +282,6 @@ def _best(terms: Iterable[Term], vai: int, pair: frozenset[int]) -> Shortfall:
     if value > 0 or value + extra <= 0:
         return Shortfall(value=value, accrue=())
     return Shortfall(value=value + extra, accrue=tuple(helpful))
-
-
-def _pairs(entries: tuple[Entry, ...]) -> Iterator[frozenset[int]]:
-    """Return every collateral with every debt; a debt alone where there is no collateral."""
-    held: list[int | None] = [one.market for one in entries if one.tokens] or [None]
-    owed: list[int | None] = [one.market for one in entries if one.principal] or [None]
-    for debt in owed:
-        for collateral in held:
-            yield frozenset(one for one in (collateral, debt) if one is not None)
 
 
 def _minted(position: Position, index: int) -> int:

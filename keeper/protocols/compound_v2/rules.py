@@ -74,7 +74,12 @@ def collateral_value(
     tokens: int, *, factor: int, rate: int, price: int, mul: MulExp = mul_exp_truncated
 ) -> int:
     """Return the weighted value of cTokens, 1e18 dollars. ``factor`` is a wad."""
-    return mul(mul(factor, rate), price) * tokens // WAD
+    return token_weight(factor, rate, price, mul) * tokens // WAD
+
+
+def token_weight(factor: int, rate: int, price: int, mul: MulExp) -> int:
+    """Return the weighted value of 1e18 cTokens, which is the same for every account."""
+    return mul(mul(factor, rate), price)
 
 
 def debt_value(amount: int, price: int) -> int:

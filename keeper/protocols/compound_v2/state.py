@@ -130,6 +130,16 @@ class Line(NamedTuple):
         return self.rate == self.stored_rate and self.borrow_index == self.stored_borrow_index
 
 
+class Weights(NamedTuple):
+    """What a pool of accounts counts a market's cTokens for, at a view's moment and prices."""
+
+    price: int
+    accrued: int
+    """Weighted value of 1e18 cTokens, 1e18 dollars."""
+    stored: int
+    """The same before an accrual."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """A Comptroller with its markets at a block, and its view at a moment and at prices."""
@@ -160,6 +170,10 @@ class Deployment:
     lines: tuple[Line, ...] = ()
     vai_index: int = 0
     """As an accrual at the view's block would leave it."""
+    weights: dict[tuple[int, int], Weights] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What was reckoned of this view before, by market and pool; a changed view has its own."""
 
 
 class Entry(NamedTuple):
