@@ -76,6 +76,11 @@ class Door:
             ended=ended,
         )
 
+    async def nonces(self, head: BlockRef, *, is_newest: bool) -> Mapping[Address, int]:
+        """Return the next nonces at ``head`` of whoever is in flight, or lately was."""
+        senders = self._flight.senders if is_newest else self._flight.senders | self._flight.lately
+        return {one: await self._grounds.reader.nonce(one, head) for one in senders}
+
     async def _forced_lost(self, now: int) -> Mapping[str, int]:
         """Return what forced liquidations lost in a day, by deployment."""
         if not self._grounds.limits.forced:

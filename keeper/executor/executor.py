@@ -144,7 +144,9 @@ class Executor:
         they are rehearsed and sent right behind it, and never without it.
         """
         exposure, before, nonces = await asyncio.gather(
-            self.exposure(head), self._door.tried(joint.plans), self._nonces(head)
+            self.exposure(head),
+            self._door.tried(joint.plans),
+            self._door.nonces(head, is_newest=head.number >= self._newest),
         )
         async with self._turn:
             self._tick = tick or Tick()
@@ -169,13 +171,6 @@ class Executor:
             finally:
                 self._door.release()
         return replace(report, rejected=(*tried, *refused, *failed, *report.rejected))
-
-    async def _nonces(self, head: BlockRef) -> Mapping[Address, int]:
-        """Return the next nonces at ``head`` of whoever is in flight, or lately was."""
-        reader, senders = self._grounds.reader, self.flight.senders
-        if head.number < self._newest:
-            senders |= self.flight.lately
-        return {one: await reader.nonce(one, head) for one in senders}
 
     async def _rehearsed(
         self, plans: list[Plan], exposure: Exposure, stage: Stage, decoders: Decoders
