@@ -28,7 +28,7 @@ _NAME: Final = _ADDRESS + 2
 _FEW: Final = 16
 """Accounts of a bucket, about, when the buckets are laid out anew."""
 _EMPTY: Final = b"\x00\x00"
-_SHELF_BITS: Final = 8
+_SHELF_BITS: Final = 6
 _SHELF: Final = 1 << _SHELF_BITS
 """Buckets on a shelf."""
 

@@ -6,8 +6,8 @@ would stop it for as long as a price event takes to be answered a hundred times 
 
 import gc
 
-_YOUNG = 1_000
-_MIDDLE = 2
+_YOUNG = 400
+_MIDDLE = 1
 """Few enough objects at a time that looking through them takes well under a millisecond."""
 _NEVER = 1_000_000_000
 
