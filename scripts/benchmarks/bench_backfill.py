@@ -1,16 +1,17 @@
 """Read history: pages of logs to borrowers and exact words, against web3.py on the same pages."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random
 
 import msgspec
 from web3 import Web3
 from web3.providers.base import JSONBaseProvider
 
+from benchmarks.children import compiled
+from benchmarks.children import run as run_python
 from benchmarks.rows import Row, at_least, interleaved, progress, within
 from keeper.chain.log_pages import SlimLogRecord, columns_of
 from keeper.core.log_columns import LogColumns, joined
@@ -127,11 +128,15 @@ def _imports(rounds: int) -> Iterator[Row]:
     """Compare what it costs to import the watching part of Keeper, and web3."""
     ours = "import keeper.app.sight, keeper.chain.session, keeper.protocols.aave_v3.adapter, uvloop"
 
-    def imported(text: str) -> Callable[[], object]:
-        return lambda: subprocess.run([sys.executable, "-c", text], check=True)  # noqa: S603 - ours
-
-    variants = {"nothing": imported(""), "ours": imported(ours), "web3": imported("import web3")}
-    times = interleaved(variants, rounds)
+    with compiled() as environment:
+        variants = {
+            "nothing": partial(run_python, environment, "-c", ""),
+            "ours": partial(run_python, environment, "-c", ours),
+            "web3": partial(run_python, environment, "-c", "import web3"),
+        }
+        for start in variants.values():  # the first one compiles
+            start()
+        times = interleaved(variants, rounds)
     base = times["nothing"][0]
     mine, theirs = times["ours"][0] - base, times["web3"][0] - base
     met, note = within(_IMPORT_SHARE, mine / theirs, "of import web3")

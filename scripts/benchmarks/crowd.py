@@ -138,6 +138,7 @@ def _market(random: Random) -> AaveMarket:
         revision=1,
         rules=V3_0,
         flash_premium_bps=5,
+        premium_to_protocol_bps=0,
         sentinel=None,
         reserves=reserves,
         ids={one.asset: one.id for one in reserves},

@@ -1,16 +1,15 @@
 """Whether what is fast is right, small and never stops: the rows beside the times of a scan."""
 
 import gc
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.bookshelf import Shelf
+from benchmarks.children import compiled, run
 from benchmarks.rows import Row, interleaved, within
 from keeper.runtime.garbage import keep_for_good, sweep
 from keeper.scanner.lookout import Rung
@@ -126,18 +125,21 @@ def pauses(shelf: Shelf[Any, Any], n: int) -> Row:
 
 def restart(shelf: Shelf[Any, Any], n: int, *, rounds: int) -> Iterator[Row]:
     """Start processes that go on from the book on disk; beside them, ones that import web3."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, compiled() as environment:
         path = Path(folder) / "book"
         shelf.save(path)
         said: dict[str, list[str]] = {"watching": [], "daemon": []}
-        times = interleaved(
-            {
-                "watching": lambda: said["watching"].append(_restarted(path)),
-                "daemon": lambda: said["daemon"].append(_restarted(path, *_DAEMON)),
-                "web3": lambda: _run("-c", "import web3"),
-            },
-            rounds,
-        )
+        book = ("-m", "benchmarks.restart", str(path))
+        variants: Mapping[str, Callable[[], object]] = {
+            "watching": lambda: said["watching"].append(run(environment, *book)),
+            "daemon": lambda: said["daemon"].append(run(environment, *book, *_DAEMON)),
+            "web3": lambda: run(environment, "-c", "import web3"),
+        }
+        for start in variants.values():  # the first one compiles
+            start()
+        for told in said.values():
+            told.clear()
+        times = interleaved(variants, rounds)
         megabytes = path.stat().st_size / 1e6
     goal = _RESTART_GOALS_S.get(n)
     for what, words in (("watching", "the watching part"), ("daemon", "the whole daemon")):
@@ -158,20 +160,9 @@ def restart(shelf: Shelf[Any, Any], n: int, *, rounds: int) -> Iterator[Row]:
         )
 
 
-def _restarted(path: Path, *modules: str) -> str:
-    return _run("-m", "benchmarks.restart", str(path), *modules)
-
-
 def _parts(said: list[str]) -> str:
     names = ("imports", "load", "first look", "index")
     columns = zip(*([float(part) for part in line.split()] for line in said), strict=True)
     typical = [median(column) for column in columns]
     detail = ", ".join(f"{name} {part:.2f} s" for name, part in zip(names, typical, strict=False))
     return f"{detail}; resident {typical[-1]:.0f} MB"
-
-
-def _run(*arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, *arguments], check=True, capture_output=True, text=True
-    )
-    return done.stdout
