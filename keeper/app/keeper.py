@@ -111,6 +111,7 @@ class Keeper:
         """
         if not await _done_before(stop, self._start(head)):
             return
+        await self._review(head)
         self._watch_prices()
         self.watching.set()
         async with asyncio.TaskGroup() as group:
@@ -158,6 +159,14 @@ class Keeper:
         if refused and not self._read:
             raise ConfigError("\n".join(map(str, refused)))
         keep_for_good()
+
+    async def _review(self, head: BlockRef) -> None:
+        """Open what a reorg undid while nobody looked, before its accounts are planned anew."""
+        try:
+            for outcome in await self._sending.canon.review(head, self._sending.settler):
+                self._observer.settled(outcome)
+        except SKIPPED as error:
+            self._observer.skipped("settler", str(error))
 
     async def _stop(
         self, watching: Sequence["asyncio.Task[None]"], acting: Sequence["asyncio.Task[None]"]

@@ -86,14 +86,24 @@ class Canon:
         if one.outcome_status is Status.DROPPED:
             return None
         log.warning(OUTCOME_UNDONE, plan=intent.plan_id, block=one.block)
-        if await self._journal.reopen(intent.plan_id):
+        if await self._reopened(intent):
             del recent[intent.plan_id]
-            self._flight.reopened(intent)
             return None
         gone = dropped(intent, GONE)
         await self._journal.revise(gone)
         recent[intent.plan_id] = _settled(intent, gone)
         return gone
+
+    async def _reopened(self, intent: Intent) -> bool:
+        """Take an intent into flight again; False where another has taken its place.
+
+        Whoever sends sees it open in the journal and in flight, or in neither.
+        """
+        async with self._flight.numbered():
+            if not await self._journal.reopen(intent.plan_id):
+                return False
+            self._flight.reopened(intent)
+            return True
 
 
 def _settled(intent: Intent, outcome: Outcome) -> Settled:

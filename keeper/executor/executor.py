@@ -1,7 +1,7 @@
 """Carry out plans: judge, rehearse, sign, journal, send. In that order, always."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -32,6 +32,8 @@ log = structlog.get_logger()
 
 SEND_UNCERTAIN = "send.left_open"
 """The node did not say whether it took a transaction; it will be looked up by its hash."""
+
+REOPENED = "a reorg opened an intent of one of these accounts anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,16 +236,17 @@ class Executor:
         """Sign all, put all on disk at once, send all; then see what became of each."""
         desks, lane = armament.desks, armament.lane
         newest = max([self._newest, *(plan.opportunity.block.number for plan in plans)])
-        self.flight.numbering = True
-        try:
+        async with self.flight.numbered():
+            if any((one.market, one.account) in self.flight.busy for one in _refs(plans)):
+                return Report(
+                    rejected=of_all(((plan, REOPENED) for plan in plans), Reason.IN_FLIGHT)
+                )
             done = await desks.sign(plans, self.flight, target_block=newest + 1, lane=lane.name)
             self._tick.mark("sign")
             await self._journal.seal(done.pairs)
             self._tick.mark("journal")
             for plan, submission in done.pairs:
                 self.flight.took_off(plan, submission)
-        finally:
-            self.flight.numbering = False
         signed = [one for _, one in done.pairs]
         if lead:
             deliveries = await lane.send(signed, lead=lead.raw)
@@ -296,3 +299,8 @@ class Executor:
             await self._journal.intend(plan)
             await self._journal.settle(unsent(plan, Status.SIMULATED, "disarmed"))
         return Report(shown=tuple(plans))
+
+
+def _refs(plans: Sequence[Plan]) -> Iterator[AccountRef]:
+    """Yield every account that plans are of."""
+    return (one.ref for plan in plans for one in plan.members)

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
@@ -90,6 +91,7 @@ class Flight:
         """Grows with every change: while it is the same, so is all that is asked here."""
         self.numbering = False
         """True while nonces are being taken: nobody else may then."""
+        self._numbering = asyncio.Lock()
 
     @property
     def airborne(self) -> Mapping[str, Airborne]:
@@ -180,6 +182,16 @@ class Flight:
     def lately(self) -> frozenset[Address]:
         """Return whose transactions ran lately."""
         return frozenset(newest.sender for newest, _ in self._ran)
+
+    @asynccontextmanager
+    async def numbered(self) -> AsyncIterator[None]:
+        """Let nobody else take nonces or open intents, from the look to the journal."""
+        async with self._numbering:
+            self.numbering = True
+            try:
+                yield
+            finally:
+                self.numbering = False
 
     def took_off(self, plan: Plan, submission: Submission) -> None:
         """Add a plan that was signed and may be on the wire."""
