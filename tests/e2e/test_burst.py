@@ -47,5 +47,6 @@ def test_fifty_opportunities_in_one_block_all_land_in_the_next(
     assert len({entry.account for entry in first}) == 50
     books = stage.books()
     assert books.total.realised.net == stage.grown()
-    nonces = [nonce for _, nonce, *_ in stage.attempts()]
-    assert sorted(nonces) == list(range(len(nonces)))
+    # One that misses its block on a busy machine is sent again with the same nonce.
+    held = {(plan, nonce) for plan, nonce, *_ in stage.attempts()}
+    assert sorted(nonce for _, nonce in held) == list(range(len(held)))

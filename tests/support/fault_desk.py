@@ -153,7 +153,7 @@ class Desk:
                 break
         self.mine()
         await self.at_head()
-        await self.until(self._all_told)
+        await self.until(self._all_told, mining=True)
 
     def _all_told(self) -> bool:
         """Tell whether every send has been heard to end, but for what is still in flight."""
