@@ -55,3 +55,18 @@ async def test_what_ends_after_what_was_spent_was_read_is_counted() -> None:
     flight.landed(PLAN.id, ran=True)
     assert exposure.by_now(flight).at_stake == worst
     assert (await door_of(flight, Settling(flight, reads=1)).exposure(block(8))).at_stake == 0
+
+
+async def test_what_was_spent_is_read_once_a_head_and_what_ended_since_is_counted() -> None:
+    flight = aloft()
+    worst, journal = flight.at_stake, Settling(flight, reads=1)
+    door = door_of(flight, journal)
+    before = await door.exposure(block(7))
+    first = journal.reads
+    flight.landed(PLAN.id, ran=True)
+    after = await door.exposure(block(7))
+    assert journal.reads == first
+    assert (before.in_flight, after.in_flight) == (1, 0)
+    assert before.at_stake == after.at_stake == worst
+    assert (await door.exposure(block(8))).at_stake == 0
+    assert journal.reads == 2 * first - 1
