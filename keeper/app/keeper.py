@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import ConfigError
 from keeper.runtime.garbage import keep_for_good
 from keeper.runtime.latest import Latest
+from keeper.runtime.stopping import done_before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,7 @@ class Keeper:
         A stop while starting ends at once: nothing was sent in this run. A loop that fails takes
         the others down and raises.
         """
-        if not await _done_before(stop, self._start(head)):
+        if not await done_before(stop, self._start(head)):
             return
         await self._review(head)
         self._watch_prices()
@@ -277,21 +278,6 @@ class Keeper:
                 continue
             for outcome in outcomes:
                 self._observer.settled(outcome)
-
-
-async def _done_before(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
-    """Return whether ``work`` ended before ``stop`` was set, which cancels it."""
-    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            await working
-            return True
-        return False
-    finally:
-        stopping.cancel()
-        working.cancel()
-        await asyncio.gather(stopping, working, return_exceptions=True)
 
 
 async def _watch(deployment: Deployment[Any, Any], mail: Latest[BlockRef]) -> None:

@@ -14,12 +14,13 @@ from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Intent, Outcome, Submission
 from keeper.core.ports import Signer
+from keeper.executor.armament import Armament
 from keeper.executor.arming import Arming
 from keeper.executor.breaker import BreakerLimits
 from keeper.executor.canon import Canon
 from keeper.executor.desks import Desks
 from keeper.executor.door import Grounds
-from keeper.executor.executor import Armament, Executor
+from keeper.executor.executor import Executor
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.bundle import BundleLane
 from keeper.executor.lanes.lane import Lane

@@ -7,7 +7,8 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan, Submission
 from keeper.core.units import Address
-from keeper.executor.executor import Armament, Executor
+from keeper.executor.armament import Armament
+from keeper.executor.executor import Executor
 from keeper.executor.policy import Exposure, Limits, judge
 from keeper.executor.prearm import Prearm
 

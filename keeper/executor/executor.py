@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
@@ -14,18 +14,17 @@ from keeper.core.plan import Plan, Status, Submission
 from keeper.core.ports import Journal
 from keeper.core.tick import Tick
 from keeper.core.units import Address
+from keeper.executor.armament import Armament
 from keeper.executor.backoff import Backoff
 from keeper.executor.batching import Batcher
 from keeper.executor.desks import Desks
 from keeper.executor.dividing import Decoders
 from keeper.executor.door import Door, Grounds
 from keeper.executor.flight import Flight
-from keeper.executor.lanes.lane import Delivery, Lane, Refused, Taken, Uncertain, delivered
+from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain, delivered
 from keeper.executor.policy import Exposure
 from keeper.executor.rehearse import Stage, rehearse
-from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing
-from keeper.executor.tending import Tender
 from keeper.executor.verdicts import Rejections, Report, of_account, of_all, of_each, unsent
 
 log = structlog.get_logger()
@@ -34,21 +33,6 @@ SEND_UNCERTAIN = "send.left_open"
 """The node did not say whether it took a transaction; it will be looked up by its hash."""
 
 REOPENED = "a reorg opened an intent of one of these accounts anew"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Armament:
-    """What an armed executor has and a disarmed one has not."""
-
-    desks: Desks
-    lane: Lane
-    tenders: tuple[Tender, ...]
-    """One for each desk."""
-
-    @property
-    def desk(self) -> SigningDesk:
-        """Return the first desk, which signs what is signed ahead."""
-        return self.desks.first
 
 
 class Executor:

@@ -19,7 +19,8 @@ from keeper.core.plan import Plan, Submission
 from keeper.core.ports import Journal
 from keeper.core.tick import Rung, Tick
 from keeper.core.units import Hash32
-from keeper.executor.executor import Armament, Executor
+from keeper.executor.armament import Armament
+from keeper.executor.executor import Executor
 from keeper.executor.lanes.lane import Delivery, delivered
 from keeper.executor.policy import Exposure, Limits, judge
 from keeper.executor.salvo import Salvo, Shot
