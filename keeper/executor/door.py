@@ -1,7 +1,7 @@
 """Who is let through: what is spent and at stake, and which plans the one policy admits."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from keeper.core.chain import BlockRef, StateOverride
@@ -101,17 +101,12 @@ class Door:
         floor = self._grounds.limits.min_balance
         return self._desks.spread(plans, self._flight, exposure, floor)
 
-    async def tried(self, plans: Sequence[Plan]) -> frozenset[str]:
-        """Return the plans that were tried on this very head before: that waits for the next.
+    async def untried(self, plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
+        """Split off the plans that were tried on this very head before: that waits for the next.
 
         A price can move back and forth within a block, and a keeper be started again in one.
         """
-        return await self._journal.tried([plan.id for plan in plans])
-
-    def untried(
-        self, plans: Sequence[Plan], tried: Collection[str]
-    ) -> tuple[list[Plan], list[Rejection]]:
-        """Split off the plans that were tried before."""
+        tried = await self._journal.tried([plan.id for plan in plans])
         return [plan for plan in plans if plan.id not in tried], [
             of_plan(plan, Reason.BACKING_OFF, "tried on this block before")
             for plan in plans

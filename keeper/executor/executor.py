@@ -32,7 +32,7 @@ log = structlog.get_logger()
 SEND_UNCERTAIN = "send.left_open"
 """The node did not say whether it took a transaction; it will be looked up by its hash."""
 
-REOPENED = "a reorg opened an intent of one of these accounts anew"
+OPENED_MEANWHILE = "an intent of one of these accounts was opened since they were judged"
 
 
 class Executor:
@@ -129,20 +129,17 @@ class Executor:
         Where one is taken out on the way, those that counted on it are made anew. With a ``lead``
         they are rehearsed and sent right behind it, and never without it.
         """
-        exposure, before, nonces = await asyncio.gather(
-            self.exposure(head),
-            self._door.tried(joint.plans),
-            self._door.nonces(head, is_newest=head.number >= self._newest),
-        )
+        exposure = await self.exposure(head)  # before the turn: others may be waiting for that
         async with self._turn:
             self._tick = tick or Tick()
             exposure = exposure.by_now(self.flight)
-            untried, tried = self._door.untried(self._door.spread(joint.plans, exposure), before)
+            untried, tried = await self._door.untried(self._door.spread(joint.plans, exposure))
             admitted, refused = self._door.admit(untried, exposure)
             if tried or refused:
                 admitted, gone = joint.remake(admitted)
                 refused += gone
             self._tick.mark("judge")
+            nonces = await self._door.nonces(head, is_newest=head.number >= self._newest)
             stage = Stage(
                 head=head,
                 timestamp=timestamp,
@@ -223,7 +220,7 @@ class Executor:
         async with self.flight.numbered():
             if any((one.market, one.account) in self.flight.busy for one in _refs(plans)):
                 return Report(
-                    rejected=of_all(((plan, REOPENED) for plan in plans), Reason.IN_FLIGHT)
+                    rejected=of_all(((plan, OPENED_MEANWHILE) for plan in plans), Reason.IN_FLIGHT)
                 )
             done = await desks.sign(plans, self.flight, target_block=newest + 1, lane=lane.name)
             self._tick.mark("sign")

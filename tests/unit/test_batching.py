@@ -12,16 +12,13 @@ from keeper.core.errors import RefusedError
 from keeper.core.joint import Joint
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan
-from keeper.core.units import BPS, WAD
+from keeper.core.units import BPS
 from keeper.executor.batching import MOST_GAS, grouped
-from keeper.executor.breaker import BreakerLimits
 from keeper.executor.dividing import divided, equal_parts
-from keeper.executor.executor import Executor, Grounds
 from keeper.executor.flight import Flight
 from keeper.executor.policy import BatchRules, Exposure, Limits, judge
 from keeper.executor.rehearse import Stage, run_once
 from keeper.executor.settlement import received
-from keeper.executor.standing import Standing, Triggers
 from keeper.executor.verdicts import Report
 from keeper.ledger.books import add_up
 from tests.support.batch_records import (
@@ -34,7 +31,7 @@ from tests.support.batch_records import (
     merged,
     simulated,
 )
-from tests.support.fake_wire import FakeBlocks
+from tests.support.disarmed import LIMITS, disarmed
 from tests.support.ledger_records import USDC, VALUATION, WETH, HandClock, opened
 from tests.support.rehearsal_node import (
     FUTURE,
@@ -52,15 +49,6 @@ ALONE_GAS, TOGETHER_GAS = 600_000, 1_300_001
 PRICE = min(ONE.fees.max_fee, next_base_fee(HEAD) + ONE.fees.priority_fee)
 STAGE = Stage(head=HEAD, timestamp=FUTURE, ahead=(), overrides={})
 ALL = BatchRules(most=10)
-LIMITS = Limits(
-    min_profit=WAD,
-    max_gas_price=10**12,
-    max_gas_per_tx=WAD,
-    max_gas_per_hour=9 * WAD,
-    max_gas_per_day=9 * WAD,
-    max_in_flight=9,
-    min_balance=0,
-)
 NOTHING = Exposure(
     spent_hour=0, spent_day=0, at_stake=0, in_flight=0, busy=frozenset(), balances=None
 )
@@ -93,23 +81,7 @@ async def carried_out(
     flight: Flight | None = None,
 ) -> Report:
     clock, journal = HandClock(), await opened(folder)
-    breaker = BreakerLimits(
-        max_reverts_in_row=None, max_loss_per_day=None, max_wasted_gas_per_hour=None
-    )
-    executor = Executor(
-        Grounds(
-            reader=FakeBlocks(last=HEAD.number),  # type: ignore[arg-type]  # of blocks alone
-            simulator=node,
-            limits=limits,
-            now=clock.now,
-            overrides={},
-            batches=rules,
-        ),
-        journal=journal,
-        flight=flight or Flight(),
-        standing=Standing(journal, Triggers(breaker=breaker, halt_file=None), now=clock.now),
-        armament=None,
-    )
+    executor = disarmed(journal, clock, node, limits=limits, flight=flight, batches=rules)
     joint = Joint(plans=ACCOUNTS, merging=merging or Merging())
     report = await executor.carry_out(joint, HEAD, FUTURE, decoders(), lambda *_: None)
     await journal.close()

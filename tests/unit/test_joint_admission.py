@@ -3,6 +3,7 @@
 The executor is disarmed: what it shows is what it would send.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +13,13 @@ import pytest
 from keeper.core.chain import Simulated, Transaction
 from keeper.core.joint import Joint
 from keeper.core.lending import Reason, Rejection
-from keeper.core.plan import Plan
+from keeper.core.plan import Plan, Status
 from keeper.core.units import WAD
-from keeper.executor.breaker import BreakerLimits
-from keeper.executor.executor import Executor, Grounds
-from keeper.executor.flight import Flight
 from keeper.executor.policy import Limits
-from keeper.executor.standing import Standing, Triggers
 from keeper.executor.totals import TotalLimits, Totals
 from keeper.executor.verdicts import Report
-from tests.support.fake_wire import FakeBlocks
-from tests.support.ledger_records import HandClock, opened
+from tests.support.disarmed import LIMITS, disarmed
+from tests.support.ledger_records import HandClock, ended, opened, submission
 from tests.support.rehearsal_node import (
     FUTURE,
     GAS_USED,
@@ -38,15 +35,6 @@ from tests.support.rehearsal_node import (
     failed,
 )
 
-LIMITS = Limits(
-    min_profit=WAD,
-    max_gas_price=10**12,
-    max_gas_per_tx=WAD,
-    max_gas_per_hour=9 * WAD,
-    max_gas_per_day=9 * WAD,
-    max_in_flight=9,
-    min_balance=0,
-)
 ACCRUAL = 90_000
 """Gas that whoever comes first pays for all."""
 
@@ -83,23 +71,7 @@ async def carried_out(
 ) -> Report:
     clock, journal = HandClock(), await opened(folder)
     share = None if totals is None else Totals(totals, now=clock.now).share("local")
-    breaker = BreakerLimits(
-        max_reverts_in_row=None, max_loss_per_day=None, max_wasted_gas_per_hour=None
-    )
-    executor = Executor(
-        Grounds(
-            reader=FakeBlocks(last=HEAD.number),  # type: ignore[arg-type]  # of blocks alone
-            simulator=node,
-            limits=limits,
-            now=clock.now,
-            overrides={},
-            share=share,
-        ),
-        journal=journal,
-        flight=Flight(),
-        standing=Standing(journal, Triggers(breaker=breaker, halt_file=None), now=clock.now),
-        armament=None,
-    )
+    executor = disarmed(journal, clock, node, limits=limits, share=share)
     report = await executor.carry_out(joint, HEAD, FUTURE, decoders(), lambda *_: None)
     await journal.close()
     if share is not None:
@@ -171,3 +143,22 @@ async def test_the_budgets_over_all_chains_are_kept_for_what_is_shown_alone(
     report = await carried_out(tmp_path, Joint(plans=[ONE, TWO, THREE]), node, totals=totals)
     assert ids(report.shown) == [TWO.id, THREE.id][:room]
     assert len(report.rejected) == 3 - room
+
+
+async def test_a_plan_that_was_tried_while_it_waited_its_turn_waits_for_the_next_block(
+    tmp_path: Path,
+) -> None:
+    clock, journal = HandClock(), await opened(tmp_path)
+    executor = disarmed(journal, clock, Node(lambda _, one: done(PLANS[one])))
+    async with executor._turn:
+        joint = Joint(plans=[ONE, TWO])
+        waiting = asyncio.ensure_future(
+            executor.carry_out(joint, HEAD, FUTURE, decoders(), lambda *_: None)
+        )
+        await executor.exposure(HEAD)
+        await journal.seal([(ONE, submission(ONE))])
+        await journal.settle(ended(ONE, Status.DROPPED))
+    report = await waiting
+    await journal.close()
+    assert ids(report.shown) == [TWO.id]
+    assert [(no.ref, no.reason) for no in report.rejected] == [(ONE.ref, Reason.BACKING_OFF)]
