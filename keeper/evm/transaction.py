@@ -39,7 +39,7 @@ def encode_rlp(item: Rlp) -> bytes:
 
 
 def _integer(number: int) -> bytes:
-    if number < _SINGLE_BYTE:
+    if 0 <= number < _SINGLE_BYTE:
         return _SMALL[number]
     size = (number.bit_length() + 7) // 8
     return _head(size, _STRING) + number.to_bytes(size, "big")

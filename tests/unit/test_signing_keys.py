@@ -95,6 +95,11 @@ def test_rlp_is_that_of_the_yellow_papers_examples(item, encoded):
     assert encode_rlp(item).hex() == encoded
 
 
+def test_a_negative_integer_has_no_rlp():
+    with pytest.raises(OverflowError):
+        encode_rlp(-1)
+
+
 def test_a_checksum_is_that_of_erc_55():
     for right in (
         "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
