@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from keeper.chain.jsonrpc import (
+    UNREADABLE,
     Message,
     Notification,
     Reply,
@@ -164,7 +165,7 @@ class _Connection:
                     self._take(one)
             else:
                 self._take(decode_message(message, self._name))
-        except msgspec.DecodeError as e:
+        except UNREADABLE as e:
             self._give_up(f"{self._name}: expected a JSON-RPC batch, found {e}")
         except TransientError as e:
             self._give_up(str(e))

@@ -7,7 +7,7 @@ import msgspec
 
 from keeper.chain.classify import Meaning, meaning, wished_wait_s
 from keeper.chain.errors import RateLimitedError
-from keeper.chain.jsonrpc import NodeError, Reply, Request
+from keeper.chain.jsonrpc import UNREADABLE, NodeError, Reply, Request
 from keeper.chain.records import BlockRecord, quantity
 from keeper.chain.transport import Transport
 from keeper.core.chain import BlockRef
@@ -62,6 +62,6 @@ def _decoded(node: Transport, method: str, reply: Reply, kind: type[T]) -> T:
         raise TransientError(message)
     try:
         return msgspec.json.decode(reply, type=kind)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         msg = f"{node.name}: {method}: expected the result of the specification, found {e}"
         raise TransientError(msg) from e

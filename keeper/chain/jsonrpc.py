@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -70,6 +71,9 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
     params: tuple[object, ...]
 
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
+"""What JSON raises that is none, or has a text that is not UTF-8."""
+
 _encoder = msgspec.json.Encoder()
 _one = msgspec.json.Decoder(Message)
 _many = msgspec.json.Decoder(list[Message])
@@ -90,7 +94,7 @@ def decode_message(body: bytes, node: str) -> Message:
     """Return one message; raise TransientError when it is not one."""
     try:
         return _one.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except UNREADABLE as e:
         raise not_json_rpc(body, node) from e
 
 
@@ -114,7 +118,7 @@ def decode_batch(body: bytes, first: int, count: int, node: str) -> list[Reply]:
         return [error] * count
     try:
         messages = _many.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except UNREADABLE as e:
         raise not_json_rpc(body, node) from e
     replies = {message.id: message for message in messages}
     wanted = range(first, first + count)
@@ -128,7 +132,7 @@ def decode_push(body: bytes) -> Notification | None:
     """Return subscription and payload of what a node pushed; None when it is something else."""
     try:
         return _push.decode(body).params
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

@@ -6,6 +6,7 @@ from contextlib import aclosing
 import msgspec
 
 from keeper.chain.errors import NodeRefusedError
+from keeper.chain.jsonrpc import UNREADABLE
 from keeper.chain.records import data_bytes, hash32, quantity
 from keeper.chain.rpc import Rpc
 from keeper.chain.subscriptions import Subscriptions
@@ -84,7 +85,7 @@ class PendingStream:
         """Return a notification's transaction, None when the node has it no more."""
         try:
             told = msgspec.json.decode(raw, type=TransactionRecord | str)
-        except msgspec.DecodeError as e:
+        except UNREADABLE as e:
             msg = f"{self._rpc.name}: {_SUBSCRIPTION}: expected a transaction, found {e}"
             raise TransientError(msg) from e
         if isinstance(told, TransactionRecord):

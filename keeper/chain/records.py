@@ -5,6 +5,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from keeper.chain.jsonrpc import UNREADABLE
 from keeper.core.chain import BlockRef, Log, Receipt
 from keeper.core.errors import TransientError
 from keeper.core.units import Address, Hash32
@@ -134,7 +135,7 @@ def decode_log(raw: msgspec.Raw, seen_ns: int = 0) -> Log:
     """Return the log of a notification; raise TransientError on another shape."""
     try:
         return _log_decoder.decode(raw).value(seen_ns)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise TransientError(f"expected a log, found {e}") from e
 
 
@@ -162,5 +163,5 @@ def hash32(text: str) -> Hash32:
 def _decode(kind: type[T], raw: msgspec.Raw) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise TransientError(f"expected a notification of the specification, found {e}") from e

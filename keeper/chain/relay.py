@@ -7,6 +7,7 @@ import aiohttp
 import msgspec
 
 from keeper.chain.endpoint import Endpoint
+from keeper.chain.jsonrpc import UNREADABLE
 from keeper.core.errors import RefusedError, TransientError
 from keeper.evm.relay_signature import HEADER, RelayIdentity
 
@@ -47,7 +48,7 @@ class Relay:
         status, content = await self._post(body, headers, method)
         try:
             reply = msgspec.json.decode(content, type=_Reply)
-        except msgspec.DecodeError as e:
+        except UNREADABLE as e:
             msg = f"{self.name}: {method}: expected JSON-RPC, found HTTP {status} of another shape"
             raise TransientError(msg) from e
         if reply.error is not None:

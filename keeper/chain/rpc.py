@@ -11,7 +11,7 @@ import tenacity
 
 from keeper.chain.classify import Meaning, meaning, wished_wait_s
 from keeper.chain.errors import NodeRefusedError, RateLimitedError
-from keeper.chain.jsonrpc import NodeError, Reply, Request
+from keeper.chain.jsonrpc import UNREADABLE, NodeError, Reply, Request
 from keeper.chain.transport import Transport
 from keeper.core.errors import StaleError, TransientError
 from keeper.runtime.clock import Clock
@@ -122,7 +122,7 @@ class Rpc:
             self.raise_error(method, reply)
         try:
             return msgspec.json.decode(reply, type=kind)
-        except msgspec.DecodeError as e:
+        except UNREADABLE as e:
             msg = f"{self.name}: {method}: expected the result of the specification, found {e}"
             raise TransientError(msg) from e
 

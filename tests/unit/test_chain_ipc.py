@@ -82,3 +82,10 @@ async def test_no_socket_is_transient(tmp_path: Path) -> None:
         transport = DuplexTransport(endpoint.label, connector(endpoint, session, background))
         with pytest.raises(TransientError, match="expected a node's socket, found No such file"):
             await transport.request(CHAIN_ID, timeout_s=30.0)
+
+
+async def test_a_batch_with_a_text_that_is_not_utf_8_is_trouble_of_the_node(tmp_path: Path) -> None:
+    reply = b'[{"id":1,"error":{"code":1,"message":"\xff"}}]\n'
+    async with node_at(tmp_path / "node.ipc", [reply]) as node:
+        with pytest.raises(TransientError, match="expected a JSON-RPC batch"):
+            await node.batch([CHAIN_ID], timeout_s=5.0)

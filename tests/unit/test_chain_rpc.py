@@ -9,6 +9,7 @@ import pytest
 from keeper.chain.classify import Meaning, error_bytes, meaning
 from keeper.chain.errors import NodeRefusedError, RateLimitedError
 from keeper.chain.jsonrpc import NodeError, Reply, Request
+from keeper.chain.records import decode_log
 from keeper.chain.rpc import RetryPolicy, Rpc
 from keeper.core.errors import StaleError, TransientError
 from tests.support.instant_clock import InstantClock
@@ -55,6 +56,14 @@ async def test_waits_double_up_to_the_longest_and_end_with_the_budget() -> None:
         await rpc_over(script, clock).read(str, "eth_chainId")
     assert clock.slept == [1.0, 2.0, 4.0]
     assert len(script.requests) == 4
+
+
+async def test_a_result_that_is_not_utf_8_is_trouble_of_the_node() -> None:
+    script = Script(msgspec.Raw(b'"\xff"'))
+    with pytest.raises(TransientError, match="expected the result of the specification"):
+        await rpc_over(script, InstantClock()).read(str, "eth_chainId", budget_s=0.0)
+    with pytest.raises(TransientError, match="expected a log"):
+        decode_log(msgspec.Raw(b'{"address":"\xff"}'))
 
 
 async def test_the_budget_is_an_argument() -> None:
