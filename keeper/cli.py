@@ -21,6 +21,8 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The keeper's root 
 ChainName = Annotated[
     str | None, typer.Option("--chain", help="Only this chain of a configuration of several.")
 ]
+Block = Annotated[int | None, typer.Option(min=0, help="Look at an older block.")]
+Below = Annotated[str | None, typer.Option(help="Only health factors below, as 1.05.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 
 
@@ -68,17 +70,16 @@ def dry_run(
 ) -> None:
     """Run the whole pipeline on an anvil fork of the configured chain, sending for real there."""
     from keeper.commands.dry_run import dry_run as work
-    from keeper.commands.running import FAILED, CommandFailed, run_command
+    from keeper.commands.running import run_verdict
 
-    if not run_command(lambda: work(config, fork_block=fork_block, blocks=blocks, chain=chain)):
-        raise CommandFailed(FAILED)
+    run_verdict(lambda: work(config, fork_block=fork_block, blocks=blocks, chain=chain))
 
 
 @app.command()
 def scan(
     config: Config,
-    below: Annotated[str | None, typer.Option(help="Only health factors below, as 1.05.")] = None,
-    block: Annotated[int | None, typer.Option(min=0, help="Look at an older block.")] = None,
+    below: Below = None,
+    block: Block = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show so many at most.")] = None,
     chain: ChainName = None,
     as_json: AsJson = False,
@@ -97,18 +98,15 @@ def scan(
 def explain(
     config: Config,
     account: Annotated[str, typer.Argument(help="The borrower's address.")],
-    block: Annotated[int | None, typer.Option(min=0, help="Look at an older block.")] = None,
+    block: Block = None,
     chain: ChainName = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one account whole: health term by term, where it crosses, the best plan, and why."""
     from keeper.commands.explain import explain_account
-    from keeper.commands.running import FAILED, CommandFailed, run_command
+    from keeper.commands.running import run_verdict
 
-    if not run_command(
-        lambda: explain_account(config, account, block=block, as_json=as_json, chain=chain)
-    ):
-        raise CommandFailed(FAILED)
+    run_verdict(lambda: explain_account(config, account, block=block, as_json=as_json, chain=chain))
 
 
 @app.command()
@@ -121,7 +119,7 @@ def whatif(  # noqa: PLR0913, PLR0917 - a command's options
         list[str] | None, typer.Option(help="Debt at risk for falls of FEED; may be repeated.")
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the sweeps as a page.")] = None,
-    block: Annotated[int | None, typer.Option(min=0, help="Look at an older block.")] = None,
+    block: Block = None,
     top: Annotated[int, typer.Option(min=1, help="Accounts to show.")] = 20,
     chain: ChainName = None,
     as_json: AsJson = False,
@@ -135,6 +133,25 @@ def whatif(  # noqa: PLR0913, PLR0917 - a command's options
         prices=tuple(price or ()), sweeps=tuple(sweep or ()), html=html, block=block, top=top
     )
     run_command(lambda: work(config, question, as_json=as_json, chain=chain))
+
+
+@app.command()
+def rehearse(
+    config: Config,
+    below: Below = None,
+    block: Block = None,
+    top: Annotated[int, typer.Option(min=1, help="Rehearse so many at most, riskiest first.")] = 20,
+    chain: ChainName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Liquidate each account near the line in a simulation, at the price at which it crosses."""
+    from keeper.commands.rehearse import Wanted
+    from keeper.commands.rehearse import rehearse as work
+    from keeper.commands.running import run_verdict
+    from keeper.commands.typed import typed_wad
+
+    wanted = Wanted(below=typed_wad("--below", below), block=block, most=top)
+    run_verdict(lambda: work(config, wanted, as_json=as_json, chain=chain))
 
 
 @app.command()
@@ -216,10 +233,9 @@ def deploy(
 def doctor(config: Config, chain: ChainName = None, as_json: AsJson = False) -> None:
     """Check the configuration against the chain: addresses, feeds, roles, balances."""
     from keeper.commands.doctor import doctor as work
-    from keeper.commands.running import FAILED, CommandFailed, run_command
+    from keeper.commands.running import run_verdict
 
-    if not run_command(lambda: work(config, as_json=as_json, chain=chain)):
-        raise CommandFailed(FAILED)
+    run_verdict(lambda: work(config, as_json=as_json, chain=chain))
 
 
 @app.command()

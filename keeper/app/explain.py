@@ -8,6 +8,7 @@ from keeper.app.builders import limits_of
 from keeper.app.study import Study
 from keeper.core.lending import AccountRef, BaseUnit, Health, Leg, Option, Reason, Rejection
 from keeper.core.plan import Opportunity, Plan
+from keeper.core.ports import Prices
 from keeper.core.units import Address
 from keeper.executor.policy import Exposure, judge
 from keeper.mirror.pauses import EVERY_MARKET, Pauses
@@ -28,6 +29,7 @@ class Term:
 class Crossing:
     """Where a feed takes the account over the line, every other price held."""
 
+    feed: str
     label: str
     scale: int
     """How much of a price is one, to show it."""
@@ -46,6 +48,21 @@ class Crossing:
             return None
         distance = (self.at - self.now) * 10_000
         return distance // self.now if distance >= 0 else -(-distance // self.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A block's number, timestamp and prices."""
+
+    number: int
+    timestamp: int
+    prices: Prices
+
+    @classmethod
+    def of_head(cls, study: Study[Any, Any]) -> "Moment":
+        """Return that of a study's own block."""
+        block = study.block
+        return cls(number=block.number, timestamp=block.timestamp, prices=study.prices.prices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +110,7 @@ async def _explain(study: Study[Any, Any], ref: AccountRef, position: Any) -> Ex
         health=adapter.assess(now, position),
         collateral=_terms(study, now, ref, legs.collateral),
         debt=_terms(study, now, ref, legs.debt),
-        crossings=_crossings(study, position, unit),
+        crossings=crossings_of(study, position, unit, Moment.of_head(study)),
         options=found.opportunities[0].options if found.opportunities else (),
         plan=plan,
         rejection=rejection,
@@ -115,28 +132,31 @@ def _terms(
     )
 
 
-def _crossings(study: Study[Any, Any], position: object, unit: BaseUnit) -> tuple[Crossing, ...]:
+def crossings_of(
+    study: Study[Any, Any], position: object, unit: BaseUnit, moment: Moment
+) -> tuple[Crossing, ...]:
     """Return where each feed that the account depends on takes it over the line."""
     adapter, book = study.adapter, study.prices
     feeds = {feed.id: feed for feed in adapter.feeds(study.market)}
     crossings = []
     for feed in sorted(adapter.feeds_of(study.market, position)):
-        if feed not in book.prices:
+        if feed not in moment.prices:
             continue
         at = crossing_price(
             adapter,
             study.market,
             position,
-            number=study.block.number,
-            timestamp=study.block.timestamp,
-            prices=book.prices,
+            number=moment.number,
+            timestamp=moment.timestamp,
+            prices=moment.prices,
             feed=feed,
         )
         crossings.append(
             Crossing(
+                feed=feed,
                 label=feeds[feed].label,
                 scale=feeds[feed].scale or unit.scale,
-                now=book.prices[feed].value,
+                now=moment.prices[feed].value,
                 at=at,
                 problem=book.problems.get(feed),
                 remark=book.remarks.get(feed),

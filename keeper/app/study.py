@@ -7,7 +7,13 @@ from typing import Any, Generic, TypeVar
 
 from keeper.app.addresses import require_contracts
 from keeper.app.books import valuation
-from keeper.app.builders import REACH_TICKS, lenders_for, planner_for, reference_of
+from keeper.app.builders import (
+    REACH_TICKS,
+    decoders_for,
+    lenders_for,
+    planner_for,
+    reference_of,
+)
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
 from keeper.app.look import too_old
 from keeper.app.opening import adapters, opened_chain
@@ -21,6 +27,7 @@ from keeper.core.lending import AccountRef, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Prices, ProtocolAdapter
 from keeper.core.units import Address
+from keeper.executor.dividing import Decoders
 from keeper.mirror.mirror import Mirror, Progress
 from keeper.oracle.book import PriceBook
 from keeper.planner.case import Case, Desk, case_of
@@ -40,6 +47,7 @@ class Study(Generic[M, P]):
     contract: ExecutorContract
     adapter: ProtocolAdapter[M, P]
     planner: Planner
+    decoders: Decoders
     block: BlockRef
     market: M
     prices: PriceBook
@@ -180,12 +188,14 @@ async def _study(
     planner = planner_for(
         settings, reader, contract, lenders, adapter.deployment, reach_ticks=reach_ticks
     )
+    native = settings.chain.wrapped_native
     return Study(
         settings=settings,
         chain=chain,
         contract=contract,
         adapter=adapter,
         planner=planner,
+        decoders=decoders_for(adapter, lenders, native, contract.recipient)(market),
         block=block,
         market=market,
         prices=await watcher.read(block, None),

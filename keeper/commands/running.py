@@ -46,6 +46,12 @@ def run_command(work: Callable[[], Coroutine[None, None, T]]) -> T:
         raise _broken([error]) from error
 
 
+def run_verdict(work: Callable[[], Coroutine[None, None, bool]]) -> None:
+    """Run a command that tells whether all was well; raise CommandFailed when it was not."""
+    if not run_command(work):
+        raise CommandFailed(FAILED)
+
+
 @contextmanager
 def plainly() -> Iterator[None]:
     """Turn the errors of a block into lines and an exit code."""

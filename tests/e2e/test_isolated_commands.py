@@ -74,3 +74,11 @@ def test_doctor_finds_every_market_and_feed_good(config: Path):
 
 async def test_plans_count_on_about_the_gas_that_they_take(config: Path, parity_report: list[str]):
     await hold_estimates(config, parity_report, least=8)
+
+
+def test_accounts_are_rehearsed_at_the_prices_at_which_they_cross(config: Path):
+    done = keeper("rehearse", "-c", str(config), "--top", "40", "--json").stdout
+    rows = [json.loads(line) for line in done.splitlines()]
+    pushed = [one for one in rows if one["at"] is not None and one["verdict"] == "liquidated"]
+    assert len(pushed) > 3
+    assert "fails" not in {one["verdict"] for one in rows}

@@ -150,3 +150,11 @@ def test_a_dry_run_liquidates_on_both(config: Path):
 
 async def test_plans_count_on_about_the_gas_that_they_take(config: Path, parity_report: list[str]):
     await hold_estimates(config, parity_report, least=1)
+
+
+def test_accounts_are_rehearsed_at_the_prices_at_which_they_cross(config: Path):
+    rows = lines(keeper("rehearse", "-c", str(config), "--top", "40", "--json"))
+    ours = [one for one in rows if one["deployment"].startswith("morpho_blue")]
+    pushed = [one for one in ours if one["at"] is not None and one["verdict"] == "liquidated"]
+    assert len(pushed) > 3
+    assert "fails" not in {one["verdict"] for one in rows}

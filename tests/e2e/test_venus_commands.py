@@ -99,3 +99,10 @@ def test_doctor_finds_every_market_and_feed_good(config: Path):
 
 async def test_plans_count_on_about_the_gas_that_they_take(config: Path, parity_report: list[str]):
     await hold_estimates(config, parity_report, least=15)
+
+
+def test_accounts_are_rehearsed_at_the_prices_at_which_they_cross(config: Path):
+    rows = rows_of(keeper("rehearse", "-c", str(config), "--top", "40", "--json"))
+    pushed = [one for one in rows if one["at"] is not None and one["verdict"] == "liquidated"]
+    assert len(pushed) > 3
+    assert "fails" not in {one["verdict"] for one in rows}

@@ -18,6 +18,18 @@ def put(rpc: Rpc, where: Address, code: bytes) -> None:
     rpc.call("anvil_setCode", where, "0x" + code.hex())
 
 
+def refusing(rest: Address, function: bytes) -> bytes:
+    """Return code that reverts on one function; any other call goes to the code at ``rest``."""
+    asked = bytes.fromhex("5f3560e01c63") + function + bytes.fromhex("1460")
+    ask = (
+        bytes.fromhex("365f5f375f5f365f73") + address_bytes(rest) + bytes.fromhex("5af43d5f5f3e60")
+    )
+    ok_at = len(asked) + 2 + len(ask) + 2 + 3
+    ask += bytes((ok_at,)) + bytes.fromhex("573d5ffd5b3d5ff3")
+    refused_at = len(asked) + 2 + len(ask)
+    return asked + bytes((refused_at,)) + b"\x57" + ask + b"\x5b" + EMPTY_REVERT
+
+
 def flooding(rest: Address, answer: int) -> bytes:
     """Return code that emits as many ``AnswerUpdated`` as its one word of calldata says.
 
