@@ -108,7 +108,7 @@ def _deploy(
     morpho = owner.deploy(artifacts["Morpho"], owner.account)
     models = {
         Model.NONE: ZERO_ADDRESS,
-        Model.ADAPTIVE: owner.deploy(artifacts["AdaptiveRateModel"], morpho.address).address,
+        Model.ADAPTIVE: owner.deploy(artifacts["AdaptiveCurveIrm"], morpho.address).address,
         Model.FIXED: owner.deploy(artifacts["FixedRateModel"]).address,
         Model.ODD: owner.deploy(artifacts["OddRateModel"]).address,
     }

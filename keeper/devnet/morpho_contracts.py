@@ -1,20 +1,21 @@
-"""Morpho Blue, compiled from its published sources, and the contracts of ours around it."""
+"""Morpho Blue and its rate model, compiled from published sources, and contracts of ours."""
 
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from keeper.devnet.compile_cache import Program, ensure_compiled
 from keeper.devnet.contract import Artifact
-from keeper.devnet.packages import Progress, ensure, quiet
+from keeper.devnet.packages import Progress, ensure, ensure_all, quiet
 from keeper.devnet.solc import Settings
 from keeper.devnet.source_tree import gather_sources
 
-MORPHO_PACKAGES: Final = ("morpho-blue", "solc-0.8.19")
+_BLUE: Final = "domains/morpho/contracts/"
+_RATE_MODEL: Final = "domains/morphoIrm/contracts/AdaptiveCurveIrm.sol"
 
 _OURS: Final = ("MorphoModels.sol", "MorphoEarly.sol", "MorphoBorrowers.sol")
 _OUR_CONTRACTS: Final = (
-    "AdaptiveRateModel",
     "FixedRateModel",
     "OddRateModel",
     "FeedPairOracle",
@@ -42,7 +43,30 @@ def morpho_artifacts(progress: Progress = quiet) -> Mapping[str, Artifact]:
         settings=Settings(evm_version="cancun"),
         contracts=_OUR_CONTRACTS,
     )
+    model = Program(
+        name="morpho-irm",
+        label="its rate model",
+        sources=copied_sources(_RATE_MODEL, progress=progress),
+        settings=Settings(optimizer_runs=999_999, evm_version="paris", via_ir=True),
+        contracts=("AdaptiveCurveIrm",),
+    )
     return {
         **ensure_compiled(morpho, progress=progress),
+        **ensure_compiled(model, progress=progress),
         **ensure_compiled(ours, progress=progress),
     }
+
+
+def copied_sources(
+    root: str, more: Mapping[str, Path] | None = None, *, progress: Progress = quiet
+) -> Mapping[str, str]:
+    """Return a source of the package that copies Morpho's, with all that it imports.
+
+    What is Morpho Blue's is read from Morpho's own package; ``more`` says where other packages lie.
+    """
+    folders = ensure_all(("morpho-blue", "morpho-copied"), progress=progress)
+    places = {
+        _BLUE: folders["morpho-blue"] / "src",
+        "domains/": folders["morpho-copied"] / "domains",
+    }
+    return gather_sources((root,), {**places, **(more or {})}, {})

@@ -21,7 +21,7 @@ class Model(Enum):
     """The interest rate model of a market, by the contract's name."""
 
     NONE = ""
-    ADAPTIVE = "AdaptiveRateModel"
+    ADAPTIVE = "AdaptiveCurveIrm"
     FIXED = "FixedRateModel"
     ODD = "OddRateModel"
 

@@ -1,5 +1,6 @@
 """What is compiled once and kept."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
 from keeper.devnet.compile_cache import Program, ensure_compiled
+from keeper.devnet.packages import ensure_all
 from keeper.devnet.solc import Settings
 
 LINKED = """
@@ -59,3 +61,20 @@ def test_what_does_not_compile_is_told_in_the_compilers_words_and_not_kept(tmp_p
     with pytest.raises(ConfigError, match="Undeclared identifier"):
         ensure_compiled(broken, cache=tmp_path)
     assert not (tmp_path / "compiled").exists()
+
+
+def code_of(path: Path) -> list[str]:
+    """Return a source's code: no comments, no pragma, no line breaks."""
+    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", path.read_text("utf-8"), flags=re.DOTALL)
+    return re.sub(r"pragma solidity [^;]*;", "", text).split()
+
+
+def test_who_copied_morphos_contracts_changed_none_that_morpho_publishes_as_well() -> None:
+    folders = ensure_all(("morpho-blue", "morpho-copied"))
+    published = folders["morpho-blue"] / "src"
+    copied = folders["morpho-copied"] / "domains/morpho/contracts"
+    sources = sorted(copied.rglob("*.sol"))
+    assert len(sources) > 20
+    assert [
+        one.name for one in sources if code_of(one) != code_of(published / one.relative_to(copied))
+    ] == []

@@ -1,7 +1,7 @@
 """Vault shares and aTokens are redeemed for exactly what was forecast, or are refused.
 
-The aTokens and their pool are Aave's of two releases, the vaults OpenZeppelin's and Aave's, Morpho
-is Morpho.
+The aTokens and their pool are Aave's of two releases, the vaults OpenZeppelin's, Aave's and
+MetaMorpho, Morpho is Morpho.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -102,7 +102,7 @@ async def test_what_is_redeemed_comes_to_its_forecast_to_the_wei(ground: Pledged
 
 async def test_the_gas_and_the_size_of_redeeming_are_counted(ground: Pledged) -> None:
     async with seen(ground) as sight:
-        for name in (*VAULTS, *ATOKENS):
+        for name in (*VAULTS, "lending", *ATOKENS):
             plan = sight.plan(name)
             (done,) = await rehearsed(sight, plan)
             estimate, used = (one.forecast.gas // sight.desk.gas_price for one in (plan, done))
@@ -177,17 +177,21 @@ async def test_redeeming_goes_with_every_way_of_funding(ground: Pledged, name: s
             assert without_gas(done) == without_gas(bought)
 
 
-@pytest.mark.parametrize("built", ["3.6"], indirect=True)
+@pytest.mark.parametrize(
+    ("built", "name"),
+    [("3.0", "lending"), ("3.6", "lending"), ("3.6", "static")],
+    indirect=["built"],
+)
 async def test_a_vault_that_grows_by_the_second_gives_a_little_more_than_planned(
-    ground: Pledged,
+    ground: Pledged, name: str
 ) -> None:
-    """Aave's own vault over its aTokens. The rehearsal, at the target block, has it to the wei."""
+    """MetaMorpho, and Aave's vault over its aTokens. The rehearsal has it to the wei."""
     weth = ground.live.tokens["WETH"]
     async with seen(ground) as sight:
-        plan = sight.plan("static")
-        book = sight.desk.unwinding.books[ground.pledges["static"].share.address]
+        plan = sight.plan(name)
+        book = sight.desk.unwinding.books[ground.pledges[name].share.address]
         assert isinstance(book, VaultBook)
-        assert book.curve.is_exact
+        assert book.curve.is_exact == (name == "static")
         moving = [one.label for one in sight.adapter.feeds(sight.view) if one.moves_by_time]
         assert len(moving) == sum(one.is_vault for one in ground.pledges.values())
         (done,) = await rehearsed(sight, plan)
@@ -384,21 +388,71 @@ def drain(ground: Pledged, symbol: str, *, leave: int) -> int:
 
 
 async def test_a_vault_gives_what_its_curve_says_for_any_amount(ground: Pledged) -> None:
-    chance = Random(7)  # noqa: S311 - amounts, not secrets
     async with seen(ground) as sight:
         for name in VAULTS:
             one = ground.pledges[name]
             book = sight.desk.unwinding.books[one.share.address]
             assert isinstance(book, VaultBook)
             assert book.curve.is_exact
-            amounts = [chance.randrange(1, 10 ** chance.randrange(1, 25)) for _ in range(100)]
-            calls = [
-                Call(to=one.share.address, data=one.share.encode("previewRedeem", amount))
-                for amount in amounts
-            ]
-            answers = await sight.chain.reader.call_many(calls, sight.block)
-            given = [int.from_bytes(answer.data) for answer in answers]
+            amounts = drawn(7)
+            given = await previewed(sight, one, amounts)
             assert [book.curve.of(amount) for amount in amounts] == given, name
+
+
+async def test_metamorpho_gives_what_its_curve_says_or_a_unit_more(ground: Pledged) -> None:
+    """Its fee is minted when somebody redeems: what it answers follows from no total of its own."""
+    one = ground.pledges["lending"]
+    async with seen(ground) as sight:
+        book = sight.desk.unwinding.books[one.share.address]
+        assert isinstance(book, VaultBook)
+        amounts = drawn(9)
+        given = await previewed(sight, one, amounts)
+    more = {got - book.curve.of(amount) for amount, got in zip(amounts, given, strict=True)}
+    assert more <= {0, 1}
+
+
+async def test_what_metamorpho_has_lent_out_is_not_counted_on(ground: Pledged) -> None:
+    async with seen(ground) as sight:
+        assets = sight.plan("lending").unwound.assets
+    lend(ground, leave=assets // 2)
+    async with seen(ground) as sight:
+        plan = sight.plan("lending")
+        assert assets * 49 // 100 < plan.unwound.assets <= assets // 2
+        (done,) = await rehearsed(sight, plan)
+        assert done.forecast.net > 10**16
+    lend(ground, leave=0)
+    async with seen(ground) as sight:
+        refusal = sight.refusal("lending")
+        assert refusal.startswith("no_route: cannot be redeemed: ")
+        assert "maxRedeem is 0, for holders of" in refusal
+
+
+def lend(ground: Pledged, *, leave: int) -> None:
+    """Let the borrower take what the market of MetaMorpho still has, but for so much."""
+    rpc, morpho = ground.live.rpc, ground.morpho
+    key = read(rpc, ground.pledges["lending"].share, "withdrawQueue", 0)
+    params = read(rpc, morpho, "idToMarketParams", key)
+    supplied, _, borrowed, *_ = read(rpc, morpho, "market", key)
+    borrower = Sender.of(rpc, ground.borrower)
+    amount = supplied - borrowed - leave
+    borrower.call(morpho, "borrow", params, amount, 0, ground.borrower, ground.borrower)
+    borrower.mine()
+
+
+def drawn(seed: int) -> list[int]:
+    """Return amounts of every size."""
+    chance = Random(seed)  # noqa: S311 - amounts, not secrets
+    return [chance.randrange(1, 10 ** chance.randrange(1, 25)) for _ in range(100)]
+
+
+async def previewed(sight: Sight, one: Pledge, amounts: Sequence[int]) -> list[int]:
+    """Return what a vault says that it gives for shares, at the block."""
+    calls = [
+        Call(to=one.share.address, data=one.share.encode("previewRedeem", amount))
+        for amount in amounts
+    ]
+    answers = await sight.chain.reader.call_many(calls, sight.block)
+    return [int.from_bytes(answer.data) for answer in answers]
 
 
 async def test_an_atoken_is_withdrawn_for_what_its_book_says(ground: Pledged) -> None:

@@ -1,7 +1,7 @@
 """Morpho Blue with vault shares and aTokens as collateral, and a planner that redeems them.
 
-The vaults are OpenZeppelin's ``ERC4626``, the aTokens those of the local Aave V3, Morpho is its
-published source; only the oracle's contract is ours.
+The vaults are OpenZeppelin's ``ERC4626``, MetaMorpho and Aave's, the aTokens those of the local
+Aave V3, Morpho is its published source; only the oracle's contract is ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,6 +47,7 @@ from keeper.venues.unwinding.atoken import ATokenUnwinder
 from keeper.venues.unwinding.erc4626 import VaultUnwinder
 from tests.support.executor_stage import RECIPIENT, deploy, executor_artifact
 from tests.support.market_node import MarketNode
+from tests.support.metamorpho import lending_vault
 
 NEXT_BLOCK_S = 12
 GWEI = 10**9
@@ -58,6 +59,7 @@ _USED_BPS = 8_400
 """Of the collateral's value that is borrowed."""
 STATIC_SINCE = "3.6"
 """The release that comes with vaults over aTokens."""
+LENDING_GAS = 250_000
 VAULTS = ("PlainVault", "FeeVault", "MoodyVault")
 
 
@@ -75,6 +77,9 @@ class Pledge:
     """The market's id."""
     kind: str = "erc4626"
     """``erc4626``, ``atoken``, or empty for a token that pools trade."""
+
+    gas: int = 100_000
+    """Of redeeming a vault's shares."""
 
     @property
     def is_vault(self) -> bool:
@@ -122,7 +127,7 @@ class Pledged:
         if not one.is_vault:
             return ATokenUnwinder(chain.reader, share=share, gas=180_000)
         holders = (self.morpho.address,)
-        return VaultUnwinder(chain.reader, share=share, holders=holders, gas=100_000)
+        return VaultUnwinder(chain.reader, share=share, holders=holders, gas=one.gas)
 
     def do(self, contract: Contract, function: str, *arguments: object) -> None:
         """Send a transaction of the deployer."""
@@ -173,7 +178,7 @@ def pledged(node: MarketNode) -> Pledged:
     owner.call(morpho, "enableLltv", LLTV)
     owner.mine()
     pledges = {}
-    for one in _shares(owner, supplier, live):
+    for one in _shares(owner, supplier, live, morpho):
         key = _open(supplier, morpho, live, one, around["FeedPairOracle"])
         pledges[one.name] = replace(one, key=key)
     move_market(live, {n: ASSETS[n].price * by // 10_000 for n, by in FALL_BPS.items()})
@@ -187,7 +192,7 @@ def pledged(node: MarketNode) -> Pledged:
     )
 
 
-def _shares(owner: Sender, supplier: Sender, live: LiveMarket) -> list[Pledge]:
+def _shares(owner: Sender, supplier: Sender, live: LiveMarket, morpho: Contract) -> list[Pledge]:
     """Make shares of every kind, all of them the supplier's."""
     vaults = vault_artifacts()
     kinds = (
@@ -209,6 +214,10 @@ def _shares(owner: Sender, supplier: Sender, live: LiveMarket) -> list[Pledge]:
     for first in ("plain", "moody"):
         twin = next(one for one in made if one.name == first)
         made.append(replace(twin, name=f"{first} twin", loan="DAI"))
+    vault = lending_vault(owner, supplier, live, morpho, _raw("WETH", 3 * DOLLARS))
+    made.append(
+        Pledge(name="lending", share=vault, underlying="WETH", loan="USDC", gas=LENDING_GAS)
+    )
     if live.market.aave == STATIC_SINCE:
         vault = _static_token(owner, live, "WETH")
         _fill(supplier, live, vault, "WETH")

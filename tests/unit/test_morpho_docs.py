@@ -24,6 +24,6 @@ def test_every_contract_of_the_local_market_is_in_its_sources():
     sources = "".join(
         one.read_text("utf-8") for one in (ROOT / "keeper/devnet/contracts").glob("Morpho*.sol")
     )
-    for name in ("AdaptiveRateModel", "FixedRateModel", "FeedPairOracle", "EarlyLiquidation"):
+    for name in ("FixedRateModel", "FeedPairOracle", "EarlyLiquidation"):
         assert f"contract {name} " in sources
         assert f"`{name}`" in PAGE

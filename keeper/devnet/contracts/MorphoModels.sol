@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-/// Rate models and oracles for markets of Morpho Blue. They are ours: Morpho's own are not published
-/// as packages. They answer by the same rules, so that a keeper can be held to them on a local chain.
+/// Rate models and oracles for markets of Morpho Blue, of the kinds that are in no package. They are ours,
+/// and answer by the same rules as Morpho's, so that a keeper can be held to them on a local chain.
 
 struct MarketParams {
     address loanToken;
@@ -28,87 +28,6 @@ interface IFeed {
 
 interface IVault {
     function convertToAssets(uint256 shares) external view returns (uint256);
-}
-
-/// The rules of `AdaptiveCurveIrm`: the rate at target utilization drifts by how far utilization is
-/// from it, and the rate of the moment is a line through that.
-contract AdaptiveRateModel {
-    int256 private constant WAD = 1e18;
-    int256 private constant YEAR = 365 days;
-    int256 private constant STEEPNESS = 4e18;
-    int256 private constant SPEED = 50e18 / YEAR;
-    int256 private constant TARGET = 0.9e18;
-    int256 private constant FIRST = 0.04e18 / YEAR;
-    int256 private constant LEAST = 0.001e18 / YEAR;
-    int256 private constant MOST = 2e18 / YEAR;
-    int256 private constant LN_2 = 693147180559945309;
-    int256 private constant LOWEST_EXPONENT = -41446531673892822312;
-    int256 private constant HIGHEST_EXPONENT = 93859467695000404319;
-    int256 private constant HIGHEST_POWER = 57716089161558943949701069502944508345128422502756744429568;
-
-    address public immutable MORPHO;
-    mapping(bytes32 => int256) public rateAtTarget;
-
-    event BorrowRateUpdate(bytes32 indexed id, uint256 avgBorrowRate, uint256 rateAtTarget);
-
-    constructor(address morpho) {
-        MORPHO = morpho;
-    }
-
-    function borrowRateView(MarketParams calldata params, Market calldata market)
-        external
-        view
-        returns (uint256)
-    {
-        (uint256 rate,) = _rate(keccak256(abi.encode(params)), market);
-        return rate;
-    }
-
-    function borrowRate(MarketParams calldata params, Market calldata market)
-        external
-        returns (uint256)
-    {
-        require(msg.sender == MORPHO, "not morpho");
-        bytes32 id = keccak256(abi.encode(params));
-        (uint256 rate, int256 end) = _rate(id, market);
-        rateAtTarget[id] = end;
-        emit BorrowRateUpdate(id, rate, uint256(end));
-        return rate;
-    }
-
-    function _rate(bytes32 id, Market calldata market) private view returns (uint256, int256) {
-        int256 used = market.totalSupplyAssets == 0
-            ? int256(0)
-            : int256(uint256(market.totalBorrowAssets) * 1e18 / market.totalSupplyAssets);
-        int256 error = (used - TARGET) * WAD / (used > TARGET ? WAD - TARGET : TARGET);
-        int256 start = rateAtTarget[id];
-        if (start == 0) return (uint256(_line(FIRST, error)), FIRST);
-        int256 drift = (SPEED * error / WAD) * int256(block.timestamp - market.lastUpdate);
-        if (drift == 0) return (uint256(_line(start, error)), start);
-        int256 end = _moved(start, drift);
-        int256 middle = _moved(start, drift / 2);
-        return (uint256(_line((start + end + 2 * middle) / 4, error)), end);
-    }
-
-    function _line(int256 atTarget, int256 error) private pure returns (int256) {
-        int256 slope = error < 0 ? WAD - WAD * WAD / STEEPNESS : STEEPNESS - WAD;
-        return (slope * error / WAD + WAD) * atTarget / WAD;
-    }
-
-    function _moved(int256 start, int256 drift) private pure returns (int256) {
-        int256 rate = start * _exp(drift) / WAD;
-        if (rate < LEAST) return LEAST;
-        return rate > MOST ? MOST : rate;
-    }
-
-    function _exp(int256 x) private pure returns (int256) {
-        if (x < LOWEST_EXPONENT) return 0;
-        if (x >= HIGHEST_EXPONENT) return HIGHEST_POWER;
-        int256 power = (x + (x < 0 ? -(LN_2 / 2) : LN_2 / 2)) / LN_2;
-        int256 rest = x - power * LN_2;
-        int256 near = WAD + rest + rest * rest / WAD / 2;
-        return power < 0 ? near >> uint256(-power) : near << uint256(power);
-    }
 }
 
 /// The rules of `FixedRateIrm`: a rate a market, set once by anybody.
