@@ -3,14 +3,17 @@
 It saves reading every account from the chain again. It says nothing that the chain does not: it is
 used only while its block is canonical, and what happened since is read. Any doubt about the file
 itself (torn, of another version or deployment) is an absent file.
+
+The file is a line of JSON that says what follows, the arrays as they lie in memory, the buckets of
+the positions, and a CRC-32 of all before it: it is read straight into the arrays that are used.
 """
 
 import os
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, BinaryIO, Final, Generic, TypeVar
+from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -25,10 +28,22 @@ from keeper.scanner.columns import Columns
 M = TypeVar("M")
 P = TypeVar("P")
 
-_VERSION: Final = 3
+_VERSION: Final = 4
+_CRC_BYTES: Final = 4
+_LONGEST_LINE: Final = 2**24
+"""Of JSON: a file without a line is not read whole to find that out."""
 
 # Any: bytes, numbers and keys lie side by side, each of the type that its owner knows.
-Arrays = Mapping[str, NDArray[Any]]
+Array = NDArray[Any]
+
+
+class _Column(msgspec.Struct, frozen=True):
+    """An array in the file."""
+
+    name: str
+    kind: str
+    """As numpy writes it: ``<f8``."""
+    shape: tuple[int, ...]
 
 
 class _Facts(msgspec.Struct, frozen=True):
@@ -41,6 +56,9 @@ class _Facts(msgspec.Struct, frozen=True):
     position_markets: tuple[str, ...]
     column_markets: tuple[str, ...]
     count: int
+    columns: tuple[_Column, ...]
+    buckets: tuple[int, ...]
+    """The size of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +80,7 @@ def save_book(path: Path, deployment: str, snapshot: Snapshot[M, P], columns: Co
     if not isinstance(positions, PackedPositions) or columns.odd or len(columns) != len(positions):
         return False
     buckets, markets, count = positions.parts
+    arrays = {name: np.ascontiguousarray(one) for name, one in columns.arrays().items()}
     facts = _Facts(
         version=_VERSION,
         deployment=deployment,
@@ -70,16 +89,17 @@ def save_book(path: Path, deployment: str, snapshot: Snapshot[M, P], columns: Co
         position_markets=markets,
         column_markets=tuple(columns.markets),
         count=count,
+        columns=tuple(_Column(name, one.dtype.str, one.shape) for name, one in arrays.items()),
+        buckets=tuple(map(len, buckets)),
     )
+    parts = [msgspec.json.encode(facts) + b"\n", *map(_bytes_of, arrays.values())]
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     with draft.open("wb") as file:
-        arrays: dict[str, Any] = {
-            "facts": np.frombuffer(msgspec.json.encode(facts), np.uint8),
-            "sizes": np.array([len(one) for one in buckets], np.int64),
-            "buckets": np.frombuffer(b"".join(buckets), np.uint8),
-            **columns.arrays(),
-        }
-        np.savez(file, allow_pickle=False, **arrays)
+        crc = 0
+        for part in (*parts, b"".join(buckets)):
+            crc = crc32(part, crc)
+            file.write(part)
+        file.write(crc.to_bytes(_CRC_BYTES, "big"))
     draft.replace(path)
     return True
 
@@ -90,22 +110,36 @@ def load_book(path: Path, adapter: ProtocolAdapter[M, P]) -> SavedBook[P] | None
     if not isinstance(empty, PackedPositions):
         return None
     try:
-        with path.open("rb") as bytes_of_it, np.load(bytes_of_it, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        facts = msgspec.json.decode(arrays["facts"].tobytes(), type=_Facts)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, msgspec.DecodeError):
+        with path.open("rb") as file:
+            return _read(file, adapter.deployment, empty)
+    except (OSError, ValueError, TypeError, KeyError, msgspec.DecodeError):
         return None
-    if (facts.version, facts.deployment) != (_VERSION, adapter.deployment):
+
+
+def _read(file: BinaryIO, deployment: str, empty: PackedPositions[P]) -> SavedBook[P] | None:
+    line = file.readline(_LONGEST_LINE)
+    facts = msgspec.json.decode(line, type=_Facts)
+    if (facts.version, facts.deployment) != (_VERSION, deployment):
         return None
+    crc, arrays = crc32(line), dict[str, Array]()
+    for column in facts.columns:
+        arrays[column.name] = np.empty(column.shape, column.kind)
+        into = _bytes_of(arrays[column.name])
+        file.readinto(into)
+        crc = crc32(into, crc)
+    whole = file.read(sum(facts.buckets))
+    if file.read() != crc32(whole, crc).to_bytes(_CRC_BYTES, "big"):
+        return None
+    ends = accumulate(facts.buckets, initial=0)
+    buckets = [whole[start:end] for start, end in pairwise(ends)]
     return SavedBook(
         block=facts.block,
         hash=Hash32(facts.hash),
-        positions=empty.filled(_split(arrays), facts.position_markets, facts.count),
+        positions=empty.filled(buckets, facts.position_markets, facts.count),
         columns=Columns.of_arrays(arrays, facts.column_markets),
     )
 
 
-def _split(arrays: Arrays) -> list[bytes]:
-    whole = arrays["buckets"].tobytes()
-    ends = np.cumsum(arrays["sizes"]).tolist()
-    return [whole[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+def _bytes_of(array: Array) -> NDArray[np.uint8]:
+    """Return the bytes of an array, not a copy of them."""
+    return array.reshape(-1).view(np.uint8)

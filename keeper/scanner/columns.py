@@ -16,11 +16,12 @@ from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef
 from keeper.core.screening import Exposure, FactorKey
 from keeper.core.units import Address
-from keeper.scanner.places import Places
+from keeper.scanner.places import Places, in_order
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Keys = NDArray[np.uint16]
+Arrays = Mapping[str, NDArray[Any]]
 
 WIDTHS: Final = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, 512)
 """Terms that an account of a block has room for."""
@@ -28,7 +29,7 @@ WIDTHS: Final = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, 512)
 _SLOT_BITS: Final = 27
 _SLOTS: Final = (1 << _SLOT_BITS) - 1
 _FIRST_CAPACITY: Final = 16
-_GROWTH: Final = 8
+_GROWTH: Final = 16
 """A full block grows by this part of itself."""
 _MOST_KEYS: Final = 1 << 16
 """Factors that can be told apart; accounts of further ones are decided exactly."""
@@ -49,7 +50,7 @@ class Block:
         self.weights: Floats = np.zeros((width, capacity), np.float64)
         self.slack: NDArray[np.float32] = np.full(capacity, _NEVER, np.float32)
         self.accounts: NDArray[np.uint8] = np.zeros((capacity, 20), np.uint8)
-        self.markets: NDArray[np.uint32] = np.zeros(capacity, np.uint32)
+        self.markets: NDArray[np.uint16] = np.zeros(capacity, np.uint16)
         self._empty: list[int] = []
 
     @property
@@ -74,7 +75,7 @@ class Block:
             "markets": self.markets[:used],
         }
 
-    def restore(self, columns: Mapping[str, NDArray[Any]]) -> None:
+    def restore(self, columns: Arrays) -> None:
         """Take columns by name."""
         self.keys, self.weights = columns["keys"], columns["weights"]
         self.slack, self.accounts = columns["slack"], columns["accounts"]
@@ -143,12 +144,13 @@ class Columns:
         """Return all that ``of_arrays`` needs besides ``markets``, by name."""
         # As text: an adapter's keys may be wider than any integer of numpy's.
         held: dict[str, NDArray[Any]] = {"factor_keys": np.array([str(key) for key in self.keys])}
+        held["starts"], held["places"] = in_order(*self._names())
         for which, block in self.blocks.items():
             held |= {f"{which}.{name}": array for name, array in block.columns().items()}
         return held
 
     @classmethod
-    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], markets: Sequence[str]) -> "Columns":
+    def of_arrays(cls, arrays: Arrays, markets: Sequence[str]) -> "Columns":
         """Return columns from what ``arrays`` returned."""
         made = cls()
         made.keys = [int(key) for key in arrays["factor_keys"].tolist()]
@@ -159,7 +161,7 @@ class Columns:
             made.blocks[which] = Block(WIDTHS[which])
             own = {name: arrays[f"{which}.{name}"] for name in made.blocks[which].columns()}
             made.blocks[which].restore(own)
-        made._found.rebuild(*made._names())
+        made._found.restore(arrays["starts"], arrays["places"])
         return made
 
     def find(self, ref: AccountRef) -> int | None:
@@ -252,13 +254,13 @@ class Columns:
         return np.concatenate(starts), np.concatenate(places)
 
     def _name(self, ref: AccountRef) -> bytes:
-        """Return an account as 24 bytes: its address, and the number of its market."""
+        """Return an account as 22 bytes: its address, and the number of its market."""
         market = self._market_numbers.get(ref.market)
         if market is None:
             market = len(self.markets)
             self._market_numbers[ref.market] = market
             self.markets.append(ref.market)
-        return bytes.fromhex(ref.account[2:]) + market.to_bytes(4, "big")
+        return bytes.fromhex(ref.account[2:]) + market.to_bytes(2, "big")
 
     def _numbered(self, exposure: Exposure) -> list[int] | None:
         """Return the column numbers of an account's factors; None when there are no more."""

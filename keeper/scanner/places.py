@@ -61,7 +61,18 @@ class Places:
 
     def rebuild(self, starts: NDArray[np.uint64], places: NDArray[np.int32]) -> None:
         """Sort all names that are held: the first eight bytes of each, and its place."""
-        order = np.argsort(starts, kind="stable")
-        self._starts, self._places = starts[order], places[order]
+        self.restore(*in_order(starts, places))
+
+    def restore(self, starts: NDArray[np.uint64], places: NDArray[np.int32]) -> None:
+        """Take names that are ``in_order``."""
+        self._starts, self._places = starts, places
         self._count = len(places)
         self._new = {}
+
+
+def in_order(
+    starts: NDArray[np.uint64], places: NDArray[np.int32]
+) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """Return the starts of names in ascending order, each with its place."""
+    order = np.argsort(starts)
+    return starts[order], places[order]

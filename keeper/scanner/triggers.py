@@ -125,14 +125,15 @@ def build_index(blocks: Sequence[tuple[int, Block]], worth: Worth, changed: set[
     values = lowered(worth.values, _DRIFT)
     rates = lowered(lowered(worth.rates, EPSILON), _DRIFT)
     hot_values = lowered(worth.values, _HOT_DRIFT)
-    parts = [_part(first, block, values) for first, block in blocks]
+    feed_of = worth.feed_of.astype(np.uint16)  # there are no more factors than that
+    parts = [_part(first, block, values, feed_of) for first, block in blocks]
     return Index(
         rates=rates,
         values=values,
         hot_values=hot_values,
         feed_of=worth.feed_of,
         triggers={
-            feed: _triggers(parts, worth.feed_of == number, rates, values)
+            feed: _triggers(parts, feed_of, number, rates, values)
             for feed, number in worth.feeds.items()
         },
         hot=tuple(_hot(first, block, hot_values) for first, block in blocks),
@@ -147,12 +148,16 @@ class _Part(NamedTuple):
     block: Block
     used: int
     under: NDArray[np.intp]
+    feeds: NDArray[np.uint16]
+    """The feed of each term, gone through for every feed."""
 
 
-def _part(first: int, block: Block, values: Floats) -> _Part:
+def _part(first: int, block: Block, values: Floats, feed_of: NDArray[np.uint16]) -> _Part:
     used = block.used  # before the arrays: they only grow
     under = slots_under(block, values)
-    return _Part(first, block, used, under[under < used])
+    # "clip", for a place written meanwhile may have a newer key.
+    feeds = feed_of.take(block.keys[:, :used], mode="clip")
+    return _Part(first, block, used, under[under < used], feeds)
 
 
 def _holds(now: Floats, assumed: Floats) -> NDArray[np.bool_]:
@@ -172,26 +177,30 @@ def _hot(first: int, block: Block, values: Floats) -> Hot:
 
 
 def _triggers(
-    parts: Iterable[_Part], own: NDArray[np.bool_], rates: Floats, values: Floats
+    parts: Iterable[_Part],
+    feed_of: NDArray[np.uint16],
+    number: int,
+    rates: Floats,
+    values: Floats,
 ) -> Triggers:
     """Compute one feed's trigger prices over all blocks."""
-    sides = [_of_block(part, own, rates, values) for part in parts]
+    own = feed_of == number
+    own_rates, other_values = np.where(own, rates, 0.0), np.where(own, 0.0, values)
+    sides = [_of_block(part, number, own_rates, other_values) for part in parts]
     falling = _sorted([one[0] for one in sides])
     rising = _sorted([one[1] for one in sides])
     return Triggers(falling, rising)
 
 
 def _of_block(
-    part: _Part, own: NDArray[np.bool_], rates: Floats, values: Floats
+    part: _Part, number: int, own_rates: Floats, other_values: Floats
 ) -> tuple[Side, Side]:
-    first, block, used, under = part
-    exposed = np.zeros(used, bool)
-    for row in block.keys[:, :used]:
-        exposed |= own.take(row, mode="clip")  # a place written meanwhile may have a newer key
+    first, block, _, under, feeds = part
+    exposed = (feeds == number).any(axis=0)
     slots = np.flatnonzero(exposed)
-    keys, weights, slack = block.keys[:, slots], block.weights[:, slots], block.slack[slots]
-    a = sums(keys, weights, np.where(own, rates, 0.0))
-    b = sums(keys, weights, np.where(own, 0.0, values))
+    keys, weights = block.keys.take(slots, axis=1), block.weights.take(slots, axis=1)
+    slack = block.slack[slots]
+    a, b = sums(keys, weights, own_rates), sums(keys, weights, other_values)
     with np.errstate(all="ignore"):
         missing = slack - b
         price = missing / a
@@ -215,5 +224,5 @@ def _sorted(sides: list[Side]) -> Side:
         return Side(np.zeros(0), np.zeros(0, np.int32))
     prices = np.concatenate([side.prices for side in sides])
     places = np.concatenate([side.places for side in sides])
-    order = np.argsort(prices, kind="stable")
+    order = np.argsort(prices)  # equal prices are looked up together, in whatever order
     return Side(prices[order], places[order])
