@@ -147,7 +147,8 @@ class Lookout(Generic[M, P]):
             if feed in index.triggers
             for place in index.triggers[feed].next_to(worth.prices[number], many).tolist()
         ]
-        self._named = {place: self.columns.ref(place) for place in set(found)}
+        known, look_up = self._named, self.columns.ref
+        self._named = {place: known.get(place) or look_up(place) for place in set(found)}
         return set(self._named.values())
 
     def crossing(self, many: int) -> dict[str, Crossing]:

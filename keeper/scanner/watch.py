@@ -149,9 +149,14 @@ class Watch(Generic[M, P]):
         if self._lookout is None or self._book is None:
             return
         self._lookout.adopt(index)
-        held = self._book.positions
+        held, known = self._book.positions, self._near
         near = set() if self._ahead is None else self._lookout.nearest(_NEAR)
-        self._near = {ref: position for ref in near if (position := held.get(ref)) is not None}
+        # Who stays near is not unpacked anew: old objects are no work for a search for garbage.
+        self._near = {
+            ref: position
+            for ref in near
+            if (position := known.get(ref) or held.get(ref)) is not None
+        }
 
     def closest(self, most: int) -> list[tuple[AccountRef, Health]]:
         """Return the accounts that would cross first, as of the block after the next, worst first.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from random import Random
 from typing import Generic
 
 from benchmarks.crowd import BLOCK, FOLLOWING, HEAD, NOW, TARGET, Crowd, M, P, address
@@ -14,7 +15,7 @@ from keeper.app.book_file import save_book
 from keeper.chain.jsonrpc import decode_push
 from keeper.chain.records import decode_log
 from keeper.core.chain import Call, Log
-from keeper.core.lending import AccountRef, Feed
+from keeper.core.lending import AccountRef, Feed, Price
 from keeper.mirror.positions import PackedPositions, Packing
 from keeper.mirror.snapshot import Snapshot
 from keeper.oracle.chainlink import ANSWER_UPDATED
@@ -55,6 +56,7 @@ class Shelf(Generic[M, P]):
         self._index: Index = build.run()
         watch.adopt(self._index)
         self._feed = made.feed
+        self._random = Random(0)  # noqa: S311 - a benchmark, not a secret
         self._lookout = watch._lookout
 
     def look(self) -> None:
@@ -62,15 +64,32 @@ class Shelf(Generic[M, P]):
         self._watch.look(self._book, TARGET, FOLLOWING, trigger="bench")
 
     def pass_block(self, touched: int) -> None:
-        """Do all that a block sets off which touched some loans, the index anew included."""
+        """Do all that a block sets off which touched some loans, the index anew included.
+
+        Every price is another one than in the block before: others come near the line.
+        """
+        self._pass(touched, self._next_prices())
+
+    def come_to_rest(self) -> None:
+        """Pass a block that brings the first prices back."""
+        self._pass(0, self._made.prices)
+
+    def _pass(self, touched: int, prices: Mapping[str, Price]) -> None:
         changes = dict(islice(self._positions.items(), touched))
         self._positions = self._positions.with_changes(changes)
         self._watch.take(self._made.market, changes)
-        self._book = replace(self._book, positions=self._positions)
+        self._book = replace(self._book, positions=self._positions, prices=prices)
         self.look()
         if (build := self._watch.build()) is not None:
             self._index = build.run()
             self._watch.adopt(self._index)
+
+    def _next_prices(self) -> Mapping[str, Price]:
+        """Return prices up to 1 % from where they were at first, the same ones in each run."""
+        return {
+            feed: replace(one, value=one.value * self._random.randint(9_900, 10_100) // 10_000)
+            for feed, one in self._made.prices.items()
+        }
 
     def screen(self) -> None:
         """Re-price and screen every loan; decide on nobody."""

@@ -109,6 +109,7 @@ def pauses(shelf: Shelf[Any, Any], n: int) -> Row:
     gc.callbacks.remove(note_pause)
     gc.set_threshold(*before)
     gc.unfreeze()
+    shelf.come_to_rest()
     met, note = within(_PAUSE_GOAL_US, max(found), "us")
     return Row(
         bench="scan",
