@@ -10,9 +10,10 @@ the positions, and a CRC-32 of all before it: it is read straight into the array
 
 import os
 from dataclasses import dataclass
+from io import BufferedReader
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -92,11 +93,12 @@ def save_book(path: Path, deployment: str, snapshot: Snapshot[M, P], columns: Co
         columns=tuple(_Column(name, one.dtype.str, one.shape) for name, one in arrays.items()),
         buckets=tuple(map(len, buckets)),
     )
-    parts = [msgspec.json.encode(facts) + b"\n", *map(_bytes_of, arrays.values())]
+    parts: list[bytes | memoryview] = [msgspec.json.encode(facts) + b"\n"]
+    parts += [*map(_bytes_of, arrays.values()), b"".join(buckets)]
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     with draft.open("wb") as file:
         crc = 0
-        for part in (*parts, b"".join(buckets)):
+        for part in parts:
             crc = crc32(part, crc)
             file.write(part)
         file.write(crc.to_bytes(_CRC_BYTES, "big"))
@@ -116,7 +118,7 @@ def load_book(path: Path, adapter: ProtocolAdapter[M, P]) -> SavedBook[P] | None
         return None
 
 
-def _read(file: BinaryIO, deployment: str, empty: PackedPositions[P]) -> SavedBook[P] | None:
+def _read(file: BufferedReader, deployment: str, empty: PackedPositions[P]) -> SavedBook[P] | None:
     line = file.readline(_LONGEST_LINE)
     facts = msgspec.json.decode(line, type=_Facts)
     if (facts.version, facts.deployment) != (_VERSION, deployment):
@@ -140,6 +142,6 @@ def _read(file: BinaryIO, deployment: str, empty: PackedPositions[P]) -> SavedBo
     )
 
 
-def _bytes_of(array: Array) -> NDArray[np.uint8]:
+def _bytes_of(array: Array) -> memoryview:
     """Return the bytes of an array, not a copy of them."""
-    return array.reshape(-1).view(np.uint8)
+    return array.reshape(-1).view(np.uint8).data

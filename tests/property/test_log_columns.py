@@ -92,6 +92,18 @@ def test_addresses_of_an_event_are_those_of_its_logs(page):
 
 
 @settings(deadline=None)
+@given(st.lists(st.binary(min_size=1, max_size=1), min_size=1, max_size=40), st.integers(0, 19))
+def test_addresses_that_differ_in_one_byte_are_told_apart_and_named_once(bytes_of_one, where):
+    named = [Address("0x" + (bytes(where) + one).ljust(20, b"\0").hex()) for one in bytes_of_one]
+    page = [
+        {"address": POOL, "topics": [EVENT, "0x" + "00" * 12 + one[2:]], "data": "0x"}
+        for one in named
+    ]
+    held = columns(msgspec.json.encode(page))
+    assert held.addresses(held.rows(POOL, EVENT), 1) == set(named)
+
+
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 2**256 - 1)] * 3), min_size=1, max_size=5))
 def test_words_are_exact(values):
     page = [
