@@ -1,10 +1,12 @@
 """Keep the mirror's checkpoints in the ledger's database."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from keeper.core.lending import AccountRef
 from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.ledger.journal import SqliteJournal
+from keeper.mirror.known import Known
 from keeper.mirror.mirror import Checkpoint
 
 
@@ -26,7 +28,7 @@ class JournaledCheckpoints:
     def __init__(self, journal: SqliteJournal) -> None:
         """Keep checkpoints in ``journal``'s database."""
         self._journal = journal
-        self._kept: dict[str, frozenset[AccountRef]] = {}
+        self._kept: dict[str, Collection[AccountRef]] = {}
 
     async def load(self, deployment: str) -> Checkpoint | None:
         """Return the newest checkpoint with every account ever recorded."""
@@ -39,7 +41,8 @@ class JournaledCheckpoints:
 
     async def save(self, deployment: str, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint and its new accounts."""
-        new = checkpoint.accounts - self._kept.get(deployment, frozenset())
+        old, accounts = self._kept.get(deployment, ()), checkpoint.accounts
+        new = accounts.beyond(old) if isinstance(accounts, Known) else set(accounts) - set(old)
         kept = Kept(block=checkpoint.block, hash=checkpoint.hash)
         await self._journal.save_checkpoint(deployment, kept, new)
         self._kept[deployment] = checkpoint.accounts

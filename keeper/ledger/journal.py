@@ -251,11 +251,14 @@ class SqliteJournal:
     async def save_checkpoint(
         self, deployment: str, checkpoint: Checkpoint, new_accounts: Iterable[AccountRef]
     ) -> None:
-        """Record a checkpoint and the accounts first seen since the last one."""
-        now, accounts = self._now(), tuple(new_accounts)
+        """Record a checkpoint and the accounts first seen since the last one.
+
+        They are gone through once, in the writer's thread.
+        """
+        now = self._now()
         await self._run(
             f"checkpoint of {deployment}",
-            lambda db: upsert_checkpoint(db, deployment, checkpoint, accounts, now=now),
+            lambda db: upsert_checkpoint(db, deployment, checkpoint, new_accounts, now=now),
         )
 
     def _now(self) -> int:

@@ -5,8 +5,9 @@ price or of the node. It cannot be told which from here, so nothing is done on t
 person has looked.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 from keeper.core.chain import BlockRef
@@ -68,7 +69,9 @@ class ParityAudit(Generic[M, P]):
         self._adapter = adapter
         self._reader = reader
         self._size = sample
-        self._turn: list[AccountRef] = []
+        self._turn: Iterator[AccountRef] = iter(())
+        self._due: list[AccountRef] = []
+        """Those of the turn who were not compared yet: the chain could not be asked for them."""
         self._sound: tuple[BlockRef | None, set[AccountRef]] = (None, set())
         self._doubted: set[BlockRef] = set()
         """Blocks in a row of which the node told two prices."""
@@ -80,15 +83,16 @@ class ParityAudit(Generic[M, P]):
 
         Raises AccountsDriftedError when one differs.
         """
-        if not self._turn:
-            self._turn = sorted(known, reverse=True)
-        chosen = self._turn[-self._size :]
+        self._due = self._due or list(islice(self._turn, self._size))
+        if not self._due:
+            self._turn = iter(known)
+            self._due = list(islice(self._turn, self._size))
         try:
-            await self.check(ground, chosen)
+            await self.check(ground, self._due)
         except AccountsDriftedError:
-            del self._turn[-self._size :]
+            self._due = []
             raise
-        del self._turn[-self._size :]
+        chosen, self._due = self._due, []
         return chosen
 
     async def check(self, ground: Ground[M, P], refs: Iterable[AccountRef]) -> None:

@@ -5,8 +5,8 @@ read again what both branches touched. Nothing is replayed, so nothing drifts by
 changes only after every read of a step has succeeded, so a failed step is simply taken again.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic
 
 from keeper.core.chain import BlockRef, Log
@@ -16,6 +16,7 @@ from keeper.core.ports import ProtocolAdapter, Reader
 from keeper.core.screening import Discovering
 from keeper.core.units import Hash32
 from keeper.mirror.history import DEPTH_BLOCKS, History, begin, union
+from keeper.mirror.known import Known
 from keeper.mirror.positions import Positions, no_positions
 from keeper.mirror.sieve import LogSieve
 from keeper.mirror.snapshot import M, P, Snapshot
@@ -33,7 +34,7 @@ class Checkpoint:
 
     block: int
     hash: Hash32
-    accounts: frozenset[AccountRef]
+    accounts: Collection[AccountRef]
 
 
 class Mirror(Generic[M, P]):
@@ -51,7 +52,7 @@ class Mirror(Generic[M, P]):
         self._reader = reader
         self._depth = depth_blocks
         self._anchor: Checkpoint | None = None
-        self._seen: frozenset[AccountRef] = frozenset()
+        self._known = Known.of((), no_positions(adapter))
         self._history: History | None = None
         self._snapshot: Snapshot[M, P] | None = None
         self._sieve = LogSieve()
@@ -65,9 +66,9 @@ class Mirror(Generic[M, P]):
         return self._snapshot
 
     @property
-    def known(self) -> frozenset[AccountRef]:
+    def known(self) -> Known:
         """Return every account that ever owed something, as far as is known."""
-        return self._seen
+        return self._known
 
     async def start(
         self, head: BlockRef, anchor: Checkpoint | None, progress: Progress
@@ -75,12 +76,13 @@ class Mirror(Generic[M, P]):
         """Fill the mirror at ``head``, from a checkpoint when it is still canonical."""
         if anchor is not None and not await self._canonical(anchor, head):
             anchor = None
-        known = anchor.accounts if anchor else frozenset()
+        known = frozenset(anchor.accounts if anchor else ())
         since = anchor.block + 1 if anchor else self._adapter.start_block
         market = await self._adapter.read_market(self._reader, head, None, None)
         seen = known | await self._discover(market, since, head.number, progress)
         positions = await self._read(head, market, seen, progress, no_positions(self._adapter))
-        self._anchor, self._seen, self._history = anchor, seen, begin(head)
+        self._anchor = replace(anchor, accounts=()) if anchor else None
+        self._known, self._history = Known.of(seen, positions), begin(head)
         return self._publish(head, market, positions, None)
 
     async def resume(
@@ -91,7 +93,7 @@ class Mirror(Generic[M, P]):
         Only what logs since then touched is read; the snapshot names it. None when the block is
         not an ancestor of ``head``, or the market changed shape since.
         """
-        anchor = Checkpoint(block=block, hash=block_hash, accounts=frozenset())
+        anchor = Checkpoint(block=block, hash=block_hash, accounts=())
         if not await self._canonical(anchor, head):
             return None
         market = await self._adapter.read_market(self._reader, head, None, None)
@@ -102,7 +104,7 @@ class Mirror(Generic[M, P]):
             return None
         held = await self._read(head, market, touched.accounts, _silent, positions)
         self._anchor, self._history = None, begin(head)
-        self._seen = frozenset(held) | touched.accounts
+        self._known = Known.of(touched.accounts, held)
         return self._publish(head, market, held, touched.accounts)
 
     async def advance(self, head: BlockRef) -> Snapshot[M, P]:
@@ -118,13 +120,13 @@ class Mirror(Generic[M, P]):
         changed = undone.accounts | done.accounts
         positions = await self._read(head, market, changed, _silent, self.snapshot.positions)
         self._history = kept.extended(branch, done, depth=self._depth)
-        self._seen |= done.accounts
+        self._known = self._known.after(changed, positions)
         return self._publish(head, market, positions, changed)
 
     def checkpoint(self, depth: int) -> Checkpoint:
         """Return a checkpoint ``depth`` blocks back: its accounts may be more than need be."""
         step = self._passed.at_or_before(self.snapshot.block.number - depth)
-        return Checkpoint(block=step.number, hash=step.hash, accounts=self._seen)
+        return Checkpoint(block=step.number, hash=step.hash, accounts=self._known)
 
     @property
     def _passed(self) -> History:
@@ -141,7 +143,7 @@ class Mirror(Generic[M, P]):
         """
         for anchor in (self.checkpoint(self._depth), self._anchor):
             if anchor is not None and await self._canonical(anchor, head):
-                return Checkpoint(block=anchor.block, hash=anchor.hash, accounts=self._seen)
+                return replace(anchor, accounts=self._known)
         return None
 
     async def _canonical(self, anchor: Checkpoint, head: BlockRef) -> bool:

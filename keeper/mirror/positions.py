@@ -40,6 +40,10 @@ class Positions(Mapping[AccountRef, P]):
     def with_changes(self, changes: Mapping[AccountRef, P | None]) -> "Positions[P]":
         """Return the mapping after accounts changed; None takes one away."""
 
+    @abstractmethod
+    def unlike(self, older: Mapping[AccountRef, P]) -> Iterator[AccountRef]:
+        """Yield at least every account that is not in an older mapping."""
+
 
 def no_positions(adapter: ProtocolAdapter[M, P]) -> Positions[P]:
     """Return an empty mapping, packed if the adapter can pack."""
@@ -73,6 +77,10 @@ class PlainPositions(Positions[P]):
         fresh = {ref: one for ref, one in changes.items() if one is not None}
         return PlainPositions(kept | fresh)
 
+    def unlike(self, older: Mapping[AccountRef, P]) -> Iterator[AccountRef]:
+        """Yield every account that is not in an older mapping."""
+        return (ref for ref in self._held if ref not in older)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing(Generic[P]):
@@ -87,7 +95,7 @@ class Shelves:
 
     def __init__(self, shelves: Sequence[Sequence[bytes]], many: int) -> None:
         """Take shelves of equal length as they are."""
-        self._shelves = shelves
+        self.shelves = shelves
         self._many = many
 
     @classmethod
@@ -102,20 +110,29 @@ class Shelves:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield every bucket."""
-        return chain.from_iterable(self._shelves)
+        return chain.from_iterable(self.shelves)
 
     def __getitem__(self, which: int) -> bytes:
         """Return a bucket."""
-        return self._shelves[which >> _SHELF_BITS][which & _SHELF - 1]
+        return self.shelves[which >> _SHELF_BITS][which & _SHELF - 1]
 
     def with_changes(self, changes: Mapping[int, bytes]) -> "Shelves":
         """Return the buckets with some replaced."""
         fresh: dict[int, list[bytes]] = {}
         for which, bucket in changes.items():
             at = which >> _SHELF_BITS
-            fresh.setdefault(at, list(self._shelves[at]))[which & _SHELF - 1] = bucket
-        shelves = [fresh.get(at, shelf) for at, shelf in enumerate(self._shelves)]
+            fresh.setdefault(at, list(self.shelves[at]))[which & _SHELF - 1] = bucket
+        shelves = [fresh.get(at, shelf) for at, shelf in enumerate(self.shelves)]
         return Shelves(shelves, self._many)
+
+    def unlike(self, older: "Shelves") -> Iterator[bytes]:
+        """Yield the buckets that an older one does not share; all of them if it has others."""
+        if len(self) != len(older):
+            yield from self
+            return
+        for shelf, before in zip(self.shelves, older.shelves, strict=True):
+            if shelf is not before:
+                yield from (one for one, old in zip(shelf, before, strict=True) if one is not old)
 
 
 class PackedPositions(Positions[P]):
@@ -130,7 +147,7 @@ class PackedPositions(Positions[P]):
     ) -> None:
         """Hold nobody; or what another mapping's ``parts`` say."""
         self._packing = packing
-        self._buckets = buckets or Shelves.of([_EMPTY])
+        self.buckets = buckets or Shelves.of([_EMPTY])
         self._markets = markets
         self._count = count
 
@@ -140,7 +157,7 @@ class PackedPositions(Positions[P]):
 
     def __iter__(self) -> Iterator[AccountRef]:
         """Yield every account, in the same order each time."""
-        for bucket in self._buckets:
+        for bucket in self.buckets:
             for name, _ in _entries(bucket):
                 yield self._ref(name)
 
@@ -150,21 +167,31 @@ class PackedPositions(Positions[P]):
 
     def walk(self) -> Iterator[tuple[AccountRef, P]]:
         """Yield every account with its position."""
-        for bucket in self._buckets:
+        for bucket in self.buckets:
             for name, packed in _entries(bucket):
                 yield self._ref(name), self._packing.unpack(packed)
 
     def __getitem__(self, ref: AccountRef) -> P:
         """Return an account's position; raise KeyError without one."""
-        name = self._name(ref)
-        packed = None if name is None else _look_up(self._buckets[self._which(name)], name)
+        packed = self._packed(ref)
         if packed is None:
             raise KeyError(ref)
         return self._packing.unpack(packed)
 
+    def __contains__(self, ref: object) -> bool:
+        """Return whether there is a position of an account, without unpacking it."""
+        return isinstance(ref, AccountRef) and self._packed(ref) is not None
+
+    def unlike(self, older: Mapping[AccountRef, P]) -> Iterator[AccountRef]:
+        """Yield the accounts of all buckets that an older mapping does not share."""
+        if not isinstance(older, PackedPositions):
+            return iter(self)
+        buckets = self.buckets.unlike(older.buckets)
+        return (self._ref(name) for bucket in buckets for name, _ in _entries(bucket))
+
     def with_changes(self, changes: Mapping[AccountRef, P | None]) -> "PackedPositions[P]":
         """Return the mapping after accounts changed; None takes one away."""
-        if len(self) + len(changes) > 2 * _FEW * len(self._buckets):
+        if len(self) + len(changes) > 2 * _FEW * len(self.buckets):
             return self._laid_out(len(self) + len(changes)).with_changes(changes)
         markets = self._markets
         by_bucket: dict[int, dict[bytes, bytes | None]] = {}
@@ -176,19 +203,19 @@ class PackedPositions(Positions[P]):
             by_bucket.setdefault(self._which(name), {})[name] = packed
         fresh, count = {}, self._count
         for which, new in by_bucket.items():
-            held = dict(_entries(self._buckets[which]))
+            held = dict(_entries(self.buckets[which]))
             count -= len(held)
             held.update((name, packed) for name, packed in new.items() if packed is not None)
             left = {one: held[one] for one in held if new.get(one, b"") is not None}
             count += len(left)
             fresh[which] = _bucket(left)
-        return PackedPositions(self._packing, self._buckets.with_changes(fresh), markets, count)
+        return PackedPositions(self._packing, self.buckets.with_changes(fresh), markets, count)
 
     def _laid_out(self, count: int) -> "PackedPositions[P]":
         """Return the same mapping in as many buckets as ``count`` accounts need."""
         many = 1 << max(count // _FEW - 1, 0).bit_length()
         spread: list[dict[bytes, bytes]] = [{} for _ in range(many)]
-        for bucket in self._buckets:
+        for bucket in self.buckets:
             for name, packed in _entries(bucket):
                 spread[crc32(name) & many - 1][name] = packed
         buckets = Shelves.of([_bucket(one) for one in spread])
@@ -203,17 +230,20 @@ class PackedPositions(Positions[P]):
     @property
     def parts(self) -> tuple[list[bytes], tuple[str, ...], int]:
         """Return what it is made of: buckets, markets, how many accounts."""
-        return list(self._buckets), self._markets, self._count
+        return list(self.buckets), self._markets, self._count
 
     def _which(self, name: bytes) -> int:
-        return crc32(name) & len(self._buckets) - 1
+        return crc32(name) & len(self.buckets) - 1
 
     def _ref(self, name: bytes) -> AccountRef:
         market = self._markets[int.from_bytes(name[_ADDRESS:], "big")]
         return AccountRef(market=market, account=Address("0x" + name[:_ADDRESS].hex()))
 
-    def _name(self, ref: AccountRef) -> bytes | None:
-        return _name_of(ref, self._markets) if ref.market in self._markets else None
+    def _packed(self, ref: AccountRef) -> bytes | None:
+        if ref.market not in self._markets:
+            return None
+        name = _name_of(ref, self._markets)
+        return _look_up(self.buckets[self._which(name)], name)
 
 
 class PackedItems(Generic[P]):
