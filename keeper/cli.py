@@ -55,8 +55,11 @@ def run(
     chain: ChainName = None,
 ) -> None:
     """Watch, and liquidate when armed. Disarmed unless asked for twice."""
-    from keeper.commands.run import run as work
-    from keeper.commands.running import run_command
+    from keeper.runtime.garbage import loading
+
+    with loading():
+        from keeper.commands.run import run as work
+        from keeper.commands.running import run_command
 
     run_command(lambda: work(config, arm=arm, chain=chain))
 

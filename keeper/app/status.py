@@ -15,6 +15,7 @@ from keeper.app.deployment import Deployment
 from keeper.app.session import Session
 from keeper.config.settings import Settings
 from keeper.config.sources import find_outside
+from keeper.config.watching import TOKEN_VARIABLE
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Submission
 from keeper.executor.flight import Airborne
@@ -24,7 +25,6 @@ from keeper.runtime.clock import Clock
 from keeper.telemetry.tallies import Tallies
 from keeper.telemetry.web import Endpoint, serving
 
-TOKEN_VARIABLE: Final = "KEEPER_HALT_TOKEN"  # noqa: S105 - a name, not a token
 SHORTEST_TOKEN: Final = 16
 MOST_CLOSE: Final = 100
 """Accounts near the line that a request may have assessed."""

@@ -16,7 +16,6 @@ from keeper.app.chorus import Chorus
 from keeper.app.log_observer import LogObserver
 from keeper.app.session import Keys, Session, keeper_session
 from keeper.app.signers import remote_signers
-from keeper.app.status import TOKEN_VARIABLE, served
 from keeper.app.supervision import Berth, Supervisor
 from keeper.app.totals import totals_of
 from keeper.commands.arming import armings
@@ -25,10 +24,11 @@ from keeper.commands.running import halt_on_signal, stop_on_signals
 from keeper.config.fleet import Fleet, load_fleet
 from keeper.config.settings import Settings
 from keeper.config.sources import find_outside
+from keeper.config.watching import TOKEN_VARIABLE
 from keeper.core.errors import KeeperError
 from keeper.core.ports import Signer
 from keeper.executor.totals import Share
-from keeper.runtime.clock import SystemClock
+from keeper.runtime.clock import Clock, SystemClock
 from keeper.telemetry.logging import configure_logging
 from keeper.telemetry.metrics import with_process
 from keeper.telemetry.tallies import Tallies
@@ -114,12 +114,25 @@ class _Watched:
                 clock=clock,
                 share=self._share,
             ) as session,
-            served(settings, session, board, self._tallies, clock, self._registry) as port,
+            self._page(session, clock) as port,
         ):
             say(_standing(settings, armed=self._keys is not None))
             if port is not None:
                 say(f"status on http://{settings.http.host}:{port}/")
             yield session
+
+    @asynccontextmanager
+    async def _page(self, session: Session, clock: Clock) -> AsyncIterator[int | None]:
+        """Serve the status page where one is wanted; give its port."""
+        if self._settings.http.port is None:
+            yield None
+            return
+        # A web server is loaded for nobody else: a restart would wait for it.
+        from keeper.app.status import served  # noqa: PLC0415
+
+        shown = served(self._settings, session, self._board, self._tallies, clock, self._registry)
+        async with shown as port:
+            yield port
 
 
 def joined(local: Keys | None, remote: Sequence[Signer]) -> Keys | None:

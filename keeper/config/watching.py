@@ -1,12 +1,15 @@
 """The ``alerts`` and ``http`` sections of the root file: how people hear of the daemon."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from keeper.config.section import Section
 from keeper.config.values import Positive, parse_positive
+
+TOKEN_VARIABLE: Final = "KEEPER_HALT_TOKEN"  # noqa: S105 - a name, not a token
+"""Allows to halt over HTTP; a secret of the operator's, never in a file of settings."""
 
 
 def split_words(value: object) -> object:

@@ -5,11 +5,24 @@ would stop it for as long as a price event takes to be answered a hundred times 
 """
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _YOUNG = 400
 _MIDDLE = 1
 """Few enough objects at a time that looking through them takes well under a millisecond."""
 _NEVER = 1_000_000_000
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Search nothing while modules are loaded, and never what they are made of: it stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def keep_for_good() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from keeper.runtime.garbage import keep_for_good, sweep
+from keeper.runtime.garbage import keep_for_good, loading, sweep
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +21,14 @@ def test_what_is_there_is_never_searched_again():
     keep_for_good()
     assert gc.get_freeze_count() > len(book)
     assert not any(one is book for one in gc.get_objects())
+
+
+def test_nothing_is_searched_while_modules_are_loaded_nor_they_later():
+    with loading():
+        loaded = [["module"]]
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert not any(one is loaded for one in gc.get_objects())
 
 
 def test_the_oldest_generation_is_not_searched_by_itself():
