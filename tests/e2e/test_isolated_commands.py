@@ -66,6 +66,15 @@ def test_explain_tells_an_account_of_little_collateral_by_its_pool(
     assert "venus_isolated.local" in shown
 
 
+def test_whatif_finds_whom_a_fall_takes_under_in_every_pool(fallen: IsolatedNode, config: Path):
+    falls = ("--price", "WETH=-20%", "--price", "WBTC=-30%")
+    said = keeper("whatif", "-c", str(config), *falls, "--json").stdout
+    rows = [json.loads(line) for line in said.splitlines()]
+    new = [row for row in rows if row.get("new")]
+    assert {row["market"] for row in new} == {one.comptroller for one in fallen.isolated.pools}
+    assert not {row["account"] for row in new} & set(under_water(fallen.live))
+
+
 def test_doctor_finds_every_market_and_feed_good(config: Path):
     done = keeper("doctor", "-c", str(config))
     for symbol in ("WETH", "USDC", "wstETH"):

@@ -80,14 +80,27 @@ def test_explain_shows_the_terms_and_the_plan(fallen: VenusNode, config: Path):
     account = max(short, key=lambda one: short[one])
     done = keeper("explain", "-c", str(config), account)
     assert done.returncode == 0, done.stderr
-    assert account[:8] in done.stdout
-    assert "venus.local" in done.stdout
+    for said in (account, "venus.local", "liquidatable", "Best plan", "At most"):
+        assert said in done.stdout
 
 
-def test_whatif_finds_more_below_a_deeper_fall(fallen: VenusNode, config: Path):
-    done = keeper("whatif", "-c", str(config), "--price", "WBTC=-30%")
+def test_whatif_finds_whom_a_fall_takes_under(fallen: VenusNode, config: Path):
+    rows = rows_of(keeper("whatif", "-c", str(config), "--price", "WBTC=-30%", "--json"))
+    (summary,) = [row for row in rows if "moves" in row]
+    (before, after) = map(int, summary["moves"]["WBTC"])
+    assert after == before * 70 // 100
+    new = {row["account"] for row in rows if row.get("new")}
+    short = {account for account, value in shortfalls(fallen.live).items() if value}
+    assert new
+    assert not new & short
+    assert summary["liquidatable"] >= len(new | short)
+
+
+def test_a_dry_run_liquidates_and_its_books_are_the_balances(config: Path):
+    done = keeper("dry-run", "-c", str(config), "--blocks", "3")
     assert done.returncode == 0, done.stderr
-    assert "WBTC" in done.stdout + done.stderr
+    assert "ok: the balances on the fork grew by" in done.stderr
+    assert "venus.local" in done.stderr
 
 
 def test_doctor_finds_every_market_and_feed_good(config: Path):
