@@ -1,15 +1,13 @@
 """From the chosen trade to a plan: program, transaction, forecast."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 from keeper.core.accounting import Settlement, Waterfall, waterfall
 from keeper.core.chain import Fees, Log, Transaction
 from keeper.core.errors import InvariantError
 from keeper.core.lending import Held, Liquidation, ProtocolCall
-from keeper.core.plan import LoanKind, Plan, SwapKind, SwapLeg
-from keeper.core.ports import SwapOffer, SwapQuote
+from keeper.core.plan import LoanKind, Plan
 from keeper.core.units import ZERO_ADDRESS, Address, Hash32
 from keeper.evm.program import (
     Approval,
@@ -27,6 +25,7 @@ from keeper.evm.program import (
 )
 from keeper.evm.program_encoder import encode
 from keeper.planner.case import Case, Desk
+from keeper.planner.swap_legs import legs
 from keeper.planner.swap_steps import bought_first_step, offer_steps, purchase_steps, sale_steps
 from keeper.planner.trade import Terms, Trade
 
@@ -48,7 +47,7 @@ _SHORT: Final = 8
 def build_plan(case: Case, desk: Desk, terms: Terms, trade: Trade) -> Plan:
     """Return the plan that carries the trade out."""
     opportunity, least_net = case.opportunity, least(case, terms, trade)
-    min_profit = terms.limits.min_received(trade.received, trade.gas, least_net)
+    min_profit = terms.limits.min_received(trade.assured, trade.gas, least_net)
     deadline = opportunity.timestamp + terms.limits.deadline_s
     program = Program(
         deadline=deadline,
@@ -144,44 +143,24 @@ def forecast(case: Case, terms: Terms, trade: Trade, *, gas: int) -> Waterfall:
     return waterfall(settlement, case.valuation)
 
 
-def legs(trade: Trade) -> tuple[SwapLeg, ...]:
-    """Return the swaps pool by pool, in the order of their paths."""
-    purchase = _kinds(trade.repay, SwapKind.EXACT_OUT, SwapKind.EXACT_OUT_OWED)
-    if trade.offer is not None:
-        bought = (leg for quote, kind in purchase for leg in _pool_legs(quote, kind))
-        return (*bought, _offered_leg(trade.offer))
-    sale = _kinds(trade.sale, SwapKind.EXACT_IN, SwapKind.EXACT_IN_BALANCE)
-    return tuple(leg for quote, kind in (*purchase, *sale) for leg in _pool_legs(quote, kind))
-
-
-def _offered_leg(offer: SwapOffer) -> SwapLeg:
-    return SwapLeg(
-        venue=offer.source,
-        pool=offer.target,
-        token_in=offer.ask.token_in,
-        token_out=offer.ask.token_out,
-        kind=SwapKind.EXACT_IN,
-        amount_in=offer.ask.amount_in,
-        amount_out=offer.amount_out,
-    )
-
-
 def steps(case: Case, terms: Terms, trade: Trade) -> tuple[Step, ...]:
     """Return the executor's steps: borrow, liquidate, buy back what is owed, sell the rest.
 
     Collateral that is not swapped itself is redeemed as soon as it is at hand.
 
     The rest is sold after the loan is repaid, so that a sale through the debt asset cannot sell
-    what the lender is owed.
+    what the lender is owed; but before it where what is owed is bought out of the sale.
     """
     calls = tuple(
         call for step in trade.steps for call in case.calls(trade.option, step, terms.executor)
     )
-    inner, sale = purchase_steps(trade.repay), sale_steps(trade.sale)
+    sale = sale_steps(trade.sale)
     if trade.offer is not None:
         sale = offer_steps(trade.offer, trade.sale)
-    if trade.route.sale_repays:
-        inner, sale = sale, ()
+    bought, before = purchase_steps((*trade.repay, *trade.buyback)), len(trade.repay)
+    inner = bought
+    if trade.route.sale_repays or trade.buyback:
+        inner, sale = (*bought[:before], *sale, *bought[before:]), ()
     funded = _funded(trade, calls, _redemption(terms, trade), inner)
     return (funded, *sale)
 
@@ -258,28 +237,6 @@ def protocol_call(call: ProtocolCall) -> Call:
 
 def _operand(held: Held) -> Operand:
     return Known.NATIVE if held.token is None else BalanceOf(token=held.token)
-
-
-def _kinds(
-    quotes: Sequence[SwapQuote], fixed: SwapKind, last: SwapKind
-) -> tuple[tuple[SwapQuote, SwapKind], ...]:
-    """Pair each part of a leg with how its amount is fixed: the last one takes what is left."""
-    return tuple((quote, fixed if quote is not quotes[-1] else last) for quote in quotes)
-
-
-def _pool_legs(quote: SwapQuote, kind: SwapKind) -> tuple[SwapLeg, ...]:
-    return tuple(
-        SwapLeg(
-            venue=hop.venue,
-            pool=hop.pool,
-            token_in=hop.token_in,
-            token_out=hop.token_out,
-            kind=kind,
-            amount_in=amount_in,
-            amount_out=amount_out,
-        )
-        for hop, (amount_in, amount_out) in zip(quote.path, pairwise(quote.amounts), strict=True)
-    )
 
 
 def _name(symbol: str, asset: Address) -> str:

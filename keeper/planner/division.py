@@ -7,10 +7,10 @@ points of each path, find where the rates are equal. The floats only propose: ea
 quoted in the pools' own integers, and the best of those is taken.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Final
+from typing import Any, Final, Generic, TypeVar, cast
 
 from keeper.core.ports import Path, SwapQuote
 from keeper.planner.exchange import Exchange
@@ -18,11 +18,18 @@ from keeper.planner.exchange import Exchange
 _ROUNDS: Final = 10
 _CLOSE_SHIFT: Final = 24
 """Shares that move by less than ``1/2**24`` of the amount are left: the gain is flat there."""
+_BEGIN_SHIFT: Final = 4
+"""Where a path refused its first share, the next one is ``1/2**4`` of it."""
 
 Way = tuple[Path, ...]
 """The paths that a leg is divided over; they share no pool."""
 Parts = tuple[SwapQuote, ...]
 """What goes along each path that something goes along."""
+P = TypeVar("P")
+"""A path, or what stands for one."""
+Q = TypeVar("Q")
+"""What goes along it."""
+
 Part = SwapQuote | None
 """What goes along one path, None for nothing."""
 
@@ -35,7 +42,7 @@ def sell(exchange: Exchange, way: Way, amount: int) -> Parts | None:
     def level(path: Path, part: Part) -> float:
         return 1 / sqrt(exchange.rate(path, part))
 
-    side = _Side(quote=exchange.exact_in, level=level, worth=_brought)
+    side = Side(quote=exchange.exact_in, level=level, worth=_brought)
     return _divided(side, way, amount)
 
 
@@ -44,21 +51,26 @@ def buy(exchange: Exchange, way: Way, amount: int) -> Parts | None:
     if len(way) == 1:
         return _whole(exchange.exact_out(way[0], amount))
 
+    return _divided(purchase(exchange), way, amount)
+
+
+def purchase(exchange: Exchange) -> "Side[Path, SwapQuote]":
+    """Return how purchases are divided."""
+
     def level(path: Path, part: Part) -> float:
         return -sqrt(exchange.rate(path, part))
 
-    side = _Side(quote=exchange.exact_out, level=level, worth=_spared)
-    return _divided(side, way, amount)
+    return Side(quote=exchange.exact_out, level=level, worth=_spared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Side:
-    """Selling or buying."""
+class Side(Generic[P, Q]):
+    """Selling or buying along paths of some kind."""
 
-    quote: Callable[[Path, int], SwapQuote | None]
-    level: Callable[[Path, Part], float]
+    quote: Callable[[P, int], Q | None]
+    level: Callable[[P, Q | None], float]
     """Rises with the amount, in a straight line within one price range."""
-    worth: Callable[[SwapQuote], int]
+    worth: Callable[[Q], int]
     """More is better."""
 
 
@@ -74,9 +86,9 @@ def _spared(quote: SwapQuote) -> int:
     return -quote.amount_in
 
 
-def _divided(side: _Side, way: Way, amount: int) -> Parts | None:
-    lines = [_Line(side, path) for path in way]
-    shares = _integers([amount / len(way)] * len(way), amount)
+def _divided(side: Side[Path, SwapQuote], way: Way, amount: int) -> Parts | None:
+    lines = [Line(side, path) for path in way]
+    shares = evenly(lines, amount)
     best: tuple[int, Parts] | None = None
     for _ in range(_ROUNDS):
         fits = [line.ask(share) for line, share in zip(lines, shares, strict=True)]
@@ -85,36 +97,54 @@ def _divided(side: _Side, way: Way, amount: int) -> Parts | None:
             worth = sum(side.worth(part) for part in parts)
             if best is None or worth > best[0]:
                 best = (worth, parts)
-        before, shares = shares, _integers(_equalised(lines, amount), amount)
+        before, shares = shares, proposed(lines, amount)
         if max(abs(a - b) for a, b in zip(before, shares, strict=True)) <= amount >> _CLOSE_SHIFT:
             break
-    if best is None:
-        return _best_single(side, way, amount)
-    return tuple(sorted(best[1], key=lambda part: part.amount_in))
+    return _best_single(side, way, amount) if best is None else in_order(best[1])
 
 
-def _best_single(side: _Side, way: Way, amount: int) -> Parts | None:
+def evenly(lines: "Sequence[AnyLine]", amount: int) -> list[int]:
+    """Return equal shares."""
+    return _integers([amount / len(lines)] * len(lines), amount)
+
+
+def proposed(lines: "Sequence[AnyLine]", amount: int) -> list[int]:
+    """Return the shares of ``amount`` at which the lines say that the rates are equal."""
+    return _integers(_equalised(lines, amount), amount)
+
+
+def in_order(parts: Iterable[Part]) -> Parts:
+    """Return the parts that there are, smallest first."""
+    return tuple(sorted(filter(None, parts), key=lambda part: part.amount_in))
+
+
+def _best_single(side: Side[Path, SwapQuote], way: Way, amount: int) -> Parts | None:
     """Return the whole amount along one path: there may be too little of it to divide."""
     quotes = [quote for path in way if (quote := side.quote(path, amount)) is not None]
     return _whole(max(quotes, key=side.worth, default=None))
 
 
-class _Line:
+class Line(Generic[P, Q]):
     """What is known of one path: a straight line through the last two points asked about."""
 
-    def __init__(self, side: _Side, path: Path) -> None:
-        self._side, self._path = side, path
+    def __init__(self, side: Side[P, Q], path: P) -> None:
+        self._side, self.path = side, path
         self._at = 0
         self._level = self.spot = side.level(path, None)
         self.gentleness = 0.0
         """Raw units that raise the level by one; 0 while unknown."""
-        self._refused: int | None = None
-        self.part: Part = None
+        self._took, self._refused = 0, cast("int | None", None)
+        self.part: Q | None = None
 
     @property
     def cap(self) -> float | None:
         """Half way from what the pools took to what they refused; None before they refused."""
-        return None if self._refused is None else (self._at + self._refused) / 2
+        return None if self._refused is None else (self._took + self._refused) / 2
+
+    @property
+    def least(self) -> float:
+        """A part of what they refused, to begin with; 0 before they did."""
+        return 0.0 if self._refused is None else self._refused / 2**_BEGIN_SHIFT
 
     @property
     def zero(self) -> float:
@@ -125,24 +155,56 @@ class _Line:
         """Quote another share; False when the pools cannot take it."""
         if share == self._at:
             return True
-        part = self._side.quote(self._path, share) if share else None
+        if not self.quote(share):
+            return False
+        level = self.level
+        if level != self._level:
+            self.gentleness = (share - self._at) / (level - self._level)
+        self._at, self._level, self._took = share, level, share
+        return True
+
+    @property
+    def level(self) -> float:
+        """What the level is after the part that was quoted last."""
+        return self._side.level(self.path, self.part)
+
+    def quote(self, share: int) -> bool:
+        """Quote another share and draw nothing yet; False when the pools cannot take it."""
+        part = self._side.quote(self.path, share) if share else None
         if share and part is None:
             self._refused = share
             return False
-        level = self._side.level(self._path, part)
-        if level != self._level:
-            self.gentleness = (share - self._at) / (level - self._level)
-        self._at, self._level, self.part = share, level, part
+        self.part = part
         return True
+
+    def refuse(self, share: int, *, took: bool) -> None:
+        """Take less than such a share, whatever the pools can; ``took`` if less was good before."""
+        self._refused = share
+        self._took = self._took if took else 0
+
+    def draw(self, share: int, level: float, *, is_first: bool = False) -> None:
+        """Draw the line to a point whose level other lines have moved as well, and so the spot.
+
+        The first one shifts it: what moved the level since the last point was not the share.
+        """
+        if share != self._at and level != self._level and not is_first:
+            slope = (share - self._at) / (level - self._level)
+            self.gentleness = slope if slope > 0 else self.gentleness
+        self._at, self._level, self._took = share, level, share
+        if self.gentleness > 0:
+            self.spot = -self.zero / self.gentleness
 
     def share_at(self, level: float) -> float:
         """Return the share at which the line reaches a level."""
         return self.zero + level * self.gentleness
 
 
-def _equalised(lines: Sequence[_Line], amount: int) -> list[float]:
+AnyLine = Line[Any, Any]
+
+
+def _equalised(lines: Sequence[AnyLine], amount: int) -> list[float]:
     """Return the shares at the common level at which they add up to ``amount``."""
-    capped = {line: line.cap or 0.0 for line in lines if line.gentleness <= 0}
+    capped = {line: line.least for line in lines if line.gentleness <= 0}
     while True:
         rest = amount - sum(capped.values())
         level, active = _common_level([line for line in lines if line not in capped], rest)
@@ -154,7 +216,7 @@ def _equalised(lines: Sequence[_Line], amount: int) -> list[float]:
     return [shares.get(line, 0.0) for line in lines]
 
 
-def _common_level(lines: Sequence[_Line], amount: float) -> tuple[float, Sequence[_Line]]:
+def _common_level(lines: Sequence[AnyLine], amount: float) -> tuple[float, Sequence[AnyLine]]:
     """Return the level, and the lines that begin below it: nothing goes along the others."""
     level = 0.0
     while lines:

@@ -18,13 +18,17 @@ class Exchange:
     books: Mapping[str, SwapBook]
     """By venue."""
 
+    @property
+    def middles(self) -> tuple[Address, ...]:
+        """The tokens that a path of two hops may go through."""
+        return tuple(dict.fromkeys(m for book in self.books.values() for m in book.intermediates))
+
     def paths(self, token_in: Address, token_out: Address) -> tuple[Path, ...]:
         """Return every direct path, then every path of two hops, over whichever venues."""
         direct = tuple((hop,) for hop in self._hops(token_in, token_out))
-        middles = dict.fromkeys(m for book in self.books.values() for m in book.intermediates)
         over = tuple(
             (first, second)
-            for middle in middles
+            for middle in self.middles
             if middle not in (token_in, token_out)
             for first in self._hops(token_in, middle)
             for second in self._hops(middle, token_out)

@@ -70,7 +70,7 @@ def with_offer(chosen: Chosen, terms: Terms, offer: SwapOffer) -> Trade:
     proceeds = trade.proceeds - sum(part.amount_out for part in trade.sale) + offer.amount_out
     hops = sum(len(part.path) for part in trade.sale)
     units = trade.gas_units - hops * terms.gas.hop + offer.gas + _LEFTOVER_GAS
-    pools = sum(len(part.path) for part in (*trade.repay, trade.sale[-1]))
+    pools = sum(len(part.path) for part in (*trade.repay, trade.sale[-1], *trade.buyback))
     size = terms.gas.size(pools, steps=len(trade.steps), unwinds=trade.redeemed is not None)
     size += _CALL_BYTES + len(offer.data)
     data = desk.data_fees.at_most(size)

@@ -13,13 +13,14 @@ from keeper.core.ports import Ask, FlashSource, SwapOffer, SwapVenue, Unwinder
 from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.batch import merged
-from keeper.planner.build import build_plan, least, legs
+from keeper.planner.build import build_plan, least
 from keeper.planner.case import Case, Desk
 from keeper.planner.forced import at_a_loss
 from keeper.planner.markets import Markets, comes_out
 from keeper.planner.offers import Chosen, ask_of, best_offered
 from keeper.planner.routing import pairs_needed
 from keeper.planner.search import best_trades, closest
+from keeper.planner.swap_legs import legs
 from keeper.planner.trade import Miss, Terms, Trade
 from keeper.planner.unwinding import Unwinding
 

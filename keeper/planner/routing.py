@@ -7,7 +7,7 @@ along one path, or is divided over several where that saves more than the gas of
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from keeper.core.lending import Option
@@ -15,6 +15,7 @@ from keeper.core.ports import HopKind, Path
 from keeper.core.units import Address
 from keeper.planner.case import Desk
 from keeper.planner.division import Way, buy, sell
+from keeper.planner.joint_division import pools
 
 SHORTLIST: Final = 4
 """Paths of a leg that are tried at every amount."""
@@ -29,6 +30,8 @@ _PART_SHIFT: Final = 2
 """Paths to divide over are ranked at a smaller amount than the whole."""
 _SMALL_PART_SHIFT: Final = 5
 """Those that cannot do even that come after, ranked at a smaller amount yet."""
+_PART_PROBES: Final = (2, 5, 8)
+"""Amounts that parts of what is owed are judged at, bought with collateral or out of the sale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,23 +56,39 @@ class Route:
     """What is sold to debt, for exactly what is owed."""
     sale: Way
     """All the remaining collateral to the native coin."""
-    sale_repays: bool
+    sale_repays: bool = False
     """True when the sale comes first and the loan is repaid out of it: the debt is native."""
+    buyback: Way = ()
+    """The native coin to debt, out of the sale, for what ``repay`` does not buy."""
 
     @property
     def hops(self) -> int:
         """Pools that may be swapped through."""
-        return sum(len(path) for path in (*self.repay, *self.sale))
+        return sum(len(path) for path in (*self.repay, *self.sale, *self.buyback))
 
     @property
     def crosses_itself(self) -> bool:
-        """Whether the legs share a pool."""
-        return not _pools(self.repay).isdisjoint(_pools(self.sale))
+        """Whether the sale finds pools as the purchases with collateral leave them."""
+        return not pools(self.repay).isdisjoint(pools(self.sale))
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether how a leg is divided depends on the other."""
+        if self.buyback:
+            return bool(self.repay)
+        return len(self.repay) > 1 and self.crosses_itself
 
     @property
     def pays_in_callback(self) -> bool:
         """Whether what is owed can be had from a pool that is paid after its callback."""
-        return len(self.repay) == 1 and self.repay[0][-1].kind is HopKind.UNISWAP_V3
+        is_one = len(self.repay) == 1 and not self.buyback
+        return is_one and self.repay[0][-1].kind is HopKind.UNISWAP_V3
+
+    @property
+    def locks(self) -> Way:
+        """What is swapped along while a loan is out."""
+        sale = self.sale if self.sale_repays or self.buyback else ()
+        return (*self.repay, *sale, *self.buyback)
 
 
 def pairs_needed(
@@ -96,20 +115,54 @@ def routes(
     paths when there are many. A leg is divided only if that saves more than ``hop_gas`` there.
     Both are of what is swapped: the collateral, or what it is redeemed for.
     """
-    sold = desk.unwinding.sold(option.collateral)
-    same = sold == option.debt
-    sale_repays = option.debt == native and not same
-    repays: Sequence[Way] = ((),)
+    sold, debt = desk.unwinding.sold(option.collateral), option.debt
     sales: Sequence[Way] = ((),)
-    if not same and not sale_repays:
-        leg = _Leg(cost=_spent(desk, owed), probes=_REPAY_PROBES, least=hop_gas.collateral)
-        repays = _ways(leg, desk.paths(sold, option.debt))
     if sold != native:
         leg = _Leg(cost=_brought(desk, received), probes=_SALE_PROBES, least=hop_gas.native)
         sales = _ways(leg, desk.paths(sold, native))
+    if debt in (sold, native):
+        sale_repays = debt != sold
+        return tuple(Route(repay=(), sale=sale, sale_repays=sale_repays) for sale in sales)
+    own = _Leg(cost=_spent(desk, owed), probes=_REPAY_PROBES, least=hop_gas.collateral)
+    after = replace(own, least=hop_gas.native)
+    paths, back = desk.paths(sold, debt), tuple[Path, ...]()
+    if native in desk.middles and sold != native and _is_lent(desk, option):
+        paths = tuple(path for path in paths if path[0].token_out != native)
+        back = desk.paths(native, debt)
+    purchases = _purchases(own, paths, after, back)
     return tuple(
-        Route(repay=repay, sale=sale, sale_repays=sale_repays) for repay in repays for sale in sales
+        Route(repay=repay, sale=sale, buyback=buyback)
+        for repay, buyback in purchases
+        for sale in sales
+        if pools(buyback).isdisjoint(pools((*repay, *sale)))
     )
+
+
+def _purchases(
+    own: "_Leg", paths: Sequence[Path], after: "_Leg", back: Sequence[Path]
+) -> list[tuple[Way, Way]]:
+    """Return ways of buying what is owed with collateral, out of the sale, and with both."""
+    repays, buybacks = _ways(own, paths), _ways(after, back)
+    both = [(one, other) for one in _best(own, repays) for other in _best(after, buybacks)]
+    return [*((repay, ()) for repay in repays), *(((), buyback) for buyback in buybacks), *both]
+
+
+def _is_lent(desk: Desk, option: Option) -> bool:
+    """Return whether the debt is at hand before it is bought, so that a sale can come first."""
+    return option.pays_later or desk.most(option.debt) > 0
+
+
+def _best(leg: "_Leg", ways: Sequence[Way]) -> tuple[Way, ...]:
+    """Return the ways that do a part best at a probe, and the single paths that do."""
+    if len(ways) <= 1:
+        return tuple(ways)
+    found: dict[Way, None] = {}
+    for shift in _PART_PROBES:
+        costs = [(cost, way) for way in ways if (cost := leg.cost(way, shift)) is not None]
+        for some in (costs, [one for one in costs if len(one[1]) == 1]):
+            if some:
+                found[min(some, key=lambda one: one[0])[1]] = None
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,16 +209,12 @@ def _disjoint(ranked: Sequence[Path]) -> Iterator[Way]:
     """Yield the best two paths that share no pool, then the best three, and so on."""
     way: Way = ()
     for path in ranked:
-        if _pools(way).isdisjoint(_pools((path,))):
+        if pools(way).isdisjoint(pools((path,))):
             way = (*way, path)
             if len(way) > 1:
                 yield way
         if len(way) == MOST_PARTS:
             return
-
-
-def _pools(way: Way) -> set[Address]:
-    return {hop.pool for path in way for hop in path}
 
 
 def _spent(desk: Desk, owed: int) -> Cost:

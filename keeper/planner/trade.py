@@ -11,16 +11,15 @@ from keeper.core.ports import SwapOffer, SwapQuote
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.planner.case import Case, Desk
 from keeper.planner.costs import GasModel, Limits
-from keeper.planner.division import buy, sell
+from keeper.planner.joint_division import pools
 from keeper.planner.routing import Route
+from keeper.planner.swapping import Short, Swaps, Task, swap
 from keeper.planner.unwinding import Redeemed, symbol_of, value_floor
 
 PAID_LATER: Final = "callback"
 """The funding's name where the protocol is paid after its own callback."""
 BOUGHT_FIRST: Final = "swap"
 """The funding's name where a pool hands over what is repaid and is paid after its callback."""
-Swaps = tuple[SwapQuote, ...]
-"""Of one leg, in the order of their execution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +48,8 @@ class Trade:
     repay: Swaps
     """The purchases of what is owed, one for each path of the way; the last takes what drifted."""
     sale: Swaps
+    buyback: Swaps
+    """Purchases of what is owed out of the sale; if there are any, the last takes what drifted."""
     proceeds: int
     """Wrapped native at hand when the loan is repaid, wei."""
     gas_units: int
@@ -79,13 +80,21 @@ class Trade:
         return self.proceeds - self.tip
 
     @property
+    def assured(self) -> int:
+        """The same, should what an offer promises have to be sold along the local path."""
+        if self.offer is None:
+            return self.received
+        lost = self.offer.amount_out - sum(part.amount_out for part in self.sale)
+        return self.received - max(lost, 0)
+
+    @property
     def net(self) -> int:
         """What the liquidation earns after everything, wei."""
         return self.received - self.gas
 
     def swaps(self) -> tuple[SwapQuote, ...]:
         """Return the swaps in the order of their execution."""
-        return (*self.repay, *self.sale)
+        return (*self.repay, *self.sale, *self.buyback)
 
     def leave(self, desk: Desk) -> Desk:
         """Return the desk as the trade leaves it."""
@@ -147,10 +156,12 @@ def trade(
         gas=case.gas(option, steps) + funding.gas + (0 if redeemed is None else redeemed.book.gas),
     )
     # Headroom that the protocol leaves is given back: it is the fee of it that has to be earned.
-    legs = _legs(desk, route, spoils, seize.repay + funding.fee, option.debt)
-    if isinstance(legs, _Short):
+    owed = seize.repay + funding.fee
+    task = Task(token=spoils.token, held=spoils.amount, debt=option.debt, owed=owed)
+    legs = swap(desk, route, task)
+    if isinstance(legs, Short):
         return _missing(case, desk, terms, route, legs, spoils)
-    hops = sum(len(swap.path) for swap in (*legs.repay, *legs.sale))
+    hops = legs.hops
     size = terms.gas.size(hops, steps=len(steps), unwinds=redeemed is not None)
     data = desk.data_fees.at_most(size)
     units = terms.gas.units(hops) + spoils.gas
@@ -165,6 +176,7 @@ def trade(
         funding=funding,
         repay=legs.repay,
         sale=legs.sale,
+        buyback=legs.buyback,
         proceeds=legs.proceeds,
         gas_units=units,
         data=data,
@@ -196,9 +208,7 @@ def _funding(desk: Desk, route: Route, option: Option, seize: SeizeQuote) -> Fun
         return _unlent(PAID_LATER, LoanKind.PAID_LATER, option.debt, seize.repay)
     if desk.most(option.debt) == 0 and route.pays_in_callback and seize.headroom == 0:
         return _unlent(BOUGHT_FIRST, LoanKind.BOUGHT_FIRST, option.debt, seize.repay)
-    inner = route.sale if route.sale_repays else route.repay
-    locked = {hop.pool for path in inner for hop in path}
-    return desk.borrow(option.debt, seize.repay + seize.headroom, locked)
+    return desk.borrow(option.debt, seize.repay + seize.headroom, pools(route.locks))
 
 
 def _unfunded(case: Case, desk: Desk, option: Option, wanted: int) -> Miss:
@@ -227,59 +237,8 @@ class _Spoils(NamedTuple):
     """Units of borrowing, liquidating and redeeming."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Legs:
-    repay: Swaps
-    sale: Swaps
-    proceeds: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Short:
-    """The collateral does not bring what is owed: how much of which asset is missing."""
-
-    asset: Address
-    amount: int
-    """0 when the pools cannot say."""
-    tried: int = 0
-    """What the pools could not say: raw units of the asset to sell or, with ``buys``, to buy."""
-    buys: bool = False
-
-
-def _legs(desk: Desk, route: Route, spoils: _Spoils, owed: int, debt: Address) -> _Legs | _Short:
-    received, token = spoils.amount, spoils.token
-    if route.sale_repays:
-        sale = sell(desk, route.sale, received)
-        if sale is None:
-            return _Short(asset=token, amount=0, tried=received)
-        brought = sum(part.amount_out for part in sale)
-        if brought < owed:
-            return _Short(asset=debt, amount=owed - brought)
-        return _Legs(repay=(), sale=sale, proceeds=brought - owed)
-    if not route.repay:
-        return _sell_rest(desk, route, (), received - owed, token)
-    repay = buy(desk, route.repay, owed)
-    if repay is None:
-        return _Short(asset=debt, amount=0, tried=owed, buys=True)
-    rest = received - sum(part.amount_in for part in repay)
-    return _sell_rest(desk, route, repay, rest, token)
-
-
-def _sell_rest(desk: Desk, route: Route, repay: Swaps, rest: int, token: Address) -> _Legs | _Short:
-    if rest < 0:
-        return _Short(asset=token, amount=-rest)
-    if not route.sale or rest == 0:
-        return _Legs(repay=repay, sale=(), proceeds=0 if route.sale else rest)
-    if repay and route.crosses_itself:
-        desk = desk.after(*repay)
-    sale = sell(desk, route.sale, rest)
-    if sale is None:
-        return _Short(asset=token, amount=0, tried=rest)
-    return _Legs(repay=repay, sale=sale, proceeds=sum(part.amount_out for part in sale))
-
-
 def _missing(
-    case: Case, desk: Desk, terms: Terms, route: Route, short: _Short, spoils: _Spoils
+    case: Case, desk: Desk, terms: Terms, route: Route, short: Short, spoils: _Spoils
 ) -> Miss:
     """Say what is missing; a loss in wei when the pools could quote it."""
     redeemed = spoils.redeemed

@@ -109,15 +109,16 @@ async def rehearsed(crashed: Crashed, plan: Plan) -> Plan:
 
 async def test_every_aggregators_offer_comes_to_its_forecast_to_the_wei(crashed: Crashed) -> None:
     router = router_of(crashed.scene.live).address
-    # The sale comes after the loan is repaid, or is what repays it.
+    # What is owed is bought out of the sale, or is what the sale brings.
     trades = (selling(crashed, "WBTC"), selling(crashed, "wstETH"))
+    assert [bool(one.trade.buyback) for one in trades] == [True, False]
     assert [one.trade.route.sale_repays for one in trades] == [False, True]
     for kind in KINDS:
         for chosen in trades:
             server = AggregatorServer(router=router, fill=filling(crashed.scene.live))
             plan = await offered(crashed, chosen, server, kind)
-            leg = plan.route[-1]
-            assert (leg.venue, leg.pool, leg.kind) == (kind, router, SwapKind.EXACT_IN)
+            (leg,) = (one for one in plan.route if one.venue == kind)
+            assert (leg.pool, leg.kind) == (router, SwapKind.EXACT_IN)
             assert plan.local is not None
             assert forecast_received(plan) > forecast_received(plan.local)
             (done,) = await crashed.run(plan)
@@ -142,7 +143,7 @@ async def test_the_best_net_of_several_is_taken(crashed: Crashed) -> None:
             await stack.enter_async_context(serving(server))
             members.append(await stack.enter_async_context(asking(kind, server)))
         (plan,) = await with_offers(crashed.planner, [chosen], Aggregators(members=members))
-    assert plan.route[-1].venue == "paraswap"
+    assert plan.route[0].venue == "paraswap"
 
 
 async def test_the_local_plan_goes_on_when_an_offer_is_hostile(crashed: Crashed) -> None:

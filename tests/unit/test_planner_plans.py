@@ -102,16 +102,51 @@ def test_two_hops_serve_where_no_pool_does() -> None:
     case = case_with(option_of(WBTC, USDC, dollars=20_000))
     assert refused(case, desk_of(*pools)).reason is Reason.NO_ROUTE
     plan = planned(case, desk_of(*pools, intermediates=(WETH,)))
-    assert legs_of(plan) == [(WBTC, WETH, BUY), (WETH, USDC, BUY), (WBTC, WETH, SELL)]
+    assert legs_of(plan) == [(WBTC, WETH, SELL), (WETH, USDC, BUY)]
+
+
+def test_no_pool_is_gone_through_twice_where_the_native_coin_is_in_between() -> None:
+    """All is sold at once, and what is owed is bought out of that."""
+    pools = markets(DEEP, [(WETH, USDC), (WBTC, WETH)])
+    case = case_with(option_of(WBTC, USDC, dollars=20_000))
+    plan = planned(case, desk_of(*pools, intermediates=(WETH,)))
+    sale, buy = plan.route
+    assert sale.amount_in == plan.quote.received
+    assert buy.amount_out == plan.quote.repay + plan.funding.fee
+    assert plan.forecast.net == sale.amount_out - buy.amount_in - plan.forecast.gas
+
+
+def test_what_is_owed_is_bought_both_with_collateral_and_out_of_its_sale() -> None:
+    """To the same rate in the end: neither a little more nor a little less would bring more."""
+    pools = markets(4_000_000, [(WETH, USDC), (WBTC, WETH), (WBTC, USDC)])
+    case = case_with(option_of(WBTC, USDC, dollars=300_000))
+    desk = desk_of(*pools, intermediates=(WETH,))
+    plan = planned(case, desk)
+    fixed = (WBTC, USDC, SwapKind.EXACT_OUT)
+    assert legs_of(plan) == [fixed, (WBTC, WETH, SELL), (WETH, USDC, BUY)]
+
+    def proceeds(direct: int) -> int:
+        first = desk.exact_out(desk.paths(WBTC, USDC)[0], direct)
+        assert first is not None
+        last = desk.exact_out(desk.paths(WETH, USDC)[0], owed - direct)
+        assert last is not None
+        sale = desk.exact_in(desk.paths(WBTC, WETH)[0], plan.quote.received - first.amount_in)
+        assert sale is not None
+        return sale.amount_out - last.amount_in
+
+    owed, chosen = plan.quote.repay + plan.funding.fee, plan.route[0].amount_out
+    best = proceeds(chosen)
+    assert best == plan.forecast.net + plan.forecast.gas
+    assert best > max(proceeds(chosen + step) for step in (-(10**9), 10**9))
 
 
 def test_legs_that_share_a_pool_are_quoted_one_after_the_other() -> None:
-    shallow = markets(400_000, [(WETH, USDC), (WBTC, WETH)])
-    desk = desk_of(*shallow, intermediates=(WETH,))
+    shallow = markets(400_000, [(DAI, USDC), (WBTC, DAI), (DAI, WETH)])
+    desk = desk_of(*shallow, intermediates=(DAI,))
     plan = planned(case_with(option_of(WBTC, USDC, dollars=5_000)), desk)
-    first, _, last = plan.route
+    first, _, last, _ = plan.route
     assert first.pool == last.pool
-    alone = desk.exact_in(desk.paths(WBTC, WETH)[0], last.amount_in)
+    alone = desk.exact_in(desk.paths(WBTC, DAI)[0], last.amount_in)
     assert alone is not None
     assert last.amount_out < alone.amount_out
 
@@ -303,17 +338,29 @@ def test_the_rest_is_sold_only_after_the_loan_is_repaid() -> None:
 
 
 def test_a_purchase_over_two_pools_is_paid_by_the_first_within_the_second() -> None:
-    pools = markets(DEEP, [(WETH, USDC), (WBTC, WETH)])
+    pools = markets(DEEP, [(DAI, USDC), (WBTC, DAI), (WBTC, WETH)])
     case = case_with(option_of(WBTC, USDC, dollars=20_000))
-    loan, _ = steps(case, terms_of(), best_of(case, desk_of(*pools, intermediates=(WETH,))))
+    loan, _ = steps(case, terms_of(), best_of(case, desk_of(*pools, intermediates=(DAI,))))
     assert isinstance(loan, Flash)
     last = loan.inner[1]
     assert isinstance(last, Swap)
-    assert (last.token_in, last.token_out, last.amount) == (WETH, USDC, Known.OWED)
+    assert (last.token_in, last.token_out, last.amount) == (DAI, USDC, Known.OWED)
     (first,) = last.inner
     assert isinstance(first, Swap)
-    assert (first.token_in, first.token_out, first.amount) == (WBTC, WETH, Known.OWED)
+    assert (first.token_in, first.token_out, first.amount) == (WBTC, DAI, Known.OWED)
     assert first.limit == BalanceOf(token=WBTC)
+
+
+def test_what_is_bought_out_of_the_sale_is_bought_before_the_loan_is_repaid() -> None:
+    pools = markets(DEEP, [(WETH, USDC), (WBTC, WETH)])
+    case = case_with(option_of(WBTC, USDC, dollars=20_000))
+    (loan,) = steps(case, terms_of(), best_of(case, desk_of(*pools, intermediates=(WETH,))))
+    assert isinstance(loan, Flash)
+    _, sale, buy = loan.inner
+    assert isinstance(sale, Swap)
+    assert (sale.amount, sale.limit) == (BalanceOf(token=WBTC), None)
+    assert isinstance(buy, Swap)
+    assert (buy.amount, buy.limit) == (Known.OWED, BalanceOf(token=WETH))
 
 
 def test_what_nobody_lends_is_bought_first_and_paid_out_of_the_spoils() -> None:

@@ -1,0 +1,180 @@
+"""What is owed, bought with collateral and with what the rest of it is sold for, divided at once.
+
+What comes along one path then depends on the others: a unit more that is bought with collateral is
+one less to sell, and where purchase and sale share a pool the one finds it as the other leaves it.
+Swaps of one direction come to the same in any order, so that the rates that are to be equal are
+those at the end of all, in collateral or in what a unit of it is sold for there. They are found by
+the straight lines of ``division``; what counts of a proposal is what is left at its end, in the
+pools' own integers.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final
+
+from keeper.core.ports import Path
+from keeper.core.units import Address
+from keeper.planner.division import (
+    AnyLine,
+    Line,
+    Part,
+    Parts,
+    Side,
+    Way,
+    buy,
+    evenly,
+    in_order,
+    proposed,
+    purchase,
+    sell,
+)
+from keeper.planner.exchange import Exchange
+
+_START_ROUNDS: Final = 2
+_ROUNDS: Final = 12
+_CLOSE_SHIFT: Final = 14
+"""Shares that move by less than ``1/2**14`` of the amount are left: the gain is flat there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joint:
+    """All swaps of a route, by what pays for them."""
+
+    repay: Parts
+    """Bought with collateral."""
+    sale: Parts
+    """The rest of the collateral."""
+    buyback: Parts
+    """Bought with what the sale brings."""
+    after: Exchange
+    """As it is when the sale begins."""
+
+    @property
+    def proceeds(self) -> int:
+        """What is left of what the sale brings, raw units; negative when it is too little."""
+        brought = sum(part.amount_out for part in self.sale)
+        return brought - sum(part.amount_in for part in self.buyback)
+
+    @property
+    def price(self) -> float:
+        """What the next unit of collateral would be sold for."""
+        return max(self.after.rate(part.path, part) for part in self.sale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """The paths that a purchase and the sale behind it are divided over.
+
+    Those of ``buyback`` share no pool with the others.
+    """
+
+    repay: Way
+    sale: Way
+    buyback: Way
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether the sale finds pools as the purchases with collateral leave them."""
+        return not pools(self.repay).isdisjoint(pools(self.sale))
+
+
+def pools(way: Iterable[Path]) -> set[Address]:
+    """Return the pools that paths go through."""
+    return {hop.pool for path in way for hop in path}
+
+
+def divide(exchange: Exchange, ways: Ways, *, owed: int, held: int) -> Joint | None:
+    """Buy ``owed`` and sell the rest of ``held`` so that most is left; None if nothing fits."""
+    lines, best = _Lines(exchange, ways, held), None
+    shares = lines.start(owed)
+    for _ in range(_ROUNDS):
+        if lines.quote(shares):
+            found = lines.followed(shares, is_first=best is None)
+            if found is not None and (best is None or found.proceeds > best.proceeds):
+                best = found
+        before, shares = shares, proposed(lines.all, owed)
+        if max(abs(a - b) for a, b in zip(before, shares, strict=True)) <= owed >> _CLOSE_SHIFT:
+            break
+    return best
+
+
+class _Lines:
+    """The lines of all paths that something is bought along."""
+
+    def __init__(self, exchange: Exchange, ways: Ways, held: int) -> None:
+        self._exchange, self._ways, self._held = exchange, ways, held
+        self._own = [Line(purchase(exchange), path) for path in ways.repay]
+        side = _out_of_the_sale(exchange, ways.sale)
+        self._back = [Line(side, ways.buyback)] if ways.buyback else []
+        self.all: list[AnyLine] = [*self._own, *self._back]
+
+    def start(self, owed: int) -> list[int]:
+        """Return about the shares that would be best if no line moved another."""
+        shares, fit = evenly(self.all, owed), 0
+        for _ in range(_ROUNDS):
+            asked = [line.ask(share) for line, share in zip(self.all, shares, strict=True)]
+            fit += all(asked)
+            shares = proposed(self.all, owed)
+            if fit == _START_ROUNDS:
+                break
+        return shares
+
+    def quote(self, shares: Sequence[int]) -> bool:
+        """Quote shares; False when the pools cannot take them."""
+        asked = [line.quote(share) for line, share in zip(self.all, shares, strict=True)]
+        return all(asked)
+
+    def followed(self, shares: Sequence[int], *, is_first: bool) -> Joint | None:
+        """Sell what the shares leave of the collateral, and draw the lines as all of it ends.
+
+        None when nothing is left, or more than can be sold: then less is asked for of those that
+        are to blame.
+        """
+        repay = in_order(line.part for line in self._own)
+        rest = self._held - sum(part.amount_in for part in repay)
+        after = self._exchange.after(*repay) if self._ways.is_crossed else self._exchange
+        sale = sell(after, self._ways.sale, rest) if rest > 0 else None
+        if sale is None:
+            self._blame(shares, self._own if rest <= 0 else self._back, took=not is_first)
+            return None
+        buyback = self._back[0].part or () if self._back else ()
+        found = Joint(repay=repay, sale=sale, buyback=buyback, after=after)
+        for line, share, level in zip(self.all, shares, self._levels(found), strict=True):
+            line.draw(share, level, is_first=is_first)
+        return found
+
+    def _blame(self, shares: Sequence[int], lines: Sequence[AnyLine], *, took: bool) -> None:
+        for line, share in zip(self.all, shares, strict=True):
+            if line in lines:
+                line.refuse(share, took=took)
+            else:
+                line.draw(share, line.level)
+
+    def _levels(self, found: Joint) -> list[float]:
+        """Return each line's level at the end of all, in collateral."""
+        own = [line.level for line in self._own]
+        if self._ways.is_crossed:
+            end = found.after.after(*found.sale)
+            own = [-sqrt(end.rate(line.path, None)) for line in self._own]
+        back = [_level(found.after, line.path, line.part, found.price) for line in self._back]
+        return [*own, *back]
+
+
+def _out_of_the_sale(exchange: Exchange, sale: Way) -> Side[Way, Parts]:
+    """Return how purchases out of the sale are divided from others: all of them together."""
+    spot = max(exchange.rate(path, None) for path in sale)
+
+    def quote(way: Way, amount: int) -> Parts | None:
+        return buy(exchange, way, amount)
+
+    def level(way: Way, parts: Parts | None) -> float:
+        return _level(exchange, way, parts, spot)
+
+    return Side(quote=quote, level=level, worth=len)
+
+
+def _level(exchange: Exchange, way: Way, parts: Parts | None, price: float) -> float:
+    """Return the level at which more is bought of what the sale brings for a unit sold."""
+    along: dict[Path, Part] = dict.fromkeys(way) | {part.path: part for part in parts or ()}
+    return -sqrt(max(exchange.rate(path, part) for path, part in along.items()) * price)
