@@ -165,21 +165,16 @@ def report(
     as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option(help="Also write a static page.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write a table.")] = None,
+    missed: Annotated[bool, typer.Option("--missed", help="With --json: what was missed.")] = False,
 ) -> None:
-    """Show the books: penalty waterfall, forecast beside realised, what was left alone."""
-    from keeper.commands.report import parse_since
+    """Show the books: penalty waterfall, forecast beside realised, what was missed and why."""
+    from keeper.commands.report import Shown, parse_since
     from keeper.commands.report import report as work
     from keeper.commands.running import plainly
 
     with plainly():
-        work(
-            config,
-            since=parse_since(since),
-            as_json=as_json,
-            html=html,
-            csv=csv,
-            chain=chain,
-        )
+        shown = Shown(as_json=as_json, missed=missed, html=html, csv=csv)
+        work(config, shown, since=parse_since(since), chain=chain)
 
 
 @app.command()

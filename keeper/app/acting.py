@@ -83,7 +83,8 @@ class Acting(Generic[M, P]):
         self._observer = observer
         self._timed = timed
         self._mail: Latest[Look[M, P]] = Latest()
-        self._told: dict[AccountRef, Reason] = {}
+        self.told: dict[AccountRef, Rejection] = {}
+        """The newest reason why an account was left alone."""
         self._turns = Turns()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -291,6 +292,6 @@ class Acting(Generic[M, P]):
             if one.reason in (Reason.BACKING_OFF, Reason.DISARMED):
                 continue
             await self._journal.reject(self._adapter.deployment, one)
-            if self._told.get(one.ref) is not one.reason:
+            before, self.told[one.ref] = self.told.get(one.ref), one
+            if before is None or before.reason is not one.reason:
                 self._observer.rejected(self._adapter.deployment, one)
-            self._told[one.ref] = one.reason

@@ -9,6 +9,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
 from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Submission
+from keeper.core.taken import Taken
 from keeper.telemetry.tallies import Tallies
 
 _RECENT: Final = 50
@@ -119,6 +120,10 @@ class Board:
     def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:  # noqa: ARG002 - the port's
         """Count a price of the mempool."""
         self._tallies.foreseen(deployment)
+
+    def taken(self, taken: Taken) -> None:
+        """Count what somebody else liquidated."""
+        self._tallies.taken(taken)
 
     def _forget(self, plan: Plan) -> None:
         self.rejections.pop((plan.deployment, plan.ref.market, plan.ref.account), None)

@@ -8,14 +8,15 @@ class Causes:
 
     def __init__(self) -> None:
         self._looked = False
-        self._last_move = ""
+        self.last_move = ""
+        """Empty when no price has moved yet."""
 
     def of(self, block: BlockRef, moved: str) -> str:
         """Return the cause of what a look at a block finds, given the feeds that moved."""
         first, self._looked = not self._looked, True
         if moved:
-            self._last_move = f"{moved} in block {block.number}"
-            return self._last_move
+            self.last_move = f"{moved} in block {block.number}"
+            return self.last_move
         if first:
             return "first look"
-        return f"interest, after {self._last_move}" if self._last_move else "interest"
+        return f"interest, after {self.last_move}" if self.last_move else "interest"

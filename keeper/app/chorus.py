@@ -7,6 +7,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
 from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Submission
+from keeper.core.taken import Taken
 
 
 class Chorus:
@@ -70,3 +71,8 @@ class Chorus:
         """Tell what a price in the mempool would do."""
         for one in self._observers:
             one.foreseen(deployment, pending, under)
+
+    def taken(self, taken: Taken) -> None:
+        """Tell what somebody else liquidated."""
+        for one in self._observers:
+            one.taken(taken)

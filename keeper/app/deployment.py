@@ -22,6 +22,7 @@ from keeper.app.growing import Growing
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
 from keeper.app.prearming import Prearming
+from keeper.app.rivals import Rivals
 from keeper.app.sight import Sight
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import ConfigError, DriftError, StaleError, TransientError
@@ -69,6 +70,7 @@ class Deployment(Generic[M, P]):
         parity: Parity[M, P],
         pace: Pace,
         growing: Growing,
+        rivals: Rivals[M, P],
         book_file: Path,
         observer: Observer,
         prearming: Callable[[Sight[M, P]], Prearming[M, P]] | None = None,
@@ -86,6 +88,7 @@ class Deployment(Generic[M, P]):
         self._parity = parity
         self._pace = pace
         self._growing = growing
+        self._rivals = rivals
         self._book_file = book_file
         self._observer = observer
         self._feeds: frozenset[str] = frozenset()
@@ -256,6 +259,7 @@ class Deployment(Generic[M, P]):
     async def _publish(self, head: BlockRef, tick: Tick) -> None:
         """Read the prices at ``head`` and leave the book; then prepare for what comes next."""
         snapshot = self.mirror.snapshot
+        self._rivals.hear(snapshot)
         feeds = self.adapter.feeds(snapshot.market)
         names = frozenset(f"{one.id}:{one.source}:{one.underlying}" for one in feeds)
         if names != self._feeds:
@@ -274,6 +278,7 @@ class Deployment(Generic[M, P]):
         await self.acting.give_way(_GIVE_WAY_S)
         await self._sight.refresh()
         await self.acting.refresh(head)
+        await self._rivals.note(snapshot.market, self._causes.last_move)
         await self._parity.look(self.name, ground, self.mirror.known)
         if self._parity.is_paused:
             self._book_file.unlink(missing_ok=True)  # what drifted must not outlive a restart
@@ -287,7 +292,9 @@ class Deployment(Generic[M, P]):
     def _leave(self, block: BlockRef, prices: PriceBook, tick: Tick) -> None:
         """Look at every loan at once and put what was found in the mailbox."""
         trigger = self._causes.of(block, prices.moved)
-        self.acting.offer(self._sight.look(block, self.mirror.snapshot, prices, trigger, tick))
+        look = self._sight.look(block, self.mirror.snapshot, prices, trigger, tick)
+        self.acting.offer(look)
+        self._rivals.looked(look)
 
     def _progress(self, what: str, done: int, of: int) -> None:
         self._observer.progressed(self.name, what, done, of)

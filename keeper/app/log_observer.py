@@ -6,6 +6,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
 from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Submission
+from keeper.core.taken import Taken
 
 MIRROR_READ = "mirror.read"
 BLOCK_SCANNED = "block.scanned"
@@ -17,6 +18,7 @@ LIQUIDATION_SENT = "liquidation.sent"
 LIQUIDATION_SHOWN = "liquidation.shown"
 LIQUIDATION_REJECTED = "liquidation.rejected"
 LIQUIDATION_SETTLED = "liquidation.settled"
+LIQUIDATION_TAKEN = "liquidation.taken"
 
 
 class LogObserver:
@@ -114,4 +116,18 @@ class LogObserver:
             tx=pending.tx_hash,
             feeds=sorted(pending.prices),
             liquidatable=under,
+        )
+
+    def taken(self, taken: Taken) -> None:
+        """Log what somebody else liquidated, and why it was not us."""
+        self._log.info(
+            LIQUIDATION_TAKEN,
+            deployment=taken.deployment,
+            account=taken.ref.account,
+            block=taken.block,
+            tx=taken.tx_hash,
+            cause=taken.cause.value,
+            detail=taken.detail,
+            bonus_wei=taken.bonus,
+            gas_wei=taken.gas,
         )

@@ -6,6 +6,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
 from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Submission
+from keeper.core.taken import Taken
 
 
 class Observer(Protocol):
@@ -53,4 +54,8 @@ class Observer(Protocol):
 
     def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:
         """Hear how many accounts a price in the mempool would bring under the line."""
+        ...
+
+    def taken(self, taken: Taken) -> None:
+        """Hear that somebody else liquidated an account, and why it was not us."""
         ...

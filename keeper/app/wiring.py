@@ -29,6 +29,7 @@ from keeper.app.planning import ALL, PART, PlannerDesk
 from keeper.app.prearming import Prearming
 from keeper.app.prices import watcher_for
 from keeper.app.relays import Dial
+from keeper.app.rivals import Rivals
 from keeper.app.sending import Post, Sending, build_sending
 from keeper.app.sight import Sight
 from keeper.chain.session import Chain
@@ -133,6 +134,15 @@ def _deployment(
             checkpoint_every=CHECKPOINT_EVERY_BLOCKS,
         ),
         growing=Growing(watcher, parts.chain.simulator, block_time_s=chain.block_time_s),
+        rivals=Rivals(
+            adapter,
+            acting.appraiser,
+            parts.journal,
+            parts.observer,
+            told=acting.told,
+            reader=parts.chain.reader,
+            wire=parts.chain.wire,
+        ),
         book_file=_book_file(settings.database, adapter.deployment),
         observer=parts.observer,
         prearming=_prearming(settings, parts, sending, watched, acting),

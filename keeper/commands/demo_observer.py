@@ -8,6 +8,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
 from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Status, Submission
+from keeper.core.taken import Taken
 from keeper.core.units import Address
 from keeper.devnet.crash import CrashStep
 
@@ -83,6 +84,9 @@ class DemoObserver:
     def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:
         """Tell what a price in the mempool would do."""
         say(f"  {deployment}: pending {pending.tx_hash}: {under} under the line")
+
+    def taken(self, taken: Taken) -> None:
+        """Say nothing: nobody else is there."""
 
 
 def _amount(plan: Plan, token: Address, raw: int) -> str:

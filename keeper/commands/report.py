@@ -1,6 +1,7 @@
 """``keeper report``: the books."""
 
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,23 +11,29 @@ from keeper.config.fleet import load_fleet
 from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
 from keeper.ledger.books import Books, read_books
-from keeper.ledger.exports import csv_text, json_lines
+from keeper.ledger.exports import csv_text, json_lines, missed_lines
 from keeper.ledger.report import html_page, summary, tables
 
 
-def report(
-    config: Path,
-    *,
-    since: int,
-    as_json: bool,
-    html: Path | None,
-    csv: Path | None,
-    chain: str | None = None,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What is shown of the books, and where it is written besides."""
+
+    as_json: bool = False
+    missed: bool = False
+    """As JSON: what was missed, not the outcomes. Tables show both."""
+    html: Path | None = None
+    csv: Path | None = None
+
+
+def report(config: Path, shown: Shown, *, since: int, chain: str | None = None) -> None:
     """Print the books since a time (unix seconds); also write them where asked.
 
     Those of several chains are not added up: their coins are not worth the same.
     """
+    if shown.missed and not shown.as_json:
+        msg = "--missed: expected --json as well; without it the report shows what was missed"
+        raise ConfigError(msg)
     fleet = load_fleet(config)
     every: list[Books] = []
 
@@ -34,15 +41,16 @@ def report(
         name = settings.chain.name
         books = read_books(settings.database, since=since, chain=name)
         every.append(books)
-        if as_json:
-            sys.stdout.writelines(line + "\n" for line in json_lines(books))
+        if shown.as_json:
+            lines = missed_lines(books) if shown.missed else json_lines(books)
+            sys.stdout.writelines(line + "\n" for line in lines)
         else:
             print_books(books, heading=name if fleet.several else "")
 
     try:
         at_each(fleet.only(chain), work)
     finally:
-        for path, text in ((html, html_page), (csv, csv_text)):
+        for path, text in ((shown.html, html_page), (shown.csv, csv_text)):
             if path is not None and every:
                 _write(path, text(*every))
 

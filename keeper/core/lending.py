@@ -245,7 +245,6 @@ class Reason(StrEnum):
     IN_FLIGHT = "in_flight"
     BACKING_OFF = "backing_off"
     DISARMED = "disarmed"
-    TAKEN_BY_OTHER = "taken_by_other"
     RECOVERED = "recovered"
 
 

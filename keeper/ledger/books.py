@@ -11,22 +11,14 @@ from typing import Any, Final
 
 from keeper.core.accounting import Waterfall, gas_only
 from keeper.core.plan import Status
+from keeper.core.taken import Asset, Taken
 from keeper.core.text import printable
 from keeper.core.units import Address, Hash32
 from keeper.ledger.intents import waterfall_of
 from keeper.ledger.lifecycle import ON_CHAIN
 from keeper.ledger.schema import WATERFALL
 from keeper.ledger.store import open_for_reading
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asset:
-    """A token as the books show it."""
-
-    address: Address
-    symbol: str
-    unit: int
-    """``10**decimals``."""
+from keeper.ledger.taken import select_taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +91,8 @@ class Books:
     """The chain's name in the configuration; empty where nobody said."""
     entries: tuple[Entry, ...]
     missed: tuple[Missed, ...]
+    taken: tuple[Taken, ...]
+    """What others liquidated, as far as the keeper ran then."""
     open_intents: int
 
     @property
@@ -174,6 +168,7 @@ def read_books(path: Path, *, since: int = 0, chain: str = "") -> Books:
             chain=chain,
             entries=tuple(_entry(row, sizes[row[_TX_HASH]]) for row in rows),
             missed=tuple(_missed(row) for row in db.execute(_MISSED, (since,))),
+            taken=select_taken(db, since),
             open_intents=open_intents,
         )
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from keeper.ledger.books import Books, Entry
+from keeper.core.taken import Taken
+from keeper.ledger.books import Books, Entry, Missed
 from keeper.ledger.schema import WATERFALL
 
 _PROMISED: Final = (
@@ -101,3 +102,47 @@ def _cell(value: str | None) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
     text = value or ""
     return "'" + text if text.startswith(_FORMULA_STARTS) else text
+
+
+def missed_lines(books: Books) -> Iterator[str]:
+    """Yield one JSON object for each account left alone, then for each liquidation by others."""
+    for left in books.missed:
+        yield json.dumps({"missed": "left alone", **_left_fields(left), "chain": books.chain})
+    for one in books.taken:
+        yield json.dumps({"missed": "taken by others", **_taken_fields(one), "chain": books.chain})
+
+
+def _left_fields(one: Missed) -> dict[str, str | None]:
+    return {
+        "deployment": one.deployment,
+        "market": one.market,
+        "account": one.account,
+        "block": str(one.block),
+        "cause": one.reason,
+        "detail": one.detail,
+        "forecast_net": None if one.net is None else str(one.net),
+        "times": str(one.times),
+    }
+
+
+def _taken_fields(one: Taken) -> dict[str, str | None]:
+    """Return a liquidation by others as text. ``repaid``, ``seized``: raw units; others wei."""
+    return {
+        "deployment": one.deployment,
+        "market": one.ref.market,
+        "account": one.ref.account,
+        "block": str(one.block),
+        "cause": one.cause.value,
+        "detail": one.detail,
+        "forecast_net": None if one.forecast_net is None else str(one.forecast_net),
+        "tx_hash": one.tx_hash,
+        "place": str(one.place),
+        "liquidator": one.liquidator,
+        "collateral_asset": one.collateral.address,
+        "debt_asset": one.debt.address,
+        "repaid": str(one.repaid),
+        "seized": str(one.seized),
+        "penalty": None if one.penalty is None else str(one.penalty),
+        "protocol_fee": None if one.protocol_fee is None else str(one.protocol_fee),
+        "gas": str(one.gas),
+    }

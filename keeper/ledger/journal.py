@@ -8,7 +8,8 @@ from typing import IO, Self, TypeVar
 from keeper.core.lending import AccountRef, Rejection
 from keeper.core.plan import Intent, Outcome, Plan, Settled, Submission
 from keeper.core.standing import StandingRow, Tally
-from keeper.core.units import Address
+from keeper.core.taken import OurPart, Taken
+from keeper.core.units import Address, Hash32
 from keeper.ledger.armed import delete_armed, fire_all, insert_armed, select_armed
 from keeper.ledger.checkpoints import (
     Checkpoint,
@@ -34,6 +35,7 @@ from keeper.ledger.spool import Spool
 from keeper.ledger.standing import record_halt, select_standing, select_tally
 from keeper.ledger.store import ChainIdentity, lock_database, open_for_writing
 from keeper.ledger.submissions import insert_submission, mark_sent, select_open_submissions
+from keeper.ledger.taken import note_taken, select_our_part, select_own
 from keeper.ledger.writer import Work, Writer
 from keeper.runtime.clock import Clock
 
@@ -215,6 +217,30 @@ class SqliteJournal:
     async def tried(self, plan_ids: Collection[str]) -> frozenset[str]:
         """Return the plans that were more than shown, in this run or an earlier one."""
         return await self._run("tried plans", lambda db: select_tried(db, plan_ids))
+
+    async def own(self, hashes: Collection[Hash32]) -> frozenset[Hash32]:
+        """Return which of the transactions we signed."""
+        return await self._run("our transactions", lambda db: select_own(db, hashes))
+
+    async def our_part(
+        self, deployment: str, ref: AccountRef, *, since: int, before: int
+    ) -> OurPart | None:
+        """Return our newest intent of an account from head ``since`` on and before a block."""
+        return await self._run(
+            f"our part in {ref.account}",
+            lambda db: select_our_part(db, deployment, ref, since=since, before=before),
+        )
+
+    async def take_note(
+        self, deployment: str, taken: Sequence[Taken], *, gone_from: int | None
+    ) -> None:
+        """Note what others liquidated; forget what was noted of a block or later ones."""
+        now = self._now()
+
+        def work(db: sqlite3.Connection) -> None:
+            note_taken(db, deployment, taken, gone_from=gone_from, now=now)
+
+        await self._run(f"what others liquidated of {deployment}", work)
 
     async def open_intents(self) -> list[Intent]:
         """Return every intent without an outcome, oldest first."""

@@ -8,6 +8,7 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
+from keeper.core.taken import Taken
 from keeper.core.text import printable
 from keeper.ledger.amounts import coins_text, short_hex, units_text
 from keeper.ledger.books import Books, Entry, Missed, Total
@@ -33,6 +34,7 @@ def sheets(books: Books) -> tuple[Sheet, ...]:
     found.append(_totals("By collateral and debt", "Pair", books.per_pair()))
     found.append(_totals("By day (UTC)", "Day", books.per_day()))
     found.append(_left_alone(books.missed))
+    found.append(_taken(books.taken))
     return tuple(sheet for sheet in found if sheet.rows)
 
 
@@ -54,6 +56,8 @@ def summary(books: Books) -> str:
     if books.open_intents:
         parts.append(f"{books.open_intents} in flight")
     parts.append(f"{len(books.missed)} left alone")
+    if books.taken:
+        parts.append(f"{len(books.taken)} taken by others")
     return "; ".join(parts) + ". Amounts are whole native coins, rounded down."
 
 
@@ -157,6 +161,31 @@ def _left_alone(missed: Iterable[Missed]) -> Sheet:
             for one in missed
         ),
     )
+
+
+def _taken(taken: Iterable[Taken]) -> Sheet:
+    """Return what others liquidated: what was in it for them, and why it was not ours."""
+    return Sheet(
+        title="Taken by others",
+        columns=("Account", "Pair", "Cause", "Detail", "Block", "Seized", "Repaid", "Bonus",
+                 "Their gas", "Our forecast"),
+        left=4,
+        rows=tuple(
+            (
+                short_hex(one.ref.account),
+                f"{one.collateral.symbol} / {one.debt.symbol}",
+                one.cause.value,
+                printable(one.detail, _DETAIL),
+                str(one.block),
+                units_text(one.seized, one.collateral.unit),
+                units_text(one.repaid, one.debt.unit),
+                "-" if one.bonus is None else coins_text(one.bonus),
+                coins_text(one.gas),
+                "-" if one.forecast_net is None else coins_text(one.forecast_net),
+            )
+            for one in taken
+        ),
+    )  # fmt: skip
 
 
 def _rich(sheet: Sheet) -> Table:

@@ -6,7 +6,7 @@ returns, whatever happens to the process or to the power.
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 APPLICATION_ID: Final = 0x4B454550
 """``KEEP`` in the header of the file: tells our databases from others."""
@@ -35,8 +35,38 @@ _CARRIED_INDEX: Final = (
 )
 """Finds those whose transactions another intent has: of a batch, all but the first."""
 
+_TAKEN: Final = """CREATE TABLE taken (
+        deployment TEXT NOT NULL,
+        market TEXT NOT NULL,
+        account TEXT NOT NULL,
+        block INTEGER NOT NULL,
+        block_hash TEXT NOT NULL,
+        tx_hash TEXT NOT NULL,
+        log_index INTEGER NOT NULL,
+        place INTEGER NOT NULL,
+        liquidator TEXT NOT NULL,
+        collateral TEXT NOT NULL,
+        collateral_symbol TEXT NOT NULL,
+        collateral_unit TEXT NOT NULL,
+        debt TEXT NOT NULL,
+        debt_symbol TEXT NOT NULL,
+        debt_unit TEXT NOT NULL,
+        repaid TEXT NOT NULL,
+        seized TEXT NOT NULL,
+        penalty TEXT,
+        protocol_fee TEXT,
+        gas TEXT NOT NULL,
+        cause TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        forecast_net TEXT,
+        seen INTEGER NOT NULL,
+        PRIMARY KEY (deployment, block, log_index)
+    ) WITHOUT ROWID"""
+"""What others liquidated."""
+
 TABLES: Final = (
     _STANDING,
+    _TAKEN,
     """CREATE TABLE meta (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         chain_id INTEGER NOT NULL,
@@ -145,5 +175,6 @@ MIGRATIONS: Final = {
         "ALTER TABLE intents ADD COLUMN carried_by TEXT REFERENCES intents (plan_id)",
         _CARRIED_INDEX,
     ),
+    4: (_TAKEN,),
 }
 """What makes each older version the next one."""

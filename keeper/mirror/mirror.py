@@ -116,12 +116,13 @@ class Mirror(Generic[M, P]):
             return await self.start(head, await self._surviving_anchor(head), _silent)
         fork = branch[0].parent_hash if branch else head.hash
         kept, undone = self._passed.cut_after(fork)
-        market, done = await self._changes(head, branch, undone)
+        market, done, logs = await self._changes(head, branch, undone)
         changed = undone.accounts | done.accounts
         positions = await self._read(head, market, changed, _silent, self.snapshot.positions)
         self._history = kept.extended(branch, done, depth=self._depth)
         self._known = self._known.after(changed, positions)
-        return self._publish(head, market, positions, changed)
+        since = branch[0].number if branch else head.number + 1
+        return self._publish(head, market, positions, changed, since=since, logs=logs)
 
     def checkpoint(self, depth: int) -> Checkpoint:
         """Return a checkpoint ``depth`` blocks back: its accounts may be more than need be."""
@@ -174,16 +175,18 @@ class Mirror(Generic[M, P]):
 
     async def _changes(
         self, head: BlockRef, branch: Sequence[BlockRef], undone: Touched
-    ) -> tuple[M, Touched]:
-        """Return the market at ``head``, and what the branch touched."""
+    ) -> tuple[M, Touched, list[Log]]:
+        """Return the market at ``head``, what the branch touched, and what it logged."""
         before = self.snapshot.market
-        done = await self._touched_by(branch, before)
+        logs = await self._logs_of(branch, before)
+        done = self._adapter.touched(before, logs)
         touched = union((undone, done))
         market = await self._adapter.read_market(self._reader, head, before, touched)
         if done.structure:
             # A contract listed in the branch may have emitted in it too, unwatched until now.
-            done = union((done, await self._touched_by(branch, market)))
-        return market, done
+            logs = await self._logs_of(branch, market)
+            done = union((done, self._adapter.touched(market, logs)))
+        return market, done, logs
 
     async def _read(
         self,
@@ -220,8 +223,8 @@ class Mirror(Generic[M, P]):
             _require_chained(branch[-1], branch[-2])
         return branch[::-1]
 
-    async def _touched_by(self, branch: Iterable[BlockRef], market: M) -> Touched:
-        """Read the logs of each block of a branch, by hash, and return what they touched."""
+    async def _logs_of(self, branch: Iterable[BlockRef], market: M) -> list[Log]:
+        """Read the logs of each block of a branch, by hash."""
         wanted = self._adapter.log_filter(market)
         logs: list[Log] = []
         for block in branch:
@@ -229,7 +232,7 @@ class Mirror(Generic[M, P]):
                 found = await self._reader.logs_at(wanted, block)
                 self._sieve.learn(block, found)
                 logs.extend(found)
-        return self._adapter.touched(market, logs)
+        return logs
 
     def _publish(
         self,
@@ -237,8 +240,18 @@ class Mirror(Generic[M, P]):
         market: M,
         positions: Positions[P],
         changed: frozenset[AccountRef] | None,
+        *,
+        since: int = 0,
+        logs: Sequence[Log] = (),
     ) -> Snapshot[M, P]:
-        self._snapshot = Snapshot(block=head, market=market, positions=positions, changed=changed)
+        self._snapshot = Snapshot(
+            block=head,
+            market=market,
+            positions=positions,
+            changed=changed,
+            since=since,
+            logs=tuple(logs),
+        )
         return self._snapshot
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from keeper.core.chain import BlockRef
+from keeper.core.chain import BlockRef, Log
 from keeper.core.lending import AccountRef
 from keeper.mirror.positions import Positions
 
@@ -20,3 +20,7 @@ class Snapshot(Generic[M, P]):
     positions: Positions[P]
     changed: frozenset[AccountRef] | None = None
     """Accounts that may differ from the snapshot before; None when any may."""
+    since: int = 0
+    """The first block that the snapshot before had not; 0 when nobody can say."""
+    logs: tuple[Log, ...] = ()
+    """What the protocol logged from that block on."""

@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from keeper.core.plan import Outcome
+from keeper.core.taken import Taken
 from keeper.core.units import Address
 
 _ETHER: Final = 10**18
@@ -32,6 +33,7 @@ class Tallies:
         self._sent = counter("keeper_sent", "Liquidations sent.", ("deployment", "lane"))
         self._shown = counter("keeper_shown", "Liquidations shown, disarmed.", by_deployment)
         self._rejected = counter("keeper_rejected", "Rejections told.", ("deployment", "reason"))
+        self._taken = counter("keeper_taken", "Liquidations by others.", ("deployment", "cause"))
         self._settled = counter("keeper_settled", "Outcomes.", ("status",))
         self._net = gauge("keeper_net_ether", "Net of this run's outcomes; it may fall.")
         self._gas = counter("keeper_gas_ether", "Gas of this run's outcomes.")
@@ -104,3 +106,7 @@ class Tallies:
         self._settled.labels(outcome.status.value).inc()
         self._net.inc(outcome.realised.net / _ETHER)
         self._gas.inc(outcome.realised.gas / _ETHER)
+
+    def taken(self, taken: Taken) -> None:
+        """Count what somebody else liquidated, by why it was not us."""
+        self._taken.labels(taken.deployment, taken.cause.value).inc()

@@ -29,6 +29,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
 from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Status, Submission
+from keeper.core.taken import Taken
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.build import BLOCK_INTERVAL_S
@@ -111,6 +112,9 @@ class Counter:
 
     def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:
         """Hear nothing: pending updates are not watched."""
+
+    def taken(self, taken: Taken) -> None:
+        """Hear nothing: nobody else is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import pytest
 
 from keeper.commands.doctor import doctor
 from keeper.commands.dry_run import dry_run
-from keeper.commands.report import parse_since, report
+from keeper.commands.report import Shown, parse_since, report
 from keeper.commands.running import MISCONFIGURED, CommandFailed, run_command
 from keeper.commands.scan import Wanted, scan
 from keeper.core.errors import ConfigError
@@ -223,7 +223,7 @@ def kept_books(market_copy: MarketNode, tmp_path: Path) -> Path:
 def test_report_prints_the_books_for_people_and_machines(kept_books, tmp_path, printed):
     books = read_books(tmp_path / "keeper.sqlite")
     page, table = tmp_path / "books.html", tmp_path / "books.csv"
-    report(kept_books, since=0, as_json=True, html=page, csv=table)
+    report(kept_books, Shown(as_json=True, html=page, csv=table), since=0)
     found = json_lines(printed())
     assert len(found) == len(books.entries) >= 2
     for one in found:
@@ -255,17 +255,17 @@ def test_report_prints_the_books_for_people_and_machines(kept_books, tmp_path, p
     html = page.read_text("utf-8")
     assert html.lstrip().lower().startswith("<!doctype html>")
     assert all(short_hex(one["account"]) in html for one in landed)
-    report(kept_books, since=0, as_json=False, html=None, csv=None)
+    report(kept_books, Shown(), since=0)
     assert "Where the penalty went" in printed()
-    report(kept_books, since=2**33, as_json=True, html=None, csv=None)
+    report(kept_books, Shown(as_json=True), since=2**33)
     assert printed() == ""
     with pytest.raises(ConfigError, match=r"nowhere/books\.csv: expected a file that can be writ"):
-        report(kept_books, since=0, as_json=True, html=None, csv=tmp_path / "nowhere/books.csv")
+        report(kept_books, Shown(as_json=True, csv=tmp_path / "nowhere/books.csv"), since=0)
 
 
 def test_report_says_when_there_are_no_books(config):
     with pytest.raises(ConfigError, match=r"keeper\.sqlite: expected a Keeper database, found no"):
-        report(config, since=0, as_json=True, html=None, csv=None)
+        report(config, Shown(as_json=True), since=0)
 
 
 @pytest.mark.parametrize(

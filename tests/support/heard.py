@@ -8,6 +8,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
 from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Submission
+from keeper.core.taken import Taken
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class Heard:
     resumptions: list[str] = field(default_factory=list)
     skips: list[str] = field(default_factory=list)
     foreseens: list[tuple[PendingPrice, int]] = field(default_factory=list)
+    takens: list[Taken] = field(default_factory=list)
 
     def progressed(self, deployment: str, what: str, done: int, of: int) -> None: ...
 
@@ -51,3 +53,6 @@ class Heard:
 
     def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:
         self.foreseens.append((pending, under))
+
+    def taken(self, taken: Taken) -> None:
+        self.takens.append(taken)

@@ -217,6 +217,7 @@ async def test_a_database_of_the_second_version_keeps_everything_and_forces_noth
     )
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         before = [db.execute(one).fetchall() for one in tables]
+        db.execute("DROP TABLE taken")
         db.execute("DROP INDEX intents_by_carrier")
         db.execute("ALTER TABLE intents DROP COLUMN carried_by")
         db.execute("ALTER TABLE intents DROP COLUMN forced")

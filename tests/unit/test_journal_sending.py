@@ -157,6 +157,7 @@ async def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):
         db.execute("ALTER TABLE submissions DROP COLUMN purpose")
         db.execute("ALTER TABLE submissions DROP COLUMN lane")
         db.execute("ALTER TABLE outcomes DROP COLUMN block_hash")
+        db.execute("DROP TABLE taken")
         db.execute("DROP INDEX intents_by_carrier")
         db.execute("ALTER TABLE intents DROP COLUMN carried_by")
         db.execute("ALTER TABLE intents DROP COLUMN forced")

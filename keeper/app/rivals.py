@@ -1,0 +1,193 @@
+"""What others liquidate, and why it was not ours: found in the logs that a head brings anyway.
+
+A transaction of somebody else that liquidates is read once more by its receipt, valued at the
+prices of its block, and held against what we had done about the account. This waits until whoever
+is under the line now has been dealt with.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
+
+from keeper.app.acting import SKIPPED
+from keeper.app.books import Appraiser
+from keeper.app.hindsight import Ours, Scene, told
+from keeper.app.observer import Observer
+from keeper.app.sight import Look
+from keeper.core.chain import BlockRef
+from keeper.core.errors import StaleError
+from keeper.core.lending import AccountRef, Liquidation, Rejection, Valuation
+from keeper.core.ports import ProtocolAdapter, Reader, Wire
+from keeper.core.taken import OurPart, Taken
+from keeper.core.units import Hash32
+from keeper.executor.dividing import equal_parts
+from keeper.mirror.snapshot import Snapshot
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+_TRIES: Final = 5
+"""How many heads a transaction is asked for whose reads fail."""
+
+
+class TakenJournal(Protocol):
+    """What the journal knows of our part, and keeps of theirs."""
+
+    async def own(self, hashes: Collection[Hash32]) -> frozenset[Hash32]:
+        """Return which of the transactions we signed."""
+        ...
+
+    async def our_part(
+        self, deployment: str, ref: AccountRef, *, since: int, before: int
+    ) -> OurPart | None:
+        """Return our newest intent of an account from head ``since`` on and before a block."""
+        ...
+
+    async def take_note(
+        self, deployment: str, taken: Sequence[Taken], *, gone_from: int | None
+    ) -> None:
+        """Note what others liquidated; forget what was noted of a block or later ones."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class _Heard:
+    """A transaction that liquidated, and what was known of its accounts before."""
+
+    tx_hash: Hash32
+    block: int
+    since: Mapping[AccountRef, int]
+    """The head at which who is under the line was first found there."""
+    left: Mapping[AccountRef, Rejection]
+    """Why who was left alone was."""
+    tries: int = 0
+
+
+class Rivals(Generic[M, P]):
+    """Notes what others liquidate of one deployment."""
+
+    def __init__(
+        self,
+        adapter: ProtocolAdapter[M, P],
+        appraiser: Appraiser[M, P],
+        journal: TakenJournal,
+        observer: Observer,
+        *,
+        told: Mapping[AccountRef, Rejection],
+        reader: Reader,
+        wire: Wire,
+    ) -> None:
+        """Begin with nothing known of who is under the line.
+
+        ``told`` has the newest reason of each account that was left alone, as it changes.
+        """
+        self._adapter = adapter
+        self._appraiser = appraiser
+        self._journal = journal
+        self._observer = observer
+        self._told = told
+        self._reader = reader
+        self._wire = wire
+        self._under: dict[AccountRef, int] = {}
+        self._waiting: list[_Heard] = []
+        self._heard: Hash32 | None = None
+        self._gone: int | None = None
+        """The first block whose notes are of a branch that is gone, None when none are."""
+        self._noted = -1
+
+    def looked(self, look: Look[M, P]) -> None:
+        """Remember since when who is under the line has been."""
+        found, block = look.found, look.book.block.number
+        refs = [one.ref for one in found.opportunities] + [one.ref for one in found.rejections]
+        self._under = {ref: self._under.get(ref, block) for ref in refs}
+
+    def hear(self, snapshot: Snapshot[M, P]) -> None:
+        """Take the liquidations that a head brought, before that head is looked at."""
+        if snapshot.block.hash == self._heard:
+            return
+        self._heard = snapshot.block.hash
+        if snapshot.since <= self._noted:
+            self._gone = snapshot.since if self._gone is None else min(self._gone, snapshot.since)
+            self._waiting = [one for one in self._waiting if one.block < snapshot.since]
+        if snapshot.logs:
+            self._waiting += self._transactions(snapshot)
+
+    def _transactions(self, snapshot: Snapshot[M, P]) -> list[_Heard]:
+        """Return the transactions that liquidated, with what is known of who they liquidated."""
+        found: dict[tuple[Hash32, int], set[AccountRef]] = {}
+        for one in self._adapter.decode(snapshot.market, snapshot.logs):
+            found.setdefault((one.tx_hash, one.log.block_number), set()).add(one.ref)
+        return [
+            _Heard(
+                tx_hash=tx_hash,
+                block=block,
+                since={r: self._under[r] for r in refs if self._under.get(r, block) < block},
+                left={r: self._told[r] for r in refs if r in self._told},
+            )
+            for (tx_hash, block), refs in found.items()
+        ]
+
+    async def note(self, market: M, moved: str) -> None:
+        """Put what was heard into the books; what cannot be read now is read at a later head.
+
+        ``moved`` is the last move of a price, in words.
+        """
+        waiting, self._waiting = self._waiting, []
+        gone, self._gone = self._gone, None
+        if not waiting and gone is None:
+            return
+        own = await self._journal.own([one.tx_hash for one in waiting])
+        taken: list[Taken] = []
+        for one in waiting:
+            if one.tx_hash not in own:
+                taken += await self._read(one, market, moved)
+        if taken or gone is not None:
+            await self._journal.take_note(self._adapter.deployment, taken, gone_from=gone)
+        self._noted = max((self._noted, *(found.block for found in taken)))
+        for found in taken:
+            self._observer.taken(found)
+
+    async def _read(self, heard: _Heard, market: M, moved: str) -> list[Taken]:
+        """Return the liquidations of a transaction; none when it is gone or cannot be read now."""
+        try:
+            receipt = await self._wire.receipt(heard.tx_hash)
+            if receipt is None or receipt.block_number != heard.block:
+                return []
+            block = await self._reader.block(receipt.block_number)
+            scene = Scene(receipt=receipt, block=block, moved=moved)
+            return await self._judged(heard, scene, self._adapter.decode(market, receipt.logs))
+        except SKIPPED as error:
+            heard.tries += 1
+            if heard.tries < _TRIES:
+                self._waiting.append(heard)
+            else:
+                self._observer.skipped(self._adapter.deployment, f"{heard.tx_hash}: {error}")
+            return []
+
+    async def _judged(
+        self, heard: _Heard, scene: Scene, liquidations: Sequence[Liquidation]
+    ) -> list[Taken]:
+        found, deployment = [], self._adapter.deployment
+        shares = equal_parts(scene.gas, max(len(liquidations), 1))
+        for one, gas in zip(liquidations, shares, strict=False):
+            ours = await self._ours(heard, one.ref)
+            valuation = await self._valuation(scene.block, one.ref)
+            found.append(told(deployment, one, scene, ours, gas=gas, valuation=valuation))
+        return found
+
+    async def _ours(self, heard: _Heard, ref: AccountRef) -> Ours:
+        """Return what we had done about an account; what was done at other times is not it."""
+        since, left = heard.since.get(ref), heard.left.get(ref)
+        first = heard.block - 1 if since is None else since
+        part = await self._journal.our_part(
+            self._adapter.deployment, ref, since=first, before=heard.block
+        )
+        stands = left is not None and since is not None and left.block >= since
+        return Ours(since=since, left=left if stands else None, part=part)
+
+    async def _valuation(self, block: BlockRef, ref: AccountRef) -> Valuation | None:
+        """Return the prices of the block, None where the market's cannot be told in coin."""
+        try:
+            return await self._appraiser.at_block(block, ref)
+        except StaleError:
+            return None

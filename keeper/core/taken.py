@@ -1,0 +1,84 @@
+"""Liquidations that somebody else carried out, and why they were not ours."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from keeper.core.lending import AccountRef
+from keeper.core.plan import Status
+from keeper.core.units import Address, Hash32
+
+
+class Cause(StrEnum):
+    """Why somebody else was there instead of us. One word for one cause."""
+
+    OUTRUN = "outrun"
+    """Ours was out, and theirs was included first."""
+    DISARMED = "disarmed"
+    """We would have sent ours."""
+    LEFT = "left"
+    """We had seen it and left it alone, for a reason."""
+    ONE_BLOCK = "one_block"
+    """It came under the line and was taken within one block: only who runs right behind the cause
+    of it, or signed ahead, is there in time."""
+    LATE = "late"
+    """We had seen it under the line, and nothing had come of that yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """A token as people read it."""
+
+    address: Address
+    symbol: str
+    unit: int
+    """``10**decimals``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OurPart:
+    """Our newest intent of an account that somebody else liquidated."""
+
+    status: Status
+    net: int
+    """What we expected it to net, wei."""
+    target_block: int | None
+    """None when it was never signed."""
+    priority_fee: int | None
+    """Wei per gas."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One liquidation by somebody else. ``repaid`` and ``seized`` are raw units."""
+
+    deployment: str
+    ref: AccountRef
+    block: int
+    block_hash: Hash32
+    tx_hash: Hash32
+    log_index: int
+    place: int
+    """Of the transaction in its block, from 0."""
+    liquidator: Address
+    """As the protocol's event names it: maybe a contract that many go through."""
+    collateral: Asset
+    debt: Asset
+    repaid: int
+    seized: int
+    penalty: int | None
+    """What the borrower lost, wei at the prices of the block; None where nobody can say."""
+    protocol_fee: int | None
+    """The protocol's part of it, wei."""
+    gas: int
+    """What the gas cost them, wei; of several liquidations in one transaction its part."""
+    cause: Cause
+    detail: str
+    forecast_net: int | None
+    """What we had expected to net, wei, where we had reckoned."""
+
+    @property
+    def bonus(self) -> int | None:
+        """Return what was left for the liquidator before swaps and gas, wei."""
+        if self.penalty is None or self.protocol_fee is None:
+            return None
+        return self.penalty - self.protocol_fee

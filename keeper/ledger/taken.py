@@ -1,0 +1,149 @@
+"""What others liquidated, in the database; and what we had done about it, for the cause."""
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from keeper.core.lending import AccountRef
+from keeper.core.plan import Status
+from keeper.core.taken import Asset, Cause, OurPart, Taken
+from keeper.core.units import Address, Hash32
+
+_COLUMNS: Final = """deployment, market, account, block, block_hash, tx_hash, log_index, place,
+    liquidator, collateral, collateral_symbol, collateral_unit, debt, debt_symbol, debt_unit,
+    repaid, seized, penalty, protocol_fee, gas, cause, detail, forecast_net"""
+_SLOTS: Final = ", ".join("?" * (_COLUMNS.count(",") + 2))
+
+_PART: Final = """SELECT i.status, i.net, s.target_block, s.priority_fee
+    FROM intents i LEFT JOIN submissions s ON s.plan_id = coalesce(i.carried_by, i.plan_id)
+    WHERE i.deployment = ? AND i.market = ? AND i.account = ?
+    AND i.head_block >= ? AND i.head_block < ? AND i.status NOT IN ('armed', 'landed')
+    ORDER BY i.sequence DESC, s.sequence DESC LIMIT 1"""
+
+
+def select_own(db: sqlite3.Connection, hashes: Collection[Hash32]) -> frozenset[Hash32]:
+    """Return which of the transactions we signed."""
+    asked = sorted(hashes)
+    slots = ", ".join("?" * len(asked))
+    rows = db.execute(
+        f"SELECT tx_hash FROM submissions WHERE tx_hash IN ({slots})",  # noqa: S608 - slots only
+        asked,
+    )
+    return frozenset(Hash32(found) for (found,) in rows)
+
+
+def select_our_part(
+    db: sqlite3.Connection, deployment: str, ref: AccountRef, *, since: int, before: int
+) -> OurPart | None:
+    """Return our newest intent of an account from head ``since`` on and before block ``before``.
+
+    None when there is none; one that landed by then is another story.
+    """
+    key = (deployment, ref.market, ref.account, since, before)
+    found = db.execute(_PART, key).fetchone()
+    if found is None:
+        return None
+    status, net, target_block, priority_fee = found
+    return OurPart(
+        status=Status(status),
+        net=int(net),
+        target_block=target_block,
+        priority_fee=None if priority_fee is None else int(priority_fee),
+    )
+
+
+def note_taken(
+    db: sqlite3.Connection,
+    deployment: str,
+    taken: Sequence[Taken],
+    *,
+    gone_from: int | None,
+    now: int,
+) -> None:
+    """Note what others liquidated; forget what was noted of block ``gone_from`` or later ones."""
+    if gone_from is not None:
+        db.execute("DELETE FROM taken WHERE deployment = ? AND block >= ?", (deployment, gone_from))
+    db.executemany(
+        f"INSERT OR REPLACE INTO taken ({_COLUMNS}, seen) VALUES ({_SLOTS})",  # noqa: S608 - our own constants
+        [(*_row(one), now) for one in taken],
+    )
+
+
+def select_taken(db: sqlite3.Connection, since: int) -> tuple[Taken, ...]:
+    """Return what others liquidated since a time, unix seconds, oldest first.
+
+    A database that no keeper of this version has opened yet knows of nothing.
+    """
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'taken'").fetchone():
+        return ()
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM taken WHERE seen >= ? ORDER BY block, place, log_index",  # noqa: S608 - our own constants
+        (since,),
+    )
+    return tuple(_taken(row) for row in rows)
+
+
+def _row(one: Taken) -> tuple[str | int | None, ...]:
+    return (
+        one.deployment,
+        one.ref.market,
+        one.ref.account,
+        one.block,
+        one.block_hash,
+        one.tx_hash,
+        one.log_index,
+        one.place,
+        one.liquidator,
+        *_asset_row(one.collateral),
+        *_asset_row(one.debt),
+        str(one.repaid),
+        str(one.seized),
+        _text(one.penalty),
+        _text(one.protocol_fee),
+        str(one.gas),
+        one.cause.value,
+        one.detail,
+        _text(one.forecast_net),
+    )
+
+
+def _asset_row(asset: Asset) -> tuple[str, str, str]:
+    return asset.address, asset.symbol, str(asset.unit)
+
+
+def _text(amount: int | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
+def _amount(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
+def _taken(row: Sequence[str]) -> Taken:
+    (deployment, market, account, block, block_hash, tx_hash, log_index, place, liquidator,
+     *assets, repaid, seized, penalty, protocol_fee, gas, cause, detail, net) = row  # fmt: skip
+    return Taken(
+        deployment=deployment,
+        ref=AccountRef(market=market, account=Address(account)),
+        block=int(block),
+        block_hash=Hash32(block_hash),
+        tx_hash=Hash32(tx_hash),
+        log_index=int(log_index),
+        place=int(place),
+        liquidator=Address(liquidator),
+        collateral=_asset(assets[:3]),
+        debt=_asset(assets[3:]),
+        repaid=int(repaid),
+        seized=int(seized),
+        penalty=_amount(penalty),
+        protocol_fee=_amount(protocol_fee),
+        gas=int(gas),
+        cause=Cause(cause),
+        detail=detail,
+        forecast_net=_amount(net),
+    )
+
+
+def _asset(columns: Sequence[str]) -> Asset:
+    address, symbol, unit = columns
+    return Asset(address=Address(address), symbol=symbol, unit=int(unit))

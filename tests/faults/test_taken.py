@@ -1,0 +1,218 @@
+"""Somebody else liquidates: the books say what was in it for them, and why it was not us."""
+
+import json
+from pathlib import Path
+
+from keeper.commands.report import Shown, report
+from keeper.core.taken import Cause, Taken
+from keeper.devnet.chainlink import submit_answers
+from keeper.devnet.live import under_water
+from keeper.devnet.prices import push_prices
+from keeper.devnet.sender import MAX_FEE_WEI, Sender, read_all
+from keeper.ledger.books import Books, read_books
+from tests.faults.test_market import fallen, rival
+from tests.support.fault_desk import FALLEN, Desk, keeper_desk
+from tests.support.fault_proxy import FaultProxy
+from tests.support.market_node import MarketNode
+
+FALL = fallen(FALLEN)
+WORTHLESS = {
+    "limits": {
+        "min_profit_wei": "1000000 ether",
+        "max_gas_price_wei": "200 gwei",
+        "max_gas_per_tx_wei": "0.5 ether",
+        "max_gas_per_hour_wei": "5 ether",
+        "max_gas_per_day_wei": "20 ether",
+        "min_balance_wei": "0.1 ether",
+        "max_in_flight": 25,
+        "slippage_bps": 300,
+        "deadline_s": 120,
+    }
+}
+"""Nothing is worth sending."""
+
+
+def books_of(desk: Desk) -> Books:
+    return read_books(desk.settings.database)
+
+
+async def taken_by(desk: Desk, count: int = 1) -> list[Taken]:
+    """Mine until so many liquidations by others were heard of; return them."""
+    desk.mine()
+    await desk.until(lambda: len(desk.ears.takens) >= count, mining=True)
+    return desk.ears.takens
+
+
+async def test_ours_was_out_and_theirs_came_first(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
+        plan, submission = desk.ears.sent_plans[0]
+        rival(desk, plan)
+        await desk.settle()
+        await desk.until(lambda: bool(desk.ears.takens), mining=True)
+        (found,) = desk.ears.takens
+        assert found.ref == plan.ref
+        assert found.cause is Cause.OUTRUN
+        assert str(submission.target_block) in found.detail
+        assert str(100 * 10**9) in found.detail
+        assert found.forecast_net == plan.forecast.net
+        _require_figures(desk, found)
+        ours = {one.tx_hash for one in desk.ears.outcomes}
+        assert found.tx_hash not in ours
+        assert desk.ears.landed()
+        assert books_of(desk).taken == (found,)
+
+
+def _require_figures(desk: Desk, found: Taken) -> None:
+    """Hold a note against the chain: its receipt, its logs, and values of its block."""
+    receipt = desk.rpc("eth_getTransactionReceipt", found.tx_hash)
+    cost = int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)
+    assert found.gas == cost
+    assert int(receipt["blockNumber"], 16) == found.block
+    assert receipt["blockHash"] == found.block_hash
+    assert int(receipt["transactionIndex"], 16) == found.place
+    assert receipt["from"] == found.liquidator
+    pool = desk.node.live.pool
+    (log,) = [one for one in receipt["logs"] if int(one["logIndex"], 16) == found.log_index]
+    assert log["address"] == pool.address
+    repaid, kept = (int(log["data"][2 + 64 * n : 66 + 64 * n], 16) for n in range(2))
+    assert found.repaid == repaid
+    assert found.penalty is not None
+    assert found.protocol_fee is not None
+    assert 0 < found.protocol_fee < found.penalty
+    live = desk.node.live
+    asked = (found.collateral.address, found.debt.address, desk.node.market.weth)
+    calls = [(live.oracle, "getAssetPrice", (asset,)) for asset in asked]
+    price, debt_price, native = read_all(live.rpc, calls, hex(found.block))
+    worth, left = (
+        amount * price * 10**18 // (found.collateral.unit * native)
+        for amount in (found.seized, kept)
+    )
+    assert found.penalty == worth - repaid * debt_price * 10**18 // (found.debt.unit * native)
+    assert found.protocol_fee == worth - left
+
+
+async def test_a_disarmed_keeper_says_that_it_would_have_sent(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], armed=False) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.plans), mining=True)
+        plan = desk.ears.plans[0]
+        rival(desk, plan)
+        (found,) = await taken_by(desk)
+        assert found.ref == plan.ref
+        assert found.cause is Cause.DISARMED
+        assert found.forecast_net is not None
+        _require_figures(desk, found)
+
+
+async def test_what_was_left_alone_is_told_with_the_reason(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=WORTHLESS) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.rejections), mining=True)
+        assert not desk.ears.sent_plans
+        account = desk.ears.rejections[0].ref.account
+        take(desk, account)
+        (found,) = await taken_by(desk)
+        assert found.ref.account == account
+        assert found.cause is Cause.LEFT
+        assert found.detail.startswith("below_min_profit: ")
+        _require_figures(desk, found)
+
+
+def take(desk: Desk, account: str, *, max_fee: int = 500 * 10**9) -> None:
+    """Let somebody liquidate an account in the next block, of the first pair that it has."""
+    snapshot = desk.mirrors[0].snapshot
+    position = next(one for ref, one in snapshot.positions.items() if ref.account == account)
+    assets = {one.id: one.asset for one in snapshot.market.reserves if one is not None}
+    live, who = desk.node.live, desk.node.market.accounts.supplier
+    pair = [assets[side[0][0]] for side in (position.collateral, position.debt)]
+    call = {
+        "from": who,
+        "to": live.pool.address,
+        "data": "0x" + live.pool.encode("liquidationCall", *pair, account, 2**256 - 1, False).hex(),
+        "gas": hex(2_000_000),
+        "maxFeePerGas": hex(max_fee),
+        "maxPriorityFeePerGas": hex(10**8),
+    }
+    desk.rpc("anvil_impersonateAccount", who)
+    desk.rpc("eth_sendTransaction", call)
+
+
+def who_falls(market: MarketNode) -> str:
+    """Return an account that the fall of prices brings under the line."""
+    kept = market.live.rpc.call("evm_snapshot")
+    healthy = set(under_water(market.live))
+    push_prices(market.live, FALL)
+    falls = sorted(set(under_water(market.live)) - healthy)
+    market.live.rpc.call("evm_revert", kept)
+    return falls[0]
+
+
+async def test_what_falls_and_is_taken_within_one_block_is_told_so(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    account = who_falls(market)
+    live = market.live
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=WORTHLESS) as desk:
+        oracle_node = Sender.of(live.rpc, market.market.accounts.oracle_node)
+        submit_answers(live.rpc, oracle_node, live.aggregators, FALL)
+        oracle_node.submit()
+        take(desk, account, max_fee=MAX_FEE_WEI // 2)  # behind the feeds
+        (found,) = await taken_by(desk)
+        assert found.ref.account == account
+        assert found.cause is Cause.ONE_BLOCK
+        assert "WETH" in found.detail
+        assert found.forecast_net is None
+        _require_figures(desk, found)
+
+
+async def test_a_reorg_takes_theirs_out_of_the_books_and_back_in(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=WORTHLESS) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.rejections), mining=True)
+        account = desk.ears.rejections[0].ref.account
+        take(desk, account)
+        (found,) = await taken_by(desk)
+        assert books_of(desk).taken == (found,)
+        desk.rpc("anvil_reorg", desk.height() - found.block + 1, [])
+        desk.mine()
+        await desk.until(lambda: not books_of(desk).taken, mining=True)
+        take(desk, account)
+        again = (await taken_by(desk, 2))[-1]
+        assert again.ref == found.ref
+        assert again.block_hash != found.block_hash
+        assert books_of(desk).taken == (again,)
+
+
+async def test_the_report_shows_what_was_taken_to_people_and_to_machines(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy, capsys
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=WORTHLESS) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.rejections), mining=True)
+        account = desk.ears.rejections[0].ref.account
+        take(desk, account)
+        (found,) = await taken_by(desk)
+        config = tmp_path / "keeper.yaml"
+        shown = Shown(as_json=True, missed=True)
+        report(config, Shown(), since=0)
+        said = capsys.readouterr().out
+        assert "Taken by others" in said
+        assert "1 taken by others" in said
+        report(config, shown, since=0)
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        (told,) = [one for one in lines if one["missed"] == "taken by others"]
+        assert told["account"] == account
+        assert told["cause"] == "left"
+        assert told["penalty"] == str(found.penalty)
+        assert told["gas"] == str(found.gas)
+        assert {one["missed"] for one in lines} == {"taken by others", "left alone"}

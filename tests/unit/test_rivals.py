@@ -1,0 +1,144 @@
+"""What is noted of others' liquidations when reads fail, when they are ours, and when many go."""
+
+# ruff: noqa: ARG002 - the ports' arguments
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from keeper.app.rivals import Rivals
+from keeper.core.errors import StaleError, TransientError
+from keeper.core.lending import Liquidation
+from keeper.core.taken import Taken
+from keeper.core.units import Hash32
+from keeper.mirror.snapshot import Snapshot
+from tests.support.heard import Heard
+from tests.unit.test_hindsight import BLOCK, RECEIPT, REF, liquidation
+
+
+@dataclass(slots=True)
+class Books:
+    """A journal that has signed some transactions, and holds what is noted."""
+
+    signed: frozenset[Hash32] = frozenset()
+    notes: list[Taken] = field(default_factory=list)
+    gone: list[int | None] = field(default_factory=list)
+
+    async def own(self, hashes):
+        return self.signed & set(hashes)
+
+    async def our_part(self, deployment, ref, *, since, before):
+        return None
+
+    async def take_note(self, deployment, taken, *, gone_from):
+        self.gone.append(gone_from)
+        self.notes += taken
+
+
+@dataclass(slots=True)
+class Chain:
+    """A node with one transaction, and a protocol whose logs are these liquidations."""
+
+    liquidations: Sequence[Liquidation] = (liquidation(),)
+    failing: int = 0
+    deployment: str = "d"
+
+    def decode(self, market, logs):
+        return tuple(self.liquidations)
+
+    async def receipt(self, tx_hash):
+        if self.failing:
+            self.failing -= 1
+            raise TransientError("no answer")
+        return RECEIPT
+
+    async def block(self, number):
+        return BLOCK
+
+    async def at_block(self, block, ref):
+        raise StaleError("no price")
+
+
+def rivals(chain: Chain, books: Books, heard: Heard) -> Rivals[Any, Any]:
+    return Rivals(chain, chain, books, heard, told={}, reader=chain, wire=chain)
+
+
+def snapshot(
+    number: int = 100, *, since: int | None = None, logs: bool = True
+) -> Snapshot[Any, Any]:
+    block = replace(BLOCK, number=number, hash=Hash32(f"0x{number:064x}"))
+    return Snapshot(
+        block=block,
+        market=None,
+        positions={},
+        changed=frozenset(),
+        since=number if since is None else since,
+        logs=(liquidation().log,) if logs else (),
+    )
+
+
+async def test_what_cannot_be_read_now_is_read_at_a_later_head() -> None:
+    chain, books, heard = Chain(failing=2), Books(), Heard()
+    ours = rivals(chain, books, heard)
+    ours.hear(snapshot())
+    await ours.note(None, "")
+    await ours.note(None, "")
+    assert not books.notes
+    await ours.note(None, "")
+    assert [one.ref for one in books.notes] == [REF]
+    assert heard.takens == books.notes
+    assert not heard.skips
+
+
+async def test_what_can_never_be_read_is_given_up_and_said() -> None:
+    chain, books, heard = Chain(failing=99), Books(), Heard()
+    ours = rivals(chain, books, heard)
+    ours.hear(snapshot())
+    for _ in range(9):
+        await ours.note(None, "")
+    assert chain.failing == 94
+    assert not books.notes
+    assert heard.skips == [f"{RECEIPT.tx_hash}: no answer"]
+
+
+async def test_our_own_transactions_are_not_noted() -> None:
+    chain, books, heard = Chain(), Books(signed=frozenset({RECEIPT.tx_hash})), Heard()
+    ours = rivals(chain, books, heard)
+    ours.hear(snapshot())
+    await ours.note(None, "")
+    assert not books.notes
+    assert not heard.takens
+
+
+async def test_the_gas_of_several_in_one_transaction_is_divided_to_the_wei() -> None:
+    many = [replace(liquidation(), log=replace(liquidation().log, index=n)) for n in range(3)]
+    books = Books()
+    ours = rivals(Chain(liquidations=many), books, Heard())
+    ours.hear(snapshot())
+    await ours.note(None, "")
+    cost = RECEIPT.gas_used * RECEIPT.effective_gas_price + RECEIPT.l1_fee
+    assert len(books.notes) == 3
+    assert sum(one.gas for one in books.notes) == cost
+
+
+async def test_a_head_that_is_seen_again_is_heard_once() -> None:
+    books = Books()
+    ours = rivals(Chain(), books, Heard())
+    ours.hear(snapshot())
+    ours.hear(snapshot())
+    await ours.note(None, "")
+    await ours.note(None, "")
+    assert len(books.notes) == 1
+
+
+async def test_a_branch_that_is_gone_takes_its_notes_along() -> None:
+    books = Books()
+    ours = rivals(Chain(), books, Heard())
+    ours.hear(snapshot())
+    await ours.note(None, "")
+    ours.hear(snapshot(101, since=99, logs=False))
+    await ours.note(None, "")
+    assert books.gone == [None, 99]
+    ours.hear(snapshot(102, logs=False))
+    await ours.note(None, "")
+    assert len(books.gone) == 2
