@@ -24,7 +24,7 @@ from keeper.app.parity import Parity
 from keeper.app.prearming import Prearming
 from keeper.app.rivals import Rivals
 from keeper.app.sight import Sight
-from keeper.core.chain import BlockRef, Log, LogFilter
+from keeper.core.chain import BlockRef, Log, LogFilter, LogHint
 from keeper.core.errors import ConfigError, DriftError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Health
 from keeper.core.pending import PendingTransaction
@@ -221,10 +221,10 @@ class Deployment(Generic[M, P]):
         except SKIPPED as error:
             self._observer.skipped(self.name, str(error))
 
-    def hear_price(self, log: Log) -> None:
+    def hear_price(self, hint: LogHint, at_ns: int) -> None:
         """Answer a feed's event at once with what was signed ahead; ``see_price`` does the rest."""
         if self.prearming is not None and not self._paused:
-            self.prearming.hear(log)
+            self.prearming.hear(hint, at_ns)
 
     def see_pending(self, transaction: PendingTransaction) -> Foresight | None:
         """Return what a pending transaction would do to the loans at hand, None when nothing."""

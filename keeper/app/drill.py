@@ -12,7 +12,7 @@ from keeper.chain.subscriptions import DRILL
 from keeper.core.units import Address
 from keeper.oracle.chainlink import ANSWER_UPDATED
 
-DRILL_INDEX: Final = -1
+DRILL_INDEX: Final = "-0x1"
 """The index of the log: no chain has such a one."""
 
 
@@ -26,7 +26,7 @@ def sample_event(aggregator: Address, answer: int, block: int) -> bytes:
         "blockNumber": hex(block),
         "transactionHash": f"0x{1:064x}",
         "transactionIndex": "0x0",
-        "logIndex": hex(DRILL_INDEX),
+        "logIndex": DRILL_INDEX,
         "removed": False,
     }
     params = {"subscription": DRILL, "result": told}

@@ -15,7 +15,7 @@ from keeper.chain.head_tracker import HeadEvent
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
 from keeper.chain.mempool import PendingStream
-from keeper.core.chain import BlockRef, Log, LogFilter
+from keeper.core.chain import BlockRef, LogFilter, LogHint
 from keeper.core.errors import ConfigError
 from keeper.runtime.garbage import keep_for_good
 from keeper.runtime.latest import Latest
@@ -229,10 +229,10 @@ class Keeper:
                 for deployment in self._deployments:
                     await deployment.see_price(log)
 
-    def _hear_price(self, log: Log) -> None:
+    def _hear_price(self, hint: LogHint, at_ns: int) -> None:
         """Hand a price event to every deployment as its bytes come."""
         for deployment in self._deployments:
-            deployment.hear_price(log)
+            deployment.hear_price(hint, at_ns)
 
     async def _drill(self) -> None:
         """Keep the way from price event to signature warm, as often as the operator wants."""

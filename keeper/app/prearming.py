@@ -19,7 +19,7 @@ from keeper.app.crossings import Ahead, Bench, Crossings, Side
 from keeper.app.drill import DRILL_INDEX, sample_event
 from keeper.app.sight import Sight
 from keeper.app.trigger_price import last_admitted
-from keeper.core.chain import Log
+from keeper.core.chain import LogHint
 from keeper.core.errors import StaleError
 from keeper.core.plan import Plan
 from keeper.core.tick import Tick
@@ -74,18 +74,20 @@ class Prearming(Generic[M, P]):
         """Fire nothing until the next head is prepared for."""
         self._arming.prearm.void(self._name)
 
-    def hear(self, event: Log) -> None:
+    def hear(self, event: LogHint, at_ns: int) -> None:
         """Answer a price event as its bytes come: send whatever is due."""
-        tick = Tick(event.seen_ns)
         told, touched = self._bench.watcher.told(event)
-        tick.mark("decode")
-        prearm = self._arming.prearm
-        if event.index == DRILL_INDEX:
-            for feed, price in told.items():
-                prearm.exercise(self._name, feed, price, event.block_number, tick)
+        try:
+            block = int(event.block_number, 16)
+        except ValueError:  # for whoever decodes all of it to complain of
             return
-        for feed, price in told.items():
-            prearm.fire(self._name, feed, price, event.block_number, tick)
+        tick, prearm = Tick(at_ns), self._arming.prearm
+        tick.mark("decode")
+        is_drill = event.log_index == DRILL_INDEX
+        for feed, price in told:
+            prearm.fire(self._name, feed, price, block, tick, dry=is_drill)
+        if is_drill:
+            return
         if event.removed:
             prearm.void(self._name)
         elif touched:

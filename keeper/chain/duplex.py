@@ -20,9 +20,13 @@ from keeper.chain.jsonrpc import (
 )
 from keeper.chain.sockets import Connect, MessageSocket
 from keeper.core.errors import TransientError
+from keeper.core.primed import Primed
 
 Notify = Callable[[Notification, int], None]
 """Takes a notification, and when its bytes came (``perf_counter_ns``)."""
+
+Glance = Callable[[bytes, int], None]
+"""Takes any message before it is decoded, and when it came."""
 
 
 class DuplexTransport:
@@ -34,11 +38,13 @@ class DuplexTransport:
         connect: Connect,
         *,
         notify: Notify | None = None,
+        glance: Glance | None = None,
         lost: Callable[[str], None] | None = None,
     ) -> None:
         self._name = name
         self._connect = connect
         self._notify = notify
+        self._glance = glance
         self._tell_lost = lost
         self._connecting = asyncio.Lock()
         self._connection: _Connection | None = None
@@ -57,14 +63,10 @@ class DuplexTransport:
         except TimeoutError as e:
             raise self._no_reply(timeout_s) from e
 
-    def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":
-        """Write one request before returning; None, with nothing written, where that cannot be."""
+    def prime(self, request: Request) -> Primed[Reply] | None:
+        """Make one request ready for the socket that is open; None without one."""
         connection = self._connection
-        return (
-            connection.post(request, dry=dry)
-            if connection is not None and connection.open
-            else None
-        )
+        return connection.prime(request) if connection is not None and connection.open else None
 
     def drill(self, message: bytes) -> None:
         """Take a message of our own as if the node had pushed it; nothing where none could come."""
@@ -93,7 +95,7 @@ class DuplexTransport:
             return self._connection
         async with self._connecting:
             if self._connection is None or not self._connection.open:
-                connection = _Connection(self._name, self._notify, self._tell_lost)
+                connection = _Connection(self._name, self._notify, self._glance, self._tell_lost)
                 connection.socket = await self._connect(connection)
                 self._connection = connection
         return self._connection
@@ -106,13 +108,18 @@ class _Connection:
     """One socket's life: the listener of its messages and the requests that wait."""
 
     def __init__(
-        self, name: str, notify: Notify | None, tell_lost: Callable[[str], None] | None
+        self,
+        name: str,
+        notify: Notify | None,
+        glance: Glance | None,
+        tell_lost: Callable[[str], None] | None,
     ) -> None:
         self.socket: MessageSocket | None = None
         self.open = True
         self.arrived_ns = 0
         self._name = name
         self._notify = notify
+        self._glance = glance
         self._tell_lost = tell_lost
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._next_id = 1
@@ -125,13 +132,19 @@ class _Connection:
         finally:
             self._waiting.pop(number, None)
 
-    def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":
-        number, self._next_id = self._next_id, self._next_id + 1
-        message = encode_request(request, number)
-        if dry and self.socket is not None:
-            self.socket.touch(message)
-        if dry or self.socket is None or not self.socket.write(message):
+    def prime(self, request: Request) -> Primed[Reply] | None:
+        """Keep a number for a request, and make its frame."""
+        if self.socket is None:
             return None
+        number, self._next_id = self._next_id, self._next_id + 1
+        frame, write = self.socket.frame(encode_request(request, number)), self.socket.write
+        return Primed(
+            write=lambda: self.open and write(frame),
+            touch=lambda: self.open and write(b""),
+            answer=lambda: self._expect_one(number),
+        )
+
+    def _expect_one(self, number: int) -> "asyncio.Future[Reply]":
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda _: self._waiting.pop(number, None))
         return future
@@ -156,6 +169,8 @@ class _Connection:
             await self.socket.close()
 
     def received(self, message: bytes) -> None:
+        if self._glance is not None:
+            self._glance(message, self.arrived_ns)
         if self._notify is not None and (told := decode_push(message)) is not None:
             self._notify(told, self.arrived_ns)
             return

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from keeper.chain.jsonrpc import Reply, Request
 from keeper.chain.transport import Transport
+from keeper.core.primed import Primed
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class ForkTransport:
             [request], lambda: self._node.request(request, timeout_s=PATIENCE_S)
         )
 
-    def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":  # noqa: ARG002 - the port's
+    def prime(self, request: Request) -> Primed[Reply] | None:  # noqa: ARG002 - the port's
         """Return None: a request that waits for its turn cannot be written at once."""
         return None
 

@@ -20,6 +20,7 @@ from keeper.chain.jsonrpc import (
     encode_request,
 )
 from keeper.core.errors import TransientError
+from keeper.core.primed import Primed
 
 _HEADERS = {"content-type": "application/json"}
 _TOO_MANY = 429
@@ -52,7 +53,7 @@ class HttpTransport:
             return body
         return decode_reply(body, number, self.name)
 
-    def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":  # noqa: ARG002
+    def prime(self, request: Request) -> Primed[Reply] | None:  # noqa: ARG002 - the port's
         """Return None: a request over HTTP may have to wait for a connection."""
         return None
 

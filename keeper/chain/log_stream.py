@@ -6,10 +6,10 @@ from typing import Protocol
 
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_ranges import log_query
-from keeper.chain.records import decode_log
-from keeper.chain.subscriptions import Arrival, Subscriptions
+from keeper.chain.records import decode_log, glimpse_log
+from keeper.chain.subscriptions import Subscriptions
 from keeper.chain.trouble import Report, Trouble, quiet
-from keeper.core.chain import BlockRef, Log, LogFilter
+from keeper.core.chain import BlockRef, Log, LogFilter, LogHint
 from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.runtime.clock import Clock
 
@@ -61,8 +61,9 @@ class LogStream:
         self._from: int | None = None
         """The block whose logs may not all be told yet."""
         self._socket: Subscriptions | None = None
-        self.tap: Callable[[Log], None] | None = None
-        """Hears of each pushed log as its bytes come: perhaps twice, and perhaps never."""
+        self.tap: Callable[[LogHint, int], None] | None = None
+        """Hears of each pushed log as its bytes come, and when (``time.perf_counter_ns``): perhaps
+        twice, and perhaps never."""
 
     def watch(self, wanted: LogFilter) -> None:
         """Follow other logs from now on."""
@@ -136,14 +137,10 @@ class LogStream:
                     yield log
                 raise TransientError("logs: expected them pushed, found only by looking")
 
-    def _hear(self, pushed: Arrival) -> None:
+    def _hear(self, message: bytes, at_ns: int) -> None:
         """Tell whoever cannot wait; what is not a log is for ``follow`` to find out."""
-        if self.tap is None:
-            return
-        try:  # not suppress(), which takes a while to set up
-            self.tap(decode_log(pushed.result, pushed.at_ns))
-        except TransientError:
-            return
+        if self.tap is not None and (told := glimpse_log(message)) is not None:
+            self.tap(told, at_ns)
 
     def drill(self, push: bytes) -> None:
         """Have the tap hear a log of our own, by the way of those that the node pushes."""

@@ -17,6 +17,7 @@ from keeper.chain.transport import Transport
 from keeper.chain.trouble import Report, Trouble, quiet
 from keeper.chain.watch import PoolOptions, Watch
 from keeper.core.errors import TransientError
+from keeper.core.primed import Primed
 from keeper.runtime.clock import Clock
 
 _SEND = "eth_send"
@@ -72,11 +73,24 @@ class Pool:
         (reply,) = await self._ask_in_turn(ask, [request], timeout_s)
         return reply
 
-    def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":
-        """Write to the active node if it may be asked; what it does not answer is not repeated."""
-        if not self._active.usable(self._clock.monotonic()):
+    def prime(self, request: Request) -> Primed[Reply] | None:
+        """Make a request ready for the active node; what it does not answer is not repeated.
+
+        It is not written once another node has become the active one, or this one may not be asked.
+        """
+        member = self._active
+        primed = member.transport.prime(request)
+        if primed is None:
             return None
-        return self._active.transport.post(request, dry=dry)
+        write, touch = primed.write, primed.touch
+        return Primed(
+            write=lambda: self._may_be_asked(member) and write(),
+            touch=lambda: self._may_be_asked(member) and touch(),
+            answer=primed.answer,
+        )
+
+    def _may_be_asked(self, member: Member) -> bool:
+        return member is self._active and member.usable(self._clock.monotonic())
 
     async def batch(self, requests: Sequence[Request], *, timeout_s: float) -> list[Reply]:
         """Ask the active node for reads; they go on to the next when there is no answer."""

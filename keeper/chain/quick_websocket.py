@@ -6,7 +6,6 @@ text is handed on at once, and only the rest is aiohttp's.
 """
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable
 from time import perf_counter_ns
@@ -14,7 +13,7 @@ from typing import cast
 
 import aiohttp
 
-from keeper.chain.frames import Frames, text_frame
+from keeper.chain.frames import Frames
 from keeper.chain.writing import Pen
 
 Hear = Callable[[bytes, int], None]
@@ -33,17 +32,10 @@ class QuickWebSocket(aiohttp.ClientWebSocketResponse[bool]):
         inner = cast("asyncio.Protocol", transport.get_protocol())
         transport.set_protocol(_Doorbell(inner, hear, self.get_extra_info("socket")))
 
-    def write_text(self, message: bytes) -> bool:
-        """Write one text frame before returning; False, nothing written, where that cannot be."""
-        if self.closed or self._pen is None:
-            return False
-        return self._pen.write(text_frame(message, os.urandom(4)))
-
-    def touch(self, message: bytes) -> None:
-        """Make a frame and write nothing: the way stays warm."""
-        if not self.closed and self._pen is not None:
-            text_frame(message, os.urandom(4))
-            self._pen.write(b"")
+    def write_frame(self, frame: bytes) -> bool:
+        """Write a whole frame before returning; False, nothing written, where that cannot be."""
+        pen = self._pen
+        return pen is not None and not self.closed and pen.write(frame)
 
     def abort(self) -> None:
         """Drop the connection: ``receive`` tells that it is closed."""

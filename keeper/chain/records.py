@@ -71,6 +71,30 @@ class LogRecord(msgspec.Struct, frozen=True, rename="camel"):
             raise TransientError(f"expected a log in hex, found one where {e}") from e
 
 
+class LogGlimpse(msgspec.Struct, frozen=True, rename="camel"):
+    """As much of a pushed log as must be known at once (``core.chain.LogHint``)."""
+
+    address: str
+    topics: tuple[str, ...]
+    block_number: str
+    log_index: str
+    removed: bool = False
+
+
+class _Glimpsed(msgspec.Struct, frozen=True):
+    """The parameters of a push that brings a log."""
+
+    subscription: str
+    result: LogGlimpse
+
+
+class _LogPush(msgspec.Struct, frozen=True):
+    """A whole message that brings a log."""
+
+    method: str
+    params: _Glimpsed
+
+
 class ReceiptRecord(msgspec.Struct, frozen=True, rename="camel"):
     """A receipt; ``l1Fee`` is there on OP-stack rollups."""
 
@@ -124,6 +148,7 @@ class SimulatedBlockRecord(msgspec.Struct, frozen=True):
 
 
 _log_decoder = msgspec.json.Decoder(LogRecord)
+_push_decoder = msgspec.json.Decoder(_LogPush)
 
 
 def decode_block(raw: msgspec.Raw) -> BlockRef:
@@ -137,6 +162,14 @@ def decode_log(raw: msgspec.Raw, seen_ns: int = 0) -> Log:
         return _log_decoder.decode(raw).value(seen_ns)
     except UNREADABLE as e:
         raise TransientError(f"expected a log, found {e}") from e
+
+
+def glimpse_log(message: bytes) -> LogGlimpse | None:
+    """Return what a whole message tells of a log, in one go; None when it is no log's push."""
+    try:
+        return _push_decoder.decode(message).params.result
+    except UNREADABLE:
+        return None
 
 
 def quantity(text: str) -> int:

@@ -14,6 +14,7 @@ from keeper.chain.errors import NodeRefusedError, RateLimitedError
 from keeper.chain.jsonrpc import UNREADABLE, NodeError, Reply, Request
 from keeper.chain.transport import Transport
 from keeper.core.errors import StaleError, TransientError
+from keeper.core.primed import Primed
 from keeper.runtime.clock import Clock
 
 T = TypeVar("T")
@@ -96,13 +97,11 @@ class Rpc:
         found = await self.read(msgspec.Raw, method, *params, budget_s=budget_s)
         return None if bytes(found) == b"null" else self.decode(kind, method, found)
 
-    def post(
-        self, method: str, *params: object, dry: bool = False
-    ) -> "asyncio.Future[Reply] | None":
-        """Ask exactly once, written before this returns; None, nothing written, if it cannot be."""
-        return self._transport.post(Request(method=method, params=params), dry=dry)
+    def prime(self, method: str, *params: object) -> Primed[Reply] | None:
+        """Make a question ready that is asked exactly once; None if it cannot be."""
+        return self._transport.prime(Request(method=method, params=params))
 
-    async def within(self, asked: "asyncio.Future[Reply]", method: str) -> Reply:
+    async def within(self, asked: Awaitable[Reply], method: str) -> Reply:
         """Wait for the reply to what was posted, as long as for one attempt."""
         try:
             async with asyncio.timeout(self._policy.timeout_s):

@@ -1,6 +1,7 @@
 """Message sockets that push: WebSocket and IPC, one complete JSON text at a time."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from time import perf_counter_ns
 from typing import Protocol, cast
@@ -10,6 +11,7 @@ import msgspec
 
 from keeper.chain.background import Background
 from keeper.chain.endpoint import Endpoint, EndpointKind
+from keeper.chain.frames import text_frame
 from keeper.chain.http import connection_trouble
 from keeper.chain.quick_websocket import QuickWebSocket
 from keeper.chain.writing import Pen
@@ -41,12 +43,15 @@ class MessageSocket(Protocol):
         """Send one message; raise TransientError when the connection is gone."""
         ...
 
-    def write(self, message: bytes) -> bool:
-        """Write one message before returning; False, with nothing written, where that cannot be."""
+    def frame(self, message: bytes) -> bytes:
+        """Return a message as it is written, for ``write``."""
         ...
 
-    def touch(self, message: bytes) -> None:
-        """Go the way of ``write`` and write nothing: the way stays warm."""
+    def write(self, frame: bytes) -> bool:
+        """Write a frame before returning; False, with nothing written, where that cannot be.
+
+        Of no bytes nothing is written, by the same way.
+        """
         ...
 
     def drill(self, message: bytes) -> None:
@@ -136,16 +141,14 @@ class IpcSocket(asyncio.Protocol):
             raise TransientError(f"{self._name}: expected a connection, found it closed")
         self._transport.write(message + b"\n")
 
-    def write(self, message: bytes) -> bool:
-        """Write one message and a newline, unless the node does not read."""
-        if self._pen is None or not self._writable.is_set():
-            return False
-        return self._pen.write(message + b"\n")
+    def frame(self, message: bytes) -> bytes:
+        """Return a message and a newline."""
+        return message + b"\n"
 
-    def touch(self, message: bytes) -> None:  # noqa: ARG002 - the port's
-        """Go the way of ``write`` and write nothing."""
-        if self._pen is not None and self._writable.is_set():
-            self._pen.write(b"")
+    def write(self, frame: bytes) -> bool:
+        """Write a frame, unless the node does not read."""
+        pen = self._pen
+        return pen is not None and self._writable.is_set() and pen.write(frame)
 
     def drill(self, message: bytes) -> None:
         """Hand on a message as if it had come just now, unless another is coming in."""
@@ -183,14 +186,13 @@ class WebSocket:
             msg = f"{self._name}: expected a connection, found {type(e).__name__}"
             raise TransientError(msg) from e
 
-    def write(self, message: bytes) -> bool:
-        """Write one text frame."""
-        return isinstance(self._stream, QuickWebSocket) and self._stream.write_text(message)
+    def frame(self, message: bytes) -> bytes:
+        """Return a message as one text frame, under a mask of its own."""
+        return text_frame(message, os.urandom(4))
 
-    def touch(self, message: bytes) -> None:
-        """Go the way of ``write`` and write nothing."""
-        if isinstance(self._stream, QuickWebSocket):
-            self._stream.touch(message)
+    def write(self, frame: bytes) -> bool:
+        """Write one frame."""
+        return isinstance(self._stream, QuickWebSocket) and self._stream.write_frame(frame)
 
     def drill(self, message: bytes) -> None:
         """Hand on a message as if it had come just now."""

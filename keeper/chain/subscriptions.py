@@ -35,13 +35,17 @@ class Subscriptions:
 
     def __init__(self, name: str, connect: Connect, *, timeout_s: float) -> None:
         self._transport = DuplexTransport(
-            name, connect, notify=self._arrived, lost=self._connection_lost
+            name,
+            connect,
+            notify=self._arrived,
+            glance=self._glance,
+            lost=self._connection_lost,
         )
         self._timeout_s = timeout_s
         self._queue: asyncio.Queue[Arrival | None] = asyncio.Queue()
         self._trouble: str | None = None
-        self.tap: Callable[[Arrival], None] | None = None
-        """Hears of each notification as it comes, before whoever waits for ``next``."""
+        self.tap: Callable[[bytes, int], None] | None = None
+        """Hears each message as it comes, whole and not decoded, and when it came."""
 
     async def subscribe(self, *params: object) -> str:
         """Return the id of a new subscription; raise NodeRefusedError or TransientError."""
@@ -88,6 +92,10 @@ class Subscriptions:
         """Close the socket."""
         await self._transport.close()
 
+    def _glance(self, message: bytes, at_ns: int) -> None:
+        if self.tap is not None and self._trouble is None:
+            self.tap(message, at_ns)
+
     def _arrived(self, notice: Notification, at_ns: int) -> None:
         if self._trouble is not None:
             return
@@ -95,8 +103,6 @@ class Subscriptions:
             self._connection_lost(f"{_CAPACITY} notifications were waiting")
             return
         told = Arrival(notice, at_ns)
-        if self.tap is not None:
-            self.tap(told)
         if notice.subscription != DRILL:
             self._queue.put_nowait(told)
 

@@ -1,10 +1,10 @@
 """What carries requests to one node and brings the replies back."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
 from keeper.chain.jsonrpc import Reply, Request
+from keeper.core.primed import Primed
 
 
 class Transport(Protocol):
@@ -23,11 +23,10 @@ class Transport(Protocol):
         """Send one request and return the node's result or error."""
         ...
 
-    def post(self, request: Request, *, dry: bool = False) -> "asyncio.Future[Reply] | None":
-        """Write one request before returning, and return its reply to come.
+    def prime(self, request: Request) -> Primed[Reply] | None:
+        """Make one request ready to be written at once.
 
-        None, with nothing written, where that cannot be: no open socket, or none that pushes. So
-        after a dry run, which goes the whole way up to the write.
+        None where that cannot be: no open socket, or none that pushes.
         """
         ...
 

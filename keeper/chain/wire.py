@@ -1,6 +1,5 @@
 """The node's side of sending: transactions out, receipts back."""
 
-import asyncio
 import re
 from collections.abc import Awaitable
 from typing import Final
@@ -12,6 +11,7 @@ from keeper.chain.records import ReceiptRecord, data_bytes, hash32, quantity
 from keeper.chain.rpc import Rpc
 from keeper.core.chain import Receipt
 from keeper.core.errors import TransientError
+from keeper.core.primed import Primed, post
 from keeper.core.units import Address, Hash32
 from keeper.evm.hashing import keccak_hash
 
@@ -39,15 +39,26 @@ class NodeWire:
         """
         return await self._judged(raw, await self._rpc.send_once(_SEND, "0x" + raw.hex()))
 
-    def post_raw(self, raw: bytes, *, dry: bool = False) -> Awaitable[Hash32] | None:
+    def prime_raw(self, raw: bytes) -> Primed[Hash32] | None:
+        """Make a signed transaction ready to be written; its answer tells as ``send_raw``."""
+        primed = self._rpc.prime(_SEND, "0x" + raw.hex())
+        if primed is None:
+            return None
+        answer = primed.answer
+        return Primed(
+            write=primed.write,
+            touch=primed.touch,
+            answer=lambda: self._answered(raw, answer()),
+        )
+
+    def post_raw(self, raw: bytes) -> Awaitable[Hash32] | None:
         """Write a signed transaction before returning; what is returned tells as ``send_raw``.
 
-        None, with nothing written, where that cannot be, and after a dry run.
+        None, with nothing written, where that cannot be.
         """
-        asked = self._rpc.post(_SEND, "0x" + raw.hex(), dry=dry)
-        return None if asked is None else self._answered(raw, asked)
+        return post(self.prime_raw(raw))
 
-    async def _answered(self, raw: bytes, asked: "asyncio.Future[Reply]") -> Hash32:
+    async def _answered(self, raw: bytes, asked: Awaitable[Reply]) -> Hash32:
         return await self._judged(raw, await self._rpc.within(asked, _SEND))
 
     async def _judged(self, raw: bytes, reply: Reply) -> Hash32:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from keeper.core.units import Address, Hash32
 
@@ -38,6 +38,35 @@ class Log:
     removed: bool = False
     seen_ns: int = field(default=0, repr=False, compare=False)
     """When its push arrived, by ``time.perf_counter_ns``; 0 for a log that was read."""
+
+
+class LogHint(Protocol):
+    """As much of a log as can be told at a glance. Its hex is as the node wrote it."""
+
+    @property
+    def address(self) -> str:
+        """Who logged."""
+        ...
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What is indexed."""
+        ...
+
+    @property
+    def block_number(self) -> str:
+        """A hex quantity."""
+        ...
+
+    @property
+    def log_index(self) -> str:
+        """A hex quantity."""
+        ...
+
+    @property
+    def removed(self) -> bool:
+        """Whether a reorg took it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -232,7 +232,7 @@ class Executor:
         if lead:
             deliveries = await lane.send(signed, lead=lead.raw)
         else:
-            posted = [lane.post(one, dry=False) for one in signed]
+            posted = [lane.post(one) for one in signed]
             self._tick.mark("send")
             deliveries = await delivered(lane, signed, posted)
         for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):

@@ -8,8 +8,10 @@ that changed) leaves the account to the ordinary way, which comes right behind.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter_ns
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -18,9 +20,11 @@ from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan, Submission
 from keeper.core.ports import Journal
 from keeper.core.tick import Rung, Tick
-from keeper.core.units import Hash32
+from keeper.core.units import Address, Hash32
 from keeper.executor.armament import Armament
+from keeper.executor.desks import Desks
 from keeper.executor.executor import Executor
+from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, delivered
 from keeper.executor.policy import Exposure, Limits, judge
 from keeper.executor.salvo import Salvo, Shot
@@ -47,6 +51,37 @@ class _Batch:
 
     fired: tuple[Fired, ...]
     booked: Awaitable[None]
+
+
+class _Written(NamedTuple):
+    """A shot that is out."""
+
+    plan: Plan
+    submission: Submission
+    answer: Awaitable[Delivery] | None
+    marks: list[tuple[str, int]]
+
+
+_MARKS: Final = len(("judge", "send"))
+"""Of a shot that was not signed anew."""
+
+
+class _Nonces:
+    """The next nonce of each signer, asked for when it is first needed."""
+
+    def __init__(self, desks: Desks, flight: Flight) -> None:
+        self._desks = desks
+        self._flight = flight
+        self._known: dict[Address, int | None] = {}
+
+    def upcoming(self, sender: Address) -> int | None:
+        if sender not in self._known:
+            held = self._flight.held(sender)
+            self._known[sender] = self._desks.of(sender).nonces.upcoming(held)
+        return self._known[sender]
+
+    def used(self, sender: Address, nonce: int) -> None:
+        self._known[sender] = nonce + 1
 
 
 class Prearm:
@@ -92,14 +127,14 @@ class Prearm:
         fresh = [(s.plan, s.submission) for key, s in signed.items() if key not in before]
         if fresh:
             await self._journal.arm(fresh)
+        self._exposure, self._as_of = exposure, -1
         by_feed: dict[tuple[str, str], tuple[Salvo, ...]] = {}
-        for salvo in (one.journaled(signed) for one in salvos):
+        primed = {key: self._primed(shot) for key, shot in signed.items()}
+        for salvo in (self._cleared(one.journaled(primed)) for one in salvos):
             feed = (deployment, salvo.feed)
             by_feed[feed] = (*by_feed.get(feed, ()), salvo)
         self.void(deployment)
         self._salvos |= by_feed
-        self._exposure, self._as_of = exposure, -1
-        self._current()
         self._on_disk[deployment] = signed
         void = [shot.plan.id for key, shot in before.items() if key not in signed]
         if void:
@@ -117,27 +152,27 @@ class Prearm:
         """Take out accounts that were armed for one feed and depend on another that moved."""
         self._change(deployment, lambda salvo: salvo.after(feeds))
 
-    def exercise(self, deployment: str, feed: str, price: int, block: int, tick: Tick) -> int:
-        """Go the way of ``fire`` up to the write, and write nothing: caches stay warm."""
-        self._drills += 1  # every other one signs anew
-        due = self._due(deployment, feed, price, block, tick)
-        return sum(1 for _ in self._written(due[:1], tick, dry=True)) if due else 0
-
-    def fire(self, deployment: str, feed: str, price: int, block: int, tick: Tick) -> int:
+    def fire(
+        self, deployment: str, feed: str, price: int, block: int, tick: Tick, *, dry: bool = False
+    ) -> int:
         """Send all that is due at a feed's price, which an event of a block told.
 
-        Returns how many were written or are on their way.
+        Returns how many were written or are on their way. A dry run goes the way of the first up to
+        the write, and writes nothing: caches stay warm.
         """
-        due = self._due(deployment, feed, price, block, tick)
         fired: list[Fired] = []
-        try:
-            for one in self._written(due, tick):
-                fired.append(one)  # noqa: PERF402 - what is out before an error is booked too
-            if fired:
-                booked = self._journal.fired([one.submission for one in fired])
-                self._mail.put_nowait(_Batch(fired=tuple(fired), booked=booked))
-        except InvariantError as error:
-            self._mail.put_nowait(error)
+        for salvo in self._salvos.get((deployment, feed), ()):
+            due = salvo.due(price, block)
+            if not due or self._standing.halted is not None or self._flight.numbering:
+                continue
+            tick.mark("look_up")
+            if dry:
+                self._drills += 1
+                return len(self._write(salvo, due[:1], dry=True))
+            fired += [self._took_off(one, tick) for one in self._write(salvo, due)]
+        if fired:
+            booked = self._journal.fired([one.submission for one in fired])
+            self._mail.put_nowait(_Batch(fired=tuple(fired), booked=booked))
         return len(fired)
 
     async def run(self) -> None:
@@ -158,53 +193,65 @@ class Prearm:
             deliveries = await delivered(self._armament.lane, submissions, answers)
             await self._executor.book([one.plan for one in batch.fired], submissions, deliveries)
 
-    def _due(
-        self, deployment: str, feed: str, price: int, block: int, tick: Tick
-    ) -> Sequence[Shot]:
-        """Return the shots that a price brings, none while nothing may be sent."""
-        salvos = self._salvos.get((deployment, feed), ())
-        due = [shot for salvo in salvos for shot in salvo.due(price, block)]
-        if not due or self._standing.halted is not None or self._flight.numbering:
-            return ()
-        tick.mark("look_up")
-        return due
+    def _write(self, salvo: Salvo, due: Sequence[Shot], *, dry: bool = False) -> list["_Written"]:
+        """Pass each shot through policy and write it; all else waits until those are out."""
+        written: list[_Written] = []
+        nonces = _Nonces(self._armament.desks, self._flight)
+        cleared = salvo.cleared if salvo.as_of == self._flight.changes else 0
+        exposure = self._current() if len(due) > cleared else None
+        try:
+            for number, shot in enumerate(due):
+                nonce = nonces.upcoming(shot.submission.sender)
+                if nonce is None or (number >= cleared and not self._passes(shot, exposure)):
+                    continue
+                if self._executor.over_totals(shot.plan):
+                    continue
+                written.append(self._sent(shot, nonce, dry=dry))
+                nonces.used(shot.submission.sender, nonce)
+                exposure = None if exposure is None else exposure.with_plan(shot.plan)
+        except InvariantError as error:  # what is out before it is booked all the same
+            self._mail.put_nowait(error)
+        return written
 
-    def _written(self, due: Sequence[Shot], tick: Tick, *, dry: bool = False) -> Iterator[Fired]:
-        """Pass each shot through policy and write it; a dry run stops short of that."""
-        desk, flight = self._armament.desks.first, self._flight
-        exposure, nonce = self._current(), desk.nonces.upcoming(flight.held(desk.address))
-        if exposure is None or nonce is None:
-            return
-        for shot in due:
-            if judge(shot.plan, self._limits, exposure) is not None:
-                continue
-            if self._executor.over_totals(shot.plan):
-                continue
-            one = Tick(tick.began_ns, Rung.PREARMED)
-            one.marks = list(tick.marks)
-            one.mark("judge")
-            submission = shot.submission
-            if submission.nonce != nonce or (dry and self._drills % 2):
-                submission = self._renumbered(shot, nonce, one, dry=dry)
-            answer = self._armament.lane.post(submission, dry=dry)
-            one.mark("send")
-            if dry:
-                yield Fired(plan=shot.plan, submission=submission, answer=None, tick=one)
-                return
-            desk.nonces.used(nonce)
-            flight.took_off(shot.plan, submission)
-            exposure = exposure.with_plan(shot.plan)
-            yield Fired(plan=shot.plan, submission=submission, answer=answer, tick=one)
-            nonce += 1
+    def _passes(self, shot: Shot, exposure: Exposure | None) -> bool:
+        return exposure is not None and judge(shot.plan, self._limits, exposure) is None
 
-    def _renumbered(self, shot: Shot, nonce: int, tick: Tick, *, dry: bool) -> Submission:
+    def _sent(self, shot: Shot, nonce: int, *, dry: bool) -> "_Written":
+        """Write a shot, signed anew where its nonce is not the next one."""
+        marks = [("judge", perf_counter_ns())]
+        submission, primed = shot.submission, shot.primed
+        if submission.nonce != nonce or (dry and self._drills & 1):  # every other drill signs too
+            submission = self._renumbered(shot, nonce, marks, dry=dry)
+            primed = self._armament.lane.prime(submission)
+        if primed is None:
+            marks.append(("send", perf_counter_ns()))
+            return _Written(shot.plan, submission, None, marks)
+        if (primed.touch if dry else primed.write)():
+            marks.append(("send", perf_counter_ns()))
+            return _Written(shot.plan, submission, None if dry else primed.answer(), marks)
+        answer = None if dry else self._armament.lane.post(submission)  # by another socket
+        marks.append(("send", perf_counter_ns()))
+        return _Written(shot.plan, submission, answer, marks)
+
+    def _renumbered(
+        self, shot: Shot, nonce: int, marks: list[tuple[str, int]], *, dry: bool
+    ) -> Submission:
         """Sign the plan for another nonce, and note that before it can be sent."""
-        submission = self._armament.desks.first.renumbered(shot.plan, shot.submission, nonce)
-        tick.mark("sign")
+        desk = self._armament.desks.of(shot.submission.sender)
+        submission = desk.renumbered(shot.plan, shot.submission, nonce)
+        marks.append(("sign", perf_counter_ns()))
         self._journal.note(submission, dry=dry)
-        tick.mark("journal")
-        tick.rung = Rung.PREPARED
+        marks.append(("journal", perf_counter_ns()))
         return submission
+
+    def _took_off(self, one: "_Written", since: Tick) -> Fired:
+        """Note that a shot is out."""
+        is_new = len(one.marks) > _MARKS
+        tick = Tick(since.began_ns, Rung.PREPARED if is_new else Rung.PREARMED)
+        tick.marks = [*since.marks, *one.marks]
+        self._armament.desks.of(one.submission.sender).nonces.used(one.submission.nonce)
+        self._flight.took_off(one.plan, one.submission)
+        return Fired(plan=one.plan, submission=one.submission, answer=one.answer, tick=tick)
 
     def _current(self) -> Exposure | None:
         """Return what is at stake now; what was spent is as of the head that was armed at."""
@@ -212,6 +259,18 @@ class Prearm:
         if self._as_of != changes and self._exposure is not None:
             self._now, self._as_of = self._exposure.by_now(self._flight), changes
         return self._now
+
+    def _primed(self, shot: Shot) -> Shot:
+        return replace(shot, primed=self._armament.lane.prime(shot.submission))
+
+    def _cleared(self, salvo: Salvo) -> Salvo:
+        """Return the salvo with what policy says of it now, as long as nothing changes."""
+        exposure, cleared = self._current(), 0
+        for shot in salvo.shots:
+            if exposure is None or not self._passes(shot, exposure):
+                break
+            exposure, cleared = exposure.with_plan(shot.plan), cleared + 1
+        return replace(salvo, cleared=cleared, as_of=self._flight.changes)
 
     def _of(self, deployment: str) -> list[Salvo]:
         return [
@@ -223,8 +282,11 @@ class Prearm:
 
     def _change(self, deployment: str, change: Callable[[Salvo], Salvo]) -> None:
         changed: Mapping[tuple[str, str], tuple[Salvo, ...]] = {
-            key: tuple(map(change, salvos))
+            key: tuple(self._changed(one, change(one)) for one in salvos)
             for key, salvos in self._salvos.items()
             if key[0] == deployment
         }
         self._salvos |= changed
+
+    def _changed(self, before: Salvo, after: Salvo) -> Salvo:
+        return before if after is before else self._cleared(after)

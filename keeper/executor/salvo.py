@@ -5,12 +5,14 @@ move always brings a prefix under the line, so that what is sent leaves no gap.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan, Submission
+from keeper.core.primed import Primed
 from keeper.core.units import Hash32
+from keeper.executor.lanes.lane import Delivery
 
 NEAR: Final = 1_000_000
 """Within one part in so many of its price a shot's account is asked about, exactly: nearer than
@@ -32,6 +34,8 @@ class Shot:
     """Whether the account is liquidatable at a price of the feed, by the exact rules."""
     feeds: frozenset[str]
     """All that the account's health depends on."""
+    primed: Primed[Delivery] | None = field(default=None, repr=False, compare=False)
+    """Its bytes for the lane, where they can be written at once."""
 
     @property
     def ref(self) -> AccountRef:
@@ -51,6 +55,10 @@ class Salvo:
     """The prices between which no guard objects."""
     block: int
     """The head that it was armed at."""
+    cleared: int = 0
+    """So many of the first shots pass policy one after the other,"""
+    as_of: int = -1
+    """as of this state of the flight (``Flight.changes``)."""
 
     def due(self, price: int, block: int) -> list[Shot]:
         """Return the shots whose accounts are under the line at a price that came in a block."""
@@ -72,7 +80,7 @@ class Salvo:
         return self if len(kept) == len(self.shots) else self._with(kept)
 
     def journaled(self, signed: Mapping[Hash32, Shot]) -> "Salvo":
-        """Return the salvo with the plans under which the journal has its transactions.
+        """Return the salvo with the plans under which the journal has its transactions, primed.
 
         The same bytes may have been signed for two plans: of one account at two feeds' prices.
         """
@@ -82,6 +90,7 @@ class Salvo:
                     shot,
                     plan=signed[shot.submission.tx_hash].plan,
                     submission=signed[shot.submission.tx_hash].submission,
+                    primed=signed[shot.submission.tx_hash].primed,
                 )
                 for shot in self.shots
             )
@@ -98,4 +107,4 @@ class Salvo:
         return near and shot.is_under(price)
 
     def _with(self, shots: tuple[Shot, ...]) -> "Salvo":
-        return replace(self, shots=shots)
+        return replace(self, shots=shots, cleared=0)

@@ -4,6 +4,7 @@ Mirrors ``EACAggregatorProxy`` and ``AccessControlledAggregator`` (Chainlink con
 ``AnswerUpdated`` comes from the aggregator with the round id without its phase.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,8 @@ LATEST_ROUND_DATA: Final = bytes.fromhex("feaf968c")
 _ROUND_WORDS = 5
 _PHASE_BIT = 64
 _TOPICS = 3
+_SIGN_BIT = 255
+_BEYOND = 1 << 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,17 @@ def decode_round(result: CallResult) -> Round | None:
         updated_at=int_at(result.data, 3),
         phase=int_at(result.data, 0) >> _PHASE_BIT,
     )
+
+
+def glimpse_answer(topics: Sequence[str]) -> int | None:
+    """Return the answer of an ``AnswerUpdated`` log by its topics, or None when it is not one."""
+    if len(topics) != _TOPICS or topics[0] != ANSWER_UPDATED:
+        return None
+    try:
+        word = int(topics[1], 16)
+    except ValueError:
+        return None
+    return word - _BEYOND if word >> _SIGN_BIT else word
 
 
 def decode_answer(log: Log) -> tuple[int, int] | None:

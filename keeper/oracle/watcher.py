@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
+from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter, LogHint
 from keeper.core.lending import Feed
 from keeper.core.pending import PendingPrice, PendingTransaction
 from keeper.core.ports import Reader
@@ -15,6 +15,7 @@ from keeper.oracle.chainlink import (
     ANSWER_UPDATED,
     decode_answer,
     decode_round,
+    glimpse_answer,
     round_call,
 )
 from keeper.oracle.feeds import NOTHING, FollowedFeed, Following, follow
@@ -24,6 +25,9 @@ from keeper.oracle.guards import (
 from keeper.oracle.judge import Judge
 from keeper.oracle.pending import decode_update
 from keeper.oracle.policy import NO_POLICY, OraclePolicy
+
+Said = Sequence[tuple[str, int]]
+"""Feeds and what they say, in the protocol's unit."""
 
 
 class _Mover(NamedTuple):
@@ -42,7 +46,7 @@ class PriceWatcher:
         self._reader = reader
         self._policy = policy
         self._judge = Judge(following=NOTHING, policy=policy)
-        self._movers: dict[Address, _Mover] = {}
+        self._movers: dict[str, _Mover] = {}
 
     @property
     def following(self) -> Following:
@@ -141,20 +145,20 @@ class PriceWatcher:
             return {} if said is None else None
         return {one.feed.id: said[0] * one.feed.multiplier for one in touched}
 
-    def told(self, log: Log) -> tuple[Mapping[str, int], frozenset[str]]:
+    def told(self, hint: LogHint) -> tuple[Said, frozenset[str]]:
         """Return the prices that an event sets by itself, and every feed that it may have moved."""
-        said = None if log.removed else decode_answer(log)
-        if said is None:
-            return {}, frozenset()
-        known = self._movers.get(log.address)
+        answer = None if hint.removed else glimpse_answer(hint.topics)
+        if answer is None:
+            return (), frozenset()
+        known = self._movers.get(hint.address)
         if known is None:
-            known = self._movers[log.address] = self._mover(log.address)
-        return {key: said[0] * multiplier for key, multiplier in known.direct}, known.touched
+            known = self._movers[hint.address] = self._mover(hint.address)
+        return [(key, answer * multiplier) for key, multiplier in known.direct], known.touched
 
-    def _mover(self, aggregator: Address) -> "_Mover":
-        """Return what an aggregator's events mean, looked up once."""
-        feeds = self.following.feeds
-        touched = [feeds[key] for key in self.following.by_aggregator.get(aggregator, ())]
+    def _mover(self, aggregator: str) -> "_Mover":
+        """Return what an aggregator's events mean, looked up once for each way of writing it."""
+        feeds, by_aggregator = self.following.feeds, self.following.by_aggregator
+        touched = [feeds[key] for key in by_aggregator.get(Address(aggregator.lower()), ())]
         own = [one.feed for one in touched if one.moves_by_event]
         return _Mover(
             direct=tuple((feed.id, feed.multiplier) for feed in own),

@@ -1,10 +1,11 @@
 """The chain's side of sending, by hand: what landed, what is pending, what nonces are used."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter, Receipt
 from keeper.core.errors import StaleError
+from keeper.core.primed import Primed, post
 from keeper.core.units import Address, Hash32
 from tests.support.ledger_records import FEES, block
 
@@ -48,9 +49,13 @@ class FakeWire:
         self.sent.append(raw)
         return Hash32("0x" + raw.hex().rjust(64, "0")[-64:])
 
-    def post_raw(self, raw: bytes, *, dry: bool = False) -> None:  # noqa: ARG002
+    def prime_raw(self, raw: bytes) -> Primed[Hash32] | None:  # noqa: ARG002 - the port's
         """Have no open socket."""
-        return
+        return None
+
+    def post_raw(self, raw: bytes) -> Awaitable[Hash32] | None:
+        """Write at once where a socket is open."""
+        return post(self.prime_raw(raw))
 
     async def receipt(self, tx_hash: Hash32) -> Receipt | None:
         return None if tx_hash in self.late else self.receipts.get(tx_hash)

@@ -11,6 +11,7 @@ from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.forked import ALONE, ForkTransport
 from keeper.chain.jsonrpc import Reply, Request
 from keeper.chain.session import ChainOptions, open_chain
+from keeper.core.primed import Primed
 from keeper.core.units import ZERO_ADDRESS
 from tests.support.fake_node import fake_node
 
@@ -33,8 +34,8 @@ class HeldNode:
     async def request(self, request: Request, *, timeout_s: float) -> Reply:
         return (await self.batch([request], timeout_s=timeout_s))[0]
 
-    def post(self, request: Request, *, dry: bool = False) -> asyncio.Future[Reply] | None:
-        raise AssertionError(request, dry)
+    def prime(self, request: Request) -> Primed[Reply] | None:
+        raise AssertionError(request)
 
     async def batch(self, requests: Sequence[Request], *, timeout_s: float) -> list[Reply]:
         assert timeout_s > 0
@@ -141,7 +142,7 @@ async def test_who_gives_up_waiting_lets_the_next_in(asker: Asker):
 
 
 async def test_nothing_is_posted_past_the_turn(asker: Asker):
-    assert asker.fork.post(CALL) is None
+    assert asker.fork.prime(CALL) is None
     assert asker.node.asked == []
 
 

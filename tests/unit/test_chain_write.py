@@ -16,6 +16,7 @@ from keeper.chain.jsonrpc import NodeError, Request
 from keeper.chain.quick_websocket import QuickWebSocket
 from keeper.chain.sockets import connector
 from keeper.chain.subscriptions import Subscriptions
+from keeper.core.primed import post
 
 ASKED = Request(method="eth_echo", params=("0xaa",))
 LONG = Request(method="eth_echo", params=("0x" + "ab" * 40_000,))
@@ -77,10 +78,14 @@ async def connect(request, tmp_path):
         await runner.cleanup()
 
 
+def _post(transport, request):
+    return post(transport.prime(request))
+
+
 async def test_what_is_posted_is_answered_like_what_is_asked(connect):
     transport = DuplexTransport("node", connect)
     asked = await transport.request(ASKED, timeout_s=30)
-    posted = transport.post(ASKED)
+    posted = _post(transport, ASKED)
     assert posted is not None
     assert bytes(await posted) == bytes(asked) == b'"0xaa"'
     await transport.close()
@@ -89,7 +94,7 @@ async def test_what_is_posted_is_answered_like_what_is_asked(connect):
 async def test_what_the_kernel_does_not_take_at_once_arrives_whole_and_in_its_turn(connect):
     transport = DuplexTransport("node", connect)
     await transport.request(ASKED, timeout_s=30)
-    posted = [transport.post(LONG if i % 2 else ASKED) for i in range(40)]
+    posted = [_post(transport, LONG if i % 2 else ASKED) for i in range(40)]
     answers = [bytes(await one) for one in posted]
     assert answers == [b'"0xaa"', b'"0x' + b"ab" * 40_000 + b'"'] * 20
     await transport.close()
@@ -97,27 +102,46 @@ async def test_what_the_kernel_does_not_take_at_once_arrives_whole_and_in_its_tu
 
 async def test_nothing_is_posted_before_a_socket_is_open_or_after_it_closed(connect):
     transport = DuplexTransport("node", connect)
-    assert transport.post(ASKED) is None
+    assert _post(transport, ASKED) is None
     await transport.request(ASKED, timeout_s=30)
     await transport.close()
-    assert transport.post(ASKED) is None
+    assert _post(transport, ASKED) is None
 
 
 async def test_a_dry_post_writes_nothing_and_leaves_the_socket_as_it_was(connect):
     transport = DuplexTransport("node", connect)
     await transport.request(ASKED, timeout_s=30)
-    assert transport.post(ASKED, dry=True) is None
-    assert bytes(await transport.post(ASKED)) == b'"0xaa"'
+    assert transport.prime(ASKED).touch()
+    assert bytes(await _post(transport, ASKED)) == b'"0xaa"'
+    await transport.close()
+
+
+async def test_what_is_primed_is_not_written_once_its_socket_is_gone(connect):
+    transport = DuplexTransport("node", connect)
+    await transport.request(ASKED, timeout_s=30)
+    primed = transport.prime(ASKED)
+    await transport.close()
+    await transport.request(ASKED, timeout_s=30)
+    assert (primed.write(), primed.touch()) == (False, False)
+    await transport.close()
+
+
+async def test_each_of_several_that_are_primed_has_its_own_answer_in_any_order(connect):
+    transport = DuplexTransport("node", connect)
+    await transport.request(ASKED, timeout_s=30)
+    first, second = transport.prime(ASKED), transport.prime(LONG)
+    answers = [post(second), post(first)]
+    assert [bytes(await one)[:8] for one in answers] == [b'"0xababa', b'"0xaa"']
     await transport.close()
 
 
 async def test_a_push_is_heard_before_it_is_queued_with_the_time_it_came(connect):
     subscriptions = Subscriptions("node", connect, timeout_s=30)
     heard = []
-    subscriptions.tap = heard.append
+    subscriptions.tap = lambda message, at_ns: heard.append((message, at_ns))
     await subscriptions._transport.request(Request(method="push", params=("0x1",)), timeout_s=30)
     told = await subscriptions.next(5)
-    assert heard == [told]
+    assert (PUSH, told.at_ns) in heard
     assert told.at_ns > 0
     await subscriptions.close()
 
@@ -141,7 +165,7 @@ async def test_a_post_that_the_node_refuses_is_its_error(tmp_path):
         connect = connector(parse_endpoint(str(tmp_path / "node.ipc")), None, background)
         transport = DuplexTransport("node", connect)
         await transport.request(ASKED, timeout_s=30)
-        assert await transport.post(ASKED) == NodeError(code=-32000, message="no")
+        assert await _post(transport, ASKED) == NodeError(code=-32000, message="no")
         await transport.close()
         await served.wait()
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from keeper.core.plan import Status
+from keeper.core.primed import Primed
 from keeper.core.tick import Rung, Tick
 from keeper.evm.signed_transaction import decode_signed
 from keeper.executor.desks import Desks
@@ -19,7 +20,7 @@ from keeper.executor.recovery import recover_armed
 from keeper.executor.salvo import Salvo, Shot
 from keeper.executor.signing import SigningDesk
 from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import DEPLOYMENT, opened, plan
+from tests.support.ledger_records import DEPLOYMENT, opened, plan, submission
 from tests.support.signed_plans import SIGNER
 
 FEED, PRICE, BLOCK = "eth", 1_500, 101
@@ -49,11 +50,14 @@ class PostingWire(FakeWire):
 
     posted: list[bytes] = field(default_factory=list)
 
-    def post_raw(self, raw, *, dry=False):
-        if dry:
-            return None
-        self.posted.append(raw)
-        return self.send_raw(raw)
+    is_open: bool = True
+
+    def prime_raw(self, raw):
+        def write():
+            self.posted += [raw] * self.is_open
+            return self.is_open
+
+        return Primed(write=write, touch=lambda: True, answer=lambda: self.send_raw(raw))
 
 
 class Yard:
@@ -109,10 +113,10 @@ class Yard:
     def fire(self, price=PRICE, block=BLOCK):
         return self.prearm.fire(DEPLOYMENT, FEED, price, block, Tick())
 
-    async def settle(self):
+    async def settle(self, many=None):
         """Let the bookkeeping of all that was fired go through."""
         running = asyncio.ensure_future(self.prearm.run())
-        for _ in range(len(self.flight.airborne)):
+        for _ in range(many or len(self.flight.airborne)):
             await self.booked_one.get()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -208,16 +212,29 @@ async def test_nothing_is_sent_while_something_stands_in_the_way(yard, way):
 
 
 async def test_policy_is_asked_again_at_the_price(yard):
+    await yard.load(2)
+    in_flight = [plan(n) for n in range(20, 20 + LIMITS.max_in_flight - 1)]
+    for nonce, one in enumerate(in_flight):
+        yard.flight.took_off(one, submission(one, nonce=nonce))
+    assert yard.fire(PRICE - 1) == 1
+    assert yard.wire.posted == [yard.shots[0].submission.raw]
+    await yard.settle(1)
+
+
+async def test_where_the_socket_is_gone_the_lane_is_asked_in_the_ordinary_way(yard):
     await yard.load(1)
-    yard.prearm._limits = replace(LIMITS, max_in_flight=0)
-    assert yard.fire() == 0
+    yard.wire.is_open = False
+    assert yard.fire() == 1
+    assert yard.wire.posted == []
+    await yard.settle()
+    assert yard.wire.sent == [yard.shots[0].submission.raw]
 
 
 async def test_a_drill_goes_the_whole_way_and_sends_nothing(yard):
     await yard.load(2)
-    assert yard.prearm.exercise(DEPLOYMENT, FEED, PRICE - 1, BLOCK, Tick()) == 1
+    assert yard.prearm.fire(DEPLOYMENT, FEED, PRICE - 1, BLOCK, Tick(), dry=True) == 1
     yard.desk.nonces.used(FIRST)
-    assert yard.prearm.exercise(DEPLOYMENT, FEED, PRICE - 1, BLOCK, Tick()) == 1
+    assert yard.prearm.fire(DEPLOYMENT, FEED, PRICE - 1, BLOCK, Tick(), dry=True) == 1
     assert (yard.wire.posted, yard.journal.noted(), yard.flight.airborne) == ([], [], {})
 
 

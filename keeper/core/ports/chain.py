@@ -15,6 +15,7 @@ from keeper.core.chain import (
     Transaction,
 )
 from keeper.core.log_columns import LogColumns
+from keeper.core.primed import Primed
 from keeper.core.units import Address, Hash32
 
 
@@ -104,10 +105,17 @@ class Wire(Protocol):
         """Send a signed transaction once; never retried here. Raises RefusedError."""
         ...
 
-    def post_raw(self, raw: bytes, *, dry: bool = False) -> Awaitable[Hash32] | None:
+    def prime_raw(self, raw: bytes) -> Primed[Hash32] | None:
+        """Make a signed transaction ready to be written; its answer tells as ``send_raw``.
+
+        None where that cannot be: no socket that is open.
+        """
+        ...
+
+    def post_raw(self, raw: bytes) -> Awaitable[Hash32] | None:
         """Write a signed transaction before returning; what is returned tells as ``send_raw``.
 
-        None, with nothing written, where that cannot be, and after a dry run.
+        None, with nothing written, where that cannot be.
         """
         ...
 

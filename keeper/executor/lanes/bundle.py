@@ -14,6 +14,7 @@ import structlog
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
 from keeper.core.ports import PrivateRelay
+from keeper.core.primed import Primed
 from keeper.core.text import printable
 from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
 
@@ -59,7 +60,11 @@ class BundleLane:
         rest = Refused(why="it does not fit into the bundle behind the pending transaction")
         return [first] * len(parts[0]) + [rest] * (len(submissions) - len(parts[0]))
 
-    def post(self, submission: Submission, *, dry: bool) -> Awaitable[Delivery] | None:  # noqa: ARG002
+    def prime(self, submission: Submission) -> Primed[Delivery] | None:  # noqa: ARG002 - the port's
+        """Return None: a relay is asked over HTTP."""
+        return None
+
+    def post(self, submission: Submission) -> Awaitable[Delivery] | None:  # noqa: ARG002 - the port's
         """Return None: a relay is asked over HTTP."""
         return None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from keeper.core.plan import Submission
+from keeper.core.primed import Primed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +60,14 @@ class Lane(Protocol):
         """
         ...
 
-    def post(self, submission: Submission, *, dry: bool) -> Awaitable[Delivery] | None:
+    def prime(self, submission: Submission) -> Primed[Delivery] | None:
+        """Make a transaction ready to be written once it is journaled; None where it cannot be."""
+        ...
+
+    def post(self, submission: Submission) -> Awaitable[Delivery] | None:
         """Write a journaled transaction before returning, and return what becomes of it.
 
-        None, with nothing written, where that cannot be: ``send`` it. A dry run does all but the
-        write.
+        None, with nothing written, where that cannot be: ``send`` it.
         """
         ...
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Sequence
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
 from keeper.core.ports import Wire
+from keeper.core.primed import Primed
 from keeper.core.units import Hash32
 from keeper.executor.lanes.lane import UNTIED, Delivery, Refused, Taken, Uncertain
 
@@ -35,9 +36,17 @@ class MempoolLane:
             tasks = [group.create_task(self._deliver(one)) for one in submissions]
         return [task.result() for task in tasks]
 
-    def post(self, submission: Submission, *, dry: bool) -> Awaitable[Delivery] | None:
+    def prime(self, submission: Submission) -> Primed[Delivery] | None:
+        """Make a transaction ready for the node's socket, where that is open."""
+        primed = self._wire.prime_raw(submission.raw)
+        if primed is None:
+            return None
+        answer = primed.answer
+        return Primed(write=primed.write, touch=primed.touch, answer=lambda: _delivery(answer()))
+
+    def post(self, submission: Submission) -> Awaitable[Delivery] | None:
         """Write a transaction before returning, where the node's socket is open."""
-        posted = self._wire.post_raw(submission.raw, dry=dry)
+        posted = self._wire.post_raw(submission.raw)
         return None if posted is None else _delivery(posted)
 
     async def withdraw(self, submission: Submission) -> bool:  # noqa: ARG002 - the port's

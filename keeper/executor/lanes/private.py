@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Sequence
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
 from keeper.core.ports import PrivateRelay
+from keeper.core.primed import Primed
 from keeper.executor.lanes.lane import UNTIED, Delivery, Refused, Taken, Uncertain
 
 
@@ -28,7 +29,11 @@ class PrivateLane:
             return [UNTIED] * len(submissions)
         return [await self._deliver(one) for one in submissions]
 
-    def post(self, submission: Submission, *, dry: bool) -> Awaitable[Delivery] | None:  # noqa: ARG002
+    def prime(self, submission: Submission) -> Primed[Delivery] | None:  # noqa: ARG002 - the port's
+        """Return None: a relay is asked over HTTP."""
+        return None
+
+    def post(self, submission: Submission) -> Awaitable[Delivery] | None:  # noqa: ARG002 - the port's
         """Return None: a relay is asked over HTTP."""
         return None
 

@@ -1,0 +1,24 @@
+"""A request whose bytes are made and that has a place in line: what is left is to write them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Primed(Generic[T]):
+    """Written once at most. It outlives its connection as something that cannot be written."""
+
+    write: Callable[[], bool]
+    """Write it before returning; False, with nothing written, where that cannot be any more."""
+    touch: Callable[[], bool]
+    """Go the way of ``write`` and write nothing: the way stays warm."""
+    answer: Callable[[], Awaitable[T]]
+    """Return what comes back; to be called before anything else runs after ``write``."""
+
+
+def post(primed: Primed[T] | None) -> Awaitable[T] | None:
+    """Write and return the answer to come; None, with nothing written, where that cannot be."""
+    return primed.answer() if primed is not None and primed.write() else None
