@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 
-from keeper.core.chain import BlockRef
+from keeper.core.chain import BlockRef, Transaction
 from keeper.core.joint import Joint
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.pending import Lead
@@ -17,20 +17,26 @@ from keeper.core.units import Address
 from keeper.executor.armament import Armament
 from keeper.executor.backoff import Backoff
 from keeper.executor.batching import Batcher
-from keeper.executor.desks import Desks
+from keeper.executor.booking import Booking
 from keeper.executor.dividing import Decoders
 from keeper.executor.door import Door, Grounds
 from keeper.executor.flight import Flight
-from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain, delivered
+from keeper.executor.lanes.lane import Delivery, Refused, delivered
 from keeper.executor.policy import Exposure
 from keeper.executor.rehearse import Stage, rehearse
 from keeper.executor.standing import Standing
-from keeper.executor.verdicts import Rejections, Report, of_account, of_all, of_each, unsent
+from keeper.executor.verdicts import (
+    Report,
+    of_account,
+    of_all,
+    of_companions,
+    unsent,
+)
 
 log = structlog.get_logger()
 
-SEND_UNCERTAIN = "send.left_open"
-"""The node did not say whether it took a transaction; it will be looked up by its hash."""
+OVERTAKEN = "rehearsal.overtaken"
+"""A head came since; what is to be sent is rehearsed there too."""
 
 OPENED_MEANWHILE = "an intent of one of these accounts was opened since they were judged"
 
@@ -57,9 +63,10 @@ class Executor:
         self.standing = standing
         self._armament = armament
         self._backoff = Backoff()
+        self._booking = Booking(journal=journal, flight=flight, backoff=self._backoff)
         self._shown: set[AccountRef] = set()
         self._turn = asyncio.Lock()
-        self._newest = 0
+        self._newest: BlockRef | None = None
         self._tick = Tick()
         """Of what is being carried out now."""
 
@@ -70,7 +77,7 @@ class Executor:
 
     def head_seen(self, head: BlockRef) -> None:
         """Take note of the newest head: what is signed from now on aims at the block after it."""
-        self._newest = head.number
+        self._newest = head
 
     def halt(self, why: str) -> None:
         """Stop all sending until a person rearms."""
@@ -139,21 +146,50 @@ class Executor:
                 admitted, gone = joint.remake(admitted)
                 refused += gone
             self._tick.mark("judge")
-            nonces = await self._door.nonces(head, is_newest=head.number >= self._newest)
             stage = Stage(
                 head=head,
                 timestamp=timestamp,
-                ahead=(*self.flight.transactions(nonces), *([lead.transaction] if lead else ())),
+                ahead=await self._ahead(head, lead),
                 overrides=self._grounds.overrides,
                 remake=joint.remake,
             )
             try:
                 sure, failed = await self._rehearsed(admitted, exposure, stage, decoders)
                 sure = await self._batcher.batched(sure, joint.merging, exposure, stage, decoders)
+                sure, late = await self._looked_again(sure, exposure, stage, decoders, lead)
                 report = await self._finish(sure, on_sent, lead)
             finally:
                 self._door.release()
-        return replace(report, rejected=(*tried, *refused, *failed, *report.rejected))
+        return replace(report, rejected=(*tried, *refused, *failed, *late, *report.rejected))
+
+    async def _ahead(self, head: BlockRef, lead: Lead | None) -> tuple[Transaction, ...]:
+        """Return what runs before the plans in the block after ``head``."""
+        newest = self._newest
+        is_newest = newest is None or head.number >= newest.number
+        nonces = await self._door.nonces(head, is_newest=is_newest)
+        return (*self.flight.transactions(nonces), *([lead.transaction] if lead else ()))
+
+    async def _looked_again(
+        self,
+        plans: list[Plan],
+        exposure: Exposure,
+        stage: Stage,
+        decoders: Decoders,
+        lead: Lead | None,
+    ) -> tuple[list[Plan], list[Rejection]]:
+        """Rehearse once more, on the newest head, where one came since; no plan is made anew.
+
+        What would fail there, or does not pay there, is not sent; whoever it is of is planned for
+        at that head.
+        """
+        newest = self._newest
+        if not plans or newest is None or not stage.is_behind(newest):
+            return plans, []
+        log.info(OVERTAKEN, planned_at=stage.head.number, head=newest.number, plans=len(plans))
+        self._door.release()
+        ahead = await self._ahead(newest, lead)
+        sure, gone = await self._rehearsed(plans, exposure, stage.moved_to(newest, ahead), decoders)
+        return sure, [*gone, *of_companions(plans, gone)]
 
     async def _rehearsed(
         self, plans: list[Plan], exposure: Exposure, stage: Stage, decoders: Decoders
@@ -188,7 +224,7 @@ class Executor:
             return Report()
         async with self._turn:
             pairs = list(zip(plans, signed, strict=True))
-            return await self._booked(pairs, deliveries, self._armament.desks)
+            return await self._booking.book(pairs, deliveries, self._armament.desks)
 
     async def _finish(
         self,
@@ -216,7 +252,8 @@ class Executor:
     ) -> Report:
         """Sign all, put all on disk at once, send all; then see what became of each."""
         desks, lane = armament.desks, armament.lane
-        newest = max([self._newest, *(plan.opportunity.block.number for plan in plans)])
+        seen = 0 if self._newest is None else self._newest.number
+        newest = max([seen, *(plan.opportunity.block.number for plan in plans)])
         async with self.flight.numbered():
             if any((one.market, one.account) in self.flight.busy for one in _refs(plans)):
                 return Report(
@@ -238,40 +275,8 @@ class Executor:
         for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):
             for one in () if isinstance(delivery, Refused) else plan.members:
                 on_sent(one, submission)
-        report = await self._booked(done.pairs, deliveries, desks)
+        report = await self._booking.book(done.pairs, deliveries, desks)
         return replace(report, rejected=(*of_all(done.refused, Reason.POLICY), *report.rejected))
-
-    async def _booked(
-        self,
-        pairs: Sequence[tuple[Plan, Submission]],
-        deliveries: Sequence[Delivery],
-        desks: Desks,
-    ) -> Report:
-        """Journal what became of each transaction."""
-        both = list(zip(pairs, deliveries, strict=True))
-        taken = [submission for (_, submission), done in both if isinstance(done, Taken)]
-        await self._journal.record_all_sent(taken)
-        sent: list[Submission] = []
-        rejected: list[Rejection] = []
-        # From the last: a nonce is free again only when nothing above it is in flight.
-        for (plan, submission), delivery in reversed(both):
-            if isinstance(delivery, Refused):
-                rejected += await self._refused(plan, submission, delivery.why, desks)
-                continue
-            sent.append(submission)
-            if isinstance(delivery, Uncertain):
-                log.warning(SEND_UNCERTAIN, plan=plan.id, tx=submission.tx_hash, why=delivery.why)
-        return Report(sent=tuple(reversed(sent)), rejected=tuple(reversed(rejected)))
-
-    async def _refused(self, plan: Plan, one: Submission, why: str, desks: Desks) -> Rejections:
-        """Close an intent that never got in flight; one below others stays, to fill its nonce."""
-        for member in plan.members:
-            self._backoff.failed(member.ref, member.opportunity.block.number)
-        if max(self.flight.held(one.sender)) == one.nonce:
-            self.flight.landed(plan.id)
-            desks.of(one.sender).nonces.released(one.nonce)
-            await self._journal.settle(unsent(plan, Status.DROPPED, why))
-        return of_each(plan, Reason.POLICY, why)
 
     async def _show(self, plans: Sequence[Plan]) -> Report:
         """Record what would have been sent."""

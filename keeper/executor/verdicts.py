@@ -1,7 +1,7 @@
 """What becomes of a batch of plans, and of a plan that is not sent."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keeper.core.accounting import gas_only
 from keeper.core.lending import AccountRef, Reason, Rejection
@@ -43,6 +43,20 @@ def of_plan(plan: Plan, reason: Reason, detail: str) -> Rejection:
 def of_each(plan: Plan, reason: Reason, detail: str) -> Rejections:
     """Return why a transaction is not carried out, for each of its accounts."""
     return tuple(of_plan(one, reason, detail) for one in plan.members)
+
+
+def of_companions(plans: Iterable[Plan], rejected: Iterable[Rejection]) -> Rejections:
+    """Return, for each batch with a rejection, the same for its accounts that have none."""
+    said = {one.ref: one for one in rejected}
+    batches = [[one.ref for one in plan.members] for plan in plans if plan.companions]
+    return tuple(
+        replace(said[ref], ref=other)
+        for refs in batches
+        for ref in refs
+        if ref in said
+        for other in refs
+        if other not in said
+    )
 
 
 def of_all(pairs: Iterable[tuple[Plan, str]], reason: Reason) -> Rejections:

@@ -1,0 +1,61 @@
+"""Enter in the journal what became of transactions that were sent."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from keeper.core.lending import Reason, Rejection
+from keeper.core.plan import Plan, Status, Submission
+from keeper.core.ports import Journal
+from keeper.executor.backoff import Backoff
+from keeper.executor.desks import Desks
+from keeper.executor.flight import Flight
+from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
+from keeper.executor.verdicts import Rejections, Report, of_each, unsent
+
+log = structlog.get_logger()
+
+SEND_UNCERTAIN = "send.left_open"
+"""The node did not say whether it took a transaction; it will be looked up by its hash."""
+
+
+class Booking:
+    """Journals deliveries. Only the executor's turn calls it."""
+
+    def __init__(self, *, journal: Journal, flight: Flight, backoff: Backoff) -> None:
+        """Take what must know of a refusal."""
+        self._journal = journal
+        self._flight = flight
+        self._backoff = backoff
+
+    async def book(
+        self,
+        pairs: Sequence[tuple[Plan, Submission]],
+        deliveries: Sequence[Delivery],
+        desks: Desks,
+    ) -> Report:
+        """Journal what became of each transaction."""
+        both = list(zip(pairs, deliveries, strict=True))
+        taken = [submission for (_, submission), done in both if isinstance(done, Taken)]
+        await self._journal.record_all_sent(taken)
+        sent: list[Submission] = []
+        rejected: list[Rejection] = []
+        # From the last: a nonce is free again only when nothing above it is in flight.
+        for (plan, submission), delivery in reversed(both):
+            if isinstance(delivery, Refused):
+                rejected += await self._refused(plan, submission, delivery.why, desks)
+                continue
+            sent.append(submission)
+            if isinstance(delivery, Uncertain):
+                log.warning(SEND_UNCERTAIN, plan=plan.id, tx=submission.tx_hash, why=delivery.why)
+        return Report(sent=tuple(reversed(sent)), rejected=tuple(reversed(rejected)))
+
+    async def _refused(self, plan: Plan, one: Submission, why: str, desks: Desks) -> Rejections:
+        """Close an intent that never got in flight; one below others stays, to fill its nonce."""
+        for member in plan.members:
+            self._backoff.failed(member.ref, member.opportunity.block.number)
+        if max(self._flight.held(one.sender)) == one.nonce:
+            self._flight.landed(plan.id)
+            desks.of(one.sender).nonces.released(one.nonce)
+            await self._journal.settle(unsent(plan, Status.DROPPED, why))
+        return of_each(plan, Reason.POLICY, why)
