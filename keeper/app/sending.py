@@ -138,7 +138,7 @@ def _arming(
     """Return what signs ahead, if the operator allows it and there is a key."""
     if armament is None or not settings.sending.prearm_accounts:
         return None
-    if not armament.desks.first.is_instant:
+    if not armament.desks.are_instant:
         return None
     post.journal.spool.prepare()
     limits = limits_of(settings)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from keeper.executor.desks import Desks
 from keeper.executor.lanes.lane import Lane
-from keeper.executor.signing import SigningDesk
 from keeper.executor.tending import Tender
 
 
@@ -16,8 +15,3 @@ class Armament:
     lane: Lane
     tenders: tuple[Tender, ...]
     """One for each desk."""
-
-    @property
-    def desk(self) -> SigningDesk:
-        """Return the first desk, which signs what is signed ahead."""
-        return self.desks.first

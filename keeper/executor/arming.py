@@ -1,12 +1,11 @@
 """The executor's part of signing ahead: who may be, the one policy, numbers and signatures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan, Submission
-from keeper.core.units import Address
 from keeper.executor.armament import Armament
 from keeper.executor.executor import Executor
 from keeper.executor.policy import Exposure, Limits, judge
@@ -32,39 +31,39 @@ class Arming:
         return self.executor.waiting(ref, block) is not None
 
     async def ready(self, head: BlockRef) -> Exposure:
-        """Return what is spent and at stake at ``head``; the next nonce is known after it.
+        """Return what is spent and at stake at ``head``; each next nonce is known after it.
 
         Raises RefusedError when the node is on another chain.
         """
-        desk = self.armament.desks.first
-        await desk.require_chain()
+        desks = self.armament.desks
+        await desks.first.require_chain()
         exposure = await self.executor.exposure(head)
-        await desk.nonces.take(1, self.executor.flight.held(desk.address))
+        for one in desks.addresses:
+            await desks.of(one).nonces.take(1, self.executor.flight.held(one))
         return exposure
 
     def sign(
         self, plans: Sequence[Plan], exposure: Exposure, *, target_block: int
     ) -> list[tuple[Plan, Submission]]:
-        """Sign the plans that policy lets through together, with the next nonces in their order."""
-        desk, flight = self.armament.desks.first, self.executor.flight
-        nonce = desk.nonces.upcoming(flight.held(desk.address))
+        """Sign the plans that policy lets through together, with the next nonces in their order.
+
+        They are spread over the keys: whichever of them a price brings, each key's are its next
+        nonces, for a price brings them from the first on.
+        """
+        desks, flight = self.armament.desks, self.executor.flight
+        nonces = {one: desks.of(one).nonces.upcoming(flight.held(one)) for one in desks.addresses}
         signed: list[tuple[Plan, Submission]] = []
-        for plan in (_sent_by(one, desk.address) for one in plans):
+        for plan in desks.spread(plans, flight, exposure, self.limits.min_balance):
+            sender = plan.transaction.sender
+            nonce = nonces[sender]
             if nonce is None or judge(plan, self.limits, exposure) is not None:
                 continue
             if plan.forced:  # nobody races for a loss
                 continue
             exposure = exposure.with_plan(plan)
-            submission = desk.sign_ahead(
+            submission = desks.of(sender).sign_ahead(
                 plan, nonce=nonce, target_block=target_block, lane=self.armament.lane.name
             )
             signed.append((plan, submission))
-            nonce += 1
+            nonces[sender] = nonce + 1
         return signed
-
-
-def _sent_by(plan: Plan, sender: Address) -> Plan:
-    """Return the plan with its sender: every key may run programs."""
-    if plan.transaction.sender == sender:
-        return plan
-    return replace(plan, transaction=replace(plan.transaction, sender=sender))

@@ -34,6 +34,11 @@ class Desks:
         """Whose transactions these are."""
         return tuple(self._desks)
 
+    @property
+    def are_instant(self) -> bool:
+        """Return whether every key is in this process."""
+        return all(one.is_instant for one in self._desks.values())
+
     def of(self, sender: Address) -> SigningDesk:
         """Return the desk of a sender."""
         return self._desks[sender]

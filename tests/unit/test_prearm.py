@@ -10,6 +10,8 @@ from keeper.core.plan import Status
 from keeper.core.primed import Primed
 from keeper.core.tick import Rung, Tick
 from keeper.evm.signed_transaction import decode_signed
+from keeper.evm.transaction import LocalSigner
+from keeper.executor.arming import Arming
 from keeper.executor.desks import Desks
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.mempool import MempoolLane
@@ -20,7 +22,7 @@ from keeper.executor.recovery import recover_armed
 from keeper.executor.salvo import Salvo, Shot
 from keeper.executor.signing import SigningDesk
 from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import DEPLOYMENT, opened, plan, submission
+from tests.support.ledger_records import DEPLOYMENT, block, opened, plan, submission
 from tests.support.signed_plans import SIGNER
 
 FEED, PRICE, BLOCK = "eth", 1_500, 101
@@ -80,14 +82,14 @@ class Yard:
                 self.booked_one.put_nowait(one)
 
         self.over_totals = False
-        executor = SimpleNamespace(
+        self.executor = SimpleNamespace(
             flight=self.flight,
             standing=self,
             book=book,
             over_totals=lambda _: self.over_totals,
         )
-        armament = SimpleNamespace(desks=Desks([self.desk]), lane=MempoolLane(self.wire))
-        self.prearm = Prearm(executor, armament, journal=journal, limits=LIMITS)
+        self.armament = SimpleNamespace(desks=Desks([self.desk]), lane=MempoolLane(self.wire))
+        self.prearm = Prearm(self.executor, self.armament, journal=journal, limits=LIMITS)
 
     async def load(self, many=2, *, first=FIRST):
         await self.desk.nonces.take(1, ())
@@ -228,6 +230,42 @@ async def test_where_the_socket_is_gone_the_lane_is_asked_in_the_ordinary_way(ya
     assert yard.wire.posted == []
     await yard.settle()
     assert yard.wire.sent == [yard.shots[0].submission.raw]
+
+
+async def test_what_is_signed_ahead_is_spread_over_the_signers_each_with_its_own_nonces(yard):
+    other = LocalSigner(bytes(31) + b"\x02", chain_id=31337)
+    nonces = NonceKeeper(yard.wire, other.address)
+    second = SigningDesk(chain_id=31337, signer=other, wire=yard.wire, nonces=nonces)
+    yard.armament.desks = Desks([yard.desk, second])
+    balances = dict.fromkeys(yard.armament.desks.addresses, 10**24)
+    exposure = replace(SPENT, balances=balances)
+    yard.executor.exposure = lambda _: asyncio.sleep(0, exposure)
+    arming = Arming(
+        prearm=yard.prearm, executor=yard.executor, armament=yard.armament, limits=LIMITS
+    )
+    await arming.ready(block(100))
+    plans = [plan(n) for n in range(1, 6)]
+    shots = [
+        Shot(
+            plan=one,
+            submission=signed,
+            price=PRICE - index,
+            is_under=lambda _: False,
+            feeds=frozenset({FEED}),
+        )
+        for index, (one, signed) in enumerate(arming.sign(plans, exposure, target_block=102))
+    ]
+    salvo = Salvo(feed=FEED, falls=True, shots=tuple(shots), lowest=1_000, highest=2_000, block=100)
+    await yard.prearm.load(DEPLOYMENT, [salvo], exposure)
+    assert (yard.fire(PRICE - 2), yard.fire(PRICE - 4)) == (3, 2)
+    assert yard.wire.posted == [one.submission.raw for one in shots]
+    found = {one: [] for one in balances}
+    for shot in shots:
+        sender = shot.plan.transaction.sender
+        assert shot.submission.sender == sender
+        found[sender].append(decode_signed(shot.submission.raw, sender=sender).nonce)
+    assert sorted(found.values()) == [[FIRST, FIRST + 1], [FIRST, FIRST + 1, FIRST + 2]]
+    await yard.settle()
 
 
 async def test_a_drill_goes_the_whole_way_and_sends_nothing(yard):
