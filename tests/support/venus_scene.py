@@ -79,16 +79,12 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """A chain that is open, and the adapter of Venus on it."""
+class Watch:
+    """A chain that is open, the adapter of a fork of Compound V2, and who liquidates on it."""
 
     chain: Chain
     adapter: CompoundAdapter
-    live: LiveVenus
-
-    @property
-    def supplier(self) -> Address:
-        return self.live.live.market.accounts.supplier
+    supplier: Address
 
     async def look(self, extra: Iterable[AccountRef] = ()) -> Look:
         """Read everything anew at the newest block."""
@@ -153,6 +149,13 @@ class Scene:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene(Watch):
+    """Venus itself."""
+
+    live: LiveVenus
+
+
 @asynccontextmanager
 async def open_scene(node: VenusNode) -> AsyncIterator[Scene]:
     """Open the chain and make the adapter of the deployment."""
@@ -166,7 +169,8 @@ async def open_scene(node: VenusNode) -> AsyncIterator[Scene]:
     market = node.market
     options = ChainOptions(chain_id=market.chain_id, multicall3=market.multicall3)
     async with open_chain(node.anvil.http_url, options) as chain:
-        yield Scene(chain=chain, adapter=adapter, live=node.live)
+        supplier = market.accounts.supplier
+        yield Scene(chain=chain, adapter=adapter, supplier=supplier, live=node.live)
 
 
 # --- shortfall --------------------------------------------------------------------------------
@@ -183,7 +187,7 @@ def told(data: bytes) -> int:
     return int_at(data, 2) - int_at(data, 1)
 
 
-async def differences(scene: Scene, look: Look) -> list[str]:
+async def differences(scene: Watch, look: Look) -> list[str]:
     """Return the accounts of which the adapter says other than the Comptroller.
 
     As stored at the look's block, and as everything accrued in the next one would leave them.
@@ -214,7 +218,7 @@ async def differences(scene: Scene, look: Look) -> list[str]:
 
 
 async def judge(
-    scene: Scene, look: Look, ref: AccountRef, option: Option, repay: int
+    scene: Watch, look: Look, ref: AccountRef, option: Option, repay: int
 ) -> SeizeQuote | Refusal:
     """Assert that Venus does in the next block what the adapter says; return what it said."""
     view, position = scene.view(look, ahead=1), look.positions[ref]
