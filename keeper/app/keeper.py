@@ -16,7 +16,7 @@ from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
 from keeper.chain.mempool import PendingStream
 from keeper.core.chain import BlockRef, LogFilter, LogHint
-from keeper.core.errors import ConfigError
+from keeper.core.errors import ConfigError, DriftError
 from keeper.runtime.garbage import keep_for_good
 from keeper.runtime.latest import Latest
 from keeper.runtime.stopping import done_before
@@ -143,14 +143,15 @@ class Keeper:
     async def _start(self, head: BlockRef) -> None:
         """Fill every mirror; a deployment that cannot be read is left out, if others can.
 
-        Raises ConfigError when none can be read, or one that has something in flight cannot.
+        Raises ConfigError when none can be read, and what a deployment met that has something in
+        flight.
         """
         flying = {one.intent.deployment for one in self._sending.flight.airborne.values()}
-        refused: list[ConfigError] = []
+        refused: list[ConfigError | DriftError] = []
         for deployment in self._deployments:
             try:
                 await deployment.start(head)
-            except ConfigError as error:
+            except (ConfigError, DriftError) as error:
                 if deployment.name in flying:
                     raise
                 deployment.pause(str(error))

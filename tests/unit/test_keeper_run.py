@@ -12,6 +12,7 @@ from keeper.app.keeper import Keeper, KeeperPace, Streams
 from keeper.core.chain import LogFilter
 from keeper.core.errors import (
     ConfigError,
+    DriftError,
     InvariantError,
     RefusedError,
     StaleError,
@@ -126,9 +127,12 @@ async def test_a_start_that_fails_ends_the_keeper_with_its_reason() -> None:
         await asyncio.wait_for(keeper_of(deployed).run(block(1), asyncio.Event()), PATIENCE_S)
 
 
-async def test_a_deployment_that_cannot_be_read_is_left_out_and_the_others_run() -> None:
+@pytest.mark.parametrize("error", [ConfigError("no such pool"), DriftError("no such pool")])
+async def test_a_deployment_that_cannot_be_read_is_left_out_and_the_others_run(
+    error: Exception,
+) -> None:
     flight, stop = Flight(), asyncio.Event()
-    sound, ill = Deployed(flight), Deployed(flight, fails=ConfigError("no such pool"))
+    sound, ill = Deployed(flight), Deployed(flight, fails=error)
     sound.may_start.set()
     keeper = keeper_of(sound, ill, drain_s=0.1)
     running = asyncio.ensure_future(keeper.run(block(1), stop))
