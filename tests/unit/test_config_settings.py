@@ -1,6 +1,7 @@
 """A right configuration: every shipped file, the overrides, and what is never read."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -65,6 +66,20 @@ def test_the_shipped_addresses_are_those_of_mainnet(shipped):
     assert venue.quoter_v2 == "0x61ffe014ba17989e743c5f6cb21bf9697530b21e"
     assert shipped.chain.wrapped_native == "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
     assert shipped.chain.multicall3 == "0xca11bde05977b3631167028862be2a173976ca11"
+
+
+def test_every_deployment_and_every_chain_names_where_its_addresses_are_from():
+    told = {
+        "protocols": r"(?m)^# Source: .*(npm @\S+ \d|repository)",
+        "chains": r"(?m)^# .*npm @\S+ \d",
+    }
+    silent = [
+        path.name
+        for folder, how in told.items()
+        for path in (SHIPPED / folder).iterdir()
+        if not re.search(how, path.read_text())
+    ]
+    assert silent == []
 
 
 def test_every_file_in_config_is_loaded_by_a_shipped_root():
