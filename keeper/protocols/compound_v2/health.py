@@ -149,27 +149,32 @@ def accrued_vai_debt(view: Deployment, position: Position) -> int:
 
 def assess(view: Deployment, position: Position) -> Health:
     """Return the standing with everything accrued, and whether anybody may liquidate it."""
-    terms = terms_of(view, position)
-    collateral, weighted, debt = 0, 0, accrued_vai_debt(view, position)
+    counted = entered(view, position)
+    terms = [_term(view, entry, position.pool) for entry in counted]
+    collateral = weighted = owed = 0
     for one in terms:
         collateral += one.collateral
         weighted += one.weighted
-        debt += one.debt
+        owed += one.debt
+    debt = owed + accrued_vai_debt(view, position)
+    # Short with every market accrued is short whatever the pair: the others can be accrued first.
+    is_short = owed + vai_debt(view, position) > weighted
     return Health(
         health_factor=weighted * WAD // debt if debt else MAX_UINT256,
-        liquidatable=debt > 0 and is_liquidatable(view, position, terms),
+        liquidatable=debt > 0 and (is_short or is_liquidatable(view, position, counted, terms)),
         collateral_base=collateral,
         debt_base=debt,
     )
 
 
-def is_liquidatable(view: Deployment, position: Position, terms: tuple[Term, ...]) -> bool:
+def is_liquidatable(
+    view: Deployment, position: Position, counted: Sequence[Entry], terms: Sequence[Term]
+) -> bool:
     """Return whether there is a pair of markets that the contracts let somebody liquidate.
 
     A pair is accrued; of every other market the liquidator takes what is worse for the account. So
     what there is to find of a pair is the worst of all less what accruing the pair takes from it.
     """
-    counted = entered(view, position)
     for entry in counted:
         if is_forced(view, position, entry):
             return True
@@ -181,8 +186,6 @@ def is_liquidatable(view: Deployment, position: Position, terms: tuple[Term, ...
         if one.stored > one.accrued:
             lost[one.market] = one.stored - one.accrued
     vai = vai_debt(view, position)
-    if worst + vai > sum(lost.values()):  # whatever the pair
-        return True
     held = [one.market for one in counted if one.tokens]
     owed = [one.market for one in counted if one.principal]
     if worst + vai > _least_lost(lost, held, owed):
@@ -243,15 +246,15 @@ def line_at(moment: Deployment, market: Market) -> Line:
 
 def _term(view: Deployment, entry: Entry, pool: int) -> Term:
     number, tokens, principal, since = entry
-    line = view.lines[number]
-    weights = view.weights.get((number, pool)) or _weights(view, number, pool)
-    price = weights.price
-    weighted = weights.accrued * tokens // WAD
+    price, weight, before, line, is_stored = view.weights.get((number, pool)) or _weights(
+        view, number, pool
+    )
+    weighted = weight * tokens // WAD
     debt = price * (principal * line.borrow_index // since) // WAD if principal else 0
     stored = debt - weighted
-    if not line.is_stored:
+    if not is_stored:
         owed = principal * line.stored_borrow_index // since if principal else 0
-        stored = price * owed // WAD - weights.stored * tokens // WAD
+        stored = price * owed // WAD - before * tokens // WAD
     collateral = rules.redeemed(tokens, line.rate) * price // WAD if tokens else 0
     return Term(number, stored, debt - weighted, collateral, weighted, debt)
 
@@ -264,6 +267,8 @@ def _weights(view: Deployment, number: int, pool: int) -> Weights:
         price=price,
         accrued=rules.token_weight(factor, line.rate, price, view.mul),
         stored=rules.token_weight(factor, line.stored_rate, price, view.mul),
+        line=line,
+        is_stored=line.is_stored,
     )
     view.weights[number, pool] = found
     return found

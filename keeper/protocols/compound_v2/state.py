@@ -138,6 +138,9 @@ class Weights(NamedTuple):
     """Weighted value of 1e18 cTokens, 1e18 dollars."""
     stored: int
     """The same before an accrual."""
+    line: Line
+    is_stored: bool
+    """The line's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
