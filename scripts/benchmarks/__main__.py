@@ -1,4 +1,4 @@
-"""``scripts/bench [scan|backfill|plan|tick] [--quick] [--json]``: measure, and hold to the goals.
+"""``scripts/bench [NAME ...] [--quick] [--json]``: measure, and hold to the goals.
 
 A benchmark is a module ``bench_<name>`` with ``run(*, quick: bool) -> Iterator[Row]``; a new one is
 found by its name.

@@ -13,13 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 from benchmarks.children import compiled
 from benchmarks.children import run as run_python
 from benchmarks.ladder import Ladder, ladder
+from benchmarks.machine import steadily
 from benchmarks.rows import Row, progress, within
 from benchmarks.tick_crowd import DEPLOYMENT, write_book
 from keeper.app.log_observer import BLOCK_SCANNED
@@ -42,15 +44,20 @@ def _restart(steps: Ladder, environment: Mapping[str, str], n: int, *, rounds: i
         progress(f"a book of {n:,} loans ...")
         asyncio.run(write_book(steps, book, n))
         config = steps.config(folder, rpc=str(steps.anvil.ipc_path), prearm=0)
-        ours, others = list[float](), list[float]()
-        for _ in range(rounds + 1):
+
+        def start() -> float:
             shutil.copy(book, folder / f"keeper.sqlite.{DEPLOYMENT}.book")
-            ours.append(_started(config, environment, n))
-            others.append(_imported(environment))
-    return _row(n, ours[1:], median(others[1:]))  # without the first ones, which compile
+            return _started(config, environment, n)
+
+        start(), _imported(environment)  # the first ones compile
+        found, machine = steadily(
+            lambda: [(start(), _imported(environment)) for _ in range(rounds)]
+        )
+    ours, others = zip(*found, strict=True)
+    return replace(_row(n, ours, median(others)), machine=machine)
 
 
-def _row(n: int, took: list[float], other: float) -> Row:
+def _row(n: int, took: Sequence[float], other: float) -> Row:
     goal = _GOALS_S.get(n)
     met, note = within(goal, median(took), "s") if goal else (None, "")
     return Row(

@@ -9,12 +9,14 @@ integers" is deciding on every loan ourselves.
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.bookshelf import Shelf, shelve
 from benchmarks.crowd import Crowd, crowd
 from benchmarks.crowd_morpho import crowd_morpho
 from benchmarks.crowd_venus import crowd_venus
+from benchmarks.machine import steadily
 from benchmarks.real_market import Others, RealMarket, others_of, real_market
 from benchmarks.rows import Row, interleaved, progress, within
 from benchmarks.scan_checks import memory, pauses, restart, truth
@@ -97,7 +99,7 @@ def _cold_start(n: int, seconds: float) -> Row:
 def _aave(shelf: Shelf[Any, Any], n: int, others: Others, *, quick: bool) -> Iterator[Row]:
     """Measure the ladder at one size."""
     large = n >= 1_000_000
-    times = _ladder(shelf, 60 if quick else 150 if large else 300)
+    times, machine = _ladder(shelf, 60 if quick else 150 if large else 300)
     slow = interleaved(
         {
             _EXACT: shelf.exact,
@@ -112,20 +114,20 @@ def _aave(shelf: Shelf[Any, Any], n: int, others: Others, *, quick: bool) -> Ite
         _MULTICALL: slow[_MULTICALL][0] * n / _BATCH,
         _EXACT: slow[_EXACT][0],
     }
-    yield from _rows("Aave V3", n, times, against)
+    yield from _rows("Aave V3", n, times, against, machine)
     yield from truth(shelf, "Aave V3", n, _CROSSING)
     if n >= 10_000:
         yield memory(shelf, "Aave V3", n)
         yield pauses(shelf, n)
-        yield from restart(shelf, n, rounds=1 if quick else 3)
+        yield restart(shelf, n, rounds=1 if quick else 3)
 
 
 def _family(made: Crowd[Any, Any], n: int, *, quick: bool) -> Iterator[Row]:
     """Measure the ladder of another protocol."""
     shelf = _shelf(made, n)
-    times = _ladder(shelf, 60 if quick else 300)
+    times, machine = _ladder(shelf, 60 if quick else 300)
     exact = interleaved({_EXACT: shelf.exact}, 1 if quick else 3)[_EXACT]
-    yield from _rows(made.name, n, times, {_EXACT: exact[0]})
+    yield from _rows(made.name, n, times, {_EXACT: exact[0]}, machine)
     yield from truth(shelf, made.name, n, _CROSSING)
     yield memory(shelf, made.name, n)
 
@@ -135,8 +137,11 @@ def _shelf(made: Crowd[Any, Any], n: int) -> Shelf[Any, Any]:
     return shelve(made, n, seed=_SEED)
 
 
-def _ladder(shelf: Shelf[Any, Any], repeats: int) -> dict[str, tuple[float, float]]:
-    """Ask every rung in turns. The first two by themselves, as events come between blocks."""
+def _ladder(shelf: Shelf[Any, Any], repeats: int) -> tuple[dict[str, tuple[float, float]], float]:
+    """Ask every rung in turns. The first two by themselves, as events come between blocks.
+
+    Return the times, and how slow the machine was meanwhile.
+    """
     quiet, crossing = shelf.price_with(0), shelf.price_with(_CROSSING)
     events: Variants = {
         "price event to list, none under": shelf.event(quiet),
@@ -152,10 +157,10 @@ def _ladder(shelf: Shelf[Any, Any], repeats: int) -> dict[str, tuple[float, floa
     gc.collect()
     gc.freeze()
     gc.disable()
-    times = interleaved(events, repeats) | interleaved(rungs, repeats)
+    found = steadily(lambda: interleaved(events, repeats) | interleaved(rungs, repeats))
     gc.enable()
     gc.unfreeze()
-    return times
+    return found
 
 
 def _rows(
@@ -163,6 +168,7 @@ def _rows(
     n: int,
     times: Mapping[str, tuple[float, float]],
     against: Mapping[str, float],
+    machine: float,
 ) -> Iterator[Row]:
     for variant, (p50, p99) in times.items():
         goal = None
@@ -170,7 +176,8 @@ def _rows(
             goal = _EVENT_GOAL_US
         elif variant == "screen of all at new prices":
             goal = _SCREEN_GOALS_US.get(n)
-        yield _row(f"{name}: {variant}", n, (p50, p99), against, goal)
+        row = _row(f"{name}: {variant}", n, (p50, p99), against, goal)
+        yield replace(row, machine=machine)
 
 
 def _row(
@@ -208,7 +215,7 @@ def _flatness(few: Shelf[Any, Any], many: Shelf[Any, Any], n: int) -> Row:
     gc.collect()
     gc.freeze()
     gc.disable()
-    times = interleaved(variants, 500)
+    times, machine = steadily(lambda: interleaved(variants, 500))
     gc.enable()
     gc.unfreeze()
     ratio = times["many"][0] / times["few"][0]
@@ -225,4 +232,5 @@ def _flatness(few: Shelf[Any, Any], many: Shelf[Any, Any], n: int) -> Row:
         goal=f"<= {_FLAT}x",
         met=met,
         note=note,
+        machine=machine,
     )

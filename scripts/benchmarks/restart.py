@@ -1,15 +1,11 @@
-"""What a restart costs before the chain is asked: run in a process of its own, imports included.
-
-``restart.py BOOK [MODULE ...]``: modules are imported besides what the work itself needs.
-"""
+"""What a restart costs before the chain is asked: run in a process of its own, imports included."""
 
 import sys
 import time
 
 _BEGUN = time.perf_counter()
 
-from importlib import import_module  # noqa: E402 - what is measured begins above
-from pathlib import Path  # noqa: E402 - likewise
+from pathlib import Path  # noqa: E402 - what is measured begins above
 
 
 def main() -> None:
@@ -19,8 +15,6 @@ def main() -> None:
     from keeper.scanner.scan import Book  # noqa: PLC0415 - measured
     from keeper.scanner.watch import Watch  # noqa: PLC0415 - measured
 
-    for name in sys.argv[2:]:
-        import_module(name)
     imported = time.perf_counter()
     made = crowd(seed=7)
     saved = load_book(Path(sys.argv[1]), made.adapter)

@@ -28,9 +28,14 @@ class Row:
     goal: str = ""
     met: bool | None = None
     note: str = ""
+    machine: float | None = None
+    """How many times its fastest time the machine took for a fixed piece of work beside it."""
 
 
-_COLUMNS = ("bench", "variant", "n", "p50", "p99", "measured", "against", "ratio", "goal", "met")
+_COLUMNS = (
+    *("bench", "variant", "n", "p50", "p99", "measured", "against", "ratio", "goal", "met"),
+    "machine",
+)
 
 
 def progress(text: str) -> None:
@@ -68,6 +73,7 @@ def _cells(row: Row) -> list[str]:
         "" if row.ratio is None else f"{row.ratio:,.1f}x",
         row.goal,
         {None: "", True: "yes", False: f"NO: {row.note}"}[row.met],
+        "" if row.machine is None else f"{row.machine:.2f}x",
     ]
 
 

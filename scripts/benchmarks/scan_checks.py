@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.bookshelf import Shelf
 from benchmarks.children import compiled, run
+from benchmarks.machine import steadily
 from benchmarks.rows import Row, interleaved, within
 from keeper.runtime.garbage import keep_for_good, sweep
 from keeper.scanner.lookout import Rung
@@ -22,7 +23,6 @@ _PAUSE_GOAL_US = 1_000.0
 _RESTART_GOALS_S = {100_000: 0.5, 1_000_000: 1.0}
 _BLOCKS = 12
 _TOUCHED = 20
-_DAEMON = ("keeper.commands.run",)
 
 
 def truth(shelf: Shelf[Any, Any], name: str, n: int, crossing: int) -> Iterator[Row]:
@@ -124,41 +124,39 @@ def pauses(shelf: Shelf[Any, Any], n: int) -> Row:
     )
 
 
-def restart(shelf: Shelf[Any, Any], n: int, *, rounds: int) -> Iterator[Row]:
+def restart(shelf: Shelf[Any, Any], n: int, *, rounds: int) -> Row:
     """Start processes that go on from the book on disk; beside them, ones that import web3."""
     with TemporaryDirectory() as folder, compiled() as environment:
         path = Path(folder) / "book"
         shelf.save(path)
-        said: dict[str, list[str]] = {"watching": [], "daemon": []}
+        said: list[str] = []
         book = ("-m", "benchmarks.restart", str(path))
         variants: Mapping[str, Callable[[], object]] = {
-            "watching": lambda: said["watching"].append(run(environment, *book)),
-            "daemon": lambda: said["daemon"].append(run(environment, *book, *_DAEMON)),
+            "watching": lambda: said.append(run(environment, *book)),
             "web3": lambda: run(environment, "-c", "import web3"),
         }
         for start in variants.values():  # the first one compiles
             start()
-        for told in said.values():
-            told.clear()
-        times = interleaved(variants, rounds)
+        said.clear()
+        times, machine = steadily(lambda: interleaved(variants, rounds))
         megabytes = path.stat().st_size / 1e6
     goal = _RESTART_GOALS_S.get(n)
-    for what, words in (("watching", "the watching part"), ("daemon", "the whole daemon")):
-        seconds = times[what][0] / 1e6
-        met, note = within(goal, seconds, "s") if goal else (None, "")
-        yield Row(
-            bench="scan",
-            variant=f"restart from the book on disk, imports of {words} included",
-            n=n,
-            p50_us=times[what][0],
-            p99_us=times[what][1],
-            value=f"{_parts(said[what])}; file {megabytes:.0f} MB",
-            against="import web3 alone",
-            ratio=times["web3"][0] / times[what][0],
-            goal=f"<= {goal:g} s" if goal else "",
-            met=met,
-            note=note,
-        )
+    seconds = times["watching"][0] / 1e6
+    met, note = within(goal, seconds, "s") if goal else (None, "")
+    return Row(
+        bench="scan",
+        variant="restart from the book on disk, imports of the watching part included",
+        n=n,
+        p50_us=times["watching"][0],
+        p99_us=times["watching"][1],
+        value=f"{_parts(said)}; file {megabytes:.0f} MB",
+        against="import web3 alone",
+        ratio=times["web3"][0] / times["watching"][0],
+        goal=f"<= {goal:g} s" if goal else "",
+        met=met,
+        note=note,
+        machine=machine,
+    )
 
 
 def _parts(said: list[str]) -> str:
