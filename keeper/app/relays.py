@@ -1,11 +1,12 @@
 """Connections to relays and builders, and the key by which they know us."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
 
+from keeper.app.outside import Dial
 from keeper.chain.endpoint import Endpoint
 from keeper.chain.relay import Relay
 from keeper.evm.keys import parse_key
@@ -13,9 +14,6 @@ from keeper.evm.relay_signature import RelayIdentity
 from keeper.evm.transaction import KEY_SIZE
 
 RELAY_KEY_VARIABLE = "KEEPER_RELAY_KEY"
-
-Dial = Callable[[Endpoint, bool], Relay]
-"""Makes a relay of an endpoint; whether its requests are signed."""
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from keeper.app.builders import limits_of
 from keeper.app.executor_contract import ExecutorContract
-from keeper.app.relays import Dial
+from keeper.app.outside import Dial
 from keeper.app.totals import price_reader
 from keeper.chain.session import Chain
 from keeper.config.lanes import PrivateLaneSettings

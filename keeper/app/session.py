@@ -1,17 +1,15 @@
 """A keeper from its settings, opened and closed as one."""
 
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from keeper.app.addresses import require_contracts
-from keeper.app.aggregators import offer_desk
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
 from keeper.app.keeper import Keeper
 from keeper.app.observer import Observer
 from keeper.app.opening import opened_chain
-from keeper.app.relays import relay_desk
+from keeper.app.outside import offers_of, relays_of
 from keeper.app.totals import require_dollars
 from keeper.app.wiring import Parts, assemble
 from keeper.chain.session import Chain
@@ -57,8 +55,8 @@ async def keeper_session(
     chosen = clock or SystemClock()
     async with (
         opened_chain(settings) as chain,
-        relay_desk(os.environ) as dial,
-        offer_desk(settings) as offers,
+        relays_of(settings) as dial,
+        offers_of(settings) as offers,
     ):
         await chain.simulator.probe()
         head = await chain.reader.head()

@@ -24,11 +24,11 @@ from keeper.app.growing import Growing
 from keeper.app.keeper import Keeper, KeeperPace, Streams
 from keeper.app.observer import Observer
 from keeper.app.opening import adapters
+from keeper.app.outside import Dial
 from keeper.app.parity import HeadLimits, Parity
 from keeper.app.planning import ALL, PART, PlannerDesk
 from keeper.app.prearming import Prearming
 from keeper.app.prices import watcher_for
-from keeper.app.relays import Dial
 from keeper.app.rivals import Rivals
 from keeper.app.sending import Post, Sending, build_sending
 from keeper.app.sight import Sight

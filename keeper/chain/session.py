@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-
-import aiohttp
+from functools import partial
+from typing import TYPE_CHECKING
 
 from keeper.chain.background import Background
 from keeper.chain.call_batch import CallBatch
@@ -12,7 +12,6 @@ from keeper.chain.duplex import DuplexTransport
 from keeper.chain.endpoint import Endpoint, EndpointKind, parse_endpoint
 from keeper.chain.forked import ForkTransport
 from keeper.chain.heads import HeadSource, HeadStream, PolledHeads, PushedElsePolled, PushedHeads
-from keeper.chain.http import HttpTransport
 from keeper.chain.log_ranges import LogRanges
 from keeper.chain.log_stream import LogStream
 from keeper.chain.member import NodeState
@@ -20,13 +19,12 @@ from keeper.chain.mempool import PendingStream
 from keeper.chain.pinned import PinnedRpc
 from keeper.chain.pool import Pool
 from keeper.chain.pushing import PushEndpoint, Rotation
-from keeper.chain.quick_websocket import QuickWebSocket
 from keeper.chain.quorum import QuorumSimulator
 from keeper.chain.reader import ChainReader
 from keeper.chain.records import quantity
 from keeper.chain.rpc import RetryPolicy, Rpc
 from keeper.chain.simulator import NodeSimulator
-from keeper.chain.sockets import connector
+from keeper.chain.sockets import Connect, open_ipc
 from keeper.chain.transport import Transport
 from keeper.chain.trouble import Report, quiet
 from keeper.chain.watch import PoolOptions
@@ -36,7 +34,9 @@ from keeper.core.errors import ConfigError, RefusedError, TransientError
 from keeper.core.units import Address
 from keeper.runtime.clock import Clock, SystemClock
 
-_CONNECTIONS = 32
+if TYPE_CHECKING:
+    from keeper.chain.net import Net
+
 _START_BUDGET_S = 5.0
 
 
@@ -180,16 +180,16 @@ async def open_chain(
         raise ConfigError("rpc urls: expected at least one, found none")
     chosen = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(_http_session())
+        net = await stack.enter_async_context(_net(endpoints))
         background = await stack.enter_async_context(Background())
-        ways = [_transport(one, session, background, chosen) for one in endpoints]
+        ways = [_transport(one, net, background, chosen) for one in endpoints]
         pool = _pool(ways, options, chosen, report) if len(ways) > 1 else None
         calls: Transport = pool or ways[0]
         stack.push_async_callback(calls.close)
         push = [
             PushEndpoint(
                 name=one.label,
-                connect=connector(one, session, background),
+                connect=_connector(one, net, background),
                 timeout_s=options.retry.timeout_s,
                 member=pool.members[place] if pool else None,
             )
@@ -252,20 +252,28 @@ def _quorum(pool: Pool, options: ChainOptions, clock: Clock) -> QuorumSimulator:
     return QuorumSimulator(pool, simulators, least=options.quorum)
 
 
-def _http_session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
-        ws_response_class=QuickWebSocket,  # type: ignore[arg-type] # of bytes, not of text
-        timeout=aiohttp.ClientTimeout(total=None),
-    )
+@asynccontextmanager
+async def _net(endpoints: Sequence[Endpoint]) -> AsyncGenerator["Net | None", None]:
+    """Open what nodes over TCP are reached by, None where every one is a socket on this machine."""
+    if all(one.kind is EndpointKind.IPC for one in endpoints):
+        yield None
+        return
+    from keeper.chain.net import open_net  # noqa: PLC0415 - the module says why
+
+    async with open_net() as net:
+        yield net
+
+
+def _connector(endpoint: Endpoint, net: "Net | None", background: Background) -> Connect:
+    return partial(open_ipc, endpoint) if net is None else net.connector(endpoint, background)
 
 
 def _transport(
-    endpoint: Endpoint, session: aiohttp.ClientSession, background: Background, clock: Clock
+    endpoint: Endpoint, net: "Net | None", background: Background, clock: Clock
 ) -> Transport:
     way: Transport
-    if endpoint.kind is EndpointKind.HTTP:
-        way = HttpTransport(endpoint, session, now=clock.now)
+    if net is not None and endpoint.kind is EndpointKind.HTTP:
+        way = net.http(endpoint, clock)
     else:
-        way = DuplexTransport(endpoint.label, connector(endpoint, session, background))
+        way = DuplexTransport(endpoint.label, _connector(endpoint, net, background))
     return ForkTransport(way) if endpoint.forks else way

@@ -13,8 +13,8 @@ from typing import Final
 
 from keeper.app.executor_contract import ARTIFACT, read_executor
 from keeper.app.opening import opened_chain
+from keeper.app.outside import signers_of
 from keeper.app.session import Keys
-from keeper.app.signers import remote_signers
 from keeper.chain.fees import fees_for
 from keeper.chain.session import Chain
 from keeper.commands.arming import armings
@@ -168,7 +168,7 @@ def _inventory(roles: InventoryRoles) -> _Contract:
 async def _deploy(settings: Settings, wanted: Sequence[_Contract], keys: Keys | None) -> None:
     async with (
         opened_chain(settings) as chain,
-        remote_signers(settings, armed=keys is not None) as remote,
+        signers_of(settings, armed=keys is not None) as remote,
     ):
         for contract in wanted:
             head, name = await chain.reader.head(), f"{settings.chain.name}: {contract.what}"

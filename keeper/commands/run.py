@@ -14,8 +14,8 @@ from keeper.app.alerting import alert_tap
 from keeper.app.board import Board
 from keeper.app.chorus import Chorus
 from keeper.app.log_observer import LogObserver
+from keeper.app.outside import signers_of
 from keeper.app.session import Keys, Session, keeper_session
-from keeper.app.signers import remote_signers
 from keeper.app.supervision import Berth, Supervisor
 from keeper.app.totals import totals_of
 from keeper.commands.arming import armings
@@ -106,7 +106,7 @@ class _Watched:
         settings, board, clock = self._settings, self._board, SystemClock()
         observer = Chorus([LogObserver(), board])
         async with (
-            remote_signers(settings, armed=self._keys is not None) as remote,
+            signers_of(settings, armed=self._keys is not None) as remote,
             keeper_session(
                 settings,
                 observer,

@@ -12,7 +12,7 @@ from keeper.chain.background import Background
 from keeper.chain.duplex import DuplexTransport
 from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.jsonrpc import NodeError, Request
-from keeper.chain.sockets import connector
+from keeper.chain.net import connector
 from keeper.core.errors import TransientError
 
 ONE = b'{"jsonrpc":"2.0","id":1,"result":"0x1"}'

@@ -13,7 +13,7 @@ from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.errors import RateLimitedError
 from keeper.chain.http import HttpTransport, retry_after_s
 from keeper.chain.jsonrpc import NodeError, Request
-from keeper.chain.sockets import connector
+from keeper.chain.net import connector
 from keeper.chain.transport import Transport
 from keeper.core.errors import TransientError
 from tests.support.fake_node import (

@@ -13,8 +13,8 @@ from keeper.chain.duplex import DuplexTransport
 from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.frames import text_frame
 from keeper.chain.jsonrpc import NodeError, Request
+from keeper.chain.net import connector
 from keeper.chain.quick_websocket import QuickWebSocket
-from keeper.chain.sockets import connector
 from keeper.chain.subscriptions import Subscriptions
 from keeper.core.primed import post
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ("web3", "eth_account", "eth_abi", "eth_keys", "pandas", "scipy")
+HEAVY = ("web3", "eth_account", "eth_abi", "eth_keys", "pandas", "scipy", "apprise", "aiohttp")
 
 
 def test_the_daemon_runs_without_the_heavy_libraries():
