@@ -52,6 +52,12 @@ def limits_of(settings: Settings) -> Limits:
             for one in settings.deployments
             if (found := one.settings.forced) is not None
         },
+        targets=None if settings.executor is None else frozenset({settings.executor}),
+        tokens=(
+            None
+            if limits.tokens is None
+            else frozenset({*limits.tokens, settings.chain.wrapped_native})
+        ),
     )
 
 

@@ -60,6 +60,17 @@ class LimitSettings(Section):
     """Most that a swap may bring less than forecast."""
     deadline_s: Positive
     """Seconds after its target block until the on-chain executor refuses a transaction."""
+    tokens: (
+        Annotated[
+            tuple[AddressValue, ...],
+            NoDecode,
+            BeforeValidator(distinct),
+            BeforeValidator(filled),
+            BeforeValidator(split_list),
+        ]
+        | None
+    ) = None
+    """Only what may be borrowed, repaid, seized or swapped, with the wrapped native coin."""
 
 
 class Web3SignerSettings(Section):

@@ -28,6 +28,10 @@ class Limits:
     """Native balance that must remain with the operator."""
     forced: Mapping[str, ForcedLimits] = field(default_factory=dict)
     """By deployment; where there are none nothing is done at a loss."""
+    targets: frozenset[Address] | None = None
+    """What a transaction may call; None where no contract is deployed, so that none is sent."""
+    tokens: frozenset[Address] | None = None
+    """What may be borrowed, repaid, seized or swapped; None is anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +135,8 @@ def judge(plan: Plan, limits: Limits, exposure: Exposure) -> Rejection | None:
         detail = f"max fee {plan.fees.max_fee} wei is {excess} wei over the cap"
         detail += f" of {limits.max_gas_price} wei"
         return _no(plan, Reason.GAS_PRICE_CAP, detail)
+    if strange := _strange(plan, limits):
+        return _no(plan, Reason.POLICY, strange)
     if plan.forced:
         taken = exposure.forced_taken(plan.deployment)
         over = forced_refusal(plan.deployment, worst_gas(plan), limits.forced, taken)
@@ -141,6 +147,24 @@ def judge(plan: Plan, limits: Limits, exposure: Exposure) -> Rejection | None:
             return _no(one, Reason.BELOW_MIN_PROFIT, too_little)
     broken = _over_budget(plan, limits, exposure)
     return _no(plan, Reason.POLICY, broken) if broken else None
+
+
+def _strange(plan: Plan, limits: Limits) -> str | None:
+    """Return what of the plan is on no list of the operator's, in words, or None."""
+    if limits.targets is not None and plan.transaction.to not in limits.targets:
+        return f"it calls {plan.transaction.to}, which is not the executor contract"
+    if limits.tokens is None:
+        return None
+    other = next((one for each in plan.members for one in tokens_of(each) - limits.tokens), None)
+    return None if other is None else f"token {other} is not among limits.tokens"
+
+
+def tokens_of(plan: Plan) -> frozenset[Address]:
+    """Return every token that a plan of one account moves."""
+    swapped = (one for leg in plan.route for one in (leg.token_in, leg.token_out))
+    redeemed = () if plan.unwound is None else (plan.unwound.underlying.address,)
+    option = plan.option
+    return frozenset((option.collateral, option.debt, plan.funding.asset, *swapped, *redeemed))
 
 
 def _too_little(plan: Plan, limits: Limits) -> str | None:
