@@ -19,6 +19,8 @@ from keeper.core.plan import Submission
 from keeper.core.units import Address, Hash32
 
 _PRIVATE_MODE: Final = 0o600
+_EMPTY: Final = b"\0"
+_ROOM: Final = 1 << 16
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -47,7 +49,7 @@ class Spool:
         self._file: int | None = None
         self._practice: int | None = None
         self.end = 0
-        """Bytes in the file."""
+        """Bytes in the file that are lines."""
 
     def append(self, submission: Submission) -> None:
         """Write a submission before it is sent. Raises InvariantError when the disk fails."""
@@ -55,7 +57,7 @@ class Spool:
         try:
             if self._file is None:
                 self._open()
-            done = os.write(self._opened, data)
+            done = os.pwrite(self._opened, data, self.end)
         except OSError as error:
             msg = f"{self._path}: expected a transaction noted, found: {error.strerror}"
             raise InvariantError(msg) from error
@@ -75,7 +77,7 @@ class Spool:
     def read(self) -> list[Submission]:
         """Return what an earlier run noted; a line that is cut short was not sent."""
         try:
-            lines = self._path.read_bytes().splitlines()
+            lines = self._path.read_bytes().rstrip(_EMPTY).splitlines()
         except FileNotFoundError:
             return []
         found = []
@@ -89,8 +91,7 @@ class Spool:
     def forget(self, end: int) -> None:
         """Empty the file if nothing was noted past ``end``: the database has all before."""
         if self._file is not None and end == self.end and end:
-            os.ftruncate(self._file, 0)
-            self.end = 0
+            self._clear_room()
 
     def clear(self) -> None:
         """Empty the file: nothing in it matters any more."""
@@ -110,9 +111,17 @@ class Spool:
             self._open()
 
     def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._file = os.open(self._path, flags, _PRIVATE_MODE)
-        self.end = os.fstat(self._file).st_size
+        self.end = len(self._path.read_bytes().rstrip(_EMPTY))
+        if not self.end:
+            self._clear_room()
+
+    def _clear_room(self) -> None:
+        """Empty the file, and fill it with what is no line: to make it longer takes a while."""
+        os.ftruncate(self._opened, 0)
+        os.pwrite(self._opened, _EMPTY * _ROOM, 0)
+        self.end = 0
 
     def _nameless(self) -> int:
         """Return a file beside this one that is gone when it is closed."""

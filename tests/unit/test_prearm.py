@@ -21,6 +21,7 @@ from keeper.executor.prearm import Prearm
 from keeper.executor.recovery import recover_armed
 from keeper.executor.salvo import Salvo, Shot
 from keeper.executor.signing import SigningDesk
+from keeper.ledger.spool import Spool
 from tests.support.fake_wire import FakeWire
 from tests.support.ledger_records import DEPLOYMENT, block, opened, plan, submission
 from tests.support.signed_plans import SIGNER
@@ -322,6 +323,24 @@ async def test_a_note_that_is_cut_short_is_not_taken_for_one(yard, tmp_path):
     await yard.load(1)
     yard.journal.note(yard.shots[0].submission)
     spool = tmp_path / "keeper.sqlite.spool"
-    whole = spool.read_bytes()
+    whole = spool.read_bytes().rstrip(b"\0")
     spool.write_bytes(whole + whole[: len(whole) // 2])
     assert yard.journal.noted() == [yard.shots[0].submission]
+
+
+async def test_more_is_noted_than_there_is_room_for_and_after_a_restart_behind_the_rest(
+    yard, tmp_path
+):
+    await yard.load(1)
+    one = yard.shots[0].submission
+    for _ in range(200):
+        yard.journal.note(one)
+    again = Spool(tmp_path / "keeper.sqlite.spool")
+    again.append(one)
+    assert again.read() == [one] * 201
+    assert again.end > 1 << 16
+    again.forget(again.end)
+    assert again.read() == []
+    again.append(one)
+    assert again.read() == [one]
+    again.close()
