@@ -4,8 +4,9 @@ A real Aave V3 on anvil, a keeper as ``keeper run`` wires it (policy, rehearsal,
 liquidations, one a tick, each of which must land. The larger books are the real one with synthetic
 loans beside it, none near the line: they are in the mirror, the screen and the trigger index, and
 on no chain. Prices come from a process of their own. What else is measured, is measured between the
-ticks of the same run: an echo of fixed bytes on a socket of the same kind, one signature of
-coincurve, and what a bot with web3.py does.
+ticks of the same run: an echo of fixed bytes on a socket of the same kind, drilled as often as the
+keeper is; one signature of coincurve, after a pause like that before a tick; and what a bot with
+web3.py does.
 """
 
 from collections import defaultdict
@@ -48,7 +49,7 @@ class _Found:
 def run(*, quick: bool) -> Iterator[Row]:
     """Yield the rows of all transports and sizes, small ones first."""
     sizes = (0, 10_000) if quick else (0, 10_000, 100_000, 1_000_000)
-    ticks = 16 if quick else 30
+    ticks = 16 if quick else 20
     burst = 50 if quick else 200
     found = _Found()
     many = len(sizes) * 2 * (2 * ticks + ticks // 6 + 1) + burst + 50

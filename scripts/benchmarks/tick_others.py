@@ -13,9 +13,13 @@ from web3.utils.subscriptions import LogsSubscription
 
 from benchmarks.ladder import Ladder
 from benchmarks.rows import progress
+from keeper.app.drill import sample_event
+from keeper.core.units import Address
 from keeper.devnet.assets import ASSETS
 from keeper.oracle.chainlink import ANSWER_UPDATED
 
+DRILL_MS = 1
+"""Between two drills, of the keeper and of the echo."""
 _PATIENCE_S = 20.0
 _ANSWER_UPDATED_ABI = {
     "type": "event",
@@ -47,6 +51,7 @@ _FIXED = (
     + b'"]}\n'
 )
 """As long as a liquidation; the node refuses it."""
+_SAMPLE = sample_event(Address("0x" + "01" * 20), 10**8, 1) + b"\n"
 
 
 class Echo(asyncio.Protocol):
@@ -72,6 +77,7 @@ class Echo(asyncio.Protocol):
         if made._transport is None:
             raise AssertionError("a connection")
         made._transport.write(json.dumps(asked).encode() + b"\n")
+        made._drilling = asyncio.ensure_future(made._drill())
         return made
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -81,11 +87,22 @@ class Echo(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer an event."""
+        self._react(data, _FIXED)
+
+    def _react(self, data: bytes, answer: bytes) -> None:
         started = perf_counter_ns()
         if b"eth_subscription" in data:
-            os.write(self._file, _FIXED)
-            self.echo_us.append((perf_counter_ns() - started) / 1e3)
-            self._heard.set()
+            os.write(self._file, answer)
+            took = (perf_counter_ns() - started) / 1e3
+            if answer:
+                self.echo_us.append(took)
+                self._heard.set()
+
+    async def _drill(self) -> None:
+        """Stay as warm as the keeper does."""
+        while True:
+            await asyncio.sleep(DRILL_MS / 1_000)
+            self._react(_SAMPLE, b"")
 
     async def tick(self, prices: Any) -> None:  # noqa: ANN401 - the process that submits
         """Bring an event that brings nobody under the line."""
@@ -97,8 +114,12 @@ class Echo(asyncio.Protocol):
 
     async def close(self) -> None:
         """Disconnect."""
+        self._drilling.cancel()
+        await asyncio.gather(self._drilling, return_exceptions=True)
         if self._transport is not None:
             self._transport.close()
+
+    _drilling: "asyncio.Future[None]"
 
 
 class Web3Bot:

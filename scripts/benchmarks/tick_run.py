@@ -19,7 +19,7 @@ from coincurve import PrivateKey
 
 from benchmarks.ladder import Ladder
 from benchmarks.tick_crowd import DEPLOYMENT, write_book
-from benchmarks.tick_others import Echo, Web3Bot
+from benchmarks.tick_others import DRILL_MS, Echo, Web3Bot
 from keeper.app.session import Session, keeper_session
 from keeper.config.settings import load
 from keeper.core.tick import Rung, Tick
@@ -30,11 +30,11 @@ from keeper.evm.transaction import LocalSigner
 from keeper.executor.prearm import Prearm
 from keeper.ledger.books import read_books
 
-_AHEAD = 16
+_AHEAD = 4
+"""Accounts signed ahead on each side: each is rehearsed anew for each tick."""
 _PATIENCE_S = 20.0
 _PAUSE_S = 0.004
-_SIGNS = 5
-_DRILL_MS = 1
+_SIGNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,9 +187,10 @@ class _Bench:
         self.steps.took(price, many)
         self.steps.live.rpc.call("evm_setAutomine", True)
 
-    def signatures(self) -> None:
-        """Time a few bare signatures."""
+    async def signatures(self) -> None:
+        """Time a few bare signatures, each after a pause: as warm as a tick meets its own."""
         for _ in range(_SIGNS):
+            await asyncio.sleep(_PAUSE_S)
             started = perf_counter_ns()
             self._key.sign_recoverable(b"\x02" * 32, hasher=None)
             self.run.sign_us.append((perf_counter_ns() - started) / 1e3)
@@ -222,7 +223,7 @@ async def measure(steps: Ladder, plan: Plan) -> Run:
             for number in range(plan.ticks):
                 for rung in (Rung.PREARMED, Rung.PREPARED, Rung.PLANNED)[: 2 + (number % 6 == 0)]:
                     await bench.tick(rung)
-                    bench.signatures()
+                    await bench.signatures()
                 for other in others:
                     await bench.armed()
                     await other.tick(bench.prices)
@@ -253,7 +254,7 @@ async def _running(steps: Ladder, plan: Plan, folder: Path, run: Run) -> AsyncIt
     """Run a keeper on a core of its own, the node on another."""
     rpc = steps.anvil.ws_url if plan.transport == "ws" else str(steps.anvil.ipc_path)
     ahead = plan.burst + 10 if plan.burst else _AHEAD
-    settings = load(steps.config(folder, rpc=rpc, prearm=ahead, drill=_DRILL_MS))
+    settings = load(steps.config(folder, rpc=rpc, prearm=ahead, drill=DRILL_MS))
     if plan.crowd:
         kept = Path(tempfile.gettempdir()) / f"keeper-bench-{os.getpid()}-{plan.crowd}.book"
         if not kept.exists():
