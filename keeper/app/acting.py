@@ -252,13 +252,11 @@ class Acting(Generic[M, P]):
             self._turns.sent.append(plan)
             self._observer.sent(plan, submission)
 
-        sound, drifted = await self._parity.sound(self._adapter.deployment, joint.plans)
-        if drifted:
-            sound, gone = joint.remake(sound)
-            drifted += gone
+        going, drifted = await self._parity.sound(self._adapter.deployment, joint.everybody)
+        sound, gone = joint.among(going)
         tick.mark("audit")
         report = await self._executor.carry_out(
-            replace(joint, plans=sound, merging=None if lead else joint.merging),
+            replace(sound, merging=None if lead else joint.merging),
             found.block,
             found.timestamp,
             self.decoders(look.book.market),
@@ -267,11 +265,14 @@ class Acting(Generic[M, P]):
             lead,
         )
         self._turns.over_budget(report.rejected, found.block.number)
+        behind = {one.plan.ref for one in joint.additions}
+        late = [one.ref for one in report.rejected if one.ref in behind]
+        self._turns.refused(late, found.block.number)
         if report.sent:
             self._timed(tick)
         for plan in report.shown:
             self._observer.shown(plan)
-        return [*drifted, *report.rejected]
+        return [*drifted, *gone, *report.rejected]
 
     def _value(
         self, view: M, fresh: Sequence[Opportunity]

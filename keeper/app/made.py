@@ -24,6 +24,10 @@ class Made:
         self._markets = markets.copy()
         self._chosen = {one.case.opportunity.ref: one for one in chosen}
 
+    def also(self, chosen: Sequence[Chosen]) -> None:
+        """Take what was chosen behind these; it is not made again."""
+        self._chosen |= {one.case.opportunity.ref: one for one in chosen}
+
     def of(self, plan: Plan) -> Chosen:
         """Return what the plan was made of."""
         return self._chosen[plan.ref]

@@ -12,11 +12,12 @@ from keeper.chain.data_fees import Rollup, read_data_fees
 from keeper.chain.fees import fees_for
 from keeper.config.chain_file import ChainSettings
 from keeper.core.chain import BlockRef, next_base_fee
-from keeper.core.joint import Joint
+from keeper.core.joint import Addition, Joint
 from keeper.core.lending import AccountRef, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Ask, OfferDesk, ProtocolAdapter, Reader
 from keeper.core.units import Address
+from keeper.planner.additions import after, only_along, worth_a_look
 from keeper.planner.case import Case, Desk, case_of
 from keeper.planner.markets import Markets
 from keeper.planner.offers import Chosen
@@ -29,6 +30,8 @@ P = TypeVar("P")
 PART: Final = 16
 """So many accounts are planned before the first are sent, where anything is sent."""
 ALL: Final = sys.maxsize
+MOST_ADDED: Final = 4
+"""So many of the refused are planned once more, to go along: others wait for it."""
 
 Part = tuple[Joint, list[Rejection]]
 """Plans made together, and why others are not taken."""
@@ -135,8 +138,32 @@ class PlannerDesk(Generic[M, P]):
             chosen, rejected = self._planner.choose_all(cases, desk, markets)
             made = Made(self._planner, chosen, desk, markets)
             plans = await self._built(chosen, is_first=number == 0)
-            joint = Joint(plans=plans, remake=made.again, merging=self._merger(made))
-            yield joint, rejected
+            extra: list[Addition] = []
+            if self._recipient is not None and chosen:
+                extra = self._additions(made, cases, rejected, after(chosen, desk, markets))
+            joint = Joint(
+                plans=plans, remake=made.again, merging=self._merger(made), additions=extra
+            )
+            spared = [one.alone for one in extra]
+            yield joint, [one for one in rejected if one not in spared]
+
+    def _additions(
+        self,
+        made: Made,
+        cases: Sequence[Case],
+        rejected: Sequence[Rejection],
+        left: tuple[Desk, Markets],
+    ) -> list[Addition]:
+        """Return plans of those of the refused that others may take along."""
+        desk, markets = left
+        close = {one.ref: one for one in worth_a_look(rejected, desk, MOST_ADDED)}
+        if not close:
+            return []
+        planner = self._planner.along()
+        added, _ = planner.choose_all(list(only_along(cases, close)), desk, markets)
+        made.also(added)
+        plans = [planner.build(one) for one in added]
+        return [Addition(plan=plan, alone=close[plan.ref]) for plan in plans]
 
     def _merger(self, made: Made) -> Merger | None:
         if self._recipient is None:

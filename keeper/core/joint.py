@@ -1,7 +1,7 @@
 """Plans made together: their order, what they are without one, and several in one transaction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from keeper.core.lending import Rejection
@@ -37,6 +37,15 @@ class Merging(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """A plan that pays only as one more of a transaction that is sent anyway."""
+
+    plan: Plan
+    alone: Rejection
+    """Why it does not go alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Joint:
     """Plans made together, in the order to send them."""
 
@@ -44,3 +53,20 @@ class Joint:
     remake: Remake = as_they_are
     merging: Merging | None = None
     """None sends each alone."""
+    additions: Sequence[Addition] = ()
+    """Made behind the plans; each goes with the last of them or not at all."""
+
+    @property
+    def everybody(self) -> tuple[Plan, ...]:
+        """The plans, and those that may go along."""
+        return (*self.plans, *(one.plan for one in self.additions))
+
+    def among(self, going: Sequence[Plan]) -> "tuple[Joint, list[Rejection]]":
+        """Return what remains of it when only these may go on, and what is no plan any more."""
+        kept = {one.id for one in going}
+        plans = [one for one in self.plans if one.id in kept]
+        gone: list[Rejection] = []
+        if len(plans) < len(self.plans):
+            plans, gone = self.remake(plans)
+        additions = [one for one in self.additions if one.plan.id in kept]
+        return replace(self, plans=plans, additions=additions), gone

@@ -6,16 +6,17 @@ what it risks. Anything else is taken apart, and its plans go alone as they were
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 
 from keeper.core.chain import next_base_fee
 from keeper.core.errors import RefusedError
-from keeper.core.joint import Merging
+from keeper.core.joint import Addition, Joint, Merging
 from keeper.core.lending import AccountRef, Rejection
 from keeper.core.plan import Plan
+from keeper.core.ports import Simulator
 from keeper.core.units import BPS
 from keeper.executor.dividing import Decoders
 from keeper.executor.door import Door, Grounds
@@ -50,6 +51,20 @@ class Candidate:
         return len(self.alone) > 1
 
 
+class Run:
+    """Rehearses again and again on one stage."""
+
+    def __init__(
+        self, simulator: Simulator, stage: Stage, decoders: Decoders, exposure: Exposure
+    ) -> None:
+        self._simulator, self._decoders = simulator, decoders
+        self.stage, self.exposure = stage, exposure
+
+    async def once(self, plans: Sequence[Plan]) -> list[Plan | Rejection]:
+        """Return each as rehearsed, or why it does not hold."""
+        return await run_once(plans, self._simulator, self.stage, self._decoders)
+
+
 class Batcher:
     """Makes batches of plans that were rehearsed alone."""
 
@@ -63,25 +78,99 @@ class Batcher:
     async def batched(
         self,
         plans: list[Plan],
-        merging: Merging | None,
+        joint: Joint,
         exposure: Exposure,
         stage: Stage,
         decoders: Decoders,
-    ) -> list[Plan]:
-        """Return the plans in their order, those together that earn more so."""
+    ) -> tuple[list[Plan], list[Rejection]]:
+        """Return the plans in their order, those together that earn more so.
+
+        Additions of the joint go along with the last ones, or are among the rejections.
+        """
+        merging = joint.merging
         if merging is None or self._rules.most == 1:
-            return plans
-        able = frozenset(one.ref for one in plans if merging.takes(one)) - self._flight.loners
-        groups = grouped(plans, able, self._rules, stage)
+            return plans, _left(joint.additions, "nothing goes together here")
+        run = Run(self._simulator, stage, decoders, exposure)
+        tried, judged = await self._together(plans, merging, run)
+        if not joint.additions or not judged:
+            return _told(judged), _left(joint.additions, "nobody is sent")
+        more, left = await self._untried(joint.additions)
+        joined, apart = await self._joined(tried, judged, more, merging, run)
+        return _told(joined), [*left, *apart]
+
+    async def _untried(
+        self, additions: Sequence[Addition]
+    ) -> tuple[list[Addition], list[Rejection]]:
+        """Split off what was tried on this head before, or is over the budgets of all chains."""
+        plans, tried = await self._door.untried([one.plan for one in additions])
+        plans, refused = self._door.reserve(plans, tried)
+        kept = {one.id for one in plans}
+        return [one for one in additions if one.plan.id in kept], refused
+
+    async def _together(
+        self, plans: list[Plan], merging: Merging, run: Run
+    ) -> tuple[list[Candidate], list[Plan]]:
+        """Return what goes as one transaction each, and all as rehearsed so."""
+        able = frozenset(one.ref for one in plans if self._takes(one, merging))
+        groups = grouped(plans, able, self._rules, run.stage)
         tried = [own for group in groups for own in _candidates(group, merging)]
         while any(one.is_batch for one in tried):
-            wholes = [one.whole for one in tried]
-            judged = await run_once(wholes, self._simulator, stage, decoders)
-            apart = self._apart(tried, judged, exposure)
+            judged = await run.once([one.whole for one in tried])
+            apart = self._apart(tried, judged, run.exposure)
             if not apart:
-                return _told([one for one in judged if isinstance(one, Plan)])
+                return tried, [one for one in judged if isinstance(one, Plan)]
             tried = [own for one in tried for own in (_alone(one.alone) if one in apart else [one])]
-        return plans
+        return _alone(plans), plans
+
+    def _takes(self, plan: Plan, merging: Merging) -> bool:
+        return merging.takes(plan) and plan.ref not in self._flight.loners
+
+    async def _joined(
+        self,
+        tried: Sequence[Candidate],
+        judged: list[Plan],
+        additions: Sequence[Addition],
+        merging: Merging,
+        run: Run,
+    ) -> tuple[list[Plan], list[Rejection]]:
+        """Return the plans with those of the additions that the last transaction takes along."""
+        last, why = tried[-1].alone, "the last one sent takes no others"
+        going = [one for one in additions if self._go_along(one.plan, last, merging)]
+        del going[self._rules.most - len(last) :]
+        while going:
+            group = [*last, *(one.plan for one in going)]
+            whole = _merged(group, merging)
+            before = [one.whole for one in tried[:-1]]
+            found = [] if whole is None else await run.once([*before, whole])
+            refused = self._unjoined(found, judged, run) if found else "no program has the room"
+            if refused is None:
+                joined = [one for one in found if isinstance(one, Plan)]
+                return joined, _left([one for one in additions if one not in going], why)
+            _say_apart(group, refused)
+            going.pop()
+            why = refused
+        return judged, _left(additions, why)
+
+    def _go_along(self, plan: Plan, last: Group, merging: Merging) -> bool:
+        """Return whether a plan may go with the last ones at all."""
+        able = all(self._takes(one, merging) for one in (*last, plan))
+        return able and plan.fees == last[0].fees
+
+    def _unjoined(
+        self, found: Sequence[Plan | Rejection], before: Sequence[Plan], run: Run
+    ) -> str | None:
+        """Return why the last transaction must not take as many along, in words, or None."""
+        failed = [one.detail for one in found if isinstance(one, Rejection)]
+        held = [one for one in found if isinstance(one, Plan)]
+        _, refused = self._door.admit(held, run.exposure.by_now(self._flight))
+        if failed or refused:
+            return [*failed, *(one.detail for one in refused)][0]
+        whole, was = held[-1].members, before[-1].members
+        gain = sum(_net(one.members) for one in held) - sum(_net(one.members) for one in before)
+        risk = self._rules.risk(_net(whole), len(whole)) - self._rules.risk(_net(was), len(was))
+        if gain * BPS > risk:
+            return None
+        return f"it gains {gain} wei and puts {-(-risk // BPS)} wei more at risk"
 
     def _apart(
         self, tried: Sequence[Candidate], judged: Sequence[Plan | Rejection], exposure: Exposure
@@ -144,6 +233,24 @@ def _fits(
 
 def _net(plans: Sequence[Plan]) -> int:
     return sum(one.forecast.net for one in plans)
+
+
+def _merged(group: Group, merging: Merging) -> Plan | None:
+    """Return the group as one transaction, None where one cannot carry it."""
+    if sum(one.gas_limit for one in group) > MOST_GAS:
+        return None
+    try:
+        return merging.merge(group)
+    except RefusedError:
+        return None
+
+
+def _left(additions: Sequence[Addition], why: str) -> list[Rejection]:
+    """Return why additions do not go: neither alone nor with others."""
+    return [
+        replace(one.alone, detail=f"{one.alone.detail}; pays only with others, and {why}")
+        for one in additions
+    ]
 
 
 def _candidates(group: Group, merging: Merging) -> list[Candidate]:

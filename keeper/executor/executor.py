@@ -155,7 +155,8 @@ class Executor:
             )
             try:
                 sure, failed = await self._rehearsed(admitted, exposure, stage, decoders)
-                sure = await self._batcher.batched(sure, joint.merging, exposure, stage, decoders)
+                sure, left = await self._batcher.batched(sure, joint, exposure, stage, decoders)
+                failed += left
                 sure, late = await self._looked_again(sure, exposure, stage, decoders, lead)
                 report = await self._finish(sure, on_sent, lead)
             finally:

@@ -12,6 +12,7 @@ from keeper.core.plan import Opportunity, Plan, SwapLeg
 from keeper.core.ports import Ask, FlashSource, SwapOffer, SwapVenue, Unwinder
 from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
+from keeper.planner.additions import terms_along
 from keeper.planner.batch import merged
 from keeper.planner.build import build_plan, least
 from keeper.planner.case import Case, Desk
@@ -158,6 +159,10 @@ class Planner:
             desk = found.leave(desk)
             markets.take(case, found.option, found.steps, found.funding)
         return kept, refused
+
+    def along(self) -> "Planner":
+        """Return a planner of what goes along with others; it reads no desk of its own."""
+        return Planner(terms=terms_along(self._terms), venues=(), lenders=())
 
     def build(self, chosen: Chosen) -> Plan:
         """Return the plan of a chosen trade."""

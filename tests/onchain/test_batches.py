@@ -6,7 +6,7 @@ and the gas is less than that of the same liquidations alone.
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +15,13 @@ import pytest
 
 from keeper.app.builders import decoders_for, lenders_for
 from keeper.app.made import Made, Merger
+from keeper.app.planning import Batch, PlannerDesk
 from keeper.app.study import Study, studies
 from keeper.chain.anvil import Anvil
 from keeper.config.settings import Settings, load
 from keeper.core.accounting import Waterfall, waterfall
 from keeper.core.chain import Receipt, next_base_fee
+from keeper.core.joint import Joint
 from keeper.core.lending import Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import Hash32
@@ -30,11 +32,17 @@ from keeper.devnet.live import LiveMarket
 from keeper.devnet.prices import oracle_prices, push_prices
 from keeper.devnet.stage_venus import venus_file
 from keeper.devnet.stages import DeploymentFile
-from keeper.executor.batching import SAVED_GAS
+from keeper.executor.batching import SAVED_GAS, Batcher
 from keeper.executor.dividing import Decoders, divided
+from keeper.executor.door import Door, Grounds
+from keeper.executor.flight import Flight
+from keeper.executor.policy import BatchRules
 from keeper.executor.rehearse import Stage, run_once
 from keeper.ledger.books import add_up
 from keeper.planner.markets import Markets
+from keeper.scanner.scan import Book
+from tests.support.disarmed import LIMITS
+from tests.support.ledger_records import HandClock, opened
 from tests.support.market_node import MarketNode, copied_market
 from tests.support.ten_loans import ten_loans
 from tests.support.venus_scene import built_venus
@@ -42,6 +50,8 @@ from tests.support.venus_scene import built_venus
 LEAST = "0.0001 ether"
 STEPS = 6
 MOST = 10
+REGULAR, LACKING = 4, 20_000
+"""So many pay alone; the next one lacks what so much gas costs."""
 _BALANCE_OF: Final = "0x70a08231"
 
 
@@ -212,3 +222,85 @@ async def test_a_batch_of_any_size_comes_to_the_forecast_of_each_to_the_wei(
                 said.append(f"{count}: {saved:,}")
                 assert await field.ask("evm_revert", kept)
     parity_report.append(f"gas saved by batches on {scene.__name__}: {', '.join(said)}")
+
+
+async def joint_of(study: Study[Any, Any]) -> Joint:
+    """Return what the daemon would plan of everybody together."""
+    positions = await study.everyone(lambda *_: None)
+    found = study.scan(positions, study.prices.prices)
+    planning = PlannerDesk[Any, Any](
+        study.planner,
+        study.chain.reader,
+        study.settings.chain,
+        max_gas_price=study.settings.limits.max_gas_price_wei,
+        recipient=study.contract.recipient,
+    )
+    batch = Batch(
+        adapter=study.adapter,
+        view=found.view,
+        book=Book(
+            block=study.block,
+            market=study.market,
+            positions=positions,
+            prices=study.prices.prices,
+            problems={},
+        ),
+        opportunities=found.opportunities,
+        valuations={one.ref: study.value(found.view, one.ref) for one in found.opportunities},
+    )
+    (made,) = [one async for one in planning.plan(batch)]
+    return made[0]
+
+
+async def batched(field: Field, joint: Joint, folder: Path) -> tuple[list[Plan], list[Rejection]]:
+    """Return what would be sent, by the rules that the daemon makes batches by."""
+    held = [one for one in await field.rehearsed(*joint.plans) if isinstance(one, Plan)]
+    assert len(held) == len(joint.plans)
+    journal = await opened(folder)
+    grounds = Grounds(
+        reader=field.study.chain.reader,
+        simulator=field.study.chain.simulator,
+        limits=replace(LIMITS, min_profit=field.study.settings.limits.min_profit_wei),
+        now=HandClock().now,
+        overrides={},
+        batches=BatchRules(most=MOST),
+    )
+    flight = Flight()
+    door = Door(grounds, journal=journal, flight=flight, desks=None)
+    exposure = await door.exposure(field.study.block)
+    batcher = Batcher(grounds, door, flight)
+    done = await batcher.batched(held, joint, exposure, field.stage, field.decoders)
+    await journal.close()
+    return done
+
+
+def with_least(settings: Settings, wei: int) -> Settings:
+    limits = settings.limits.model_copy(update={"min_profit_wei": wei})
+    return replace(settings, limits=limits)
+
+
+@pytest.mark.parametrize("scene", [aave, morpho])
+async def test_who_pays_only_with_others_goes_along_and_comes_to_its_forecast_to_the_wei(
+    anvil_binary: Path,
+    local_market: MarketNode,
+    tmp_path: Path,
+    scene: Callable[[Path, MarketNode, Path], AbstractContextManager[Settings]],
+) -> None:
+    with scene(anvil_binary, local_market, tmp_path) as settings:
+        async with planned(settings) as field:
+            poor = (await joint_of(field.study)).plans[REGULAR]
+            (alone,) = (one for one in field.plans if one.ref == poor.ref)
+            least = max(poor.forecast.net, alone.forecast.net) + LACKING * field.price
+        async with planned(with_least(settings, least)) as field:
+            assert poor.ref not in [one.ref for one in field.plans]
+            before, joint = await field.held(), await joint_of(field.study)
+            assert poor.ref in [one.plan.ref for one in joint.additions]
+            (whole,), left = await batched(field, joint, tmp_path)
+            assert poor.ref in [one.ref for one in whole.members[len(joint.plans) :]]
+            assert {one.ref for one in left}.isdisjoint({one.ref for one in whole.members})
+            receipt = await field.land(whole)
+            realised = field.books(whole, receipt)
+            assert receipt.success
+            assert realised == [one.forecast for one in whole.members]
+            assert add_up(realised).net == await field.held() - before
+            assert all(one.net >= least for one in realised)
