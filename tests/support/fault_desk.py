@@ -25,6 +25,7 @@ from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.executor import deploy_executor
 from keeper.devnet.live import under_water
 from keeper.devnet.prices import move_market
+from keeper.devnet.stages import DeploymentFile
 from keeper.evm.keys import parse_key
 from keeper.evm.transaction import LocalSigner
 from keeper.executor.policy import worst_gas
@@ -250,6 +251,7 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
     chain: Mapping[str, object] | None = None,
     root: Mapping[str, object] | None = None,
     clock: Clock | None = None,
+    deployments: tuple[DeploymentFile, ...] = (),
 ) -> AsyncIterator[Desk]:
     """Run a keeper on the nodes at ``urls`` until the block ends; its blocks are mined by hand."""
     who = node.market.accounts
@@ -261,7 +263,13 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
         more_operators=[one.address for one in keys() if one.address != who.keeper] if keys else (),
     )
     node.live.rpc.call("evm_setAutomine", False)
-    files = KeeperFiles(rpc=urls[0], mode="live", executor=executor, recipient=who.recipient)
+    files = KeeperFiles(
+        rpc=urls[0],
+        mode="live",
+        executor=executor,
+        recipient=who.recipient,
+        deployments=deployments,
+    )
     path = write_config(folder, node.market, files)
     _edit(folder / "chain.yaml", {"rpc": list(urls), **(chain or {})})
     _edit(path, root or {})
