@@ -70,11 +70,12 @@ def assess(view: MorphoMarket, position: MorphoPosition) -> Health:
     owed = borrowed(line, position)
     early = view.pre_liquidations.get(position.market)
     limit = rules.max_borrow(position.collateral, price, _threshold(line, early))
-    open_to_all = rules.max_borrow(position.collateral, price, line.lltv)
     below = not rules.is_healthy(owed, limit)
+    if below and early is not None:  # what is open to all is not liquidated early
+        below = rules.is_healthy(owed, rules.max_borrow(position.collateral, price, line.lltv))
     return Health(
         health_factor=rules.health_factor(owed, limit),
-        liquidatable=below and (early is None or rules.is_healthy(owed, open_to_all)),
+        liquidatable=below,
         collateral_base=rules.collateral_value(position.collateral, price),
         debt_base=owed,
     )
