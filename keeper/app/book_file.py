@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.units import Hash32
+from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.mirror.positions import PackedPositions, Positions, no_positions
 from keeper.mirror.snapshot import Snapshot
 from keeper.scanner.columns import Columns
@@ -29,7 +30,7 @@ from keeper.scanner.columns import Columns
 M = TypeVar("M")
 P = TypeVar("P")
 
-_VERSION: Final = 4
+_VERSION: Final = 5
 _CRC_BYTES: Final = 4
 _LONGEST_LINE: Final = 2**24
 """Of JSON: a file without a line is not read whole to find that out."""
@@ -54,6 +55,8 @@ class _Facts(msgspec.Struct, frozen=True):
     deployment: str
     block: int
     hash: str
+    known_at: int
+    known_hash: str
     position_markets: tuple[str, ...]
     column_markets: tuple[str, ...]
     count: int
@@ -68,13 +71,17 @@ class SavedBook(Generic[P]):
 
     block: int
     hash: Hash32
+    known: Kept
     positions: Positions[P]
     columns: Columns
 
 
-def save_book(path: Path, deployment: str, snapshot: Snapshot[M, P], columns: Columns) -> bool:
+def save_book(
+    path: Path, deployment: str, snapshot: Snapshot[M, P], columns: Columns, known: Kept
+) -> bool:
     """Write the book, all or nothing; return whether there is anything to write it from.
 
+    ``known`` is the checkpoint by whose side it is written: all of its accounts are with that.
     An account that is no weighted sum is in no column: such books are not saved.
     """
     positions = snapshot.positions
@@ -87,6 +94,8 @@ def save_book(path: Path, deployment: str, snapshot: Snapshot[M, P], columns: Co
         deployment=deployment,
         block=snapshot.block.number,
         hash=snapshot.block.hash,
+        known_at=known.block,
+        known_hash=known.hash,
         position_markets=markets,
         column_markets=tuple(columns.markets),
         count=count,
@@ -137,6 +146,7 @@ def _read(file: BufferedReader, deployment: str, empty: PackedPositions[P]) -> S
     return SavedBook(
         block=facts.block,
         hash=Hash32(facts.hash),
+        known=Kept(block=facts.known_at, hash=Hash32(facts.known_hash)),
         positions=empty.filled(buckets, facts.position_markets, facts.count),
         columns=Columns.of_arrays(arrays, facts.column_markets),
     )

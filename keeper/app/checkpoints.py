@@ -6,7 +6,7 @@ from typing import Protocol
 from keeper.core.lending import AccountRef
 from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.ledger.journal import SqliteJournal
-from keeper.mirror.known import Known
+from keeper.mirror.known import Held, Known
 from keeper.mirror.mirror import Checkpoint
 
 
@@ -17,8 +17,12 @@ class CheckpointStore(Protocol):
         """Return the newest checkpoint, None on the first run."""
         ...
 
-    async def save(self, deployment: str, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint; its accounts only ever grow."""
+    async def save(self, deployment: str, checkpoint: Checkpoint) -> Kept:
+        """Keep a checkpoint and return its mark; its accounts only ever grow."""
+        ...
+
+    async def adopt(self, deployment: str, kept: Kept, held: Held) -> None:
+        """Know that who owed something was kept with a checkpoint, if it is still the newest."""
         ...
 
 
@@ -39,10 +43,16 @@ class JournaledCheckpoints:
         self._kept[deployment] = accounts
         return Checkpoint(block=kept.block, hash=kept.hash, accounts=accounts)
 
-    async def save(self, deployment: str, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint and its new accounts."""
+    async def save(self, deployment: str, checkpoint: Checkpoint) -> Kept:
+        """Keep a checkpoint and its new accounts; return its mark."""
         old, accounts = self._kept.get(deployment, ()), checkpoint.accounts
         new = accounts.beyond(old) if isinstance(accounts, Known) else set(accounts) - set(old)
         kept = Kept(block=checkpoint.block, hash=checkpoint.hash)
         await self._journal.save_checkpoint(deployment, kept, new)
         self._kept[deployment] = checkpoint.accounts
+        return kept
+
+    async def adopt(self, deployment: str, kept: Kept, held: Held) -> None:
+        """Know that who owed something was kept with a checkpoint, if it is still the newest."""
+        if await self._journal.checkpoint(deployment) == kept:
+            self._kept[deployment] = Known.of((), held)

@@ -163,6 +163,7 @@ class Deployment(Generic[M, P]):
             return False
         self._sight.resume(saved.columns)
         self._sight.take(snapshot)
+        await self._checkpoints.adopt(self.name, saved.known, saved.positions)
         return True
 
     async def see_head(self, head: BlockRef) -> bool:
@@ -249,11 +250,11 @@ class Deployment(Generic[M, P]):
 
     async def checkpoint(self) -> None:
         """Write a checkpoint now."""
-        kept = self.mirror.checkpoint(self._pace.finality_depth)
-        await self._checkpoints.save(self.name, kept)
+        known = self.mirror.checkpoint(self._pace.finality_depth)
+        kept = await self._checkpoints.save(self.name, known)
         snapshot, columns = self.mirror.snapshot, self._sight.columns
         if columns is not None and not self._parity.is_paused:
-            await asyncio.to_thread(save_book, self._book_file, self.name, snapshot, columns)
+            await asyncio.to_thread(save_book, self._book_file, self.name, snapshot, columns, kept)
         self._saved_at = snapshot.block.number
 
     async def _publish(self, head: BlockRef, tick: Tick) -> None:

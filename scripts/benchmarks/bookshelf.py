@@ -16,6 +16,7 @@ from keeper.chain.jsonrpc import decode_push
 from keeper.chain.records import decode_log
 from keeper.core.chain import Call, Log
 from keeper.core.lending import AccountRef, Feed, Price
+from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.mirror.positions import PackedPositions, Packing
 from keeper.mirror.snapshot import Snapshot
 from keeper.oracle.chainlink import ANSWER_UPDATED
@@ -150,7 +151,8 @@ class Shelf(Generic[M, P]):
         """Write the book as the daemon does at a checkpoint."""
         snapshot = Snapshot(block=HEAD, market=self._made.market, positions=self._positions)
         name = self._made.adapter.deployment
-        if not save_book(path, name, snapshot, self._lookout.columns):
+        known = Kept(block=HEAD.number, hash=HEAD.hash)
+        if not save_book(path, name, snapshot, self._lookout.columns, known):
             raise AssertionError("a book that can be saved")
 
     def sizes(self) -> Mapping[str, int]:

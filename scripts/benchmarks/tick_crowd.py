@@ -13,6 +13,7 @@ from keeper.app.sight import Sight
 from keeper.chain.session import ChainOptions, open_chain
 from keeper.core.lending import AccountRef
 from keeper.core.units import Address
+from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.mirror.mirror import Mirror
 from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.aave_v3.adapter import AaveAdapter
@@ -52,7 +53,8 @@ async def write_book(steps: Ladder, path: Path, many: int) -> None:
         if done % 200_000 == 0:
             progress(f"{done:,} loans made")
     whole = replace(snapshot, positions=positions)
-    if sight.columns is None or not save_book(path, DEPLOYMENT, whole, sight.columns):
+    known = Kept(block=head.number, hash=head.hash)
+    if sight.columns is None or not save_book(path, DEPLOYMENT, whole, sight.columns, known):
         raise AssertionError("a book that can be saved")
 
 

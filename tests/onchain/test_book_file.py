@@ -6,8 +6,10 @@ import pytest
 
 from keeper.app.book_file import load_book, save_book
 from keeper.app.sight import Sight
+from keeper.core.units import Hash32
 from keeper.devnet.actions import random_actions
 from keeper.devnet.crash import crash
+from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.mirror.mirror import Mirror
 from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
@@ -17,6 +19,9 @@ from tests.support.market_node import MarketNode
 from tests.support.watched_reader import WatchedReader
 
 BLOCK_S = 12
+
+
+KEPT = Kept(block=7, hash=Hash32("0x" + "7e" * 32))
 
 
 def silent(*_: object) -> None:
@@ -30,7 +35,7 @@ async def saved(scene: Scene, path: Path) -> None:
     sight: Sight[AaveMarket, AavePosition] = Sight(scene.adapter, block_time_s=BLOCK_S)
     sight.take(snapshot)
     assert sight.columns is not None
-    assert save_book(path, scene.adapter.deployment, snapshot, sight.columns)
+    assert save_book(path, scene.adapter.deployment, snapshot, sight.columns, KEPT)
 
 
 async def test_a_resumed_book_equals_a_cold_start_and_reads_only_what_changed(
@@ -45,6 +50,7 @@ async def test_a_resumed_book_equals_a_cold_start_and_reads_only_what_changed(
         head = await scene.chain.reader.head()
         book = load_book(path, scene.adapter)
         assert book is not None
+        assert book.known == KEPT
         reader = WatchedReader(reader=scene.chain.reader)
         mirror: Mirror[AaveMarket, AavePosition] = Mirror(scene.adapter, reader)
         snapshot = await mirror.resume(head, book.block, book.hash, book.positions)
