@@ -117,9 +117,11 @@ def routes(
     """
     sold, debt = desk.unwinding.sold(option.collateral), option.debt
     sales: Sequence[Way] = ((),)
+    leading = sales
     if sold != native:
         leg = _Leg(cost=_brought(desk, received), probes=_SALE_PROBES, least=hop_gas.native)
         sales = _ways(leg, desk.paths(sold, native))
+        leading = _leading(leg, sales)
     if debt in (sold, native):
         sale_repays = debt != sold
         return tuple(Route(repay=(), sale=sale, sale_repays=sale_repays) for sale in sales)
@@ -133,7 +135,7 @@ def routes(
     return tuple(
         Route(repay=repay, sale=sale, buyback=buyback)
         for repay, buyback in purchases
-        for sale in sales
+        for sale in (leading if repay and buyback else sales)
         if pools(buyback).isdisjoint(pools((*repay, *sale)))
     )
 
@@ -147,19 +149,32 @@ def _purchases(
     return [*((repay, ()) for repay in repays), *(((), buyback) for buyback in buybacks), *both]
 
 
+def _leading(leg: "_Leg", ways: Sequence[Way]) -> tuple[Way, ...]:
+    """Return the ways that do best at a probe of a division: what is divided jointly takes long."""
+    if len(ways) <= 1:
+        return tuple(ways)
+    costs = [
+        [(cost, way) for way in ways if (cost := leg.cost(way, probe)) is not None]
+        for probe in _DIVISION_PROBES
+    ]
+    best = (min(some, key=lambda one: one[0])[1] for some in costs if some)
+    return tuple(dict.fromkeys(best))
+
+
 def _is_lent(desk: Desk, option: Option) -> bool:
     """Return whether the debt is at hand before it is bought, so that a sale can come first."""
     return option.pays_later or desk.most(option.debt) > 0
 
 
 def _best(leg: "_Leg", ways: Sequence[Way]) -> tuple[Way, ...]:
-    """Return the ways that do a part best at a probe, and the single paths that do."""
+    """Return the ways that do a part best at a probe, of each number of paths."""
     if len(ways) <= 1:
         return tuple(ways)
     found: dict[Way, None] = {}
     for shift in _PART_PROBES:
         costs = [(cost, way) for way in ways if (cost := leg.cost(way, shift)) is not None]
-        for some in (costs, [one for one in costs if len(one[1]) == 1]):
+        for parts in range(1, MOST_PARTS + 1):
+            some = [one for one in costs if len(one[1]) == parts]
             if some:
                 found[min(some, key=lambda one: one[0])[1]] = None
     return tuple(found)
