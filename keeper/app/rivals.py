@@ -106,9 +106,10 @@ class Rivals(Generic[M, P]):
         if snapshot.block.hash == self._heard:
             return
         self._heard = snapshot.block.hash
-        if snapshot.since <= self._noted:
-            self._gone = snapshot.since if self._gone is None else min(self._gone, snapshot.since)
-            self._waiting = [one for one in self._waiting if one.block < snapshot.since]
+        since = snapshot.since
+        if since is not None and since <= self._noted:
+            self._gone = since if self._gone is None else min(self._gone, since)
+            self._waiting = [one for one in self._waiting if one.block < since]
         if snapshot.logs:
             self._waiting += self._transactions(snapshot)
 

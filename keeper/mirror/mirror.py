@@ -241,7 +241,7 @@ class Mirror(Generic[M, P]):
         positions: Positions[P],
         changed: frozenset[AccountRef] | None,
         *,
-        since: int = 0,
+        since: int | None = None,
         logs: Sequence[Log] = (),
     ) -> Snapshot[M, P]:
         self._snapshot = Snapshot(

@@ -20,7 +20,7 @@ class Snapshot(Generic[M, P]):
     positions: Positions[P]
     changed: frozenset[AccountRef] | None = None
     """Accounts that may differ from the snapshot before; None when any may."""
-    since: int = 0
-    """The first block that the snapshot before had not; 0 when nobody can say."""
+    since: int | None = None
+    """The first block that the snapshot before had not; None when nobody can say."""
     logs: tuple[Log, ...] = ()
     """What the protocol logged from that block on."""

@@ -142,3 +142,14 @@ async def test_a_branch_that_is_gone_takes_its_notes_along() -> None:
     ours.hear(snapshot(102, logs=False))
     await ours.note(None, "")
     assert len(books.gone) == 2
+
+
+async def test_a_mirror_that_was_read_anew_takes_no_note_along() -> None:
+    books = Books()
+    ours = rivals(Chain(), books, Heard())
+    ours.hear(snapshot())
+    await ours.note(None, "")
+    ours.hear(replace(snapshot(400, logs=False), since=None))
+    await ours.note(None, "")
+    assert books.gone == [None]
+    assert len(books.notes) == 1
