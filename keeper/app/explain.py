@@ -176,15 +176,15 @@ async def _plan(
     opportunities: Sequence[Opportunity] = found.opportunities
     if not opportunities:
         return None, None
-    if paused := _paused(study, ref):
-        return None, paused
+    if why := paused(study, ref):
+        return None, why
     done = study.plan(found, positions, await study.desk(opportunities))[0]
     if isinstance(done, Rejection):
         return None, done
-    return done, judge(done, limits_of(study.settings), _nothing_at_stake())
+    return done, judge(done, limits_of(study.settings), nothing_at_stake())
 
 
-def _paused(study: Study[Any, Any], ref: AccountRef) -> Rejection | None:
+def paused(study: Study[Any, Any], ref: AccountRef) -> Rejection | None:
     """Return why the account's market waits for a person, or None."""
     markets = Pauses(study.settings.database, study.adapter.deployment).load()
     why = markets.get(ref.market, markets.get(EVERY_MARKET))
@@ -194,7 +194,8 @@ def _paused(study: Study[Any, Any], ref: AccountRef) -> Rejection | None:
     return Rejection(ref=ref, block=block, reason=Reason.MARKET_PAUSED, detail=why)
 
 
-def _nothing_at_stake() -> Exposure:
+def nothing_at_stake() -> Exposure:
+    """Return what policy judges a plan by that is looked at by itself."""
     return Exposure(
         spent_hour=0, spent_day=0, at_stake=0, in_flight=0, busy=frozenset(), balances=None
     )

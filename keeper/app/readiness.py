@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keeper.app.explain import Crossing, Moment, crossings_of
+from keeper.app.builders import limits_of
+from keeper.app.explain import Crossing, Moment, crossings_of, nothing_at_stake, paused
 from keeper.app.growing import asked, moved_by_time
 from keeper.app.study import Study
 from keeper.core.chain import StateOverride
@@ -18,6 +19,7 @@ from keeper.core.lending import AccountRef, Health, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.ports import Prices
 from keeper.core.units import Address
+from keeper.executor.policy import judge
 from keeper.executor.rehearse import Stage, rehearse
 from keeper.oracle.answering import answering
 
@@ -118,8 +120,13 @@ async def _planned(
             reason=Reason.HEALTHY,
             detail="no price of one feed alone takes it under the line",
         )
+    if why := paused(study, ref):
+        return why
     desk = await study.desk(found.opportunities)
-    return study.plan(found, {ref: position}, desk)[0]
+    done = study.plan(found, {ref: position}, desk)[0]
+    if isinstance(done, Rejection):
+        return done
+    return judge(done, limits_of(study.settings), nothing_at_stake()) or done
 
 
 async def _rehearsed(

@@ -108,3 +108,20 @@ def test_people_read_what_would_happen_and_how_many_there_were(config):
     said = printed("rehearse", "-c", str(config), "--top", "3")
     assert "liquidated" in said
     assert "3 accounts rehearsed: 2 would be liquidated" in said
+
+
+def test_what_policy_would_not_let_through_is_left_with_its_reason(
+    market_copy, config, capsys, monkeypatch
+):
+    allowed = [market_copy.market.asset(name).token for name in ("WETH", "WBTC", "USDC")]
+    monkeypatch.setenv("KEEPER_LIMITS__TOKENS", json.dumps(allowed))
+    good, rows = rehearsed(config, wanted(most=40), capsys)
+    assert good
+    liquidated = [one for one in rows if one["verdict"] == "liquidated"]
+    assert liquidated
+    for one in liquidated:
+        assert {one["collateral_asset"], one["debt_asset"]} <= set(allowed)
+    assert any(
+        one["verdict"] == "left" and one["reason"] == "policy" and "limits.tokens" in one["detail"]
+        for one in rows
+    )
