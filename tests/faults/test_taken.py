@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from keeper.commands.report import Shown, report
 from keeper.core.taken import Cause, Taken
 from keeper.devnet.chainlink import submit_answers
@@ -16,20 +18,12 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.market_node import MarketNode
 
 FALL = fallen(FALLEN)
-WORTHLESS = {
-    "limits": {
-        "min_profit_wei": "1000000 ether",
-        "max_gas_price_wei": "200 gwei",
-        "max_gas_per_tx_wei": "0.5 ether",
-        "max_gas_per_hour_wei": "5 ether",
-        "max_gas_per_day_wei": "20 ether",
-        "min_balance_wei": "0.1 ether",
-        "max_in_flight": 25,
-        "slippage_bps": 300,
-        "deadline_s": 120,
-    }
-}
-"""Nothing is worth sending."""
+
+
+@pytest.fixture
+def worthless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is worth sending."""
+    monkeypatch.setenv("KEEPER_LIMITS__MIN_PROFIT_WEI", "1000000 ether")
 
 
 def books_of(desk: Desk) -> Books:
@@ -110,20 +104,26 @@ async def test_a_disarmed_keeper_says_that_it_would_have_sent(
         _require_figures(desk, found)
 
 
+@pytest.mark.usefixtures("worthless")
 async def test_what_was_left_alone_is_told_with_the_reason(
     market: MarketNode, tmp_path: Path, proxy: FaultProxy
 ) -> None:
-    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=WORTHLESS) as desk:
-        desk.fall()
-        await desk.until(lambda: bool(desk.ears.rejections), mining=True)
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        account = await left_alone(desk)
         assert not desk.ears.sent_plans
-        account = desk.ears.rejections[0].ref.account
         take(desk, account)
         (found,) = await taken_by(desk)
         assert found.ref.account == account
         assert found.cause is Cause.LEFT
         assert found.detail.startswith("below_min_profit: ")
         _require_figures(desk, found)
+
+
+async def left_alone(desk: Desk) -> str:
+    """Let prices fall; return an account under the line that the keeper left alone."""
+    desk.fall()
+    await desk.until(lambda: bool(desk.ears.rejections), mining=True)
+    return desk.ears.rejections[0].ref.account
 
 
 def take(desk: Desk, account: str, *, max_fee: int = 500 * 10**9) -> None:
@@ -155,12 +155,13 @@ def who_falls(market: MarketNode) -> str:
     return falls[0]
 
 
+@pytest.mark.usefixtures("worthless")
 async def test_what_falls_and_is_taken_within_one_block_is_told_so(
     market: MarketNode, tmp_path: Path, proxy: FaultProxy
 ) -> None:
     account = who_falls(market)
     live = market.live
-    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=WORTHLESS) as desk:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
         oracle_node = Sender.of(live.rpc, market.market.accounts.oracle_node)
         submit_answers(live.rpc, oracle_node, live.aggregators, FALL)
         oracle_node.submit()
@@ -173,13 +174,12 @@ async def test_what_falls_and_is_taken_within_one_block_is_told_so(
         _require_figures(desk, found)
 
 
+@pytest.mark.usefixtures("worthless")
 async def test_a_reorg_takes_theirs_out_of_the_books_and_back_in(
     market: MarketNode, tmp_path: Path, proxy: FaultProxy
 ) -> None:
-    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=WORTHLESS) as desk:
-        desk.fall()
-        await desk.until(lambda: bool(desk.ears.rejections), mining=True)
-        account = desk.ears.rejections[0].ref.account
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        account = await left_alone(desk)
         take(desk, account)
         (found,) = await taken_by(desk)
         assert books_of(desk).taken == (found,)
@@ -193,13 +193,12 @@ async def test_a_reorg_takes_theirs_out_of_the_books_and_back_in(
         assert books_of(desk).taken == (again,)
 
 
+@pytest.mark.usefixtures("worthless")
 async def test_the_report_shows_what_was_taken_to_people_and_to_machines(
     market: MarketNode, tmp_path: Path, proxy: FaultProxy, capsys
 ) -> None:
-    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=WORTHLESS) as desk:
-        desk.fall()
-        await desk.until(lambda: bool(desk.ears.rejections), mining=True)
-        account = desk.ears.rejections[0].ref.account
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        account = await left_alone(desk)
         take(desk, account)
         (found,) = await taken_by(desk)
         config = tmp_path / "keeper.yaml"
