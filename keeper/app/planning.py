@@ -178,13 +178,16 @@ class PlannerDesk(Generic[M, P]):
     async def plan_each(self, batch: Batch[M, P]) -> AsyncGenerator[Plan | Rejection, None]:
         """Yield each account's plan or rejection, on what those sent before it leave.
 
-        Nobody else is asked for offers. Raises RefusedError when gas costs more than the operator's
-        cap.
+        One that cannot pay at any amount is not searched for the best one, and nobody else is asked
+        for offers. Raises RefusedError when gas costs more than the operator's cap.
         """
         behind = _Behind(batch, await self.desk(batch.opportunities, batch.book.block))
+        ceilings = self._planner.ceilings(behind.now())
         for one in batch.opportunities:
-            desk = behind.now()
-            yield self._planner.plan_next(behind.markets.place(_case(batch, one)), desk)[0]
+            if (desk := behind.now()) is not ceilings.desk:
+                ceilings = self._planner.ceilings(desk)
+            case = behind.markets.place(_case(batch, one))
+            yield self._planner.plan_again(case, ceilings)
             await asyncio.sleep(0)
 
 

@@ -16,9 +16,11 @@ from keeper.planner.additions import terms_along
 from keeper.planner.batch import merged
 from keeper.planner.build import build_plan, least
 from keeper.planner.case import Case, Desk
+from keeper.planner.ceiling import Ceilings
 from keeper.planner.forced import at_a_loss
 from keeper.planner.markets import Markets, comes_out
 from keeper.planner.offers import Chosen, ask_of, best_offered
+from keeper.planner.refusals import gas_refusal, missed, refused, too_little
 from keeper.planner.routing import pairs_needed
 from keeper.planner.search import best_trades, closest
 from keeper.planner.swap_legs import legs
@@ -195,64 +197,47 @@ class Planner:
             return found, desk
         return self._plan(case, desk, found), found.leave(desk)
 
+    def ceilings(self, desk: Desk) -> Ceilings:
+        """Return what accounts can bring at most at a desk."""
+        return Ceilings(desk, self._terms)
+
+    def plan_again(self, case: Case, ceilings: Ceilings) -> Plan | Rejection:
+        """Plan an account that was refused before, if it may pay at all at the ceilings' desk."""
+        desk = ceilings.desk
+        refusal = gas_refusal(case, desk, self._terms.limits) or ceilings.refusal(case)
+        return refusal or self.plan(case, desk)
+
     def _plan(self, case: Case, desk: Desk, best: Trade) -> Plan:
         return build_plan(case, desk, self._terms, best)
 
     def _choose(self, case: Case, desk: Desk) -> Trade | Rejection:
         """Return the best trade over all options, if it meets the limits."""
-        refusal = self._gas_refusal(case, desk)
+        refusal = gas_refusal(case, desk, self._terms.limits)
         if refusal is not None:
             return refusal
         results = best_trades(case, desk, self._terms)
         if not results:
-            return _rejection(case, Reason.NO_OPTION, "the protocol offers no pair to liquidate")
+            return refused(case, Reason.NO_OPTION, "the protocol offers no pair to liquidate")
         good = [one for one in results if isinstance(one, Trade) and self._missing(case, one) <= 0]
         if not good and (forced := self._forced(case, desk)) is not None:
             return forced
         best = closest(good or results)
         if isinstance(best, Miss):
-            return self._missed(case, best)
-        return best if good else self._too_little(case, best)
+            return missed(case, best, self._terms.limits)
+        return best if good else too_little(case, best, self._missing(case, best))
 
     def _forced(self, case: Case, desk: Desk) -> Trade | Rejection | None:
         """Return what is done at a loss, None where nothing is to be."""
         budget = self._terms.limits.max_forced_loss
         found = None if budget is None else at_a_loss(case, desk, self._terms, budget)
         if isinstance(found, Miss):
-            return _rejection(case, found.reason, found.detail, found.net)
+            return refused(case, found.reason, found.detail, found.net)
         return found
-
-    def _gas_refusal(self, case: Case, desk: Desk) -> Rejection | None:
-        limit = self._terms.limits.max_gas_price
-        if desk.gas_price > limit:
-            over = desk.gas_price - limit
-            detail = f"gas at {desk.gas_price} wei is {over} wei above the cap of {limit}"
-            return _rejection(case, Reason.GAS_PRICE_CAP, detail)
-        if desk.fees.max_fee < desk.base_fee:
-            short = desk.base_fee - desk.fees.max_fee
-            detail = f"the fee of {desk.fees.max_fee} wei is {short} wei below the next base fee"
-            return _rejection(case, Reason.GAS_PRICE_CAP, detail)
-        return None
 
     def _missing(self, case: Case, best: Trade) -> int:
         """Return how many wei the trade is short of the least net; not positive when it is not."""
         counted = best.net - self._terms.limits.haircut(best.proceeds)
         return least(case, self._terms, best) - counted
-
-    def _missed(self, case: Case, miss: Miss) -> Rejection:
-        detail = miss.detail
-        if miss.net is not None:
-            detail += f": needs {self._terms.limits.min_profit - miss.net} more wei"
-        return _rejection(case, miss.reason, detail, miss.net)
-
-    def _too_little(self, case: Case, best: Trade) -> Rejection:
-        assets = case.valuation.assets
-        pair = f"{assets[best.option.collateral].symbol}>{assets[best.option.debt].symbol}"
-        detail = (
-            f"{pair} nets {best.net} wei (proceeds {best.proceeds}, gas {best.gas}, "
-            f"tip {best.tip}): needs {self._missing(case, best)} more wei"
-        )
-        return _rejection(case, Reason.BELOW_MIN_PROFIT, detail, best.net)
 
 
 def _next(
@@ -285,14 +270,3 @@ def _is_settled(fresh: Collection[Chosen], most: int) -> bool:
     """Return whether one of them goes first, where others brought at most so much before."""
     best = max((one.trade.net for one in fresh), default=None)
     return len(fresh) == _LOOKS or (best is not None and best >= most)
-
-
-def _rejection(case: Case, reason: Reason, detail: str, net: int | None = None) -> Rejection:
-    opportunity = case.opportunity
-    return Rejection(
-        ref=opportunity.ref,
-        block=opportunity.block.number,
-        reason=reason,
-        detail=detail,
-        net_wei=net,
-    )

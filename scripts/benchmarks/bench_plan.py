@@ -5,7 +5,7 @@ locally. "Usual" liquidates the largest debt for the largest collateral up to th
 through the one direct pool of each leg, and leaves what would slip by more than three percent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from random import Random
 from typing import Final
@@ -19,8 +19,8 @@ from keeper.planner.planner import Planner
 from keeper.planner.routing import routes
 from keeper.planner.trade import Miss, Trade, seizure, trade
 from keeper.protocols.aave_v3.revision import V3_0, V3_6, Rules
-from keeper.protocols.aave_v3.state import AavePosition
-from tests.support.lending_case import RESERVES, VALUATION, aave, aave_case
+from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
+from tests.support.lending_case import RESERVES, VALUATION, aave, aave_case, in_steps
 from tests.support.lending_desk import ASSETS, USDC, WBTC, WETH, desk_of, markets, terms_of
 
 _GOAL_MS: Final = 5.0
@@ -28,7 +28,10 @@ _SLIPPAGE_BPS: Final = 300
 _PAIRS: Final = [(WETH, USDC), (WBTC, WETH), (WBTC, USDC)]
 _DEPTHS: Final = {"thin": 300_000, "normal": 5_000_000, "deep": 100_000_000}
 """Dollars a side of each pool, by the price's virtual reserves."""
+_LEAST: Final = 5 * 10**15
+"""Wei that a plan of a small account has to net: 0.005 ether, the shipped limit."""
 _TERMS: Final = terms_of()
+_Account = tuple[AaveMarket, AavePosition]
 _PLANNER: Final = Planner(terms=_TERMS, venues=(), lenders=())
 
 
@@ -37,6 +40,7 @@ def run(*, quick: bool) -> Iterator[Row]:
     rounds, accounts = (20, 50) if quick else (500, 1_000)
     progress("plans of one account ...")
     yield from _times(rounds)
+    yield _again(accounts)
     for name, dollars in _DEPTHS.items():
         progress(f"{accounts:,} accounts in {name} pools ...")
         yield _profits(name, dollars, accounts)
@@ -46,7 +50,7 @@ def _times(rounds: int) -> Iterator[Row]:
     desk = _desk(20_000_000)
     signer = LocalSigner(b"\x01" * 32, chain_id=1)
     for rules in (V3_0, V3_6):
-        case = _case(rules, {0: 100_000, 2: 80_000}, {1: 60, 0: 40}, health=0.97)
+        case = aave_case(*_account(rules, {0: 100_000, 2: 80_000}, {1: 60, 0: 40}, health=0.97))
 
         def ready(case: Case = case) -> None:
             plan = _PLANNER.plan(case, desk)
@@ -71,12 +75,45 @@ def _times(rounds: int) -> Iterator[Row]:
         )
 
 
+def _again(accounts: int) -> Row:
+    """Return what looking again at small accounts takes, against planning each of them."""
+    desk, chance = _desk(_DEPTHS["normal"]), Random("small")  # noqa: S311 - accounts, not secrets
+    planner = Planner(
+        terms=terms_of(replace(_TERMS.limits, min_profit=_LEAST)), venues=(), lenders=()
+    )
+    ceilings = planner.ceilings(desk)
+    drawn = [_random_account(chance, least=20, times=25) for _ in range(accounts)]
+    cases = [in_steps(aave_case(*one), *one) for one in drawn]
+    refused = [not isinstance(planner.plan(one, desk), Plan) for one in cases]
+    cut = [ceilings.refusal(one) is not None for one in cases]
+    wrong = sum(one and not other for one, other in zip(cut, refused, strict=True))
+    ways: dict[str, Callable[[], object]] = {
+        "ceiling": lambda: [ceilings.refusal(one) for one in cases],
+        "plan": lambda: [planner.plan(one, desk) for one in cases],
+    }
+    times = interleaved(ways, 3)
+    quick, full = (times[name][0] / accounts for name in ways)
+    met, note = at_least(10.0, full / quick, "x")
+    return Row(
+        bench="plan",
+        variant="small accounts, looked at again",
+        n=accounts,
+        p50_us=quick,
+        value=f"{sum(cut):,} of {sum(refused):,} refused are cut short, {wrong} wrongly",
+        against="plan",
+        ratio=full / quick,
+        goal="10 times as fast as a plan, none wrongly",
+        met=met and not wrong,
+        note=note,
+    )
+
+
 def _profits(name: str, dollars: int, accounts: int) -> Row:
     """Return what all accounts, each alone, bring by Keeper's plan and the usual one."""
     chance, desk = Random(name), _desk(dollars)  # noqa: S311 - accounts, not secrets
     ours = usual = better = 0
     for _ in range(accounts):
-        case = _random_case(chance)
+        case = aave_case(*_random_account(chance, least=2_000, times=500))
         plan = _PLANNER.plan(case, desk)
         mine = plan.forecast.net if isinstance(plan, Plan) else 0
         theirs = _usual(case, desk)
@@ -129,17 +166,19 @@ def _desk(dollars: int) -> Desk:
     return desk_of(*markets(dollars, _PAIRS), intermediates=(WETH,))
 
 
-def _random_case(chance: Random) -> Case:
-    """Draw an account of 2,000 to a million dollars, up to a fifth under the line."""
-    total = int(2_000 * 500 ** chance.random())
+def _random_account(chance: Random, *, least: int, times: int) -> _Account:
+    """Draw an account of ``least`` to ``times`` as many dollars, up to a fifth under the line."""
+    total = int(least * times ** chance.random())
     share = chance.choice((0, 20, 50, 80, 100))
     held = {0: total * share // 100, 2: total * (100 - share) // 100}
     debts = chance.choice(({1: 100}, {0: 100}, {1: 70, 0: 30}, {1: 30, 0: 70}))
     rules = chance.choice((V3_0, V3_6))
-    return _case(rules, held, debts, health=chance.uniform(0.8, 0.999))
+    return _account(rules, held, debts, health=chance.uniform(0.8, 0.999))
 
 
-def _case(rules: Rules, held: dict[int, int], debts: dict[int, int], *, health: float) -> Case:
+def _account(
+    rules: Rules, held: dict[int, int], debts: dict[int, int], *, health: float
+) -> _Account:
     """Return an account of dollars held, that owes shares of what makes that health."""
     supported = sum(value * RESERVES[n].threshold_bps for n, value in held.items())
     owed = int(supported / BPS / health)
@@ -147,7 +186,7 @@ def _case(rules: Rules, held: dict[int, int], debts: dict[int, int], *, health: 
         collateral=tuple((n, _raw(n, value)) for n, value in held.items() if value),
         debt=tuple((n, _raw(n, owed * share // 100)) for n, share in debts.items()),
     )
-    return aave_case(aave(rules), position)
+    return aave(rules), position
 
 
 def _raw(number: int, dollars: int) -> int:

@@ -18,6 +18,7 @@ from keeper.core.lending import AssetValue, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.units import WAD
 from keeper.planner.case import Case, case_of
+from keeper.planner.ceiling import Ceilings
 from keeper.planner.markets import Markets
 from keeper.planner.planner import Planner
 from keeper.protocols.compound_v2.adapter import CompoundAdapter
@@ -80,11 +81,11 @@ def case() -> Case:
     return case_of(ADAPTER, at, position, opportunity=opportunity, valuation=VALUATION)
 
 
+DESK = desk_of(pool_at_par(DAI, WETH, dollars=10**12), premium_bps=0)
+
+
 def planned(case: Case) -> Plan:
-    pool = pool_at_par(DAI, WETH, dollars=10**12)
-    found = Planner(terms=terms_of(), venues=(), lenders=()).plan(
-        case, desk_of(pool, premium_bps=0)
-    )
+    found = Planner(terms=terms_of(), venues=(), lenders=()).plan(case, DESK)
     assert isinstance(found, Plan), found
     return found
 
@@ -112,6 +113,13 @@ def test_it_earns_what_the_paper_says_more_than_one_step_up_to_the_close_factor(
     assert profits[0] == pytest.approx(3_728_800, rel=1e-6)
     assert profits[1] == pytest.approx(3_740_664, rel=1e-4)
     assert plan.forecast.net > alone.forecast.net
+
+
+def test_the_ceiling_has_room_for_the_second_step_and_little_more(case: Case) -> None:
+    net = planned(case).forecast.net
+    for least, may_pay in ((net, True), (net * 101 // 100, True), (4 * net, False)):
+        terms = terms_of(replace(terms_of().limits, min_profit=least))
+        assert (Ceilings(DESK, terms).refusal(case) is None) == may_pay
 
 
 def test_one_step_is_kept_where_the_second_does_not_pay_its_gas(case: Case) -> None:

@@ -1,6 +1,6 @@
 """For every account and depth of pools: no other amount, route or pair would have paid more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from keeper.core.lending import Option, Rejection, SeizeQuote
 from keeper.core.plan import Plan
 from keeper.planner.case import Case, Desk
+from keeper.planner.ceiling import Ceilings
 from keeper.planner.planner import Planner
 from keeper.planner.routing import routes
 from keeper.planner.trade import Trade, seizure, trade
@@ -99,6 +100,17 @@ def test_no_sampled_amount_of_any_pair_pays_more(
                 continue
             assert best is not None, f"{net} of {option} was not found"
             assert net <= max(best, 0) + rounding(option) + (max(best, 0) >> RANKED)
+
+
+@settings(max_examples=60, deadline=None)
+@given(situation=situations())
+def test_what_can_be_earned_is_not_above_the_ceiling(*, situation: Situation) -> None:
+    case, desk = situation.case, situation.desk
+    plan = PLANNER.plan(case, desk)
+    net = plan.net_wei if isinstance(plan, Rejection) else plan.forecast.net
+    if net is not None:
+        terms = terms_of(replace(TERMS.limits, min_profit=net))
+        assert Ceilings(desk, terms).refusal(case) is None
 
 
 @settings(max_examples=60, deadline=None)

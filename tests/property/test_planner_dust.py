@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from keeper.core.lending import Option, Rejection, SeizeQuote
 from keeper.core.units import BPS
 from keeper.planner.case import Case, Desk
+from keeper.planner.ceiling import Ceilings
 from keeper.planner.planner import Planner
 from keeper.planner.routing import routes
 from keeper.planner.trade import Trade, seizure, trade
 from keeper.protocols.aave_v3.revision import V3_0, V3_6, Rules
 from keeper.protocols.aave_v3.state import AavePosition
-from tests.support.lending_case import RESERVES, aave, aave_case
+from tests.support.lending_case import RESERVES, aave, aave_case, in_steps
 from tests.support.lending_desk import (
     ASSETS,
     USDC,
@@ -122,6 +123,19 @@ def test_no_amount_that_aave_takes_pays_more(
                 continue
             assert best is not None, f"{net} of {option} was not found"
             assert net <= max(best, 0) + rounding(option), (option, repay)
+
+
+@pytest.mark.parametrize("rules", [V3_0, V3_6], ids=["half of each debt", "no dust left"])
+@settings(max_examples=60, deadline=None)
+@given(situation=situations())
+def test_what_can_be_earned_is_not_above_the_ceiling(*, rules: Rules, situation: Situation) -> None:
+    desk = situation.desk
+    case = in_steps(situation.case(rules), aave(rules), situation.position)
+    plan = PLANNER.plan(case, desk)
+    net = plan.net_wei if isinstance(plan, Rejection) else plan.forecast.net
+    if net is not None:
+        terms = terms_of(replace(TERMS.limits, min_profit=net))
+        assert Ceilings(desk, terms).refusal(case) is None
 
 
 def test_a_little_of_a_small_collateral_beats_all_of_it_in_a_thin_pool() -> None:

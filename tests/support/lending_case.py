@@ -1,9 +1,11 @@
 """Accounts of a real adapter's rules beside the hand-made pools of ``lending_desk``."""
 
-from keeper.core.lending import AccountRef, Valuation
+from dataclasses import replace
+
+from keeper.core.lending import AccountRef, Option, SeizeQuote, Valuation
 from keeper.core.plan import Opportunity
-from keeper.planner.case import Case
-from keeper.protocols.aave_v3 import gas, health, liquidation
+from keeper.planner.case import After, Case
+from keeper.protocols.aave_v3 import aftermath, gas, health, liquidation
 from keeper.protocols.aave_v3.revision import Rules
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from tests.support.aave_market import market, reserve
@@ -42,3 +44,16 @@ def aave_case(view: AaveMarket, position: AavePosition) -> Case:
         calls=Bonus().calls,
         gas=lambda option, quotes: gas.of(view, position, option, len(quotes)),
     )
+
+
+def in_steps(case: Case, view: AaveMarket, position: AavePosition) -> Case:
+    """Return the case with what each liquidation leaves, so that another may follow."""
+
+    def after(option: Option, quote: SeizeQuote) -> After | None:
+        found = aftermath.after_seize(view, position, option, quote)
+        if found is None:
+            return None
+        left = health.assess(*found)
+        return After(health=left, case=lambda: in_steps(aave_case(*found), *found))
+
+    return replace(case, after=after)
