@@ -279,7 +279,7 @@ class Deployment(Generic[M, P]):
         await self.acting.give_way(_GIVE_WAY_S)
         await self._sight.refresh()
         await self.acting.refresh(head)
-        await self._rivals.note(snapshot.market, self._causes.last_move)
+        await self._rivals.note(snapshot, self._causes.last_move)
         await self._parity.look(self.name, ground, self.mirror.known)
         if self._parity.is_paused:
             self._book_file.unlink(missing_ok=True)  # what drifted must not outlive a restart

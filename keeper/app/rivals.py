@@ -14,7 +14,7 @@ from keeper.app.books import Appraiser
 from keeper.app.hindsight import Ours, Scene, told
 from keeper.app.observer import Observer
 from keeper.app.sight import Look
-from keeper.core.chain import BlockRef
+from keeper.core.chain import BlockRef, Log
 from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef, Liquidation, Rejection, Valuation
 from keeper.core.ports import ProtocolAdapter, Reader, Wire
@@ -128,10 +128,10 @@ class Rivals(Generic[M, P]):
             for (tx_hash, block), refs in found.items()
         ]
 
-    async def note(self, market: M, moved: str) -> None:
+    async def note(self, snapshot: Snapshot[M, P], moved: str) -> None:
         """Put what was heard into the books; what cannot be read now is read at a later head.
 
-        ``moved`` is the last move of a price, in words.
+        ``snapshot`` is the newest one, ``moved`` the last move of a price, in words.
         """
         waiting, self._waiting = self._waiting, []
         gone, self._gone = self._gone, None
@@ -141,14 +141,14 @@ class Rivals(Generic[M, P]):
         taken: list[Taken] = []
         for one in waiting:
             if one.tx_hash not in own:
-                taken += await self._read(one, market, moved)
+                taken += await self._read(one, snapshot, moved)
         if taken or gone is not None:
             await self._journal.take_note(self._adapter.deployment, taken, gone_from=gone)
         self._noted = max((self._noted, *(found.block for found in taken)))
         for found in taken:
             self._observer.taken(found)
 
-    async def _read(self, heard: _Heard, market: M, moved: str) -> list[Taken]:
+    async def _read(self, heard: _Heard, snapshot: Snapshot[M, P], moved: str) -> list[Taken]:
         """Return the liquidations of a transaction; none when it is gone or cannot be read now."""
         try:
             receipt = await self._wire.receipt(heard.tx_hash)
@@ -156,6 +156,7 @@ class Rivals(Generic[M, P]):
                 return []
             block = await self._reader.block(receipt.block_number)
             scene = Scene(receipt=receipt, block=block, moved=moved)
+            market = await self._market_at(block, snapshot, receipt.logs)
             return await self._judged(heard, scene, self._adapter.decode(market, receipt.logs))
         except SKIPPED as error:
             heard.tries += 1
@@ -164,6 +165,16 @@ class Rivals(Generic[M, P]):
             else:
                 self._observer.skipped(self._adapter.deployment, f"{heard.tx_hash}: {error}")
             return []
+
+    async def _market_at(self, block: BlockRef, snapshot: Snapshot[M, P], logs: Sequence[Log]) -> M:
+        """Return the market as of a block, in what the logs of a transaction touched of it.
+
+        Who keeps receipts for collateral has what they were worth then, not what they are now.
+        """
+        if block.hash == snapshot.block.hash:
+            return snapshot.market
+        touched = self._adapter.touched(snapshot.market, logs)
+        return await self._adapter.read_market(self._reader, block, snapshot.market, touched)
 
     async def _judged(
         self, heard: _Heard, scene: Scene, liquidations: Sequence[Liquidation]

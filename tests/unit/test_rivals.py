@@ -81,10 +81,10 @@ async def test_what_cannot_be_read_now_is_read_at_a_later_head() -> None:
     chain, books, heard = Chain(failing=2), Books(), Heard()
     ours = rivals(chain, books, heard)
     ours.hear(snapshot())
-    await ours.note(None, "")
-    await ours.note(None, "")
+    await ours.note(snapshot(), "")
+    await ours.note(snapshot(), "")
     assert not books.notes
-    await ours.note(None, "")
+    await ours.note(snapshot(), "")
     assert [one.ref for one in books.notes] == [REF]
     assert heard.takens == books.notes
     assert not heard.skips
@@ -95,7 +95,7 @@ async def test_what_can_never_be_read_is_given_up_and_said() -> None:
     ours = rivals(chain, books, heard)
     ours.hear(snapshot())
     for _ in range(9):
-        await ours.note(None, "")
+        await ours.note(snapshot(), "")
     assert chain.failing == 94
     assert not books.notes
     assert heard.skips == [f"{RECEIPT.tx_hash}: no answer"]
@@ -105,7 +105,7 @@ async def test_our_own_transactions_are_not_noted() -> None:
     chain, books, heard = Chain(), Books(signed=frozenset({RECEIPT.tx_hash})), Heard()
     ours = rivals(chain, books, heard)
     ours.hear(snapshot())
-    await ours.note(None, "")
+    await ours.note(snapshot(), "")
     assert not books.notes
     assert not heard.takens
 
@@ -115,7 +115,7 @@ async def test_the_gas_of_several_in_one_transaction_is_divided_to_the_wei() -> 
     books = Books()
     ours = rivals(Chain(liquidations=many), books, Heard())
     ours.hear(snapshot())
-    await ours.note(None, "")
+    await ours.note(snapshot(), "")
     cost = RECEIPT.gas_used * RECEIPT.effective_gas_price + RECEIPT.l1_fee
     assert len(books.notes) == 3
     assert sum(one.gas for one in books.notes) == cost
@@ -126,8 +126,8 @@ async def test_a_head_that_is_seen_again_is_heard_once() -> None:
     ours = rivals(Chain(), books, Heard())
     ours.hear(snapshot())
     ours.hear(snapshot())
-    await ours.note(None, "")
-    await ours.note(None, "")
+    await ours.note(snapshot(), "")
+    await ours.note(snapshot(), "")
     assert len(books.notes) == 1
 
 
@@ -135,12 +135,12 @@ async def test_a_branch_that_is_gone_takes_its_notes_along() -> None:
     books = Books()
     ours = rivals(Chain(), books, Heard())
     ours.hear(snapshot())
-    await ours.note(None, "")
+    await ours.note(snapshot(), "")
     ours.hear(snapshot(101, since=99, logs=False))
-    await ours.note(None, "")
+    await ours.note(snapshot(), "")
     assert books.gone == [None, 99]
     ours.hear(snapshot(102, logs=False))
-    await ours.note(None, "")
+    await ours.note(snapshot(), "")
     assert len(books.gone) == 2
 
 
@@ -148,8 +148,8 @@ async def test_a_mirror_that_was_read_anew_takes_no_note_along() -> None:
     books = Books()
     ours = rivals(Chain(), books, Heard())
     ours.hear(snapshot())
-    await ours.note(None, "")
+    await ours.note(snapshot(), "")
     ours.hear(replace(snapshot(400, logs=False), since=None))
-    await ours.note(None, "")
+    await ours.note(snapshot(), "")
     assert books.gone == [None]
     assert len(books.notes) == 1

@@ -5,6 +5,7 @@ those came to is told by their redemption.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from keeper.core.chain import Log
@@ -28,18 +29,44 @@ class _Seizure(NamedTuple):
     """Place among the logs."""
 
 
+class _Repaid(NamedTuple):
+    """What a log says was repaid, by whom and for whom; or what it would, had anything been."""
+
+    log: Log
+    debt: Market
+    liquidator: Address
+    borrower: Address
+    amount: int
+
+
 def liquidations(market: Deployment, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
-    """Return the liquidations among the logs, counted in the collateral's underlying."""
+    """Return the liquidations among the logs, counted in the collateral's underlying.
+
+    Healing an account of several collaterals and debts is several, of which one that is left over
+    stands alone: it repays nothing, or seizes nothing.
+    """
     seizures = list(_seizures(market, logs))
     found = []
     for at, log in enumerate(logs):
-        if not _is(market, log, family.LIQUIDATE_BORROW) and not _is(market, log, codec.HEALED):
-            continue
-        mine = _of(seizures, log, at, logs)
-        if mine is not None:
-            seizures.remove(mine)
-            found.append(_liquidation(market, log, mine, logs))
-    return tuple(found)
+        if _is(market, log, family.LIQUIDATE_BORROW):
+            repaid = _repaid(market, log)
+            mine = _of(seizures, repaid, at, logs)
+            if mine is not None:
+                seizures.remove(mine)
+                found.append(_liquidation(market, repaid, mine, logs))
+    found += _healings(market, seizures, logs)
+    return tuple(sorted(found, key=lambda one: one.log.index))
+
+
+def _repaid(market: Deployment, log: Log) -> _Repaid:
+    liquidator, borrower = (address_of_word(word) for word in log.topics[1:3])
+    return _Repaid(
+        log=log,
+        debt=market.markets[market.numbers[log.address]],
+        liquidator=liquidator,
+        borrower=borrower,
+        amount=int_at(log.data, 0),
+    )
 
 
 def _seizures(market: Deployment, logs: Sequence[Log]) -> Iterator[_Seizure]:
@@ -58,36 +85,69 @@ def _is(market: Deployment, log: Log, topic: str) -> bool:
     return known and len(log.topics) == _TOPICS[log.topics[0]]
 
 
-def _of(seizures: Iterable[_Seizure], log: Log, at: int, logs: Sequence[Log]) -> _Seizure | None:
-    """Return the seizure of a liquidation: the last before it; of a healing, any of the account.
-
-    Healing goes from market to market, and may come to the debt before it comes to the collateral.
-    """
-    borrower = address_of_word(log.topics[2])
-    same = [s for s in seizures if s.borrower == borrower and logs[s.at].tx_hash == log.tx_hash]
-    if log.topics[0] == codec.HEALED:
-        return same[0] if same and int_at(log.data, 0) else None
-    token = address_of_word(log.topics[3])
-    before = [s for s in same if s.at < at and s.market.token == token]
+def _of(
+    seizures: Iterable[_Seizure], repaid: _Repaid, at: int, logs: Sequence[Log]
+) -> _Seizure | None:
+    """Return the seizure of a liquidation: the last of its collateral before it."""
+    token = address_of_word(repaid.log.topics[3])
+    before = [
+        one
+        for one in seizures
+        if one.at < at
+        and (one.borrower, one.market.token) == (repaid.borrower, token)
+        and logs[one.at].tx_hash == repaid.log.tx_hash
+    ]
     return before[-1] if before else None
 
 
-def _liquidation(
-    market: Deployment, log: Log, seizure: _Seizure, logs: Sequence[Log]
+def _healings(
+    market: Deployment, seizures: Iterable[_Seizure], logs: Sequence[Log]
+) -> Iterator[Liquidation]:
+    """Yield each healed account's debts beside its collaterals, in the order of the logs.
+
+    Healing goes from market to market, and may come to a debt before it comes to any collateral.
+    """
+    healed: dict[tuple[str, Address], list[_Repaid]] = {}
+    for log in logs:
+        if _is(market, log, codec.HEALED) and int_at(log.data, 0):
+            one = _repaid(market, log)
+            healed.setdefault((log.tx_hash, one.borrower), []).append(one)
+    for (tx_hash, borrower), debts in healed.items():
+        taken = [s for s in seizures if (logs[s.at].tx_hash, s.borrower) == (tx_hash, borrower)]
+        for number in range(max(len(debts), len(taken)) if taken else 0):
+            yield _healing(market, debts, taken, number, logs)
+
+
+def _healing(
+    market: Deployment,
+    debts: Sequence[_Repaid],
+    taken: Sequence[_Seizure],
+    number: int,
+    logs: Sequence[Log],
 ) -> Liquidation:
-    debt = market.markets[market.numbers[log.address]]
-    liquidator = address_of_word(log.topics[1])
-    received = _received(market, seizure, liquidator, logs)
+    """Return one debt with one collateral; where one is wanting, nothing of the last of them."""
+    seizure = taken[min(number, len(taken) - 1)]
+    repaid = debts[min(number, len(debts) - 1)]
+    if number >= len(debts):
+        repaid = repaid._replace(amount=0, log=logs[seizure.at])
+    found = _liquidation(market, repaid, seizure, logs)
+    return found if number < len(taken) else replace(found, seized=0, protocol_fee=0)
+
+
+def _liquidation(
+    market: Deployment, repaid: _Repaid, seizure: _Seizure, logs: Sequence[Log]
+) -> Liquidation:
+    received = _received(market, seizure, repaid.liquidator, logs)
     return Liquidation(
-        ref=AccountRef(market=debt.comptroller, account=seizure.borrower),
+        ref=AccountRef(market=repaid.debt.comptroller, account=repaid.borrower),
         collateral=seizure.market.asset,
-        debt=debt.asset,
-        liquidator=liquidator,
-        repaid=int_at(log.data, 0),
+        debt=repaid.debt.asset,
+        liquidator=repaid.liquidator,
+        repaid=repaid.amount,
         seized=seizure.kept + received,
         protocol_fee=seizure.kept,
-        tx_hash=log.tx_hash,
-        log=log,
+        tx_hash=repaid.log.tx_hash,
+        log=repaid.log,
     )
 
 
