@@ -45,6 +45,8 @@ class Ours:
     left: Rejection | None
     """Why we had left it alone since."""
     part: OurPart | None
+    away: bool = False
+    """Whether the keeper was not running."""
 
     @property
     def net(self) -> int | None:
@@ -103,6 +105,8 @@ def cause_of(ours: Ours, scene: Scene) -> tuple[Cause, str]:
         )
     if part is not None and part.status is Status.SIMULATED:
         return Cause.DISARMED, "shown and not sent"
+    if ours.away:
+        return Cause.DOWN, "in a block that came before the start"
     if ours.left is not None:
         return Cause.LEFT, f"{ours.left.reason}: {ours.left.detail}"
     if since is None:

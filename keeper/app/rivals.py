@@ -2,11 +2,14 @@
 
 A transaction of somebody else that liquidates is read once more by its receipt, valued at the
 prices of its block, and held against what we had done about the account. This waits until whoever
-is under the line now has been dealt with.
+is under the line now has been dealt with. What happened while the keeper was down comes in the logs
+from which a mirror is resumed, and waits longest: a few transactions are read with each head.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, Generic, Protocol, TypeVar
 
 from keeper.app.acting import SKIPPED
@@ -28,6 +31,8 @@ P = TypeVar("P")
 
 _TRIES: Final = 5
 """How many heads a transaction is asked for whose reads fail."""
+_AT_ONCE: Final = 4
+"""Transactions from before the start that are read with one head."""
 
 
 class TakenJournal(Protocol):
@@ -35,6 +40,10 @@ class TakenJournal(Protocol):
 
     async def own(self, hashes: Collection[Hash32]) -> frozenset[Hash32]:
         """Return which of the transactions we signed."""
+        ...
+
+    async def taken_before(self, deployment: str, hashes: Collection[Hash32]) -> frozenset[Hash32]:
+        """Return which of the transactions are noted as others' already."""
         ...
 
     async def our_part(
@@ -60,6 +69,8 @@ class _Heard:
     """The head at which who is under the line was first found there."""
     left: Mapping[AccountRef, Rejection]
     """Why who was left alone was."""
+    away: bool = False
+    """Whether it was before the start."""
     tries: int = 0
 
 
@@ -90,6 +101,8 @@ class Rivals(Generic[M, P]):
         self._wire = wire
         self._under: dict[AccountRef, int] = {}
         self._waiting: list[_Heard] = []
+        self._missed: list[_Heard] = []
+        """What happened before the start, oldest first."""
         self._heard: Hash32 | None = None
         self._gone: int | None = None
         """The first block whose notes are of a branch that is gone, None when none are."""
@@ -110,20 +123,25 @@ class Rivals(Generic[M, P]):
         if since is not None and since <= self._noted:
             self._gone = since if self._gone is None else min(self._gone, since)
             self._waiting = [one for one in self._waiting if one.block < since]
-        if snapshot.logs:
-            self._waiting += self._transactions(snapshot)
+            self._missed = [one for one in self._missed if one.block < since]
+        if snapshot.logs and since is None:
+            self._missed = self._transactions(snapshot, away=True)
+        elif snapshot.logs:
+            self._waiting += self._transactions(snapshot, away=False)
 
-    def _transactions(self, snapshot: Snapshot[M, P]) -> list[_Heard]:
+    def _transactions(self, snapshot: Snapshot[M, P], *, away: bool) -> list[_Heard]:
         """Return the transactions that liquidated, with what is known of who they liquidated."""
         found: dict[tuple[Hash32, int], set[AccountRef]] = {}
-        for one in self._adapter.decode(snapshot.market, snapshot.logs):
-            found.setdefault((one.tx_hash, one.log.block_number), set()).add(one.ref)
+        for logs in _by_transaction(snapshot.logs):
+            for one in self._adapter.decode(snapshot.market, logs):
+                found.setdefault((one.tx_hash, one.log.block_number), set()).add(one.ref)
         return [
             _Heard(
                 tx_hash=tx_hash,
                 block=block,
                 since={r: self._under[r] for r in refs if self._under.get(r, block) < block},
                 left={r: self._told[r] for r in refs if r in self._told},
+                away=away,
             )
             for (tx_hash, block), refs in found.items()
         ]
@@ -133,20 +151,27 @@ class Rivals(Generic[M, P]):
 
         ``snapshot`` is the newest one, ``moved`` the last move of a price, in words.
         """
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting + self._missed[:_AT_ONCE], []
+        self._missed = self._missed[_AT_ONCE:]
         gone, self._gone = self._gone, None
         if not waiting and gone is None:
             return
-        own = await self._journal.own([one.tx_hash for one in waiting])
+        known = await self._known(waiting)
         taken: list[Taken] = []
         for one in waiting:
-            if one.tx_hash not in own:
+            if one.tx_hash not in known:
                 taken += await self._read(one, snapshot, moved)
         if taken or gone is not None:
             await self._journal.take_note(self._adapter.deployment, taken, gone_from=gone)
         self._noted = max((self._noted, *(found.block for found in taken)))
         for found in taken:
             self._observer.taken(found)
+
+    async def _known(self, waiting: Sequence[_Heard]) -> frozenset[Hash32]:
+        """Return which transactions are ours, or were noted before the keeper went down."""
+        own = await self._journal.own([one.tx_hash for one in waiting])
+        missed = [one.tx_hash for one in waiting if one.away]
+        return own | await self._journal.taken_before(self._adapter.deployment, missed)
 
     async def _read(self, heard: _Heard, snapshot: Snapshot[M, P], moved: str) -> list[Taken]:
         """Return the liquidations of a transaction; none when it is gone or cannot be read now."""
@@ -156,7 +181,7 @@ class Rivals(Generic[M, P]):
                 return []
             block = await self._reader.block(receipt.block_number)
             scene = Scene(receipt=receipt, block=block, moved=moved)
-            market = await self._market_at(block, snapshot, receipt.logs)
+            market = await self._market_at(block, snapshot, receipt.logs, away=heard.away)
             return await self._judged(heard, scene, self._adapter.decode(market, receipt.logs))
         except SKIPPED as error:
             heard.tries += 1
@@ -166,15 +191,23 @@ class Rivals(Generic[M, P]):
                 self._observer.skipped(self._adapter.deployment, f"{heard.tx_hash}: {error}")
             return []
 
-    async def _market_at(self, block: BlockRef, snapshot: Snapshot[M, P], logs: Sequence[Log]) -> M:
+    async def _market_at(
+        self, block: BlockRef, snapshot: Snapshot[M, P], logs: Sequence[Log], *, away: bool
+    ) -> M:
         """Return the market as of a block, in what the logs of a transaction touched of it.
 
-        Who keeps receipts for collateral has what they were worth then, not what they are now.
+        Who keeps receipts for collateral has what they were worth then, not what they are now. Of
+        blocks from before the start the node may have no state any more: then it is the newest.
         """
         if block.hash == snapshot.block.hash:
             return snapshot.market
         touched = self._adapter.touched(snapshot.market, logs)
-        return await self._adapter.read_market(self._reader, block, snapshot.market, touched)
+        try:
+            return await self._adapter.read_market(self._reader, block, snapshot.market, touched)
+        except StaleError:
+            if not away:
+                raise
+            return snapshot.market
 
     async def _judged(
         self, heard: _Heard, scene: Scene, liquidations: Sequence[Liquidation]
@@ -195,7 +228,7 @@ class Rivals(Generic[M, P]):
             self._adapter.deployment, ref, since=first, before=heard.block
         )
         stands = left is not None and since is not None and left.block >= since
-        return Ours(since=since, left=left if stands else None, part=part)
+        return Ours(since=since, left=left if stands else None, part=part, away=heard.away)
 
     async def _valuation(self, block: BlockRef, ref: AccountRef) -> Valuation | None:
         """Return the prices of the block, None where the market's cannot be told in coin."""
@@ -203,3 +236,9 @@ class Rivals(Generic[M, P]):
             return await self._appraiser.at_block(block, ref)
         except StaleError:
             return None
+
+
+def _by_transaction(logs: Sequence[Log]) -> Iterator[Sequence[Log]]:
+    """Yield the logs of each transaction, in which alone one tells of another."""
+    for _, found in groupby(logs, key=attrgetter("tx_hash")):
+        yield list(found)

@@ -22,6 +22,8 @@ class Cause(StrEnum):
     of it, or signed ahead, is there in time."""
     LATE = "late"
     """We had seen it under the line, and nothing had come of that yet."""
+    DOWN = "down"
+    """The keeper was not running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Taken:
     debt: Asset
     repaid: int
     seized: int
+    """Of what was kept as receipts, at the block's rate; the newest where that cannot be read."""
     penalty: int | None
     """What the borrower lost, wei at the prices of the block; None where nobody can say."""
     protocol_fee: int | None

@@ -35,7 +35,7 @@ from keeper.ledger.spool import Spool
 from keeper.ledger.standing import record_halt, select_standing, select_tally
 from keeper.ledger.store import ChainIdentity, lock_database, open_for_writing
 from keeper.ledger.submissions import insert_submission, mark_sent, select_open_submissions
-from keeper.ledger.taken import note_taken, select_our_part, select_own
+from keeper.ledger.taken import note_taken, select_noted, select_our_part, select_own
 from keeper.ledger.writer import Work, Writer
 from keeper.runtime.clock import Clock
 
@@ -221,6 +221,12 @@ class SqliteJournal:
     async def own(self, hashes: Collection[Hash32]) -> frozenset[Hash32]:
         """Return which of the transactions we signed."""
         return await self._run("our transactions", lambda db: select_own(db, hashes))
+
+    async def taken_before(self, deployment: str, hashes: Collection[Hash32]) -> frozenset[Hash32]:
+        """Return which of the transactions are noted as others' already."""
+        return await self._run(
+            "others' transactions", lambda db: select_noted(db, deployment, hashes)
+        )
 
     async def our_part(
         self, deployment: str, ref: AccountRef, *, since: int, before: int

@@ -32,6 +32,19 @@ def select_own(db: sqlite3.Connection, hashes: Collection[Hash32]) -> frozenset[
     return frozenset(Hash32(found) for (found,) in rows)
 
 
+def select_noted(
+    db: sqlite3.Connection, deployment: str, hashes: Collection[Hash32]
+) -> frozenset[Hash32]:
+    """Return which of the transactions are noted already."""
+    asked = sorted(hashes)
+    slots = ", ".join("?" * len(asked))
+    rows = db.execute(
+        f"SELECT tx_hash FROM taken WHERE deployment = ? AND tx_hash IN ({slots})",  # noqa: S608 - slots only
+        (deployment, *asked),
+    )
+    return frozenset(Hash32(found) for (found,) in rows)
+
+
 def select_our_part(
     db: sqlite3.Connection, deployment: str, ref: AccountRef, *, since: int, before: int
 ) -> OurPart | None:

@@ -105,7 +105,7 @@ class Mirror(Generic[M, P]):
         held = await self._read(head, market, touched.accounts, _silent, positions)
         self._anchor, self._history = None, begin(head)
         self._known = Known.of(touched.accounts, held)
-        return self._publish(head, market, held, touched.accounts)
+        return self._publish(head, market, held, touched.accounts, logs=logs)
 
     async def advance(self, head: BlockRef) -> Snapshot[M, P]:
         """Bring the mirror to ``head``: a child, a later block, an earlier one, or a branch."""

@@ -23,4 +23,4 @@ class Snapshot(Generic[M, P]):
     since: int | None = None
     """The first block that the snapshot before had not; None when nobody can say."""
     logs: tuple[Log, ...] = ()
-    """What the protocol logged from that block on."""
+    """What the protocol logged from that block on; of a resumed mirror, since its book."""

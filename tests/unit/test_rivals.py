@@ -9,14 +9,15 @@ from typing import Any
 from keeper.app.rivals import Rivals
 from keeper.core.errors import StaleError, TransientError
 from keeper.core.lending import Liquidation
-from keeper.core.taken import Taken
+from keeper.core.taken import Cause, Taken
 from keeper.core.units import Hash32
 from keeper.mirror.snapshot import Snapshot
 from tests.support.heard import Heard
+from tests.support.ledger_records import hash32
 from tests.unit.test_hindsight import BLOCK, RECEIPT, REF, liquidation
 
 
-@dataclass(slots=True)
+@dataclass
 class Books:
     """A journal that has signed some transactions, and holds what is noted."""
 
@@ -26,6 +27,9 @@ class Books:
 
     async def own(self, hashes):
         return self.signed & set(hashes)
+
+    async def taken_before(self, deployment, hashes):
+        return frozenset(one.tx_hash for one in self.notes) & set(hashes)
 
     async def our_part(self, deployment, ref, *, since, before):
         return None
@@ -153,3 +157,44 @@ async def test_a_mirror_that_was_read_anew_takes_no_note_along() -> None:
     await ours.note(snapshot(), "")
     assert books.gone == [None]
     assert len(books.notes) == 1
+
+
+def before_the_start() -> Snapshot[Any, Any]:
+    """A mirror that was resumed, with what was logged since its book."""
+    return replace(snapshot(400), since=None)
+
+
+async def test_what_was_taken_while_the_keeper_was_down_is_told_so() -> None:
+    books = Books()
+    ours = rivals(Chain(), books, Heard())
+    ours.hear(before_the_start())
+    await ours.note(snapshot(), "")
+    assert [(one.ref, one.cause) for one in books.notes] == [(REF, Cause.DOWN)]
+
+
+async def test_what_was_noted_before_the_keeper_went_down_keeps_its_cause() -> None:
+    books = Books()
+    ours = rivals(Chain(), books, Heard())
+    ours.hear(snapshot())
+    await ours.note(snapshot(), "")
+    again = rivals(Chain(), books, Heard())
+    again.hear(before_the_start())
+    await again.note(snapshot(), "")
+    assert [one.cause for one in books.notes] == [Cause.ONE_BLOCK]
+
+
+async def test_what_was_taken_long_ago_is_read_a_little_with_each_head() -> None:
+    many = [replace(liquidation(), tx_hash=hash32(n)) for n in range(10)]
+    books = Books()
+    asked: list[int] = []
+
+    async def own(hashes: Sequence[Hash32]) -> frozenset[Hash32]:
+        asked.append(len(hashes))
+        return frozenset(hashes)
+
+    books.own = own  # type: ignore[method-assign]
+    ours = rivals(Chain(liquidations=many), books, Heard())
+    ours.hear(before_the_start())
+    for _ in range(5):
+        await ours.note(snapshot(), "")
+    assert asked == [4, 4, 2]
