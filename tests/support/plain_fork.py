@@ -47,12 +47,12 @@ LOANS: Final = (
 )
 """Collateral and debt of each account: after the fall all are under but who has dollars."""
 
-_MARKETS: Final = {NATIVE: "WETH"} | {one: one for one in ("WETH", "WBTC", "USDC", "DAI")}
+MARKETS: Final = {NATIVE: "WETH"} | {one: one for one in ("WETH", "WBTC", "USDC", "DAI")}
 _FACETS: Final = ("MarketFacetR1", "PolicyFacetR1", "RewardFacetR1", "SetterFacetR1")
 _LEGACY: Final = "artifacts/contracts/Comptroller/legacy/Diamond"
 _TOKENS: Final = "artifacts/contracts/Tokens/VTokens/legacy"
-_CURVE: Final = (0, WAD // 20, WAD, 8 * WAD // 10, 2_628_000)
-_RESERVE_FACTOR: Final = WAD // 10
+CURVE: Final = (0, WAD // 20, WAD, 8 * WAD // 10, 2_628_000)
+RESERVE_FACTOR: Final = WAD // 10
 _SUPPLY_USD: Final = 5_000_000
 _LOAN_USD: Final = 30_000
 _USED_BPS: Final = 9_700
@@ -88,10 +88,15 @@ def plain_fork(binary: Path, base: MarketNode) -> Iterator[PlainFork]:
         owner.mine()
         for token in markets.values():
             owner.call(token, "setAccessControlManager", access.address)
-            owner.call(token, "_setReserveFactor", _RESERVE_FACTOR)
+            owner.call(token, "_setReserveFactor", RESERVE_FACTOR)
             owner.call(token, "setReduceReservesBlockDelta", _NEVER)
-        _list(owner, live, comptroller, markets, oracles)
-        borrowers = tuple(_open_loans(live, comptroller, markets))
+        list_markets(owner, live, comptroller, markets, oracles)
+        places = [one.address for one in markets.values()]
+        owner.call(comptroller, "_setMarketSupplyCaps", places, [MAX_UINT256] * len(places))
+        owner.call(comptroller, "_setMarketBorrowCaps", places, [MAX_UINT256] * len(places))
+        owner.mine()
+        supply_all(live, markets)
+        borrowers = tuple(open_loans(live, comptroller, markets))
         push_prices(live, {n: ASSETS[n].price * by // BPS for n, by in FALL_BPS.items()})
         yield PlainFork(
             node=node,
@@ -112,7 +117,9 @@ def plain_artifacts() -> dict[str, Artifact]:
     found = {name: load_artifact(place / f"{name}.json") for name, place in places.items()}
     abi = [entry for name in (*_FACETS, "DiamondR1") for entry in found[name].abi]
     found["Comptroller"] = Artifact(name="Comptroller", abi=abi, bytecode="", links={})
-    return venus_artifacts(ensure_all(PACKAGES)) | found | ensure_compiled(_lens_program())
+    return (
+        venus_artifacts(ensure_all(PACKAGES)) | found | ensure_compiled(lens_program("PlainLens"))
+    )
 
 
 def deploy_lens(owner: Sender, artifact: Artifact, fork: Contract, *, half_up: bool) -> None:
@@ -121,14 +128,15 @@ def deploy_lens(owner: Sender, artifact: Artifact, fork: Contract, *, half_up: b
     owner.call(fork, "_setComptrollerLens", lens.address)
 
 
-def _lens_program() -> Program:
-    source = Path(__file__).parent / "lenses" / "PlainLens.sol"
+def lens_program(name: str) -> Program:
+    """Return a contract of ours, by its name, as what to compile."""
+    source = Path(__file__).parent / "lenses" / f"{name}.sol"
     return Program(
-        name="plain-lens",
-        label="a lens",
+        name=name.lower(),
+        label=name,
         sources={source.name: source.read_text("utf-8")},
         settings=Settings(evm_version="cancun"),
-        contracts=("PlainLens",),
+        contracts=(name,),
     )
 
 
@@ -156,10 +164,10 @@ def _deploy_comptroller(
 def _deploy_markets(
     owner: Sender, live: LiveMarket, artifacts: Mapping[str, Artifact], comptroller: Contract
 ) -> dict[str, Contract]:
-    model = owner.deploy(artifacts["JumpRateModel"], *_CURVE)
+    model = owner.deploy(artifacts["JumpRateModel"], *CURVE)
     code = owner.deploy(artifacts["VBep20DelegateR1"])
     made = {}
-    for name, symbol in _MARKETS.items():
+    for name, symbol in MARKETS.items():
         rate, says = initial_rate(symbol), (f"Plain {name}", f"c{name}", TOKEN_PLACES)
         shared = (comptroller.address, model.address, rate, *says, owner.account)
         if name == NATIVE:
@@ -171,34 +179,36 @@ def _deploy_markets(
     return made
 
 
-def _list(
+def list_markets(
     owner: Sender,
     live: LiveMarket,
     comptroller: Contract,
     markets: Mapping[str, Contract],
     oracles: Oracles,
 ) -> None:
-    """List and supply every market."""
-    supplier = Sender.of(live.rpc, live.market.accounts.supplier)
-    live.rpc.call("anvil_setBalance", supplier.account, hex(10**24))
+    """Queue pricing and listing every market."""
     for name, token in markets.items():
-        asset = live.market.asset(_MARKETS[name])
+        asset = live.market.asset(MARKETS[name])
         priced = NATIVE_ASSET if name == NATIVE else asset.token
         price_asset(owner, oracles, priced, asset.feed)
         owner.call(comptroller, "_supportMarket", token.address)
         factor = ASSETS[asset.symbol].ltv_bps * WAD // BPS
         owner.call(comptroller, "_setCollateralFactor", token.address, factor)
+
+
+def supply_all(live: LiveMarket, markets: Mapping[str, Contract]) -> None:
+    """Supply every market."""
+    supplier = Sender.of(live.rpc, live.market.accounts.supplier)
+    live.rpc.call("anvil_setBalance", supplier.account, hex(10**24))
+    for name in markets:
         _supply(supplier, live, markets, name, _raw(name, _SUPPLY_USD))
-    places = [one.address for one in markets.values()]
-    owner.call(comptroller, "_setMarketSupplyCaps", places, [MAX_UINT256] * len(places))
-    owner.call(comptroller, "_setMarketBorrowCaps", places, [MAX_UINT256] * len(places))
-    owner.mine()
     supplier.mine()
 
 
-def _open_loans(
+def open_loans(
     live: LiveMarket, comptroller: Contract, markets: Mapping[str, Contract]
 ) -> Iterator[Address]:
+    """Open a loan of each kind; yield whose it is."""
     for number, (collateral, debt) in enumerate(LOANS):
         account = Address(f"0x{0xB0220000 + number:040x}")
         live.rpc.call("anvil_setBalance", account, hex(10**24))
@@ -207,7 +217,7 @@ def _open_loans(
         _supply(borrower, live, markets, collateral, _raw(collateral, _LOAN_USD))
         entered = [markets[one].address for one in (collateral, debt)]
         borrower.call(comptroller, "enterMarkets", entered)
-        share = ASSETS[_MARKETS[collateral]].ltv_bps * _USED_BPS // BPS
+        share = ASSETS[MARKETS[collateral]].ltv_bps * _USED_BPS // BPS
         borrower.call(markets[debt], "borrow", _raw(debt, _LOAN_USD) * share // BPS)
         borrower.mine()
         yield account
@@ -225,6 +235,6 @@ def _supply(
 
 
 def _raw(name: str, dollars: int) -> int:
-    asset = ASSETS[_MARKETS[name]]
+    asset = ASSETS[MARKETS[name]]
     raw: int = dollars * 10 ** (8 + asset.decimals) // asset.price
     return raw

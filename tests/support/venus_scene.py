@@ -272,7 +272,7 @@ def spoils_tokens(view: Deployment, case: Case, repay: int) -> int:
     """Return the cTokens that reach the liquidator."""
     tokens = rules.seized_tokens(case.ratio, case.taken(repay))
     if view.liquidator is None:
-        return tokens
+        return tokens - rules.protocol_share(tokens, case.collateral.seize_share)
     percent = view.liquidator.treasury_percent
     return tokens - rules.treasury_cut(tokens, incentive=case.incentive, percent=percent)
 

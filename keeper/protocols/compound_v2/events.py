@@ -42,7 +42,6 @@ MARKET_CHANGES: Final = frozenset(
             "AccrueInterest(uint256,uint256,uint256)",
             "ReservesAdded(address,uint256,uint256)",
             "ReservesReduced(address,uint256,uint256)",
-            "NewReserveFactor(uint256,uint256)",
             "NewMarketInterestRateModel(address,address)",
             "NewReduceReservesBlockDelta(uint256,uint256)",
             "CashSynced(uint256,uint256)",
@@ -71,6 +70,7 @@ STRUCTURE: Final = frozenset(
             "NewLiquidatorContract(address,address)",
             "NewVAIController(address,address)",
             "NewTreasuryPercent(uint256,uint256)",
+            "NewReserveFactor(uint256,uint256)",  # of 1 it may deprecate the market
             "NewComptroller(address,address)",
             "NewImplementation(address,address)",
             "ActionPaused(string,bool)",
