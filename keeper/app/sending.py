@@ -85,12 +85,12 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
     await standing.review()
     canon = Canon(
         journal=post.journal,
-        reader=post.chain.reader,
+        reader=post.chain.agreed,
         flight=flight,
         depth=settings.chain.finality_depth,
     )
     if post.share is not None:
-        post.share.opened(flight, price_reader(settings, post.share, post.chain.reader))
+        post.share.opened(flight, price_reader(settings, post.share, post.chain.agreed))
     on_settled = _ears(canon, post.share)
     armament = await _armament(settings, post, flight, standing, on_settled)
     executor = Executor(
@@ -102,7 +102,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
     )
     settler = Settler(
         wire=post.chain.wire,
-        reader=post.chain.reader,
+        reader=post.chain.agreed,
         journal=post.journal,
         flight=flight,
         auditor_of=post.auditor_of,
@@ -242,7 +242,7 @@ def _lane(settings: Settings, post: Post) -> Lane:
 
 def _grounds(settings: Settings, post: Post) -> Grounds:
     return Grounds(
-        reader=post.chain.reader,
+        reader=post.chain.agreed,
         simulator=post.chain.simulator,
         limits=limits_of(settings),
         now=post.clock.now,

@@ -95,7 +95,7 @@ async def _contract(settings: Settings, chain: Chain, head: BlockRef) -> Executo
     if settings.executor is None:
         return pretend(settings.recipient)
     try:
-        contract = await read_executor(chain.reader, settings.executor, head)
+        contract = await read_executor(chain.agreed, settings.executor, head)
     except ConfigError as error:
         msg = f"{settings.path}: {error}"
         raise ConfigError(msg) from error

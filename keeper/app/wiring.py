@@ -133,7 +133,7 @@ def _deployment(
             finality_depth=chain.finality_depth,
             checkpoint_every=CHECKPOINT_EVERY_BLOCKS,
         ),
-        growing=Growing(watcher, parts.chain.simulator, block_time_s=chain.block_time_s),
+        growing=Growing(watcher, parts.chain.preview, block_time_s=chain.block_time_s),
         rivals=Rivals(
             adapter,
             acting.appraiser,
@@ -201,7 +201,7 @@ def _acting(
         adapter=adapter,
         planning=PlannerDesk(
             planner_for(settings, reader, parts.contract, lenders, adapter.deployment),
-            reader,
+            parts.chain.agreed,
             chain,
             max_gas_price=settings.limits.max_gas_price_wei,
             offers=parts.offers,
@@ -212,7 +212,7 @@ def _acting(
         watcher=watched.watcher,
         appraiser=Appraiser(adapter, watched.watcher, reference, chain.wrapped_native),
         parity=watched.parity,
-        aim=Aim(adapter, parts.chain.simulator),
+        aim=Aim(adapter, parts.chain.preview),
         decoders=decoders_for(adapter, lenders, chain.wrapped_native, parts.contract.recipient),
         min_debt_base=protocol_file(settings, adapter.deployment).min_debt_base,
         part=PART if parts.signers else ALL,

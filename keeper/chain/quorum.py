@@ -1,35 +1,203 @@
-"""A rehearsal that several nodes must tell alike before money rests on it."""
+"""What several nodes must tell alike before money rests on it.
+
+One node's word is enough to look by: what it invents or hides is met by the rehearsal. What a
+send, a budget or a nonce is decided by is asked of every node that is fit, and counts when so many
+told the same.
+"""
 
 import asyncio
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
 
 from keeper.chain.member import Member
 from keeper.chain.pool import Pool
+from keeper.chain.reader import ChainReader
 from keeper.chain.simulator import NodeSimulator
+from keeper.chain.wire import NodeWire
 from keeper.core.chain import BlockRef, Simulated, StateOverride, Transaction
 from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.units import Address
+from keeper.runtime.clock import Clock
+
+TRIES: Final = 4
+PAUSE_S: Final = 0.25
+"""How often, and how far apart, nodes are asked one of which does not know a block yet."""
+
+T = TypeVar("T")
+
+
+def _itself(told: object) -> object:
+    return told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node of several, asked by itself."""
+
+    reader: ChainReader
+    simulator: NodeSimulator
+    wire: NodeWire
+
+
+class Quorum:
+    """Asks every node that is fit; so many must agree.
+
+    One that cannot answer, or does not know the block, has no voice. Raises StaleError without
+    enough equal voices.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        nodes: Mapping[Member, Node],
+        *,
+        least: int,
+        clock: Clock,
+        patience_s: float,
+    ) -> None:
+        """Make ``least`` nodes agree; ``patience_s`` is for one that others need not wait for."""
+        self._pool = pool
+        self._nodes = nodes
+        self._least = least
+        self._clock = clock
+        self._patience_s = patience_s
+
+    def fit(self) -> list[Node]:
+        """Return the nodes that may be asked now."""
+        return [self._nodes[one] for one in self._pool.fit()]
+
+    async def alike(
+        self,
+        what: str,
+        ask: Callable[[Node], Awaitable[T]],
+        essence: Callable[[T], object] = _itself,
+    ) -> T:
+        """Return what enough nodes tell, as soon as they have; ``what`` names it in the error.
+
+        ``essence`` is what nodes of every make tell alike.
+        """
+        vote = await self._vote(ask, essence)
+        for _ in range(TRIES - 1):
+            if vote.agreed or not vote.is_behind:
+                break
+            await self._clock.sleep(PAUSE_S)
+            vote = await self._vote(ask, essence)
+        for told in vote.agreed:
+            return told
+        raise self._disagreement(what, vote.said)
+
+    async def _vote(
+        self, ask: Callable[[Node], Awaitable[T]], essence: Callable[[T], object]
+    ) -> "_Vote[T]":
+        """Ask once, for no longer than it takes to have enough equal voices."""
+        vote, found = _Vote[T](), list[object]()
+        async with aclosing(self._voices(ask)) as voices:
+            async for name, voice in voices:
+                if isinstance(voice, _Silence):
+                    vote.said[name] = voice.why
+                    vote.is_behind |= voice.is_behind
+                    continue
+                vote.said[name] = "another answer"
+                found.append(essence(voice))
+                if found.count(found[-1]) >= self._least:
+                    vote.agreed.append(voice)
+                    break
+        return vote
+
+    async def reached(self, what: str, ask: Callable[[Node], Awaitable[int]]) -> int:
+        """Return the highest count that enough nodes have reached: of what only grows.
+
+        One that is behind, or claims less, holds back nobody else; one that claims more is alone.
+        """
+        told = sorted(await self._all(what, ask), reverse=True)
+        return told[self._least - 1]
+
+    async def anybody(self, what: str, ask: Callable[[Node], Awaitable[bool]]) -> bool:
+        """Return whether any node says so, of enough that answer."""
+        return any(await self._all(what, ask))
+
+    async def _all(self, what: str, ask: Callable[[Node], Awaitable[T]]) -> list[T]:
+        """Return what each node tells within the patience; enough of them must."""
+        told: list[T] = []
+        said: dict[str, str] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_s), aclosing(self._voices(ask)) as voices:
+                async for name, voice in voices:
+                    said[name] = voice.why if isinstance(voice, _Silence) else "an answer"
+                    if not isinstance(voice, _Silence):
+                        told.append(voice)
+        if len(told) < self._least:
+            raise self._disagreement(what, said)
+        return told
+
+    async def _voices(
+        self, ask: Callable[[Node], Awaitable[T]]
+    ) -> AsyncGenerator[tuple[str, "T | _Silence"], None]:
+        """Yield each node's name and voice as they come; whoever has heard enough may close."""
+        asked = {
+            asyncio.ensure_future(_voice(ask, self._nodes[one])): one for one in self._pool.fit()
+        }
+        waiting = set(asked)
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for one in done:
+                    yield asked[one].name, one.result()
+        finally:
+            for one in waiting:
+                one.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    def _disagreement(self, what: str, said: Mapping[str, str]) -> StaleError:
+        found = "; ".join(f"{name}: {one}" for name, one in said.items()) or "no node"
+        return StaleError(f"quorum: expected {self._least} nodes to agree on {what}, found {found}")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Vote(Generic[T]):
+    """What nodes said when they were asked once."""
+
+    agreed: list[T] = field(default_factory=list)
+    """What enough of them told, or nothing."""
+    said: dict[str, str] = field(default_factory=dict)
+    """Why each node's answer was not enough."""
+    is_behind: bool = False
+    """One did not know the block, and may in a moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Silence:
+    """A node without a voice, and why."""
+
+    why: str
+    is_behind: bool
+
+
+async def _voice(ask: Callable[[Node], Awaitable[T]], node: Node) -> "T | _Silence":
+    try:
+        return await ask(node)
+    except (TransientError, StaleError, RefusedError) as e:
+        return _Silence(why=str(e), is_behind=isinstance(e, StaleError))
 
 
 class QuorumSimulator:
     """The ``Simulator`` of several nodes: so many must give the same result on the same block.
 
-    The block is named by its hash, so that a node on another branch has no voice; results are
-    compared whole, so that one that lies about a price or a balance is outvoted or stops the send.
-    Raises StaleError without enough equal voices.
+    The block is named by its hash, so that a node on another branch has no voice, and must be the
+    same to its last field: fees and deadlines come from it. Results are compared whole, so that one
+    that lies about a price or a balance is outvoted or stops the send.
     """
 
-    def __init__(
-        self, pool: Pool, simulators: Mapping[Member, NodeSimulator], *, least: int
-    ) -> None:
-        self._pool = pool
-        self._simulators = simulators
-        self._least = least
+    def __init__(self, quorum: Quorum) -> None:
+        """Ask the nodes of a quorum."""
+        self._quorum = quorum
 
     async def probe(self) -> None:
         """Raise ConfigError unless each node that answers offers the simulation."""
-        for member in self._pool.fit():
-            await self._simulators[member].probe()
+        for node in self._quorum.fit():
+            await node.simulator.probe()
 
     async def simulate(
         self,
@@ -41,67 +209,26 @@ class QuorumSimulator:
         overrides: Mapping[Address, StateOverride],
     ) -> list[Simulated]:
         """Run the transactions on every node that is fit; return what enough of them say."""
-        members = self._pool.fit()
-        voices = await asyncio.gather(
-            *(
-                self._voice(
-                    self._simulators[one],
+
+        async def run(node: Node) -> list[Simulated]:
+            found, results = await asyncio.gather(
+                node.reader.block_by_hash(base.hash),
+                node.simulator.simulate(
                     transactions,
                     base=base,
                     timestamp=timestamp,
                     base_fee=base_fee,
                     overrides=overrides,
-                )
-                for one in members
+                ),
             )
-        )
-        told = [voice for voice in voices if isinstance(voice, list)]
-        for voice in told:
-            alike = sum(_essence(other) == _essence(voice) for other in told)
-            if alike >= self._least:
-                return voice
-        raise StaleError(self._disagreement(base, members, voices))
+            if found != base:
+                raise RefusedError(f"block: expected {base}, found {found}")
+            return results
 
-    async def _voice(
-        self,
-        simulator: NodeSimulator,
-        transactions: Sequence[Transaction],
-        *,
-        base: BlockRef,
-        timestamp: int,
-        base_fee: int,
-        overrides: Mapping[Address, StateOverride],
-    ) -> list[Simulated] | str:
-        """Return a node's result, or why it has none."""
-        try:
-            return await simulator.simulate(
-                transactions,
-                base=base,
-                timestamp=timestamp,
-                base_fee=base_fee,
-                overrides=overrides,
-            )
-        except (TransientError, StaleError, RefusedError) as e:
-            return str(e)
-
-    def _disagreement(
-        self,
-        base: BlockRef,
-        members: Sequence[Member],
-        voices: Sequence[list[Simulated] | str],
-    ) -> str:
-        said = [
-            f"{member.name}: {voice if isinstance(voice, str) else 'another result'}"
-            for member, voice in zip(members, voices, strict=True)
-        ]
-        found = "; ".join(said) or "no node"
-        return (
-            f"quorum: expected {self._least} nodes to agree on what runs on block "
-            f"{base.number} {base.hash}, found {found}"
-        )
+        return await self._quorum.alike(f"what runs on block {base.number} {base.hash}", run, _ran)
 
 
-def _essence(results: Sequence[Simulated]) -> Hashable:
+def _ran(results: Sequence[Simulated]) -> object:
     """Return what nodes of every make tell alike: not their words, not a made-up block's hash."""
     return tuple(
         (

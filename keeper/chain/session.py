@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from keeper.chain.agreed import AgreedReader, AgreedWire
 from keeper.chain.background import Background
 from keeper.chain.call_batch import CallBatch
 from keeper.chain.duplex import DuplexTransport
@@ -19,7 +20,7 @@ from keeper.chain.mempool import PendingStream
 from keeper.chain.pinned import PinnedRpc
 from keeper.chain.pool import Pool
 from keeper.chain.pushing import PushEndpoint, Rotation
-from keeper.chain.quorum import QuorumSimulator
+from keeper.chain.quorum import Node, Quorum, QuorumSimulator
 from keeper.chain.reader import ChainReader
 from keeper.chain.records import quantity
 from keeper.chain.rpc import RetryPolicy, Rpc
@@ -31,6 +32,7 @@ from keeper.chain.watch import PoolOptions
 from keeper.chain.wire import NodeWire
 from keeper.core.chain import LogFilter
 from keeper.core.errors import ConfigError, RefusedError, TransientError
+from keeper.core.ports import Reader
 from keeper.core.units import Address
 from keeper.runtime.clock import Clock, SystemClock
 
@@ -60,7 +62,7 @@ class ChainOptions:
     stall_s: float = 120.0
     """After how long without a new head to report it and connect anew."""
     quorum: int = 1
-    """How many nodes must tell a rehearsal alike."""
+    """How many nodes must tell alike what money rests on."""
     max_lag_blocks: int = 3
     """A node that is further behind the others is not used."""
     watch_s: float = 2.0
@@ -84,21 +86,20 @@ class Chain:
         push: Sequence[PushEndpoint] = (),
         pool: Pool | None = None,
     ) -> None:
-        pinned = PinnedRpc(rpc)
-        calls = CallBatch(
-            pinned,
-            multicall3=options.multicall3,
-            chunk=options.calls_per_chunk,
-            at_once=options.chunks_at_once,
-        )
         self.rpc = rpc
-        self.reader = ChainReader(pinned, calls, LogRanges(rpc))
-        self.simulator = (
-            _quorum(pool, options, clock)
-            if pool is not None and options.quorum > 1
-            else NodeSimulator(pinned)
-        )
-        self.wire = NodeWire(rpc)
+        node = _node(rpc, options)
+        self.reader = node.reader
+        self.agreed: Reader = node.reader
+        """For what money rests on: enough nodes tell it alike."""
+        self.preview = node.simulator
+        """For what is only looked at: one node's word."""
+        self.simulator: NodeSimulator | QuorumSimulator = node.simulator
+        self.wire = node.wire
+        if pool is not None and options.quorum > 1:
+            quorum = _quorum(pool, options, clock)
+            self.agreed = AgreedReader(quorum, node.reader)
+            self.simulator = QuorumSimulator(quorum)
+            self.wire = AgreedWire(quorum, rpc)
         self.pool = pool
         """The nodes when there are several."""
         self._options = options
@@ -244,12 +245,28 @@ def _pool(nodes: Sequence[Transport], options: ChainOptions, clock: Clock, repor
     return Pool(nodes, options=judged, clock=clock, report=report)
 
 
-def _quorum(pool: Pool, options: ChainOptions, clock: Clock) -> QuorumSimulator:
-    simulators = {
-        one: NodeSimulator(PinnedRpc(Rpc(one.transport, clock=clock, policy=options.retry)))
+def _node(rpc: Rpc, options: ChainOptions) -> Node:
+    """Return what is asked of a node, or of several as one."""
+    pinned = PinnedRpc(rpc)
+    calls = CallBatch(
+        pinned,
+        multicall3=options.multicall3,
+        chunk=options.calls_per_chunk,
+        at_once=options.chunks_at_once,
+    )
+    return Node(
+        reader=ChainReader(pinned, calls, LogRanges(rpc)),
+        simulator=NodeSimulator(pinned),
+        wire=NodeWire(rpc),
+    )
+
+
+def _quorum(pool: Pool, options: ChainOptions, clock: Clock) -> Quorum:
+    nodes = {
+        one: _node(Rpc(one.transport, clock=clock, policy=options.retry), options)
         for one in pool.members
     }
-    return QuorumSimulator(pool, simulators, least=options.quorum)
+    return Quorum(pool, nodes, least=options.quorum, clock=clock, patience_s=options.patience_s)
 
 
 @asynccontextmanager

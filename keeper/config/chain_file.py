@@ -107,7 +107,7 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     ]
     """Nodes in the order they are tried."""
     quorum: Annotated[Positive, AfterValidator(_enough_nodes)] = 1
-    """How many of them must tell a rehearsal alike, on the same block, before anything is sent."""
+    """How many of them must tell alike what money rests on: see [faults](faults.md#a-quorum)."""
     max_lag_blocks: Positive = 3
     """A node that is further behind the others is not asked."""
     native_symbol: Name

@@ -186,6 +186,7 @@ def _require_lane(root: KeeperSettings, document: Document, chain: ChainSettings
         found = f"{root.sending.lane!r}{suggestion(root.sending.lane, known)}"
         raise ConfigError(f"{where}: sending.lane: expected one of {wanted}, found {found}")
     _require_backrun(root, document, chain)
+    _require_rehearsed(root, document, chain)
     for name in known:
         if known.count(name) > 1:
             msg = f"{root.chain}: lanes: expected names of their own, found {name!r} twice"
@@ -205,6 +206,15 @@ def _require_backrun(root: KeeperSettings, document: Document, chain: ChainSetti
     if not chain.watch_mempool:
         msg = f"{where}: sending.backrun: expected watch_mempool: true in {root.chain}, found false"
         raise ConfigError(msg)
+
+
+def _require_rehearsed(root: KeeperSettings, document: Document, chain: ChainSettings) -> None:
+    """Raise ConfigError for a quorum beside what is sent on the word of one node's event."""
+    found = root.sending.prearm_accounts
+    if found and chain.quorum > 1:
+        where = document.where(("sending", "prearm_accounts"))
+        wanted = f"0 with quorum: {chain.quorum} in {root.chain}, for an event is one node's word"
+        raise ConfigError(f"{where}: sending.prearm_accounts: expected {wanted}, found {found}")
 
 
 def _out_of_bounds(name: str, found: int) -> str:

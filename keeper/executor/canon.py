@@ -12,7 +12,7 @@ from keeper.core.plan import Intent, Outcome, Settled, Status
 from keeper.core.ports import Journal, Reader
 from keeper.core.units import Hash32
 from keeper.executor.flight import Flight
-from keeper.executor.settler import Settler, dropped
+from keeper.executor.settler import OUTCOME_UNTOLD, Settler, dropped
 
 log = structlog.get_logger()
 
@@ -43,7 +43,11 @@ class Canon:
                 hashes[one.block] = await self._hash_at(one.block, head)
             if one.block is not None and hashes[one.block] == one.block_hash:
                 continue
-            outcome = await self._correct(one, settler)
+            try:
+                outcome = await self._correct(one, settler)
+            except StaleError as error:  # it stands as it is; the others do not wait for it
+                log.warning(OUTCOME_UNTOLD, plan=one.intent.plan_id, why=str(error))
+                continue
             if outcome is not None:
                 corrected += outcome.each
         return corrected
@@ -79,6 +83,8 @@ class Canon:
         recent, intent = self._recent or {}, one.intent
         found = await settler.outcome_on_chain(intent)
         if found is not None:
+            if (found.block_hash, found.status) == (one.block_hash, one.outcome_status):
+                return None  # only its block could not be told
             await self._journal.revise(found)
             recent[intent.plan_id] = _settled(intent, found)
             log.warning(OUTCOME_CORRECTED, plan=intent.plan_id, block=found.block)

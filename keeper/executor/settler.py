@@ -6,13 +6,21 @@ It works from the journal's record alone, so it serves a restart as it serves a 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
 from keeper.core.accounting import Settlement, Waterfall, gas_only, waterfall
 from keeper.core.chain import BlockRef, Receipt
+from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
 from keeper.executor.dividing import Decoders, divided, equal_parts
 from keeper.executor.flight import Flight
+
+log = structlog.get_logger()
+
+OUTCOME_UNTOLD = "outcome.untold"
+"""Nodes tell the end of an intent otherwise, or not yet; it is looked up again at the next head."""
 
 REFUSED_SOFTLY = "succeeded on chain, but liquidated nothing"
 """Of a transaction whose protocol refused without a revert: no success, whatever its status."""
@@ -65,7 +73,11 @@ class Settler:
         """Close every intent that has an end at ``head``; return the outcomes."""
         outcomes: list[Outcome] = []
         for airborne in list(self._flight.airborne.values()):
-            outcome = await self._end_of(airborne.intent, head)
+            try:
+                outcome = await self._end_of(airborne.intent, head)
+            except StaleError as error:  # it stays in flight; the others do not wait for it
+                log.warning(OUTCOME_UNTOLD, plan=airborne.intent.plan_id, why=str(error))
+                continue
             if outcome is None:
                 continue
             await self._journal.settle(outcome)

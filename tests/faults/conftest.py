@@ -1,7 +1,7 @@
 """The market that faults befall, and proxies of its node."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,19 @@ async def proxy(market: MarketNode) -> AsyncIterator[FaultProxy]:
 @pytest.fixture
 async def proxies(market: MarketNode) -> AsyncIterator[tuple[FaultProxy, FaultProxy]]:
     """Two ways to one node."""
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(fault_proxy(market.anvil.http_url))
-        second = await stack.enter_async_context(fault_proxy(market.anvil.http_url))
+    async with _ways(market, 2) as (first, second):
         yield first, second
+
+
+@pytest.fixture
+async def three_proxies(market: MarketNode) -> AsyncIterator[list[FaultProxy]]:
+    """Three ways to one node, the first of which is asked first."""
+    async with _ways(market, 3) as found:
+        yield found
+
+
+@asynccontextmanager
+async def _ways(market: MarketNode, count: int) -> AsyncIterator[list[FaultProxy]]:
+    async with AsyncExitStack() as stack:
+        url = market.anvil.http_url
+        yield [await stack.enter_async_context(fault_proxy(url)) for _ in range(count)]

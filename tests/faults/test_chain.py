@@ -12,6 +12,7 @@ from tests.support.fault_proxy import FaultProxy, Lie
 from tests.support.market_node import MarketNode
 
 Two = tuple[FaultProxy, FaultProxy]
+Three = list[FaultProxy]
 
 
 @pytest.mark.parametrize("depth", [1, 3])
@@ -166,6 +167,82 @@ async def test_11_a_node_on_another_branch_has_no_voice_in_the_quorum(
         assert first.sent + second.sent == []
         second.heal()
         desk.fall(8_400)
+        await desk.settle()
+        assert desk.ears.landed() != []
+        desk.require_invariants()
+
+
+async def test_11_a_node_that_lies_about_costs_counts_and_balances_changes_nothing(
+    market: MarketNode, tmp_path: Path, three_proxies: Three
+) -> None:
+    liar = three_proxies[0]
+
+    def lie(asked: list[Any], result: Any) -> Any:
+        if asked[0] == "eth_getTransactionReceipt" and result is not None:
+            return result | {"status": "0x0", "gasUsed": "0x1", "effectiveGasPrice": "0x1"}
+        if asked[0] == "eth_getTransactionCount":
+            return hex(int(result, 16) + 40)
+        return "0x0" if asked[0] == "eth_getBalance" else result
+
+    urls = [one.url for one in three_proxies]
+    async with keeper_desk(tmp_path, market, urls, chain={"quorum": 2}) as desk:
+        liar.spoil(Lie(alter=lie))
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
+        await desk.settle()
+        landed = desk.ears.landed()
+        assert len(landed) == len(desk.ears.outcomes) == len(desk.ears.sent_plans) > 1
+        for one in landed:
+            receipt = desk.rpc("eth_getTransactionReceipt", one.tx_hash)
+            gas_used, price = receipt["gasUsed"], receipt["effectiveGasPrice"]
+            assert one.gas_used == int(gas_used, 16)
+            assert one.realised.gas == int(gas_used, 16) * int(price, 16)
+        assert desk.session.keeper.sending.standing.halted is None
+        await desk.require_cold_start()
+        desk.require_invariants()
+
+
+async def test_11_of_two_nodes_one_that_hides_what_landed_leaves_it_in_flight(
+    market: MarketNode, tmp_path: Path, proxies: Two
+) -> None:
+    first, second = proxies
+    urls = [first.url, second.url]
+    async with keeper_desk(tmp_path, market, urls, chain={"quorum": 2}) as desk:
+        first.spoil(Lie(alter=lambda _asked, _found: None), method="eth_getTransactionReceipt")
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
+        sent = len(desk.ears.sent_plans)
+        for _ in range(3):
+            desk.mine()
+            await desk.at_head()
+        assert desk.ears.outcomes == []
+        assert len(desk.ears.sent_plans) == sent
+        first.heal()
+        await desk.settle()
+        assert len(desk.ears.landed()) == sent
+        desk.require_invariants()
+
+
+async def test_11_a_head_whose_base_fee_is_a_lie_is_nothing_to_send_on(
+    market: MarketNode, tmp_path: Path, three_proxies: Three
+) -> None:
+    liar = three_proxies[0]
+
+    def cheaper(asked: list[Any], block: Any) -> Any:
+        if not asked[0].startswith("eth_getBlockBy") or block is None:
+            return block
+        return block | {"baseFeePerGas": "0x1"}
+
+    urls = [one.url for one in three_proxies]
+    async with keeper_desk(tmp_path, market, urls, chain={"quorum": 2}) as desk:
+        rule = liar.spoil(Lie(alter=cheaper))
+        desk.fall()
+        await desk.until(
+            lambda: "nodes to agree on what runs on block" in str(desk.ears.reasons()), mining=True
+        )
+        assert rule.hits > 0
+        assert [one for proxy in three_proxies for one in proxy.sent] == []
+        liar.heal()
         await desk.settle()
         assert desk.ears.landed() != []
         desk.require_invariants()

@@ -25,6 +25,8 @@ class FakeWire:
     """Whose."""
     late: set[Hash32] = field(default_factory=set)
     """Whose receipts are not handed out before somebody asks for a nonce."""
+    disputed: set[Hash32] = field(default_factory=set)
+    """Whose receipts several nodes tell otherwise."""
 
     def include(
         self, tx_hash: Hash32, number: int, *, success: bool = True, logs: Sequence[Log] = ()
@@ -58,6 +60,9 @@ class FakeWire:
         return post(self.prime_raw(raw))
 
     async def receipt(self, tx_hash: Hash32) -> Receipt | None:
+        if tx_hash in self.disputed:
+            msg = f"expected the receipt of {tx_hash} twice alike"
+            raise StaleError(msg)
         return None if tx_hash in self.late else self.receipts.get(tx_hash)
 
     async def knows(self, tx_hash: Hash32) -> bool:

@@ -1,4 +1,4 @@
-"""An outcome that a reorg undid is open again for everybody at once."""
+"""Outcomes follow the canonical chain until they are final, and are open again for all at once."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from keeper.core.chain import Transaction
-from keeper.core.plan import Intent, Settled, Status
-from keeper.executor.canon import Canon
+from keeper.core.chain import BlockRef, Transaction
+from keeper.core.errors import StaleError
+from keeper.core.plan import Intent, Outcome, Settled, Status
+from keeper.core.units import Hash32
+from keeper.executor.canon import GONE, Canon
 from keeper.executor.flight import Flight
-from tests.support.ledger_records import EXECUTOR, block, hash32, plan
+from tests.support.ledger_records import EXECUTOR, block, hash32, landed, plan
 from tests.support.signed_plans import SIGNER, signed
 
 PLAN = replace(plan(1), transaction=Transaction(sender=SIGNER.address, to=EXECUTOR, data=b"\x01"))
@@ -85,3 +87,150 @@ async def test_nothing_is_sent_between_the_journal_and_the_flight(*, free: bool)
     assert not flight.numbering
     assert (KEY in flight.busy) is free
     assert bool(books.revised) is not free
+
+
+DEPTH = 10
+OTHER = replace(plan(2), transaction=PLAN.transaction)
+
+
+def intent_of(number: int) -> Intent:
+    if number == 1:
+        return INTENT
+    return replace(INTENT, plan_id=OTHER.id, ref=OTHER.ref, submission=signed(OTHER, 6))
+
+
+def in_block(number: int, *, intent: Intent = INTENT, status: Status = Status.LANDED) -> Settled:
+    return Settled(
+        intent=intent, outcome_status=status, block=number, block_hash=block(number).hash
+    )
+
+
+def on_chain(intent: Intent, number: int) -> Outcome:
+    assert intent.submission is not None
+    outcome = landed(PLAN, intent.submission)
+    return replace(outcome, plan_id=intent.plan_id, block=number, block_hash=block(number).hash)
+
+
+@dataclass(slots=True)
+class Chain:
+    """Journal, reads and receipts by hand: of what was settled, and what the chain says of it."""
+
+    settled: list[Settled]
+    found: dict[str, Outcome] = field(default_factory=dict)
+    """What is on the canonical chain, by plan."""
+    untold_blocks: set[int] = field(default_factory=set)
+    disputed: set[str] = field(default_factory=set)
+    hashes: dict[int, Hash32] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    since: list[int] = field(default_factory=list)
+    revised: list[Outcome] = field(default_factory=list)
+    reopened: list[str] = field(default_factory=list)
+    flight: Flight = field(default_factory=Flight)
+
+    async def settled_since(self, number: int) -> list[Settled]:
+        self.since.append(number)
+        return self.settled
+
+    async def reopen(self, plan_id: str) -> bool:
+        self.reopened.append(plan_id)
+        return True
+
+    async def revise(self, outcome: Outcome) -> None:
+        self.revised.append(outcome)
+
+    async def block(self, number: int) -> BlockRef:
+        if number in self.untold_blocks:
+            raise StaleError("told otherwise")
+        return replace(block(number), hash=self.hashes.get(number, block(number).hash))
+
+    async def outcome_on_chain(self, intent: Intent) -> Outcome | None:
+        self.asked.append(intent.plan_id)
+        if intent.plan_id in self.disputed:
+            raise StaleError("told otherwise")
+        return self.found.get(intent.plan_id)
+
+    def canon(self) -> Canon:
+        journal: Any = self
+        reader: Any = self
+        return Canon(journal=journal, reader=reader, flight=self.flight, depth=DEPTH)
+
+    async def review(self, number: int) -> list[Outcome]:
+        settler: Any = self
+        return await self.canon().review(block(number), settler)
+
+
+async def test_what_its_block_still_has_is_not_looked_up() -> None:
+    chain = Chain([in_block(101)])
+    assert await chain.review(105) == []
+    assert (chain.asked, chain.revised, chain.reopened) == ([], [], [])
+
+
+async def test_the_head_is_known_without_asking() -> None:
+    chain = Chain([in_block(105)], untold_blocks={105})
+    assert await chain.review(105) == []
+    assert chain.asked == []
+
+
+@pytest.mark.parametrize("number", [106, 200])
+async def test_a_block_beyond_the_head_is_gone(number: int) -> None:
+    chain = Chain([in_block(number)])
+    await chain.review(105)
+    assert chain.reopened == [PLAN.id]
+
+
+async def test_what_landed_in_another_block_is_corrected() -> None:
+    chain = Chain([in_block(101)], hashes={101: hash32(7)}, found={PLAN.id: on_chain(INTENT, 102)})
+    assert [one.block for one in await chain.review(105)] == [102]
+    assert [one.block for one in chain.revised] == [102]
+    assert chain.reopened == []
+
+
+async def test_what_landed_after_it_was_given_up_is_in_the_books() -> None:
+    gone = replace(in_block(101, status=Status.DROPPED), block=None, block_hash=None)
+    submission = INTENT.submission
+    assert submission is not None
+    recent = replace(INTENT, submission=replace(submission, target_block=101))
+    chain = Chain([replace(gone, intent=recent)], found={PLAN.id: on_chain(INTENT, 102)})
+    assert [one.status for one in await chain.review(105)] == [Status.LANDED]
+
+
+async def test_what_was_given_up_and_is_nowhere_stays_given_up() -> None:
+    chain = Chain([in_block(101, status=Status.DROPPED)], hashes={101: hash32(7)})
+    assert await chain.review(105) == []
+    assert (chain.revised, chain.reopened) == ([], [])
+
+
+@pytest.mark.parametrize(("number", "is_final"), [(95, False), (94, True)])
+async def test_what_is_as_deep_as_final_is_watched_and_deeper_is_not(
+    number: int, *, is_final: bool
+) -> None:
+    chain = Chain([in_block(number)], hashes={number: hash32(7)})
+    await chain.review(105)
+    assert chain.since == [105 - DEPTH]
+    assert (chain.reopened == []) is is_final
+
+
+async def test_a_block_that_could_not_be_told_corrects_nothing() -> None:
+    chain = Chain([in_block(101)], untold_blocks={101}, found={PLAN.id: on_chain(INTENT, 101)})
+    assert await chain.review(105) == []
+    assert (chain.revised, chain.reopened) == ([], [])
+
+
+async def test_an_outcome_that_nodes_tell_otherwise_stands_and_holds_up_no_other() -> None:
+    other = intent_of(2)
+    chain = Chain(
+        [in_block(101), in_block(101, intent=other)],
+        hashes={101: hash32(7)},
+        disputed={PLAN.id},
+        found={other.plan_id: on_chain(other, 102)},
+    )
+    assert [one.plan_id for one in await chain.review(105)] == [other.plan_id]
+    assert chain.reopened == []
+
+
+async def test_what_a_reorg_undid_twice_over_is_given_up() -> None:
+    flight = Flight()
+    books = Books(free=False)
+    books.go_on.set()
+    (gone,) = await reviewed(books, flight)
+    assert (gone.status, gone.detail) == (Status.DROPPED, GONE)

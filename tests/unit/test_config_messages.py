@@ -233,3 +233,14 @@ def test_a_missing_folder_of_secrets_is_refused(config, monkeypatch):
     assert complaint(config) == (
         "KEEPER_SECRETS_DIR: expected a folder of secret files, found 'no/such/folder'"
     )
+
+
+def test_a_quorum_and_what_one_node_sets_off_are_not_had_together(config, monkeypatch):
+    monkeypatch.setenv("KEEPER_CHAIN_RPC", "ws://127.0.0.1:1,ws://127.0.0.1:2")
+    change(config / "chains/ethereum.yaml", "native_symbol: ETH", "quorum: 2\nnative_symbol: ETH")
+    assert load(config / "keeper.yaml").chain.quorum == 2
+    root = config / "keeper.yaml"
+    root.write_text(root.read_text() + "\nsending:\n  prearm_accounts: 3\n")
+    found = complaint(config)
+    assert "sending.prearm_accounts: expected 0 with quorum: 2 in chains/ethereum.yaml" in found
+    assert "found 3" in found

@@ -248,6 +248,17 @@ async def test_one_end_does_not_wait_for_another(desk: Desk) -> None:
     assert outcome.plan_id == ONE.id
 
 
+async def test_an_end_that_nodes_tell_otherwise_holds_up_no_other(desk: Desk) -> None:
+    first, second = await desk.send(ONE, 5), await desk.send(TWO, 6)
+    desk.wire.include(first.tx_hash, 101)
+    desk.wire.include(second.tx_hash, 101)
+    desk.wire.disputed.add(first.tx_hash)
+    assert [one.plan_id for one in await desk.settle(103)] == [TWO.id]
+    assert set(desk.flight.airborne) == {ONE.id}
+    desk.wire.disputed.clear()
+    assert [one.plan_id for one in await desk.settle(104)] == [ONE.id]
+
+
 async def test_a_restart_settles_from_the_journal_alone(desk: Desk) -> None:
     sent = await desk.send(ONE, 5)
     desk.flight = Flight(await desk.journal.open_intents())
