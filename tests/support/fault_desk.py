@@ -225,11 +225,11 @@ class Desk:
         return list(self.session.keeper._sending.flight.airborne.values())
 
 
-def quick(options: ChainOptions) -> ChainOptions:
+def quick(options: ChainOptions, retry: RetryPolicy) -> ChainOptions:
     """Return options whose patience fits a test."""
     return replace(
         options,
-        retry=QUICK,
+        retry=retry,
         poll_s=0.05,
         check_s=0.3,
         stall_s=2.0,
@@ -252,6 +252,7 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
     root: Mapping[str, object] | None = None,
     clock: Clock | None = None,
     deployments: tuple[DeploymentFile, ...] = (),
+    retry: RetryPolicy = QUICK,
 ) -> AsyncIterator[Desk]:
     """Run a keeper on the nodes at ``urls`` until the block ends; its blocks are mined by hand."""
     who = node.market.accounts
@@ -282,7 +283,7 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
         else None
     )
     stop = asyncio.Event()
-    with _tuned(trouble):
+    with _tuned(trouble, retry):
         async with keeper_session(settings, ears, signer=signer, clock=clock) as session:
             running = asyncio.create_task(session.keeper.run(session.head, stop))
             ears.in_flight = lambda: session.keeper.in_flight
@@ -312,15 +313,16 @@ async def _end(desk: Desk) -> None:
 class _tuned:  # noqa: N801 - a context manager
     """Opens chains with other patience, and hears of their trouble."""
 
-    def __init__(self, trouble: list[tuple[Trouble, str]]) -> None:
+    def __init__(self, trouble: list[tuple[Trouble, str]], retry: RetryPolicy) -> None:
         self._trouble = trouble
+        self._retry = retry
         self._kept = opening.open_chain
 
     def __enter__(self) -> None:
         def opened(urls: Sequence[str], options: ChainOptions, **_: object) -> Any:
             return open_chain(
                 urls,
-                quick(options),
+                quick(options, self._retry),
                 report=lambda kind, detail: self._trouble.append((kind, detail)),
             )
 

@@ -43,6 +43,14 @@ class Body:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """The node has answered; what it said comes back when a test lets it."""
+
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Cut:
     """Half of the answer comes back."""
 
@@ -97,8 +105,8 @@ class Removed:
 HTML = Body(text="<html><body>502 Bad Gateway</body></html>", status=502)
 
 Fault = (
-    Stall | Drop | Deaf | Delay | Body | Cut | WrongId | Refuse | Lie | RangeLimit | Mute | Twice
-    | Backwards | Removed
+    Stall | Drop | Deaf | Delay | Hold | Body | Cut | WrongId | Refuse | Lie | RangeLimit | Mute
+    | Twice | Backwards | Removed
 )  # fmt: skip
 _PUSH = (Mute, Twice, Backwards, Removed)
 
@@ -208,6 +216,9 @@ class FaultProxy:
             await asyncio.sleep(fault.seconds)
         text = await self._forward(message)
         match fault:
+            case Hold():
+                fault.answered.set()
+                await fault.release.wait()
             case Cut():
                 return text[: len(text) // 2]
             case WrongId():
