@@ -333,5 +333,10 @@ class _tuned:  # noqa: N801 - a context manager
 
 
 def _edit(path: Path, keys: Mapping[str, object]) -> None:
-    content = yaml.safe_load(path.read_text("utf-8")) | dict(keys)
+    """Set keys of a file; of a section that it has those that are given."""
+    content = yaml.safe_load(path.read_text("utf-8"))
+    for key, value in keys.items():
+        before = content.get(key)
+        is_section = isinstance(before, dict) and isinstance(value, Mapping)
+        content[key] = {**before, **value} if is_section else value
     path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")

@@ -1,0 +1,126 @@
+"""Signed ahead with three keys on a real chain: each price brings several accounts at once."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from keeper.chain.rpc import RetryPolicy
+from keeper.core.plan import Submission
+from keeper.devnet.prices import push_prices
+from keeper.executor.prearm import Fired
+from keeper.executor.salvo import Salvo
+from tests.faults.test_signers import FIRST, SECOND, SIGNERS, THIRD, fund
+from tests.support.fault_desk import PATIENCE_S, Desk, keeper_desk
+from tests.support.fault_proxy import FaultProxy, Hold
+from tests.support.market_node import MarketNode
+
+AHEAD = {"sending": {"prearm_accounts": 8}, "limits": {"slippage_bps": 500}}
+PATIENT = RetryPolicy(timeout_s=PATIENCE_S, budget_s=PATIENCE_S)
+
+
+def salvo(desk: Desk, symbol: str) -> Salvo | None:
+    """Return what is signed ahead for the side of a feed that would bring most accounts."""
+    deployment, arming = desk.session.keeper.deployments[0], desk.session.keeper.sending.arming
+    assert arming is not None
+    feeds = deployment._watcher.following.feeds
+    found = [
+        one
+        for (_, feed), salvos in arming.prearm._salvos.items()
+        if feeds[feed].feed.label == symbol
+        for one in salvos
+        if one.block == desk.height()
+    ]
+    return max(found, key=lambda one: len(one.shots), default=None)
+
+
+async def armed(desk: Desk, symbol: str) -> Salvo:
+    """Return what is signed ahead for a feed at the newest head."""
+    await desk.until(lambda: salvo(desk, symbol) is not None, mining=True)
+    found = salvo(desk, symbol)
+    assert found is not None
+    return found
+
+
+async def reached(desk: Desk, signed: Sequence[Submission]) -> None:
+    """Return once the node has everything that was signed, before any block that could have it."""
+    waiting = [one.tx_hash for one in signed]
+    await desk.until(
+        lambda: all(desk.rpc("eth_getTransactionByHash", one) is not None for one in waiting)
+    )
+
+
+def listen(desk: Desk) -> list[Fired]:
+    """Return what is sent ahead of its turn, as it is."""
+    fired: list[Fired] = []
+    arming = desk.session.keeper.sending.arming
+    assert arming is not None
+    arming.prearm.on_fired(fired.append)
+    return fired
+
+
+async def test_what_prices_bring_is_shared_by_the_signers_and_lands_once_for_each_account(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    fund(market)
+    nodes = [proxy.ws_url]
+    async with keeper_desk(tmp_path, market, nodes, keys=lambda: SIGNERS, root=AHEAD) as desk:
+        fired, due = listen(desk), 0
+        for symbol in ("WBTC", "WETH", "USDT"):
+            ready = await armed(desk, symbol)
+            due += len(ready.shots)
+            shared = Counter(one.submission.sender for one in ready.shots)
+            assert max(shared.values()) - min(shared[one.address] for one in SIGNERS) <= 1
+            push_prices(market.live, {symbol: ready.shots[-1].price})
+            await reached(desk, [one.submission for one in ready.shots])
+            await desk.settle()
+        assert len(fired) == due >= 6
+        assert {one.submission.sender for one in fired} == {FIRST, SECOND, THIRD}
+        sent = [(plan.ref, one) for plan, one in desk.ears.sent_plans]
+        assert {one.plan.ref for one in fired} <= {ref for ref, _ in sent}
+        assert len({ref for ref, _ in sent}) == len(sent)
+        assert {one.tx_hash for one in desk.ears.landed()} == {one.tx_hash for _, one in sent}
+        require_whole_rows(desk)
+        await desk.require_cold_start()
+        desk.require_invariants()
+
+
+def require_whole_rows(desk: Desk) -> None:
+    """Require each signer's nonces to be those that its chain has, one transaction each."""
+    used = defaultdict[str, list[int]](list)
+    for _, one in desk.ears.sent_plans:
+        used[one.sender].append(one.nonce)
+    for sender, nonces in used.items():
+        count = int(desk.rpc("eth_getTransactionCount", sender, "latest"), 16)
+        assert sorted(nonces) == list(range(count - len(nonces), count))
+
+
+@pytest.mark.parametrize("stale", ["by a block", "by too far a move"])
+async def test_what_is_stale_is_not_sent_ahead_and_goes_the_ordinary_way(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy, stale: str
+) -> None:
+    fund(market)
+    nodes, hold = [proxy.ws_url], Hold()
+    async with keeper_desk(
+        tmp_path, market, nodes, keys=lambda: SIGNERS, root=AHEAD, retry=PATIENT
+    ) as desk:
+        fired, ready = listen(desk), await armed(desk, "WBTC")
+        price = ready.shots[-1].price
+        if stale == "by a block":  # that nothing can be rehearsed on
+            proxy.spoil(hold, method="eth_simulateV1")
+            desk.mine()
+        else:
+            price = ready.lowest - 1
+        came = push_prices(market.live, {"WBTC": price})
+        await desk.until(lambda: desk.mirrors[0].snapshot.block.number >= came)
+        await desk.until(lambda: stale != "by a block" or hold.answered.is_set())
+        assert fired == []
+        assert stale != "by a block" or proxy.sent == []
+        proxy.rules.clear()
+        hold.release.set()
+        await desk.settle()
+        refs = [plan.ref for plan, _ in desk.ears.sent_plans]
+        assert {one.ref for one in ready.shots} <= set(refs)
+        assert len(desk.ears.landed()) == len(refs) == len(set(refs))
+        desk.require_invariants()
