@@ -1,7 +1,8 @@
 """Several accounts in one transaction by relays, and where a chain charges for its data.
 
 On anvil the charge is not taken: the proxy enters it in the receipts, as such a chain does, at what
-the chain's own oracle says of the signed transaction.
+the chain's own oracle says of the signed transaction. Arbitrum's precompile is part of its node:
+code of ours at its address answers its prices.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from keeper.chain.data_fees import GAS_PRICE_ORACLE
+from keeper.chain.data_fees import ARB_GAS_INFO, GAS_PRICE_ORACLE
 from keeper.core.plan import Status
 from keeper.evm.signed_transaction import decode_signed
 from keeper.evm.transaction import Draft
@@ -138,3 +139,65 @@ async def test_the_charge_for_a_batch_s_data_is_divided_and_all_of_it_is_in_the_
         grown = own.count(market.live.rpc) - before
         assert books.total.realised.net == grown - sum(fees.values())
         desk.require_invariants()
+
+
+WEI_PER_GAS = 10**9
+WEI_PER_BYTE = 160 * WEI_PER_GAS
+"""What Arbitrum's precompile answers: a byte of data is charged as so much gas."""
+
+
+def with_arbitrum_prices(market: MarketNode) -> None:
+    """Put code at the precompile's address that answers ``getPricesInWei``, whatever is asked."""
+    words = (0, WEI_PER_BYTE, 0, 0, 0, WEI_PER_GAS)
+    stores = b"".join(
+        b"\x7f" + word.to_bytes(32) + b"\x60" + bytes([32 * place]) + b"\x52"
+        for place, word in enumerate(words)
+    )
+    code = stores + b"\x60\xc0\x60\x00\xf3"
+    market.live.rpc.call("anvil_setCode", ARB_GAS_INFO, "0x" + code.hex())
+
+
+async def test_a_batch_on_arbitrum_pays_for_its_data_as_gas_and_is_in_the_books_to_the_wei(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    with_arbitrum_prices(market)
+    extra: dict[str, int] = {}
+
+    def charge(asked: list[Any], receipt: Any) -> Any:
+        if receipt is None or receipt["from"] != market.market.accounts.keeper:
+            return receipt
+        raw = bytes.fromhex(market.live.rpc.call("eth_getRawTransactionByHash", asked[1])[2:])
+        gas = extra.setdefault(asked[1], len(raw) * WEI_PER_BYTE // WEI_PER_GAS)
+        used = hex(int(receipt["gasUsed"], 16) + gas)
+        return {**receipt, "gasUsed": used, "gasUsedForL1": hex(gas)}
+
+    def without_mempool(_: list[Any], found: Any) -> Any:
+        return None if found and found["blockNumber"] is None else found
+
+    proxy.spoil(Lie(alter=charge), method="eth_getTransactionReceipt")
+    proxy.spoil(Lie(alter=without_mempool), method="eth_getTransactionByHash")
+    own, chain = purse(market), {"rollup": "arbitrum"}
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], chain=chain, root=TOGETHER) as desk:
+        before = own.count(market.live.rpc)
+        desk.rpc("evm_setAutomine", True)  # a sequencer takes each as it comes
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
+        await desk.settle()
+        sent, books = batches(desk), books_of(desk)
+        assert max(len(plans) for plans in sent.values()) >= 3
+        assert sorted(extra) == sorted(sent)
+        for tx_hash, plans in sent.items():
+            receipt = desk.rpc("eth_getTransactionReceipt", tx_hash)
+            assert extra[tx_hash] <= plans[0].data_cost.gas <= extra[tx_hash] * 103 // 100
+            assert int(receipt["gasUsed"], 16) + extra[tx_hash] < plans[0].gas_limit
+        assert {entry.status for entry in books.entries} == {Status.LANDED}
+        grown = own.count(market.live.rpc) - before
+        assert books.total.realised.net == grown - sum(
+            gas * price_of(desk, tx_hash) for tx_hash, gas in extra.items()
+        )
+        desk.require_invariants()
+
+
+def price_of(desk: Desk, tx_hash: str) -> int:
+    """Return what a unit of a transaction's gas cost, wei."""
+    return int(desk.rpc("eth_getTransactionReceipt", tx_hash)["effectiveGasPrice"], 16)
