@@ -53,12 +53,15 @@ def limits_of(settings: Settings) -> Limits:
             if (found := one.settings.forced) is not None
         },
         targets=None if settings.executor is None else frozenset({settings.executor}),
-        tokens=(
-            None
-            if limits.tokens is None
-            else frozenset({*limits.tokens, settings.chain.wrapped_native})
-        ),
+        tokens=_listed(limits.tokens, settings.chain.wrapped_native),
+        called=_listed(limits.targets, settings.chain.wrapped_native),
+        spenders=_listed(limits.spenders),
     )
+
+
+def _listed(addresses: Sequence[Address] | None, *more: Address) -> frozenset[Address] | None:
+    """Return a list of the operator's with what is always on it; None where there is none."""
+    return None if addresses is None else frozenset((*addresses, *more))
 
 
 def protocol_file(settings: Settings, deployment: str) -> ProtocolSettings:

@@ -35,6 +35,16 @@ class Mode(StrEnum):
     """Send on the chain, once the run is armed as well."""
 
 
+_Listed = Annotated[
+    tuple[AddressValue, ...],
+    NoDecode,
+    BeforeValidator(distinct),
+    BeforeValidator(filled),
+    BeforeValidator(split_list),
+]
+"""Addresses, at least one and each once."""
+
+
 class LimitSettings(Section):
     """What every send must stay within. Wei, or text such as ``0.01 ether``."""
 
@@ -60,17 +70,14 @@ class LimitSettings(Section):
     """Most that a swap may bring less than forecast."""
     deadline_s: Positive
     """Seconds after its target block until the on-chain executor refuses a transaction."""
-    tokens: (
-        Annotated[
-            tuple[AddressValue, ...],
-            NoDecode,
-            BeforeValidator(distinct),
-            BeforeValidator(filled),
-            BeforeValidator(split_list),
-        ]
-        | None
-    ) = None
+    tokens: _Listed | None = None
     """Only what may be borrowed, repaid, seized or swapped, with the wrapped native coin."""
+    targets: _Listed | None = None
+    """Only whom the executor contract may call (protocols, lenders, vaults, routers), with the
+    wrapped native coin; pools to swap in are those of the venues' factories."""
+    spenders: _Listed | None = None
+    """Only who may be given an allowance of the executor contract's tokens, for one step: who is
+    repaid (protocols, and lenders that take what is due) and routers."""
 
 
 class Web3SignerSettings(Section):
@@ -78,13 +85,7 @@ class Web3SignerSettings(Section):
 
     rpc: EndpointValue
     """Its URL; what may be secret in it comes from the environment."""
-    addresses: Annotated[
-        tuple[AddressValue, ...],
-        NoDecode,
-        BeforeValidator(distinct),
-        BeforeValidator(filled),
-        BeforeValidator(split_list),
-    ]
+    addresses: _Listed
     """Whose keys to sign with."""
     timeout_ms: Positive = 1_000
     """Longest wait for a signature."""

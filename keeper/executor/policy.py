@@ -7,6 +7,7 @@ from typing import Final
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import Address
+from keeper.evm.program_reader import read_reach
 from keeper.executor.flight import Ended, Flight
 from keeper.executor.forced import ForcedLimits, forced_refusal
 
@@ -32,6 +33,10 @@ class Limits:
     """What a transaction may call; None where no contract is deployed, so that none is sent."""
     tokens: frozenset[Address] | None = None
     """What may be borrowed, repaid, seized or swapped; None is anything."""
+    called: frozenset[Address] | None = None
+    """Whom the executor contract may call, beside pools to swap in; None is anybody."""
+    spenders: frozenset[Address] | None = None
+    """Who may be given an allowance of its tokens; None is anybody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,10 +158,27 @@ def _strange(plan: Plan, limits: Limits) -> str | None:
     """Return what of the plan is on no list of the operator's, in words, or None."""
     if limits.targets is not None and plan.transaction.to not in limits.targets:
         return f"it calls {plan.transaction.to}, which is not the executor contract"
-    if limits.tokens is None:
+    if limits.tokens is not None:
+        moved = frozenset().union(*(tokens_of(each) for each in plan.members))
+        for token in sorted(moved - limits.tokens):
+            return f"token {token} is not among limits.tokens"
+    if limits.called is None and limits.spenders is None:
         return None
-    other = next((one for each in plan.members for one in tokens_of(each) - limits.tokens), None)
-    return None if other is None else f"token {other} is not among limits.tokens"
+    return _out_of_reach(plan.transaction.data, limits)
+
+
+def _out_of_reach(data: bytes, limits: Limits) -> str | None:
+    """Return whom the program deals with that is on no list, in words, or None."""
+    try:
+        reach = read_reach(data)
+    except ValueError as error:
+        return f"it runs no program that can be read: {error}"
+    for one in sorted(reach.called - (reach.called if limits.called is None else limits.called)):
+        return f"the executor contract would call {one}, which is not among limits.targets"
+    allowed = reach.spenders if limits.spenders is None else limits.spenders
+    for one in sorted(reach.spenders - allowed):
+        return f"{one} would be let spend its tokens, and is not among limits.spenders"
+    return None
 
 
 def tokens_of(plan: Plan) -> frozenset[Address]:

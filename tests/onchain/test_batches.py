@@ -32,6 +32,7 @@ from keeper.devnet.live import LiveMarket
 from keeper.devnet.prices import oracle_prices, push_prices
 from keeper.devnet.stage_venus import venus_file
 from keeper.devnet.stages import DeploymentFile
+from keeper.evm.program_reader import read_reach
 from keeper.executor.batching import SAVED_GAS, Batcher
 from keeper.executor.dividing import Decoders, divided
 from keeper.executor.door import Door, Grounds
@@ -41,6 +42,7 @@ from keeper.executor.rehearse import Stage, run_once
 from keeper.ledger.books import add_up
 from keeper.planner.markets import Markets
 from keeper.scanner.scan import Book
+from tests.support.allowances import allowed_by
 from tests.support.disarmed import LIMITS
 from tests.support.ledger_records import HandClock, opened
 from tests.support.market_node import MarketNode, copied_market
@@ -98,6 +100,8 @@ class Field:
         receipt = await self.study.chain.wire.receipt(Hash32(tx_hash))
         assert receipt is not None
         assert receipt.block_number == self.study.block.number + 1
+        allowed = allowed_by([log.topics for log in receipt.logs], plan.transaction.to)
+        assert allowed == read_reach(plan.transaction.data).spenders != frozenset()
         return receipt
 
     def books(self, plan: Plan, receipt: Receipt) -> list[Waterfall]:

@@ -12,6 +12,8 @@ from keeper.config.settings import load
 from keeper.core.errors import ConfigError
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan, Underlying, Unwound
+from keeper.evm.program import Approval, Call, Flash, Program
+from keeper.evm.program_encoder import encode
 from keeper.executor.policy import Exposure, Limits, judge, tokens_of
 from tests.support.disarmed import LIMITS
 from tests.support.ledger_records import EXECUTOR, account, plan
@@ -68,6 +70,50 @@ def test_what_shares_are_redeemed_for_is_a_token_too() -> None:
     assert STRANGE in tokens_of(replace(ONE, unwound=unwound))
 
 
+POOL, ROUTER, LENDER, VAULT = account(71), account(72), account(73), account(74)
+REPAY = Call(
+    target=POOL,
+    selector=bytes(4),
+    parts=(),
+    approval=Approval(token=account(75), spender=POOL, amount=1),
+)
+SELL = replace(REPAY, target=ROUTER, approval=Approval(token=account(76), spender=VAULT, amount=1))
+PROGRAM = Program(
+    deadline=1,
+    profit_token=account(77),
+    min_profit=1,
+    steps=(Flash(lender=LENDER, asset=account(75), amount=1, inner=(REPAY, SELL)),),
+)
+RUN = replace(ONE, transaction=replace(ONE.transaction, data=encode(PROGRAM)))
+CALLED, SPENDERS = frozenset({POOL, ROUTER, LENDER}), frozenset({POOL, VAULT, LENDER})
+
+
+def test_the_executor_contract_calls_only_whom_is_listed() -> None:
+    assert said(RUN, replace(LIMITS, called=CALLED)) is None
+    for one in CALLED:
+        assert said(RUN, replace(LIMITS, called=CALLED - {one})) == (
+            Reason.POLICY,
+            f"the executor contract would call {one}, which is not among limits.targets",
+        )
+
+
+def test_only_whom_is_listed_is_let_spend_be_it_lender_protocol_or_router() -> None:
+    assert said(RUN, replace(LIMITS, spenders=SPENDERS)) is None
+    for one in SPENDERS:
+        assert said(RUN, replace(LIMITS, spenders=SPENDERS - {one})) == (
+            Reason.POLICY,
+            f"{one} would be let spend its tokens, and is not among limits.spenders",
+        )
+
+
+def test_what_cannot_be_read_passes_no_list() -> None:
+    for limits in (replace(LIMITS, called=CALLED), replace(LIMITS, spenders=SPENDERS)):
+        found = said(replace(RUN, transaction=ONE.transaction), limits)
+        assert found is not None
+        assert found[0] is Reason.POLICY
+        assert found[1].startswith("it runs no program that can be read: expected")
+
+
 def configured(folder: Path, **limits: object) -> Path:
     shutil.copytree(SHIPPED, folder / "config")
     path = folder / "config" / "keeper.yaml"
@@ -87,10 +133,19 @@ def test_the_list_is_read_from_the_file_and_the_wrapped_coin_is_always_on_it(
     assert found.targets == {EXECUTOR}
 
 
-def test_without_a_list_any_token_may_be_moved(tmp_path: Path) -> None:
-    assert limits_of(load(configured(tmp_path))).tokens is None
+def test_targets_and_spenders_are_read_from_the_file(tmp_path: Path) -> None:
+    settings = load(configured(tmp_path, targets=[POOL], spenders=[VAULT]))
+    found = limits_of(settings)
+    assert found.called == {POOL, settings.chain.wrapped_native}
+    assert found.spenders == {VAULT}
 
 
-def test_an_empty_list_is_refused_where_it_is_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"keeper\.yaml:\d+: limits\.tokens: expected"):
-        load(configured(tmp_path, tokens=[]))
+def test_without_a_list_everything_is_let_through(tmp_path: Path) -> None:
+    found = limits_of(load(configured(tmp_path)))
+    assert (found.tokens, found.called, found.spenders) == (None, None, None)
+
+
+@pytest.mark.parametrize("name", ["tokens", "targets", "spenders"])
+def test_an_empty_list_is_refused_where_it_is_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"keeper\.yaml:\d+: limits\.{name}: expected"):
+        load(configured(tmp_path, **{name: []}))
