@@ -108,7 +108,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         auditor_of=post.auditor_of,
         confirmations=settings.chain.confirmations,
         on_foreign=_foreign(armament),
-        on_settled=on_settled,
+        on_settled=_each(on_settled, executor.backoff.settled),
     )
     return Sending(
         executor=executor,
@@ -157,6 +157,16 @@ def _require_configured(settings: Settings, flight: Flight) -> None:
                 f"open intents, found {', '.join(sorted(enabled)) or 'none'}"
             )
             raise ConfigError(msg)
+
+
+def _each(*ears: OnSettled) -> OnSettled:
+    """Return one who tells several of each outcome."""
+
+    def heard(intent: Intent, outcome: Outcome) -> None:
+        for one in ears:
+            one(intent, outcome)
+
+    return heard
 
 
 def _ears(canon: Canon, share: Share | None) -> OnSettled:

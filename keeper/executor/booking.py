@@ -7,7 +7,7 @@ import structlog
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan, Status, Submission
 from keeper.core.ports import Journal
-from keeper.executor.backoff import Backoff
+from keeper.executor.backoff import Backoff, Cause
 from keeper.executor.desks import Desks
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
@@ -53,7 +53,8 @@ class Booking:
     async def _refused(self, plan: Plan, one: Submission, why: str, desks: Desks) -> Rejections:
         """Close an intent that never got in flight; one below others stays, to fill its nonce."""
         for member in plan.members:
-            self._backoff.failed(member.ref, member.opportunity.block.number)
+            block = member.opportunity.block.number
+            self._backoff.failed(member.ref, Cause.REFUSAL, block)
         if max(self._flight.held(one.sender)) == one.nonce:
             self._flight.landed(plan.id)
             desks.of(one.sender).nonces.released(one.nonce)

@@ -15,7 +15,7 @@ from keeper.core.ports import Journal
 from keeper.core.tick import Tick
 from keeper.core.units import Address
 from keeper.executor.armament import Armament
-from keeper.executor.backoff import Backoff
+from keeper.executor.backoff import Backoff, Cause
 from keeper.executor.batching import Batcher
 from keeper.executor.booking import Booking
 from keeper.executor.dividing import Decoders
@@ -62,8 +62,8 @@ class Executor:
         self.flight = flight
         self.standing = standing
         self._armament = armament
-        self._backoff = Backoff()
-        self._booking = Booking(journal=journal, flight=flight, backoff=self._backoff)
+        self.backoff = Backoff()
+        self._booking = Booking(journal=journal, flight=flight, backoff=self.backoff)
         self._shown: set[AccountRef] = set()
         self._turn = asyncio.Lock()
         self._newest: BlockRef | None = None
@@ -72,7 +72,7 @@ class Executor:
 
     def price_moved(self) -> None:
         """Let accounts that failed or were shown before be looked at again."""
-        self._backoff.forget()
+        self.backoff.forget()
         self._shown.clear()
 
     def head_seen(self, head: BlockRef) -> None:
@@ -87,7 +87,7 @@ class Executor:
         """Return why the account need not be planned at all at ``block``, or None."""
         if (ref.market, ref.account) in self.flight.busy:
             return of_account(ref, block, Reason.IN_FLIGHT, "an intent for this account is open")
-        until = self._backoff.until(ref, block)
+        until = self.backoff.until(ref, block)
         if until is not None:
             return of_account(ref, block, Reason.BACKING_OFF, f"failed before; waits until {until}")
         if ref in self._shown:
@@ -205,7 +205,7 @@ class Executor:
             held, failed = await rehearse(plans, self._grounds.simulator, stage, decoders)
             self._tick.mark("rehearse")
             for rejection in failed:
-                self._backoff.failed(rejection.ref, stage.head.number)
+                self.backoff.failed(rejection.ref, Cause.REHEARSAL, stage.head.number)
             sure, late = self._door.reserve(*self._door.admit(held, exposure.by_now(self.flight)))
             rejected += [*failed, *late]
             if sure == held[: len(sure)]:

@@ -82,3 +82,7 @@ def test_the_endpoint_shows_what_happens_goes_red_and_halts(stage):
         assert "keeper_halted 1.0" in page.ask("/metrics")[1]
         everything = "\n".join([*keeper.lines, body, metrics, json.dumps(page.status())])
         assert HALT not in everything
+        assert ARMED["KEEPER_PRIVATE_KEY"].removeprefix("0x") not in everything
+        signed = [raw.hex() for (raw,) in stage.sql("SELECT raw FROM submissions")]
+        assert [raw for raw in signed if raw in everything] == []
+        assert signed != []

@@ -42,6 +42,19 @@ def test_a_rung_is_missing_only_when_the_least_that_would_do_is_over_the_cap(old
         assert least > cap
 
 
+def test_a_rung_is_a_tenth_higher_in_both_fields_and_leaves_room_for_twice_the_base_fee():
+    old = Fees(max_fee=1_000, priority_fee=100)
+    assert raised(old, base_fee=400, cap=10**6) == Fees(max_fee=1_100, priority_fee=110)
+    assert raised(old, base_fee=500, cap=10**6) == Fees(max_fee=1_110, priority_fee=110)
+    assert raised(old, base_fee=500, cap=1_100) == Fees(max_fee=1_100, priority_fee=110)
+    assert raised(old, base_fee=500, cap=1_099) is None
+    odd = Fees(max_fee=1_001, priority_fee=9)
+    assert raised(odd, base_fee=0, cap=10**6) == Fees(max_fee=1_102, priority_fee=10)
+    assert raised(Fees(max_fee=0, priority_fee=0), base_fee=0, cap=9) == Fees(
+        max_fee=1, priority_fee=1
+    )
+
+
 @given(fees, wei)
 def test_the_ladder_ends(old, base_fee):
     cap = max(old.max_fee, base_fee) * 4 + 100

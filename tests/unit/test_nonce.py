@@ -87,3 +87,51 @@ async def test_what_an_earlier_run_left_pending_is_ours_when_it_lands() -> None:
     keeper = NonceKeeper(FakeWire(used=3), OPERATOR, highest=4)
     assert keeper.begin(3) is None
     assert keeper.foreign(5) is None
+
+
+async def test_the_next_nonce_is_told_without_asking_once_the_chain_was_asked() -> None:
+    wire = FakeWire(used=5)
+    keeper = NonceKeeper(wire, OPERATOR)
+    assert keeper.upcoming(NOTHING) is None
+    await taken(keeper, 1)
+    assert keeper.upcoming(NOTHING) == 6
+    assert keeper.upcoming({6, 7, 9}) == 8
+    assert wire.asked_nonces == [OPERATOR]
+
+
+async def test_a_refused_nonce_that_somebody_else_uses_then_is_noticed() -> None:
+    keeper = NonceKeeper(FakeWire(used=5), OPERATOR, highest=4)
+    keeper.begin(5)
+    assert await taken(keeper, 2) == [5, 6]
+    keeper.released(6)
+    assert keeper.foreign(6) is None
+    assert keeper.foreign(7) == 6
+
+
+async def test_a_refused_nonce_below_another_of_ours_is_still_ours() -> None:
+    keeper = NonceKeeper(FakeWire(used=5), OPERATOR, highest=4)
+    keeper.begin(5)
+    assert await taken(keeper, 2) == [5, 6]
+    keeper.released(5)
+    assert keeper.foreign(7) is None
+
+
+async def test_the_highest_nonce_of_the_journal_is_ours_and_the_one_above_it_is_not() -> None:
+    keeper = NonceKeeper(FakeWire(used=5), OPERATOR, highest=5)
+    assert keeper.foreign(6) is None
+    assert keeper.foreign(7) == 6
+
+
+async def test_a_nonce_used_out_of_turn_takes_nothing_back() -> None:
+    keeper = NonceKeeper(FakeWire(used=5), OPERATOR, highest=4)
+    keeper.used(9)
+    keeper.used(5)
+    assert keeper.foreign(10) is None
+    assert keeper.upcoming(NOTHING) == 6
+
+
+async def test_a_key_that_was_never_used_before_a_first_run_is_no_foreign_use() -> None:
+    keeper = NonceKeeper(FakeWire(used=1), OPERATOR, highest=0)
+    assert keeper.begin(1) is None
+    again = NonceKeeper(FakeWire(used=2), OPERATOR, highest=0)
+    assert again.begin(2) == 1
