@@ -1,12 +1,15 @@
 """What is spent and at stake, read while transactions end."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from keeper.core.plan import Status
 from keeper.executor.door import Door
 from keeper.executor.flight import Flight
-from tests.support.ledger_records import block, plan
+from keeper.executor.standing import HOUR
+from tests.support.ledger_records import HandClock, block, ended, opened, plan, submission
 from tests.support.signed_plans import SIGNER, signed
 
 PLAN = replace(plan(), transaction=replace(plan().transaction, sender=SIGNER.address))
@@ -70,3 +73,25 @@ async def test_what_was_spent_is_read_once_a_head_and_what_ended_since_is_counte
     assert before.at_stake == after.at_stake == worst
     assert (await door.exposure(block(8))).at_stake == 0
     assert journal.reads == 2 * first - 1
+
+
+async def test_what_was_spent_and_is_at_stake_outlives_the_keeper(tmp_path: Path) -> None:
+    clock, spent, open_ = HandClock(), plan(2), replace(PLAN, id="another")
+    journal = await opened(tmp_path, clock=clock)
+    for one, sent in ((spent, submission(spent, nonce=4)), (open_, signed(open_, 5))):
+        await journal.seal([(one, sent)])
+        await journal.record_all_sent([sent])
+    await journal.settle(replace(ended(spent, Status.REVERTED, gas=70), block=101))
+    await journal.close()
+
+    clock.seconds += HOUR + 1
+    again = await opened(tmp_path, clock=clock)
+    flight = Flight(await again.open_intents())
+    limits = SimpleNamespace(forced={})
+    grounds: Any = SimpleNamespace(now=clock.now, limits=limits, share=None)
+    door = Door(grounds, journal=again, flight=flight, desks=None)
+    exposure = await door.exposure(block(7))
+    assert (exposure.spent_hour, exposure.spent_day) == (0, 70)
+    assert exposure.at_stake == open_.gas_limit * open_.fees.max_fee
+    assert exposure.busy == {(open_.ref.market, open_.ref.account)}
+    await again.close()
