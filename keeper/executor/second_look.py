@@ -91,12 +91,24 @@ class SecondLook:
             limits.max_gas_per_tx,
             limits.max_gas_per_hour - exposure.spent_hour - others,
             limits.max_gas_per_day - exposure.spent_day - others,
+            self._over_floor(one, exposure),
         )
         if exposure.left_of_totals is not None:
             left = min(left, one.worst_gas + exposure.left_of_totals)
         if one.intent.forced:
             left = min(left, self._forced_left(one, exposure))
-        return min(limits.max_gas_price, max(left, 0) // max(gas_limit, 1))
+        return min(limits.max_gas_price, max(left - one.data_fee, 0) // max(gas_limit, 1))
+
+    def _over_floor(self, one: Airborne, exposure: Exposure) -> int:
+        """Return the most that leaves its sender the balance floor, wei; at least what is at stake.
+
+        What costs no more than the one that it replaces takes nothing from the floor.
+        """
+        newest = one.intent.submission
+        if exposure.balances is None or newest is None:
+            return self.limits.max_gas_per_tx
+        left = exposure.left(newest.sender) + one.worst_gas - self.limits.min_balance
+        return max(left, one.worst_gas)
 
     def _forced_left(self, one: Airborne, exposure: Exposure) -> int:
         """Return the most that the forced budget leaves for the gas of one transaction, wei.
@@ -107,7 +119,7 @@ class SecondLook:
         if found is None:
             return self.limits.max_gas_per_tx
         others = exposure.forced_taken(one.intent.deployment) - one.worst_gas
-        return min(found.max_loss_per_tx, found.max_loss_per_day - others) - one.data_fee
+        return min(found.max_loss_per_tx, found.max_loss_per_day - others)
 
 
 def why(verdict: Verdict | None) -> str:

@@ -1,0 +1,137 @@
+"""What becomes of an overdue transaction, and the most that its next rung may offer."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from keeper.core.chain import DataCost, Fees, next_base_fee
+from keeper.core.plan import Purpose
+from keeper.executor.flight import Flight
+from keeper.executor.policy import Exposure, Limits
+from keeper.executor.second_look import SecondLook, Verdict, why
+from keeper.executor.signing import CANCEL_GAS
+from tests.support.ledger_records import block, plan, submission
+
+GWEI = 10**9
+PLAN = replace(plan(), gas_limit=1_000_000, fees=Fees(max_fee=30 * GWEI, priority_fee=GWEI))
+SENT = submission(PLAN)
+WORST = PLAN.gas_limit * PLAN.fees.max_fee
+HEAD = block(101)
+USED = 500_000
+PRICE = min(PLAN.fees.max_fee, next_base_fee(HEAD) + GWEI)
+WIDE = 10**30
+LIMITS = Limits(
+    min_profit=7,
+    max_gas_price=WIDE,
+    max_gas_per_tx=WIDE,
+    max_gas_per_hour=WIDE,
+    max_gas_per_day=WIDE,
+    max_in_flight=9,
+    min_balance=0,
+)
+
+
+def rerun(*, received: int = WIDE, success: bool = True) -> Verdict:
+    return Verdict(success=success, received=received, gas_used=USED, error="no")
+
+
+def judged(
+    verdict: Verdict | None,
+    limits: Limits = LIMITS,
+    *,
+    balance: int | None = None,
+    data_fee: int = 0,
+    **exposed: Any,
+) -> tuple[Purpose, int]:
+    """Return what is next for the one transaction in flight, beside what ``exposed`` says."""
+    flight = Flight()
+    flight.took_off(replace(PLAN, data_cost=DataCost(wei=data_fee)), SENT)
+    nothing = Exposure(
+        spent_hour=0,
+        spent_day=0,
+        at_stake=0,
+        in_flight=0,
+        busy=frozenset(),
+        balances=None if balance is None else {SENT.sender: balance},
+    )
+    nobody: Any = None  # nothing is run again
+    look = SecondLook(
+        simulator=nobody,
+        auditor_of=nobody,
+        overrides={},
+        limits=limits,
+        block_time_s=12,
+    )
+    exposure = replace(nothing.by_now(flight), **exposed)
+    return look.judged(SENT, flight.airborne[PLAN.id], verdict, HEAD, exposure)
+
+
+def test_what_leaves_its_least_profit_at_the_price_of_the_block_stays() -> None:
+    enough = 7 + PRICE * USED
+    assert judged(rerun(received=enough)) == (Purpose.LIQUIDATE, PRICE)
+    assert judged(rerun(received=enough - 1))[0] is Purpose.CANCEL
+
+
+def test_what_would_revert_or_was_not_run_again_is_cancelled() -> None:
+    assert judged(rerun(success=False))[0] is Purpose.CANCEL
+    assert judged(None)[0] is Purpose.CANCEL
+
+
+def test_why_it_is_cancelled_is_said() -> None:
+    assert why(None) == "sending is halted"
+    assert why(rerun()) == "it would not pay any more"
+    assert why(rerun(success=False)) == "it would revert: no"
+
+
+CAPS = {
+    "its own profit": (rerun(received=7 + 2 * PRICE * USED), {}, {}, 2 * PRICE),
+    "the gas price": (rerun(), {"max_gas_price": 41}, {}, 41),
+    "one transaction": (rerun(), {"max_gas_per_tx": 5 * WORST}, {}, 5 * WORST // PLAN.gas_limit),
+    "an hour": (
+        rerun(),
+        {"max_gas_per_hour": 5 * WORST},
+        {"spent_hour": WORST, "at_stake": 2 * WORST},
+        3 * WORST // PLAN.gas_limit,
+    ),
+    "a day": (
+        rerun(),
+        {"max_gas_per_day": 5 * WORST},
+        {"spent_day": WORST, "at_stake": 2 * WORST},
+        3 * WORST // PLAN.gas_limit,
+    ),
+    "all chains": (rerun(), {}, {"left_of_totals": WORST}, 2 * WORST // PLAN.gas_limit),
+    "the balance floor": (
+        rerun(),
+        {"min_balance": WORST},
+        {"balance": 3 * WORST},
+        2 * WORST // PLAN.gas_limit,
+    ),
+    "a floor that is passed": (
+        rerun(),
+        {"min_balance": WORST},
+        {"balance": WORST},
+        WORST // PLAN.gas_limit,
+    ),
+    "data": (
+        rerun(),
+        {"max_gas_per_tx": 5 * WORST},
+        {"data_fee": WORST},
+        4 * WORST // PLAN.gas_limit,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CAPS)
+def test_a_rung_ends_where_a_limit_does(what: str) -> None:
+    verdict, limits, exposed, most = CAPS[what]
+    changed: Any = limits
+    told: Any = exposed
+    assert judged(verdict, replace(LIMITS, **changed), **told) == (Purpose.LIQUIDATE, most)
+
+
+def test_a_cancellation_is_held_to_the_limits_with_its_own_gas() -> None:
+    tight = replace(LIMITS, max_gas_per_tx=WORST)
+    assert judged(None, tight) == (Purpose.CANCEL, WORST // CANCEL_GAS)
+    spent = replace(LIMITS, max_gas_per_hour=WORST)
+    assert judged(None, spent, spent_hour=WORST, at_stake=WORST) == (Purpose.CANCEL, 0)
