@@ -12,12 +12,14 @@ from keeper.core.plan import Intent, Outcome, Settled, Status
 from keeper.core.ports import Journal, Reader
 from keeper.core.units import Hash32
 from keeper.executor.flight import Flight
-from keeper.executor.settler import OUTCOME_UNTOLD, Settler, dropped
+from keeper.executor.settler import Settler, dropped
 
 log = structlog.get_logger()
 
 OUTCOME_UNDONE = "outcome.undone"
 OUTCOME_CORRECTED = "outcome.corrected"
+OUTCOME_DOUBTED = "outcome.doubted"
+"""Nodes tell it otherwise; it stands as it is until they agree."""
 
 GONE = "its block was reorged away"
 
@@ -46,7 +48,7 @@ class Canon:
             try:
                 outcome = await self._correct(one, settler)
             except StaleError as error:  # it stands as it is; the others do not wait for it
-                log.warning(OUTCOME_UNTOLD, plan=one.intent.plan_id, why=str(error))
+                log.warning(OUTCOME_DOUBTED, plan=one.intent.plan_id, why=str(error))
                 continue
             if outcome is not None:
                 corrected += outcome.each
