@@ -54,9 +54,9 @@ class Tick:
         return self.marks[-1][1] - self.began_ns if self.marks else 0
 
     def spans_ns(self) -> list[tuple[str, int]]:
-        """Return what each stage took, in the order in which they ended."""
-        before, spans = self.began_ns, list[tuple[str, int]]()
+        """Return what each stage took in all, in the order in which they first ended."""
+        before, spans = self.began_ns, dict[str, int]()
         for stage, at in self.marks:
-            spans.append((stage, at - before))
+            spans[stage] = spans.get(stage, 0) + at - before
             before = at
-        return spans
+        return list(spans.items())

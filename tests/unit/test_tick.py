@@ -18,6 +18,13 @@ def test_the_stages_of_a_tick_add_up_to_the_whole():
     assert sum(took for _, took in tick.spans_ns()) == tick.total_ns == 39_000
 
 
+def test_a_stage_that_ends_twice_counts_for_both():
+    tick = Tick(1_000)
+    tick.marks = [("look_up", 2_000), ("read", 5_000), ("look_up", 9_000)]
+    assert tick.spans_ns() == [("look_up", 5_000), ("read", 3_000)]
+    assert sum(took for _, took in tick.spans_ns()) == tick.total_ns
+
+
 def test_a_mark_is_never_before_the_beginning():
     tick = Tick()
     tick.mark("decode")
