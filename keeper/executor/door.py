@@ -45,17 +45,18 @@ class Door:
         self._journal = journal
         self._flight = flight
         self._desks = desks
-        self._spent: tuple[Hash32, Exposure] | None = None
-        """What was spent, with the hash of the head that it was read at."""
+        self._spent: tuple[Hash32, asyncio.Future[Exposure]] | None = None
+        """What was spent, with the hash of the head that it is read at."""
 
     async def exposure(self, head: BlockRef) -> Exposure:
         """Return what is spent and at stake at ``head``; what is spent is read once for it."""
         known = self._spent
-        if known is None or known[0] != head.hash:
-            known = self._spent = (head.hash, await self._read(head))
+        if known is None or known[0] != head.hash or _has_failed(known[1]):
+            known = self._spent = (head.hash, asyncio.ensure_future(self._read(head)))
+        spent = await asyncio.shield(known[1])  # others wait for the same
         share = self._grounds.share
         left = None if share is None else share.left()
-        return replace(known[1], left_of_totals=left).by_now(self._flight)
+        return replace(spent, left_of_totals=left).by_now(self._flight)
 
     async def _read(self, head: BlockRef) -> Exposure:
         now, ended = int(self._grounds.now()), self._flight.ended
@@ -147,3 +148,7 @@ class Door:
         """Give back the room that was kept."""
         if (share := self._grounds.share) is not None:
             share.release()
+
+
+def _has_failed(reading: asyncio.Future[Exposure]) -> bool:
+    return reading.done() and (reading.cancelled() or reading.exception() is not None)

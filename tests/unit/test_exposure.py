@@ -1,10 +1,14 @@
 """What is spent and at stake, read while transactions end."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from keeper.core.errors import TransientError
 from keeper.core.plan import Status
 from keeper.executor.door import Door
 from keeper.executor.flight import Flight
@@ -95,3 +99,41 @@ async def test_what_was_spent_and_is_at_stake_outlives_the_keeper(tmp_path: Path
     assert exposure.at_stake == open_.gas_limit * open_.fees.max_fee
     assert exposure.busy == {(open_.ref.market, open_.ref.account)}
     await again.close()
+
+
+async def test_what_was_spent_is_read_once_however_many_ask_at_the_same_time() -> None:
+    journal = Settling(aloft(), reads=1)
+    door = door_of(journal.flight, journal)
+    one, other = await asyncio.gather(door.exposure(block(7)), door.exposure(block(7)))
+    assert one == other
+    assert journal.reads == 3
+
+
+@dataclass
+class Failing:
+    """A journal that cannot tell at first."""
+
+    fails: bool = True
+
+    async def gas_spent_since(self, _: int) -> int:
+        if self.fails:
+            raise TransientError("not now")
+        return 5
+
+
+async def test_a_reading_that_failed_is_made_again() -> None:
+    journal = Failing()
+    door = door_of(Flight(), journal)
+    with pytest.raises(TransientError):
+        await door.exposure(block(7))
+    journal.fails = False
+    assert (await door.exposure(block(7))).spent_day == 5
+
+
+async def test_whoever_gives_up_waiting_takes_the_reading_from_nobody_else() -> None:
+    door = door_of(Flight(), Failing(fails=False))
+    hasty = asyncio.ensure_future(door.exposure(block(7)))
+    patient = asyncio.ensure_future(door.exposure(block(7)))
+    await asyncio.sleep(0)
+    hasty.cancel()
+    assert (await patient).spent_hour == 5
