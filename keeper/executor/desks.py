@@ -1,6 +1,6 @@
 """Several signers side by side: who sends what, each with nonces and a balance floor of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from keeper.core.errors import RefusedError, TransientError
@@ -38,6 +38,11 @@ class Desks:
     def are_instant(self) -> bool:
         """Return whether every key is in this process."""
         return all(one.is_instant for one in self._desks.values())
+
+    def ask_chain(self, senders: Collection[Address]) -> None:
+        """Begin to ask for the chain id that each of the senders' next signing waits for."""
+        for one in senders:
+            self._desks[one].ask_chain()
 
     def of(self, sender: Address) -> SigningDesk:
         """Return the desk of a sender."""

@@ -146,6 +146,8 @@ class Executor:
                 admitted, gone = joint.remake(admitted)
                 refused += gone
             self._tick.mark("judge")
+            if self._armament is not None:
+                self._armament.desks.ask_chain({one.transaction.sender for one in admitted})
             stage = Stage(
                 head=head,
                 timestamp=timestamp,

@@ -25,6 +25,8 @@ class SigningDesk:
         self._signer = signer
         self._wire = wire
         self.nonces = nonces
+        self._asked: asyncio.Future[None] | None = None
+        """The answer to ``require_chain``, where it was asked beforehand."""
 
     @property
     def address(self) -> Address:
@@ -43,6 +45,14 @@ class SigningDesk:
             msg = f"chain id: expected {self._chain_id}, found {found}; nothing was signed"
             raise RefusedError(msg)
 
+    def ask_chain(self) -> None:
+        """Ask for the chain id while something else is waited for; ``sign`` waits for the answer.
+
+        It is good for one signing, whose refusal is then this one's.
+        """
+        self._asked = asyncio.ensure_future(self.require_chain())
+        self._asked.add_done_callback(_heed)
+
     async def sign(
         self, plans: Sequence[Plan], *, held: Collection[int], target_block: int, lane: str
     ) -> list[Submission]:
@@ -50,7 +60,8 @@ class SigningDesk:
 
         Raises RefusedError when the node is on another chain or the key's holder will not.
         """
-        await self.require_chain()
+        asked, self._asked = self._asked, None
+        await (self.require_chain() if asked is None else asked)
         nonces = await self.nonces.take(len(plans), held)
         signatures = await self._signatures(plans, nonces)
         signed: list[Submission] = []
@@ -136,3 +147,9 @@ class SigningDesk:
             target_block=target_block,
             purpose=purpose,
         )
+
+
+def _heed(asked: asyncio.Future[None]) -> None:
+    """Look at an answer that nobody may wait for: asyncio complains of an error not looked at."""
+    if not asked.cancelled():
+        asked.exception()
