@@ -2,14 +2,21 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Option, Reason, Rejection
 from keeper.core.plan import Opportunity, Plan, SwapLeg
-from keeper.core.ports import Ask, FlashSource, SwapOffer, SwapVenue, Unwinder
+from keeper.core.ports import (
+    Ask,
+    FlashSource,
+    LoanBook,
+    SwapBook,
+    SwapOffer,
+    SwapVenue,
+    Unwinder,
+)
 from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.additions import terms_along
@@ -18,7 +25,9 @@ from keeper.planner.build import build_plan, least
 from keeper.planner.case import Case, Desk
 from keeper.planner.ceiling import Ceilings
 from keeper.planner.forced import at_a_loss
+from keeper.planner.lenders import Lenders
 from keeper.planner.markets import Markets, comes_out
+from keeper.planner.next_one import first_of
 from keeper.planner.offers import Chosen, ask_of, best_offered
 from keeper.planner.refusals import gas_refusal, missed, refused, too_little
 from keeper.planner.routing import pairs_needed
@@ -26,10 +35,6 @@ from keeper.planner.search import best_trades, closest
 from keeper.planner.swap_legs import legs
 from keeper.planner.trade import Miss, Terms, Trade
 from keeper.planner.unwinding import Unwinding
-
-_LOOKS: Final = 4
-"""So many are planned anew to find who goes next. Among many alike, whose pools every plan moves,
-the very best next one would take a look at all of them, each time."""
 
 
 class Planner:
@@ -45,13 +50,16 @@ class Planner:
     ) -> None:
         self._terms = terms
         self._venues = tuple(venues)
-        self._lenders = tuple(lenders)
+        self._lenders = Lenders(lenders)
         self._unwinders = {one.share: one for one in unwinders}
 
     async def refresh(self, block: BlockRef) -> None:
         """Bring the pools that were planned over before to ``block``: a desk there reads less."""
-        for venue in self._venues:
-            await venue.refresh(block)
+        await asyncio.gather(*(venue.refresh(block) for venue in self._venues))
+
+    async def make_ready(self, options: Sequence[Option], block: BlockRef) -> None:
+        """Read pools and lenders of the options at ``block``: a desk there of those asks little."""
+        await self._books(self._pairs(options, {}), {one.debt for one in options}, block)
 
     async def desk(
         self,
@@ -73,20 +81,28 @@ class Planner:
         sold = {one.share: await one.sold(block) for one in unwinders}
         pairs = self._pairs(options, sold)
         debts = {option.debt for option in options}
-        redeemed, books, loans = await asyncio.gather(
+        redeemed, (books, loans) = await asyncio.gather(
             asyncio.gather(*(one.snapshot(block) for one in unwinders)),
-            asyncio.gather(*(venue.snapshot(pairs, block) for venue in self._venues)),
-            asyncio.gather(*(lender.snapshot(debts, block) for lender in self._lenders)),
+            self._books(pairs, debts, block),
         )
         names = [venue.name for venue in self._venues]
         return Desk(
             block=block,
             books=dict(zip(names, books, strict=True)),
-            loans=tuple(loans),
+            loans=loans,
             fees=fees,
             base_fee=base_fee,
             data_fees=data_fees,
             unwinding=Unwinding(books=dict(zip(sold, redeemed, strict=True))),
+        )
+
+    async def _books(
+        self, pairs: Collection[tuple[Address, Address]], debts: Iterable[Address], block: BlockRef
+    ) -> tuple[list[SwapBook], tuple[LoanBook, ...]]:
+        """Return the venues' books of the pairs, and the lenders' of the debts."""
+        return await asyncio.gather(
+            asyncio.gather(*(venue.snapshot(pairs, block) for venue in self._venues)),
+            self._lenders.at(frozenset(debts), block),
         )
 
     def _pairs(
@@ -135,7 +151,7 @@ class Planner:
                 return found
             return Chosen(case=case, desk=desk, trade=found, alone=cases[index])
 
-        while (one := _next(queue, look, refused)) is not None:
+        while (one := first_of(queue, look, refused)) is not None:
             chosen.append(one)
             desk = one.trade.leave(desk)
             markets.take(one.case, one.trade.option, one.trade.steps, one.trade.funding)
@@ -238,35 +254,3 @@ class Planner:
         """Return how many wei the trade is short of the least net; not positive when it is not."""
         counted = best.net - self._terms.limits.haircut(best.proceeds)
         return least(case, self._terms, best) - counted
-
-
-def _next(
-    queue: list[tuple[int, int]],
-    look: Callable[[int], Chosen | Rejection],
-    refused: list[Rejection],
-) -> Chosen | None:
-    """Take whoever goes next off the queue of what each brought before; None when nobody is left.
-
-    Those that are refused now go with it.
-    """
-    fresh: dict[int, Chosen] = {}
-    while queue and not _is_settled(fresh.values(), -queue[0][0]):
-        _, index = heapq.heappop(queue)
-        found = look(index)
-        if isinstance(found, Rejection):
-            refused.append(found)
-        else:
-            fresh[index] = found
-    if not fresh:
-        return None
-    first = max(fresh, key=lambda index: (fresh[index].trade.net, -index))
-    for index, one in fresh.items():
-        if index != first:
-            heapq.heappush(queue, (-one.trade.net, index))
-    return fresh[first]
-
-
-def _is_settled(fresh: Collection[Chosen], most: int) -> bool:
-    """Return whether one of them goes first, where others brought at most so much before."""
-    best = max((one.trade.net for one in fresh), default=None)
-    return len(fresh) == _LOOKS or (best is not None and best >= most)

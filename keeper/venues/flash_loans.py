@@ -16,6 +16,9 @@ FLASH_LOAN_TOPIC: Final = Hash32(
 )
 """Of ``FlashLoan(address,address,address,uint256,uint8,uint256,uint16)``."""
 
+Ask = tuple[Address, bytes]
+"""Whom to ask, and what."""
+
 _WORD: Final = 32
 _PREMIUM_TOTAL: Final = bytes.fromhex("074b2e43")
 _POOL_REVISION: Final = bytes.fromhex("0148170e")
@@ -84,6 +87,8 @@ class AaveV3FlashSource:
         self._pool = pool
         self._executor = executor
         self._name = name
+        self._guesses: dict[Address, tuple[Ask, ...]] = {}
+        """What had to be asked of a reserve last: it is asked along with what the reserve is."""
 
     @property
     def name(self) -> str:
@@ -91,27 +96,33 @@ class AaveV3FlashSource:
         return self._name
 
     async def snapshot(self, assets: Collection[Address], block: BlockRef) -> AaveV3LoanBook:
-        """Read premium, flags and liquidity at ``block``.
+        """Read premium, flags and liquidity at ``block``: at once, where only amounts changed.
 
         An asset that the pool does not list cannot be borrowed. Raises StaleError when the pool
         does not answer like one.
         """
         wanted = sorted(set(assets))
-        heads = [_PREMIUM_TOTAL, _POOL_REVISION]
-        reserves = [_RESERVE_DATA + _address_word(asset) for asset in wanted]
-        answers = await self._ask([(self._pool, data) for data in (*heads, *reserves)], block)
-        premium, revision = (_word_at(answer, 0) for answer in answers[:2])
+        reserves = [(self._pool, _RESERVE_DATA + _address_word(asset)) for asset in wanted]
+        heads = [(self._pool, _PREMIUM_TOTAL), (self._pool, _POOL_REVISION)]
+        guesses = {ask for asset in wanted for ask in self._guesses.get(asset, ())}
+        told = await self._ask([*heads, *reserves], block, guesses)
+        premium, revision = (_word_at(told[one], 0) for one in heads)
         lends = {
-            asset: _address_at(answer, _ATOKEN_AT)
-            for asset, answer in zip(wanted, answers[2:], strict=True)
-            if _lends(_word_at(answer, 0))
+            asset: _address_at(told[ask], _ATOKEN_AT)
+            for asset, ask in zip(wanted, reserves, strict=True)
+            if _lends(_word_at(told[ask], 0))
         }
+        asked = {asset: self._amounts(asset, lends[asset], revision) for asset in lends}
+        told |= await self._ask({ask for one in asked.values() for ask in one} - told.keys(), block)
+        self._guesses |= asked
         return AaveV3LoanBook(
             source=self._name,
             pool=self._pool,
             premium_bps=premium,
             rounds_up=revision >= _FIRST_WITH_CEIL,
-            available=await self._available(lends, block, revision),
+            available={
+                asset: min(_word_at(told[ask], 0) for ask in asks) for asset, asks in asked.items()
+            },
         )
 
     def fee_paid(self, logs: Sequence[Log]) -> tuple[Address, int] | None:
@@ -137,26 +148,27 @@ class AaveV3FlashSource:
             and address_of_word(log.topics[1]) == self._executor
         )
 
-    async def _available(
-        self, lends: Mapping[Address, Address], block: BlockRef, revision: int
-    ) -> dict[Address, int]:
-        """Return the cash of each reserve, bounded by what the pool itself counts."""
-        held = [(asset, _BALANCE_OF + _address_word(atoken)) for asset, atoken in lends.items()]
-        balances = [_word_at(answer, 0) for answer in await self._ask(held, block)]
-        if revision >= _FIRST_WITH_VIRTUAL_BALANCE:
-            asked = [(self._pool, _VIRTUAL_BALANCE + _address_word(asset)) for asset in lends]
-            counted = [_word_at(answer, 0) for answer in await self._ask(asked, block)]
-            balances = [min(pair) for pair in zip(balances, counted, strict=True)]
-        return dict(zip(lends, balances, strict=True))
+    def _amounts(self, asset: Address, atoken: Address, revision: int) -> tuple[Ask, ...]:
+        """Return what bounds a loan: the reserve's cash, and what the pool itself counts."""
+        cash = (asset, _BALANCE_OF + _address_word(atoken))
+        if revision < _FIRST_WITH_VIRTUAL_BALANCE:
+            return (cash,)
+        return cash, (self._pool, _VIRTUAL_BALANCE + _address_word(asset))
 
-    async def _ask(self, asked: Sequence[tuple[Address, bytes]], block: BlockRef) -> list[bytes]:
-        calls = [Call(to=to, data=data) for to, data in asked]
+    async def _ask(
+        self, asked: Collection[Ask], block: BlockRef, guesses: Collection[Ask] = ()
+    ) -> dict[Ask, bytes]:
+        """Return the answers; what is only guessed to be of use may be without one."""
+        asks = list(dict.fromkeys((*asked, *guesses)))
+        calls = [Call(to=to, data=data) for to, data in asks]
         answers = await self._reader.call_many(calls, block) if calls else []
         for call, answer in zip(calls, answers, strict=True):
-            if not answer.success:
+            if not answer.success and (call.to, call.data) in asked:
                 msg = f"{call.to}: expected an answer to 0x{call.data.hex()}, found a revert"
                 raise StaleError(msg)
-        return [answer.data for answer in answers]
+        return {
+            ask: answer.data for ask, answer in zip(asks, answers, strict=True) if answer.success
+        }
 
 
 def _lends(configuration: int) -> bool:

@@ -86,6 +86,31 @@ async def test_an_address_without_code_is_not_a_pool_that_lends_nothing() -> Non
         await book_from(dict.fromkeys(script(), b""))
 
 
+async def test_what_a_reserve_was_asked_before_is_asked_with_the_rest_the_next_time() -> None:
+    reader = ScriptedReader(answers=script(revision=4, counted=600))
+    source = AaveV3FlashSource(cast("Reader", reader), pool=LENDER, executor=EXECUTOR)
+    first = await source.snapshot([USDC], BLOCK)
+    assert len(reader.rounds) == 2
+    assert await source.snapshot([USDC], BLOCK) == first
+    assert len(reader.rounds) == 3
+
+
+async def test_a_reserve_with_another_token_than_before_is_asked_of_that_one() -> None:
+    reader = ScriptedReader(answers=script(cash=1_000))
+    source = AaveV3FlashSource(cast("Reader", reader), pool=LENDER, executor=EXECUTOR)
+    await source.snapshot([USDC], BLOCK)
+    usdc, other = (address_bytes(one).rjust(32, b"\x00") for one in (USDC, named("a8")))
+    moved = {
+        (LENDER, bytes.fromhex("35ea6a75") + usdc): words(
+            ACTIVE | FLASH_ENABLED, *(0,) * 7, int(named("a8"), 16)
+        ),
+        (USDC, bytes.fromhex("70a08231") + other): words(77),
+    }
+    gone = {(USDC, bytes.fromhex("70a08231") + address_bytes(ATOKEN).rjust(32, b"\x00"))}
+    reader.answers = {k: v for k, v in {**script(), **moved}.items() if k not in gone}
+    assert (await source.snapshot([USDC], BLOCK)).most(USDC) == 77
+
+
 async def test_a_pool_that_reverts_makes_the_block_stale() -> None:
     with pytest.raises(StaleError, match="found a revert"):
         await book_from({})
