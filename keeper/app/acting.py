@@ -6,7 +6,7 @@ block can mend skips a block.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -15,11 +15,12 @@ from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
 from keeper.app.planning import ALL, Batch, Planning
+from keeper.app.reading_ahead import ReadingAhead
 from keeper.app.refusals import gas_capped, refused, too_small
 from keeper.app.sight import Look
+from keeper.app.skipping import RETRY_S, SKIPPED, TRIES
 from keeper.app.turns import Turns
-from keeper.core.chain import BlockRef
-from keeper.core.errors import RefusedError, StaleError, TransientError
+from keeper.core.errors import RefusedError, StaleError
 from keeper.core.joint import Joint
 from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
 from keeper.core.pending import Lead
@@ -30,14 +31,8 @@ from keeper.executor.dividing import Decoders
 from keeper.executor.executor import Executor
 from keeper.oracle.watcher import PriceWatcher
 from keeper.runtime.latest import Latest
+from keeper.runtime.precedence import Precedence
 from keeper.scanner.scan import Book, Scan
-
-SKIPPED = (TransientError, StaleError, RefusedError)
-"""What skips a block: the next one may be read although this one was not, or was refused."""
-
-TRIES = 3
-RETRY_S = 0.25
-"""How often, and how far apart, a look is acted on whose reads fail while nothing newer comes."""
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -61,11 +56,13 @@ class Acting(Generic[M, P]):
         min_debt_base: int,
         part: int,
         observer: Observer,
+        precedence: Precedence,
         timed: Callable[[Tick], None] = lambda _: None,
     ) -> None:
         """Leave accounts alone that owe less than ``min_debt_base``, in their market's unit.
 
-        ``part`` accounts at most are planned before what they bring is sent.
+        ``part`` accounts at most are planned before what they bring is sent. Whoever is planned for
+        goes first.
         ``timed`` hears how long each look took that something was sent upon.
         """
         self.appraiser = appraiser
@@ -81,35 +78,22 @@ class Acting(Generic[M, P]):
         self._min_debt_base = min_debt_base
         self._part = part
         self._observer = observer
+        self._precedence = precedence
         self._timed = timed
+        self.reading_ahead = ReadingAhead(planning, executor, parity)
+        """What a price event's look will need, once it is begun for one."""
         self._mail: Latest[Look[M, P]] = Latest()
         self.told: dict[AccountRef, Rejection] = {}
         """The newest reason why an account was left alone."""
         self._turns = Turns()
-        self._idle = asyncio.Event()
-        self._idle.set()
         self.acted_on = -1
         """The newest block whose opportunities were dealt with."""
-
-    async def refresh(self, block: BlockRef) -> None:
-        """Read ahead what planning at ``block`` is likely to need; planning reads what is missing.
-
-        A read that fails is made again by whoever plans.
-        """
-        with suppress(*SKIPPED):
-            await self.planning.refresh(block)
 
     def offer(self, look: Look[M, P]) -> None:
         """Take the newest look; one that waits is forgotten."""
         if look.found.opportunities:
-            self._idle.clear()
+            self._precedence.claim(self._adapter.deployment)
         self._mail.offer(look)
-
-    async def give_way(self, most_s: float) -> None:
-        """Return once nobody is being planned for, or after so long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(most_s):
-                await self._idle.wait()
 
     def price_moved(self) -> None:
         """Hear that what an account is worth may have changed since the last look."""
@@ -129,8 +113,8 @@ class Acting(Generic[M, P]):
                 await asyncio.sleep(RETRY_S)
             self.acted_on = look.book.block.number
             if not self._mail.is_waiting:
-                self._idle.set()
-        self._idle.set()
+                self._precedence.release(self._adapter.deployment)
+        self._precedence.release(self._adapter.deployment)
 
     def close(self) -> None:
         """Let ``run`` finish what it has begun and end; what waits is not begun any more."""
@@ -227,6 +211,7 @@ class Acting(Generic[M, P]):
         self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
     ) -> tuple[Batch[M, P], list[Rejection]]:
         """Return what to plan from, and whom nothing can be said of."""
+        await self.reading_ahead.done()
         aimed = await self._aim.at_target(look, fresh, lead)
         view, fresh = aimed.view, aimed.opportunities
         await self.appraiser.prepare(view, [one.ref for one in fresh], look.book.block)

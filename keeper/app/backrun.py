@@ -12,10 +12,11 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from keeper.app.acting import SKIPPED, Acting
+from keeper.app.acting import Acting
 from keeper.app.foresight import Foresight
 from keeper.app.observer import Observer
 from keeper.app.sight import Look
+from keeper.app.skipping import SKIPPED
 from keeper.core.chain import Transaction
 from keeper.core.pending import Lead, PendingTransaction
 from keeper.core.ports import ProtocolAdapter, Wire

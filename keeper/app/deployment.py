@@ -6,12 +6,12 @@ deployment and leaves the others alone.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from keeper.app.acting import RETRY_S, SKIPPED, Acting
+from keeper.app.acting import Acting
 from keeper.app.backrun import Backrun, Foreseen
 from keeper.app.book_file import load_book, save_book
 from keeper.app.causes import Causes
@@ -20,10 +20,12 @@ from keeper.app.crossings import Ahead
 from keeper.app.foresight import Foreseer, Foresight
 from keeper.app.growing import Growing
 from keeper.app.observer import Observer
+from keeper.app.pace import Pace
 from keeper.app.parity import Parity
 from keeper.app.prearming import Prearming
 from keeper.app.rivals import Rivals
 from keeper.app.sight import Sight
+from keeper.app.skipping import RETRY_S, SKIPPED
 from keeper.core.chain import BlockRef, Log, LogFilter, LogHint
 from keeper.core.errors import ConfigError, DriftError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Health
@@ -36,24 +38,16 @@ from keeper.mirror.mirror import Mirror
 from keeper.oracle.book import PriceBook
 from keeper.oracle.watcher import PriceWatcher
 from keeper.runtime.garbage import sweep
+from keeper.runtime.precedence import Precedence
 
 M = TypeVar("M")
 P = TypeVar("P")
 
-_GIVE_WAY_S = 0.25
-"""How long what can wait does, while somebody is planned for on the same processor."""
+_HEAD_GIVES_WAY_S = 0.05
+_REST_GIVES_WAY_S = 0.25
+"""How long a head, and what else it brings, waits while others go first (``Precedence``)."""
 STARTS = 5
 """Tries to fill a mirror: a reorg may undo the block that it is being filled at."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How often and from which size on. Seconds, and blocks where said."""
-
-    block_time_s: int
-    finality_depth: int
-    checkpoint_every: int
-    """Blocks between two checkpoints."""
 
 
 class Deployment(Generic[M, P]):
@@ -73,6 +67,7 @@ class Deployment(Generic[M, P]):
         rivals: Rivals[M, P],
         book_file: Path,
         observer: Observer,
+        precedence: Precedence,
         prearming: Callable[[Sight[M, P]], Prearming[M, P]] | None = None,
         backrun: Backrun[M, P] | None = None,
     ) -> None:
@@ -91,7 +86,7 @@ class Deployment(Generic[M, P]):
         self._rivals = rivals
         self._book_file = book_file
         self._observer = observer
-        self._feeds: frozenset[str] = frozenset()
+        self._precedence = precedence
         self._prices: PriceBook | None = None
         self._sight: Sight[M, P] = Sight(adapter, block_time_s=pace.block_time_s)
         self.prearming = None if prearming is None else prearming(self._sight)
@@ -171,6 +166,7 @@ class Deployment(Generic[M, P]):
 
         Return whether that is done: a head whose reads failed may be seen again.
         """
+        await self._precedence.give_way(_HEAD_GIVES_WAY_S)
         tick = Tick()
         self._foreseer.head_seen()
         if self._paused:
@@ -205,22 +201,28 @@ class Deployment(Generic[M, P]):
             return
         tick = Tick(log.seen_ns)
         tick.mark("decode")
-        if not self._sight.is_of_interest(self._watcher.moves(log)):
+        crossed = self._sight.glance(self._watcher.moves(log))
+        if crossed == []:
             return
         tick.mark("look_up")
         try:
-            block = await self._reader.block(log.block_number)
-            logs = await self._reader.logs_at(self.price_filter, block)
-            prices = await self._watcher.reread(self._prices, logs, block)
-            for one in logs:
-                prices = self._watcher.apply(prices, one, block)
-            if block.number > self._prices.block.number and prices.moved:
-                self._prices = prices
-                self.acting.price_moved()
-                tick.mark("read")
-                self._leave(block, prices, tick)
+            with self._precedence.claimed(f"a price of {self.name}"):
+                await self._answer(log, self._prices, crossed or [], tick)
         except SKIPPED as error:
             self._observer.skipped(self.name, str(error))
+
+    async def _answer(
+        self, log: Log, before: PriceBook, crossed: Sequence[AccountRef], tick: Tick
+    ) -> None:
+        """Look at the loans at the prices of an event's block, reading ahead for who crossed."""
+        block = await self._reader.block(log.block_number)
+        self.acting.reading_ahead.begin(block, self._sight.options(crossed))
+        prices = await self._watcher.moved(before, block)
+        if block.number > (self._prices or before).block.number and prices.moved:
+            self._prices = prices
+            self.acting.price_moved()
+            tick.mark("read")
+            self._leave(block, prices, tick)
 
     def hear_price(self, hint: LogHint, at_ns: int) -> None:
         """Answer a feed's event at once with what was signed ahead; ``see_price`` does the rest."""
@@ -261,11 +263,7 @@ class Deployment(Generic[M, P]):
         """Read the prices at ``head`` and leave the book; then prepare for what comes next."""
         snapshot = self.mirror.snapshot
         self._rivals.hear(snapshot)
-        feeds = self.adapter.feeds(snapshot.market)
-        names = frozenset(f"{one.id}:{one.source}:{one.underlying}" for one in feeds)
-        if names != self._feeds:
-            await self._watcher.follow(feeds, head)
-            self._feeds = names
+        await self._watcher.keep_following(self.adapter.feeds(snapshot.market), head)
         self.acting.appraiser.take(snapshot.market)
         before = self._prices
         self._prices, at_target = await self._growing.read(head, before)
@@ -276,9 +274,10 @@ class Deployment(Generic[M, P]):
         self._parity.take(ground)
         tick.mark("read")
         self._leave(head, at_target, tick)
-        await self.acting.give_way(_GIVE_WAY_S)
+        await self._precedence.give_way(_REST_GIVES_WAY_S)
         await self._sight.refresh()
-        await self.acting.refresh(head)
+        with suppress(*SKIPPED):  # whoever plans reads it again
+            await self.acting.planning.refresh(head)
         await self._rivals.note(snapshot, self._causes.last_move)
         await self._parity.look(self.name, ground, self.mirror.known)
         if self._parity.is_paused:

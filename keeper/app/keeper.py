@@ -7,10 +7,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from keeper.app.acting import RETRY_S, SKIPPED, TRIES
 from keeper.app.deployment import Deployment
 from keeper.app.observer import Observer
 from keeper.app.sending import Sending
+from keeper.app.skipping import RETRY_S, SKIPPED, TRIES
 from keeper.chain.head_tracker import HeadEvent
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
@@ -19,7 +19,11 @@ from keeper.core.chain import BlockRef, LogFilter, LogHint
 from keeper.core.errors import ConfigError, DriftError
 from keeper.runtime.garbage import keep_for_good
 from keeper.runtime.latest import Latest
+from keeper.runtime.precedence import Precedence
 from keeper.runtime.stopping import done_before
+
+_SETTLING_GIVES_WAY_S = 0.05
+"""How long what is in flight waits at each head, while somebody is planned for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,7 @@ class Keeper:
         streams: Streams,
         observer: Observer,
         pace: KeeperPace,
+        precedence: Precedence,
     ) -> None:
         """Take everything that runs."""
         self._deployments = deployments
@@ -65,6 +70,7 @@ class Keeper:
         self._streams = streams
         self._observer = observer
         self._pace = pace
+        self._precedence = precedence
         self._read: list[Deployment[Any, Any]] = []
         """Those whose market could be read at the start."""
         self._newest: BlockRef | None = None
@@ -239,6 +245,8 @@ class Keeper:
         """Keep the way from price event to signature warm, as often as the operator wants."""
         while self._pace.drill_s:
             await asyncio.sleep(self._pace.drill_s)
+            if self._precedence.is_claimed:
+                continue
             for deployment in self._deployments:
                 prearming = deployment.prearming
                 if prearming is not None and prearming.sample is not None:
@@ -270,6 +278,7 @@ class Keeper:
         """Close what has ended, correct what a reorg undid and tend the rest, at each head."""
         sending = self._sending
         async for head in self._settle_mail:
+            await self._precedence.give_way(_SETTLING_GIVES_WAY_S)
             try:
                 outcomes = await sending.settler.settle(head)
                 outcomes += await sending.canon.review(head, sending.settler)

@@ -13,7 +13,7 @@ from keeper.chain.fees import fees_for
 from keeper.config.chain_file import ChainSettings
 from keeper.core.chain import BlockRef, next_base_fee
 from keeper.core.joint import Addition, Joint
-from keeper.core.lending import AccountRef, Rejection, Valuation
+from keeper.core.lending import AccountRef, Option, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Ask, OfferDesk, ProtocolAdapter, Reader
 from keeper.core.units import Address
@@ -73,7 +73,11 @@ class Planning(Protocol[M, P]):
         ...
 
     async def refresh(self, block: BlockRef) -> None:
-        """Read at ``block`` what planning there is likely to need."""
+        """Read at ``block`` what planning after it is likely to need."""
+        ...
+
+    async def make_ready(self, options: Sequence[Option], block: BlockRef) -> None:
+        """Read at ``block`` all that planning the options there needs, at once."""
         ...
 
 
@@ -123,6 +127,10 @@ class PlannerDesk(Generic[M, P]):
     async def refresh(self, block: BlockRef) -> None:
         """Bring the pools that were planned over before to ``block``."""
         await self._planner.refresh(block)
+
+    async def make_ready(self, options: Sequence[Option], block: BlockRef) -> None:
+        """Read the pools and lenders of the options at ``block``."""
+        await self._planner.make_ready(options, block)
 
     async def plan(self, batch: Batch[M, P]) -> AsyncGenerator[Part, None]:
         """Yield plans in sending order and rejections, the largest debts in the first part.

@@ -14,10 +14,10 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from keeper.app.acting import SKIPPED
 from keeper.app.crossings import Ahead, Bench, Crossings, Side
 from keeper.app.drill import DRILL_INDEX, sample_event
 from keeper.app.sight import Sight
+from keeper.app.skipping import SKIPPED
 from keeper.app.trigger_price import last_admitted
 from keeper.core.chain import LogHint
 from keeper.core.errors import StaleError

@@ -12,11 +12,11 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final, Generic, Protocol, TypeVar
 
-from keeper.app.acting import SKIPPED
 from keeper.app.books import Appraiser
 from keeper.app.hindsight import Ours, Scene, told
 from keeper.app.observer import Observer
 from keeper.app.sight import Look
+from keeper.app.skipping import SKIPPED
 from keeper.core.chain import BlockRef, Log
 from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef, Liquidation, Rejection, Valuation

@@ -1,12 +1,12 @@
 """What a deployment sees of its loans: the mirror's positions under the scanner's watch."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from keeper.core.chain import BlockRef
-from keeper.core.lending import AccountRef, Health
+from keeper.core.lending import AccountRef, Health, Option
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.tick import Tick
 from keeper.mirror.snapshot import Snapshot
@@ -86,9 +86,16 @@ class Sight(Generic[M, P]):
         seen.mark("look_up")
         return Look(book=book, found=found, tick=seen)
 
-    def is_of_interest(self, prices: Mapping[str, int] | None) -> bool:
-        """Return whether a move of prices since the look may bring anybody under the line."""
-        return prices is None or self._watch.glance(prices) != []
+    def glance(self, prices: Mapping[str, int] | None) -> list[AccountRef] | None:
+        """Return who may be under the line after a move of prices since the look.
+
+        None when only a look can tell, as where a price must be read.
+        """
+        return None if prices is None else self._watch.glance(prices)
+
+    def options(self, refs: Iterable[AccountRef]) -> dict[AccountRef, Sequence[Option]]:
+        """Return how accounts of the last glance would be liquidated, as far as that is known."""
+        return self._watch.options(refs)
 
     def foresee(self, prices: Mapping[str, int]) -> list[AccountRef] | None:
         """Return who would be under the line at prices that no block has yet.

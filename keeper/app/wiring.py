@@ -1,7 +1,7 @@
 """Introduce the rooms to each other: from settings and an open chain to a keeper that can run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +18,14 @@ from keeper.app.builders import (
 )
 from keeper.app.checkpoints import JournaledCheckpoints
 from keeper.app.crossings import Bench
-from keeper.app.deployment import Deployment, Pace
+from keeper.app.deployment import Deployment
 from keeper.app.executor_contract import ExecutorContract
 from keeper.app.growing import Growing
 from keeper.app.keeper import Keeper, KeeperPace, Streams
 from keeper.app.observer import Observer
 from keeper.app.opening import adapters
 from keeper.app.outside import Dial
+from keeper.app.pace import Pace
 from keeper.app.parity import HeadLimits, Parity
 from keeper.app.planning import ALL, PART, PlannerDesk
 from keeper.app.prearming import Prearming
@@ -49,6 +50,7 @@ from keeper.oracle.stand_in import StandIns
 from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.registry import AnyAdapter
 from keeper.runtime.clock import Clock
+from keeper.runtime.precedence import Precedence
 from keeper.telemetry.metrics import STOPWATCH
 
 CHECKPOINT_EVERY_BLOCKS = 32
@@ -70,6 +72,8 @@ class Parts:
     """Who is asked for better sales; None asks nobody."""
     share: Share | None = None
     """Of the budgets over all chains; None where there is one chain."""
+    precedence: Precedence = field(default_factory=Precedence)
+    """Among all that runs for the chain."""
 
 
 class Watched(NamedTuple):
@@ -110,6 +114,7 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
             max_head_gap_s=float(settings.sending.breaker.max_head_gap_s),
             drill_s=settings.sending.prearm_drill_ms / 1_000,
         ),
+        precedence=parts.precedence,
     )
 
 
@@ -145,6 +150,7 @@ def _deployment(
         ),
         book_file=_book_file(settings.database, adapter.deployment),
         observer=parts.observer,
+        precedence=parts.precedence,
         prearming=_prearming(settings, parts, sending, watched, acting),
         backrun=_backrun(settings, parts, adapter, acting),
     )
@@ -217,6 +223,7 @@ def _acting(
         min_debt_base=protocol_file(settings, adapter.deployment).min_debt_base,
         part=PART if parts.signers else ALL,
         observer=parts.observer,
+        precedence=parts.precedence,
         timed=STOPWATCH.record,
     )
 

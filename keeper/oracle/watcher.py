@@ -47,6 +47,7 @@ class PriceWatcher:
         self._policy = policy
         self._judge = Judge(following=NOTHING, policy=policy)
         self._movers: dict[str, _Mover] = {}
+        self._names: frozenset[str] = frozenset()
 
     @property
     def following(self) -> Following:
@@ -64,6 +65,13 @@ class PriceWatcher:
         self._judge = Judge(following=following, policy=self._policy)
         self._movers = {}
 
+    async def keep_following(self, feeds: Sequence[Feed], block: BlockRef) -> None:
+        """Follow the feeds, found out about anew only where they are others than before."""
+        names = frozenset(f"{one.id}:{one.source}:{one.underlying}" for one in feeds)
+        if names != self._names:
+            await self.follow(feeds, block)
+            self._names = names
+
     def log_filter(self) -> LogFilter:
         """Return the events that move a price."""
         return LogFilter(
@@ -79,6 +87,14 @@ class PriceWatcher:
         if self._is_replaced(book.evidence):
             await self.follow([one.feed for one in self.following.feeds.values()], block)
             book = await self._read(block, before)
+        return book
+
+    async def moved(self, book: PriceBook, block: BlockRef) -> PriceBook:
+        """Return the book after all events in ``block``: a block's prices are one fact."""
+        logs = await self._reader.logs_at(self.log_filter(), block)
+        book = await self.reread(book, logs, block)
+        for one in logs:
+            book = self.apply(book, one, block)
         return book
 
     def apply(self, book: PriceBook, log: Log, block: BlockRef) -> PriceBook:

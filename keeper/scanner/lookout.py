@@ -92,7 +92,13 @@ class Lookout(Generic[M, P]):
         self._prices = dict(prices)
         self._moved = {}
         self._worth = worth_of(self._adapter, view, self.columns.keys, prices)
-        self._note_sound()
+        self._sound = frozenset()
+
+    def get_ready(self) -> None:
+        """Find out beforehand whose events can be looked up: what is not known then is asked."""
+        index, worth = self._index, self._now()
+        feeds = () if index is None else index.sound_feeds(worth)
+        self._sound = frozenset(feeds)
 
     def under(self) -> Sighting:
         """Screen everybody."""
@@ -199,7 +205,7 @@ class Lookout(Generic[M, P]):
         """Use an index that was built since; one of before a cold start is of no use."""
         if index.changed is self._building:
             self._index = index
-            self._note_sound()
+            self.get_ready()
 
     def _now(self) -> Worth:
         """Return what factors are worth, those of accounts that came since included."""
@@ -220,12 +226,6 @@ class Lookout(Generic[M, P]):
         if self._moved.keys() == {feed} and feed in self._sound:
             return True
         return index.is_sound_for(self._now(), feed)
-
-    def _note_sound(self) -> None:
-        """Find out beforehand whose events can be looked up."""
-        index, worth = self._index, self._now()
-        feeds = () if index is None else index.sound_feeds(worth)
-        self._sound = frozenset(feeds)
 
     def _mark(self, place: int | None) -> None:
         """Tell the index, and the one that is being built, that a place is written."""

@@ -5,12 +5,12 @@ is found equals what ``scan`` finds, which assesses every loan.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Generic, cast
 
 from keeper.core.errors import StaleError
-from keeper.core.lending import AccountRef, Health
+from keeper.core.lending import AccountRef, Health, Option
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.screening import Screened
 from keeper.scanner.columns import Columns
@@ -86,6 +86,7 @@ class Watch(Generic[M, P]):
         self._ahead = self._view(book, following)
         self._moved = {}
         self._lookout.see(self._ahead, prices)
+        self._lookout.get_ready()
         return found
 
     def glance(self, prices: Mapping[str, int]) -> list[AccountRef] | None:
@@ -108,6 +109,18 @@ class Watch(Generic[M, P]):
             if (position := near.get(ref) or positions.get(ref)) is not None
             and is_under(view, position)
         ]
+
+    def options(self, refs: Iterable[AccountRef]) -> dict[AccountRef, Sequence[Option]]:
+        """Return how accounts would be liquidated at the prices of the last glance."""
+        book, view, found = self._book, self._ahead, dict[AccountRef, Sequence[Option]]()
+        if book is None or view is None:
+            return found
+        for ref in refs:
+            position = self._near.get(ref) or book.positions.get(ref)
+            if position is not None:
+                with contextlib.suppress(StaleError):
+                    found[ref] = self._adapter.options(view, position)
+        return found
 
     def foresee(self, prices: Mapping[str, int]) -> list[AccountRef] | None:
         """Return who would be under the line were feeds at these prices, as after a ``glance``.

@@ -1,15 +1,18 @@
 """What a head brings besides gives way to whoever is being planned for."""
 
 import asyncio
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 from keeper.app.acting import Acting
+from keeper.core.errors import StaleError
+from keeper.runtime.precedence import Precedence
 from tests.support.eventually import PATIENCE_S
 
 
-def acting() -> Acting[Any, Any]:
-    nobody: Any = None
+def acting(precedence: Precedence) -> Acting[Any, Any]:
+    nobody: Any = SimpleNamespace(deployment="aave_v3.test")
     return Acting(
         adapter=nobody,
         planning=nobody,
@@ -23,6 +26,7 @@ def acting() -> Acting[Any, Any]:
         min_debt_base=0,
         part=1,
         observer=nobody,
+        precedence=precedence,
     )
 
 
@@ -31,15 +35,17 @@ def look(*opportunities: str) -> Any:
 
 
 async def test_a_look_that_found_nobody_holds_nothing_up() -> None:
-    idle = acting()
-    idle.offer(look())
-    await idle.give_way(PATIENCE_S)
+    precedence = Precedence()
+    acting(precedence).offer(look())
+    assert not precedence.is_claimed
+    await precedence.give_way(PATIENCE_S)
 
 
 async def test_a_look_that_found_somebody_holds_it_up_until_acting_is_done() -> None:
-    busy = acting()
+    precedence = Precedence()
+    busy = acting(precedence)
     busy.offer(look("somebody"))
-    waiting = asyncio.ensure_future(busy.give_way(PATIENCE_S))
+    waiting = asyncio.ensure_future(precedence.give_way(PATIENCE_S))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -49,6 +55,23 @@ async def test_a_look_that_found_somebody_holds_it_up_until_acting_is_done() -> 
 
 
 async def test_it_is_not_held_up_for_longer_than_is_said() -> None:
-    busy = acting()
-    busy.offer(look("somebody"))
-    await busy.give_way(0.0)
+    precedence = Precedence()
+    precedence.claim("somebody")
+    await precedence.give_way(0.0)
+    assert precedence.is_claimed
+
+
+async def test_whoever_waits_goes_on_when_the_last_of_several_is_done() -> None:
+    precedence = Precedence()
+    precedence.claim("one")
+    with precedence.claimed("other"):
+        precedence.release("one")
+        assert precedence.is_claimed
+    await precedence.give_way(PATIENCE_S)
+
+
+async def test_an_error_in_what_goes_first_lets_the_others_go_on() -> None:
+    precedence = Precedence()
+    with suppress(StaleError), precedence.claimed("a price"):
+        raise StaleError("gone")
+    await precedence.give_way(PATIENCE_S)

@@ -19,6 +19,7 @@ from keeper.core.errors import (
     TransientError,
 )
 from keeper.executor.flight import Flight
+from keeper.runtime.precedence import Precedence
 from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.ledger_records import block, plan
 from tests.support.signed_plans import SIGNER, signed
@@ -108,6 +109,7 @@ def keeper_of(
         streams=Streams(heads=quiet, prices=quiet, pending=None),
         observer=observer,
         pace=KeeperPace(drain_s=drain_s, max_head_gap_s=0, finality_depth=8),
+        precedence=Precedence(),
     )
 
 

@@ -1,0 +1,57 @@
+"""What acting on a price event is likely to need, read while the loans are looked at.
+
+All of it goes out at once: what planning leans on, what is spent, and whether the accounts that
+crossed are on the chain as they are in the mirror. Acting waits for the answers and asks for what
+is missing, so that nothing is decided by what was read here alone.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+from keeper.app.parity import Parity
+from keeper.app.planning import Planning
+from keeper.app.skipping import SKIPPED
+from keeper.core.chain import BlockRef
+from keeper.core.lending import AccountRef, Option
+from keeper.executor.executor import Executor
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+class ReadingAhead(Generic[M, P]):
+    """Reads for one deployment; the newest event's are the ones that are waited for."""
+
+    def __init__(self, planning: Planning[M, P], executor: Executor, parity: Parity[M, P]) -> None:
+        """Read by those who will ask again."""
+        self._planning = planning
+        self._executor = executor
+        self._parity = parity
+        self._reading: Awaitable[Sequence[BaseException | None]] | None = None
+
+    def begin(self, block: BlockRef, crossed: Mapping[AccountRef, Sequence[Option]]) -> None:
+        """Begin to read as of ``block``, an event's, for the accounts that it brings.
+
+        They are compared with the chain as of the mirror's own block.
+        """
+        options = [one for options in crossed.values() for one in options]
+        self._reading = asyncio.gather(
+            self._planning.make_ready(options, block),
+            self._spent(block),
+            self._parity.check_ahead(list(crossed)),
+            return_exceptions=True,
+        )
+
+    async def done(self) -> None:
+        """Return once everything is answered. A read that failed is made again by who needs it.
+
+        Raises what no later block can mend.
+        """
+        reading, self._reading = self._reading, None
+        for error in [] if reading is None else await reading:
+            if error is not None and not isinstance(error, SKIPPED):
+                raise error
+
+    async def _spent(self, block: BlockRef) -> None:
+        await self._executor.exposure(block)

@@ -1,0 +1,75 @@
+"""What is read ahead for a price decides nothing: what fails is read again by who needs it."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from keeper.app.reading_ahead import ReadingAhead
+from keeper.core.errors import InvariantError, StaleError
+from keeper.core.lending import AccountRef
+from tests.support.ledger_records import block, plan
+
+REF = plan().ref
+OPTIONS = (plan().option,)
+
+
+@dataclass
+class Asked:
+    """Remembers what was read, or fails."""
+
+    error: Exception | None = None
+    reads: list[object] = field(default_factory=list)
+
+    async def make_ready(self, options: object, at: object) -> None:
+        self._note(("pools", options, at))
+
+    async def exposure(self, at: object) -> None:
+        self._note(("spent", at))
+
+    async def check_ahead(self, refs: list[AccountRef]) -> None:
+        self._note(("accounts", *refs))
+
+    def _note(self, read: object) -> None:
+        self.reads.append(read)
+        if self.error is not None:
+            raise self.error
+
+
+def ahead_of(all_of_it: Asked, executor: object = None) -> ReadingAhead[Any, Any]:
+    asked: Any = all_of_it
+    spent: Any = executor or asked
+    return ReadingAhead(asked, spent, asked)
+
+
+async def test_pools_budgets_and_accounts_are_read_at_once() -> None:
+    asked = Asked()
+    ahead = ahead_of(asked)
+    ahead.begin(block(7), {REF: OPTIONS})
+    await ahead.done()
+    assert asked.reads == [
+        ("pools", list(OPTIONS), block(7)),
+        ("spent", block(7)),
+        ("accounts", REF),
+    ]
+
+
+async def test_reads_that_failed_hold_nobody_up() -> None:
+    asked = Asked(error=StaleError("gone"))
+    ahead = ahead_of(asked)
+    ahead.begin(block(7), {REF: OPTIONS})
+    await ahead.done()
+    assert len(asked.reads) == 3
+
+
+async def test_a_journal_that_failed_is_not_passed_over() -> None:
+    broken = Asked(error=InvariantError("no disk"))
+    ahead = ahead_of(Asked(), SimpleNamespace(exposure=broken.exposure))
+    ahead.begin(block(7), {REF: OPTIONS})
+    with pytest.raises(InvariantError, match="no disk"):
+        await ahead.done()
+
+
+async def test_there_is_nothing_to_wait_for_where_nothing_was_begun() -> None:
+    await ahead_of(Asked()).done()
