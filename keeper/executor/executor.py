@@ -270,11 +270,14 @@ class Executor:
                 self.flight.took_off(plan, submission)
         signed = [one for _, one in done.pairs]
         if lead:
-            deliveries = await lane.send(signed, lead=lead.raw)
+            posted, deliveries = [], await lane.send(signed, lead=lead.raw)
         else:
             posted = [lane.post(one) for one in signed]
-            self._tick.mark("send")
+            if None not in posted:
+                self._tick.mark("send")
             deliveries = await delivered(lane, signed, posted)
+        if lead or None in posted:  # nobody tells when it was written, but when it was answered
+            self._tick.mark("send")
         for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):
             for one in () if isinstance(delivery, Refused) else plan.members:
                 on_sent(one, submission)

@@ -185,13 +185,21 @@ class Prearm:
             if isinstance(batch, InvariantError):
                 raise batch
             await batch.booked
-            for one in batch.fired:
-                for listener in self._listeners:
-                    listener(one)
+            self._tell(batch, is_late=False)
             submissions = [one.submission for one in batch.fired]
             answers = [one.answer for one in batch.fired]
             deliveries = await delivered(self._armament.lane, submissions, answers)
+            self._tell(batch, is_late=True)
             await self._executor.book([one.plan for one in batch.fired], submissions, deliveries)
+
+    def _tell(self, batch: _Batch, *, is_late: bool) -> None:
+        """Tell of what was written, or of what is written late: when, only its answer tells."""
+        for one in batch.fired:
+            if (one.answer is None) is is_late:
+                if is_late:
+                    one.tick.mark("send")
+                for listener in self._listeners:
+                    listener(one)
 
     def _write(self, salvo: Salvo, due: Sequence[Shot], *, dry: bool = False) -> list["_Written"]:
         """Pass each shot through policy and write it; all else waits until those are out."""

@@ -1,6 +1,7 @@
 """The status endpoint of a real keeper: it shows what happens, goes red, and halts."""
 
 import json
+import re
 import socket
 from contextlib import closing
 from http.client import HTTPConnection
@@ -8,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from keeper.core.tick import STAGES
 from tests.support.keeper_process import ARMED, running_keeper, until
 from tests.support.market_node import MarketNode
 from tests.support.sending_stage import CHEAP, FALLEN, SendingStage
 from tests.support.sending_stage import stage as staged
 
+BOTH_DIPPED = 9_500
+"""Prices in basis points at which somebody crosses by either feed."""
 HALT = "canary-token-of-sixteen"
 
 
@@ -35,6 +39,33 @@ class Page:
 
     def status(self):
         return json.loads(self.ask("/status.json")[1])
+
+
+SAMPLE = re.compile(r'keeper_tick_stage_seconds_count{rung="(\w+)",stage="(\w+)"} [1-9]')
+AT_ONCE = {"decode", "look_up", "judge", "send"}
+STAGES_OF = {
+    "prearmed": AT_ONCE,
+    "prepared": AT_ONCE | {"sign", "journal"},
+    "planned": set(STAGES),
+}
+
+
+def stages(page: Page) -> dict[str, set[str]]:
+    """Return the stages that were timed, by rung."""
+    found: dict[str, set[str]] = {}
+    for rung, stage in SAMPLE.findall(page.ask("/metrics")[1]):
+        found.setdefault(rung, set()).add(stage)
+    return found
+
+
+def rungs(page: Page) -> set[str]:
+    return set(stages(page))
+
+
+def sample(page: Page, name: str) -> float:
+    lines = page.ask("/metrics")[1].splitlines()
+    (found,) = [line for line in lines if line.startswith(name)]
+    return float(found.split()[-1])
 
 
 @pytest.fixture
@@ -86,3 +117,27 @@ def test_the_endpoint_shows_what_happens_goes_red_and_halts(stage):
         signed = [raw.hex() for (raw,) in stage.sql("SELECT raw FROM submissions")]
         assert [raw for raw in signed if raw in everything] == []
         assert signed != []
+
+
+def test_every_rung_of_a_running_keeper_is_timed_whole_and_by_its_stages(stage):
+    """One block moves two feeds: who crosses by the second is signed for anew, being next."""
+    stage.configure(prearm_accounts=4)
+    stage.limit(slippage_bps=500)
+    port = free_port()
+    environment = {**ARMED, "KEEPER_HTTP__PORT": str(port)}
+    with running_keeper(stage.config, "--arm", environment=environment) as keeper:
+        page = Page(port)
+        until(lambda: page.ask("/readyz")[0] == 200)
+        until(lambda: stage.armed_on_disk() > 1)
+        stage.push(BOTH_DIPPED)
+        until(lambda: rungs(page) >= {"prearmed", "prepared"})
+        stage.settle(keeper)
+        stage.move(FALLEN, base_fee=CHEAP)
+        until(lambda: rungs(page) == {"prearmed", "prepared", "planned"})
+        for rung, counts in stages(page).items():
+            assert set(counts) == STAGES_OF[rung]
+            whole = sample(page, f'keeper_tick_to_send_seconds_sum{{rung="{rung}"}}')
+            parts = [f'{{rung="{rung}",stage="{one}"}}' for one in counts]
+            spent = sum(sample(page, f"keeper_tick_stage_seconds_sum{one}") for one in parts)
+            assert spent == pytest.approx(whole, rel=1e-6)
+        stage.settle(keeper)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from time import perf_counter_ns
 from types import SimpleNamespace
 
 import pytest
@@ -194,6 +195,27 @@ async def test_a_nonce_that_went_elsewhere_is_signed_for_anew_and_noted_first(ya
     assert [one.nonce for one in intent.attempts] == [FIRST + 1]
     assert yard.journal.noted() == []
     assert [one.tick.rung for one in heard] == [Rung.PREPARED]
+
+
+async def test_what_could_not_be_written_at_once_is_timed_until_it_was_answered(yard):
+    await yard.load(1)
+    yard.armament.lane.post = lambda _: None
+    yard.wire.is_open = False
+    heard, answered = [], []
+    yard.prearm.on_fired(heard.append)
+    send_raw = yard.wire.send_raw
+
+    async def answer(raw):
+        assert heard == []
+        answered.append(perf_counter_ns())
+        return await send_raw(raw)
+
+    yard.wire.send_raw = answer
+    assert yard.fire() == 1
+    await yard.settle()
+    ((stage, at),) = [one.tick.marks[-1] for one in heard]
+    assert stage == "send"
+    assert at >= answered[0]
 
 
 @pytest.mark.parametrize("way", ["halt", "numbering", "unknown nonce", "old block", "touched"])
