@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import socket
 from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any, Self, cast
+from urllib.parse import urlsplit
 
 from eth_account import Account
 from web3 import AsyncIPCProvider, AsyncWeb3, WebSocketProvider
@@ -14,6 +16,7 @@ from web3.utils.subscriptions import LogsSubscription
 from benchmarks.ladder import Ladder
 from benchmarks.rows import progress
 from keeper.app.drill import sample_event
+from keeper.chain.frames import text_frame
 from keeper.core.units import Address
 from keeper.devnet.assets import ASSETS
 from keeper.oracle.chainlink import ANSWER_UPDATED
@@ -51,43 +54,68 @@ _FIXED = (
     + b'"]}\n'
 )
 """As long as a liquidation; the node refuses it."""
+_HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: a2VlcGVyLWVjaG8tYmVuY2g=\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 _SAMPLE = sample_event(Address("0x" + "01" * 20), 10**8, 1) + b"\n"
 
 
 class Echo(asyncio.Protocol):
-    """A client on the node's Unix socket that answers each event with the same bytes."""
+    """A client on a socket like the keeper's that answers each event with the same bytes.
 
-    def __init__(self, symbol: str) -> None:
+    Over WebSocket it has shaken hands by itself, and has the node not wait for acknowledgements.
+    """
+
+    def __init__(self, symbol: str, transport: str) -> None:
         """Answer the events of one asset's feed."""
+        self._is_ws = transport == "ws"
+        self._fixed = text_frame(_FIXED, b"mask") if self._is_ws else _FIXED
         self.found: dict[str, list[float]] = {}
         self.echo_us: list[float] = []
         self._symbol = symbol
         self._answer = ASSETS[symbol].price
         self._transport: asyncio.Transport | None = None
         self._heard = asyncio.Event()
+        self._shaken = asyncio.Event()
 
     @classmethod
-    async def opened(cls, steps: Ladder, symbol: str = "DAI") -> Self:
+    async def opened(cls, steps: Ladder, transport: str, symbol: str = "DAI") -> Self:
         """Connect and subscribe."""
         loop = asyncio.get_running_loop()
-        path = str(steps.anvil.ipc_path)
-        _, made = await loop.create_unix_connection(lambda: cls(symbol), path)
+        made = cls(symbol, transport)
+        if made._is_ws:
+            node = urlsplit(steps.anvil.ws_url)
+            await loop.create_connection(lambda: made, node.hostname, node.port)
+        else:
+            await loop.create_unix_connection(lambda: made, str(steps.anvil.ipc_path))
         wanted = {"address": steps.live.aggregators[symbol].address, "topics": [ANSWER_UPDATED]}
         asked = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["logs", wanted]}
-        if made._transport is None:
-            raise AssertionError("a connection")
-        made._transport.write(json.dumps(asked).encode() + b"\n")
+        await made._ask(json.dumps(asked).encode() + b"\n")
         made._drilling = asyncio.ensure_future(made._drill())
         return made
+
+    async def _ask(self, request: bytes) -> None:
+        if self._transport is None:
+            raise AssertionError("a connection")
+        if self._is_ws:
+            self._transport.write(_HANDSHAKE)
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._shaken.wait()
+        self._transport.write(text_frame(request, b"mask") if self._is_ws else request)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
-        self._file = transport.get_extra_info("socket").fileno()
+        self._socket = transport.get_extra_info("socket")
+        self._file = self._socket.fileno()
 
     def data_received(self, data: bytes) -> None:
         """Answer an event."""
-        self._react(data, _FIXED)
+        self._react(data, self._fixed)
+        self._shaken.set()
+        if self._is_ws:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _react(self, data: bytes, answer: bytes) -> None:
         started = perf_counter_ns()

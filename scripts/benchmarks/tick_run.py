@@ -56,6 +56,8 @@ class Run:
     echo_us: list[float] = field(default_factory=list)
     sign_us: list[float] = field(default_factory=list)
     others: dict[str, list[float]] = field(default_factory=dict)
+    on_chain: list[tuple[Tick, float]] = field(default_factory=list)
+    """Ticks, with the time from the price transaction's write to the log of the liquidation."""
     sent: int = 0
     landed: int = 0
     burst_us: float = 0.0
@@ -81,27 +83,34 @@ class Prices:
         }
         self._addresses = {name: one.address for name, one in live.aggregators.items()}
         sender = live.market.accounts.oracle_node
+        words = (sys.executable, "-m", "benchmarks.price_driver")
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "benchmarks.price_driver", str(steps.anvil.ipc_path), sender],
+            [*words, str(steps.anvil.ipc_path), sender, live.market.pool],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         os.sched_setaffinity(self._process.pid, {0})
 
-    async def submit(self, symbol: str, answer: int) -> None:
-        """Submit an answer and wait until the node has it."""
+    async def submit(self, symbol: str, answer: int) -> int:
+        """Submit an answer, wait until the node has it, and return when it was written."""
         self._rounds[symbol] += 1
-        line = f"{self._addresses[symbol]} {self._rounds[symbol]} {answer}\n"
-        await asyncio.to_thread(self._exchange, line)
+        line = f"{self._addresses[symbol]} {self._rounds[symbol]} {answer}"
+        told, written = (await asyncio.to_thread(self._exchange, line)).split()
+        if not told.startswith("0x"):
+            raise AssertionError("a submission that the node takes")
+        return int(written)
 
-    def _exchange(self, line: str) -> None:
+    async def liquidated_ns(self) -> int:
+        """Return when the newest log of a liquidation came."""
+        return int(await asyncio.to_thread(self._exchange, ""))
+
+    def _exchange(self, line: str) -> str:
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError("pipes")
-        self._process.stdin.write(line)
+        self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
-        if not self._process.stdout.readline().startswith("0x"):
-            raise AssertionError("a submission that the node takes")
+        return self._process.stdout.readline()
 
     def stop(self) -> None:
         """End it."""
@@ -149,11 +158,14 @@ class _Bench:
         await self.armed()
         self._leave(rung)
         before = len(self.run.ticks)
-        await self.prices.submit("WETH", price)
+        written_ns = await self.prices.submit("WETH", price)
         self.steps.took(price)
         await self._until(lambda: len(self.run.ticks) > before)
         self.run.sent += 1
         await self._until(lambda: not self.session.keeper.in_flight)
+        took_ns = await self.prices.liquidated_ns() - written_ns
+        if took_ns > 0:  # else it did not land, which is counted
+            self.run.on_chain.append((self.run.ticks[before], took_ns / 1e3))
 
     def _leave(self, rung: Rung) -> None:
         """Take away what a rung below the highest does not have."""
@@ -243,7 +255,7 @@ async def _others(bench: _Bench, plan: Plan) -> list[Any]:
     if plan.burst:
         return []
     steps = bench.steps
-    others: list[Any] = [await Echo.opened(steps)] if plan.transport == "ipc" else []
+    others: list[Any] = [await Echo.opened(steps, plan.transport)]
     if not plan.crowd:
         others.append(await Web3Bot.opened(steps, plan.transport))
     return others
