@@ -46,8 +46,10 @@ from keeper.evm.transaction import LocalSigner
 
 RACING = 10
 """Loans that the price move opens."""
-QUIET = 90
-"""Loans that stay healthy."""
+PEER_LOANS = 100
+"""Loans of which the usual bot's figures are."""
+TIMES = 100
+"""How many times as many the keeper has in its second race."""
 FALL_BPS = 9_850
 BITCOIN = 2
 """The place of the market of bitcoin against dollars."""
@@ -88,35 +90,40 @@ class Lap:
 
 
 def run(*, quick: bool) -> Iterator[Row]:
-    """Race, and hold the result to the published figures."""
-    laps = asyncio.run(_race(2 if quick else ROUNDS))
+    """Race with as many loans as the bot had and with many more; hold it to its figures."""
+    for loans in (PEER_LOANS, PEER_LOANS * (TIMES // 10 if quick else TIMES)):
+        yield from _raced(loans, asyncio.run(_race(2 if quick else ROUNDS, loans)))
+    yield _published("block seen to first sent", PEER_SEEN_US, PEER_SEEN_WORST_US)
+    yield _published("price drop to first sent", PEER_DROP_US, PEER_DROP_WORST_US)
+
+
+def _raced(loans: int, laps: list[Lap]) -> Iterator[Row]:
     all_landed = sum(one.landed == RACING for one in laps)
     yield Row(
         bench="race",
         variant="ten loans in one block",
-        n=RACING,
+        n=loans,
         value=f"{all_landed} of {len(laps)} rounds: all ten",
         against=f"{PEER}: {PEER_LANDED}",
         goal="ten landed in the next block",
         met=all_landed == len(laps),
         note=f"landed {sorted(one.landed for one in laps)}",
     )
-    yield _timed("block seen to tenth sent", [one.seen_to_last_sent for one in laps], PEER_SEEN_US)
-    yield _timed("price drop to tenth sent", [one.drop_to_last_sent for one in laps], PEER_DROP_US)
-    yield _timed("price drop to all landed", [one.drop_to_landed for one in laps], None)
-    yield _published("block seen to first sent", PEER_SEEN_US, PEER_SEEN_WORST_US)
-    yield _published("price drop to first sent", PEER_DROP_US, PEER_DROP_WORST_US)
+    seen, sent = "block seen to tenth sent", "price drop to tenth sent"
+    yield _timed(seen, loans, [one.seen_to_last_sent for one in laps], PEER_SEEN_US)
+    yield _timed(sent, loans, [one.drop_to_last_sent for one in laps], PEER_DROP_US)
+    yield _timed("price drop to all landed", loans, [one.drop_to_landed for one in laps], None)
 
 
-def _timed(variant: str, seconds: list[float], peer_us: float | None) -> Row:
+def _timed(variant: str, loans: int, seconds: list[float], peer_us: float | None) -> Row:
     p50 = median(seconds) * 1e6
     return Row(
         bench="race",
         variant=variant,
-        n=RACING,
+        n=loans,
         p50_us=p50,
         p99_us=quantile(seconds, 0.99) * 1e6,
-        against="" if peer_us is None else f"{PEER} p50, of its first",
+        against="" if peer_us is None else f"{PEER} p50, {PEER_LOANS} loans, of its first",
         ratio=None if peer_us is None else peer_us / p50,
     )
 
@@ -126,20 +133,20 @@ def _published(variant: str, p50_us: float, worst_us: float) -> Row:
     return Row(
         bench="race",
         variant=f"{PEER}: {variant}",
-        n=1,
+        n=PEER_LOANS,
         p50_us=p50_us,
         p99_us=worst_us,
         note="published, not measured here",
     )
 
 
-async def _race(rounds: int) -> list[Lap]:
+async def _race(rounds: int, loans: int) -> list[Lap]:
     with start_anvil(anvil_binary(), AnvilOptions(ipc=True)) as anvil:
-        progress("building Morpho Blue with ten loans near the line and ninety far from it")
+        progress(f"building Morpho Blue with ten loans near the line of {loans:,} ...")
         market = build_market(anvil.http_url, seed=1, borrowers=0)
         live = open_live(market, anvil.http_url)
         with closing(live.rpc):
-            local = build_morpho(live, seed=1, borrowers=0, loans=_loans())
+            local = build_morpho(live, seed=1, borrowers=0, loans=_loans(loans))
             who = market.accounts
             executor = deploy_executor(
                 live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
@@ -150,9 +157,10 @@ async def _race(rounds: int) -> list[Lap]:
             ]
 
 
-def _loans() -> list[MorphoLoan]:
+def _loans(many: int) -> list[MorphoLoan]:
     near = [loan_of(BITCOIN, 20_000 + 1_000 * i, 10_060 + 4 * i) for i in range(RACING)]
-    return near + [loan_of(i % 4, 5_000 + 250 * i, 16_000 + 50 * i) for i in range(QUIET)]
+    far = ((i, i % (PEER_LOANS - RACING)) for i in range(many - RACING))
+    return near + [loan_of(i % 4, 5_000 + 250 * at, 16_000 + 50 * at) for i, at in far]
 
 
 async def _lap(
