@@ -44,9 +44,8 @@ def insert_intent(db: sqlite3.Connection, plan: Plan, *, now: int) -> None:
 
 
 def _insert_one(db: sqlite3.Connection, plan: Plan, carried_by: str | None, *, now: int) -> None:
-    text = to_json(plan)
     found = db.execute("SELECT status, plan FROM intents WHERE plan_id = ?", (plan.id,)).fetchone()
-    if found == (Status.INTENDED, text):
+    if found is not None and found == (Status.INTENDED, to_json(plan)):
         return
     if found is not None and found[0] != Status.SIMULATED:
         msg = f"intent {plan.id}: expected a new one, found it {found[0]} already"

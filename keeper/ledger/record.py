@@ -3,9 +3,14 @@
 import dataclasses
 import json
 from collections.abc import Mapping
+from typing import Final
 
 Plain = dict[str, "Plain"] | list["Plain"] | str | bool | None
 """What JSON holds here. It has no numbers: readers elsewhere would round them."""
+
+
+_FIELDS: Final[dict[type, tuple[str, ...]]] = {}
+"""Of the dataclasses seen: a plan is recorded while its transaction waits."""
 
 
 def to_plain(value: object) -> Plain:
@@ -20,13 +25,16 @@ def to_plain(value: object) -> Plain:
 
 
 def _nested(value: object) -> Plain:
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
+    known = _FIELDS.get(type(value))
+    if known is not None:
+        return {name: to_plain(getattr(value, name)) for name in known}
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = dataclasses.fields(value)
-        return {one.name: to_plain(getattr(value, one.name)) for one in fields}
+        _FIELDS[type(value)] = tuple(one.name for one in dataclasses.fields(value))
+        return _nested(value)
     msg = f"expected a domain value, found {type(value).__name__}"
     raise TypeError(msg)
 
