@@ -241,7 +241,7 @@ class Acting(Generic[M, P]):
         sound, gone = joint.among(going)
         tick.mark("audit")
         report = await self._executor.carry_out(
-            replace(sound, merging=None if lead else joint.merging),
+            replace(sound, merging=None if lead else joint.merging, bar=self._parity.bar_plan),
             found.block,
             found.timestamp,
             self.decoders(look.book.market),

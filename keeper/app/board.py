@@ -24,8 +24,9 @@ class DeploymentFacts:
     seen_at: float
     """When its mirror last was brought to a head, in the board's seconds."""
     block: int = 0
-    accounts: int = 0
-    under: int = 0
+    accounts: int | None = None
+    under: int | None = None
+    """None while nobody knows: it is not read yet, or not any more."""
     moved: str = ""
     paused: str = ""
     skipped: str = ""
@@ -111,8 +112,14 @@ class Board:
         self.of(deployment).paused = why
         self._tallies.paused(deployment, is_paused=True)
 
+    def lost(self, deployment: str) -> None:
+        """Forget what was known of its loans; its block stays, and ages."""
+        facts = self.of(deployment)
+        facts.accounts, facts.under, facts.moved = None, None, ""
+        self._tallies.lost(deployment)
+
     def resumed(self, deployment: str) -> None:
-        """Note that a pause was lifted."""
+        """Note that a pause is over."""
         facts = self.of(deployment)
         facts.paused, facts.seen_at = "", self.now()
         self._tallies.paused(deployment, is_paused=False)

@@ -62,6 +62,11 @@ class Chorus:
         for one in self._observers:
             one.paused(deployment, why)
 
+    def lost(self, deployment: str) -> None:
+        """Tell that a deployment is not read any more."""
+        for one in self._observers:
+            one.lost(deployment)
+
     def resumed(self, deployment: str) -> None:
         """Tell that a pause was lifted."""
         for one in self._observers:

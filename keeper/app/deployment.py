@@ -8,22 +8,19 @@ deployment and leaves the others alone.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from keeper.app.acting import Acting
 from keeper.app.backrun import Backrun, Foreseen
-from keeper.app.book_file import load_book, save_book
 from keeper.app.causes import Causes
-from keeper.app.checkpoints import CheckpointStore
 from keeper.app.crossings import Ahead
 from keeper.app.foresight import Foreseer, Foresight
 from keeper.app.growing import Growing
 from keeper.app.observer import Observer
-from keeper.app.pace import Pace
 from keeper.app.parity import Parity
 from keeper.app.prearming import Prearming
 from keeper.app.rivals import Rivals
+from keeper.app.shelf import Shelf
 from keeper.app.sight import Sight
 from keeper.app.skipping import RETRY_S, SKIPPED
 from keeper.core.chain import BlockRef, Log, LogFilter, LogHint
@@ -59,40 +56,39 @@ class Deployment(Generic[M, P]):
         adapter: ProtocolAdapter[M, P],
         reader: Reader,
         acting: Acting[M, P],
-        checkpoints: CheckpointStore,
+        shelf: Shelf[M, P],
         watcher: PriceWatcher,
         parity: Parity[M, P],
-        pace: Pace,
+        block_time_s: int,
+        finality_depth: int,
         growing: Growing,
         rivals: Rivals[M, P],
-        book_file: Path,
         observer: Observer,
         precedence: Precedence,
         prearming: Callable[[Sight[M, P]], Prearming[M, P]] | None = None,
         backrun: Backrun[M, P] | None = None,
     ) -> None:
-        """Bring the rooms of a deployment together."""
+        """Bring the rooms of a deployment together. A reorg may undo ``finality_depth`` blocks."""
         self.adapter = adapter
         self.acting = acting
         self.backrun = backrun
         """None unless the operator switched it on."""
         self.mirror: Mirror[M, P] = Mirror(adapter, reader)
         self._reader = reader
-        self._checkpoints = checkpoints
+        self.shelf = shelf
+        """What it leaves for its next start."""
         self._watcher = watcher
         self._parity = parity
-        self._pace = pace
+        self._finality_depth = finality_depth
         self._growing = growing
         self._rivals = rivals
-        self._book_file = book_file
         self._observer = observer
         self._precedence = precedence
         self._prices: PriceBook | None = None
-        self._sight: Sight[M, P] = Sight(adapter, block_time_s=pace.block_time_s)
+        self._sight: Sight[M, P] = Sight(adapter, block_time_s=block_time_s)
         self.prearming = None if prearming is None else prearming(self._sight)
         """What signs ahead, where the operator allows it."""
         self._foreseer = Foreseer(adapter.deployment, watcher, self._sight, observer)
-        self._saved_at = 0
         self._paused = ""
         self._causes = Causes()
 
@@ -103,13 +99,22 @@ class Deployment(Generic[M, P]):
 
     @property
     def is_paused(self) -> bool:
-        """Whether a setting keeps all of it from being read: it is out until a restart."""
+        """Whether all of it is out: it is not read any more."""
         return bool(self._paused)
 
+    @property
+    def is_barred(self) -> bool:
+        """Whether something of it may not be acted on."""
+        return self._parity.is_paused
+
     def pause(self, why: str) -> None:
-        """Leave it alone from now on, and say why."""
+        """Leave it alone from now on, whatever of it is on its way, and say why."""
         self._paused = why
+        self._parity.leave(why)
+        if self.prearming is not None:
+            self.prearming.void()
         self._observer.paused(self.name, why)
+        self._observer.lost(self.name)
 
     @property
     def price_filter(self) -> LogFilter:
@@ -144,13 +149,13 @@ class Deployment(Generic[M, P]):
     async def _fill(self, head: BlockRef) -> None:
         """Fill the mirror from the newest checkpoint and the logs since."""
         if self._parity.is_paused or not await self._resume(head):
-            anchor = await self._checkpoints.load(self.name)
+            anchor = await self.shelf.checkpoint()
             self._sight.take(await self.mirror.start(head, anchor, self._progress))
         await self._publish(head, Tick())
 
     async def _resume(self, head: BlockRef) -> bool:
         """Go on from the book on disk, if its block is still canonical."""
-        saved = load_book(self._book_file, self.adapter)
+        saved = self.shelf.book()
         if saved is None:
             return False
         snapshot = await self.mirror.resume(head, saved.block, saved.hash, saved.positions)
@@ -158,7 +163,7 @@ class Deployment(Generic[M, P]):
             return False
         self._sight.resume(saved.columns)
         self._sight.take(snapshot)
-        await self._checkpoints.adopt(self.name, saved.known, saved.positions)
+        await self.shelf.adopt(saved)
         return True
 
     async def see_head(self, head: BlockRef) -> bool:
@@ -186,7 +191,7 @@ class Deployment(Generic[M, P]):
     async def _mirror(self, head: BlockRef) -> None:
         """Bring the mirror to a head; read everything anew once a person has lifted a pause."""
         if self._parity.resumed(self.name):
-            known = self.mirror.checkpoint(self._pace.finality_depth)
+            known = self.mirror.checkpoint(self._finality_depth)
             self._sight.take(await self.mirror.start(head, known, self._progress))
         else:
             self._sight.take(await self.mirror.advance(head))
@@ -252,12 +257,9 @@ class Deployment(Generic[M, P]):
 
     async def checkpoint(self) -> None:
         """Write a checkpoint now."""
-        known = self.mirror.checkpoint(self._pace.finality_depth)
-        kept = await self._checkpoints.save(self.name, known)
-        snapshot, columns = self.mirror.snapshot, self._sight.columns
-        if columns is not None and not self._parity.is_paused:
-            await asyncio.to_thread(save_book, self._book_file, self.name, snapshot, columns, kept)
-        self._saved_at = snapshot.block.number
+        known = self.mirror.checkpoint(self._finality_depth)
+        columns = None if self._parity.is_paused else self._sight.columns
+        await self.shelf.keep(known, self.mirror.snapshot, columns)
 
     async def _publish(self, head: BlockRef, tick: Tick) -> None:
         """Read the prices at ``head`` and leave the book; then prepare for what comes next."""
@@ -267,6 +269,8 @@ class Deployment(Generic[M, P]):
         self.acting.appraiser.take(snapshot.market)
         before = self._prices
         self._prices, at_target = await self._growing.read(head, before)
+        if self._paused:
+            return
         if before is None or self._prices.moved:
             self.acting.price_moved()
         self._observer.mirrored(self.name, head, len(snapshot.positions))
@@ -281,11 +285,11 @@ class Deployment(Generic[M, P]):
         await self._rivals.note(snapshot, self._causes.last_move)
         await self._parity.look(self.name, ground, self.mirror.known)
         if self._parity.is_paused:
-            self._book_file.unlink(missing_ok=True)  # what drifted must not outlive a restart
+            self.shelf.forget_book()
         if self.prearming is not None:
             prices = self._prices
             self.prearming.offer(Ahead(head=head, snapshot=snapshot, prices=prices))
-        if head.number - self._saved_at >= self._pace.checkpoint_every:
+        if self.shelf.is_due(head.number):
             await self.checkpoint()
             sweep()
 

@@ -5,18 +5,17 @@ import contextlib
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
-from keeper.app.deployment import Deployment
+from keeper.app.compartment import AnyDeployment
+from keeper.app.hull import Hull
 from keeper.app.observer import Observer
 from keeper.app.sending import Sending
-from keeper.app.skipping import RETRY_S, SKIPPED, TRIES
+from keeper.app.skipping import SKIPPED
 from keeper.chain.head_tracker import HeadEvent
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
 from keeper.chain.mempool import PendingStream
-from keeper.core.chain import BlockRef, LogFilter, LogHint
-from keeper.core.errors import ConfigError, DriftError
+from keeper.core.chain import BlockRef, LogFilter
 from keeper.runtime.garbage import keep_for_good
 from keeper.runtime.latest import Latest
 from keeper.runtime.precedence import Precedence
@@ -56,8 +55,7 @@ class Keeper:
     def __init__(
         self,
         *,
-        # Any: each deployment has its own market and position types; nothing here opens them.
-        deployments: Sequence[Deployment[Any, Any]],
+        hull: Hull,
         sending: Sending,
         streams: Streams,
         observer: Observer,
@@ -65,17 +63,14 @@ class Keeper:
         precedence: Precedence,
     ) -> None:
         """Take everything that runs."""
-        self._deployments = deployments
+        self._hull = hull
         self._sending = sending
         self._streams = streams
         self._observer = observer
         self._pace = pace
         self._precedence = precedence
-        self._read: list[Deployment[Any, Any]] = []
-        """Those whose market could be read at the start."""
         self._newest: BlockRef | None = None
         self._head_came = asyncio.Event()
-        self._mail: list[Latest[BlockRef]] = [Latest() for _ in deployments]
         self._wanted: LogFilter | None = None
         self.stopped = False
         """True once it was told to stop: it acts on no further block."""
@@ -84,9 +79,9 @@ class Keeper:
         self._settle_mail: Latest[BlockRef] = Latest()
 
     @property
-    def deployments(self) -> Sequence[Deployment[Any, Any]]:
+    def deployments(self) -> Sequence[AnyDeployment]:
         """What it runs: for showing."""
-        return self._deployments
+        return self._hull.deployments
 
     @property
     def sending(self) -> Sending:
@@ -101,8 +96,7 @@ class Keeper:
     @property
     def acted_on(self) -> int:
         """The newest block that every deployment has dealt with."""
-        read = [one for one in self._deployments if not one.is_paused]
-        return min(one.acting.acted_on for one in read or self._deployments)
+        return self._hull.acted_on
 
     def halt(self, why: str) -> None:
         """Stop all sending now, and cancel what can be; watching goes on."""
@@ -113,8 +107,8 @@ class Keeper:
     async def run(self, head: BlockRef, stop: asyncio.Event) -> None:
         """Start at ``head`` and run until ``stop`` is set; then drain what is in flight.
 
-        A stop while starting ends at once: nothing was sent in this run. A loop that fails takes
-        the others down and raises.
+        A stop while starting ends at once: nothing was sent in this run. A loop of the chain that
+        fails takes the others down and raises.
         """
         if not await done_before(stop, self._start(head)):
             return
@@ -128,17 +122,10 @@ class Keeper:
                 group.create_task(self._await_heads()),
                 group.create_task(self._follow_pending(self._streams.pending)),
             ]
-            acting = []
-            for deployment, mail in zip(self._deployments, self._mail, strict=True):
-                group.create_task(_watch(deployment, mail))
-                acting.append(group.create_task(deployment.acting.run()))
-                if deployment.prearming is not None:
-                    acting.append(group.create_task(deployment.prearming.run()))
-                if deployment.backrun is not None:
-                    acting.append(group.create_task(deployment.backrun.run()))
+            acting = [group.create_task(one.run()) for one in self._hull.compartments]
             group.create_task(self._settle())
             if self._sending.arming is not None:
-                self._streams.prices.tap = self._hear_price
+                self._streams.prices.tap = self._hull.hear_price
                 watching.append(group.create_task(self._sending.arming.prearm.run()))
                 watching.append(group.create_task(self._drill()))
             self._newest = head
@@ -147,25 +134,9 @@ class Keeper:
             await self._stop(watching, acting)
 
     async def _start(self, head: BlockRef) -> None:
-        """Fill every mirror; a deployment that cannot be read is left out, if others can.
-
-        Raises ConfigError when none can be read, and what a deployment met that has something in
-        flight.
-        """
+        """Fill every mirror."""
         flying = {one.intent.deployment for one in self._sending.flight.airborne.values()}
-        refused: list[ConfigError | DriftError] = []
-        for deployment in self._deployments:
-            try:
-                await deployment.start(head)
-            except (ConfigError, DriftError) as error:
-                if deployment.name in flying:
-                    raise
-                deployment.pause(str(error))
-                refused.append(error)
-            else:
-                self._read.append(deployment)
-        if refused and not self._read:
-            raise ConfigError("\n".join(map(str, refused)))
+        await self._hull.start(head, flying)
         keep_for_good()
 
     async def _review(self, head: BlockRef) -> None:
@@ -184,15 +155,12 @@ class Keeper:
         What is being sent just now counts as in flight: the loops that act end first.
         """
         self.stopped = True
-        for deployment, mail in zip(self._deployments, self._mail, strict=True):
-            mail.close()
-            deployment.close()
+        self._hull.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._pace.drain_s):
                 await asyncio.wait(acting)
                 await self._sending.flight.drained()
-        for deployment in self._read:
-            await deployment.checkpoint()
+        await self._hull.checkpoint()
         self._settle_mail.close()
         for task in watching:
             task.cancel()
@@ -205,8 +173,7 @@ class Keeper:
                 self._newest = event.block
                 self._head_came.set()
                 self._sending.executor.head_seen(event.block)
-                for mail in self._mail:
-                    mail.offer(event.block)
+                self._hull.see_head(event.block)
                 self._settle_mail.offer(event.block)
                 self._watch_prices()
 
@@ -220,26 +187,16 @@ class Keeper:
 
     def _watch_prices(self) -> None:
         """Follow the feeds that the deployments read now."""
-        wanted = [deployment.price_filter for deployment in self._deployments]
-        union = LogFilter(
-            addresses=frozenset().union(*(one.addresses for one in wanted)),
-            topics=frozenset().union(*(one.topics for one in wanted)),
-        )
-        if union != self._wanted:
-            self._wanted = union
-            self._streams.prices.watch(union)
+        wanted = self._hull.price_filter
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._streams.prices.watch(wanted)
 
     async def _follow_prices(self) -> None:
         """Hand each price event to every deployment."""
         async with aclosing(self._streams.prices.follow()) as logs:
             async for log in logs:
-                for deployment in self._deployments:
-                    await deployment.see_price(log)
-
-    def _hear_price(self, hint: LogHint, at_ns: int) -> None:
-        """Hand a price event to every deployment as its bytes come."""
-        for deployment in self._deployments:
-            deployment.hear_price(hint, at_ns)
+                await self._hull.see_price(log)
 
     async def _drill(self) -> None:
         """Keep the way from price event to signature warm, as often as the operator wants."""
@@ -247,10 +204,8 @@ class Keeper:
             await asyncio.sleep(self._pace.drill_s)
             if self._precedence.is_claimed:
                 continue
-            for deployment in self._deployments:
-                prearming = deployment.prearming
-                if prearming is not None and prearming.sample is not None:
-                    self._streams.prices.drill(prearming.sample)
+            for sample in self._hull.samples:
+                self._streams.prices.drill(sample)
 
     async def _follow_pending(self, stream: PendingStream | None) -> None:
         """Hand each transaction that may move a price to every deployment."""
@@ -258,8 +213,7 @@ class Keeper:
             return
         async with aclosing(stream.follow()) as transactions:
             async for transaction in transactions:
-                for deployment in self._deployments:
-                    deployment.see_pending(transaction)
+                self._hull.see_pending(transaction)
 
     async def _await_heads(self) -> None:
         """Halt sending when no block comes for too long: what we know is old."""
@@ -288,11 +242,3 @@ class Keeper:
                 continue
             for outcome in outcomes:
                 self._observer.settled(outcome)
-
-
-async def _watch(deployment: Deployment[Any, Any], mail: Latest[BlockRef]) -> None:
-    async for head in mail:
-        for _ in range(TRIES):
-            if await deployment.see_head(head) or mail.is_waiting:
-                break
-            await asyncio.sleep(RETRY_S)

@@ -104,8 +104,11 @@ class LogObserver:
         """Log that somebody must look at a deployment."""
         self._log.error(MARKET_PAUSED, deployment=deployment, why=why)
 
+    def lost(self, deployment: str) -> None:
+        """Say nothing: the pause was logged."""
+
     def resumed(self, deployment: str) -> None:
-        """Log that a person lifted a pause."""
+        """Log that a pause is over."""
         self._log.warning(MARKET_RESUMED, deployment=deployment)
 
     def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:

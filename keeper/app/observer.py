@@ -48,8 +48,12 @@ class Observer(Protocol):
         """Hear that a deployment, or a market of it, is not acted on any more, and why."""
         ...
 
+    def lost(self, deployment: str) -> None:
+        """Hear that a deployment is not read any more: what was known of its loans is old."""
+        ...
+
     def resumed(self, deployment: str) -> None:
-        """Hear that a person lifted a pause."""
+        """Hear that a pause was lifted by a person, or that what failed was opened anew."""
         ...
 
     def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:

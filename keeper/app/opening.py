@@ -54,10 +54,11 @@ def _tell_the_log(trouble: Trouble, detail: str) -> None:
 
 def adapters(settings: Settings) -> list[AnyAdapter]:
     """Return the adapter of each enabled deployment."""
-    return [_adapter(one) for one in settings.deployments if one.settings.enabled]
+    return [adapter_of(one) for one in settings.deployments if one.settings.enabled]
 
 
-def _adapter(deployment: DeploymentSettings) -> AnyAdapter:
+def adapter_of(deployment: DeploymentSettings) -> AnyAdapter:
+    """Return a new adapter of a deployment."""
     # The configuration has checked these already; the registry takes them by name.
     declared = fields(deployment.parameters)  # type: ignore[arg-type]
     values = {one.name: getattr(deployment.parameters, one.name) for one in declared}

@@ -60,6 +60,10 @@ class Parity(Generic[M, P]):
         for why in dict.fromkeys(self._paused.values()):
             self._observer.paused(deployment, why)
 
+    def leave(self, why: str) -> None:
+        """Act on nothing any more in this run, and on nothing that is on its way."""
+        self._paused = {EVERY_MARKET: why}
+
     @property
     def is_paused(self) -> bool:
         """Return whether something of the mirror was found to differ from the chain."""
@@ -88,6 +92,10 @@ class Parity(Generic[M, P]):
             most_lead_s=limits.most_lead_s,
         )
         return None if trouble is None else _no(ref, block, Reason.HEAD_UNUSABLE, trouble)
+
+    def bar_plan(self, plan: Plan) -> Rejection | None:
+        """Return why a plan must not be carried out, or None."""
+        return self.bar(plan.ref, plan.opportunity.block)
 
     def take(self, ground: Ground[M, P]) -> None:
         """Take the newest mirror: what is acted on is compared with the chain at its block."""
@@ -124,7 +132,7 @@ class Parity(Generic[M, P]):
             await self._audit.check(ground, [plan.ref for plan in plans])
         except AccountsDriftedError as error:
             self.pause(deployment, error, ground.block)
-        barred = [(plan, self.bar(plan.ref, plan.opportunity.block)) for plan in plans]
+        barred = [(plan, self.bar_plan(plan)) for plan in plans]
         going = [plan for plan, rejection in barred if rejection is None]
         return going, [rejection for _, rejection in barred if rejection is not None]
 

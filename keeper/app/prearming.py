@@ -75,7 +75,9 @@ class Prearming(Generic[M, P]):
         self._arming.prearm.void(self._name)
 
     def hear(self, event: LogHint, at_ns: int) -> None:
-        """Answer a price event as its bytes come: send whatever is due."""
+        """Answer a price event as its bytes come: send whatever is due, unless closed."""
+        if self._mail.is_closed:
+            return
         told, touched = self._bench.watcher.told(event)
         try:
             block = int(event.block_number, 16)

@@ -113,7 +113,7 @@ class Status:
             "moved": facts.moved,
             "paused": facts.paused,
             "skipped": facts.skipped,
-            "closest": self._close(deployment, facts.block),
+            "closest": [] if facts.accounts is None else self._close(deployment, facts.block),
         }
 
     def _close(self, deployment: AnyDeployment, block: int) -> list[dict[str, object]]:

@@ -8,7 +8,6 @@ on would be a guess.
 
 import asyncio
 import contextlib
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from typing import Final
 
 import structlog
 
+from keeper.app.faults import is_broken_promise, kind_of, unforeseen, words_of
 from keeper.app.session import Session
-from keeper.core.errors import InvariantError, KeeperError
 from keeper.runtime.clock import Clock
+from keeper.runtime.spacing import Spacing
 
 log = structlog.get_logger()
 
@@ -72,26 +72,24 @@ class Supervisor:
 
     async def _keep_up(self, berth: Berth, stop: asyncio.Event) -> None:
         structlog.contextvars.bind_contextvars(chain=berth.name)
-        wait = FIRST_WAIT_S
+        spacing = Spacing(first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S, steady_s=STEADY_S)
         while not stop.is_set():
             began = self._clock.monotonic()
             error = await self._unless_stopped(berth, stop)
             if error is None:
                 return
-            if self._clock.monotonic() - began >= STEADY_S:
-                wait = FIRST_WAIT_S
+            wait = spacing.after(self._clock.monotonic() - began)
             log.error(
                 CHAIN_FAILED,
-                kind=_kind(error),
-                why=_words(error),
+                kind=kind_of(error),
+                why=words_of(error),
                 retry_s=wait,
-                exc_info=_ours(error),
+                exc_info=unforeseen(error),
             )
             self._require_any(berth, error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await stop.wait()
-            wait = min(2 * wait, LONGEST_WAIT_S)
 
     async def _unless_stopped(self, berth: Berth, stop: asyncio.Event) -> Exception | None:
         """Run a chain to its end; one that is not open yet when it is told to stop ends at once."""
@@ -120,7 +118,7 @@ class Supervisor:
                     session.keeper.halt(self._halted)
                 await session.keeper.run(session.head, stop)
         except Exception as error:
-            if _is_broken_promise(error):
+            if is_broken_promise(error):
                 raise
             return error
         finally:
@@ -133,38 +131,3 @@ class Supervisor:
         if not self._ever and len(self._failed) == len(self._berths):
             msg = "no chain could be opened"
             raise ExceptionGroup(msg, list(self._failed.values()))
-
-
-def _is_broken_promise(error: Exception) -> bool:
-    if isinstance(error, ExceptionGroup):
-        return error.subgroup(InvariantError) is not None
-    return isinstance(error, InvariantError)
-
-
-def _leaves(error: Exception) -> list[Exception]:
-    if isinstance(error, ExceptionGroup):
-        return [leaf for one in error.exceptions for leaf in _leaves(one)]
-    return [error]
-
-
-def _kind(error: Exception) -> str:
-    return ", ".join(dict.fromkeys(type(one).__name__ for one in _leaves(error)))
-
-
-def _words(error: Exception) -> str:
-    """Return what may be said of an error: the words of one that is not ours may hold anything."""
-    return "; ".join(dict.fromkeys(_said(one) for one in _leaves(error)))
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, KeeperError):
-        return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
-    return f"a fault of Keeper itself: {type(error).__name__} at {where}"
-
-
-def _ours(error: Exception) -> Exception | None:
-    """Return a fault of ours, for the log to show whence it came."""
-    others = [one for one in _leaves(error) if not isinstance(one, KeeperError)]
-    return others[0] if others else None

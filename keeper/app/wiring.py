@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,23 +18,26 @@ from keeper.app.builders import (
     reference_of,
 )
 from keeper.app.checkpoints import JournaledCheckpoints
+from keeper.app.compartment import Compartment
 from keeper.app.crossings import Bench
 from keeper.app.deployment import Deployment
 from keeper.app.executor_contract import ExecutorContract
 from keeper.app.growing import Growing
+from keeper.app.hull import Hull
 from keeper.app.keeper import Keeper, KeeperPace, Streams
 from keeper.app.observer import Observer
-from keeper.app.opening import adapters
+from keeper.app.opening import adapter_of
 from keeper.app.outside import Dial
-from keeper.app.pace import Pace
 from keeper.app.parity import HeadLimits, Parity
 from keeper.app.planning import ALL, PART, PlannerDesk
 from keeper.app.prearming import Prearming
 from keeper.app.prices import watcher_for
 from keeper.app.rivals import Rivals
 from keeper.app.sending import Post, Sending, build_sending
+from keeper.app.shelf import Shelf
 from keeper.app.sight import Sight
 from keeper.chain.session import Chain
+from keeper.config.settings import Deployment as DeploymentSettings
 from keeper.config.settings import Settings
 from keeper.core.chain import LogFilter
 from keeper.core.errors import ConfigError
@@ -86,7 +90,7 @@ class Watched(NamedTuple):
 
 async def assemble(settings: Settings, parts: Parts) -> Keeper:
     """Build the keeper of a chain, with what the journal left open."""
-    by_name: dict[str, Deployment[Any, Any]] = {}
+    by_name: dict[str, Compartment] = {}
     post = Post(
         chain=parts.chain,
         journal=parts.journal,
@@ -95,16 +99,18 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
         clock=parts.clock,
         dial=parts.dial,
         share=parts.share,
-        auditor_of=lambda name: _auditor(by_name[name]),
+        auditor_of=lambda name: _auditor(by_name[name].deployment),
     )
     sending = await build_sending(settings, post)
-    for adapter in adapters(settings):
-        by_name[adapter.deployment] = _deployment(settings, parts, sending, adapter)
+    for one in settings.deployments:
+        if one.settings.enabled:
+            build = partial(_deployment, settings, parts, sending, one)
+            by_name[one.name] = Compartment(build, sending.executor.seam, parts.observer)
     if sending.arming is not None:
         sending.arming.prearm.on_fired(lambda one: STOPWATCH.record(one.tick))
         sending.arming.prearm.on_fired(lambda one: parts.observer.sent(one.plan, one.submission))
     return Keeper(
-        deployments=list(by_name.values()),
+        hull=Hull(list(by_name.values())),
         sending=sending,
         streams=_streams(settings, parts),
         observer=parts.observer,
@@ -119,10 +125,10 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
 
 
 def _deployment(
-    settings: Settings, parts: Parts, sending: Sending, adapter: AnyAdapter
+    settings: Settings, parts: Parts, sending: Sending, file: DeploymentSettings
 ) -> Deployment[Any, Any]:
     """Bring the rooms of one deployment together."""
-    chain = settings.chain
+    chain, adapter = settings.chain, adapter_of(file)
     watcher = watcher_for(settings, adapter.deployment, parts.chain.reader)
     watched = Watched(adapter, watcher, _parity(settings, parts, adapter))
     acting = _acting(settings, parts, sending.executor, watched)
@@ -130,14 +136,16 @@ def _deployment(
         adapter=adapter,
         reader=parts.chain.reader,
         acting=acting,
-        checkpoints=JournaledCheckpoints(parts.journal),
+        shelf=Shelf(
+            adapter,
+            JournaledCheckpoints(parts.journal),
+            _book_file(settings.database, adapter.deployment),
+            every_blocks=CHECKPOINT_EVERY_BLOCKS,
+        ),
         watcher=watcher,
         parity=watched.parity,
-        pace=Pace(
-            block_time_s=chain.block_time_s,
-            finality_depth=chain.finality_depth,
-            checkpoint_every=CHECKPOINT_EVERY_BLOCKS,
-        ),
+        block_time_s=chain.block_time_s,
+        finality_depth=chain.finality_depth,
         growing=Growing(watcher, parts.chain.preview, block_time_s=chain.block_time_s),
         rivals=Rivals(
             adapter,
@@ -148,7 +156,6 @@ def _deployment(
             reader=parts.chain.reader,
             wire=parts.chain.wire,
         ),
-        book_file=_book_file(settings.database, adapter.deployment),
         observer=parts.observer,
         precedence=parts.precedence,
         prearming=_prearming(settings, parts, sending, watched, acting),

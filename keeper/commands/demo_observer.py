@@ -77,6 +77,9 @@ class DemoObserver:
         """Tell that somebody must look."""
         say(f"  {deployment}: paused: {why}")
 
+    def lost(self, deployment: str) -> None:
+        """Say nothing: the pause was told."""
+
     def resumed(self, deployment: str) -> None:
         """Tell that a person lifted a pause."""
         say(f"  {deployment}: resumed")

@@ -20,6 +20,11 @@ def as_they_are(plans: Sequence[Plan]) -> tuple[list[Plan], list[Rejection]]:
     return list(plans), []
 
 
+def of_nobody(_: Plan) -> Rejection | None:
+    """Return no reason: what was judged before holds (``Joint.bar``)."""
+    return None
+
+
 class Merging(Protocol):
     """Makes one transaction of several plans that were made together."""
 
@@ -55,6 +60,8 @@ class Joint:
     """None sends each alone."""
     additions: Sequence[Addition] = ()
     """Made behind the plans; each goes with the last of them or not at all."""
+    bar: Callable[[Plan], Rejection | None] = of_nobody
+    """Why a plan may not be acted on after all: asked right before anything is signed."""
 
     @property
     def everybody(self) -> tuple[Plan, ...]:

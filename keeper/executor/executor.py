@@ -1,7 +1,7 @@
 """Carry out plans: judge, rehearse, sign, journal, send. In that order, always."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -24,12 +24,15 @@ from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Refused, delivered
 from keeper.executor.policy import Exposure
 from keeper.executor.rehearse import Stage, rehearse
+from keeper.executor.seam import Seam
 from keeper.executor.standing import Standing
 from keeper.executor.verdicts import (
     Report,
     of_account,
     of_all,
+    of_barred,
     of_companions,
+    refs_of,
     unsent,
 )
 
@@ -69,6 +72,8 @@ class Executor:
         self._newest: BlockRef | None = None
         self._tick = Tick()
         """Of what is being carried out now."""
+        self.seam = Seam()
+        """From the first signature to the last entry in the books."""
 
     def price_moved(self) -> None:
         """Let accounts that failed or were shown before be looked at again."""
@@ -160,7 +165,7 @@ class Executor:
                 sure, left = await self._batcher.batched(sure, joint, exposure, stage, decoders)
                 failed += left
                 sure, late = await self._looked_again(sure, exposure, stage, decoders, lead)
-                report = await self._finish(sure, on_sent, lead)
+                report = await self._finish(sure, joint, on_sent, lead)
             finally:
                 self._door.release()
         return replace(report, rejected=(*tried, *refused, *failed, *late, *report.rejected))
@@ -232,6 +237,7 @@ class Executor:
     async def _finish(
         self,
         plans: Sequence[Plan],
+        joint: Joint,
         on_sent: Callable[[Plan, Submission], None],
         lead: Lead | None,
     ) -> Report:
@@ -244,11 +250,13 @@ class Executor:
         if halted is not None:
             why = f"nothing is sent: {halted}"
             return Report(rejected=of_all(((plan, why) for plan in plans), Reason.HALTED))
-        return await self._send(plans, self._armament, on_sent, lead)
+        with self.seam:
+            return await self._send(plans, joint, self._armament, on_sent, lead)
 
     async def _send(
         self,
         plans: Sequence[Plan],
+        joint: Joint,
         armament: Armament,
         on_sent: Callable[[Plan, Submission], None],
         lead: Lead | None,
@@ -258,10 +266,12 @@ class Executor:
         seen = 0 if self._newest is None else self._newest.number
         newest = max([seen, *(plan.opportunity.block.number for plan in plans)])
         async with self.flight.numbered():
-            if any((one.market, one.account) in self.flight.busy for one in _refs(plans)):
+            if any((one.market, one.account) in self.flight.busy for one in refs_of(plans)):
                 return Report(
                     rejected=of_all(((plan, OPENED_MEANWHILE) for plan in plans), Reason.IN_FLIGHT)
                 )
+            if barred := of_barred(plans, joint.bar):
+                return Report(rejected=barred)
             done = await desks.sign(plans, self.flight, target_block=newest + 1, lane=lane.name)
             self._tick.mark("sign")
             await self._journal.seal(done.pairs)
@@ -291,8 +301,3 @@ class Executor:
             await self._journal.intend(plan)
             await self._journal.settle(unsent(plan, Status.SIMULATED, "disarmed"))
         return Report(shown=tuple(plans))
-
-
-def _refs(plans: Sequence[Plan]) -> Iterator[AccountRef]:
-    """Yield every account that plans are of."""
-    return (one.ref for plan in plans for one in plan.members)

@@ -15,7 +15,6 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan, Submission
 from keeper.core.ports import Journal
@@ -105,7 +104,7 @@ class Prearm:
         self._now: Exposure | None = None
         """That with what is at stake, as of the flight's state ``_as_of``."""
         self._as_of = -1
-        self._mail: asyncio.Queue[_Batch | InvariantError] = asyncio.Queue()
+        self._mail: asyncio.Queue[_Batch | Exception] = asyncio.Queue()
         self._drills = 0
         self._listeners: list[Callable[[Fired], None]] = []
 
@@ -161,28 +160,35 @@ class Prearm:
         the write, and writes nothing: caches stay warm.
         """
         fired: list[Fired] = []
-        for salvo in self._salvos.get((deployment, feed), ()):
-            due = salvo.due(price, block)
-            if not due or self._standing.halted is not None or self._flight.numbering:
-                continue
-            tick.mark("look_up")
-            if dry:
-                self._drills += 1
-                return len(self._write(salvo, due[:1], dry=True))
-            fired += [self._took_off(one, tick) for one in self._write(salvo, due)]
+        try:
+            for salvo in self._salvos.get((deployment, feed), ()):
+                due = salvo.due(price, block)
+                if not due or self._standing.halted is not None or self._flight.numbering:
+                    continue
+                tick.mark("look_up")
+                if dry:
+                    self._drills += 1
+                    return len(self._write(salvo, due[:1], dry=True))
+                fired += [self._took_off(one, tick) for one in self._write(salvo, due)]
+        finally:  # whatever the next salvo's rules raise
+            self._note(fired)
+        return len(fired)
+
+    def _note(self, fired: Sequence[Fired]) -> None:
+        """Begin the entry of what is out in the journal."""
         if fired:
             booked = self._journal.fired([one.submission for one in fired])
             self._mail.put_nowait(_Batch(fired=tuple(fired), booked=booked))
-        return len(fired)
 
     async def run(self) -> None:
         """Enter in the books what was fired and what became of it, for ever.
 
-        Raises InvariantError when the journal failed: what cannot be journaled is not sent.
+        Raises what befell a write, such as InvariantError when the journal failed: what cannot be
+        journaled is not sent.
         """
         while True:
             batch = await self._mail.get()
-            if isinstance(batch, InvariantError):
+            if isinstance(batch, Exception):
                 raise batch
             await batch.booked
             self._tell(batch, is_late=False)
@@ -217,7 +223,7 @@ class Prearm:
                 written.append(self._sent(shot, nonce, dry=dry))
                 nonces.used(shot.submission.sender, nonce)
                 exposure = None if exposure is None else exposure.with_plan(shot.plan)
-        except InvariantError as error:  # what is out before it is booked all the same
+        except Exception as error:  # noqa: BLE001 - for ``run``: what is out is booked all the same
             self._mail.put_nowait(error)
         return written
 

@@ -1,6 +1,6 @@
 """What becomes of a batch of plans, and of a plan that is not sent."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from keeper.core.accounting import gas_only
@@ -62,6 +62,19 @@ def of_companions(plans: Iterable[Plan], rejected: Iterable[Rejection]) -> Rejec
 def of_all(pairs: Iterable[tuple[Plan, str]], reason: Reason) -> Rejections:
     """Return why transactions are not carried out, for each of their accounts."""
     return tuple(one for plan, why in pairs for one in of_each(plan, reason, why))
+
+
+def of_barred(plans: Sequence[Plan], bar: Callable[[Plan], Rejection | None]) -> Rejections:
+    """Return why none of the plans is carried out, nothing where none of them is barred."""
+    for one in (one for plan in plans for one in plan.members):
+        if (barred := bar(one)) is not None:
+            return of_all(((plan, barred.detail) for plan in plans), barred.reason)
+    return ()
+
+
+def refs_of(plans: Iterable[Plan]) -> Iterator[AccountRef]:
+    """Yield every account that plans are of."""
+    return (one.ref for plan in plans for one in plan.members)
 
 
 def of_account(ref: AccountRef, block: int, reason: Reason, detail: str) -> Rejection:

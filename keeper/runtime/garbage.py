@@ -32,6 +32,11 @@ def keep_for_good() -> None:
     gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
 
 
+def let_go() -> None:
+    """Have the next ``keep_for_good`` search what was set apart before: some of it is dropped."""
+    gc.unfreeze()
+
+
 def sweep() -> None:
     """Search what came since ``keep_for_good``, at a time when nothing waits."""
     gc.collect()

@@ -56,6 +56,11 @@ class Latest(Generic[T]):
         """Tell whether a value waits to be taken, or none will come any more."""
         return bool(self._slot) or self._closed
 
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether nothing is taken in any more."""
+        return self._closed
+
     def take(self) -> T | None:
         """Return the waiting value without waiting for one, or None."""
         if not self._slot:

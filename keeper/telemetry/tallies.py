@@ -1,6 +1,7 @@
 """What the daemon did, counted for Prometheus. Amounts are floats of ether: for graphs only."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -72,6 +73,12 @@ class Tallies:
         """Note the mirror's block and size."""
         self._block.labels(deployment).set(block)
         self._accounts.labels(deployment).set(accounts)
+
+    def lost(self, deployment: str) -> None:
+        """Show no figures of loans that are not read any more: their absence is no zero."""
+        for gauge in (self._accounts, self._under):
+            with suppress(KeyError):
+                gauge.remove(deployment)
 
     def under(self, deployment: str, count: int) -> None:
         """Note how many are under the line."""

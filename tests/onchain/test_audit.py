@@ -174,7 +174,7 @@ async def test_drift_in_a_running_keeper_stops_acting_until_a_person_resumes_it(
     rpc, heard = market_copy.live.rpc, Heard()
     async with running(config, heard) as session:
         await eventually(lambda: bool(heard.blocks))
-        (deployment,) = session.keeper._deployments
+        (deployment,) = session.keeper.deployments
         snapshot = deployment.mirror.snapshot
         ref = sorted(snapshot.positions)[3]
         held = snapshot.positions.with_changes({ref: tampered(snapshot.positions[ref])})

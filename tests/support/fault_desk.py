@@ -95,7 +95,7 @@ class Desk:
 
     @property
     def mirrors(self) -> list[Any]:
-        return [one.mirror for one in self.session.keeper._deployments]
+        return [one.mirror for one in self.session.keeper.deployments]
 
     def rpc(self, method: str, *params: object) -> Any:
         return self.node.live.rpc.call(method, *params)

@@ -19,6 +19,7 @@ class Heard:
     plans: list[Plan] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     pauses: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
     resumptions: list[str] = field(default_factory=list)
     skips: list[str] = field(default_factory=list)
     foreseens: list[tuple[PendingPrice, int]] = field(default_factory=list)
@@ -47,6 +48,9 @@ class Heard:
 
     def paused(self, deployment: str, why: str) -> None:
         self.pauses.append(why)
+
+    def lost(self, deployment: str) -> None:
+        self.losses.append(deployment)
 
     def resumed(self, deployment: str) -> None:
         self.resumptions.append(deployment)

@@ -222,7 +222,7 @@ async def kept_up(
 
 def tampered(session: Session) -> None:
     """Let the mirror of a session's first deployment say something else than the chain."""
-    deployment = session.keeper._deployments[0]
+    deployment = session.keeper.deployments[0]
     snapshot = deployment.mirror.snapshot
     ref = sorted(snapshot.positions)[3]
     position = snapshot.positions[ref]

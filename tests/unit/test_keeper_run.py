@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from keeper.app.compartment import Compartment
+from keeper.app.hull import Hull
 from keeper.app.keeper import Keeper, KeeperPace, Streams
 from keeper.core.chain import LogFilter
 from keeper.core.errors import (
@@ -19,6 +21,7 @@ from keeper.core.errors import (
     TransientError,
 )
 from keeper.executor.flight import Flight
+from keeper.executor.seam import Seam
 from keeper.runtime.precedence import Precedence
 from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.ledger_records import block, plan
@@ -102,9 +105,12 @@ def keeper_of(
         arming=None,
     )
     quiet: Any = Quiet()
-    deployments: Any = [deployed, *others]
+    compartments: Any = [
+        Compartment(lambda made=one: made, Seam(), observer)  # type: ignore[misc]
+        for one in (deployed, *others)
+    ]
     return Keeper(
-        deployments=deployments,
+        hull=Hull(compartments),
         sending=sending,
         streams=Streams(heads=quiet, prices=quiet, pending=None),
         observer=observer,

@@ -1,0 +1,64 @@
+"""What a deployment leaves for its next start: the checkpoint in the ledger, the book beside it."""
+
+import asyncio
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from keeper.app.book_file import SavedBook, load_book, save_book
+from keeper.app.checkpoints import CheckpointStore
+from keeper.core.ports import ProtocolAdapter
+from keeper.mirror.mirror import Checkpoint
+from keeper.mirror.snapshot import Snapshot
+from keeper.scanner.columns import Columns
+
+M = TypeVar("M")
+P = TypeVar("P")
+
+
+class Shelf(Generic[M, P]):
+    """Keeps checkpoint and book of one deployment, and knows when the next are due."""
+
+    def __init__(
+        self,
+        adapter: ProtocolAdapter[M, P],
+        checkpoints: CheckpointStore,
+        book_file: Path,
+        *,
+        every_blocks: int,
+    ) -> None:
+        """Keep them ``every_blocks``."""
+        self._adapter = adapter
+        self._checkpoints = checkpoints
+        self._book_file = book_file
+        self._every_blocks = every_blocks
+        self._saved_at = 0
+
+    def book(self) -> SavedBook[P] | None:
+        """Return the book, None where there is none that can be used."""
+        return load_book(self._book_file, self._adapter)
+
+    async def adopt(self, book: SavedBook[P]) -> None:
+        """Count the accounts of a book that was taken up as kept."""
+        await self._checkpoints.adopt(self._adapter.deployment, book.known, book.positions)
+
+    async def checkpoint(self) -> Checkpoint | None:
+        """Return the newest checkpoint, None on the first run."""
+        return await self._checkpoints.load(self._adapter.deployment)
+
+    def is_due(self, block: int) -> bool:
+        """Return whether it is time to keep anew."""
+        return block - self._saved_at >= self._every_blocks
+
+    async def keep(
+        self, known: Checkpoint, snapshot: Snapshot[M, P], columns: Columns | None
+    ) -> None:
+        """Keep a checkpoint, and the book where there is one that may outlive the run."""
+        name = self._adapter.deployment
+        kept = await self._checkpoints.save(name, known)
+        if columns is not None:
+            await asyncio.to_thread(save_book, self._book_file, name, snapshot, columns, kept)
+        self._saved_at = snapshot.block.number
+
+    def forget_book(self) -> None:
+        """Have the next start read every account anew: what drifted or failed must not outlive."""
+        self._book_file.unlink(missing_ok=True)
