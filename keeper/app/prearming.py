@@ -103,6 +103,7 @@ class Prearming(Generic[M, P]):
             except SKIPPED as error:
                 self.void()
                 log.warning(PREARM_SKIPPED, deployment=self._name, why=str(error))
+        self.void()  # what was being prepared when it was closed
 
     def close(self) -> None:
         """Let ``run`` end, and fire nothing more."""

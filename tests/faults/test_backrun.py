@@ -11,12 +11,12 @@ from keeper.config.settings import load
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Status
 from keeper.devnet.assets import ASSETS
-from keeper.devnet.sender import Sender, read_all
 from keeper.ledger.books import read_books
 from tests.support.fault_desk import FALLEN, Desk, keeper_desk
 from tests.support.market_node import MarketNode
 from tests.support.relay import TestRelay, running_relay
 from tests.support.settings_files import write_settings
+from tests.support.updates import submit
 
 ANSWER = ASSETS["WETH"].price * FALLEN // 10_000
 
@@ -32,17 +32,6 @@ async def backrunning(
         urls = [market.anvil.ws_url]
         async with keeper_desk(folder, market, urls, chain=chain, root=root) as desk:
             yield desk, relay
-
-
-def submit(desk: Desk, answer: int = ANSWER, *, sender: str | None = None) -> str:
-    """Send an oracle's answer without mining it; return the transaction's hash."""
-    live = desk.node.live
-    node = Sender.of(live.rpc, sender or live.market.accounts.oracle_node)
-    aggregator = live.aggregators["WETH"]
-    ((number,),) = (read_all(live.rpc, [(aggregator, "latestRound", ())]),)
-    node.call(aggregator, "submit", number + 1, answer)
-    ((_, tx_hash),) = node.submit()
-    return str(tx_hash)
 
 
 async def foreseen(desk: Desk, answer: int = ANSWER, *, sender: str | None = None) -> str:
