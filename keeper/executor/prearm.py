@@ -105,6 +105,7 @@ class Prearm:
         """That with what is at stake, as of the flight's state ``_as_of``."""
         self._as_of = -1
         self._mail: asyncio.Queue[_Batch | Exception] = asyncio.Queue()
+        self._fault: Exception | None = None
         self._drills = 0
         self._listeners: list[Callable[[Fired], None]] = []
 
@@ -121,8 +122,7 @@ class Prearm:
         before = self._on_disk.get(deployment, {})
         signed: dict[Hash32, Shot] = {}
         for shot in (shot for salvo in salvos for shot in salvo.shots):
-            key = shot.submission.tx_hash
-            signed.setdefault(key, before.get(key, shot))
+            signed.setdefault(key := shot.submission.tx_hash, before.get(key, shot))
         fresh = [(s.plan, s.submission) for key, s in signed.items() if key not in before]
         if fresh:
             await self._journal.arm(fresh)
@@ -175,16 +175,17 @@ class Prearm:
         return len(fired)
 
     def _note(self, fired: Sequence[Fired]) -> None:
-        """Begin the entry of what is out in the journal."""
+        """Have ``run`` book what is out, then raise what befell the rest."""
         if fired:
             booked = self._journal.fired([one.submission for one in fired])
             self._mail.put_nowait(_Batch(fired=tuple(fired), booked=booked))
+        if self._fault is not None:
+            self._mail.put_nowait(self._fault)
 
     async def run(self) -> None:
         """Enter in the books what was fired and what became of it, for ever.
 
-        Raises what befell a write, such as InvariantError when the journal failed: what cannot be
-        journaled is not sent.
+        Raises what befell a write, such as InvariantError: what cannot be journaled is not sent.
         """
         while True:
             batch = await self._mail.get()
@@ -224,7 +225,7 @@ class Prearm:
                 nonces.used(shot.submission.sender, nonce)
                 exposure = None if exposure is None else exposure.with_plan(shot.plan)
         except Exception as error:  # noqa: BLE001 - for ``run``: what is out is booked all the same
-            self._mail.put_nowait(error)
+            self._fault = error
         return written
 
     def _passes(self, shot: Shot, exposure: Exposure | None) -> bool:

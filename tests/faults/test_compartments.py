@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
-from keeper.app import compartment
+from keeper.app import compartment, status
+from keeper.app.board import Board
 from keeper.app.deployment import Deployment
 from keeper.core.errors import InvariantError
 from keeper.core.lending import Reason
@@ -26,6 +28,8 @@ from keeper.devnet.stage_morpho_blue import morpho_file
 from keeper.executor import executor
 from keeper.executor.lanes.mempool import MempoolLane
 from keeper.ledger.books import read_books
+from keeper.runtime.clock import SystemClock
+from keeper.telemetry.tallies import Tallies
 from tests.support.fault_desk import Desk, keeper_desk
 from tests.support.market_node import MarketNode
 from tests.support.updates import submit
@@ -130,6 +134,12 @@ async def aboard(
         else:
             under = partial(liquidatable, local)
             yield Aboard(desk=desk, ill=morpho, sound=aave, is_under=under)
+
+
+async def deployments_of(shown: status.Status) -> list[Any]:
+    found = (await shown.status())["deployments"]
+    assert isinstance(found, list)
+    return found
 
 
 DOORS = {
@@ -264,10 +274,17 @@ async def test_what_a_failed_deployment_has_rehearsed_is_not_signed_any_more(
 async def test_what_a_failed_deployment_has_in_flight_is_settled_and_booked(
     market: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with aboard(tmp_path, market, root=PLAIN) as both:
+    tallies = Tallies(registry := CollectorRegistry())
+    board = Board(tallies, now=lambda: 0.0)
+    async with aboard(tmp_path, market, root=PLAIN, besides=[board]) as both:
         desk = both.desk
         desk.fall()
         await desk.until(lambda: bool(both.sent_by(both.ill)))
+        shown = status.Status(desk.settings, desk.session, board, tallies, SystemClock())
+        (page,) = [one for one in await deployments_of(shown) if one["name"] == both.ill.name]
+        assert page["accounts"] == len(NEAR)
+        assert page["closest"] != []
+        assert shown.unready() == []
         flying = {plan.id for plan in both.sent_by(both.ill)}
         monkeypatch.setattr(both.ill, "see_head", fail)
         desk.mine()
@@ -280,6 +297,16 @@ async def test_what_a_failed_deployment_has_in_flight_is_settled_and_booked(
         assert all(one.realised.net > 0 for one in booked.values())
         assert books.open_intents == 0
         assert not desk.running.done()
+        aave, morpho = await deployments_of(shown)
+        assert (morpho["accounts"], morpho["under"], morpho["closest"]) == (None, None, [])
+        assert aave["accounts"] > 0
+        assert morpho["block"] < aave["block"] == desk.height()
+        assert [one.split(":")[0] for one in shown.unready()] == [f"{both.ill.name} is paused"]
+        measures = generate_latest(registry).decode()
+        assert f'keeper_paused{{deployment="{both.ill.name}"}} 1.0' in measures
+        assert f'keeper_accounts{{deployment="{both.sound.name}"}}' in measures
+        assert f'keeper_accounts{{deployment="{both.ill.name}"}}' not in measures
+        assert f'keeper_accounts_liquidatable{{deployment="{both.ill.name}"}}' not in measures
 
 
 async def test_a_deployment_that_failed_is_opened_anew_and_liquidates(

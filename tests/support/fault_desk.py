@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 
 from keeper.app import opening
+from keeper.app.chorus import Chorus
+from keeper.app.observer import Observer
 from keeper.app.session import Keys, Session, keeper_session
 from keeper.chain.rpc import RetryPolicy
 from keeper.chain.session import ChainOptions, open_chain
@@ -253,6 +255,7 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
     clock: Clock | None = None,
     deployments: tuple[DeploymentFile, ...] = (),
     retry: RetryPolicy = QUICK,
+    besides: Sequence[Observer] = (),
 ) -> AsyncIterator[Desk]:
     """Run a keeper on the nodes at ``urls`` until the block ends; its blocks are mined by hand."""
     who = node.market.accounts
@@ -284,7 +287,8 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
     )
     stop = asyncio.Event()
     with _tuned(trouble, retry):
-        async with keeper_session(settings, ears, signer=signer, clock=clock) as session:
+        observer = Chorus([ears, *besides])
+        async with keeper_session(settings, observer, signer=signer, clock=clock) as session:
             running = asyncio.create_task(session.keeper.run(session.head, stop))
             ears.in_flight = lambda: session.keeper.in_flight
             desk = Desk(

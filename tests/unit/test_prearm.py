@@ -48,6 +48,10 @@ SPENT = Exposure(
 )
 
 
+class BugError(Exception):
+    """Something that nobody foresaw."""
+
+
 @dataclass
 class PostingWire(FakeWire):
     """A node whose socket is open: what is posted is with it at once."""
@@ -179,6 +183,47 @@ async def test_nothing_is_sent_where_the_budgets_over_all_chains_leave_no_room(y
     yard.over_totals = True
     assert yard.fire() == 0
     assert yard.wire.posted == []
+
+
+async def test_a_fault_in_a_write_ends_it_with_what_is_out_before_in_the_books(yard):
+    await yard.load(2)
+    seen = []
+
+    def over_totals(one):
+        seen.append(one)
+        if len(seen) > 1:
+            raise BugError
+        return False
+
+    yard.executor.over_totals = over_totals
+    assert yard.fire(PRICE - 1) == 1
+    assert yard.wire.posted == [yard.shots[0].submission.raw]
+    assert list(yard.flight.airborne) == [yard.shots[0].plan.id]
+    with pytest.raises(BugError):
+        await yard.prearm.run()
+    assert [one.plan_id for one in await yard.journal.open_intents()] == [yard.shots[0].plan.id]
+
+
+async def test_a_fault_in_judging_one_salvo_leaves_what_the_one_before_sent_in_the_books(yard):
+    await yard.load(1)
+
+    def broken(_):
+        raise BugError
+
+    shots = tuple(replace(one, is_under=broken, price=PRICE - 1) for one in yard.shots)
+    second = Salvo(feed=FEED, falls=True, shots=shots, lowest=1_000, highest=2_000, block=100)
+    first = yard.prearm._salvos[DEPLOYMENT, FEED]
+    yard.prearm._salvos[DEPLOYMENT, FEED] = (*first, second)
+    near = [replace(one, price=10_000_000) for one in first[0].shots]
+    yard.prearm._salvos[DEPLOYMENT, FEED] = (
+        replace(first[0], shots=tuple(near), highest=20_000_000),
+        replace(second, shots=(replace(shots[0], price=9_999_999),), highest=20_000_000),
+    )
+    with pytest.raises(BugError):
+        yard.fire(10_000_000)
+    assert len(yard.wire.posted) == 1
+    await yard.settle()
+    assert await statuses(yard.journal) == [Status.SIGNED]
 
 
 async def test_a_nonce_that_went_elsewhere_is_signed_for_anew_and_noted_first(yard):

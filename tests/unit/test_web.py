@@ -129,6 +129,20 @@ async def test_metrics_are_what_was_heard(ask, registry):
     assert 'keeper_paused{deployment="aave_v3.local"} 1.0' in body
 
 
+async def test_of_loans_that_are_not_read_any_more_no_figure_is_shown(ask, registry):
+    board = Board(Tallies(registry), now=lambda: 0.0)
+    board.mirrored("a", block(7), 7)
+    board.scanned("a", block(7), 3, "")
+    for _ in range(2):
+        board.paused("a", "a fault")
+        board.lost("a")
+    _, _, body = await ask("GET", "/metrics")
+    assert 'keeper_accounts{deployment="a"}' not in body
+    assert 'keeper_accounts_liquidatable{deployment="a"}' not in body
+    assert 'keeper_block_number{deployment="a"} 7.0' in body
+    assert (board.of("a").accounts, board.of("a").under) == (None, None)
+
+
 async def test_a_port_in_use_is_refused_with_its_key(daemon, registry):
     async with serving(endpoint(), daemon, registry) as port:
         with pytest.raises(ConfigError, match=r"http\.port: expected an address to listen on"):
