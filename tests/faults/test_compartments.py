@@ -41,6 +41,8 @@ NEAR = [loan_of(PLACE, 50_000, 10_150 + 20 * number) for number in range(6)]
 DIPPED = 9_710
 """Ether in basis points of its first price: far enough for some loans of both, and not too far for
 what was signed ahead."""
+FALLEN = 9_300
+"""So far that it is answered by the ordinary way."""
 AHEAD = {"sending": {"prearm_accounts": 8}}
 PLAIN: dict[str, object] = {}
 
@@ -158,7 +160,7 @@ async def test_a_fault_of_one_deployment_leaves_the_other_liquidating_in_the_nex
         desk = both.desk
         await desk.until(lambda: both.armed(both.sound) > 0, mining=True)
         monkeypatch.setattr(*DOORS[door](both.ill))
-        fallen = desk.fall(DIPPED)
+        fallen = desk.fall(FALLEN)
         await desk.until(lambda: bool(desk.ears.pauses and both.sent_by(both.sound)))
         await desk.settle()
         assert min(one.block for one in both.landed_of(both.sound)) == fallen + 1
