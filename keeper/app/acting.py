@@ -91,7 +91,7 @@ class Acting(Generic[M, P]):
 
     def offer(self, look: Look[M, P]) -> None:
         """Take the newest look; one that waits is forgotten."""
-        if look.found.opportunities:
+        if look.found.opportunities and not self._mail.is_closed:
             self._precedence.claim(self._adapter.deployment)
         self._mail.offer(look)
 
@@ -101,25 +101,32 @@ class Acting(Generic[M, P]):
 
     async def run(self) -> None:
         """Take the newest look to the executor, until closed."""
-        async for look in self._mail:
-            for _ in range(TRIES):
-                try:
-                    await self._act_on(look)
-                    break
-                except SKIPPED as error:
-                    self._observer.skipped(self._adapter.deployment, str(error))
-                if self._mail.is_waiting:
-                    break
-                await asyncio.sleep(RETRY_S)
-            self.acted_on = look.book.block.number
-            if not self._mail.is_waiting:
-                self._precedence.release(self._adapter.deployment)
-        self._precedence.release(self._adapter.deployment)
+        try:
+            async for look in self._mail:
+                await self._try_on(look)
+                self.acted_on = look.book.block.number
+                if not self._mail.is_waiting:
+                    self._precedence.release(self._adapter.deployment)
+        finally:  # nobody waits for what has failed
+            self._precedence.release(self._adapter.deployment)
+
+    async def _try_on(self, look: Look[M, P]) -> None:
+        """Act on a look, again where its reads fail and nothing newer comes."""
+        for _ in range(TRIES):
+            try:
+                return await self._act_on(look)
+            except SKIPPED as error:
+                self._observer.skipped(self._adapter.deployment, str(error))
+            if self._mail.is_waiting:
+                return None
+            await asyncio.sleep(RETRY_S)
+        return None
 
     def close(self) -> None:
         """Let ``run`` finish what it has begun and end; what waits is not begun any more."""
         self._mail.take()
         self._mail.close()
+        self._precedence.release(self._adapter.deployment)
 
     async def _act_on(self, look: Look[M, P]) -> None:
         """Plan and carry out at the block after the book's."""

@@ -237,8 +237,13 @@ class Compartment:
         return False
 
     async def _filled(self, fresh: AnyDeployment) -> None:
-        if self._newest is not None:
+        if self._newest is None:
+            return
+        try:
             await fresh.start(self._newest)
+        except BaseException:
+            fresh.close()
+            raise
 
     def _take_up(self, fresh: AnyDeployment) -> None:
         """Go on with another deployment from the newest head."""

@@ -148,23 +148,13 @@ class Deployment(Generic[M, P]):
 
     async def _fill(self, head: BlockRef) -> None:
         """Fill the mirror from the newest checkpoint and the logs since."""
-        if self._parity.is_paused or not await self._resume(head):
+        resumed = not self._parity.is_paused and await self.shelf.resume(
+            head, self.mirror, self._sight
+        )
+        if not resumed:
             anchor = await self.shelf.checkpoint()
             self._sight.take(await self.mirror.start(head, anchor, self._progress))
         await self._publish(head, Tick())
-
-    async def _resume(self, head: BlockRef) -> bool:
-        """Go on from the book on disk, if its block is still canonical."""
-        saved = self.shelf.book()
-        if saved is None:
-            return False
-        snapshot = await self.mirror.resume(head, saved.block, saved.hash, saved.positions)
-        if snapshot is None:
-            return False
-        self._sight.resume(saved.columns)
-        self._sight.take(snapshot)
-        await self.shelf.adopt(saved)
-        return True
 
     async def see_head(self, head: BlockRef) -> bool:
         """Bring mirror and prices to a head and leave the book for acting.

@@ -4,10 +4,12 @@ import asyncio
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from keeper.app.book_file import SavedBook, load_book, save_book
+from keeper.app.book_file import load_book, save_book
 from keeper.app.checkpoints import CheckpointStore
+from keeper.app.sight import Sight
+from keeper.core.chain import BlockRef
 from keeper.core.ports import ProtocolAdapter
-from keeper.mirror.mirror import Checkpoint
+from keeper.mirror.mirror import Checkpoint, Mirror
 from keeper.mirror.snapshot import Snapshot
 from keeper.scanner.columns import Columns
 
@@ -33,13 +35,18 @@ class Shelf(Generic[M, P]):
         self._every_blocks = every_blocks
         self._saved_at = 0
 
-    def book(self) -> SavedBook[P] | None:
-        """Return the book, None where there is none that can be used."""
-        return load_book(self._book_file, self._adapter)
-
-    async def adopt(self, book: SavedBook[P]) -> None:
-        """Count the accounts of a book that was taken up as kept."""
-        await self._checkpoints.adopt(self._adapter.deployment, book.known, book.positions)
+    async def resume(self, head: BlockRef, mirror: Mirror[M, P], sight: Sight[M, P]) -> bool:
+        """Go on from the book on disk to ``head``, if its block is still canonical."""
+        saved = load_book(self._book_file, self._adapter)
+        if saved is None:
+            return False
+        snapshot = await mirror.resume(head, saved.block, saved.hash, saved.positions)
+        if snapshot is None:
+            return False
+        sight.resume(saved.columns)
+        sight.take(snapshot)
+        await self._checkpoints.adopt(self._adapter.deployment, saved.known, saved.positions)
+        return True
 
     async def checkpoint(self) -> Checkpoint | None:
         """Return the newest checkpoint, None on the first run."""

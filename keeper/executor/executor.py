@@ -31,8 +31,8 @@ from keeper.executor.verdicts import (
     of_account,
     of_all,
     of_barred,
+    of_busy,
     of_companions,
-    refs_of,
     unsent,
 )
 
@@ -40,8 +40,6 @@ log = structlog.get_logger()
 
 OVERTAKEN = "rehearsal.overtaken"
 """A head came since; what is to be sent is rehearsed there too."""
-
-OPENED_MEANWHILE = "an intent of one of these accounts was opened since they were judged"
 
 
 class Executor:
@@ -266,12 +264,9 @@ class Executor:
         seen = 0 if self._newest is None else self._newest.number
         newest = max([seen, *(plan.opportunity.block.number for plan in plans)])
         async with self.flight.numbered():
-            if any((one.market, one.account) in self.flight.busy for one in refs_of(plans)):
-                return Report(
-                    rejected=of_all(((plan, OPENED_MEANWHILE) for plan in plans), Reason.IN_FLIGHT)
-                )
-            if barred := of_barred(plans, joint.bar):
-                return Report(rejected=barred)
+            late = of_busy(plans, self.flight.busy) or of_barred(plans, joint.bar)
+            if late:
+                return Report(rejected=late)
             done = await desks.sign(plans, self.flight, target_block=newest + 1, lane=lane.name)
             self._tick.mark("sign")
             await self._journal.seal(done.pairs)

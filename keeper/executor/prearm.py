@@ -19,14 +19,13 @@ from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan, Submission
 from keeper.core.ports import Journal
 from keeper.core.tick import Rung, Tick
-from keeper.core.units import Address, Hash32
+from keeper.core.units import Hash32
 from keeper.executor.armament import Armament
-from keeper.executor.desks import Desks
 from keeper.executor.executor import Executor
-from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, delivered
 from keeper.executor.policy import Exposure, Limits, judge
 from keeper.executor.salvo import Salvo, Shot
+from keeper.executor.upcoming import UpcomingNonces
 
 log = structlog.get_logger()
 
@@ -63,24 +62,6 @@ class _Written(NamedTuple):
 
 _MARKS: Final = len(("judge", "send"))
 """Of a shot that was not signed anew."""
-
-
-class _Nonces:
-    """The next nonce of each signer, asked for when it is first needed."""
-
-    def __init__(self, desks: Desks, flight: Flight) -> None:
-        self._desks = desks
-        self._flight = flight
-        self._known: dict[Address, int | None] = {}
-
-    def upcoming(self, sender: Address) -> int | None:
-        if sender not in self._known:
-            held = self._flight.held(sender)
-            self._known[sender] = self._desks.of(sender).nonces.upcoming(held)
-        return self._known[sender]
-
-    def used(self, sender: Address, nonce: int) -> None:
-        self._known[sender] = nonce + 1
 
 
 class Prearm:
@@ -211,7 +192,7 @@ class Prearm:
     def _write(self, salvo: Salvo, due: Sequence[Shot], *, dry: bool = False) -> list["_Written"]:
         """Pass each shot through policy and write it; all else waits until those are out."""
         written: list[_Written] = []
-        nonces = _Nonces(self._armament.desks, self._flight)
+        nonces = UpcomingNonces(self._armament.desks, self._flight)
         cleared = salvo.cleared if salvo.as_of == self._flight.changes else 0
         exposure = self._current() if len(due) > cleared else None
         try:

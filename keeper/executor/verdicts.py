@@ -1,11 +1,14 @@
 """What becomes of a batch of plans, and of a plan that is not sent."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from keeper.core.accounting import gas_only
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.plan import Outcome, Plan, Status, Submission
+from keeper.core.units import Address
+
+OPENED_MEANWHILE = "an intent of one of these accounts was opened since they were judged"
 
 Rejections = tuple[Rejection, ...]
 
@@ -72,9 +75,12 @@ def of_barred(plans: Sequence[Plan], bar: Callable[[Plan], Rejection | None]) ->
     return ()
 
 
-def refs_of(plans: Iterable[Plan]) -> Iterator[AccountRef]:
-    """Yield every account that plans are of."""
-    return (one.ref for plan in plans for one in plan.members)
+def of_busy(plans: Sequence[Plan], busy: Collection[tuple[str, Address]]) -> Rejections:
+    """Return why none of the plans is carried out, nothing where no account has an open intent."""
+    refs = (one.ref for plan in plans for one in plan.members)
+    if any((ref.market, ref.account) in busy for ref in refs):
+        return of_all(((plan, OPENED_MEANWHILE) for plan in plans), Reason.IN_FLIGHT)
+    return ()
 
 
 def of_account(ref: AccountRef, block: int, reason: Reason, detail: str) -> Rejection:

@@ -167,6 +167,7 @@ async def test_a_fault_of_one_deployment_leaves_the_other_liquidating_in_the_nex
         assert both.sent_by(both.ill) == []
         assert both.is_under()
         assert both.armed(both.ill) == 0
+        await desk.until(lambda: not desk.session.keeper._precedence.is_claimed)
         (line,) = [one for one in lines if one["event"] == compartment.DEPLOYMENT_FAILED]
         assert (line["deployment"], line["kind"]) == (both.ill.name, "BugError")
         assert isinstance(line["exc_info"], BugError)

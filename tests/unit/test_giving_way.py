@@ -5,6 +5,8 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from keeper.app.acting import Acting
 from keeper.core.errors import StaleError
 from keeper.runtime.precedence import Precedence
@@ -75,3 +77,22 @@ async def test_an_error_in_what_goes_first_lets_the_others_go_on() -> None:
     with suppress(StaleError), precedence.claimed("a price"):
         raise StaleError("gone")
     await precedence.give_way(PATIENCE_S)
+
+
+async def test_nobody_waits_for_a_deployment_whose_acting_has_failed() -> None:
+    precedence = Precedence()
+    failing = acting(precedence)
+    failing.offer(look("somebody"))
+    with pytest.raises(AttributeError):  # nobody is nothing to act with
+        await failing.run()
+    assert not precedence.is_claimed
+
+
+async def test_nobody_waits_for_a_deployment_that_is_closed() -> None:
+    precedence = Precedence()
+    closed = acting(precedence)
+    closed.offer(look("somebody"))
+    closed.close()
+    assert not precedence.is_claimed
+    closed.offer(look("somebody"))
+    assert not precedence.is_claimed
