@@ -234,6 +234,7 @@ class Keeper:
         async for head in self._settle_mail:
             await self._precedence.give_way(_SETTLING_GIVES_WAY_S)
             try:
+                await sending.confirm(head)
                 outcomes = await sending.settler.settle(head)
                 outcomes += await sending.canon.review(head, sending.settler)
                 await sending.executor.tend(head)

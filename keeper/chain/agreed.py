@@ -7,6 +7,8 @@ from keeper.chain.reader import ChainReader
 from keeper.chain.rpc import Rpc
 from keeper.chain.wire import NodeWire
 from keeper.core.chain import BlockRef, Call, CallResult, Receipt
+from keeper.core.errors import StaleError
+from keeper.core.ports import Reader
 from keeper.core.units import Address, Hash32
 
 
@@ -68,6 +70,15 @@ class AgreedReader:
             return tuple(await node.reader.storage_many(slots, block))
 
         return list(await self._quorum.alike(f"{len(slots)} words of storage", ask))
+
+
+async def require_agreed(reader: Reader, head: BlockRef) -> None:
+    """Raise StaleError unless enough nodes have a head as it was told; nothing is asked of one."""
+    if not isinstance(reader, AgreedReader):
+        return
+    found = await reader.block(head.number)
+    if found != head:
+        raise StaleError(f"block {head.number}: expected {head}, found {found}")
 
 
 class AgreedWire(NodeWire):

@@ -234,3 +234,17 @@ async def test_what_a_reorg_undid_twice_over_is_given_up() -> None:
     books.go_on.set()
     (gone,) = await reviewed(books, flight)
     assert (gone.status, gone.detail) == (Status.DROPPED, GONE)
+
+
+async def test_an_outcome_of_this_run_is_watched_like_those_before_it() -> None:
+    chain, other = Chain([]), intent_of(2)
+    canon = chain.canon()
+    settler: Any = chain
+    canon.note(INTENT, on_chain(INTENT, 101))  # before anything was loaded: the journal has it
+    assert await canon.review(block(103), settler) == []
+    canon.note(other, on_chain(other, 102))
+    canon.note(replace(INTENT, submission=None), on_chain(INTENT, 102))  # nothing of it ever ran
+    chain.hashes = {102: hash32(7)}
+    await canon.review(block(105), settler)
+    assert chain.asked == chain.reopened == [other.plan_id]
+    assert chain.since == [103 - DEPTH]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from keeper.chain.agreed import require_agreed
 from keeper.chain.quorum import TRIES
 from keeper.chain.rpc import RetryPolicy
 from keeper.chain.session import Chain, ChainOptions, open_chain
@@ -225,6 +226,23 @@ async def test_a_reorg_that_one_node_hides_is_seen(three: Three) -> None:
             one.add(10, fork="b", parent_fork="a")
         assert (await chain.reader.block(10)).hash == before.hash
         assert (await chain.agreed.block(10)).hash != before.hash
+
+
+async def test_a_head_that_one_node_makes_up_settles_nothing(three: Three) -> None:
+    async with three.opened() as chain:
+        head = await chain.reader.head()
+        await require_agreed(chain.agreed, head)
+        for wrong in (replace(head, timestamp=1), replace(head, number=10**9)):
+            with pytest.raises(StaleError, match=f"block {wrong.number}"):
+                await require_agreed(chain.agreed, wrong)
+
+
+async def test_without_a_quorum_a_head_is_believed_and_nothing_is_asked(three: Three) -> None:
+    async with three.opened(quorum=1) as chain:
+        head = await chain.reader.head()
+        asked = [len(one.asked) for one in three.nodes]
+        await require_agreed(chain.agreed, replace(head, number=10**9))
+        assert [len(one.asked) for one in three.nodes] == asked
 
 
 def simulated(gas: int) -> Any:

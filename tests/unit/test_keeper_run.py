@@ -99,6 +99,7 @@ def keeper_of(
 
     sending: Any = SimpleNamespace(
         flight=deployed.flight,
+        confirm=nothing,
         settler=SimpleNamespace(settle=settle),
         canon=SimpleNamespace(review=nothing),
         executor=SimpleNamespace(tend=nothing),

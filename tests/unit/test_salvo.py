@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from keeper.app.trigger_price import crossing_price, last_admitted
-from keeper.executor.salvo import Salvo, Shot
+from keeper.executor.salvo import NEAR, Salvo, Shot
 from tests.support.ledger_records import plan, submission
 
 ETH, BTC = "eth", "btc"
@@ -64,6 +64,34 @@ def test_only_an_event_of_the_next_block_is_answered(block):
 def test_a_price_that_a_guard_objects_to_brings_nobody():
     assert due(salvo(shot(1, 1_900)), 999) == []
     assert due(salvo(shot(1, 2_500)), 2_001) == []
+
+
+def test_the_last_prices_that_no_guard_objects_to_are_answered():
+    only = shot(1, 2_500)
+    assert due(salvo(only), 1_000) == due(salvo(only), 2_000) == [only.plan.id]
+
+
+def test_at_its_very_price_an_account_is_due_either_way():
+    falling, rising = shot(1, 1_900), shot(2, 2_100)
+    assert due(salvo(falling), 1_900) == [falling.plan.id]
+    up = salvo(rising, falls=False, lowest=2_000, highest=3_000)
+    assert due(up, 2_100) == [rising.plan.id]
+
+
+def test_the_nearness_that_is_decided_exactly_is_a_millionth_and_no_less():
+    price = 2 * NEAR
+    near = shot(1, price, line=2 * price)
+    wide = {"lowest": 1, "highest": 2 * price}
+    assert due(salvo(near, **wide), price + 2) == [near.plan.id]
+    assert due(salvo(near, **wide), price + 3) == []
+
+
+def test_what_policy_cleared_is_cleared_anew_once_an_account_is_out():
+    first, second = shot(1, 1_900), shot(2, 1_800, feeds=(ETH, BTC))
+    cleared = salvo(first, second, cleared=2, as_of=7)
+    assert cleared.without(frozenset({first.ref})).cleared == 0
+    assert cleared.after(frozenset({BTC})).cleared == 0
+    assert cleared.without(frozenset()) is cleared
 
 
 def test_an_account_that_changed_is_out_and_the_others_keep_their_nonces():
