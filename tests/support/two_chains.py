@@ -27,7 +27,7 @@ from keeper.evm.keys import parse_key
 from keeper.evm.transaction import LocalSigner
 from keeper.executor.totals import Share
 from keeper.runtime.clock import SystemClock
-from tests.support.fault_desk import Ears, _tuned
+from tests.support.fault_desk import QUICK, Ears, _tuned
 from tests.support.market_node import copied_node
 
 PATIENCE_S = 90.0
@@ -202,7 +202,7 @@ async def kept_up(
     ]
     stop = asyncio.Event()
     supervisor = Supervisor(berths, clock=clock)
-    with _tuned([]):
+    with _tuned([], QUICK):
         running = asyncio.create_task(supervisor.run(stop))
         pair = Pair(
             north=north,
