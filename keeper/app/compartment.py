@@ -22,6 +22,7 @@ from keeper.core.chain import BlockRef, Log, LogFilter, LogHint
 from keeper.core.pending import PendingTransaction
 from keeper.executor.seam import Seam
 from keeper.runtime.garbage import keep_for_good, let_go
+from keeper.runtime.lasting import lasting
 from keeper.runtime.latest import Latest
 from keeper.runtime.spacing import Spacing
 from keeper.runtime.stopping import done_before
@@ -186,7 +187,7 @@ class Compartment:
         """Run the loops until each has ended by itself: what is being sent is not broken off."""
         async with asyncio.TaskGroup() as group:
             judging = group.create_task(self._judge())
-            loops = [group.create_task(self._contained(one)) for one in self._loops()]
+            loops = [group.create_task(self._lasting(one)) for one in self._loops()]
             await asyncio.wait(loops)
             if self._grave is None:
                 judging.cancel()
@@ -201,6 +202,9 @@ class Compartment:
             await work()
         except Exception as error:  # noqa: BLE001 - what it is, is for ``strike`` to say
             self.strike(error)
+
+    async def _lasting(self, loop: Callable[[], Awaitable[None]]) -> None:
+        await self._contained(partial(lasting, loop, lambda: self._mail.is_closed))
 
     def _loops(self) -> Iterator[Callable[[], Awaitable[None]]]:
         deployment = self.deployment

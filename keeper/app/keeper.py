@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
 from keeper.app.compartment import AnyDeployment
 from keeper.app.hull import Hull
@@ -17,6 +18,7 @@ from keeper.chain.log_stream import LogStream
 from keeper.chain.mempool import PendingStream
 from keeper.core.chain import BlockRef, LogFilter
 from keeper.runtime.garbage import keep_for_good
+from keeper.runtime.lasting import lasting
 from keeper.runtime.latest import Latest
 from keeper.runtime.precedence import Precedence
 from keeper.runtime.stopping import done_before
@@ -116,22 +118,31 @@ class Keeper:
         self._watch_prices()
         self.watching.set()
         async with asyncio.TaskGroup() as group:
-            watching = [
-                group.create_task(self._follow_heads()),
-                group.create_task(self._follow_prices()),
-                group.create_task(self._await_heads()),
-                group.create_task(self._follow_pending(self._streams.pending)),
+            watching = [group.create_task(lasting(one)) for one in self._watchers()]
+            acting = [
+                group.create_task(lasting(one.run, lambda: self.stopped))
+                for one in self._hull.compartments
             ]
-            acting = [group.create_task(one.run()) for one in self._hull.compartments]
-            group.create_task(self._settle())
+            group.create_task(lasting(self._settle, lambda: self.stopped))
             if self._sending.arming is not None:
                 self._streams.prices.tap = self._hull.hear_price
-                watching.append(group.create_task(self._sending.arming.prearm.run()))
-                watching.append(group.create_task(self._drill()))
             self._newest = head
             self._settle_mail.put(head)
             await stop.wait()
             await self._stop(watching, acting)
+
+    def _watchers(self) -> Iterator[Callable[[], Awaitable[None]]]:
+        """Yield what goes on until nothing is in flight any more."""
+        yield self._follow_heads
+        yield self._follow_prices
+        if self._pace.max_head_gap_s:
+            yield self._await_heads
+        if self._streams.pending is not None:
+            yield partial(self._follow_pending, self._streams.pending)
+        if self._sending.arming is not None:
+            yield self._sending.arming.prearm.run
+            if self._pace.drill_s:
+                yield self._drill
 
     async def _start(self, head: BlockRef) -> None:
         """Fill every mirror."""
@@ -200,17 +211,15 @@ class Keeper:
 
     async def _drill(self) -> None:
         """Keep the way from price event to signature warm, as often as the operator wants."""
-        while self._pace.drill_s:
+        while True:
             await asyncio.sleep(self._pace.drill_s)
             if self._precedence.is_claimed:
                 continue
             for sample in self._hull.samples:
                 self._streams.prices.drill(sample)
 
-    async def _follow_pending(self, stream: PendingStream | None) -> None:
+    async def _follow_pending(self, stream: PendingStream) -> None:
         """Hand each transaction that may move a price to every deployment."""
-        if stream is None:
-            return
         async with aclosing(stream.follow()) as transactions:
             async for transaction in transactions:
                 self._hull.see_pending(transaction)
@@ -218,7 +227,7 @@ class Keeper:
     async def _await_heads(self) -> None:
         """Halt sending when no block comes for too long: what we know is old."""
         longest = self._pace.max_head_gap_s
-        while longest:
+        while True:
             self._head_came.clear()
             try:
                 # Not wait_for: on Python 3.11 it may swallow the cancellation that ends the keeper.

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -18,6 +19,7 @@ import structlog
 from keeper.app.faults import is_broken_promise, kind_of, unforeseen, words_of
 from keeper.app.session import Session
 from keeper.runtime.clock import Clock
+from keeper.runtime.lasting import lasting
 from keeper.runtime.spacing import Spacing
 
 log = structlog.get_logger()
@@ -116,7 +118,8 @@ class Supervisor:
                 log.info(CHAIN_STARTED, block=session.head.number)
                 if self._halted is not None:
                     session.keeper.halt(self._halted)
-                await session.keeper.run(session.head, stop)
+                run = partial(session.keeper.run, session.head, stop)
+                await lasting(run, stop.is_set)
         except Exception as error:
             if is_broken_promise(error):
                 raise

@@ -5,6 +5,7 @@ import gc
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -207,6 +208,22 @@ async def test_whatever_comes_by_a_door_ends_that_deployment_alone(
     await eventually(lambda: len(deployed(chain.sound).heads) == 3)
     assert len(chain.heard.pauses) == 1
     assert not running.done()
+    await closed(chain, running)
+
+
+@pytest.mark.usefixtures("for_good")
+async def test_a_loop_that_ends_by_itself_is_a_fault() -> None:
+    async def is_cancelled_by_what_it_waits_for(_: Loop) -> None:
+        other = asyncio.ensure_future(asyncio.Event().wait())
+        asyncio.get_running_loop().call_soon(other.cancel)
+        await other
+
+    chain = Chain()
+    deployed(chain.ill).acting.run = partial(is_cancelled_by_what_it_waits_for, Loop())
+    running = asyncio.create_task(chain.run())
+    await eventually(lambda: bool(chain.heard.pauses))
+    assert chain.sound.is_sound
+    assert "EndedError" in chain.heard.pauses[0]
     await closed(chain, running)
 
 

@@ -22,6 +22,7 @@ from keeper.core.errors import (
 )
 from keeper.executor.flight import Flight
 from keeper.executor.seam import Seam
+from keeper.runtime.lasting import EndedError
 from keeper.runtime.precedence import Precedence
 from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.ledger_records import block, plan
@@ -95,6 +96,8 @@ def keeper_of(
     drain_s: float = 5.0,
     settle: Any = nothing,
     observer: Any = None,
+    heads: Any = None,
+    prices: Any = None,
 ) -> Keeper:
 
     sending: Any = SimpleNamespace(
@@ -113,7 +116,7 @@ def keeper_of(
     return Keeper(
         hull=Hull(compartments),
         sending=sending,
-        streams=Streams(heads=quiet, prices=quiet, pending=None),
+        streams=Streams(heads=heads or quiet, prices=prices or quiet, pending=None),
         observer=observer,
         pace=KeeperPace(drain_s=drain_s, max_head_gap_s=0, finality_depth=8),
         precedence=Precedence(),
@@ -222,3 +225,30 @@ async def test_a_broken_promise_while_settling_ends_the_keeper() -> None:
     with pytest.raises(ExceptionGroup) as failed:
         await asyncio.wait_for(keeper.run(block(1), asyncio.Event()), PATIENCE_S)
     assert failed.group_contains(InvariantError, match="the disk is full")
+
+
+@pytest.mark.parametrize("which", ["heads", "prices"])
+async def test_a_stream_that_ends_though_nobody_told_it_to_ends_the_keeper(which: str) -> None:
+    class Ending(Quiet):
+        async def follow(self) -> AsyncIterator[Any]:
+            for nothing_more in ():
+                yield nothing_more
+
+    deployed = Deployed(Flight())
+    deployed.may_start.set()
+    keeper = keeper_of(deployed, **{which: Ending()})
+    with pytest.raises(ExceptionGroup) as failed:
+        await asyncio.wait_for(keeper.run(block(1), asyncio.Event()), PATIENCE_S)
+    assert failed.group_contains(EndedError, match=f"_follow_{which}")
+
+
+async def test_settling_that_is_cancelled_by_what_it_waits_for_ends_the_keeper() -> None:
+    async def settle(_head: object) -> list[Any]:
+        raise asyncio.CancelledError
+
+    deployed = Deployed(Flight())
+    deployed.may_start.set()
+    keeper = keeper_of(deployed, settle=settle)
+    with pytest.raises(ExceptionGroup) as failed:
+        await asyncio.wait_for(keeper.run(block(1), asyncio.Event()), PATIENCE_S)
+    assert failed.group_contains(EndedError, match="_settle")

@@ -87,6 +87,26 @@ async def test_a_chain_that_fails_is_opened_again_and_the_others_go_on(error: Ex
     assert (sound.drained, ill.drained) == (1, 1)
 
 
+async def test_a_chain_that_ends_though_nobody_told_it_to_is_opened_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound, ill = Chain("sound"), Chain("ill")
+    ends = [asyncio.CancelledError(), None]
+
+    async def run(head: object, stop: asyncio.Event) -> None:
+        if ends and (end := ends.pop(0)) is not None:
+            raise end
+        if len(ends) == 0 and ill.opened > 2:
+            await Chain.run(ill, head, stop)
+
+    monkeypatch.setattr(ill, "run", run)
+    _, stop, running = supervised(sound, ill)
+    await eventually(lambda: ill.opened == 3 and ill.running)
+    assert (sound.opened, sound.running) == (1, True)
+    stop.set()
+    await asyncio.wait_for(running, PATIENCE_S)
+
+
 async def test_a_chain_that_cannot_be_opened_yet_is_tried_until_it_can() -> None:
     sound = Chain("sound")
     away = Chain(
