@@ -232,7 +232,7 @@ def _deployments(
     """Return the deployments of the protocol files. Raises ConfigError."""
     found: dict[str, Deployment] = {}
     for index, file in enumerate(root.protocols):
-        one = load_deployment(folder / file, chain.name)
+        one = load_deployment(folder / file, chain.name, wrapped_native=chain.wrapped_native)
         if one.name in found:
             where = document.where(("protocols", index))
             msg = f"{where}: protocols: duplicate deployment {one.name!r}, expected each once"
@@ -241,8 +241,11 @@ def _deployments(
     return tuple(found.values())
 
 
-def load_deployment(path: Path, chain: str) -> Deployment:
-    """Read one protocol file of the chain named ``chain``. Raises ConfigError."""
+def load_deployment(path: Path, chain: str, *, wrapped_native: Address | None = None) -> Deployment:
+    """Read one protocol file of the chain named ``chain``. Raises ConfigError.
+
+    A protocol that is told of the wrapped native coin is told of the chain's, where that is given.
+    """
     document = read_document(path, find_outside)
     settings = section(ProtocolSettings, document, document.data)
     _require_one_of(document, "chain", settings.chain, [chain])
@@ -254,7 +257,13 @@ def load_deployment(path: Path, chain: str) -> Deployment:
     try:
         parameters = declared(**dict(checked))
     except ValueError as error:
-        raise ConfigError(f"{document.where(('parameters',))}: parameters.{error}") from error
+        key = "parameters: " if str(error).startswith("expected") else "parameters."
+        raise ConfigError(f"{document.where(('parameters',))}: {key}{error}") from error
+    found = getattr(parameters, "wrapped_native", None)
+    if found and wrapped_native not in (None, found):
+        where = document.where(("parameters", "wrapped_native"))
+        expected = f"expected the chain's, {wrapped_native}"
+        raise ConfigError(f"{where}: parameters.wrapped_native: {expected}, found {found}")
     return Deployment(path=path, settings=settings, parameters=parameters)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Generic
 
 from keeper.core.chain import BlockRef, Log
-from keeper.core.errors import InvariantError, StaleError
+from keeper.core.errors import ConfigError, InvariantError, StaleError
 from keeper.core.lending import AccountRef, Touched
 from keeper.core.ports import ProtocolAdapter, Reader
 from keeper.core.screening import Discovering
@@ -73,7 +73,11 @@ class Mirror(Generic[M, P]):
     async def start(
         self, head: BlockRef, anchor: Checkpoint | None, progress: Progress
     ) -> Snapshot[M, P]:
-        """Fill the mirror at ``head``, from a checkpoint when it is still canonical."""
+        """Fill the mirror at ``head``, from a checkpoint when it is still canonical.
+
+        Raises ConfigError when the deployment is said to begin after ``head``.
+        """
+        self._require_begun(head)
         if anchor is not None and not await self._canonical(anchor, head):
             anchor = None
         known = frozenset(anchor.accounts if anchor else ())
@@ -135,6 +139,13 @@ class Mirror(Generic[M, P]):
             msg = "mirror advanced before it was started"
             raise InvariantError(msg)
         return self._history
+
+    def _require_begun(self, head: BlockRef) -> None:
+        """Raise ConfigError unless there are blocks to read: none would look like no loans."""
+        first = self._adapter.start_block
+        if first > head.number:
+            expected = f"expected a block up to {head.number}, which is looked at"
+            raise ConfigError(f"{self._adapter.deployment}: start_block: {expected}, found {first}")
 
     async def _surviving_anchor(self, head: BlockRef) -> Checkpoint | None:
         """Return a block of ours that is an ancestor of ``head``, with all accounts seen since.

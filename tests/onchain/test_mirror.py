@@ -1,13 +1,13 @@
 """The mirror equals the chain: by following, over reorgs, after failures and from checkpoints."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from keeper.core.chain import BlockRef
-from keeper.core.errors import InvariantError, TransientError
+from keeper.core.errors import ConfigError, InvariantError, TransientError
 from keeper.core.units import WAD, Address, Hash32
 from keeper.devnet.actions import random_actions
 from keeper.devnet.live import LiveMarket, account_data
@@ -303,6 +303,15 @@ async def test_a_checkpoint_above_the_head_is_not_trusted(stand: Stand):
     await stand.mirror.start(head, ahead, silent)
     assert stand.reader.ranges[0][0] == stand.scene.adapter.start_block
     await assert_cold(stand)
+
+
+async def test_a_deployment_that_begins_after_the_head_is_refused(stand: Stand):
+    """It would look like one without loans."""
+    head = await stand.head()
+    late = replace(stand.scene.adapter, start_block=head.number + 1)
+    mirror: Mirror[AaveMarket, AavePosition] = Mirror(late, stand.reader)
+    with pytest.raises(ConfigError, match=f"start_block: .*{head.number}.*found {head.number + 1}"):
+        await mirror.start(head, None, silent)
 
 
 async def test_a_read_that_fails_leaves_the_mirror_as_it_was(stand: Stand):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keeper.core.errors import StaleError
+from keeper.core.errors import ConfigError, StaleError
 from keeper.core.lending import AccountRef
 from keeper.core.units import WAD
 from keeper.devnet.morpho import LocalMorpho, liquidatable
@@ -228,3 +228,19 @@ async def test_the_audit_agrees_with_morpho_and_names_what_drifted(
         wrong = replace(position, shares=position.shares + 1)
         (found,) = (await scene.adapter.audit(reader, look.block, view, {ref: wrong})).values()
         assert str(found) == f"shares {wrong.shares} in the mirror, {wrong.shares - 1} on chain"
+
+
+@pytest.mark.parametrize("key", ["morpho", "pre_liquidation_factories"])
+async def test_another_contract_in_the_place_of_morphos_is_refused(
+    node: tuple[MarketNode, LocalMorpho], key: str
+):
+    """It logs no event of theirs: it would look like a deployment without loans."""
+    market_node, local = node
+    other = market_node.market.weth
+    async with open_scene(market_node, local) as scene:
+        wrong = (other,) if key == "pre_liquidation_factories" else other
+        parameters = replace(scene.adapter.parameters, **{key: wrong})  # type: ignore[arg-type]
+        adapter = replace(scene.adapter, parameters=parameters)
+        head = await scene.chain.reader.head()
+        with pytest.raises(ConfigError, match=f"parameters.{key}.*{other}"):
+            await adapter.read_market(scene.chain.reader, head, None, None)

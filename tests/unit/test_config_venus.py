@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from keeper.app.opening import adapters
-from keeper.config.settings import load
+from keeper.config.settings import load, load_deployment
 from keeper.core.errors import ConfigError
-from keeper.core.units import WAD
+from keeper.core.units import WAD, Address
 from keeper.protocols.registry import adapter_for
 
 ROOT = Path(__file__).parents[2] / "config" / "keeper.bnb.yaml"
@@ -40,6 +40,17 @@ def test_the_isolated_pools_begin_at_their_registry():
     assert pools.deployment == "venus_isolated.bnb"
     assert pools.parameters.pool_registry == "0x9f7b01a536afa00ef10310a162877fd792cd0666"
     assert pools.start_block == 29_335_016
+
+
+def test_another_wrapped_coin_than_the_chains_is_refused(tmp_path: Path):
+    file = tmp_path / "venus.yaml"
+    text = (ROOT.parent / "protocols" / "venus.bnb.yaml").read_text("utf-8")
+    file.write_text(text, "utf-8")
+    load_deployment(file, "bnb", wrapped_native=Address(WBNB))
+    with pytest.raises(ConfigError) as refusal:
+        load_deployment(file, "bnb", wrapped_native=Address(COMPTROLLER))
+    said = f"parameters.wrapped_native: expected the chain's, {COMPTROLLER}, found {WBNB}"
+    assert str(refusal.value) == f"{file}:21: {said}"
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_a_market_is_followed_when_it_passes_every_filter(filters: dict, followe
     ("parameters", "said"),
     [
         ({"morpho": "0x12"}, "expected an address"),
-        ({"morpho": MORPHO, "markets": ("0x12",)}, "expected a market id of 0x and 64 hex"),
+        ({"morpho": MORPHO, "markets": ("0x12",)}, "markets.0: expected a market id of 0x"),
         ({"morpho": MORPHO, "loan_assets": ("USDC",)}, "expected an address"),
         ({"morpho": MORPHO, "min_lltv_bps": 9_000, "max_lltv_bps": 8_000}, "max_lltv_bps"),
         ({"morpho": MORPHO, "pool": MORPHO}, "expected .*morpho.*, found pool"),

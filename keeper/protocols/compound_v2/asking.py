@@ -28,12 +28,16 @@ class Asking:
             for one in await self.each(calls)
         ]
 
-    async def all(self, calls: Sequence[Call], what: str) -> list[bytes]:
-        """Return every answer; raise ConfigError when one is not at least a word."""
+    async def all(self, calls: Sequence[Call], what: str, kind: str = "") -> list[bytes]:
+        """Return every answer; raise ConfigError when one is not at least a word.
+
+        ``kind`` is what sort of contract it is whose address the configuration has.
+        """
         answers = []
         for call, data in zip(calls, await self.maybe(calls), strict=True):
             if data is None:
-                expected = f"expected an answer to 0x{call.data.hex()[:8]} at {call.to}"
+                question = f"0x{call.data.hex()[:8]} at {call.to}"
+                expected = f"expected {kind or 'a contract'} that answers {question}"
                 raise ConfigError(f"{self.deployment}: {what}: {expected}, found none")
             answers.append(data)
         return answers

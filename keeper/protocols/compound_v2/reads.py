@@ -34,7 +34,7 @@ async def read_whole(asking: Asking, parameters: Parameters) -> Deployment:
     root = parameters.comptroller
     functions = (codec.ORACLE, codec.CLOSE_FACTOR, codec.GET_ALL_MARKETS)
     oracle, close_factor, listed = await asking.all(
-        [ask(root, one) for one in functions], "parameters.comptroller"
+        [ask(root, one) for one in functions], "parameters.comptroller", "a Comptroller"
     )
     tokens = addresses_at_start(listed)
     if not tokens:

@@ -38,6 +38,7 @@ FEED_GETTERS = tuple(
     selector(f"{name}()") for name in ("BASE_FEED_1", "BASE_FEED_2", "QUOTE_FEED_1", "QUOTE_FEED_2")
 )
 
+FACTORY_MORPHO = selector("MORPHO()")
 PRE_ID = selector("ID()")
 PRE_PARAMS = selector("preLiquidationParams()")
 PRE_LIQUIDATE = selector("preLiquidate(address,uint256,uint256,bytes)")

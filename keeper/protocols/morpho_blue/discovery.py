@@ -5,13 +5,35 @@ from collections.abc import Collection, Iterable
 from keeper.core.chain import Log, LogFilter
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address, address_of_word
-from keeper.evm.words import WORD
+from keeper.evm.words import WORD, address_at, ask
 from keeper.protocols.morpho_blue import codec
-from keeper.protocols.morpho_blue.asking import Asking
+from keeper.protocols.morpho_blue.asking import Asking, is_word
 from keeper.protocols.morpho_blue.parameters import Parameters
 from keeper.protocols.morpho_blue.state import IsolatedMarket, MarketParams
 
 _PARAM_WORDS = 5
+_NO_MARKET = f"0x{0:064x}"
+
+
+async def require_contracts(asking: Asking, parameters: Parameters) -> None:
+    """Raise ConfigError unless the contracts are Morpho Blue and factories for it.
+
+    Any other contract logs none of their events, which would look like a deployment without loans.
+    """
+    factories = parameters.pre_liquidation_factories
+    nothing = codec.ask_market(parameters.morpho, codec.ID_TO_MARKET_PARAMS, _NO_MARKET)
+    calls = [nothing, *(ask(one, codec.FACTORY_MORPHO) for one in factories)]
+    first, *others = await asking.each(calls)
+    if not first.success or len(first.data) != _PARAM_WORDS * WORD:
+        expected = f"expected Morpho Blue at {parameters.morpho}"
+        found = "found a contract that knows no idToMarketParams"
+        raise ConfigError(f"{asking.deployment}: parameters.morpho: {expected}, {found}")
+    for number, (factory, answer) in enumerate(zip(factories, others, strict=True)):
+        if not is_word(answer) or address_at(answer.data, 0) != parameters.morpho:
+            key = f"parameters.pre_liquidation_factories.{number}"
+            expected = f"expected a factory at {factory} whose MORPHO() is {parameters.morpho}"
+            found = address_at(answer.data, 0) if is_word(answer) else "none"
+            raise ConfigError(f"{asking.deployment}: {key}: {expected}, found {found}")
 
 
 async def find_markets(
@@ -19,7 +41,7 @@ async def find_markets(
 ) -> dict[str, MarketParams]:
     """Return the markets that pass the filters, from the allow-list or the logs.
 
-    Raises ConfigError when the contract is not Morpho Blue or a listed market does not exist.
+    Raises ConfigError when a listed market does not exist.
     """
     if parameters.markets:
         found = await params_of(asking, parameters.morpho, parameters.markets)

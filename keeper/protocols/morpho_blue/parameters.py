@@ -42,10 +42,11 @@ class Parameters:
             found = tuple(address(str(one)) for one in getattr(self, name))
             object.__setattr__(self, name, found)
         for name in ("markets", "ignored_markets"):
-            object.__setattr__(self, name, tuple(market_id(one) for one in getattr(self, name)))
+            ids = (market_id(one, f"{name}.{n}") for n, one in enumerate(getattr(self, name)))
+            object.__setattr__(self, name, tuple(ids))
         if self.min_lltv_bps > self.max_lltv_bps:
-            expected = f"max_lltv_bps of at least min_lltv_bps, {self.min_lltv_bps}"
-            msg = f"expected {expected}, found {self.max_lltv_bps}"
+            expected = f"expected at least min_lltv_bps, {self.min_lltv_bps}"
+            msg = f"max_lltv_bps: {expected}, found {self.max_lltv_bps}"
             raise ValueError(msg)
 
     def wants(self, key: str, params: MarketParams) -> bool:
@@ -62,7 +63,7 @@ class Parameters:
         return self.min_lltv_bps * _LLTV_BPS <= params.lltv <= self.max_lltv_bps * _LLTV_BPS
 
 
-def market_id(text: object) -> str:
+def market_id(text: object, key: str) -> str:
     """Return a market id in lower case; raise ValueError when it is not 32 bytes of hex."""
     found = str(text).lower()
     digits = found.removeprefix("0x")
@@ -71,6 +72,6 @@ def market_id(text: object) -> str:
         or len(found) == len(digits)
         or set(digits) - set("0123456789abcdef")
     ):
-        msg = f"expected a market id of 0x and 64 hex digits, found {text!r}"
+        msg = f"{key}: expected a market id of 0x and 64 hex digits, found {text!r}"
         raise ValueError(msg)
     return found

@@ -11,7 +11,13 @@ from keeper.evm.erc20 import DECIMALS, SYMBOL, symbol_of
 from keeper.evm.words import address_at, ask, int_at
 from keeper.protocols.morpho_blue import codec
 from keeper.protocols.morpho_blue.asking import Asking, is_word
-from keeper.protocols.morpho_blue.discovery import find_early, find_markets, is_large, params_of
+from keeper.protocols.morpho_blue.discovery import (
+    find_early,
+    find_markets,
+    is_large,
+    params_of,
+    require_contracts,
+)
 from keeper.protocols.morpho_blue.health import view_at
 from keeper.protocols.morpho_blue.models import recognise, stored_call
 from keeper.protocols.morpho_blue.parameters import Parameters
@@ -28,7 +34,8 @@ _MOST_DECIMALS = 36
 
 
 async def read_whole(asking: Asking, parameters: Parameters, start_block: int) -> MorphoMarket:
-    """Read every followed market. Raises ConfigError when the contract is not Morpho Blue."""
+    """Read every followed market. Raises ConfigError when a contract is another than it should."""
+    await require_contracts(asking, parameters)
     wanted = await find_markets(asking, parameters, start_block)
     markets = await read_markets(asking, parameters.morpho, wanted)
     large = {key: one for key, one in markets.items() if is_large(one, parameters)}

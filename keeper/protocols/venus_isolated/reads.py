@@ -23,7 +23,8 @@ _COMPTROLLER_WORD = 2
 async def read_whole(asking: Asking, parameters: Parameters) -> Deployment:
     """Read a deployment from its registry. Raises ConfigError when it is not one."""
     registry = parameters.pool_registry
-    (listed,) = await asking.all([ask(registry, codec.GET_ALL_POOLS)], "parameters.pool_registry")
+    question = [ask(registry, codec.GET_ALL_POOLS)]
+    (listed,) = await asking.all(question, "parameters.pool_registry", "a PoolRegistry")
     comptrollers = pools_listed(listed)
     pools = await _read_pools(asking, comptrollers)
     answers = await asking.all([ask(one, family.GET_ALL_MARKETS) for one in pools], "pools")
