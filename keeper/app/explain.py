@@ -9,7 +9,7 @@ from keeper.app.study import Study
 from keeper.core.lending import AccountRef, BaseUnit, Health, Leg, Option, Reason, Rejection
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Prices
-from keeper.core.units import Address
+from keeper.core.units import WAD, Address
 from keeper.executor.policy import Exposure, judge
 from keeper.mirror.pauses import EVERY_MARKET, Pauses
 from keeper.scanner.crossing import crossing_price
@@ -102,19 +102,20 @@ async def _explain(study: Study[Any, Any], ref: AccountRef, position: Any) -> Ex
     unit = adapter.base_unit(study.market, ref)
     found = study.scan({ref: position}, book.prices)
     plan, rejection = await _plan(study, ref, position)
+    health = adapter.assess(now, position)
     return Explanation(
         deployment=adapter.deployment,
         ref=ref,
         block=study.block.number,
         unit=unit,
-        health=adapter.assess(now, position),
+        health=health,
         collateral=_terms(study, now, ref, legs.collateral),
         debt=_terms(study, now, ref, legs.debt),
         crossings=crossings_of(study, position, unit, Moment.of_head(study)),
         options=found.opportunities[0].options if found.opportunities else (),
         plan=plan,
         rejection=rejection,
-        action=_action(study, plan, rejection),
+        action=_action(study, health, plan, rejection),
     )
 
 
@@ -201,10 +202,14 @@ def nothing_at_stake() -> Exposure:
     )
 
 
-def _action(study: Study[Any, Any], plan: Plan | None, rejection: Rejection | None) -> str:
+def _action(
+    study: Study[Any, Any], health: Health, plan: Plan | None, rejection: Rejection | None
+) -> str:
     """Say what Keeper would do now, and why."""
     if rejection is not None:
         return f"leave it: {rejection.reason}: {rejection.detail}"
+    if plan is None and health.health_factor < WAD:
+        return "nothing: this market does not let anybody liquidate it in the next block either"
     if plan is None:
         return "nothing: the account is healthy in the next block too"
     at = f", forced, for a net of {plan.forecast.net} wei" if plan.forced else ""

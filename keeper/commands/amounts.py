@@ -1,7 +1,7 @@
 """Amounts as people read them. Exact: digits are cut, never rounded through a float."""
 
 from keeper.core.errors import ConfigError
-from keeper.core.lending import BaseUnit
+from keeper.core.lending import BaseUnit, Health
 from keeper.core.units import MAX_UINT256, WAD
 
 
@@ -13,9 +13,25 @@ def decimal(value: int, scale: int, places: int) -> str:
     return f"{sign}{whole:,}{'.' if places else ''}{digits}"
 
 
+def priced(value: int, scale: int) -> str:
+    """Return a price with four digits after the point, or eight where those would say little."""
+    return decimal(value, scale, 4 if 100 * value >= scale or not value else 8)
+
+
 def ether(wei: int, places: int = 6) -> str:
     """Return wei in the native coin."""
     return decimal(wei, WAD, places)
+
+
+def verdict(standing: Health) -> str:
+    """Return what the protocol says of an account.
+
+    Under the line and not liquidatable is whoever this market, or contract, does not take: another
+    one may.
+    """
+    if standing.liquidatable:
+        return "liquidatable"
+    return "healthy" if standing.health_factor >= WAD else "not liquidatable"
 
 
 def health(value: int) -> str:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from keeper.app.explain import Crossing, Explanation, Term, explain
 from keeper.app.study import studies
-from keeper.commands.amounts import base, decimal, ether, health
+from keeper.commands.amounts import base, decimal, ether, health, priced, verdict
 from keeper.commands.console import print_json, say, stdout
 from keeper.commands.each_chain import of_one_block, on_each
 from keeper.commands.typed import typed_address
@@ -18,6 +18,7 @@ from keeper.core.lending import AssetValue, SeizeQuote
 from keeper.core.plan import Plan
 from keeper.core.text import printable
 from keeper.core.units import Address
+from keeper.ledger.amounts import short_hex
 
 
 async def explain_account(
@@ -49,14 +50,20 @@ async def _explain(
         if as_json:
             print_json(_json(page) | {"chain": settings.chain.name})
         else:
-            _print(page, settings.chain.native_symbol)
+            _print(page, settings.chain.native_symbol, several=len(pages) > 1)
     return len(pages)
 
 
-def _print(page: Explanation, coin: str) -> None:
-    stdout.print(f"{page.ref.account} in {page.deployment} at block {page.block}", style="bold")
-    verdict = "liquidatable" if page.health.liquidatable else "healthy"
-    stdout.print(f"health factor {health(page.health.health_factor)}: {verdict}", highlight=False)
+def _print(page: Explanation, coin: str, *, several: bool) -> None:
+    """Print a page; of several, each says of which market it is."""
+    place = (
+        f"{page.deployment}, market {short_hex(page.ref.market)}" if several else page.deployment
+    )
+    stdout.print(f"{page.ref.account} in {place} at block {page.block}", style="bold")
+    standing = page.health
+    stdout.print(
+        f"health factor {health(standing.health_factor)}: {verdict(standing)}", highlight=False
+    )
     stdout.print(_positions(page))
     stdout.print(_line(page))
     if page.options:
@@ -95,7 +102,7 @@ def _amounts(term: Term, scale: int) -> tuple[str, str, str, str]:
     return (
         printable(leg.symbol),
         decimal(leg.amount, term.unit, 6),
-        decimal(leg.price, scale, 4),
+        priced(leg.price, scale),
         decimal(term.value, scale, 2),
     )
 
@@ -107,11 +114,9 @@ def _line(page: Explanation) -> Table:
         "The line, each price alone", ("Feed", "Guard"), ("Price now", turns, "Distance")
     )
     for one in page.crossings:
-        at = "no price" if one.at is None else decimal(one.at, one.scale, 4)
+        at = "no price" if one.at is None else priced(one.at, one.scale)
         guard = printable(one.problem, 80) if one.problem else one.remark or "ok"
-        table.add_row(
-            printable(one.label), guard, decimal(one.now, one.scale, 4), at, _distance(one)
-        )
+        table.add_row(printable(one.label), guard, priced(one.now, one.scale), at, _distance(one))
     return table
 
 

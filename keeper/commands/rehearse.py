@@ -11,7 +11,7 @@ from rich.table import Table
 from keeper.app.explain import Crossing
 from keeper.app.readiness import Trial, trials
 from keeper.app.study import Study, studies
-from keeper.commands.amounts import decimal, health
+from keeper.commands.amounts import decimal, health, priced
 from keeper.commands.console import print_json, progress_bar, say, stdout
 from keeper.commands.each_chain import of_one_block, on_each
 from keeper.config.fleet import load_fleet
@@ -105,8 +105,8 @@ def _prices(crossing: Crossing | None) -> tuple[str, str, str]:
         return "-", "-", "-"
     move = crossing.move_bps or 0
     return (
-        decimal(crossing.now, crossing.scale, 4),
-        decimal(crossing.at, crossing.scale, 4),
+        priced(crossing.now, crossing.scale),
+        priced(crossing.at, crossing.scale),
         f"{'+' if move > 0 else ''}{decimal(move, 100, 2)} %",
     )
 

@@ -8,13 +8,14 @@ from typing import Any
 from rich.table import Table
 
 from keeper.app.look import Look, look
-from keeper.commands.amounts import base, health
+from keeper.commands.amounts import base, health, verdict
 from keeper.commands.console import print_json, progress_bar, say, stdout
 from keeper.commands.each_chain import of_one_block, on_each
 from keeper.config.fleet import load_fleet
 from keeper.config.settings import Settings
 from keeper.core.lending import AccountRef, Health, Leg
 from keeper.core.text import printable
+from keeper.ledger.amounts import short_hex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,9 @@ def _print(one: Look[Any, Any], rows: Iterable[tuple[AccountRef, Health]]) -> No
     table = Table(title=f"{one.adapter.deployment} at block {block.number}", title_justify="left")
     for name in ("Account", "Health", "Collateral", "Debt", "Verdict"):
         table.add_column(name, justify="left" if name in ("Account", "Verdict") else "right")
+    several = len({ref.market for ref, _ in shown}) > 1
+    if several:
+        table.add_column("Market")
     for ref, standing in shown:
         unit = one.adapter.base_unit(one.scan.view, ref)
         table.add_row(
@@ -69,7 +73,8 @@ def _print(one: Look[Any, Any], rows: Iterable[tuple[AccountRef, Health]]) -> No
             health(standing.health_factor),
             base(standing.collateral_base, unit),
             base(standing.debt_base, unit),
-            "liquidatable" if standing.liquidatable else "healthy",
+            verdict(standing),
+            *([short_hex(ref.market)] if several else []),
         )
     stdout.print(table)
     under = sum(standing.liquidatable for standing in one.scan.health.values())

@@ -20,7 +20,7 @@ from keeper.app.whatif import (
     labels_of,
     sweep,
 )
-from keeper.commands.amounts import base, decimal, ether, health, parse_decimal
+from keeper.commands.amounts import base, ether, health, parse_decimal, priced
 from keeper.commands.capacity import capacity_json, capacity_table, sweep_json, sweep_table
 from keeper.commands.console import print_json, progress_bar, say, stdout
 from keeper.commands.each_chain import of_one_block, on_each
@@ -168,9 +168,15 @@ def _summary(found: Aftermath, coin: str) -> Table:
     table = Table(title=f"{found.deployment} at block {found.block}", title_justify="left")
     table.add_column("If")
     table.add_column("", justify="right")
-    for one in found.moves:
-        move = f"{decimal(one.before, one.scale, 4)} → {decimal(one.after, one.scale, 4)}"
-        table.add_row(f"{printable(one.label)} goes", move)
+    moves = (
+        (
+            f"{printable(one.label)} goes",
+            f"{priced(one.before, one.scale)} → {priced(one.after, one.scale)}",
+        )
+        for one in found.moves
+    )
+    for row in dict.fromkeys(moves):  # several markets of one asset move alike
+        table.add_row(*row)
     new = [one for one in found.fallen if one.new]
     plans = found.plans
     rows = (
