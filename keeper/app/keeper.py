@@ -17,6 +17,7 @@ from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
 from keeper.chain.mempool import PendingStream
 from keeper.core.chain import BlockRef, LogFilter
+from keeper.core.plan import Outcome
 from keeper.runtime.garbage import keep_for_good
 from keeper.runtime.lasting import lasting
 from keeper.runtime.latest import Latest
@@ -242,13 +243,13 @@ class Keeper:
         sending = self._sending
         async for head in self._settle_mail:
             await self._precedence.give_way(_SETTLING_GIVES_WAY_S)
+            outcomes: list[Outcome] = []
             try:
                 await sending.confirm(head)
-                outcomes = await sending.settler.settle(head)
+                outcomes += await sending.settler.settle(head)
                 outcomes += await sending.canon.review(head, sending.settler)
                 await sending.executor.tend(head)
             except SKIPPED as error:
                 self._observer.skipped("settler", str(error))
-                continue
             for outcome in outcomes:
                 self._observer.settled(outcome)

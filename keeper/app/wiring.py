@@ -106,11 +106,13 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
         if one.settings.enabled:
             build = partial(_deployment, settings, parts, sending, one)
             by_name[one.name] = Compartment(build, sending.executor.seam, parts.observer)
+    hull = Hull(list(by_name.values()))
+    sending.settler.on_stuck = lambda intent, error: hull.blame(intent.deployment, error)
     if sending.arming is not None:
         sending.arming.prearm.on_fired(lambda one: STOPWATCH.record(one.tick))
         sending.arming.prearm.on_fired(lambda one: parts.observer.sent(one.plan, one.submission))
     return Keeper(
-        hull=Hull(list(by_name.values())),
+        hull=hull,
         sending=sending,
         streams=_streams(settings, parts),
         observer=parts.observer,

@@ -7,7 +7,7 @@ Then it is corrected: it landed in another block, or ended otherwise, or is open
 import structlog
 
 from keeper.core.chain import BlockRef
-from keeper.core.errors import StaleError
+from keeper.core.errors import InvariantError, StaleError, TransientError
 from keeper.core.plan import Intent, Outcome, Settled, Status
 from keeper.core.ports import Journal, Reader
 from keeper.core.units import Hash32
@@ -49,6 +49,11 @@ class Canon:
                 outcome = await self._correct(one, settler)
             except StaleError as error:  # it stands as it is; the others do not wait for it
                 log.warning(OUTCOME_DOUBTED, plan=one.intent.plan_id, why=str(error))
+                continue
+            except (InvariantError, TransientError):
+                raise
+            except Exception as error:  # noqa: BLE001 - the others do not wait for it either
+                settler.stuck(one.intent, error)
                 continue
             if outcome is not None:
                 corrected += outcome.each

@@ -10,7 +10,7 @@ import structlog
 
 from keeper.core.accounting import Settlement, Waterfall, gas_only, waterfall
 from keeper.core.chain import BlockRef, Receipt
-from keeper.core.errors import StaleError
+from keeper.core.errors import InvariantError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
@@ -19,6 +19,7 @@ from keeper.executor.flight import Flight
 
 log = structlog.get_logger()
 
+OUTCOME_UNREADABLE = "outcome.unreadable"
 OUTCOME_UNTOLD = "outcome.untold"
 """Nodes tell the end of an intent otherwise, or not yet; it is looked up again at the next head."""
 
@@ -66,6 +67,9 @@ class Settler:
         self._confirmations = confirmations
         self._on_foreign = on_foreign
         self._on_settled = on_settled
+        self.on_stuck: Callable[[Intent, Exception], None] = lambda *_: None
+        """Hears of an intent whose deployment cannot read what became of it."""
+        self._stuck: set[str] = set()
         self._unexplained: dict[str, int] = {}
         """Intents whose nonce was used, without a receipt of theirs, and at which head first."""
 
@@ -78,6 +82,15 @@ class Settler:
             except StaleError as error:  # it stays in flight; the others do not wait for it
                 log.warning(OUTCOME_UNTOLD, plan=airborne.intent.plan_id, why=str(error))
                 continue
+            except InvariantError:
+                raise
+            except TransientError:
+                if not outcomes:
+                    raise
+                break  # those that are in the books are told; the next head brings the others
+            except Exception as error:  # noqa: BLE001 - the others do not wait for it either
+                self.stuck(airborne.intent, error)
+                continue
             if outcome is None:
                 continue
             await self._journal.settle(outcome)
@@ -89,6 +102,13 @@ class Settler:
             self._on_settled(airborne.intent, outcome)
             outcomes += outcome.each
         return outcomes
+
+    def stuck(self, intent: Intent, error: Exception) -> None:
+        """Leave an intent as it is, and say so once: only its own deployment is to blame."""
+        if intent.plan_id not in self._stuck:
+            self._stuck.add(intent.plan_id)
+            log.error(OUTCOME_UNREADABLE, plan=intent.plan_id, exc_info=error)
+        self.on_stuck(intent, error)
 
     async def _end_of(self, intent: Intent, head: BlockRef) -> Outcome | None:
         """Return how the intent ended, or None while it has not."""

@@ -312,6 +312,27 @@ async def test_what_a_failed_deployment_has_in_flight_is_settled_and_booked(
         assert f'keeper_accounts_liquidatable{{deployment="{both.ill.name}"}}' not in measures
 
 
+async def test_an_outcome_that_its_deployment_cannot_read_holds_up_no_other(
+    market: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with aboard(tmp_path, market, root=PLAIN) as both:
+        desk = both.desk
+        desk.fall()
+        await desk.until(lambda: bool(both.sent_by(both.ill) and both.sent_by(both.sound)))
+        flying = {plan.id for plan in both.sent_by(both.ill)}
+        monkeypatch.setattr(both.ill, "decoders", fail_at_once)
+        await desk.until(lambda: bool(both.landed_of(both.sound)), mining=True)
+        await desk.until(lambda: desk.ears.losses == [both.ill.name], mining=True)
+        desk.mine()
+        await desk.at_head()
+        assert not desk.running.done()
+        assert flying <= set(desk.session.keeper.sending.flight.airborne)
+        monkeypatch.undo()  # mended, as by a restart: nothing was lost meanwhile
+        await desk.until(lambda: len(both.landed_of(both.ill)) == len(flying), mining=True)
+        await desk.settle()
+        assert read_books(desk.settings.database).open_intents == 0
+
+
 async def test_a_deployment_that_failed_is_opened_anew_and_liquidates(
     market: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

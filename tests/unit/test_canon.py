@@ -120,6 +120,8 @@ class Chain:
     """What is on the canonical chain, by plan."""
     untold_blocks: set[int] = field(default_factory=set)
     disputed: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
+    stuck_of: list[str] = field(default_factory=list)
     hashes: dict[int, Hash32] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     since: list[int] = field(default_factory=list)
@@ -145,9 +147,15 @@ class Chain:
 
     async def outcome_on_chain(self, intent: Intent) -> Outcome | None:
         self.asked.append(intent.plan_id)
+        if intent.plan_id in self.unreadable:
+            raise KeyError(intent.plan_id)
         if intent.plan_id in self.disputed:
             raise StaleError("told otherwise")
         return self.found.get(intent.plan_id)
+
+    def stuck(self, intent: Intent, error: Exception) -> None:
+        assert isinstance(error, KeyError)
+        self.stuck_of.append(intent.plan_id)
 
     def canon(self) -> Canon:
         journal: Any = self
@@ -226,6 +234,18 @@ async def test_an_outcome_that_nodes_tell_otherwise_stands_and_holds_up_no_other
     )
     assert [one.plan_id for one in await chain.review(105)] == [other.plan_id]
     assert chain.reopened == []
+
+
+async def test_what_its_deployment_cannot_read_holds_up_no_other() -> None:
+    other = replace(INTENT, plan_id="other")
+    chain = Chain(
+        [in_block(101), in_block(101, intent=other)],
+        hashes={101: hash32(7)},
+        unreadable={PLAN.id},
+        found={other.plan_id: on_chain(other, 102)},
+    )
+    assert [one.plan_id for one in await chain.review(105)] == [other.plan_id]
+    assert (chain.stuck_of, chain.reopened) == ([PLAN.id], [])
 
 
 async def test_what_a_reorg_undid_twice_over_is_given_up() -> None:

@@ -5,16 +5,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from keeper.core.accounting import gas_only
-from keeper.core.chain import BlockRef, Log, Transaction
+from keeper.core.chain import BlockRef, Log, Receipt, Transaction
+from keeper.core.errors import ConfigError, TransientError
 from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Outcome, Plan, Purpose, Status, Submission
 from keeper.core.units import WAD, Address, Hash32
 from keeper.executor.dividing import Decoders
 from keeper.executor.flight import Flight
 from keeper.executor.settlement import TRANSFER
-from keeper.executor.settler import GRACE_S, REFUSED_SOFTLY, Auditor, Settler
+from keeper.executor.settler import (
+    GRACE_S,
+    OUTCOME_UNREADABLE,
+    REFUSED_SOFTLY,
+    Auditor,
+    Settler,
+)
 from keeper.ledger.journal import SqliteJournal
 from keeper.protocols.compound_v2 import codec
 from tests.support.fake_wire import FakeBlocks, FakeWire
@@ -81,6 +89,18 @@ def auditor(found: Callable[[Sequence[Log]], tuple[Liquidation, ...]]) -> Audito
     )
 
 
+@dataclass(slots=True)
+class AwayFor(FakeWire):
+    """A node that goes away when it is asked for one receipt."""
+
+    away: Hash32 = field(default_factory=lambda: hash32(0))
+
+    async def receipt(self, tx_hash: Hash32) -> Receipt | None:
+        if tx_hash == self.away:
+            raise TransientError("gone")
+        return await FakeWire.receipt(self, tx_hash)
+
+
 @dataclass
 class Desk:
     """A settler over a real journal and a chain by hand."""
@@ -128,6 +148,40 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     journal = await opened(tmp_path)
     yield Desk(journal)
     await journal.close()
+
+
+@pytest.mark.parametrize("error", [KeyError("reserve"), ConfigError("an unknown revision")])
+async def test_what_its_deployment_cannot_read_holds_up_no_other(
+    desk: Desk, error: Exception
+) -> None:
+    def unreadable(_logs: Sequence[Log]) -> tuple[Liquidation, ...]:
+        raise error
+
+    first, second = await desk.send(ONE, 5), await desk.send(TWO, 6)
+    desk.wire.include(first.tx_hash, 101, logs=(GAINED,))
+    desk.wire.include(second.tx_hash, 101, success=False)
+    desk.liquidations = unreadable
+    desk.settler = desk.made()
+    stuck: list[tuple[str, Exception]] = []
+    desk.settler.on_stuck = lambda intent, met: stuck.append((intent.plan_id, met))
+    with capture_logs() as lines:
+        outcomes = [*await desk.settle(103), *await desk.settle(104)]
+    assert [one.plan_id for one in outcomes] == [TWO.id]
+    assert list(desk.flight.airborne) == [ONE.id]
+    assert stuck == [(ONE.id, error)] * 2
+    assert [one["plan"] for one in lines if one["event"] == OUTCOME_UNREADABLE] == [ONE.id]
+
+
+async def test_what_is_in_the_books_is_told_though_the_node_goes_away_at_the_next(
+    desk: Desk,
+) -> None:
+    first, second = await desk.send(ONE, 5), await desk.send(TWO, 6)
+    desk.wire.include(first.tx_hash, 101, success=False)
+    desk.wire.include(second.tx_hash, 101, success=False)
+    desk.wire = AwayFor(receipts=desk.wire.receipts, used=5, away=second.tx_hash)
+    assert [one.plan_id for one in await desk.settle(103)] == [ONE.id]
+    with pytest.raises(TransientError):
+        await desk.settle(104)
 
 
 async def test_a_pending_transaction_has_no_end_yet(desk: Desk) -> None:
