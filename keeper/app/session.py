@@ -1,8 +1,9 @@
 """A keeper from its settings, opened and closed as one."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Final
 
 from keeper.app.addresses import require_contracts
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
@@ -12,15 +13,19 @@ from keeper.app.opening import opened_chain
 from keeper.app.outside import offers_of, relays_of
 from keeper.app.totals import require_dollars
 from keeper.app.wiring import Parts, assemble
+from keeper.chain.agreed import require_agreed
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef
-from keeper.core.errors import ConfigError
+from keeper.core.errors import ConfigError, StaleError
 from keeper.core.ports import Signer
 from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.store import ChainIdentity
 from keeper.runtime.clock import Clock, SystemClock
+
+TRIES: Final = 5
+"""How often a start looks for a head that enough nodes have."""
 
 Keys = Callable[[], Sequence[Signer]]
 """Reads the keys, each of which is a signer of its own."""
@@ -59,7 +64,7 @@ async def keeper_session(
         offers_of(settings) as offers,
     ):
         await chain.simulator.probe()
-        head = await chain.reader.head()
+        head = await _agreed_head(chain)
         await require_contracts(settings, chain.reader, head)
         if share is not None and share.needs_price:
             await require_dollars(settings.chain, settings.chain_path, chain.reader, head)
@@ -88,6 +93,18 @@ async def keeper_session(
             yield Session(chain=chain, journal=journal, contract=contract, keeper=keeper, head=head)
         finally:
             await journal.close()
+
+
+async def _agreed_head(chain: Chain) -> BlockRef:
+    """Return a head that enough nodes have: one of them may be a moment behind."""
+    for _ in range(TRIES - 1):
+        head = await chain.reader.head()
+        with suppress(StaleError):
+            await require_agreed(chain.agreed, head)
+            return head
+    head = await chain.reader.head()
+    await require_agreed(chain.agreed, head)
+    return head
 
 
 async def _contract(settings: Settings, chain: Chain, head: BlockRef) -> ExecutorContract:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.chain import BlockRef, Call, Transaction
 from keeper.core.errors import StaleError
 from keeper.core.units import ZERO_ADDRESS, Hash32, address
+from keeper.executor.lanes.lane import Refused, Taken, Uncertain
+from keeper.executor.lanes.mempool import MempoolLane
 from tests.support.fake_chain import FakeChainNode
 from tests.support.fake_node import FakeNode, Refusal, Stall, fake_node
 from tests.support.instant_clock import InstantClock
@@ -182,6 +185,31 @@ async def test_that_no_node_holds_it_is_no_word_of_one_alone(three: Three) -> No
     async with three.opened() as chain:
         with pytest.raises(StaleError, match="quorum: expected 2 nodes"):
             await chain.wire.knows(TX)
+
+
+async def test_a_refusal_that_may_be_ours_is_open_while_nodes_do_not_say(three: Three) -> None:
+    raw = b"\x02" + bytes(40)
+    three.answer("eth_sendRawTransaction", lambda _: Refusal(code=-32000, message="already known"))
+    three.answer("eth_getTransactionByHash", lambda _: None)
+    submission: Any = SimpleNamespace(raw=raw)
+    async with three.opened() as chain:
+        lane = MempoolLane(chain.wire)
+        assert isinstance((await lane.send([submission]))[0], Refused)
+        three.nodes[2].answers["eth_getTransactionByHash"] = lambda _: {"hash": TX}
+        assert isinstance((await lane.send([submission]))[0], Taken)
+        for one in three.nodes[1:]:
+            one.answers["eth_getTransactionByHash"] = lambda _: Refusal(code=-32000, message="no")
+        found = await lane.send([submission, submission])
+        assert [type(one) for one in found] == [Uncertain, Uncertain]
+
+
+async def test_a_node_that_stalls_holds_up_no_count_for_longer_than_the_patience(
+    three: Three,
+) -> None:
+    three.answer("eth_getTransactionCount", lambda _: "0x7")
+    async with three.opened() as chain:
+        three.liar.faults.append(Stall())
+        assert await chain.wire.nonce(WHO, pending=True) == 7
 
 
 READS: dict[str, tuple[str, Any, Any, Callable[[Chain, BlockRef], Any], Any]] = {

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 
-from keeper.core.errors import RefusedError, TransientError
+from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.plan import Submission
 from keeper.core.ports import Wire
 from keeper.core.primed import Primed
@@ -62,6 +62,6 @@ async def _delivery(sent: Awaitable[Hash32]) -> Delivery:
         await sent
     except RefusedError as error:
         return Refused(why=str(error))
-    except TransientError as error:
+    except (TransientError, StaleError) as error:  # refused, and whether it is known is not told
         return Uncertain(why=str(error))
     return Taken()
