@@ -164,7 +164,7 @@ class Tender:
     ) -> tuple[Submission, str] | None:
         """Return what is sent next for an intent, journaled, and what to call it in the log."""
         base_fee = next_base_fee(head)
-        if purpose is newest.purpose and await self._lost(newest, base_fee):
+        if purpose is newest.purpose and await self._lost(newest, one, base_fee):
             return self._means.flight.retargeted(newest, head.number + 1), RESENT
         fees = raised(newest.fees, base_fee=base_fee, cap=cap)
         if fees is None:
@@ -185,13 +185,20 @@ class Tender:
         means.desk.nonces.released(newest.nonce)
         self._on_settled(one.intent, outcome)
 
-    async def _lost(self, newest: Submission, base_fee: int) -> bool:
-        """Return whether sending the same bytes again is what is needed."""
+    async def _lost(self, newest: Submission, one: Airborne, base_fee: int) -> bool:
+        """Return whether sending the same bytes again is what is needed.
+
+        Where the node has an earlier one of the nonce it did not lose the newest but refused it, as
+        too little over that: the next rung is.
+        """
         if not self._means.lane.public:
             return newest.fees.max_fee >= base_fee
         if newest.fees.max_fee < base_fee:
             return False
-        return not await self._means.wire.knows(newest.tx_hash)
+        for attempt in one.intent.attempts:
+            if await self._means.wire.knows(attempt.tx_hash):
+                return False
+        return True
 
     async def _replaced(
         self, newest: Submission, one: Airborne, fees: Fees, purpose: Purpose, head: BlockRef
