@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from keeper.core.chain import DataCost, Fees, next_base_fee
-from keeper.core.plan import Purpose
+from keeper.core.plan import Plan, Purpose
 from keeper.executor.flight import Flight
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.second_look import SecondLook, Verdict, why
@@ -42,11 +42,12 @@ def judged(
     *,
     balance: int | None = None,
     data_fee: int = 0,
+    of: Plan = PLAN,
     **exposed: Any,
 ) -> tuple[Purpose, int]:
     """Return what is next for the one transaction in flight, beside what ``exposed`` says."""
     flight = Flight()
-    flight.took_off(replace(PLAN, data_cost=DataCost(wei=data_fee)), SENT)
+    flight.took_off(replace(of, data_cost=DataCost(wei=data_fee)), SENT)
     nothing = Exposure(
         spent_hour=0,
         spent_day=0,
@@ -71,6 +72,13 @@ def test_what_leaves_its_least_profit_at_the_price_of_the_block_stays() -> None:
     enough = 7 + PRICE * USED
     assert judged(rerun(received=enough)) == (Purpose.LIQUIDATE, PRICE)
     assert judged(rerun(received=enough - 1))[0] is Purpose.CANCEL
+
+
+def test_a_batch_keeps_the_least_profit_of_each_of_its_accounts() -> None:
+    both = replace(PLAN, companions=(plan(2),))
+    enough = 2 * 7 + PRICE * USED
+    assert judged(rerun(received=enough), of=both)[0] is Purpose.LIQUIDATE
+    assert judged(rerun(received=enough - 1), of=both)[0] is Purpose.CANCEL
 
 
 def test_what_would_revert_or_was_not_run_again_is_cancelled() -> None:

@@ -107,6 +107,31 @@ def test_an_outcome_that_is_corrected_counts_once():
     assert len(two.admit([PLAN, PLAN])[0]) == 1
 
 
+def test_what_an_earlier_run_spent_and_left_open_counts_until_the_chain_is_open_again():
+    totals = Totals(TotalLimits(max_gas_per_day=9 * WAD), now=lambda: NOW)
+    one, two = totals.share("one"), totals.share("two")
+    one.price = two.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW)
+    one.recall({"a": (NOW, WORST)}, at_stake=2 * WORST, open_=2)
+    one.recall({"b": (NOW, WORST)}, at_stake=3 * WORST, open_=3)
+    assert (one.spent_since(NOW), one.at_stake, one.in_flight) == (2 * WORST, 3 * WORST, 3)
+    assert len(two.admit([PLAN] * 9)[0]) == 4
+    one.opened(Flight(), never)
+    assert (one.at_stake, one.in_flight) == (0, 0)
+
+
+def test_the_tightest_budget_says_how_much_is_left_and_whether_there_is_room():
+    limits = TotalLimits(max_gas_per_hour=2 * WAD, max_gas_per_day=3 * WAD)
+    clock = SimpleNamespace(now=NOW)
+    _, one, _ = two_chains(limits, clock=lambda: clock.now)
+    assert one.left() == 2 * WAD * WAD // DOLLAR_A_PLAN
+    one.note(ended("a", 2 * WORST))
+    assert not one.has_room(PLAN)
+    clock.now += 3_601
+    one.price = CoinPrice(value=DOLLAR_A_PLAN, read=clock.now)
+    assert one.left() == (3 * WAD - one.dollars(2 * WORST)) * WAD // DOLLAR_A_PLAN
+    assert one.has_room(PLAN)
+
+
 def test_each_coin_counts_at_its_own_price():
     _, one, two = two_chains(TotalLimits(max_gas_per_day=10 * WAD))
     one.price = CoinPrice(value=9 * DOLLAR_A_PLAN, read=NOW)
