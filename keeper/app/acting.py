@@ -81,7 +81,7 @@ class Acting(Generic[M, P]):
         self._precedence = precedence
         self._timed = timed
         self.reading_ahead = ReadingAhead(planning, executor, parity)
-        """What a price event's look will need, once it is begun for one."""
+        """What a look will need: begun for a price's event before the look, else with it."""
         self._mail: Latest[Look[M, P]] = Latest()
         self.told: dict[AccountRef, Rejection] = {}
         """The newest reason why an account was left alone."""
@@ -91,8 +91,10 @@ class Acting(Generic[M, P]):
 
     def offer(self, look: Look[M, P]) -> None:
         """Take the newest look; one that waits is forgotten."""
-        if look.found.opportunities and not self._mail.is_closed:
+        found = look.found.opportunities
+        if found and not self._mail.is_closed:
             self._precedence.claim(self._adapter.deployment)
+            self.reading_ahead.begin(look.book.block, {one.ref: one.options for one in found})
         self._mail.offer(look)
 
     def price_moved(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from keeper.app.compartment import AnyDeployment
+from keeper.app.drill import DRILL_INDEX
 from keeper.app.hull import Hull
 from keeper.app.observer import Observer
 from keeper.app.sending import Sending
@@ -16,7 +17,7 @@ from keeper.chain.head_tracker import HeadEvent
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
 from keeper.chain.mempool import PendingStream
-from keeper.core.chain import BlockRef, LogFilter
+from keeper.core.chain import BlockRef, LogFilter, LogHint
 from keeper.core.plan import Outcome
 from keeper.runtime.garbage import keep_for_good
 from keeper.runtime.lasting import lasting
@@ -24,6 +25,9 @@ from keeper.runtime.latest import Latest
 from keeper.runtime.precedence import Precedence
 from keeper.runtime.stopping import done_before
 
+_HEARD = "a price that was heard"
+_HEARD_S = 0.05
+"""How long it goes first at most, before it is seen: what is heard may have been seen before."""
 _SETTLING_GIVES_WAY_S = 0.05
 """How long what is in flight waits at each head, while somebody is planned for."""
 
@@ -126,7 +130,7 @@ class Keeper:
             ]
             group.create_task(lasting(self._settle, lambda: self.stopped))
             if self._sending.arming is not None:
-                self._streams.prices.tap = self._hull.hear_price
+                self._streams.prices.tap = self._hear_price
             self._newest = head
             self._settle_mail.put(head)
             await stop.wait()
@@ -209,6 +213,13 @@ class Keeper:
         async with aclosing(self._streams.prices.follow()) as logs:
             async for log in logs:
                 await self._hull.see_price(log)
+                self._precedence.release(_HEARD)
+
+    def _hear_price(self, hint: LogHint, at_ns: int) -> None:
+        """Hand on a price event as its bytes come; it goes first until it is seen."""
+        self._hull.hear_price(hint, at_ns)
+        if hint.log_index != DRILL_INDEX:
+            self._precedence.claim(_HEARD, most_s=_HEARD_S)
 
     async def _drill(self) -> None:
         """Keep the way from price event to signature warm, as often as the operator wants."""

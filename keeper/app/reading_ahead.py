@@ -1,8 +1,9 @@
-"""What acting on a price event is likely to need, read while the loans are looked at.
+"""What acting on a price or a head is likely to need, before there is a plan.
 
-All of it goes out at once: what planning leans on, what is spent, and whether the accounts that
-crossed are on the chain as they are in the mirror. Acting waits for the answers and asks for what
-is missing, so that nothing is decided by what was read here alone.
+For a price's event it is read while the loans are looked at. All of it goes out at once: what
+planning leans on, what is spent, and whether the accounts that crossed are on the chain as they are
+in the mirror. Acting waits for the answers and asks for what is missing, so that nothing is decided
+by what was read here alone.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from keeper.app.planning import Planning
 from keeper.app.skipping import SKIPPED
 from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef, Option
+from keeper.core.units import Hash32
 from keeper.executor.executor import Executor
 
 M = TypeVar("M")
@@ -29,12 +31,17 @@ class ReadingAhead(Generic[M, P]):
         self._executor = executor
         self._parity = parity
         self._reading: Awaitable[Sequence[BaseException | None]] | None = None
+        self._block: Hash32 | None = None
+        """The block that was read at last."""
 
     def begin(self, block: BlockRef, crossed: Mapping[AccountRef, Sequence[Option]]) -> None:
-        """Begin to read as of ``block``, an event's, for the accounts that it brings.
+        """Begin to read as of ``block`` for the accounts that it brings, once for each block.
 
         They are compared with the chain as of the mirror's own block.
         """
+        if self._block == block.hash:
+            return
+        self._block = block.hash
         options = [one for options in crossed.values() for one in options]
         self._reading = asyncio.gather(
             self._planning.make_ready(options, block),

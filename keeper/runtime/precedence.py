@@ -22,10 +22,12 @@ class Precedence:
         """Return whether anybody goes first just now."""
         return bool(self._claims)
 
-    def claim(self, who: str) -> None:
-        """Go first, until released. Claiming twice is claiming once."""
+    def claim(self, who: str, *, most_s: float | None = None) -> None:
+        """Go first, until released, or for so long. Claiming twice is claiming once."""
         self._claims.add(who)
         self._free.clear()
+        if most_s is not None:
+            asyncio.get_running_loop().call_later(most_s, self.release, who)
 
     def release(self, who: str) -> None:
         """Go first no more. Releasing what is not claimed is harmless."""

@@ -11,10 +11,17 @@ from keeper.app.acting import Acting
 from keeper.core.errors import StaleError
 from keeper.runtime.precedence import Precedence
 from tests.support.eventually import PATIENCE_S
+from tests.support.ledger_records import block
+
+
+async def nothing(*_: object) -> None:
+    """Read nothing."""
 
 
 def acting(precedence: Precedence) -> Acting[Any, Any]:
-    nobody: Any = SimpleNamespace(deployment="aave_v3.test")
+    nobody: Any = SimpleNamespace(
+        deployment="aave_v3.test", make_ready=nothing, exposure=nothing, check_ahead=nothing
+    )
     return Acting(
         adapter=nobody,
         planning=nobody,
@@ -33,7 +40,10 @@ def acting(precedence: Precedence) -> Acting[Any, Any]:
 
 
 def look(*opportunities: str) -> Any:
-    return SimpleNamespace(found=SimpleNamespace(opportunities=opportunities))
+    found = [SimpleNamespace(ref=one, options=()) for one in opportunities]
+    return SimpleNamespace(
+        found=SimpleNamespace(opportunities=found), book=SimpleNamespace(block=block(7))
+    )
 
 
 async def test_a_look_that_found_nobody_holds_nothing_up() -> None:
@@ -61,6 +71,14 @@ async def test_it_is_not_held_up_for_longer_than_is_said() -> None:
     precedence.claim("somebody")
     await precedence.give_way(0.0)
     assert precedence.is_claimed
+
+
+async def test_a_claim_for_a_while_lapses_by_itself() -> None:
+    precedence = Precedence()
+    precedence.claim("a price that was heard", most_s=0.0)
+    assert precedence.is_claimed
+    await precedence.give_way(PATIENCE_S)
+    assert not precedence.is_claimed
 
 
 async def test_whoever_waits_goes_on_when_the_last_of_several_is_done() -> None:

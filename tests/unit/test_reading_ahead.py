@@ -55,6 +55,18 @@ async def test_pools_budgets_and_accounts_are_read_at_once() -> None:
     ]
 
 
+async def test_a_block_is_read_ahead_once_whether_its_price_or_its_look_comes_first() -> None:
+    asked = Asked()
+    ahead = ahead_of(asked)
+    ahead.begin(block(7), {REF: OPTIONS})
+    ahead.begin(block(7), {})
+    await ahead.done()
+    assert len(asked.reads) == 3
+    ahead.begin(block(8), {})
+    await ahead.done()
+    assert len(asked.reads) == 6
+
+
 async def test_reads_that_failed_hold_nobody_up() -> None:
     asked = Asked(error=StaleError("gone"))
     ahead = ahead_of(asked)
