@@ -210,9 +210,9 @@ class Deployment(Generic[M, P]):
         self, log: Log, before: PriceBook, crossed: Sequence[AccountRef], tick: Tick
     ) -> None:
         """Look at the loans at the prices of an event's block, reading ahead for who crossed."""
-        block = await self._reader.block(log.block_number)
+        block, logs = await self._watcher.block_of(log)
         self.acting.reading_ahead.begin(block, self._sight.options(crossed))
-        prices = await self._watcher.moved(before, block)
+        prices = await self._watcher.moved(before, logs, block)
         if block.number > (self._prices or before).block.number and prices.moved:
             self._prices = prices
             self.acting.price_moved()

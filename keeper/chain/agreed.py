@@ -23,6 +23,7 @@ class AgreedReader:
         self._quorum = quorum
         self.head = reader.head
         self.logs_at = reader.logs_at
+        self.logs_of = reader.logs_of
         self.logs_between = reader.logs_between
         self.log_columns = reader.log_columns
 

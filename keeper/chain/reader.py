@@ -47,9 +47,13 @@ class ChainReader:
 
         No addresses means no logs, no topics means any topic.
         """
+        return await self.logs_of(wanted, block.hash)
+
+    async def logs_of(self, wanted: LogFilter, block_hash: Hash32) -> list[Log]:
+        """Return the logs of one block of which no more is known, in order."""
         if not wanted.addresses:
             return []
-        query = log_query(wanted, blockHash=block.hash)
+        query = log_query(wanted, blockHash=block_hash)
         return log_values(await self._rpc.read(list[LogRecord], "eth_getLogs", query))
 
     async def logs_between(

@@ -1,10 +1,12 @@
 """Read a deployment's prices per block, and move them at once on a feed's event."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter, LogHint
+from keeper.core.errors import StaleError
 from keeper.core.lending import Feed
 from keeper.core.pending import PendingPrice, PendingTransaction
 from keeper.core.ports import Reader
@@ -89,9 +91,21 @@ class PriceWatcher:
             book = await self._read(block, before)
         return book
 
-    async def moved(self, book: PriceBook, block: BlockRef) -> PriceBook:
-        """Return the book after all events in ``block``: a block's prices are one fact."""
-        logs = await self._reader.logs_at(self.log_filter(), block)
+    async def block_of(self, log: Log) -> tuple[BlockRef, list[Log]]:
+        """Return an event's block with all events in it: a block's prices are one fact.
+
+        Raises StaleError when another block took its place.
+        """
+        block, logs = await asyncio.gather(
+            self._reader.block(log.block_number),
+            self._reader.logs_of(self.log_filter(), log.block_hash),
+        )
+        if block.hash != log.block_hash:
+            raise StaleError(f"block {block.number}: expected {log.block_hash}, found {block.hash}")
+        return block, logs
+
+    async def moved(self, book: PriceBook, logs: Sequence[Log], block: BlockRef) -> PriceBook:
+        """Return the book after the events in ``block``."""
         book = await self.reread(book, logs, block)
         for one in logs:
             book = self.apply(book, one, block)

@@ -98,6 +98,9 @@ class FakeBlocks:
     async def logs_at(self, wanted: LogFilter, block: BlockRef) -> list[Log]:
         raise NotImplementedError
 
+    async def logs_of(self, wanted: LogFilter, block_hash: Hash32) -> list[Log]:
+        raise NotImplementedError
+
     async def logs_between(self, wanted: LogFilter, first: int, last: int) -> list[Log]:
         raise NotImplementedError
 

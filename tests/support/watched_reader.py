@@ -7,7 +7,7 @@ from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
 from keeper.core.errors import TransientError
 from keeper.core.log_columns import LogColumns
 from keeper.core.ports import Reader
-from keeper.core.units import Address
+from keeper.core.units import Address, Hash32
 
 Progress = Callable[[int, int, int], None]
 
@@ -37,6 +37,10 @@ class WatchedReader:
     async def logs_at(self, wanted: LogFilter, block: BlockRef) -> list[Log]:
         self._count()
         return await self.reader.logs_at(wanted, block)
+
+    async def logs_of(self, wanted: LogFilter, block_hash: Hash32) -> list[Log]:
+        self._count()
+        return await self.reader.logs_of(wanted, block_hash)
 
     async def logs_between(self, wanted: LogFilter, first: int, last: int) -> list[Log]:
         self._count()

@@ -42,6 +42,10 @@ class Reader(Protocol):
         """Return the logs of one block, by its hash, in order."""
         ...
 
+    async def logs_of(self, wanted: LogFilter, block_hash: Hash32) -> list[Log]:
+        """Return the logs of one block of which no more is known, in order."""
+        ...
+
     async def logs_between(self, wanted: LogFilter, first: int, last: int) -> list[Log]:
         """Return the logs of a range of blocks, both ends included, in order."""
         ...
