@@ -19,6 +19,7 @@ import structlog
 from keeper.app.faults import is_broken_promise, kind_of, unforeseen, words_of
 from keeper.app.session import Session
 from keeper.runtime.clock import Clock
+from keeper.runtime.garbage import let_go
 from keeper.runtime.lasting import lasting
 from keeper.runtime.spacing import Spacing
 
@@ -126,6 +127,7 @@ class Supervisor:
             return error
         finally:
             self.sessions.pop(berth.name, None)
+            let_go()  # what is opened next sets apart anew what lives long
         return None
 
     def _require_any(self, berth: Berth, error: Exception) -> None:

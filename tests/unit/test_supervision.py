@@ -1,6 +1,8 @@
 """Several chains in one process: one that fails is opened again, and the others never notice."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from keeper.app import supervision
 from keeper.app.supervision import Berth, Supervisor
 from keeper.core.errors import ConfigError, DriftError, InvariantError, TransientError
 from keeper.runtime.clock import SystemClock
+from keeper.runtime.garbage import keep_for_good
 from tests.support.eventually import PATIENCE_S, eventually
 
 
@@ -105,6 +108,36 @@ async def test_a_chain_that_ends_though_nobody_told_it_to_is_opened_again(
     assert (sound.opened, sound.running) == (1, True)
     stop.set()
     await asyncio.wait_for(running, PATIENCE_S)
+
+
+async def test_what_a_chain_that_failed_held_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Held:
+        """As a mirror: long-lived, and in a circle."""
+
+        def __init__(self) -> None:
+            self.itself = self
+
+    sound, ill = Chain("sound"), Chain("ill", while_running=[BugError(), BugError(), None])
+    held: list[weakref.ref[Held]] = []
+
+    async def run(head: object, stop: asyncio.Event) -> None:
+        one = Held()
+        held.append(weakref.ref(one))
+        keep_for_good()
+        del one
+        await Chain.run(ill, head, stop)
+
+    monkeypatch.setattr(ill, "run", run)
+    before = gc.get_threshold()
+    try:
+        _, stop, running = supervised(sound, ill)
+        await eventually(lambda: ill.opened == 3 and ill.running)
+        assert [one() is None for one in held[:2]] == [True, True]
+        stop.set()
+        await asyncio.wait_for(running, PATIENCE_S)
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 async def test_a_chain_that_cannot_be_opened_yet_is_tried_until_it_can() -> None:
