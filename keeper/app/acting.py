@@ -5,7 +5,7 @@ block can mend skips a block.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Generic, TypeVar
@@ -20,9 +20,10 @@ from keeper.app.refusals import gas_capped, refused, too_small
 from keeper.app.sight import Look
 from keeper.app.skipping import RETRY_S, SKIPPED, TRIES
 from keeper.app.turns import Turns
+from keeper.core.chain import BlockRef
 from keeper.core.errors import RefusedError, StaleError
 from keeper.core.joint import Joint
-from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
+from keeper.core.lending import AccountRef, Option, Reason, Rejection, Valuation
 from keeper.core.pending import Lead
 from keeper.core.plan import Opportunity, Plan, Submission
 from keeper.core.ports import Journal, ProtocolAdapter
@@ -80,8 +81,7 @@ class Acting(Generic[M, P]):
         self._observer = observer
         self._precedence = precedence
         self._timed = timed
-        self.reading_ahead = ReadingAhead(planning, executor, parity)
-        """What a look will need: begun for a price's event before the look, else with it."""
+        self._reading_ahead = ReadingAhead(planning, executor, parity)
         self._mail: Latest[Look[M, P]] = Latest()
         self.told: dict[AccountRef, Rejection] = {}
         """The newest reason why an account was left alone."""
@@ -94,8 +94,13 @@ class Acting(Generic[M, P]):
         found = look.found.opportunities
         if found and not self._mail.is_closed:
             self._precedence.claim(self._adapter.deployment)
-            self.reading_ahead.begin(look.book.block, {one.ref: one.options for one in found})
+            self.read_ahead(look.book.block, {one.ref: one.options for one in found})
         self._mail.offer(look)
+
+    def read_ahead(self, block: BlockRef, crossed: Mapping[AccountRef, Sequence[Option]]) -> None:
+        """Begin to read what a look at ``block`` will need: at a price's event, else with it."""
+        first = self._turns.new_first(crossed)
+        self._reading_ahead.begin(block, {ref: crossed[ref] for ref in first})
 
     def price_moved(self) -> None:
         """Hear that what an account is worth may have changed since the last look."""
@@ -220,7 +225,7 @@ class Acting(Generic[M, P]):
         self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
     ) -> tuple[Batch[M, P], list[Rejection]]:
         """Return what to plan from, and whom nothing can be said of."""
-        await self.reading_ahead.done()
+        await self._reading_ahead.done()
         aimed = await self._aim.at_target(look, fresh, lead)
         view, fresh = aimed.view, aimed.opportunities
         await self.appraiser.prepare(view, [one.ref for one in fresh], look.book.block)

@@ -8,7 +8,7 @@ by what was read here alone.
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from keeper.app.parity import Parity
 from keeper.app.planning import Planning
@@ -17,6 +17,9 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef, Option
 from keeper.core.units import Hash32
 from keeper.executor.executor import Executor
+
+COMPARED: Final = 16
+"""Accounts that are compared ahead: a fallen market leaves hundreds that nobody will plan for."""
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -37,7 +40,8 @@ class ReadingAhead(Generic[M, P]):
     def begin(self, block: BlockRef, crossed: Mapping[AccountRef, Sequence[Option]]) -> None:
         """Begin to read as of ``block`` for the accounts that it brings, once for each block.
 
-        They are compared with the chain as of the mirror's own block.
+        The first of them are compared with the chain as of the mirror's own block; of the others it
+        is asked when they are planned.
         """
         if self._block == block.hash:
             return
@@ -46,7 +50,7 @@ class ReadingAhead(Generic[M, P]):
         self._reading = asyncio.gather(
             self._planning.make_ready(options, block),
             self._spent(block),
-            self._parity.check_ahead(list(crossed)),
+            self._parity.check_ahead(list(crossed)[:COMPARED]),
             return_exceptions=True,
         )
 

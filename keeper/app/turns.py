@@ -40,6 +40,10 @@ class Turns:
         now = [one for one in fresh if one.ref not in self._refused]
         return now, sorted(later, key=lambda one: self._refused[one.ref])
 
+    def new_first(self, refs: Iterable[AccountRef]) -> list[AccountRef]:
+        """Return those that were not refused before, then the others."""
+        return sorted(refs, key=self._refused.__contains__)
+
     def refused(self, refs: Iterable[AccountRef], block: int) -> None:
         """Take note of who was planned in vain at ``block``."""
         self._refused.update(dict.fromkeys(refs, block))

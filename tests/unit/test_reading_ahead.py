@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from keeper.app.reading_ahead import ReadingAhead
+from keeper.app.reading_ahead import COMPARED, ReadingAhead
 from keeper.core.errors import InvariantError, StaleError
 from keeper.core.lending import AccountRef
+from keeper.core.units import Address
 from tests.support.ledger_records import block, plan
 
 REF = plan().ref
@@ -65,6 +66,15 @@ async def test_a_block_is_read_ahead_once_whether_its_price_or_its_look_comes_fi
     ahead.begin(block(8), {})
     await ahead.done()
     assert len(asked.reads) == 6
+
+
+async def test_of_hundreds_under_the_line_only_the_first_are_compared() -> None:
+    asked = Asked()
+    ahead = ahead_of(asked)
+    refs = [AccountRef(market="m", account=Address(f"0x{n:040x}")) for n in range(300)]
+    ahead.begin(block(7), dict.fromkeys(refs, OPTIONS))
+    await ahead.done()
+    assert asked.reads[-1] == ("accounts", *refs[:COMPARED])
 
 
 async def test_reads_that_failed_hold_nobody_up() -> None:

@@ -30,6 +30,13 @@ def test_whoever_is_new_does_not_wait_for_many_that_were_refused() -> None:
     assert turns.divided([*MANY, NEW]) == ([NEW], MANY)
 
 
+def test_whoever_is_new_is_read_for_before_those_that_were_refused() -> None:
+    turns = Turns()
+    turns.refused([one.ref for one in MANY], 7)
+    found = turns.new_first(one.ref for one in [*MANY, NEW])
+    assert found == [NEW.ref, *(one.ref for one in MANY)]
+
+
 def test_who_the_forced_budget_refused_waits_and_who_another_limit_refused_does_not() -> None:
     turns = Turns()
     over = [replace(rejection(1, Reason.FORCED_BUDGET, block=7), ref=one.ref) for one in MANY]
