@@ -284,13 +284,13 @@ async def test_what_a_failed_deployment_has_in_flight_is_settled_and_booked(
     board = Board(tallies, now=lambda: 0.0)
     async with aboard(tmp_path, market, root=PLAIN, besides=[board]) as both:
         desk = both.desk
-        desk.fall()
-        await desk.until(lambda: bool(both.sent_by(both.ill)))
-        await desk.until(lambda: both.ill.closest(1) != [])  # it is looked for behind the sends
+        await desk.until(lambda: both.ill.closest(1) != [])
         shown = status.Status(desk.settings, desk.session, board, tallies, SystemClock())
         (page,) = [one for one in await deployments_of(shown) if one["name"] == both.ill.name]
         assert page["accounts"] == len(NEAR)
         assert page["closest"] != []
+        desk.fall()
+        await desk.until(lambda: bool(both.sent_by(both.ill)))
         assert shown.unready() == []
         flying = {plan.id for plan in both.sent_by(both.ill)}
         monkeypatch.setattr(both.ill, "see_head", fail)
