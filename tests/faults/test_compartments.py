@@ -195,7 +195,7 @@ async def test_a_fault_by_way_of_the_mempool_leaves_the_other_foreseeing(
                     break
             desk.rpc("anvil_dropTransaction", tx_hash)
         heard = len(desk.ears.foreseens)
-        submit(desk, ASSETS["WETH"].price * DIPPED // 10_000)
+        submit(desk, ASSETS["WETH"].price * DIPPED // 10_000 - 1)  # one that was not heard before
         await desk.until(lambda: len(desk.ears.foreseens) > heard)
         await desk.settle()
         assert desk.ears.losses == [both.ill.name]
