@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -187,16 +187,15 @@ async def test_a_fault_by_way_of_the_mempool_leaves_the_other_foreseeing(
     async with aboard(tmp_path, market, chain={"watch_mempool": True}) as both:
         desk = both.desk
         monkeypatch.setattr(both.ill, "see_pending", fail_at_once)
-        while not desk.ears.pauses:  # it may not listen yet
-            tx_hash = submit(desk, ASSETS["WETH"].price * DIPPED // 10_000)
-            for _ in range(100):
-                await asyncio.sleep(0.01)
-                if desk.ears.pauses:
-                    break
+        bps = DIPPED
+        while not (desk.ears.pauses and desk.ears.foreseens):  # nobody may listen yet
+            tx_hash = submit(desk, ASSETS["WETH"].price * bps // 10_000)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    while not (desk.ears.pauses and desk.ears.foreseens):
+                        await asyncio.sleep(0.01)
             desk.rpc("anvil_dropTransaction", tx_hash)
-        heard = len(desk.ears.foreseens)
-        submit(desk, ASSETS["WETH"].price * DIPPED // 10_000 - 1)  # one that was not heard before
-        await desk.until(lambda: len(desk.ears.foreseens) > heard)
+            bps -= 1
         await desk.settle()
         assert desk.ears.losses == [both.ill.name]
 
