@@ -51,8 +51,9 @@ MOST_MORE = 4
 MOST_LOG = 16 * MIB
 MOVE_EVERY = 10
 """Blocks between two moves of prices, or more while something is in flight."""
-FALL_PER_10_BLOCKS = 3
-"""Basis points, so that somebody comes under the line all along; 3,000 in 10,000 blocks."""
+FALL_PER_10_BLOCKS = 2
+"""Basis points, so that somebody comes under the line all along; 2,000 in 10,000 blocks. With the
+swings the price stays above two thirds of the first one, where the exchange's liquidity ends."""
 MOST_DB_PER_OUTCOME = 16 * 1_024
 MOST_DB_PER_BLOCK = 128
 """Bytes: what the books gain is kept on purpose, and nothing else is."""
