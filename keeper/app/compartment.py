@@ -158,16 +158,22 @@ class Compartment:
         if self._is_the_chains(error):
             self._grave = self._grave or error
             self._is_grave.set()
-        self.take_out(error)
+            self._end()
+            self.deployment.pause(words_of(error))
+        else:
+            self.take_out(error)
 
     def take_out(self, error: Exception) -> None:
         """Let nothing more of its deployment be begun, signed or fired, and say why."""
         if not self._is_out:
             self._wait_s = self._spacing.after(time.monotonic() - self._since)
+        self._end()
+        self._tell(error)
+
+    def _end(self) -> None:
         self._is_out = True
         self._mail.close()
         self.deployment.close()
-        self._tell(error)
 
     def _tell(self, error: Exception) -> None:
         deployment, why = self.deployment, words_of(error)
