@@ -5,7 +5,7 @@ block can mend skips a block.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Generic, TypeVar
@@ -62,8 +62,7 @@ class Acting(Generic[M, P]):
     ) -> None:
         """Leave accounts alone that owe less than ``min_debt_base``, in their market's unit.
 
-        ``part`` accounts at most are planned before what they bring is sent. Whoever is planned for
-        goes first.
+        ``part`` accounts at most are planned before what they bring is sent; they go first.
         ``timed`` hears how long each look took that something was sent upon.
         """
         self.appraiser = appraiser
@@ -97,10 +96,14 @@ class Acting(Generic[M, P]):
             self.read_ahead(look.book.block, {one.ref: one.options for one in found})
         self._mail.offer(look)
 
+    def foremost(self, refs: Iterable[AccountRef]) -> list[AccountRef]:
+        """Return whom to read ahead for."""
+        return self._turns.foremost(refs)
+
     def read_ahead(self, block: BlockRef, crossed: Mapping[AccountRef, Sequence[Option]]) -> None:
         """Begin to read what a look at ``block`` will need: at a price's event, else with it."""
-        first = self._turns.new_first(crossed)
-        self._reading_ahead.begin(block, {ref: crossed[ref] for ref in first})
+        options = [one for options in crossed.values() for one in options]
+        self._reading_ahead.begin(block, options, self.foremost(crossed))
 
     def price_moved(self) -> None:
         """Hear that what an account is worth may have changed since the last look."""

@@ -7,8 +7,8 @@ by what was read here alone.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Final, Generic, TypeVar
+from collections.abc import Awaitable, Sequence
+from typing import Generic, TypeVar
 
 from keeper.app.parity import Parity
 from keeper.app.planning import Planning
@@ -17,9 +17,6 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef, Option
 from keeper.core.units import Hash32
 from keeper.executor.executor import Executor
-
-COMPARED: Final = 16
-"""Accounts that are compared ahead: a fallen market leaves hundreds that nobody will plan for."""
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -37,20 +34,18 @@ class ReadingAhead(Generic[M, P]):
         self._block: Hash32 | None = None
         """The block that was read at last."""
 
-    def begin(self, block: BlockRef, crossed: Mapping[AccountRef, Sequence[Option]]) -> None:
-        """Begin to read as of ``block`` for the accounts that it brings, once for each block.
+    def begin(self, block: BlockRef, options: Sequence[Option], refs: Sequence[AccountRef]) -> None:
+        """Begin to read as of ``block`` for options that it brings, once for each block.
 
-        The first of them are compared with the chain as of the mirror's own block; of the others it
-        is asked when they are planned.
+        The accounts are compared with the chain as of the mirror's own block.
         """
         if self._block == block.hash:
             return
         self._block = block.hash
-        options = [one for options in crossed.values() for one in options]
         self._reading = asyncio.gather(
             self._planning.make_ready(options, block),
             self._spent(block),
-            self._parity.check_ahead(list(crossed)[:COMPARED]),
+            self._parity.check_ahead(refs),
             return_exceptions=True,
         )
 

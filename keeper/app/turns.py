@@ -15,6 +15,8 @@ from keeper.core.units import Address
 
 TOGETHER: Final = 32
 """So many that were refused before are planned together with the others, for the best order."""
+FOREMOST: Final = 16
+"""So many accounts are read ahead for; of others it is asked when they are planned."""
 
 
 class Turns:
@@ -40,9 +42,9 @@ class Turns:
         now = [one for one in fresh if one.ref not in self._refused]
         return now, sorted(later, key=lambda one: self._refused[one.ref])
 
-    def new_first(self, refs: Iterable[AccountRef]) -> list[AccountRef]:
-        """Return those that were not refused before, then the others."""
-        return sorted(refs, key=self._refused.__contains__)
+    def foremost(self, refs: Iterable[AccountRef]) -> list[AccountRef]:
+        """Return whom to read ahead for: those that were not refused before, then others."""
+        return sorted(refs, key=self._refused.__contains__)[:FOREMOST]
 
     def refused(self, refs: Iterable[AccountRef], block: int) -> None:
         """Take note of who was planned in vain at ``block``."""

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from keeper.app.reading_ahead import COMPARED, ReadingAhead
+from keeper.app.reading_ahead import ReadingAhead
 from keeper.core.errors import InvariantError, StaleError
 from keeper.core.lending import AccountRef
-from keeper.core.units import Address
 from tests.support.ledger_records import block, plan
 
 REF = plan().ref
@@ -47,10 +46,10 @@ def ahead_of(all_of_it: Asked, executor: object = None) -> ReadingAhead[Any, Any
 async def test_pools_budgets_and_accounts_are_read_at_once() -> None:
     asked = Asked()
     ahead = ahead_of(asked)
-    ahead.begin(block(7), {REF: OPTIONS})
+    ahead.begin(block(7), OPTIONS, [REF])
     await ahead.done()
     assert asked.reads == [
-        ("pools", list(OPTIONS), block(7)),
+        ("pools", OPTIONS, block(7)),
         ("spent", block(7)),
         ("accounts", REF),
     ]
@@ -59,28 +58,19 @@ async def test_pools_budgets_and_accounts_are_read_at_once() -> None:
 async def test_a_block_is_read_ahead_once_whether_its_price_or_its_look_comes_first() -> None:
     asked = Asked()
     ahead = ahead_of(asked)
-    ahead.begin(block(7), {REF: OPTIONS})
-    ahead.begin(block(7), {})
+    ahead.begin(block(7), OPTIONS, [REF])
+    ahead.begin(block(7), (), [])
     await ahead.done()
     assert len(asked.reads) == 3
-    ahead.begin(block(8), {})
+    ahead.begin(block(8), (), [])
     await ahead.done()
     assert len(asked.reads) == 6
-
-
-async def test_of_hundreds_under_the_line_only_the_first_are_compared() -> None:
-    asked = Asked()
-    ahead = ahead_of(asked)
-    refs = [AccountRef(market="m", account=Address(f"0x{n:040x}")) for n in range(300)]
-    ahead.begin(block(7), dict.fromkeys(refs, OPTIONS))
-    await ahead.done()
-    assert asked.reads[-1] == ("accounts", *refs[:COMPARED])
 
 
 async def test_reads_that_failed_hold_nobody_up() -> None:
     asked = Asked(error=StaleError("gone"))
     ahead = ahead_of(asked)
-    ahead.begin(block(7), {REF: OPTIONS})
+    ahead.begin(block(7), OPTIONS, [REF])
     await ahead.done()
     assert len(asked.reads) == 3
 
@@ -88,7 +78,7 @@ async def test_reads_that_failed_hold_nobody_up() -> None:
 async def test_a_journal_that_failed_is_not_passed_over() -> None:
     broken = Asked(error=InvariantError("no disk"))
     ahead = ahead_of(Asked(), SimpleNamespace(exposure=broken.exposure))
-    ahead.begin(block(7), {REF: OPTIONS})
+    ahead.begin(block(7), OPTIONS, [REF])
     with pytest.raises(InvariantError, match="no disk"):
         await ahead.done()
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from keeper.app.turns import TOGETHER, Turns
+from keeper.app.turns import FOREMOST, TOGETHER, Turns
 from keeper.core.lending import Reason
 from keeper.core.plan import Opportunity
 from keeper.core.units import Address
@@ -33,8 +33,8 @@ def test_whoever_is_new_does_not_wait_for_many_that_were_refused() -> None:
 def test_whoever_is_new_is_read_for_before_those_that_were_refused() -> None:
     turns = Turns()
     turns.refused([one.ref for one in MANY], 7)
-    found = turns.new_first(one.ref for one in [*MANY, NEW])
-    assert found == [NEW.ref, *(one.ref for one in MANY)]
+    found = turns.foremost(one.ref for one in [*MANY, NEW])
+    assert found == [NEW.ref, *(one.ref for one in MANY)][:FOREMOST]
 
 
 def test_who_the_forced_budget_refused_waits_and_who_another_limit_refused_does_not() -> None:
