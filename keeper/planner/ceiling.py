@@ -3,8 +3,8 @@
 A market that fell leaves hundreds of loans that are too small for their gas. Each block they are
 looked at again. The rate of a path only falls with the amount, and what a protocol gives for what
 is repaid is the same for each unit: so the rates where the pools stand, and the largest seizure,
-bound every amount along every route. The bound is reckoned in floats and has slack; it only ever
-says that a plan is not worth making.
+bound every amount along every route. The bound is reckoned in floats and has slack, which covers
+what is rounded as well; it only ever says that a plan is not worth making.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,9 @@ from keeper.planner.trade import Miss, Terms, seizure
 
 _SLACK: Final = 1e-6
 """Of what is seized, for what floats and integers round; far below any plan's precision."""
+_NEAR_SHIFT: Final = 10
+"""Who is within ``1/2**10`` of the least net is planned: receipts such as cTokens are seized in
+steps of their own, which are worth more than raw units and nothing beside a profit."""
 _RAW_UNITS: Final = 16
 """Raw units of each asset that the integers of a route may round by."""
 
@@ -40,7 +43,7 @@ class Ceilings:
             return None
         needed, options = self._terms.limits.min_profit, case.opportunity.options
         most = max((self._most(case, one, needed) for one in options), default=inf)
-        if not -inf < most < needed:
+        if not -inf < most < needed - (needed >> _NEAR_SHIFT):
             return None
         detail = (
             f"nets {int(most)} wei at most, were the pools as good for all of it as for the first "

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -169,6 +170,24 @@ def test_a_seizure_never_exceeds_what_is_offered_owed_or_held(case: Case):
                 continue
             assert 0 < quote.repay <= min(repay, option.max_repay) or repay == MAX_UINT256
             assert 0 <= quote.protocol_fee <= quote.seized <= held
+
+
+@each_case
+def test_a_smaller_repayment_buys_no_more_for_each_unit(case: Case):
+    """So the largest bounds every amount (``planner.ceiling``), but for what is rounded."""
+    view, tried = case.view(), 0
+    for ref, position, option in offered(case, view):
+        value = case.adapter.asset_values(view, ref.market)[option.collateral]
+        whole = case.adapter.seize(view, position, option, option.max_repay)
+        for part in (2, 3, 10, 1_000):
+            with suppress(RefusedError):
+                quote = case.adapter.seize(view, position, option, option.max_repay // part)
+                fair = 2 + whole.received * (quote.repay + 1) // whole.repay
+                scale = case.adapter.base_unit(view, ref).scale
+                more = (quote.received - fair) * value.price
+                assert more * 10_000 <= value.unit * scale
+                tried += 1
+    assert tried > 5
 
 
 @each_case
