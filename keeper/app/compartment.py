@@ -7,7 +7,6 @@ signature and the books, or where no other deployment is left to go on.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, Final
@@ -21,6 +20,7 @@ from keeper.app.skipping import RETRY_S, TRIES
 from keeper.core.chain import BlockRef, Log, LogFilter, LogHint
 from keeper.core.pending import PendingTransaction
 from keeper.executor.seam import Seam
+from keeper.runtime.clock import Clock
 from keeper.runtime.garbage import keep_for_good, let_go
 from keeper.runtime.lasting import lasting
 from keeper.runtime.latest import Latest
@@ -47,11 +47,14 @@ AnyDeployment = Deployment[Any, Any]
 class Compartment:
     """Runs one deployment, and a new one in its place after a fault, until closed."""
 
-    def __init__(self, build: Callable[[], AnyDeployment], seam: Seam, observer: Observer) -> None:
+    def __init__(
+        self, build: Callable[[], AnyDeployment], seam: Seam, observer: Observer, clock: Clock
+    ) -> None:
         """Run what ``build`` makes; a fault that tears the ``seam`` of sending is the chain's."""
         self._build = build
         self._seam = seam
         self._observer = observer
+        self._clock = clock
         self.deployment = build()
         """The newest that could be opened; after a fault the one that failed, for its auditor."""
         self.others_are_sound: Callable[[], bool] = lambda: False
@@ -65,7 +68,7 @@ class Compartment:
         self._closing = asyncio.Event()
         self._spacing = Spacing(first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S, steady_s=STEADY_S)
         self._wait_s = FIRST_WAIT_S
-        self._since = time.monotonic()
+        self._since = clock.monotonic()
         self._filter = NOTHING
 
     @property
@@ -166,7 +169,7 @@ class Compartment:
     def take_out(self, error: Exception) -> None:
         """Let nothing more of its deployment be begun, signed or fired, and say why."""
         if not self._is_out:
-            self._wait_s = self._spacing.after(time.monotonic() - self._since)
+            self._wait_s = self._spacing.after(self._clock.monotonic() - self._since)
         self._end()
         self._tell(error)
 
@@ -259,7 +262,7 @@ class Compartment:
         """Go on with another deployment from the newest head."""
         let_go()
         self.deployment, self._mail = fresh, Latest()
-        self._is_read, self._is_out, self._since = True, False, time.monotonic()
+        self._is_read, self._is_out, self._since = True, False, self._clock.monotonic()
         if self._newest is not None:
             self._mail.put(self._newest)
         if not fresh.is_barred:  # what of it is paused was told while it was filled

@@ -105,7 +105,9 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
     for one in settings.deployments:
         if one.settings.enabled:
             build = partial(_deployment, settings, parts, sending, one)
-            by_name[one.name] = Compartment(build, sending.executor.seam, parts.observer)
+            by_name[one.name] = Compartment(
+                build, sending.executor.seam, parts.observer, parts.clock
+            )
     hull = Hull(list(by_name.values()))
     sending.settler.on_stuck = lambda intent, error: hull.blame(intent.deployment, error)
     if sending.arming is not None:

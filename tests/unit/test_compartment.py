@@ -19,6 +19,7 @@ from keeper.core.chain import LogFilter
 from keeper.core.errors import ConfigError, DriftError, InvariantError, TransientError
 from keeper.core.units import Address
 from keeper.executor.seam import Seam
+from keeper.runtime.clock import SystemClock
 from keeper.runtime.latest import Latest
 from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.heard import Heard
@@ -131,7 +132,7 @@ class Chain:
             self.built.setdefault(name, []).append(weakref.ref(made))
             return made
 
-        return Compartment(build, self.seam, self.heard)
+        return Compartment(build, self.seam, self.heard, SystemClock())
 
     async def run(self) -> None:
         await self.hull.start(block(1), ())

@@ -22,6 +22,7 @@ from keeper.core.errors import (
 )
 from keeper.executor.flight import Flight
 from keeper.executor.seam import Seam
+from keeper.runtime.clock import SystemClock
 from keeper.runtime.lasting import EndedError
 from keeper.runtime.precedence import Precedence
 from tests.support.eventually import PATIENCE_S, eventually
@@ -110,7 +111,7 @@ def keeper_of(
     )
     quiet: Any = Quiet()
     compartments: Any = [
-        Compartment(lambda made=one: made, Seam(), observer)  # type: ignore[misc]
+        Compartment(lambda made=one: made, Seam(), observer, SystemClock())  # type: ignore[misc]
         for one in (deployed, *others)
     ]
     return Keeper(
