@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from keeper.core.units import Address
-from keeper.evm.program import FlashKind
+from keeper.evm.program import FlashKind, Known
 from keeper.evm.program_encoder import EXECUTE_SELECTOR
 
 _CALL: Final = 1
@@ -22,7 +22,7 @@ _VALUE: Final = 2
 _EXACT_OUT: Final = 2
 _RAW: Final = 0x23
 _LONGEST: Final = 0x20
-_KNOWN: Final = (0x21, 0x22, 0x24)
+_KNOWN: Final = tuple(one.value for one in Known)
 _ENTRIES: Final = range(0x40, 0xC0)
 _ALLOWED_KINDS: Final = (FlashKind.SIMPLE.value, FlashKind.ERC_3156.value)
 """Lenders that take what is due by an allowance; the others are paid."""
