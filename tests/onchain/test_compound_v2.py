@@ -9,7 +9,14 @@ from keeper.core.lending import AccountRef, Option, SeizeQuote
 from keeper.core.units import WAD, Address
 from keeper.protocols.compound_v2.health import debt_of
 from keeper.protocols.compound_v2.refusals import MarketRefusedError, Refusal
-from tests.onchain.test_plain_fork import allow_all, govern, live, options_of, watched
+from tests.onchain.test_plain_fork import (
+    allow_all,
+    govern,
+    live,
+    options_of,
+    require_followed,
+    watched,
+)
 from tests.support.compound_fork import SEIZE_SHARE, compound_fork
 from tests.support.market_node import MarketNode
 from tests.support.plain_fork import INCENTIVE, LOANS, PlainFork
@@ -43,16 +50,7 @@ async def test_it_is_read_as_what_it_is(fork: PlainFork):
 
 
 async def test_every_account_is_as_short_as_the_comptroller_says(fork: PlainFork):
-    async with watched(fork) as watch:
-        look = await watch.look()
-        assert {ref.account for ref in look.positions} >= set(fork.borrowers)
-        assert await differences(watch, look) == []
-        live(fork)
-        followed = await watch.follow(look)
-        cold = await watch.look(followed.positions)
-        assert followed.market == cold.market
-        assert followed.positions == cold.positions
-        assert await differences(watch, cold) == []
+    await require_followed(fork)
 
 
 async def test_a_market_keeps_its_share_of_what_is_seized(fork: PlainFork):

@@ -105,6 +105,11 @@ async def test_it_is_read_as_what_it_is(fork: PlainFork):
 
 
 async def test_every_account_is_as_short_as_the_comptroller_says(fork: PlainFork):
+    await require_followed(fork)
+
+
+async def require_followed(fork: PlainFork) -> None:
+    """Hold every account to the Comptroller, and what is followed to what is read anew."""
     async with watched(fork) as watch:
         look = await watch.look()
         assert {ref.account for ref in look.positions} >= set(fork.borrowers)

@@ -10,13 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from keeper.core.units import BPS, WAD, Address
-from keeper.devnet.assets import ASSETS
+from keeper.core.units import WAD, Address
 from keeper.devnet.compile_cache import ensure_compiled
 from keeper.devnet.contract import Artifact, Contract, load_artifact
 from keeper.devnet.live import LiveMarket
 from keeper.devnet.packages import ensure, ensure_all
-from keeper.devnet.prices import push_prices
 from keeper.devnet.rpc import Rpc
 from keeper.devnet.sender import Sender, read
 from keeper.devnet.venus import CLOSE_FACTOR, PACKAGES, deploy_resilient, venus_artifacts
@@ -24,15 +22,13 @@ from keeper.devnet.venus_markets import NATIVE, TOKEN_PLACES, initial_rate
 from tests.support.market_node import MarketNode, copied_market
 from tests.support.plain_fork import (
     CURVE,
-    FALL_BPS,
     INCENTIVE,
     MARKETS,
     RESERVE_FACTOR,
     PlainFork,
     lens_program,
     list_markets,
-    open_loans,
-    supply_all,
+    with_loans,
 )
 
 NEWEST: Final = "Comptroller"
@@ -74,16 +70,7 @@ def compound_fork(
             owner.call(token, "_setReserveFactor", RESERVE_FACTOR)
         list_markets(owner, live, root, markets, oracles)
         owner.mine()
-        supply_all(live, markets)
-        borrowers = tuple(open_loans(live, root, markets))
-        push_prices(live, {n: ASSETS[n].price * by // BPS for n, by in FALL_BPS.items()})
-        yield PlainFork(
-            node=node,
-            comptroller=root,
-            markets=markets,
-            borrowers=borrowers,
-            start_block=start_block,
-        )
+        yield with_loans(node, root, markets, start_block)
 
 
 def compound_artifacts(comptroller: str) -> dict[str, Artifact]:

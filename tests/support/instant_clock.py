@@ -20,3 +20,16 @@ class InstantClock:
         self.slept.append(seconds)
         self.time += max(seconds, 0.0)
         await asyncio.sleep(0)
+
+
+NEVER_S = 1e9
+"""For ``SteadyClock``, between two looks of a pool at its nodes."""
+
+
+class SteadyClock(InstantClock):
+    """Never comes to a pool's own looking, after that at the start: a test looks when it wants."""
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds == NEVER_S:
+            await asyncio.Event().wait()
+        await super().sleep(seconds)

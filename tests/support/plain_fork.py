@@ -95,16 +95,23 @@ def plain_fork(binary: Path, base: MarketNode) -> Iterator[PlainFork]:
         owner.call(comptroller, "_setMarketSupplyCaps", places, [MAX_UINT256] * len(places))
         owner.call(comptroller, "_setMarketBorrowCaps", places, [MAX_UINT256] * len(places))
         owner.mine()
-        supply_all(live, markets)
-        borrowers = tuple(open_loans(live, comptroller, markets))
-        push_prices(live, {n: ASSETS[n].price * by // BPS for n, by in FALL_BPS.items()})
-        yield PlainFork(
-            node=node,
-            comptroller=comptroller,
-            markets=markets,
-            borrowers=borrowers,
-            start_block=start_block,
-        )
+        yield with_loans(node, comptroller, markets, start_block)
+
+
+def with_loans(
+    node: MarketNode, comptroller: Contract, markets: Mapping[str, Contract], start_block: int
+) -> PlainFork:
+    """Supply all markets, open the loans, let prices fall, and return the whole."""
+    supply_all(node.live, markets)
+    borrowers = tuple(open_loans(node.live, comptroller, markets))
+    push_prices(node.live, {n: ASSETS[n].price * by // BPS for n, by in FALL_BPS.items()})
+    return PlainFork(
+        node=node,
+        comptroller=comptroller,
+        markets=markets,
+        borrowers=borrowers,
+        start_block=start_block,
+    )
 
 
 def plain_artifacts() -> dict[str, Artifact]:

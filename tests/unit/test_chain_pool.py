@@ -1,6 +1,5 @@
 """Several nodes as one: who is asked, who takes over, and what is never asked twice."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,23 +16,11 @@ from keeper.core.errors import ConfigError, StaleError, TransientError
 from keeper.core.units import ZERO_ADDRESS, address
 from tests.support.fake_chain import FakeChainNode
 from tests.support.fake_node import HTML, FakeNode, Raw, Refusal, WrongId, fake_node
-from tests.support.instant_clock import InstantClock
+from tests.support.instant_clock import NEVER_S, InstantClock, SteadyClock
 
 ONCE = RetryPolicy(timeout_s=30.0, budget_s=0.0)
 FEED = address("0x" + "fe" * 20)
 TOO_MANY = Raw(body="slow down", status=429, headers={"Retry-After": "7"})
-
-
-WATCH_S = 1e9
-
-
-class SteadyClock(InstantClock):
-    """Never comes to the pool's own looking: a test looks when it wants to."""
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds == WATCH_S:
-            await asyncio.Event().wait()
-        await super().sleep(seconds)
 
 
 @dataclass(slots=True)
@@ -60,7 +47,7 @@ class Nodes:
             chain_id=1,
             multicall3=ZERO_ADDRESS,
             retry=options.pop("retry", ONCE),
-            watch_s=WATCH_S,
+            watch_s=NEVER_S,
             patience_s=30.0,
             **options,
         )

@@ -1,6 +1,5 @@
 """What money rests on is told by so many nodes, or not believed: one that lies changes nothing."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,21 +19,11 @@ from keeper.executor.lanes.lane import Refused, Taken, Uncertain
 from keeper.executor.lanes.mempool import MempoolLane
 from tests.support.fake_chain import FakeChainNode
 from tests.support.fake_node import FakeNode, Refusal, Stall, fake_node
-from tests.support.instant_clock import InstantClock
+from tests.support.instant_clock import NEVER_S, InstantClock, SteadyClock
 
 WHO = address("0x" + "fe" * 20)
 TX = Hash32("0x" + "7c" * 32)
 UNKNOWN = Refusal(code=-32000, message="header not found")
-WATCH_S = 1e9
-
-
-class SteadyClock(InstantClock):
-    """Looks at the nodes at the start only."""
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds == WATCH_S:
-            await asyncio.Event().wait()
-        await super().sleep(seconds)
 
 
 @dataclass(slots=True)
@@ -59,7 +48,7 @@ class Three:
             chain_id=1,
             multicall3=ZERO_ADDRESS,
             retry=RetryPolicy(timeout_s=30.0, budget_s=0.0),
-            watch_s=WATCH_S,
+            watch_s=NEVER_S,
             patience_s=0.3,
             quorum=quorum,
         )
