@@ -79,8 +79,12 @@ class Writer:
         try:
             return await written
         except sqlite3.Error as error:
-            self._broken = f"{self._path}: expected {what} on disk, found: {error}"
-            raise InvariantError(self._broken) from error
+            raise InvariantError(self._failed(what, error)) from error
+
+    def _failed(self, what: str, error: sqlite3.Error) -> str:
+        """Return how the disk failed first: whoever writes after that is told the same."""
+        self._broken = self._broken or f"{self._path}: expected {what} on disk, found: {error}"
+        return self._broken
 
     def _write(self, database: sqlite3.Connection, work: Work[T]) -> T:
         """Run in the thread: the rejections that wait, then the work."""
@@ -95,7 +99,7 @@ class Writer:
         try:
             self._write(database, _nothing)
         except sqlite3.Error as error:
-            self._broken = f"{self._path}: expected rejections on disk, found: {error}"
+            self._failed("rejections", error)
 
 
 def _nothing(database: sqlite3.Connection) -> None:

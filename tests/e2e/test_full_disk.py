@@ -45,9 +45,9 @@ def test_a_full_disk_stops_the_keeper_and_a_restart_completes_the_books(
         live_on(keeper, rpc, blocks=25)
         assert keeper.process.wait() == BROKEN
         until(lambda: bool(errors(keeper)))
-    for said in errors(keeper):  # of each loop that had something to write
-        assert said.startswith(f"error: {database}: expected ")
-        assert " on disk, found: " in said
+    (said,) = errors(keeper)
+    assert said.startswith(f"error: {database}: expected ")
+    assert " on disk, found: " in said
     with running_keeper(config, "--arm", environment=ARMED) as keeper:
         fall(steps, 8)
         live_on(keeper, rpc, blocks=16)

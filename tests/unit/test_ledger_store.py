@@ -1,5 +1,6 @@
 """Opening a database: whose it is, whether it is sound, whether it can be written."""
 
+import asyncio
 import os
 import sqlite3
 import tempfile
@@ -197,6 +198,17 @@ async def test_a_full_disk_stops_the_journal_before_anything_is_sent(tmp_path):
     await again.close()
     assert kept[0] == plan(1).id
     assert len(kept) < 199
+
+
+async def test_all_who_write_when_the_disk_is_full_are_told_the_same(tmp_path):
+    journal = await opened(tmp_path)
+    await journal.intend(plan(1))
+    await journal._run("the disk's end", _fill_disk)
+    writes = [journal.intend(plan(borrower)) for borrower in range(2, 200)]
+    writes += [journal.arm([(one, submission(one))]) for one in map(plan, range(200, 300))]
+    found = await asyncio.gather(*writes, return_exceptions=True)
+    assert len({str(one) for one in found if isinstance(one, InvariantError)}) == 1
+    await journal.close()
 
 
 async def _intend_for(journal, borrowers):
