@@ -75,12 +75,17 @@ class SqliteJournal:
         return journal
 
     async def close(self) -> None:
-        """Write what is waiting, close the database and release it to others."""
-        await self._writer.close()
-        self.spool.close()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        """Write what is waiting, close the database and release it to others.
+
+        Raises InvariantError, with everything released, when the disk failed and nobody knows yet.
+        """
+        try:
+            await self._writer.close()
+        finally:
+            self.spool.close()
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
 
     async def intend(self, plan: Plan) -> None:
         """Record that the plan will be carried out.
