@@ -12,6 +12,7 @@ from keeper.ledger.intents import forget_earlier_simulations, waterfall_row
 from keeper.ledger.lifecycle import FINAL, ON_CHAIN, OPEN_LIST, move, status_of
 from keeper.ledger.record import to_json
 from keeper.ledger.schema import WATERFALL
+from keeper.ledger.standing import select_standing
 from keeper.ledger.submissions import submissions_of
 
 _SETTLED: Final = 5 + len(WATERFALL) + 2
@@ -39,10 +40,12 @@ def _insert_one_outcome(db: sqlite3.Connection, outcome: Outcome, *, now: int) -
 
 
 def _write_outcome(db: sqlite3.Connection, row: tuple[str | int | None, ...], *, now: int) -> None:
+    """Enter an outcome, never dated before the last rearming: a clock that goes back hides none."""
+    settled = max(now, select_standing(db).rearmed)
     slots = ", ".join("?" * (len(row) + 1))
     db.execute(
         f"INSERT OR REPLACE INTO outcomes VALUES ({slots})",  # noqa: S608 - question marks only
-        (*row[:_SETTLED], now, *row[_SETTLED:]),
+        (*row[:_SETTLED], settled, *row[_SETTLED:]),
     )
 
 

@@ -35,7 +35,7 @@ def select_tally(db: sqlite3.Connection, *, day: int, hour: int) -> Tally:
     newest = db.execute(
         """SELECT o.status, coalesce(carried_by, plan_id) FROM outcomes o
         JOIN intents USING (plan_id) WHERE settled >= ? AND o.status IN ('landed', 'reverted')
-        ORDER BY settled DESC, o.rowid DESC""",
+        ORDER BY o.rowid DESC""",  # as they were entered: the clock may have gone back
         (rearmed,),
     )
     reverted: set[str] = set()
@@ -64,8 +64,8 @@ def select_tally(db: sqlite3.Connection, *, day: int, hour: int) -> Tally:
 def rearm(path: Path, *, now: int) -> str | None:
     """Let sending go on, also under a running keeper; return why it had stopped, if it had.
 
-    What was settled before ``now`` no longer counts towards the breaker. Raises ConfigError when
-    there is no such database.
+    What was settled before no longer counts towards the breaker, although the clock was ahead of
+    ``now`` then. Raises ConfigError when there is no such database.
     """
     with closing(open_for_reading(path)):
         pass
@@ -74,7 +74,9 @@ def rearm(path: Path, *, now: int) -> str | None:
             db.execute("PRAGMA busy_timeout = 5000")
             db.execute("BEGIN IMMEDIATE")
             found = select_standing(db)
-            db.execute("INSERT OR REPLACE INTO standing VALUES (1, NULL, ?, ?)", (now, now + 1))
+            (newest,) = db.execute("SELECT coalesce(max(settled), 0) FROM outcomes").fetchone()
+            rearmed = max(now, newest) + 1
+            db.execute("INSERT OR REPLACE INTO standing VALUES (1, NULL, ?, ?)", (now, rearmed))
             db.execute("COMMIT")
     except sqlite3.Error as error:
         msg = f"{path}: expected a Keeper database that can be written, found: {error}"
