@@ -14,7 +14,7 @@ from zlib import crc32
 import msgspec
 
 from keeper.core.chain import Fees
-from keeper.core.errors import InvariantError
+from keeper.core.errors import ConfigError, InvariantError
 from keeper.core.plan import Submission
 from keeper.core.units import Address, Hash32
 
@@ -48,23 +48,28 @@ class Spool:
         self._path = path
         self._file: int | None = None
         self._practice: int | None = None
+        self._broken: str | None = None
         self.end = 0
         """Bytes in the file that are lines."""
 
     def append(self, submission: Submission) -> None:
-        """Write a submission before it is sent. Raises InvariantError when the disk fails."""
+        """Write a submission before it is sent. Raises InvariantError once the disk has failed."""
+        if self._broken is not None:
+            raise InvariantError(self._broken)
         data = _text(submission)
         try:
             if self._file is None:
                 self._open()
             done = os.pwrite(self._opened, data, self.end)
         except OSError as error:
-            msg = f"{self._path}: expected a transaction noted, found: {error.strerror}"
-            raise InvariantError(msg) from error
+            raise self._failed(f"a transaction noted, found: {error.strerror}") from error
+        if done < len(data):  # no line follows what was cut short
+            raise self._failed(f"{len(data)} bytes written, found {done}")
         self.end += done
-        if done < len(data):
-            msg = f"{self._path}: expected {len(data)} bytes written, found {done}"
-            raise InvariantError(msg)
+
+    def _failed(self, expected: str) -> InvariantError:
+        self._broken = f"{self._path}: expected {expected}"
+        return InvariantError(self._broken)
 
     def touch(self, submission: Submission) -> None:
         """Go the way of ``append``, to a file that nobody reads: it stays warm."""
@@ -75,11 +80,16 @@ class Spool:
             os.pwrite(self._practice, data, 0)
 
     def read(self) -> list[Submission]:
-        """Return what an earlier run noted; a line that is cut short was not sent."""
+        """Return what an earlier run noted; a line that is cut short was not sent.
+
+        Raises ConfigError when there is something that cannot be read.
+        """
         try:
             lines = self._path.read_bytes().rstrip(_EMPTY).splitlines()
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise self._unusable(error) from error
         found = []
         for line in lines:
             checksum, _, body = line.partition(b" ")
@@ -89,9 +99,15 @@ class Spool:
         return found
 
     def forget(self, end: int) -> None:
-        """Empty the file if nothing was noted past ``end``: the database has all before."""
+        """Empty the file if nothing was noted past ``end``: the database has all before.
+
+        Raises InvariantError when the disk fails.
+        """
         if self._file is not None and end == self.end and end:
-            self._clear_room()
+            try:
+                self._clear_room()
+            except OSError as error:
+                raise self._failed(f"an empty file, found: {error.strerror}") from error
 
     def clear(self) -> None:
         """Empty the file: nothing in it matters any more."""
@@ -106,9 +122,15 @@ class Spool:
         self._file = self._practice = None
 
     def prepare(self) -> None:
-        """Open the file beforehand: no time for it later."""
-        if self._file is None:
-            self._open()
+        """Open the file beforehand: no time for it later. Raises ConfigError when it cannot be."""
+        try:
+            if self._file is None:
+                self._open()
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> ConfigError:
+        return ConfigError(f"{self._path}: expected a file of our own, found: {error.strerror}")
 
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
@@ -120,8 +142,9 @@ class Spool:
     def _clear_room(self) -> None:
         """Empty the file, and fill it with what is no line: to make it longer takes a while."""
         os.ftruncate(self._opened, 0)
-        os.pwrite(self._opened, _EMPTY * _ROOM, 0)
         self.end = 0
+        with contextlib.suppress(OSError):  # a full disk is for whoever notes something
+            os.pwrite(self._opened, _EMPTY * _ROOM, 0)
 
     def _nameless(self) -> int:
         """Return a file beside this one that is gone when it is closed."""
