@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from keeper.core.units import Address, Hash32
 from keeper.ledger.intents import waterfall_of
 from keeper.ledger.lifecycle import ON_CHAIN
 from keeper.ledger.schema import WATERFALL
-from keeper.ledger.store import open_for_reading
+from keeper.ledger.store import reading
 from keeper.ledger.taken import select_taken
 
 
@@ -156,7 +155,7 @@ def read_books(path: Path, *, since: int = 0, chain: str = "") -> Books:
 
     An account that was rejected and later liquidated is not among the missed.
     """
-    with closing(open_for_reading(path)) as db:
+    with reading(path) as db:
         (chain_id,) = db.execute("SELECT chain_id FROM meta").fetchone()
         (open_intents,) = db.execute(
             "SELECT count(*) FROM intents WHERE status IN ('intended', 'signed', 'sent')"

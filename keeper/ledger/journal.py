@@ -33,7 +33,7 @@ from keeper.ledger.spending import (
 )
 from keeper.ledger.spool import Spool
 from keeper.ledger.standing import record_halt, select_standing, select_tally
-from keeper.ledger.store import ChainIdentity, lock_database, open_for_writing
+from keeper.ledger.store import ChainIdentity, beside, lock_database, open_for_writing
 from keeper.ledger.submissions import insert_submission, mark_sent, select_open_submissions
 from keeper.ledger.taken import note_taken, select_noted, select_our_part, select_own
 from keeper.ledger.writer import Work, Writer
@@ -55,7 +55,7 @@ class SqliteJournal:
         self._clock = clock
         self._writer = Writer(path)
         self._lock: IO[bytes] | None = None
-        self.spool = Spool(path.with_name(f"{path.name}.spool"))
+        self.spool = Spool(beside(path, ".spool"))
         """Transactions that are out and not in the database yet."""
 
     @classmethod

@@ -2,13 +2,12 @@
 
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from keeper.core.units import Address
 from keeper.ledger.lifecycle import OPEN_LIST
-from keeper.ledger.store import open_for_reading
+from keeper.ledger.store import reading
 
 
 def select_gas_spent(db: sqlite3.Connection, timestamp: int) -> int:
@@ -72,7 +71,7 @@ def read_spending(path: Path, *, since: int) -> Spending | None:
     """
     if not path.is_file():
         return None
-    with closing(open_for_reading(path)) as db:
+    with reading(path) as db:
         rows = db.execute("SELECT plan_id, settled, gas FROM outcomes WHERE settled >= ?", (since,))
         spent = {plan_id: (int(settled), int(gas)) for plan_id, settled, gas in rows}
         (open_intents,) = db.execute(

@@ -8,7 +8,7 @@ from keeper.core.errors import ConfigError
 from keeper.core.plan import Status
 from keeper.core.standing import StandingRow, Tally
 from keeper.ledger.spending import select_forced_losses
-from keeper.ledger.store import open_for_reading
+from keeper.ledger.store import reading
 
 
 def select_standing(db: sqlite3.Connection) -> StandingRow:
@@ -67,7 +67,7 @@ def rearm(path: Path, *, now: int) -> str | None:
     What was settled before no longer counts towards the breaker, although the clock was ahead of
     ``now`` then. Raises ConfigError when there is no such database.
     """
-    with closing(open_for_reading(path)):
+    with reading(path):
         pass
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as db:

@@ -1,9 +1,10 @@
 """One database file: opened for writing by one keeper at a time, checked before it is trusted."""
 
 import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -27,14 +28,20 @@ class ChainIdentity:
     genesis_hash: Hash32
 
 
+def beside(path: Path, suffix: str) -> Path:
+    """Return the path of a file next to a database, the same by whatever link that is reached."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(real.name + suffix)
+
+
 def lock_database(path: Path) -> IO[bytes]:
     """Return the held lock of a database; it is released when closed, or when we die.
 
     Raises ConfigError when another keeper has it, or the folder cannot be written.
     """
-    lock_path = path.with_name(path.name + ".lock")
+    lock_path = beside(path, ".lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        lock_path.parent.mkdir(parents=True, exist_ok=True)
         lock = lock_path.open("ab")
     except OSError as error:
         msg = f"{path}: expected a database that can be written, found: {error.strerror}"
@@ -64,34 +71,34 @@ def open_for_writing(path: Path, identity: ChainIdentity, *, now: int) -> sqlite
                 _require_identity(connection, path, identity)
             for pragma in PRAGMAS:
                 connection.execute(pragma)
+            _require_write_ahead(connection, path)
             if is_new:
                 _create(connection, identity, now=now)
             else:
                 _migrate(connection)
             connection.execute("UPDATE meta SET opened = ?", (now,))
-        except (sqlite3.Error, ConfigError):
+        except BaseException:
             connection.close()
             raise
     return connection
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Return a read-only connection, as for a report. A running keeper is not disturbed.
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database to be read as it is now, as for a report. A running keeper is not disturbed.
 
-    Raises ConfigError when there is no such database, or it is not one of ours.
+    Raises ConfigError when there is no such database, it is not one of ours, or it is damaged.
     """
     if not path.is_file():
         msg = f"{path}: expected a Keeper database, found none; has a keeper run yet?"
         raise ConfigError(msg)
     with _explained(path, "a Keeper database that can be read"):
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             connection.execute("PRAGMA busy_timeout = 5000")
             _require_ours(connection, path)
-        except (sqlite3.Error, ConfigError):
-            connection.close()
-            raise
-    return connection
+            connection.execute("BEGIN")  # all that is read is of one moment
+            yield connection
 
 
 @contextmanager
@@ -143,12 +150,21 @@ def _migrate(connection: sqlite3.Connection) -> None:
         connection.execute("UPDATE meta SET schema_version = ?", (SCHEMA_VERSION,))
 
 
+def _require_write_ahead(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a disk on which the last commit may be undone by a power cut."""
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        msg = f"{path}: expected a disk that takes a write-ahead log, found journal mode {mode}"
+        raise ConfigError(msg)
+
+
 def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
         msg = f"{path}: expected a Keeper database, found one of another program"
         raise ConfigError(msg)
-    (version,) = connection.execute("SELECT schema_version FROM meta").fetchone()
+    found = connection.execute("SELECT schema_version FROM meta").fetchone()
+    version = "none" if found is None else found[0]
     if version != SCHEMA_VERSION and version not in MIGRATIONS:
         msg = f"{path}: expected schema version {SCHEMA_VERSION}, found {version}"
         raise ConfigError(msg)

@@ -1,12 +1,11 @@
 """What the outcomes of a time brought together, for whoever watches."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from keeper.core.plan import Status
 from keeper.ledger.lifecycle import ON_CHAIN
-from keeper.ledger.store import open_for_reading
+from keeper.ledger.store import reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +23,7 @@ def read_sums(path: Path, *, since: int) -> Sums:
     """Add up what was settled since a time, unix seconds. Raises ConfigError."""
     counts: dict[str, int] = {}
     net = gas = 0
-    with closing(open_for_reading(path)) as db:
+    with reading(path) as db:
         rows = db.execute("SELECT status, net, gas FROM outcomes WHERE settled >= ?", (since,))
         for status, its_net, its_gas in rows:
             counts[status] = counts.get(status, 0) + 1

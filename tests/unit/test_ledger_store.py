@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from keeper.core.errors import ConfigError, InvariantError
 from keeper.core.lending import Reason
 from keeper.ledger.books import read_books
 from keeper.ledger.schema import SCHEMA_VERSION
+from keeper.ledger.spending import read_spending
+from keeper.ledger.store import reading
+from keeper.ledger.totals import read_sums
 from tests.support.ledger_records import (
     CHAIN,
     DEPLOYMENT,
@@ -120,6 +124,39 @@ async def test_a_second_keeper_on_one_database_is_refused(tmp_path):
     )
     await journal.close()
     await (await opened(tmp_path)).close()
+
+
+async def test_a_second_keeper_by_a_link_to_the_database_is_refused(tmp_path):
+    (tmp_path / "keeper.sqlite").symlink_to(tmp_path / "there" / "books.sqlite")
+    journal = await opened(tmp_path)
+    (tmp_path / "there" / "keeper.sqlite").symlink_to("books.sqlite")
+    assert "found it in use by another keeper" in await refused(tmp_path / "there")
+    journal.note(submission(plan()))
+    await journal.close()
+    again = await opened(tmp_path / "there")
+    assert again.noted() == [submission(plan())]
+    await again.close()
+
+
+async def test_a_database_that_lost_its_first_row_is_refused(database):
+    sql(database, "DELETE FROM meta")
+    assert await refused(database.parent) == (
+        f"{database}: expected schema version {SCHEMA_VERSION}, found none"
+    )
+
+
+async def test_a_disk_without_a_write_ahead_log_is_refused(tmp_path, monkeypatch):
+    # SQLite itself without shared memory, as on a disk that cannot map files.
+    whole = sqlite3.connect
+
+    def connect(path, **options):
+        return whole(f"{path.as_uri()}?vfs=unix-none", uri=True, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    assert await refused(tmp_path) == (
+        f"{tmp_path}/keeper.sqlite: expected a disk that takes a write-ahead log, "
+        "found journal mode delete"
+    )
 
 
 async def test_a_folder_in_a_file_is_named(tmp_path):
@@ -245,3 +282,26 @@ def test_books_of_another_programs_database_are_refused(tmp_path):
     sql(tmp_path / "other.sqlite", "CREATE TABLE recipes (name TEXT)")
     with pytest.raises(ConfigError, match="found one of another program"):
         read_books(tmp_path / "other.sqlite")
+
+
+async def test_books_of_a_damaged_database_are_refused_in_one_line(database):
+    content = bytearray(database.read_bytes())
+    for (page,) in sql(database, "SELECT rootpage FROM sqlite_master WHERE name LIKE 'outcomes%'"):
+        content[(page - 1) * 4096 : page * 4096] = b"\xa5" * 4096
+    database.write_bytes(content)
+    for read in (read_books, partial(read_spending, since=0), partial(read_sums, since=0)):
+        with pytest.raises(ConfigError, match="malformed") as said:
+            read(database)
+        assert str(said.value).startswith(
+            f"{database}: expected a Keeper database that can be read, found: "
+        )
+
+
+async def test_what_is_read_is_of_one_moment(tmp_path):
+    journal = await opened(tmp_path)
+    await journal.intend(plan(1))
+    with reading(tmp_path / "keeper.sqlite") as db:
+        before = db.execute("SELECT plan_id FROM intents").fetchall()
+        await journal.intend(plan(2))
+        assert db.execute("SELECT plan_id FROM intents").fetchall() == before
+    await journal.close()
