@@ -46,7 +46,7 @@ _FURTHER: Final = (
 COLUMNS: Final = (*_PROMISED, *_FURTHER)
 """What a line holds: the promised keys first."""
 
-_FORMULA_STARTS: Final = ("=", "+", "@", "\t", "\r")
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def entry_fields(entry: Entry, chain: str) -> dict[str, str | None]:
@@ -99,9 +99,10 @@ def csv_text(*every: Books) -> str:
 
 
 def _cell(value: str | None) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet takes for a formula; a negative amount is none."""
     text = value or ""
-    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+    is_formula = text.startswith(_FORMULA_STARTS) and not text[1:].isdecimal()
+    return "'" + text if is_formula else text
 
 
 def missed_lines(books: Books) -> Iterator[str]:

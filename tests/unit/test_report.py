@@ -246,14 +246,16 @@ async def test_a_poisoned_symbol_breaks_no_form_of_the_report(tmp_path):
     assert "[red]" in shown(books)
 
 
-async def test_csv_gives_a_spreadsheet_no_formula(tmp_path):
+@pytest.mark.parametrize("formula", ["=HYPERLINK(1)", "-1+HYPERLINK(1)"])
+async def test_csv_gives_a_spreadsheet_no_formula_but_negative_amounts(tmp_path, formula):
     journal = await opened(tmp_path)
     await journal.intend(plan(1))
-    outcome = replace(ended(plan(1), Status.DROPPED), detail="=HYPERLINK(1)")
+    outcome = replace(ended(plan(1), Status.DROPPED, gas=7), detail=formula)
     await journal.settle(outcome)
     await journal.close()
     (row,) = csv.DictReader(io.StringIO(csv_text(read_books(tmp_path / "keeper.sqlite"))))
-    assert row["detail"] == "'=HYPERLINK(1)"
+    assert row["detail"] == f"'{formula}"
+    assert row["net"] == "-7"
 
 
 @pytest.mark.parametrize(
