@@ -166,6 +166,11 @@ class Compartment:
         else:
             self.take_out(error)
 
+    def blame(self, error: Exception) -> None:
+        """Take its deployment out, where it is not yet, for what is its own and befell others."""
+        if self.is_sound:
+            self.strike(error)
+
     def take_out(self, error: Exception) -> None:
         """Let nothing more of its deployment be begun, signed or fired, and say why."""
         if not self._is_out:

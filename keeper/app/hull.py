@@ -88,12 +88,6 @@ class Hull:
         for one in self.compartments:
             one.see_pending(transaction)
 
-    def blame(self, name: str, error: Exception) -> None:
-        """Take out a deployment for what befell others with what is its own."""
-        for one in self.compartments:
-            if one.deployment.name == name and one.is_sound:
-                one.strike(error)
-
     def close(self) -> None:
         """Begin nothing more."""
         for one in self.compartments:

@@ -58,6 +58,8 @@ class Post:
     """The way to relays."""
     auditor_of: Callable[[str], Auditor]
     """How to read the transactions of a deployment, by its name."""
+    on_stuck: Callable[[Intent, Exception], None]
+    """Hears of an intent that its deployment cannot read."""
     share: Share | None
     """Of the budgets over all chains; None where there is one chain."""
 
@@ -111,6 +113,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         journal=post.journal,
         flight=flight,
         auditor_of=post.auditor_of,
+        on_stuck=post.on_stuck,
         confirmations=settings.chain.confirmations,
         on_foreign=_foreign(armament),
         on_settled=_each(on_settled, executor.backoff.settled),
@@ -232,6 +235,7 @@ def _tender(
         lane=lane,
         limits=limits_of(settings),
         auditor_of=post.auditor_of,
+        on_stuck=post.on_stuck,
         overrides=post.contract.overrides,
     )
     patience = Patience(

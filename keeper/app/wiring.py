@@ -100,6 +100,7 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
         dial=parts.dial,
         share=parts.share,
         auditor_of=lambda name: _auditor(by_name[name].deployment),
+        on_stuck=lambda intent, error: by_name[intent.deployment].blame(error),
     )
     sending = await build_sending(settings, post)
     for one in settings.deployments:
@@ -109,7 +110,6 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
                 build, sending.executor.seam, parts.observer, parts.clock
             )
     hull = Hull(list(by_name.values()))
-    sending.settler.on_stuck = lambda intent, error: hull.blame(intent.deployment, error)
     if sending.arming is not None:
         sending.arming.prearm.on_fired(lambda one: STOPWATCH.record(one.tick))
         sending.arming.prearm.on_fired(lambda one: parts.observer.sent(one.plan, one.submission))

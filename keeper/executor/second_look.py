@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from keeper.core.chain import BlockRef, StateOverride, next_base_fee
-from keeper.core.plan import Purpose, Submission
+from keeper.core.chain import BlockRef, Simulated, StateOverride, next_base_fee
+from keeper.core.errors import InvariantError, StaleError, TransientError
+from keeper.core.plan import Intent, Purpose, Submission
 from keeper.core.ports import Simulator
 from keeper.core.units import Address
 from keeper.executor.flight import Airborne
@@ -25,12 +27,18 @@ class Verdict:
     error: str
 
 
+UNREAD: Final = Verdict(success=False, received=0, gas_used=0, error="")
+"""Of a transaction whose deployment cannot read what it would do: it is offered no more for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondLook:
     """Runs what is in flight on a newer head, and says what it is worth there."""
 
     simulator: Simulator
     auditor_of: Callable[[str], Auditor]
+    on_stuck: Callable[[Intent, Exception], None]
+    """Hears of an intent whose deployment cannot read it."""
     overrides: Mapping[Address, StateOverride]
     limits: Limits
     block_time_s: int
@@ -49,16 +57,27 @@ class SecondLook:
             base_fee=next_base_fee(head),
             overrides=self.overrides,
         )
-        found: dict[str, Verdict] = {}
-        for one, result in zip(alive, results, strict=True):
-            decoders = self.auditor_of(one.intent.deployment).decoders
-            found[one.intent.plan_id] = Verdict(
-                success=result.success,
-                received=received(result.logs, decoders.wrapped_native, decoders.recipient),
-                gas_used=result.gas_used,
-                error=result.error,
-            )
-        return found
+        return {
+            one.intent.plan_id: self._verdict(one.intent, result)
+            for one, result in zip(alive, results, strict=True)
+        }
+
+    def _verdict(self, intent: Intent, result: Simulated) -> Verdict:
+        """Return what a run found; a fault in reading it is its own deployment's alone."""
+        try:
+            decoders = self.auditor_of(intent.deployment).decoders
+            brought = received(result.logs, decoders.wrapped_native, decoders.recipient)
+        except (InvariantError, StaleError, TransientError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the others do not wait for it
+            self.on_stuck(intent, error)
+            return UNREAD
+        return Verdict(
+            success=result.success,
+            received=brought,
+            gas_used=result.gas_used,
+            error=result.error,
+        )
 
     def judged(
         self,
@@ -126,4 +145,6 @@ def why(verdict: Verdict | None) -> str:
     """Say why a transaction is cancelled."""
     if verdict is None:
         return "sending is halted"
+    if verdict is UNREAD:
+        return "its deployment cannot read what it would do"
     return "it would not pay any more" if verdict.success else f"it would revert: {verdict.error}"

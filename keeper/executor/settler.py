@@ -50,12 +50,14 @@ class Settler:
         flight: Flight,
         auditor_of: Callable[[str], Auditor],
         confirmations: int,
+        on_stuck: Callable[[Intent, Exception], None] = lambda *_: None,
         on_foreign: Callable[[Submission], None] = lambda _: None,
         on_settled: Callable[[Intent, Outcome], None] = lambda *_: None,
     ) -> None:
         """Make a settler.
 
-        ``confirmations`` counts the blocks on top of the including one; ``on_foreign`` hears of a
+        ``confirmations`` counts the blocks on top of the including one; ``on_stuck`` hears of an
+        intent whose deployment cannot read what became of it, ``on_foreign`` of a
         transaction of ours whose nonce somebody else used with our key, ``on_settled`` of each
         outcome in the books.
         """
@@ -67,8 +69,7 @@ class Settler:
         self._confirmations = confirmations
         self._on_foreign = on_foreign
         self._on_settled = on_settled
-        self.on_stuck: Callable[[Intent, Exception], None] = lambda *_: None
-        """Hears of an intent whose deployment cannot read what became of it."""
+        self._on_stuck = on_stuck
         self._stuck: set[str] = set()
         self._unexplained: dict[str, int] = {}
         """Intents whose nonce was used, without a receipt of theirs, and at which head first."""
@@ -108,7 +109,7 @@ class Settler:
         if intent.plan_id not in self._stuck:
             self._stuck.add(intent.plan_id)
             log.error(OUTCOME_UNREADABLE, plan=intent.plan_id, exc_info=error)
-        self.on_stuck(intent, error)
+        self._on_stuck(intent, error)
 
     async def _end_of(self, intent: Intent, head: BlockRef) -> Outcome | None:
         """Return how the intent ended, or None while it has not."""

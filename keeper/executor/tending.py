@@ -58,6 +58,8 @@ class Means:
     lane: Lane
     limits: Limits
     auditor_of: Callable[[str], Auditor]
+    on_stuck: Callable[[Intent, Exception], None]
+    """Hears of an intent whose deployment cannot read what became of it, or would."""
     overrides: Mapping[Address, StateOverride]
 
 
@@ -80,6 +82,7 @@ class Tender:
         self._second = SecondLook(
             simulator=means.simulator,
             auditor_of=means.auditor_of,
+            on_stuck=means.on_stuck,
             overrides=means.overrides,
             limits=means.limits,
             block_time_s=patience.block_time_s,

@@ -43,6 +43,8 @@ DIPPED = 9_710
 what was signed ahead."""
 FALLEN = 9_300
 """So far that it is answered by the ordinary way."""
+CHEAP, DEAR = 10**9, 60 * 10**9
+"""Base fees: under what every transaction of the keeper offers, and over that."""
 AHEAD = {"sending": {"prearm_accounts": 8}}
 PLAIN: dict[str, object] = {}
 
@@ -333,6 +335,31 @@ async def test_an_outcome_that_its_deployment_cannot_read_holds_up_no_other(
         monkeypatch.undo()  # mended, as by a restart: nothing was lost meanwhile
         await desk.until(lambda: len(both.landed_of(both.ill)) == len(flying), mining=True)
         await desk.settle()
+        assert read_books(desk.settings.database).open_intents == 0
+
+
+async def test_what_is_overdue_and_cannot_be_read_holds_up_no_other(
+    market: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with aboard(tmp_path, market, root={"sending": {"replace_after_blocks": 0}}) as both:
+        desk = both.desk
+        desk.fall()
+        await desk.until(lambda: bool(both.sent_by(both.ill) and both.sent_by(both.sound)))
+        monkeypatch.setattr(both.ill, "decoders", fail_at_once)
+        desk.rpc("anvil_setNextBlockBaseFeePerGas", hex(DEAR))
+        desk.mine()
+        await desk.until(lambda: desk.ears.losses == [both.ill.name], mining=True)
+        sent = len(both.sent_by(both.ill))
+        monkeypatch.undo()  # what lands is read as after a restart
+        desk.rpc("anvil_setNextBlockBaseFeePerGas", hex(CHEAP))
+        await desk.settle()
+        assert not desk.running.done()
+        assert both.landed_of(both.sound)
+        assert len(both.sent_by(both.ill)) == sent
+        mine = {plan.id for plan in both.sent_by(both.ill)}
+        ended = [one.status for one in desk.ears.outcomes if one.plan_id in mine]
+        assert len(ended) == sent
+        assert Status.CANCELLED in ended
         assert read_books(desk.settings.database).open_intents == 0
 
 

@@ -97,6 +97,7 @@ class Chain:
         look = SecondLook(
             simulator=None,  # type: ignore[arg-type] - nothing is run again
             auditor_of=None,  # type: ignore[arg-type]
+            on_stuck=None,  # type: ignore[arg-type]
             overrides={},
             limits=self.policy(),
             block_time_s=12,

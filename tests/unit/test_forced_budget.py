@@ -248,6 +248,7 @@ def looked_at(
     look = SecondLook(
         simulator=None,  # type: ignore[arg-type] - nothing is run again
         auditor_of=None,  # type: ignore[arg-type]
+        on_stuck=None,  # type: ignore[arg-type]
         overrides={},
         limits=allowed,
         block_time_s=12,

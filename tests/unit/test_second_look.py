@@ -1,20 +1,25 @@
 """What becomes of an overdue transaction, and the most that its next rung may offer."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from keeper.core.chain import DataCost, Fees, next_base_fee
+from keeper.core.chain import DataCost, Fees, Simulated, Transaction, next_base_fee
+from keeper.core.errors import ConfigError, InvariantError, StaleError, TransientError
 from keeper.core.plan import Plan, Purpose
+from keeper.executor.dividing import Decoders
 from keeper.executor.flight import Flight
 from keeper.executor.policy import Exposure, Limits
-from keeper.executor.second_look import SecondLook, Verdict, why
+from keeper.executor.second_look import UNREAD, SecondLook, Verdict, why
+from keeper.executor.settler import Auditor
 from keeper.executor.signing import CANCEL_GAS
-from tests.support.ledger_records import block, plan, submission
+from tests.support.ledger_records import EXECUTOR, WETH, block, plan, submission
 
 GWEI = 10**9
 PLAN = replace(plan(), gas_limit=1_000_000, fees=Fees(max_fee=30 * GWEI, priority_fee=GWEI))
+ILL = plan(2, deployment="aave_v3.ill")
 SENT = submission(PLAN)
 WORST = PLAN.gas_limit * PLAN.fees.max_fee
 HEAD = block(101)
@@ -60,6 +65,7 @@ def judged(
     look = SecondLook(
         simulator=nobody,
         auditor_of=nobody,
+        on_stuck=nobody,
         overrides={},
         limits=limits,
         block_time_s=12,
@@ -90,6 +96,63 @@ def test_why_it_is_cancelled_is_said() -> None:
     assert why(None) == "sending is halted"
     assert why(rerun()) == "it would not pay any more"
     assert why(rerun(success=False)) == "it would revert: no"
+    assert why(UNREAD) == "its deployment cannot read what it would do"
+
+
+class AllGoes:
+    """A simulator at which everything succeeds and nothing is logged."""
+
+    async def simulate(self, transactions: Sequence[Transaction], **_: object) -> list[Simulated]:
+        return [
+            Simulated(success=True, return_data=b"", logs=(), gas_used=USED, error="")
+            for _ in transactions
+        ]
+
+
+async def ran(error: Exception) -> tuple[dict[str, Verdict], list[tuple[str, Exception]]]:
+    """Return what two in flight are worth, and which is stuck, where one cannot be read."""
+    flight, stuck = Flight(), list[tuple[str, Exception]]()
+    flight.took_off(ILL, submission(ILL))
+    flight.took_off(PLAN, submission(PLAN, nonce=1))
+
+    def auditor_of(deployment: str) -> Auditor:
+        if deployment == ILL.deployment:
+            raise error
+        decoders = Decoders(
+            liquidations=nobody, flash_fee=nobody, wrapped_native=WETH, recipient=EXECUTOR
+        )
+        return Auditor(decoders=decoders, value_at=nobody)
+
+    nobody: Any = None
+    simulator: Any = AllGoes()
+    look = SecondLook(
+        simulator=simulator,
+        auditor_of=auditor_of,
+        on_stuck=lambda intent, met: stuck.append((intent.plan_id, met)),
+        overrides={},
+        limits=LIMITS,
+        block_time_s=12,
+    )
+    return await look.run(flight.in_order(), HEAD), stuck
+
+
+@pytest.mark.parametrize("error", [KeyError("reserve"), ConfigError("an unknown revision")])
+async def test_what_its_deployment_cannot_read_is_cancelled_and_holds_up_no_other(
+    error: Exception,
+) -> None:
+    found, stuck = await ran(error)
+    assert stuck == [(ILL.id, error)]
+    assert found[ILL.id] is UNREAD
+    assert found[PLAN.id].success
+    assert judged(found[ILL.id])[0] is Purpose.CANCEL
+
+
+@pytest.mark.parametrize("error", [InvariantError("disk"), StaleError("old"), TransientError("")])
+async def test_a_broken_promise_and_what_cannot_be_had_are_no_faults_of_one(
+    error: Exception,
+) -> None:
+    with pytest.raises(type(error)):
+        await ran(error)
 
 
 CAPS = {

@@ -163,7 +163,7 @@ async def test_what_its_deployment_cannot_read_holds_up_no_other(
     desk.liquidations = unreadable
     desk.settler = desk.made()
     stuck: list[tuple[str, Exception]] = []
-    desk.settler.on_stuck = lambda intent, met: stuck.append((intent.plan_id, met))
+    desk.settler._on_stuck = lambda intent, met: stuck.append((intent.plan_id, met))
     with capture_logs() as lines:
         outcomes = [*await desk.settle(103), *await desk.settle(104)]
     assert [one.plan_id for one in outcomes] == [TWO.id]

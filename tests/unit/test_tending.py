@@ -30,6 +30,7 @@ async def is_lost(*known: Submission, base_fee: int = 50, public: bool = True) -
         limits=SimpleNamespace(min_balance=0),
         simulator=None,
         auditor_of=None,
+        on_stuck=None,
         overrides={},
     )
     patience = Patience(replace_after_blocks=0, block_time_s=12, halt_on_foreign_nonce=True)
