@@ -12,7 +12,16 @@ from keeper.core.plan import Status
 from tests.support.dying_keeper import PREARMED_STEPS, STEPS
 from tests.support.keeper_process import ARMED, until
 from tests.support.market_node import MarketNode
-from tests.support.sending_stage import CHEAP, DIPPED, FALLEN, SendingStage, armed, stop
+from tests.support.sending_stage import (
+    CHEAP,
+    DIPPED,
+    FALLEN,
+    TELLING,
+    SendingStage,
+    armed,
+    ready_shots,
+    stop,
+)
 from tests.support.sending_stage import stage as staged
 
 
@@ -30,12 +39,12 @@ def run_until_it_dies(stage, step, fall):
             [*words, "-c", str(stage.config)],
             stdout=out,
             stderr=out,
-            env={**os.environ, **ARMED},
+            env={**os.environ, **ARMED, **TELLING},
         )
     try:
         until(lambda: "block.scanned" in log.read_text() or keeper.poll() is not None)
         if step in PREARMED_STEPS:
-            until(lambda: stage.armed_on_disk() or keeper.poll() is not None)
+            until(lambda: ready_shots(log.read_text()) or keeper.poll() is not None)
         fall()
         if step in {"between receipt and books", "after the first outcome"}:
             until(lambda: "liquidation.sent" in log.read_text())

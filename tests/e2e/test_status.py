@@ -12,7 +12,7 @@ import pytest
 from keeper.core.tick import STAGES
 from tests.support.keeper_process import ARMED, running_keeper, until
 from tests.support.market_node import MarketNode
-from tests.support.sending_stage import CHEAP, FALLEN, SendingStage
+from tests.support.sending_stage import CHEAP, FALLEN, TELLING, SendingStage, ready_shots
 from tests.support.sending_stage import stage as staged
 
 BOTH_DIPPED = 9_500
@@ -124,11 +124,11 @@ def test_every_rung_of_a_running_keeper_is_timed_whole_and_by_its_stages(stage):
     stage.configure(prearm_accounts=4)
     stage.limit(slippage_bps=500)
     port = free_port()
-    environment = {**ARMED, "KEEPER_HTTP__PORT": str(port)}
+    environment = {**ARMED, **TELLING, "KEEPER_HTTP__PORT": str(port)}
     with running_keeper(stage.config, "--arm", environment=environment) as keeper:
         page = Page(port)
         until(lambda: page.ask("/readyz")[0] == 200)
-        until(lambda: stage.armed_on_disk() > 1)
+        until(lambda: ready_shots("".join(keeper.lines)) > 1)
         stage.push(BOTH_DIPPED)
         until(lambda: rungs(page) >= {"prearmed", "prepared"})
         stage.settle(keeper)

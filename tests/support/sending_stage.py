@@ -1,5 +1,6 @@
 """A keeper process on a market of its own whose blocks a test mines one by one."""
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -28,6 +29,10 @@ from tests.support.market_node import MarketNode
 GWEI = 10**9
 CHEAP, DEAR = 2 * GWEI, 60 * GWEI
 """Base fees: under every transaction of the keeper, and over them."""
+
+TELLING = {"KEEPER_LOG__LEVEL": "debug"}
+"""The environment of a keeper that tells what it has signed ahead."""
+_SHOTS = re.compile(r'"shots": (\d+)')
 
 FALLEN, DIPPED, RISEN = 8_500, 9_505, 10_000
 """Prices of ether in basis points of those before: some loans are under the line, a few, none."""
@@ -120,10 +125,6 @@ class SendingStage:
         return self.sql("SELECT count(*) FROM intents WHERE status IN"
                         " ('intended', 'signed', 'sent')")[0][0]  # fmt: skip
 
-    def armed_on_disk(self):
-        """Return how many transactions are signed ahead."""
-        return self.sql("SELECT count(*) FROM intents WHERE status = 'armed'")[0][0]
-
     def sql(self, statement):
         with closing(sqlite3.connect(self.folder / "keeper.sqlite", timeout=10)) as db:
             return db.execute(statement).fetchall()
@@ -156,6 +157,14 @@ def stage(node: MarketNode, folder: Path) -> SendingStage:
     )
     made.before = purse.count(node.live.rpc)
     return made
+
+
+def ready_shots(told: str) -> int:
+    """Return how many transactions are signed ahead and at hand, as the log of one told last.
+
+    They are on disk before that: a price that comes in between goes the ordinary way.
+    """
+    return int(([0, *_SHOTS.findall(told)])[-1])
 
 
 @contextmanager
