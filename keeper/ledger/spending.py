@@ -33,11 +33,22 @@ def select_forced_losses(db: sqlite3.Connection, timestamp: int) -> dict[str, in
 
 
 def select_gas_at_stake(db: sqlite3.Connection) -> int:
-    """Return the most wei of gas that the intents without an outcome may still cost."""
+    """Return the most wei of gas that the intents without an outcome may still cost.
+
+    Each counts at the highest fee that it was signed for: only one of its transactions can land.
+    """
     rows = db.execute(
-        f"SELECT gas_at_stake FROM intents WHERE status IN ({OPEN_LIST})"  # noqa: S608 - constants
+        f"""SELECT i.plan_id, i.gas_at_stake, json_extract(i.plan, '$.gas_limit'),
+        json_extract(i.plan, '$.fees.max_fee'), s.max_fee
+        FROM intents i LEFT JOIN submissions s USING (plan_id)
+        WHERE i.status IN ({OPEN_LIST})"""  # noqa: S608 - constants
     )
-    return sum(int(gas) for (gas,) in rows)
+    worst: dict[str, int] = {}
+    for plan_id, planned, gas_limit, planned_fee, fee in rows:
+        raised = 0 if fee is None else max(int(fee) - int(planned_fee), 0)
+        gas = int(planned) + int(gas_limit) * raised
+        worst[plan_id] = max(gas, worst.get(plan_id, 0))
+    return sum(worst.values())
 
 
 def select_highest_nonce(db: sqlite3.Connection, sender: Address) -> int | None:

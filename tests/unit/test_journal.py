@@ -1,13 +1,16 @@
 """The journal: records survive, steps keep their order, one open intent for an account."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from keeper.core.chain import Fees
 from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef, Reason
 from keeper.core.plan import Status
 from keeper.ledger.checkpoints import Checkpoint
+from keeper.ledger.spending import read_spending
 from tests.support.ledger_records import (
     DEPLOYMENT,
     MARKET,
@@ -191,6 +194,20 @@ async def test_gas_at_stake_is_the_worst_case_of_the_open_intents(tmp_path):
     await journal.intend(plan(2))
     await journal.settle(ended(plan(2), Status.DROPPED))
     assert await journal.gas_at_stake() == one.gas_limit * one.fees.max_fee
+    await journal.close()
+
+
+async def test_gas_at_stake_is_at_the_highest_fee_that_was_signed_for(tmp_path):
+    journal = await opened(tmp_path)
+    one, two = plan(1), plan(2)
+    wide = Fees(max_fee=3 * one.fees.max_fee, priority_fee=one.fees.priority_fee)
+    for number, each in enumerate((one, two)):
+        await journal.intend(each)
+        await journal.record_signed(submission(each, nonce=number))
+    await journal.record_signed(replace(submission(one, replacement=1), fees=wide))
+    spending = read_spending(tmp_path / "keeper.sqlite", since=0)
+    most = one.gas_limit * wide.max_fee + two.gas_limit * two.fees.max_fee
+    assert (await journal.gas_at_stake(), spending.at_stake) == (most, most)
     await journal.close()
 
 
