@@ -35,6 +35,16 @@ _CRC_BYTES: Final = 4
 _LONGEST_LINE: Final = 2**24
 """Of JSON: a file without a line is not read whole to find that out."""
 
+_DAMAGE: Final = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    msgspec.DecodeError,
+    MemoryError,  # what it says of itself may be anything until its sum was compared
+    OverflowError,
+)
+
 # Any: bytes, numbers and keys lie side by side, each of the type that its owner knows.
 Array = NDArray[Any]
 
@@ -123,7 +133,7 @@ def load_book(path: Path, adapter: ProtocolAdapter[M, P]) -> SavedBook[P] | None
     try:
         with path.open("rb") as file:
             return _read(file, adapter.deployment, empty)
-    except (OSError, ValueError, TypeError, KeyError, msgspec.DecodeError):
+    except _DAMAGE:
         return None
 
 
