@@ -82,7 +82,7 @@ class Share:
     async def look(self, head: BlockRef) -> None:
         """Read the coin's price again when it is time to; one that cannot be had grows old."""
         now = self._totals.now()
-        due = self.price is None or now - self.price.read >= READ_EVERY_S
+        due = self.price is None or not 0 <= now - self.price.read < READ_EVERY_S
         if self._price_at is None or not self._totals.counts_money or not due:
             return
         try:
@@ -197,7 +197,7 @@ class Totals:
     def _unknown(self, share: Share) -> str | None:
         """Return what is not known that must be, in words, or None."""
         age = None if share.price is None else self.now() - share.price.read
-        if age is None or age > OLDEST_PRICE_S:
+        if age is None or not -READ_EVERY_S <= age <= OLDEST_PRICE_S:  # clocks are set back
             found = "none yet" if age is None else f"one of {age} s ago"
             return f"totals: expected a price of {share.name}'s coin for gas in USD, found {found}"
         day = self.now() - DAY

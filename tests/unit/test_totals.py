@@ -150,6 +150,24 @@ def test_a_price_that_was_not_read_lately_is_not_known():
     assert one.left() == 0
 
 
+async def test_a_price_of_a_clock_that_was_ahead_is_not_known_and_is_read_again():
+    time, head = [NOW + 7_200], block(100)
+    totals = Totals(TotalLimits(max_gas_per_day=10 * WAD), now=lambda: time[0])
+    one = totals.share("one")
+
+    async def price_at(_: object) -> int:
+        return DOLLAR_A_PLAN
+
+    one.opened(Flight(), price_at)
+    await one.look(head)
+    time[0] = NOW
+    (rejection,) = one.admit([PLAN])[1]
+    assert "found one of -7200 s ago" in rejection.detail
+    await one.look(head)
+    assert one.price == CoinPrice(value=DOLLAR_A_PLAN, read=NOW)
+    assert len(one.admit([PLAN])[0]) == 1
+
+
 def test_a_chain_that_spent_what_nobody_can_value_stops_the_others():
     """Its cost must not look like nothing."""
     _, one, two = two_chains(TotalLimits(max_gas_per_day=10 * WAD))
