@@ -42,6 +42,8 @@ class Standing:
         self._halted: str | None = None
         self._saved = True
         self._known = False
+        self._again: tuple[int, str] | None = None
+        """The newest reason beside the one that stands, behind when it was given (unix seconds)."""
 
     @property
     def halted(self) -> str | None:
@@ -50,16 +52,18 @@ class Standing:
         return self._halted
 
     def halt(self, why: str) -> None:
-        """Stop all sending now; the first reason stands."""
-        if self._halted is None:
-            self._halted, self._saved = why, False
-            log.error(SENDING_HALTED, why=why)
+        """Stop all sending now; the first reason stands, also for a person to take back."""
+        if self._halted is not None:
+            self._again = int(self._now()), why
+            return
+        self._halted, self._saved = why, False
+        log.error(SENDING_HALTED, why=why)
 
     async def review(self) -> str | None:
         """Bring memory and disk together, and let the breaker judge; return why it is halted."""
         if not self._known:
-            self._known = True
             row = await self._journal.standing()
+            self._known = True
             if row.halted is not None:
                 self._halted = row.halted
                 log.error(SENDING_HALTED, why=row.halted, since=row.since)
@@ -71,7 +75,10 @@ class Standing:
         return self._halted
 
     async def _keep(self) -> None:
-        """Put a new halt on disk; take an old one back once somebody has rearmed."""
+        """Put a new halt on disk; take an old one back once somebody has rearmed.
+
+        What was a reason to halt since then is one that nobody has seen: it stands.
+        """
         if not self._saved and self._halted is not None:
             await self._journal.halt(self._halted)
             self._saved = True
@@ -79,7 +86,9 @@ class Standing:
         row = await self._journal.standing()
         if row.halted is not None:
             return
-        self._halted = None
+        self._halted, again, self._again = None, self._again, None
+        if again is not None and again[0] >= row.rearmed - 1:  # which is the second after the word
+            self.halt(again[1])
         self._look_for_file()
         if self._halted is None:
             log.warning(SENDING_RESUMED, rearmed=row.rearmed)
