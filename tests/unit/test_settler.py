@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 
 from keeper.core.accounting import gas_only
 from keeper.core.chain import BlockRef, Log, Receipt, Transaction
-from keeper.core.errors import ConfigError, TransientError
+from keeper.core.errors import ConfigError, InvariantError, TransientError
 from keeper.core.lending import AccountRef, Liquidation, Valuation
-from keeper.core.plan import Outcome, Plan, Purpose, Status, Submission
+from keeper.core.plan import Intent, Outcome, Plan, Purpose, Status, Submission
 from keeper.core.units import WAD, Address, Hash32
 from keeper.executor.dividing import Decoders
 from keeper.executor.flight import Flight
@@ -112,6 +112,7 @@ class Desk:
     liquidations: Callable[[Sequence[Log]], tuple[Liquidation, ...]] = liquidations
     blocks: FakeBlocks = field(default_factory=lambda: FakeBlocks(last=0))
     settler: Settler | None = None
+    told: list[tuple[Intent, Outcome]] = field(default_factory=list)
 
     async def send(self, of: Plan, nonce: int) -> Submission:
         """Journal a transaction as sent, and let the node have it."""
@@ -140,6 +141,7 @@ class Desk:
             auditor_of=lambda _name: auditor(self.liquidations),
             confirmations=CONFIRMATIONS,
             on_foreign=self.foreign.append,
+            on_settled=lambda intent, outcome: self.told.append((intent, outcome)),
         )
 
 
@@ -170,6 +172,31 @@ async def test_what_its_deployment_cannot_read_holds_up_no_other(
     assert list(desk.flight.airborne) == [ONE.id]
     assert stuck == [(ONE.id, error)] * 2
     assert [one["plan"] for one in lines if one["event"] == OUTCOME_UNREADABLE] == [ONE.id]
+
+
+async def test_what_cannot_be_read_holds_up_no_other_though_nobody_listens(desk: Desk) -> None:
+    def unreadable(_logs: Sequence[Log]) -> tuple[Liquidation, ...]:
+        raise KeyError("reserve")
+
+    desk.liquidations = unreadable
+    sent = await desk.send(ONE, 5)
+    desk.wire.include(sent.tx_hash, 101)
+    assert await desk.settle(103) == []
+
+
+async def test_a_broken_promise_ends_it_and_is_not_taken_for_one_deployments_own(
+    desk: Desk,
+) -> None:
+    def broken(_logs: Sequence[Log]) -> tuple[Liquidation, ...]:
+        raise InvariantError("two of a kind")
+
+    desk.liquidations = broken
+    first, second = await desk.send(ONE, 5), await desk.send(TWO, 6)
+    desk.wire.include(first.tx_hash, 101, success=False)
+    desk.wire.include(second.tx_hash, 101)
+    with pytest.raises(InvariantError, match="two of a kind"):
+        await desk.settle(103)
+    assert [one.plan_id for one in await desk.journal.open_intents()] == [TWO.id]
 
 
 async def test_what_is_in_the_books_is_told_though_the_node_goes_away_at_the_next(
@@ -209,7 +236,31 @@ async def test_a_revert_costs_its_gas_and_nothing_else(desk: Desk) -> None:
     desk.wire.include(sent.tx_hash, 101, success=False)
     (outcome,) = await desk.settle(103)
     assert outcome.status is Status.REVERTED
+    assert outcome.detail == "reverted on chain; it cost its gas"
     assert (outcome.realised.net, outcome.liquidations) == (-GAS, ())
+    assert desk.flight.loners == frozenset(), "it was alone"
+
+
+@pytest.mark.parametrize("success", [True, False])
+async def test_what_ran_is_told_and_is_to_run_still_at_an_earlier_head(
+    desk: Desk, *, success: bool
+) -> None:
+    sent = await desk.send(ONE, 5)
+    intent = desk.flight.airborne[ONE.id].intent
+    desk.wire.include(sent.tx_hash, 101, success=success)
+    (outcome,) = await desk.settle(103)
+    assert desk.told == [(intent, outcome)]
+    assert desk.flight.transactions({SIGNER.address: 5}) == (ONE.transaction,)
+
+
+async def test_what_did_not_run_is_to_run_nowhere(desk: Desk) -> None:
+    await desk.send(ONE, 5)
+    cancel = replace(signed(ONE, 5, max_fee=60 * 10**9), purpose=Purpose.CANCEL)
+    await desk.journal.record_signed(cancel)
+    desk.flight.replaced(cancel)
+    desk.wire.include(cancel.tx_hash, 101)
+    await desk.settle(103)
+    assert desk.flight.lately == frozenset()
 
 
 async def test_a_success_that_liquidated_nothing_is_booked_as_none(desk: Desk) -> None:
@@ -242,16 +293,18 @@ async def test_a_cancellation_that_landed_costs_its_gas(desk: Desk) -> None:
     desk.wire.include(cancel.tx_hash, 101)
     (outcome,) = await desk.settle(103)
     assert (outcome.status, outcome.realised.net) == (Status.CANCELLED, -GAS)
+    assert outcome.detail == "cancelled; it cost its gas"
 
 
 async def test_a_nonce_that_another_transaction_took_ends_the_intent(desk: Desk) -> None:
-    await desk.send(ONE, 5)
+    sent = await desk.send(ONE, 5)
     desk.wire.used = 6
     assert await desk.settle(101) == []
     assert desk.foreign == []
     (outcome,) = await desk.settle(102)
     assert (outcome.status, outcome.realised.net) == (Status.DROPPED, 0)
     assert outcome.detail == "another transaction took nonce 5"
+    assert outcome.tx_hash == sent.tx_hash
     assert [one.nonce for one in desk.foreign] == [5]
 
 
@@ -265,6 +318,52 @@ async def test_a_receipt_that_comes_late_is_not_taken_for_another_s(desk: Desk) 
     assert desk.foreign == []
     (outcome,) = await desk.settle(103)
     assert outcome.status is Status.LANDED
+
+
+async def test_a_receipt_that_comes_between_the_looks_is_not_taken_for_another_s(
+    desk: Desk,
+) -> None:
+    sent = await desk.send(ONE, 5)
+    desk.wire.used = 6
+    assert await desk.settle(102) == []
+    desk.wire.include(sent.tx_hash, 101, logs=[GAINED])
+    desk.wire.late.add(sent.tx_hash)
+    assert await desk.settle(103) == []
+    assert desk.foreign == []
+    (outcome,) = await desk.settle(104)
+    assert outcome.status is Status.LANDED
+
+
+async def test_nobody_is_accused_at_first_sight_of_what_a_reorg_took_back(desk: Desk) -> None:
+    sent = await desk.send(ONE, 5)
+    desk.wire.used = 6
+    assert await desk.settle(101) == []
+    desk.wire.include(sent.tx_hash, 101)
+    await desk.settle(103)
+    await desk.journal.reopen(ONE.id)
+    (intent,) = await desk.journal.open_intents()
+    desk.flight.reopened(intent)
+    del desk.wire.receipts[sent.tx_hash]
+    assert await desk.settle(104) == []
+    assert desk.foreign == []
+
+
+async def test_what_is_pending_behind_its_nonce_is_no_other_transaction(desk: Desk) -> None:
+    await desk.send(ONE, 5)
+    desk.wire.queued = 3
+    assert [await desk.settle(number) for number in (101, 102, 103)] == [[], [], []]
+    assert desk.foreign == []
+
+
+async def test_what_has_not_landed_has_no_outcome_on_chain(desk: Desk) -> None:
+    sent = await desk.send(ONE, 5)
+    intent = desk.flight.airborne[ONE.id].intent
+    desk.blocks.last = 101
+    assert await desk.made().outcome_on_chain(intent) is None
+    desk.wire.include(sent.tx_hash, 101, logs=[GAINED])
+    found = await desk.made().outcome_on_chain(intent)
+    assert found is not None
+    assert (found.status, found.realised.net) == (Status.LANDED, GAIN - GAS)
 
 
 async def test_a_lost_transaction_is_given_up_after_its_deadline_and_not_before(desk: Desk) -> None:

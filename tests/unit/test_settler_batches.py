@@ -97,6 +97,7 @@ async def test_a_batch_that_another_transaction_took_the_nonce_of_is_dropped_who
     await desk.settle(101)
     outcomes = await desk.settle(102)
     assert [(one.status, one.realised.net) for one in outcomes] == [(Status.DROPPED, 0)] * 3
+    assert [one.plan_id for one in outcomes] == [one.id for one in ACCOUNTS]
     assert len(desk.foreign) == 1
 
 
