@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from keeper.core.chain import DataCost
 from keeper.core.errors import InvariantError
 from keeper.core.plan import Purpose, Status
 from keeper.ledger.books import read_books
 from keeper.ledger.schema import SCHEMA_VERSION, TABLES
+from keeper.ledger.spending import read_spending
 from keeper.ledger.standing import rearm
 from tests.support.ledger_records import HandClock, ended, hash32, landed, opened, plan, submission
 
@@ -47,6 +49,21 @@ async def test_every_transaction_of_an_intent_is_known_after_a_restart(tmp_path)
     (found,) = await again.open_intents()
     await again.close()
     assert found.attempts == (cancel, dearer, first)
+
+
+async def test_what_may_still_be_paid_is_by_the_dearest_transaction_of_an_intent(tmp_path):
+    journal = await opened(tmp_path)
+    one, other = replace(plan(1), data_cost=DataCost(wei=7)), plan(2)
+    await sent(journal, one)
+    await sent(journal, other, nonce=1)
+    for number, max_fee in enumerate((50, 40, 20)):
+        fees = replace(one.fees, max_fee=max_fee * 10**9)
+        await journal.record_signed(replace(submission(one, replacement=number + 1), fees=fees))
+    staked = one.gas_limit * 50 * 10**9 + 7 + other.gas_limit * other.fees.max_fee
+    assert await journal.gas_at_stake() == staked
+    spending = read_spending(tmp_path / "keeper.sqlite", since=0)
+    assert (spending.at_stake, spending.open_intents) == (staked, 2)
+    await journal.close()
 
 
 async def test_an_outcome_whose_block_is_gone_leaves_the_books_and_opens_its_intent(tmp_path):
