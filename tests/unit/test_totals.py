@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from keeper.app.totals import totals_of
 from keeper.config.totals import TotalSettings
 from keeper.core.accounting import gas_only
-from keeper.core.errors import ConfigError, TransientError
+from keeper.core.errors import ConfigError, RefusedError, StaleError, TransientError
 from keeper.core.lending import Reason
 from keeper.core.plan import Outcome, Status
 from keeper.core.units import WAD
@@ -99,6 +99,40 @@ def test_gas_counts_for_an_hour_and_for_a_day():
     assert len(two.admit([PLAN, PLAN])[0]) == 2
 
 
+@pytest.mark.parametrize(("window", "what"), [(3_600, "hour"), (86_400, "day")])
+def test_gas_counts_up_to_the_last_second_of_its_hour_and_day(window, what):
+    clock = SimpleNamespace(now=NOW)
+    _, one, two = two_chains(TotalLimits(**{f"max_gas_per_{what}": WAD}), clock=lambda: clock.now)
+    one.note(ended("a", WORST))
+    for seconds, found in ((window, []), (1, [PLAN])):
+        clock.now += seconds
+        one.price = two.price = CoinPrice(value=DOLLAR_A_PLAN, read=clock.now)
+        assert two.admit([PLAN])[0] == found
+
+
+def test_what_is_reserved_counts_at_once_and_until_it_is_given_back():
+    _, one, _ = two_chains(TotalLimits(max_in_flight=9, max_gas_per_day=9 * WAD))
+    flight = Flight()
+    flight.took_off(PLAN, signed(PLAN, 5))
+    one.opened(flight, never)
+    one.admit([PLAN, PLAN])
+    assert (one.in_flight, one.at_stake) == (3, 3 * WORST)
+    one.release()
+    assert (one.in_flight, one.at_stake) == (1, WORST)
+    one.admit([PLAN])
+    one.opened(flight, never)
+    assert (one.in_flight, one.at_stake) == (1, WORST), "an earlier session's is nobody's"
+
+
+def test_the_caps_may_be_reached_and_not_passed():
+    _, one, _ = two_chains(TotalLimits(max_gas_per_day=WAD, max_gas_per_hour=WAD))
+    assert one.has_room(PLAN)
+    one.price = CoinPrice(value=DOLLAR_A_PLAN + 10**4, read=NOW)
+    assert one.dollars(WORST) > WAD
+    assert not one.has_room(PLAN)
+    assert one.admit([PLAN])[0] == []
+
+
 def test_an_outcome_that_is_corrected_counts_once():
     _, one, two = two_chains(TotalLimits(max_gas_per_day=3 * WAD))
     one.note(ended("a", WORST))
@@ -109,6 +143,7 @@ def test_an_outcome_that_is_corrected_counts_once():
 
 def test_what_an_earlier_run_spent_and_left_open_counts_until_the_chain_is_open_again():
     totals = Totals(TotalLimits(max_gas_per_day=9 * WAD), now=lambda: NOW)
+    assert totals.share("one") is totals.share("one")
     one, two = totals.share("one"), totals.share("two")
     one.price = two.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW)
     one.recall({"a": (NOW, WORST)}, at_stake=2 * WORST, open_=2)
@@ -145,6 +180,9 @@ def test_a_price_that_was_not_read_lately_is_not_known():
     assert one.admit([PLAN])[1][0].detail == (
         "totals: expected a price of one's coin for gas in USD, found none yet"
     )
+    one.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW - 3_600)
+    assert one.admit([PLAN])[0] == [PLAN]
+    one.release()
     one.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW - 3_601)
     assert "found one of 3601 s ago" in one.admit([PLAN])[1][0].detail
     assert one.left() == 0
@@ -177,6 +215,45 @@ def test_a_chain_that_spent_what_nobody_can_value_stops_the_others():
     assert two.admit([PLAN])[1][0].detail == (
         "totals: expected a price of one's coin, which has spent, found none"
     )
+
+
+def test_what_a_chain_spent_and_has_at_stake_never_make_up_for_each_other():
+    _, one, two = two_chains(TotalLimits(max_gas_per_day=10 * WAD))
+    flight = Flight()
+    flight.took_off(PLAN, signed(PLAN, 5))
+    one.opened(flight, never)
+    one.note(ended("a", WORST))
+    one.price = None
+    assert "one's coin, which has spent" in two.admit([PLAN])[1][0].detail
+
+
+def test_what_a_chain_spent_that_nobody_can_value_is_forgiven_after_a_day():
+    clock = SimpleNamespace(now=NOW)
+    _, one, two = two_chains(TotalLimits(max_gas_per_hour=10 * WAD), clock=lambda: clock.now)
+    one.note(ended("a", 1))
+    one.price = None
+    for seconds, found in ((86_400, []), (1, [PLAN])):
+        clock.now += seconds
+        two.price = CoinPrice(value=DOLLAR_A_PLAN, read=clock.now)
+        assert two.admit([PLAN])[0] == found
+
+
+def test_nothing_is_worth_nothing_at_any_price_and_all_else_is_rounded_up():
+    _, one, _ = two_chains(TotalLimits(max_gas_per_day=WAD))
+    one.price = CoinPrice(value=WAD // 2, read=NOW)
+    assert [one.dollars(wei) for wei in (0, 1, 2, 3)] == [0, 1, 1, 2]
+    one.price = None
+    assert (one.dollars(0), one.dollars(1)) == (0, None)
+
+
+def test_where_more_is_taken_than_there_is_nothing_is_left():
+    _, one, two = two_chains(TotalLimits(max_gas_per_day=10))
+    one.price = two.price = CoinPrice(value=WAD // 2, read=NOW)
+    assert two.left() == 20
+    one.note(ended("a", 20))
+    assert two.left() == 0
+    one.note(ended("b", 20))
+    assert two.left() == 0
 
 
 def test_the_last_price_of_a_chain_that_is_away_still_counts():
@@ -214,11 +291,34 @@ async def test_a_price_is_read_once_a_minute_and_kept_when_it_cannot_be():
         return 7 if len(asked) == 1 else None
 
     share.opened(Flight(), price_at)
-    for seconds in (0, 59, 60, 1):
+    for seconds, times in ((0, 1), (59, 1), (1, 2), (1, 3)):
         clock.now += seconds
         await share.look(block(1))
-    assert len(asked) == 3
+        assert len(asked) == times
     assert share.price == CoinPrice(value=7, read=NOW)
+
+
+@pytest.mark.parametrize("error", [TransientError("x"), StaleError("x"), RefusedError("x")])
+async def test_a_price_that_cannot_be_read_stops_nobody(error):
+    share = Totals(TotalLimits(max_gas_per_hour=WAD), now=lambda: NOW).share("one")
+
+    async def price_at(_: object) -> int | None:
+        raise error
+
+    await share.look(block(1))
+    share.opened(Flight(), price_at)
+    await share.look(block(1))
+    assert share.price is None
+
+
+async def test_a_price_is_read_for_a_budget_of_money_alone():
+    _, one, _ = two_chains(TotalLimits(max_in_flight=2))
+    one.price = None
+    await one.look(block(1))
+    assert not one.needs_price
+    assert one.price is None
+    assert two_chains(TotalLimits(max_gas_per_hour=WAD))[1].needs_price
+    assert two_chains(TotalLimits(max_gas_per_day=WAD))[1].needs_price
 
 
 @given(
