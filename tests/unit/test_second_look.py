@@ -2,20 +2,40 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from keeper.core.chain import DataCost, Fees, Simulated, Transaction, next_base_fee
+from keeper.core.chain import (
+    DataCost,
+    Fees,
+    Simulated,
+    StateOverride,
+    Transaction,
+    next_base_fee,
+)
 from keeper.core.errors import ConfigError, InvariantError, StaleError, TransientError
-from keeper.core.plan import Plan, Purpose
+from keeper.core.plan import Plan, Purpose, Submission
 from keeper.executor.dividing import Decoders
 from keeper.executor.flight import Flight
+from keeper.executor.forced import ForcedLimits
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.second_look import UNREAD, SecondLook, Verdict, why
 from keeper.executor.settler import Auditor
 from keeper.executor.signing import CANCEL_GAS
-from tests.support.ledger_records import EXECUTOR, WETH, block, plan, submission
+from tests.support.ledger_records import DEPLOYMENT, EXECUTOR, WETH, block, plan, submission
+from tests.support.rehearsal_node import (
+    GAS_USED,
+    ONE,
+    PLANS,
+    THREE,
+    TWO,
+    Node,
+    decoders,
+    done,
+    failed,
+)
 
 GWEI = 10**9
 PLAN = replace(plan(), gas_limit=1_000_000, fees=Fees(max_fee=30 * GWEI, priority_fee=GWEI))
@@ -48,11 +68,12 @@ def judged(
     balance: int | None = None,
     data_fee: int = 0,
     of: Plan = PLAN,
+    sent: Submission = SENT,
     **exposed: Any,
 ) -> tuple[Purpose, int]:
     """Return what is next for the one transaction in flight, beside what ``exposed`` says."""
     flight = Flight()
-    flight.took_off(replace(of, data_cost=DataCost(wei=data_fee)), SENT)
+    flight.took_off(replace(of, data_cost=DataCost(wei=data_fee)), sent)
     nothing = Exposure(
         spent_hour=0,
         spent_day=0,
@@ -71,7 +92,7 @@ def judged(
         block_time_s=12,
     )
     exposure = replace(nothing.by_now(flight), **exposed)
-    return look.judged(SENT, flight.airborne[PLAN.id], verdict, HEAD, exposure)
+    return look.judged(sent, flight.airborne[PLAN.id], verdict, HEAD, exposure)
 
 
 def test_what_leaves_its_least_profit_at_the_price_of_the_block_stays() -> None:
@@ -153,6 +174,120 @@ async def test_a_broken_promise_and_what_cannot_be_had_are_no_faults_of_one(
 ) -> None:
     with pytest.raises(type(error)):
         await ran(error)
+
+
+def in_flight(*plans: Plan) -> Flight:
+    flight = Flight()
+    for nonce, one in enumerate(plans):
+        flight.took_off(one, submission(one, nonce=nonce))
+    return flight
+
+
+async def run_again(flight: Flight, node: Node) -> dict[str, Verdict]:
+    auditor: Any = SimpleNamespace(decoders=decoders())
+    look = SecondLook(
+        simulator=node,
+        on_stuck=lambda *_: None,
+        auditor_of=lambda name: {DEPLOYMENT: auditor}[name],
+        overrides={EXECUTOR: StateOverride(code=b"there")},
+        limits=LIMITS,
+        block_time_s=7,
+    )
+    return await look.run(flight.in_order(), HEAD)
+
+
+async def test_liquidations_in_flight_run_again_in_their_order_in_the_block_after_the_head() -> (
+    None
+):
+    gains = {ONE.transaction: 3, TWO.transaction: 0, THREE.transaction: 5}
+    node = Node(
+        lambda _, one: (
+            failed("too late") if one == TWO.transaction else done(PLANS[one], gain=gains[one])
+        )
+    )
+    verdicts = await run_again(in_flight(ONE, TWO, THREE), node)
+    assert node.rounds == [[ONE.transaction, TWO.transaction, THREE.transaction]]
+    assert node.environment == (HEAD, HEAD.timestamp + 7, next_base_fee(HEAD))
+    assert node.overrides == {EXECUTOR: StateOverride(code=b"there")}
+    assert verdicts == {
+        ONE.id: Verdict(success=True, received=3, gas_used=GAS_USED, error=""),
+        TWO.id: Verdict(success=False, received=0, gas_used=50_000, error="too late"),
+        THREE.id: Verdict(success=True, received=5, gas_used=GAS_USED, error=""),
+    }
+
+
+async def test_what_is_cancelled_or_unknown_does_not_run_and_moves_no_verdict_to_another() -> None:
+    node = Node(lambda _, one: done(PLANS[one]))
+    flight = in_flight(ONE, TWO, THREE)
+    flight.replaced(replace(submission(ONE), purpose=Purpose.CANCEL))
+    unknown = [
+        (newest, replace(one, transaction=None) if one.intent.plan_id == TWO.id else one)
+        for newest, one in flight.in_order()
+    ]
+    auditor: Any = SimpleNamespace(decoders=decoders())
+    look = SecondLook(
+        simulator=node,
+        on_stuck=lambda *_: None,
+        auditor_of=lambda _: auditor,
+        overrides={},
+        limits=LIMITS,
+        block_time_s=7,
+    )
+    assert list(await look.run(unknown, HEAD)) == [THREE.id]
+    assert node.rounds == [[THREE.transaction]]
+
+
+async def test_where_nothing_is_left_to_run_no_node_is_asked() -> None:
+    node = Node(lambda _, one: done(PLANS[one]))
+    flight = in_flight(ONE)
+    flight.replaced(replace(submission(ONE), purpose=Purpose.CANCEL))
+    assert await run_again(flight, node) == {}
+    assert node.rounds == []
+
+
+FORCED_LIMITS = replace(
+    LIMITS, forced={DEPLOYMENT: ForcedLimits(max_loss_per_tx=3 * WORST, max_loss_per_day=5 * WORST)}
+)
+FORCED = replace(PLAN, forced=True)
+
+
+@pytest.mark.parametrize(
+    ("lost", "others", "most"),
+    [
+        (0, 0, 3 * WORST),
+        (2 * WORST, 0, 3 * WORST),
+        (3 * WORST, 0, 2 * WORST),
+        (3 * WORST, WORST, WORST),
+    ],
+)
+def test_a_forced_one_stays_at_a_loss_as_far_as_its_budget_goes(
+    lost: int, others: int, most: int
+) -> None:
+    exposed: Any = {
+        "forced_lost": {DEPLOYMENT: lost},
+        "forced_staked": {DEPLOYMENT: WORST + others},
+    }
+    found = judged(rerun(received=0), FORCED_LIMITS, of=FORCED, **exposed)
+    assert found == (Purpose.LIQUIDATE, most // PLAN.gas_limit)
+
+
+def test_a_forced_one_is_cancelled_where_it_reverts_or_forced_mode_is_off() -> None:
+    assert judged(rerun(success=False), FORCED_LIMITS, of=FORCED)[0] is Purpose.CANCEL
+    off = replace(LIMITS, max_gas_per_tx=WORST)
+    assert judged(rerun(), off, of=FORCED) == (Purpose.CANCEL, WORST // CANCEL_GAS)
+
+
+def test_what_is_left_of_a_forced_budget_is_nothing_to_an_ordinary_one() -> None:
+    exposed: Any = {"forced_lost": {DEPLOYMENT: 9 * WORST}}
+    assert judged(rerun(), FORCED_LIMITS, **exposed)[0] is Purpose.LIQUIDATE
+    assert judged(rerun(), FORCED_LIMITS, **exposed)[1] > 5 * WORST
+
+
+def test_the_price_that_must_be_paid_for_is_the_blocks_or_its_own_maximum_the_lesser() -> None:
+    low = replace(SENT, fees=Fees(max_fee=next_base_fee(HEAD) + 3, priority_fee=GWEI))
+    enough = 7 + low.fees.max_fee * USED
+    assert judged(rerun(received=enough), sent=low)[0] is Purpose.LIQUIDATE
+    assert judged(rerun(received=enough - 1), sent=low)[0] is Purpose.CANCEL
 
 
 CAPS = {
