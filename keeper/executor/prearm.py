@@ -152,14 +152,18 @@ class Prearm:
                     return len(self._write(salvo, due[:1], dry=True))
                 fired += [self._took_off(one, tick) for one in self._write(salvo, due)]
         finally:  # whatever the next salvo's rules raise
-            self._note(fired)
+            self._note(deployment, fired)
         return len(fired)
 
-    def _note(self, fired: Sequence[Fired]) -> None:
-        """Have ``run`` book what is out, then raise what befell the rest."""
+    def _note(self, deployment: str, fired: Sequence[Fired]) -> None:
+        """Have ``run`` book what is out, then raise what befell the rest.
+
+        What was out once is not fired again, whatever became of it: its intent has its nonce.
+        """
         if fired:
             booked = self._journal.fired([one.submission for one in fired])
             self._mail.put_nowait(_Batch(fired=tuple(fired), booked=booked))
+            self.touched(deployment, [one.plan.ref for one in fired])
         if self._fault is not None:
             self._mail.put_nowait(self._fault)
 

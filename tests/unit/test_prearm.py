@@ -26,7 +26,7 @@ from keeper.executor.salvo import Salvo, Shot
 from keeper.executor.signing import SigningDesk
 from keeper.ledger.spool import Spool
 from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import DEPLOYMENT, block, opened, plan, submission
+from tests.support.ledger_records import DEPLOYMENT, block, ended, opened, plan, submission
 from tests.support.signed_plans import SIGNER
 
 FEED, PRICE, BLOCK = "eth", 1_500, 101
@@ -70,6 +70,10 @@ class PostingWire(FakeWire):
         return Primed(write=write, touch=lambda: True, answer=lambda: self.send_raw(raw))
 
 
+def salvo(*shots, feed=FEED):
+    return Salvo(feed=feed, falls=True, shots=shots, lowest=1_000, highest=2_000, block=100)
+
+
 class Yard:
     """A prearm over a real journal and real signatures."""
 
@@ -101,16 +105,21 @@ class Yard:
 
     async def load(self, many=2, *, first=FIRST):
         await self.desk.nonces.take(1, ())
-        self.shots = [self._shot(index, first + index) for index in range(many)]
-        shots = tuple(self.shots)
-        salvo = Salvo(feed=FEED, falls=True, shots=shots, lowest=1_000, highest=2_000, block=100)
-        await self.prearm.load(DEPLOYMENT, [salvo], SPENT)
+        self.shots = [self.shot(index, first + index) for index in range(many)]
+        await self.prearm.load(DEPLOYMENT, [salvo(*self.shots)], SPENT)
 
-    def _shot(self, index, nonce):
+    def limited(self, **limits):
+        """Hold it to other limits."""
+        self.prearm._limits = replace(LIMITS, **limits)
+
+    def shot(self, index, nonce):
         one = plan(index + 1)
         self.made += 1
         one = replace(one, id=f"{one.id}@{self.made}")
-        one = replace(one, transaction=replace(one.transaction, sender=SIGNER.address))
+        one = replace(
+            one,
+            transaction=replace(one.transaction, sender=SIGNER.address, data=bytes([index])),
+        )
         submission = self.desk.sign_ahead(one, nonce=nonce, target_block=102, lane="mempool")
         return Shot(
             plan=one,
@@ -127,7 +136,11 @@ class Yard:
         """Let the bookkeeping of all that was fired go through."""
         running = asyncio.ensure_future(self.prearm.run())
         for _ in range(many or len(self.flight.airborne)):
-            await self.booked_one.get()
+            booked = asyncio.ensure_future(self.booked_one.get())
+            await asyncio.wait((booked, running), return_when=asyncio.FIRST_COMPLETED)
+            if not booked.done():
+                booked.cancel()
+                await running
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -180,6 +193,32 @@ async def test_an_account_is_never_sent_for_twice(yard):
     await yard.settle()
 
 
+async def test_what_was_refused_is_not_sent_for_again_by_what_was_armed(yard):
+    await yard.load(2)
+    assert yard.fire() == 1
+    await yard.settle()
+    first = yard.shots[0]
+    yard.flight.landed(first.plan.id)
+    yard.desk.nonces.released(FIRST)
+    await yard.journal.settle(ended(first.plan, Status.DROPPED))
+    await yard.desk.nonces.take(1, ())  # as for whoever is sent in the ordinary way meanwhile
+    assert yard.fire() == 0
+    assert yard.fire(PRICE - 1) == 1
+    await yard.settle()
+    (intent,) = await yard.journal.open_intents()
+    assert (intent.plan_id, intent.attempts[0].nonce) == (yard.shots[1].plan.id, FIRST)
+
+
+async def test_an_account_that_was_sent_for_at_one_feeds_price_is_not_at_anothers(yard):
+    await yard.load(1)
+    (shot,) = yard.shots
+    await yard.prearm.load(DEPLOYMENT, [salvo(shot), salvo(shot, feed="btc")], SPENT)
+    assert yard.fire() == 1
+    await yard.settle()
+    yard.flight.landed(shot.plan.id)
+    assert yard.prearm.fire(DEPLOYMENT, "btc", PRICE, BLOCK, Tick()) == 0
+
+
 async def test_nothing_is_sent_where_the_budgets_over_all_chains_leave_no_room(yard):
     await yard.load(2)
     yard.over_totals = True
@@ -213,7 +252,7 @@ async def test_a_fault_in_judging_one_salvo_leaves_what_the_one_before_sent_in_t
         raise BugError
 
     shots = tuple(replace(one, is_under=broken, price=PRICE - 1) for one in yard.shots)
-    second = Salvo(feed=FEED, falls=True, shots=shots, lowest=1_000, highest=2_000, block=100)
+    second = salvo(*shots)
     first = yard.prearm._salvos[DEPLOYMENT, FEED]
     yard.prearm._salvos[DEPLOYMENT, FEED] = (*first, second)
     near = [replace(one, price=10_000_000) for one in first[0].shots]
@@ -293,6 +332,172 @@ async def test_policy_is_asked_again_at_the_price(yard):
     await yard.settle(1)
 
 
+@pytest.mark.parametrize("stale", [False, True])
+async def test_what_one_shot_takes_of_the_limits_is_not_there_for_the_next(yard, stale):
+    yard.limited(max_in_flight=2)
+    await yard.load(3)
+    if stale:  # what was cleared was so before this
+        yard.flight.took_off(plan(9), submission(plan(9), nonce=1))
+        yard.flight.landed(plan(9).id)
+    assert yard.fire(PRICE - 2) == 2
+    assert yard.wire.posted == [one.submission.raw for one in yard.shots[:2]]
+    await yard.settle()
+    yard.flight.landed(yard.shots[0].plan.id)
+    assert yard.fire(PRICE - 2) == 1
+    assert yard.wire.posted[2:] == [yard.shots[2].submission.raw]
+    await yard.settle(1)
+
+
+async def test_one_that_policy_refuses_keeps_no_other_from_being_sent(yard):
+    await yard.load(3)
+    dear = replace(yard.shots[1].plan, fees=Fees(max_fee=LIMITS.max_gas_price + 1, priority_fee=0))
+    shots = [yard.shots[0], replace(yard.shots[1], plan=dear), yard.shots[2]]
+    await yard.prearm.load(DEPLOYMENT, [], SPENT)
+    await yard.prearm.load(DEPLOYMENT, [salvo(*shots)], SPENT)
+    assert yard.fire(PRICE - 2) == 2
+    # What comes behind the gap takes its nonce.
+    assert yard.nonces() == [FIRST, FIRST + 1]
+    assert set(yard.flight.airborne) == {shots[0].plan.id, shots[2].plan.id}
+    await yard.settle()
+
+
+async def test_what_was_cleared_is_judged_anew_once_an_account_is_out(yard):
+    yard.limited(max_in_flight=1)
+    await yard.load(2)
+    yard.prearm.touched(DEPLOYMENT, {yard.shots[0].ref})
+    assert yard.fire(PRICE - 1) == 1
+    assert yard.wire.posted != [yard.shots[1].submission.raw], "its nonce is the next one"
+    assert yard.nonces() == [FIRST]
+    await yard.settle()
+
+
+async def test_an_account_that_changed_elsewhere_or_with_another_feed_stays_where_it_is(yard):
+    await yard.load(2)
+    yard.prearm.touched("another", {one.ref for one in yard.shots})
+    yard.prearm.moved("another", frozenset({"btc"}))
+    yard.prearm.moved(DEPLOYMENT, frozenset({FEED, "btc"}))
+    assert yard.prearm.holds(DEPLOYMENT) == 2
+    both = replace(yard.shots[0], feeds=frozenset({FEED, "btc"}))
+    await yard.prearm.load(DEPLOYMENT, [salvo(both, yard.shots[1])], SPENT)
+    yard.prearm.moved(DEPLOYMENT, frozenset({"btc"}))
+    assert yard.prearm.holds(DEPLOYMENT) == 1
+    assert yard.fire(PRICE - 1) == 1
+    assert list(yard.flight.airborne) == [yard.shots[1].plan.id]
+    await yard.settle()
+
+
+async def test_each_deployment_and_feed_has_its_own(yard):
+    await yard.load(1)
+    other = yard.shot(4, FIRST)
+    await yard.prearm.load("another", [salvo(other, feed="btc")], SPENT)
+    assert (yard.prearm.holds(DEPLOYMENT), yard.prearm.holds("another")) == (1, 1)
+    assert yard.prearm.fire("another", FEED, PRICE - 9, BLOCK, Tick()) == 0
+    assert yard.prearm.fire(DEPLOYMENT, "btc", PRICE - 9, BLOCK, Tick()) == 0
+    yard.prearm.void("another")
+    assert yard.prearm.fire("another", "btc", PRICE - 9, BLOCK, Tick()) == 0
+    assert (yard.prearm.holds(DEPLOYMENT), yard.prearm.holds("another")) == (1, 0)
+    assert yard.fire() == 1
+    await yard.settle()
+
+
+async def test_two_salvos_of_a_feed_are_both_fired(yard):
+    await yard.load(2)
+    one, two = yard.shots
+    rising = replace(salvo(replace(two, price=PRICE)), falls=False)
+    await yard.prearm.load(DEPLOYMENT, [salvo(one), rising], SPENT)
+    assert yard.prearm.holds(DEPLOYMENT) == 2
+    assert yard.fire(PRICE) == 2
+    assert yard.nonces() == [FIRST, FIRST + 1]
+    await yard.settle()
+
+
+async def test_what_is_new_is_on_disk_before_it_takes_the_place_of_the_old(yard):
+    await yard.load(1)
+    old = yard.shots[0]
+    arm, disarm, seen = yard.journal.arm, yard.journal.disarm, []
+
+    async def watched(signed):
+        seen.append([one.id for one, _ in signed])
+        assert yard.prearm.holds(DEPLOYMENT) == 1
+        await arm(signed)
+        yard.standing_shots = yard.prearm._salvos[DEPLOYMENT, FEED][0].shots
+
+    async def void(plan_ids):
+        assert yard.prearm._salvos[DEPLOYMENT, FEED][0].shots[0].plan != old.plan
+        await disarm(plan_ids)
+
+    yard.journal.arm, yard.journal.disarm = watched, void
+    await yard.load(2, first=FIRST + 3)
+    assert seen == [[one.plan.id for one in yard.shots]]
+    assert [one.plan for one in yard.standing_shots] == [old.plan]
+    assert [one.plan_id for one in await yard.journal.armed()] == seen[0]
+
+
+async def test_what_the_disk_did_not_take_is_never_fired(yard):
+    async def broken(_):
+        raise BugError
+
+    yard.journal.arm = broken
+    with pytest.raises(BugError):
+        await yard.load(1)
+    assert yard.prearm.holds(DEPLOYMENT) == 0
+    assert yard.fire() == 0
+
+
+async def test_what_is_on_disk_already_is_not_armed_again_and_keeps_its_plan(yard):
+    await yard.load(1)
+    (before,) = await yard.journal.armed()
+    first = yard.shots[0]
+    plan_again = replace(first.plan, id="planned again")
+    again = replace(
+        first, plan=plan_again, submission=replace(first.submission, plan_id=plan_again.id)
+    )
+    await yard.prearm.load(DEPLOYMENT, [salvo(again)], SPENT)
+    assert await yard.journal.armed() == [before]
+    assert yard.fire() == 1
+    assert list(yard.flight.airborne) == [first.plan.id]
+    await yard.settle()
+    assert [one.plan_id for one in await yard.journal.open_intents()] == [first.plan.id]
+
+
+async def test_before_anything_was_spent_is_known_nothing_passes(yard):
+    await yard.load(1)
+    yard.prearm._exposure = yard.prearm._now = None
+    yard.flight.took_off(plan(9), submission(plan(9), nonce=1))
+    assert yard.fire() == 0
+
+
+async def test_what_is_fired_is_booked_on_disk_before_anybody_hears_of_it(yard):
+    await yard.load(2)
+    heard = []
+
+    def listen(fired):
+        heard.append(
+            (fired.submission.tx_hash, fired.tick.rung, [one for one, _ in fired.tick.marks])
+        )
+        assert booked == [True]
+
+    booked = []
+    fired = yard.journal.fired
+
+    def watched(submissions):
+        assert [one.raw for one in submissions] == yard.wire.posted
+        answer = fired(submissions)
+
+        async def wait():
+            await answer
+            booked.append(True)
+
+        return wait()
+
+    yard.journal.fired = watched
+    yard.prearm.on_fired(listen)
+    assert yard.fire(PRICE - 1) == 2
+    await yard.settle()
+    marks = ["look_up", "judge", "send"]
+    assert heard == [(one.submission.tx_hash, Rung.PREARMED, marks) for one in yard.shots]
+
+
 async def test_where_the_socket_is_gone_the_lane_is_asked_in_the_ordinary_way(yard):
     await yard.load(1)
     yard.wire.is_open = False
@@ -325,8 +530,7 @@ async def test_what_is_signed_ahead_is_spread_over_the_signers_each_with_its_own
         )
         for index, (one, signed) in enumerate(arming.sign(plans, exposure, target_block=102))
     ]
-    salvo = Salvo(feed=FEED, falls=True, shots=tuple(shots), lowest=1_000, highest=2_000, block=100)
-    await yard.prearm.load(DEPLOYMENT, [salvo], exposure)
+    await yard.prearm.load(DEPLOYMENT, [salvo(*shots)], exposure)
     assert (yard.fire(PRICE - 2), yard.fire(PRICE - 4)) == (3, 2)
     assert yard.wire.posted == [one.submission.raw for one in shots]
     found = {one: [] for one in balances}
@@ -391,7 +595,13 @@ async def test_a_drill_goes_the_whole_way_and_sends_nothing(yard):
     assert yard.prearm.fire(DEPLOYMENT, FEED, PRICE - 1, BLOCK, Tick(), dry=True) == 1
     yard.desk.nonces.used(FIRST)
     assert yard.prearm.fire(DEPLOYMENT, FEED, PRICE - 1, BLOCK, Tick(), dry=True) == 1
+    yard.wire.is_open = False
+    assert yard.prearm.fire(DEPLOYMENT, FEED, PRICE - 1, BLOCK, Tick(), dry=True) == 1
     assert (yard.wire.posted, yard.journal.noted(), yard.flight.airborne) == ([], [], {})
+    assert yard.wire.sent == []
+    assert yard.prearm._mail.empty()
+    assert yard.prearm.holds(DEPLOYMENT) == 2
+    assert await yard.journal.open_intents() == []
 
 
 async def test_what_is_void_is_off_the_disk_once_the_next_is_on_it(yard):
