@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from time import perf_counter_ns
 from typing import Final, NamedTuple
 
-import structlog
-
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan, Submission
 from keeper.core.ports import Journal
@@ -26,10 +24,6 @@ from keeper.executor.lanes.lane import Delivery, delivered
 from keeper.executor.policy import Exposure, Limits, judge
 from keeper.executor.salvo import Salvo, Shot
 from keeper.executor.upcoming import UpcomingNonces
-
-log = structlog.get_logger()
-
-PREARM_VOID = "prearm.voided"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
