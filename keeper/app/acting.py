@@ -80,7 +80,7 @@ class Acting(Generic[M, P]):
         self._observer = observer
         self._precedence = precedence
         self._timed = timed
-        self._reading_ahead = ReadingAhead(planning, executor, parity)
+        self.reading_ahead = ReadingAhead(planning, executor, parity)
         self._mail: Latest[Look[M, P]] = Latest()
         self.told: dict[AccountRef, Rejection] = {}
         """The newest reason why an account was left alone."""
@@ -103,7 +103,7 @@ class Acting(Generic[M, P]):
     def read_ahead(self, block: BlockRef, crossed: Mapping[AccountRef, Sequence[Option]]) -> None:
         """Begin to read what a look at ``block`` will need: at a price's event, else with it."""
         options = [one for options in crossed.values() for one in options]
-        self._reading_ahead.begin(block, options, self.foremost(crossed))
+        self.reading_ahead.begin(block, options, self.foremost(crossed))
 
     def price_moved(self) -> None:
         """Hear that what an account is worth may have changed since the last look."""
@@ -228,7 +228,7 @@ class Acting(Generic[M, P]):
         self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
     ) -> tuple[Batch[M, P], list[Rejection]]:
         """Return what to plan from, and whom nothing can be said of."""
-        await self._reading_ahead.done()
+        await self.reading_ahead.done()
         aimed = await self._aim.at_target(look, fresh, lead)
         view, fresh = aimed.view, aimed.opportunities
         await self.appraiser.prepare(view, [one.ref for one in fresh], look.book.block)

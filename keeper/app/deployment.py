@@ -212,6 +212,7 @@ class Deployment(Generic[M, P]):
         """Look at the loans at the prices of an event's block, reading ahead for who crossed."""
         block, logs = await self._watcher.block_of(log)
         self.acting.read_ahead(block, self._sight.options(self.acting.foremost(crossed)))
+        await self.acting.reading_ahead.asked()
         prices = await self._watcher.moved(before, logs, block)
         if block.number > (self._prices or before).block.number and prices.moved:
             self._prices = prices

@@ -8,7 +8,7 @@ by what was read here alone.
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from keeper.app.parity import Parity
 from keeper.app.planning import Planning
@@ -20,6 +20,9 @@ from keeper.executor.executor import Executor
 
 M = TypeVar("M")
 P = TypeVar("P")
+
+_TURNS: Final = 4
+"""Of the loop, until everything has gone out: it is asked by tasks of tasks, and then written."""
 
 
 class ReadingAhead(Generic[M, P]):
@@ -48,6 +51,11 @@ class ReadingAhead(Generic[M, P]):
             self._parity.check_ahead(refs),
             return_exceptions=True,
         )
+
+    async def asked(self) -> None:
+        """Return once the questions have gone out; whoever looks on keeps the processor."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     async def done(self) -> None:
         """Return once everything is answered. A read that failed is made again by who needs it.

@@ -1,5 +1,6 @@
 """What is read ahead for a price decides nothing: what fails is read again by who needs it."""
 
+import asyncio
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -81,6 +82,35 @@ async def test_a_journal_that_failed_is_not_passed_over() -> None:
     ahead.begin(block(7), OPTIONS, [REF])
     with pytest.raises(InvariantError, match="no disk"):
         await ahead.done()
+
+
+async def test_everything_has_gone_out_before_whoever_began_it_goes_on() -> None:
+    out, answer = list[str](), asyncio.Event()
+
+    async def question(of: str) -> None:
+        out.append(of)
+        await answer.wait()
+
+    async def pools(*_: object) -> None:  # as a planner asks its venues, and lenders theirs
+        await asyncio.gather(asyncio.gather(question("pool")), asyncio.gather(lenders()))
+
+    async def lenders() -> None:
+        await asyncio.gather(question("lender"))
+
+    async def spent(_: object) -> None:
+        await asyncio.shield(asyncio.ensure_future(question("budget")))
+
+    async def accounts(_: object) -> None:
+        await question("account")
+
+    node: Any = SimpleNamespace(make_ready=pools, exposure=spent, check_ahead=accounts)
+    ahead: ReadingAhead[Any, Any] = ReadingAhead(node, node, node)
+    ahead.begin(block(7), OPTIONS, [REF])
+    assert out == []
+    await ahead.asked()
+    assert sorted(out) == ["account", "budget", "lender", "pool"]
+    answer.set()
+    await ahead.done()
 
 
 async def test_there_is_nothing_to_wait_for_where_nothing_was_begun() -> None:
