@@ -147,8 +147,9 @@ class PlannerDesk(Generic[M, P]):
             made = Made(self._planner, chosen, desk, markets)
             plans = await self._built(chosen, is_first=number == 0)
             extra: list[Addition] = []
-            if self._recipient is not None and chosen:
-                extra = self._additions(made, cases, rejected, after(chosen, desk, markets))
+            close = worth_a_look(rejected, desk, MOST_ADDED)
+            if self._recipient is not None and chosen and close:
+                extra = self._additions(made, cases, close, after(chosen, desk, markets))
             joint = Joint(
                 plans=plans, remake=made.again, merging=self._merger(made), additions=extra
             )
@@ -159,19 +160,17 @@ class PlannerDesk(Generic[M, P]):
         self,
         made: Made,
         cases: Sequence[Case],
-        rejected: Sequence[Rejection],
+        close: Sequence[Rejection],
         left: tuple[Desk, Markets],
     ) -> list[Addition]:
         """Return plans of those of the refused that others may take along."""
         desk, markets = left
-        close = {one.ref: one for one in worth_a_look(rejected, desk, MOST_ADDED)}
-        if not close:
-            return []
+        alone = {one.ref: one for one in close}
         planner = self._planner.along()
-        added, _ = planner.choose_all(list(only_along(cases, close)), desk, markets)
+        added, _ = planner.choose_all(list(only_along(cases, alone)), desk, markets)
         made.also(added)
         plans = [planner.build(one) for one in added]
-        return [Addition(plan=plan, alone=close[plan.ref]) for plan in plans]
+        return [Addition(plan=plan, alone=alone[plan.ref]) for plan in plans]
 
     def _merger(self, made: Made) -> Merger | None:
         if self._recipient is None:

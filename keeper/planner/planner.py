@@ -153,8 +153,9 @@ class Planner:
 
         while (one := first_of(queue, look, refused)) is not None:
             chosen.append(one)
-            desk = one.trade.leave(desk)
-            markets.take(one.case, one.trade.option, one.trade.steps, one.trade.funding)
+            if queue:  # else nobody comes after it
+                desk = one.trade.leave(desk)
+                markets.take(one.case, one.trade.option, one.trade.steps, one.trade.funding)
         return chosen, refused
 
     def choose_again(

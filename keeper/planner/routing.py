@@ -8,6 +8,7 @@ along one path, or is divided over several where that saves more than the gas of
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Final
 
 from keeper.core.lending import Option
@@ -145,7 +146,7 @@ def _purchases(
 ) -> list[tuple[Way, Way]]:
     """Return ways of buying what is owed with collateral, out of the sale, and with both."""
     repays, buybacks = _ways(own, paths), _ways(after, back)
-    both = [(one, other) for one in _best(own, repays) for other in _best(after, buybacks)]
+    both = product(_best(own, repays), _best(after, buybacks)) if repays and buybacks else ()
     return [*((repay, ()) for repay in repays), *(((), buyback) for buyback in buybacks), *both]
 
 
