@@ -26,7 +26,7 @@ _SALE_PROBES: Final = (2, 6)
 MOST_PARTS: Final = 3
 """Paths that a leg is divided over."""
 _DIVISION_PROBES: Final = (0, 3)
-"""Amounts that divisions are judged at."""
+"""Amounts that divisions are judged at, the largest first."""
 _PART_SHIFT: Final = 2
 """Paths to divide over are ranked at a smaller amount than the whole."""
 _SMALL_PART_SHIFT: Final = 5
@@ -194,23 +194,32 @@ class _Leg:
 def _ways(leg: _Leg, paths: Sequence[Path]) -> tuple[Way, ...]:
     """Return the single paths worth trying, and the divisions that pay at a probed amount."""
     single = tuple((path,) for path in _shortlist(paths, leg.cost, leg.probes))
+    vain = set[frozenset[Path]]()
     divided = dict.fromkeys(
-        way for probe in _DIVISION_PROBES for way in _divided(leg, paths, probe)
+        way for probe in _DIVISION_PROBES for way in _divided(leg, paths, probe, vain)
     )
     return (*single, *divided)
 
 
-def _divided(leg: _Leg, paths: Sequence[Path], probe: int) -> Iterator[Way]:
-    """Yield the divisions that save more than their gas over the best smaller one."""
+def _divided(
+    leg: _Leg, paths: Sequence[Path], probe: int, vain: set[frozenset[Path]]
+) -> Iterator[Way]:
+    """Yield the divisions that save more than their gas over the best smaller one.
+
+    Those that do not are ``vain``: what a division saves only grows with the amount.
+    """
     if len(paths) == 1:
         return
-    costs = (leg.cost((path,), probe) for path in paths)
+    ways = [way for way in _disjoint(_parts(leg, paths, probe)) if frozenset(way) not in vain]
+    costs = (leg.cost((path,), probe) for path in paths if ways)
     best = min((cost for cost in costs if cost is not None), default=None)
-    for way in _disjoint(_parts(leg, paths, probe)):
+    for way in ways:
         cost = leg.cost(way, probe)
         if cost is not None and (best is None or best - cost > leg.least):
             best = cost
             yield way
+        elif cost is not None:
+            vain.add(frozenset(way))
 
 
 def _parts(leg: _Leg, paths: Sequence[Path], probe: int) -> Sequence[Path]:
