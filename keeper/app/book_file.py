@@ -9,6 +9,7 @@ the positions, and a CRC-32 of all before it: it is read straight into the array
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BufferedReader
 from itertools import accumulate, pairwise
@@ -91,6 +92,8 @@ def save_book(
 ) -> bool:
     """Write the book, all or nothing; return whether there is anything to write it from.
 
+    Raises OSError when the disk does not take it; the book of before is left as it is.
+
     ``known`` is the checkpoint by whose side it is written: all of its accounts are with that.
     An account that is no weighted sum is in no column: such books are not saved.
     """
@@ -115,14 +118,23 @@ def save_book(
     parts: list[bytes | memoryview] = [msgspec.json.encode(facts) + b"\n"]
     parts += [*map(_bytes_of, arrays.values()), b"".join(buckets)]
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
-        crc = 0
+    try:
+        _write(draft, parts)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)  # a disk that is full needs the room
+        raise
+    return True
+
+
+def _write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write the parts, and the sum of them."""
+    crc = 0
+    with path.open("wb") as file:
         for part in parts:
             crc = crc32(part, crc)
             file.write(part)
         file.write(crc.to_bytes(_CRC_BYTES, "big"))
-    draft.replace(path)
-    return True
 
 
 def load_book(path: Path, adapter: ProtocolAdapter[M, P]) -> SavedBook[P] | None:

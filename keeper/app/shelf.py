@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import structlog
+
 from keeper.app.book_file import load_book, save_book
 from keeper.app.checkpoints import CheckpointStore
 from keeper.app.sight import Sight
@@ -12,6 +14,10 @@ from keeper.core.ports import ProtocolAdapter
 from keeper.mirror.mirror import Checkpoint, Mirror
 from keeper.mirror.snapshot import Snapshot
 from keeper.scanner.columns import Columns
+
+log = structlog.get_logger()
+
+BOOK_MISSED = "book.missed"
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -59,11 +65,17 @@ class Shelf(Generic[M, P]):
     async def keep(
         self, known: Checkpoint, snapshot: Snapshot[M, P], columns: Columns | None
     ) -> None:
-        """Keep a checkpoint, and the book where there is one that may outlive the run."""
+        """Keep a checkpoint, and the book where there is one that may outlive the run.
+
+        A disk that does not take the book costs the next start its time, and nothing else.
+        """
         name = self._adapter.deployment
         kept = await self._checkpoints.save(name, known)
         if columns is not None:
-            await asyncio.to_thread(save_book, self._book_file, name, snapshot, columns, kept)
+            try:
+                await asyncio.to_thread(save_book, self._book_file, name, snapshot, columns, kept)
+            except OSError as error:
+                log.warning(BOOK_MISSED, path=str(self._book_file), why=error.strerror)
         self._saved_at = snapshot.block.number
 
     def forget_book(self) -> None:

@@ -2,10 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from keeper.app.book_file import load_book, save_book
+from keeper.app.shelf import BOOK_MISSED, Shelf
 from keeper.app.sight import Sight
 from keeper.core.units import Hash32
 from keeper.devnet.actions import random_actions
@@ -17,6 +20,7 @@ from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from keeper.scanner.scan import scan
 from tests.support.aave_scene import Scene, open_scene
 from tests.support.market_node import MarketNode
+from tests.support.small_disk import disk_ends_at
 from tests.support.watched_reader import WatchedReader
 
 BLOCK_S = 12
@@ -90,21 +94,52 @@ async def test_a_book_of_an_abandoned_block_is_not_used(market_copy: MarketNode,
         assert await mirror.resume(head, book.block, book.hash, book.positions) is None
 
 
-@pytest.mark.parametrize("damage", ["none", "torn", "flipped", "vast"])
+@pytest.mark.parametrize("damage", ["torn", "flipped", "vast"])
 async def test_a_damaged_book_is_no_book(market_copy: MarketNode, tmp_path: Path, damage: str):
     path = tmp_path / "book"
     async with open_scene(market_copy.live, market_copy.anvil.http_url) as scene:
-        if damage != "none":
-            await saved(scene, path)
-            assert load_book(path, scene.adapter) is not None
-            content = bytearray(path.read_bytes())
-            if damage == "torn":
-                content = content[: len(content) // 2]
-            elif damage == "flipped":
-                content[len(content) // 3] ^= 0xFF
-            elif damage == "vast":
-                content = bytearray(re.sub(rb'"shape":.', b'"shape":[999999999999999', content))
-            path.write_bytes(content)
+        await saved(scene, path)
+        assert load_book(path, scene.adapter) is not None
+        content = bytearray(path.read_bytes())
+        if damage == "torn":
+            content = content[: len(content) // 2]
+        elif damage == "flipped":
+            content[len(content) // 3] ^= 0xFF
+        elif damage == "vast":
+            content = bytearray(re.sub(rb'"shape":.', b'"shape":[999999999999999', content))
+        path.write_bytes(content)
         assert load_book(path, scene.adapter) is None
         path.write_bytes(b"not a book")
         assert load_book(path, scene.adapter) is None
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+class NoCheckpoints:
+    """Keeps no checkpoint: the book alone is looked at."""
+
+    async def save(self, *_: object) -> Kept:
+        return KEPT
+
+
+async def test_a_book_that_the_disk_does_not_take_is_missed_and_leaves_the_one_before(
+    market_copy: MarketNode, tmp_path: Path
+):
+    path = tmp_path / "book"
+    async with open_scene(market_copy.live, market_copy.anvil.http_url) as scene:
+        assert load_book(path, scene.adapter) is None
+        await saved(scene, path)
+        before = path.read_bytes()
+        head = await scene.chain.reader.head()
+        mirror: Mirror[AaveMarket, AavePosition] = Mirror(scene.adapter, scene.chain.reader)
+        snapshot = await mirror.start(head, None, silent)
+        sight: Sight[AaveMarket, AavePosition] = Sight(scene.adapter, block_time_s=BLOCK_S)
+        sight.take(snapshot)
+        store: Any = NoCheckpoints()
+        shelf = Shelf(scene.adapter, store, path, every_blocks=1)
+        with capture_logs() as lines, disk_ends_at(len(before) // 2):
+            await shelf.keep(mirror.checkpoint(0), snapshot, sight.columns)
+        assert [(one["event"], one["why"]) for one in lines] == [(BOOK_MISSED, "File too large")]
+    assert files_in(tmp_path) == {"book": before}

@@ -1,8 +1,6 @@
 """The file of what was sent before the database had it, on a disk that fails."""
 
-import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from keeper.core.errors import ConfigError, InvariantError
 from keeper.ledger.spool import Spool
 from tests.support.ledger_records import plan, submission
+from tests.support.small_disk import disk_ends_at
 
 ONE, TWO, THREE = (submission(plan(borrower), nonce=borrower) for borrower in (1, 2, 3))
 
@@ -19,17 +18,6 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
     made = Spool(tmp_path / "keeper.sqlite.spool")
     yield made
     made.close()
-
-
-@contextmanager
-def disk_ends_at(size: int) -> Iterator[None]:
-    """Let no file of this process be written to past a size, as on a full disk."""
-    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
 
 
 def test_what_was_noted_is_read_back(spool: Spool) -> None:
