@@ -49,7 +49,7 @@ def run_until_it_dies(stage, step, fall):
         if step in {"between receipt and books", "after the first outcome"}:
             until(lambda: "liquidation.sent" in log.read_text())
             stage.mine(base_fee=CHEAP)
-        until(lambda: keeper.poll() is not None)
+        until(lambda: keeper.poll() is not None, log.read_text)
         assert keeper.returncode == -signal.SIGKILL, log.read_text()
     finally:
         keeper.kill()

@@ -26,11 +26,11 @@ PATIENCE_S = 90.0
 """Of a test on a machine that is busy with others: nothing waits that long that comes at all."""
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Return once the condition holds; fail when it takes too long."""
+def until(condition: Callable[[], bool], told: Callable[[], str] = str) -> None:
+    """Return once the condition holds; fail with what was ``told`` when it takes too long."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, "waited too long"
+        assert time.monotonic() < deadline, f"waited too long {told()}"
         time.sleep(0.02)
 
 
