@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from keeper.core.accounting import Waterfall
 from keeper.core.chain import (
+    DataCost,
     Simulated,
     StateOverride,
     Transaction,
@@ -21,12 +23,15 @@ from keeper.executor.rehearse import (
     Stage,
     rehearse,
 )
+from tests.support.batch_records import ACCOUNTS, GAINS, merged, simulated
+from tests.support.batch_records import decoders as batch_decoders
 from tests.support.ledger_records import (
     EXECUTOR,
     OPERATOR,
     USDC,
     WETH,
     account,
+    block,
 )
 from tests.support.rehearsal_node import (
     FLASH_FEE,
@@ -237,3 +242,113 @@ async def test_an_offer_that_is_kept_goes_on_alone() -> None:
     (held,), _ = await rehearse([offered], Node(succeed), stage(), decoders())
     assert held.transaction == ONE.transaction
     assert held.local is None
+
+
+ROLLED = replace(ONE, data_cost=DataCost(wei=300, gas=50), tip=9)
+
+
+async def test_what_a_rollup_charges_and_the_tip_are_in_the_forecast_and_the_limit() -> None:
+    (held,), _ = await rehearse([ROLLED], Node(succeed), stage(), decoders())
+    price = next_base_fee(HEAD) + ONE.fees.priority_fee
+    assert held.forecast.gas == (GAS_USED + 50) * price + 300
+    assert held.forecast.tip == 9
+    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN + 50
+
+
+async def test_no_more_than_the_plans_own_maximum_is_paid_for_gas() -> None:
+    most = next_base_fee(HEAD) + 3
+    cheap = replace(ONE, fees=replace(ONE.fees, max_fee=most))
+    (held,), _ = await rehearse([cheap], Node(succeed), stage(), decoders())
+    assert held.forecast.gas == GAS_USED * most
+
+
+async def test_each_account_of_a_batch_has_its_own_forecast_of_the_rehearsal() -> None:
+    node = Node(lambda _before, _one: simulated(ACCOUNTS, GAS_USED))
+    (held,), _ = await rehearse([merged(*ACCOUNTS)], node, stage(), batch_decoders())
+    price = next_base_fee(HEAD) + ONE.fees.priority_fee
+    members = held.members
+    assert [one.id for one in members] == [one.id for one in ACCOUNTS]
+    assert [one.forecast.net + one.forecast.gas for one in members] == list(GAINS)
+    assert sum(one.forecast.gas for one in members) == GAS_USED * price
+    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN
+
+
+async def test_a_batch_of_which_one_account_is_not_liquidated_is_not_sent() -> None:
+    node = Node(lambda _before, _one: simulated(ACCOUNTS[:2], GAS_USED))
+    held, (no,) = await rehearse([merged(*ACCOUNTS)], node, stage(), batch_decoders())
+    assert held == []
+    assert (no.ref, no.detail) == (THREE.ref, "expected one liquidation, found 0")
+
+
+async def test_all_figures_that_differ_are_told() -> None:
+    def change(one: Liquidation) -> Liquidation:
+        return replace(one, repaid=one.repaid - 1, seized=one.seized + 1)
+
+    no = await rejected(succeed, decoders(change=change))
+    repay, seized = ONE.quote.repay, ONE.quote.seized
+    assert no.detail == (
+        f"repaid: expected {repay}, found {repay - 1}; "
+        f"seized: expected {seized}, found {seized + 1}"
+    )
+
+
+LATER = block(102)
+
+
+async def test_on_a_later_head_figures_may_differ_and_their_number_may_not() -> None:
+    moved = stage().moved_to(LATER, ())
+
+    def change(one: Liquidation) -> Liquidation:
+        return replace(one, repaid=one.repaid + 1)
+
+    held, _ = await rehearse([ONE], Node(succeed), moved, decoders(change=change))
+    assert [one.id for one in held] == [ONE.id]
+    idle = replace(done(ONE), logs=())
+    held, (no,) = await rehearse([ONE], Node(lambda *_: idle), moved, decoders())
+    assert (held, no.detail) == ([], "expected one liquidation, found 0")
+
+
+def test_a_stage_is_behind_a_head_of_its_height_or_over_it_that_is_another() -> None:
+    assert [stage().is_behind(one) for one in (block(99), HEAD, block(101))] == [
+        False,
+        False,
+        True,
+    ]
+    assert stage().is_behind(replace(HEAD, hash=LATER.hash))
+
+
+def test_a_stage_that_is_moved_keeps_its_distance_and_remakes_nothing() -> None:
+    flying = Transaction(sender=OPERATOR, to=EXECUTOR, data=b"\xff")
+    before = replace(stage(), remake=lambda _: ([], []), overrides={EXECUTOR: StateOverride()})
+    moved = before.moved_to(LATER, (flying,))
+    assert moved == Stage(
+        head=LATER,
+        timestamp=LATER.timestamp + FUTURE - HEAD.timestamp,
+        ahead=(flying,),
+        overrides=before.overrides,
+        is_planned=False,
+    )
+
+
+LOCAL = Waterfall(
+    penalty=GAIN, protocol_fee=0, swap_cost=0, flash_fee=0, gas=5, tip=0, net=GAIN - 5
+)
+OFFERED = replace(TWO, id=ONE.id, local=replace(ONE, forecast=LOCAL))
+"""Beside a local plan whose gas is reckoned to be five wei."""
+DEARER = GAS_USED * (next_base_fee(HEAD) + ONE.fees.priority_fee) - LOCAL.gas
+
+
+@pytest.mark.parametrize(
+    ("more", "is_kept"),
+    [(0, False), (1, False), (DEARER - 1, False), (DEARER, True)],
+    ids=["as much", "more, and more for gas", "a wei less in the end", "as much in the end"],
+)
+async def test_an_offer_must_bring_more_and_net_no_less_than_local_pools(
+    more: int, *, is_kept: bool
+) -> None:
+    def answer(_before: Sequence[Transaction], one: Transaction) -> Simulated:
+        return done(ONE, gain=GAIN + more) if one == OFFERED.transaction else done(ONE)
+
+    (held,), refused = await rehearse([OFFERED], Node(answer), stage(), decoders())
+    assert (held.transaction == OFFERED.transaction) is is_kept
+    assert (held.local, refused) == (None, [])
