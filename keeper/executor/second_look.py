@@ -116,7 +116,7 @@ class SecondLook:
             left = min(left, one.worst_gas + exposure.left_of_totals)
         if one.intent.forced:
             left = min(left, self._forced_left(one, exposure))
-        return min(limits.max_gas_price, max(left - one.data_fee, 0) // max(gas_limit, 1))
+        return min(limits.max_gas_price, max(left - one.data_fee, 0) // gas_limit)
 
     def _over_floor(self, one: Airborne, exposure: Exposure) -> int:
         """Return the most that leaves its sender the balance floor, wei; at least what is at stake.

@@ -271,6 +271,12 @@ def test_a_forced_one_stays_at_a_loss_as_far_as_its_budget_goes(
     assert found == (Purpose.LIQUIDATE, most // PLAN.gas_limit)
 
 
+def test_a_forced_budget_widens_no_other_limit() -> None:
+    tight = replace(FORCED_LIMITS, max_gas_per_tx=2 * WORST)
+    found = judged(rerun(), tight, of=FORCED, forced_staked={DEPLOYMENT: WORST})
+    assert found == (Purpose.LIQUIDATE, 2 * WORST // PLAN.gas_limit)
+
+
 def test_a_forced_one_is_cancelled_where_it_reverts_or_forced_mode_is_off() -> None:
     assert judged(rerun(success=False), FORCED_LIMITS, of=FORCED)[0] is Purpose.CANCEL
     off = replace(LIMITS, max_gas_per_tx=WORST)
@@ -297,14 +303,26 @@ CAPS = {
     "an hour": (
         rerun(),
         {"max_gas_per_hour": 5 * WORST},
-        {"spent_hour": WORST, "at_stake": 2 * WORST},
-        3 * WORST // PLAN.gas_limit,
+        {"spent_hour": WORST, "at_stake": 3 * WORST},
+        2 * WORST // PLAN.gas_limit,
     ),
     "a day": (
         rerun(),
         {"max_gas_per_day": 5 * WORST},
-        {"spent_day": WORST, "at_stake": 2 * WORST},
-        3 * WORST // PLAN.gas_limit,
+        {"spent_day": WORST, "at_stake": 3 * WORST},
+        2 * WORST // PLAN.gas_limit,
+    ),
+    "one transaction of a rich operator": (
+        rerun(),
+        {"max_gas_per_tx": 5 * WORST},
+        {"balance": 99 * WORST, "left_of_totals": 99 * WORST},
+        5 * WORST // PLAN.gas_limit,
+    ),
+    "what data costs more than is left": (
+        rerun(),
+        {"max_gas_per_tx": WORST},
+        {"data_fee": 2 * WORST},
+        0,
     ),
     "all chains": (rerun(), {}, {"left_of_totals": WORST}, 2 * WORST // PLAN.gas_limit),
     "the balance floor": (
