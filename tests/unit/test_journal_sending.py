@@ -40,15 +40,29 @@ async def test_every_transaction_of_an_intent_is_known_after_a_restart(tmp_path)
     journal = await opened(tmp_path)
     one = plan()
     first = await sent(journal, one)
-    dearer = replace(submission(one, replacement=1), lane="mempool")
+    dearer = replace(submission(one, replacement=1), lane="a relay")
     cancel = replace(submission(one, replacement=2), purpose=Purpose.CANCEL)
     await journal.record_signed(dearer)
+    await journal.record_signed(cancel)
     await journal.record_signed(cancel)
     await journal.close()
     again = await opened(tmp_path)
     (found,) = await again.open_intents()
     await again.close()
     assert found.attempts == (cancel, dearer, first)
+
+
+async def test_the_same_bytes_are_never_of_two_intents(tmp_path):
+    journal = await opened(tmp_path)
+    first = await sent(journal, plan(1))
+    same = replace(first, plan_id=plan(2).id)
+    await journal.intend(plan(2))
+    words = f"expected it for intent {plan(2).id}, found it for {plan(1).id}"
+    with pytest.raises(InvariantError, match=words):
+        await journal.record_signed(same)
+    with pytest.raises(InvariantError, match=words):
+        await journal.record_sent(same)
+    await journal.close()
 
 
 async def test_what_may_still_be_paid_is_by_the_dearest_transaction_of_an_intent(tmp_path):

@@ -465,6 +465,41 @@ async def test_before_anything_was_spent_is_known_nothing_passes(yard):
     yard.prearm._exposure = yard.prearm._now = None
     yard.flight.took_off(plan(9), submission(plan(9), nonce=1))
     assert yard.fire() == 0
+    assert yard.prearm._mail.empty(), "and nothing is broken"
+
+
+async def test_what_was_spent_meanwhile_counts_from_the_next_load_on(yard):
+    yard.flight.took_off(plan(9), submission(plan(9), nonce=1))
+    await yard.load(1)
+    spent = replace(SPENT, spent_hour=LIMITS.max_gas_per_hour)
+    await yard.prearm.load(DEPLOYMENT, [salvo(*yard.shots)], spent)
+    assert yard.fire() == 0
+
+
+async def test_what_is_not_armed_any_more_is_not_fired_whatever_feed_it_was_armed_for(yard):
+    await yard.load(2)
+    one, two = yard.shots
+    await yard.prearm.load(DEPLOYMENT, [salvo(one), salvo(two, feed="btc")], SPENT)
+    await yard.prearm.load(DEPLOYMENT, [salvo(one)], SPENT)
+    assert yard.prearm.holds(DEPLOYMENT) == 1
+    assert yard.prearm.fire(DEPLOYMENT, "btc", PRICE - 1, BLOCK, Tick()) == 0
+    assert [found.plan_id for found in await yard.journal.armed()] == [one.plan.id]
+    assert yard.fire() == 1
+    await yard.settle()
+
+
+async def test_a_lane_that_is_asked_over_http_is_asked_once_all_is_booked(yard):
+    yard.wire.prime_raw = lambda _: None
+    yard.wire.post_raw = lambda _: None
+    await yard.load(2)
+    heard = []
+    yard.prearm.on_fired(lambda one: heard.append((one.answer, len(yard.wire.sent))))
+    assert yard.fire(PRICE - 1) == 2
+    assert (yard.wire.posted, yard.wire.sent) == ([], [])
+    await yard.settle()
+    assert yard.wire.sent == [one.submission.raw for one in yard.shots]
+    assert heard == [(None, 2), (None, 2)]
+    assert [one[1] for one in yard.booked] == [one.submission for one in yard.shots]
 
 
 async def test_what_is_fired_is_booked_on_disk_before_anybody_hears_of_it(yard):

@@ -110,6 +110,11 @@ def test_gas_counts_up_to_the_last_second_of_its_hour_and_day(window, what):
         assert two.admit([PLAN])[0] == found
 
 
+def test_the_clock_is_told_in_whole_seconds():
+    _, one, _ = two_chains(TotalLimits(max_in_flight=1), clock=lambda: NOW + 0.9)
+    assert one.now() == NOW
+
+
 def test_what_is_reserved_counts_at_once_and_until_it_is_given_back():
     _, one, _ = two_chains(TotalLimits(max_in_flight=9, max_gas_per_day=9 * WAD))
     flight = Flight()
