@@ -12,7 +12,6 @@ import structlog
 
 from keeper.core.accounting import Settlement, Waterfall, waterfall
 from keeper.core.chain import BlockRef, Simulated, StateOverride, Transaction, next_base_fee
-from keeper.core.errors import InvariantError
 from keeper.core.joint import Remake, as_they_are
 from keeper.core.lending import Liquidation, Reason, Rejection
 from keeper.core.plan import Plan
@@ -72,10 +71,11 @@ async def rehearse(
     waiting, rejected = list(plans), list[Rejection]()
     while waiting:
         judged = await run_once(waiting, simulator, stage, decoders)
-        bad = next((i for i, one in enumerate(judged) if isinstance(one, Rejection)), None)
-        if bad is None:
+        refusals = ((i, one) for i, one in enumerate(judged) if isinstance(one, Rejection))
+        bad, refusal = next(refusals, (0, None))
+        if refusal is None:
             return [one for one in judged if isinstance(one, Plan)], rejected
-        refused = await _explained(waiting[bad], judged[bad], simulator, stage)
+        refused = await _explained(waiting[bad], refusal, simulator, stage)
         if (local := waiting[bad].local) is not None:
             log.warning(OFFER_BROKEN, plan=local.id, reason=refused.reason, detail=refused.detail)
             # The plan may have been given another operator to send it since it was made.
@@ -98,17 +98,14 @@ async def run_once(
 
 
 async def _explained(
-    plan: Plan, judged: Plan | Rejection, simulator: Simulator, stage: Stage
+    plan: Plan, refusal: Rejection, simulator: Simulator, stage: Stage
 ) -> Rejection:
     """Return the rejection with its cause: a node says why only of a transaction run alone."""
-    if not isinstance(judged, Rejection):
-        msg = f"{plan.id}: expected a rejection to explain, found a plan"
-        raise InvariantError(msg)
-    if judged.reason is not Reason.SIMULATION_FAILED:
-        return judged
+    if refusal.reason is not Reason.SIMULATION_FAILED:
+        return refusal
     (alone,) = await _run([plan], simulator, replace(stage, ahead=()))
     detail = alone.error if not alone.success else "only after the transactions ahead of it"
-    return replace(judged, detail=f"reverts: {detail}")
+    return replace(refusal, detail=f"reverts: {detail}")
 
 
 async def _run(plans: Sequence[Plan], simulator: Simulator, stage: Stage) -> list[Simulated]:

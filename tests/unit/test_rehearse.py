@@ -114,6 +114,7 @@ async def test_a_revert_is_a_rejection_with_the_node_s_reason() -> None:
     no = await rejected(lambda _before, _one: failed("execution reverted: 35"))
     assert no.reason is Reason.SIMULATION_FAILED
     assert no.detail == "reverts: execution reverted: 35"
+    assert (no.ref, no.block, no.net_wei) == (ONE.ref, HEAD.number, ONE.forecast.net)
 
 
 async def test_the_reason_is_asked_of_the_transaction_alone() -> None:
@@ -352,3 +353,18 @@ async def test_an_offer_must_bring_more_and_net_no_less_than_local_pools(
     (held,), refused = await rehearse([OFFERED], Node(answer), stage(), decoders())
     assert (held.transaction == OFFERED.transaction) is is_kept
     assert (held.local, refused) == (None, [])
+
+
+@pytest.mark.parametrize(("more", "is_kept"), [(0, False), (1, True)])
+async def test_an_offer_that_brings_no_more_is_none_though_its_gas_is_less_than_was_reckoned(
+    more: int, *, is_kept: bool
+) -> None:
+    dear = LOCAL.gas + DEARER + 7
+    reckoned = replace(LOCAL, gas=dear, net=GAIN - dear)
+    offered = replace(OFFERED, local=replace(ONE, forecast=reckoned))
+
+    def answer(_before: Sequence[Transaction], one: Transaction) -> Simulated:
+        return done(ONE, gain=GAIN + more) if one == OFFERED.transaction else done(ONE)
+
+    (held,), _ = await rehearse([offered], Node(answer), stage(), decoders())
+    assert (held.transaction == OFFERED.transaction) is is_kept
