@@ -13,7 +13,16 @@ from keeper.ledger.books import read_books
 from keeper.ledger.schema import SCHEMA_VERSION, TABLES
 from keeper.ledger.spending import read_spending
 from keeper.ledger.standing import rearm
-from tests.support.ledger_records import HandClock, ended, hash32, landed, opened, plan, submission
+from tests.support.ledger_records import (
+    HandClock,
+    account,
+    ended,
+    hash32,
+    landed,
+    opened,
+    plan,
+    submission,
+)
 
 GAS = 10**15
 
@@ -50,6 +59,38 @@ async def test_every_transaction_of_an_intent_is_known_after_a_restart(tmp_path)
     (found,) = await again.open_intents()
     await again.close()
     assert found.attempts == (cancel, dearer, first)
+
+
+async def test_each_signer_has_nonces_of_its_own(tmp_path):
+    journal = await opened(tmp_path)
+    first = await sent(journal, plan(1), nonce=5)
+    other = replace(submission(plan(2), nonce=5), sender=account(78))
+    await journal.seal([(plan(2), other)])
+    assert await journal.open_submissions() == [first, other]
+    assert await journal.highest_nonce(account(78)) == 5
+    await journal.close()
+
+
+async def test_open_transactions_come_oldest_first_without_those_that_are_over(tmp_path):
+    journal = await opened(tmp_path)
+    over = await sent(journal, plan(3), nonce=0)
+    await journal.settle(landed(plan(3), over))
+    first, second = await sent(journal, plan(1), nonce=1), await sent(journal, plan(2), nonce=2)
+    dearer = submission(plan(1), nonce=1, replacement=1)
+    await journal.record_signed(dearer)
+    assert await journal.open_submissions() == [first, second, dearer]
+    await journal.close()
+
+
+async def test_when_a_transaction_was_first_sent_is_kept(tmp_path):
+    clock = HandClock()
+    journal = await opened(tmp_path, clock=clock)
+    first, at = await sent(journal, plan(1)), int(clock.now())
+    clock.seconds += 12
+    await journal.record_all_sent([first])
+    await journal.close()
+    with closing(sqlite3.connect(tmp_path / "keeper.sqlite")) as db:
+        assert db.execute("SELECT status, sent FROM submissions").fetchall() == [("sent", at)]
 
 
 async def test_the_same_bytes_are_never_of_two_intents(tmp_path):

@@ -89,7 +89,8 @@ async def test_what_was_noted_is_read_as_it_was(journal: SqliteJournal, tmp_path
 
 async def test_it_is_told_in_the_order_of_the_chain(journal: SqliteJournal, tmp_path: Path) -> None:
     first, second = replace(taken(1), block=100, place=9), replace(taken(2), place=1, log_index=9)
-    third, fourth = replace(taken(3), place=2, log_index=1), replace(taken(4), place=2, log_index=2)
+    third = replace(taken(3, deployment="z"), place=2, log_index=1)
+    fourth = replace(taken(4, deployment="a"), place=2, log_index=2)
     await note(journal, fourth, second, third, first)
     assert on_disk(tmp_path) == [first, second, third, fourth]
 
