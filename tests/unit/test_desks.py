@@ -88,18 +88,19 @@ PLANS = [plan(number) for number in range(1, 6)]
 
 def test_each_plan_goes_to_whom_has_the_fewest_in_flight_and_the_plans_keep_their_order() -> None:
     flight = Flight()
-    flight.took_off(by(ONE, 9), signed(by(ONE, 9), 5))
+    for nonce, number in ((5, 8), (6, 9)):
+        flight.took_off(by(ONE, number), signed(by(ONE, number), nonce))
     spread = THREE_DESKS.spread(PLANS, flight, ALL_RICH, 0)
     two, three, one = TWO.address, THREE.address, ONE.address
-    assert senders(spread) == [two, three, one, two, three]
+    assert senders(spread) == [two, three, two, three, one]
     assert [one.id for one in spread] == [one.id for one in PLANS]
 
 
 def test_whoever_would_fall_under_the_floor_comes_last_also_by_what_he_was_just_given() -> None:
     floor = 10**18
     exposure = holding({ONE: floor + 2 * WORST, TWO: floor + WORST - 1, THREE: floor + WORST})
-    spread = THREE_DESKS.spread(PLANS[:3], Flight(), exposure, floor)
-    assert senders(spread) == [ONE.address, THREE.address, ONE.address]
+    spread = THREE_DESKS.spread(PLANS[:4], Flight(), exposure, floor)
+    assert senders(spread) == [ONE.address, THREE.address, ONE.address, TWO.address]
     nobody = holding({ONE: floor, TWO: floor, THREE: floor})
     spread = THREE_DESKS.spread(PLANS[:3], Flight(), nobody, floor)
     assert senders(spread) == [ONE.address, TWO.address, THREE.address]
@@ -188,6 +189,12 @@ async def test_where_nobody_signed_and_one_did_not_answer_it_may_be_tried_again(
         await signed_by(
             desk(ONE, chain_id=1), desk(TWO, wire=SilentWire()), desk(THREE, chain_id=1)
         )
+
+
+async def test_one_that_has_nothing_to_sign_is_not_asked() -> None:
+    desks = Desks([desk(ONE, chain_id=1), desk(TWO, wire=SilentWire())])
+    found = await desks.sign([by(ONE, 1)], Flight(), target_block=102, lane="mempool")
+    assert [(one.id, why) for one, why in found.refused] == [(plan(1).id, REFUSES)]
 
 
 async def test_where_all_refuse_there_is_nothing_to_be_tried_again() -> None:

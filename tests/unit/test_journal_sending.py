@@ -67,7 +67,10 @@ async def test_each_signer_has_nonces_of_its_own(tmp_path):
     other = replace(submission(plan(2), nonce=5), sender=account(78))
     await journal.seal([(plan(2), other)])
     assert await journal.open_submissions() == [first, other]
+    await sent(journal, plan(3), nonce=6)
     assert await journal.highest_nonce(account(78)) == 5
+    assert await journal.highest_nonce(first.sender) == 6
+    assert await journal.highest_nonce(account(79)) is None
     await journal.close()
 
 

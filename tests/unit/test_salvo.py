@@ -92,6 +92,7 @@ def test_what_policy_cleared_is_cleared_anew_once_an_account_is_out():
     assert cleared.without(frozenset({first.ref})).cleared == 0
     assert cleared.after(frozenset({BTC})).cleared == 0
     assert cleared.without(frozenset()) is cleared
+    assert cleared.after(frozenset({ETH})) is cleared
 
 
 def test_an_account_that_changed_is_out_and_the_others_keep_their_nonces():

@@ -72,3 +72,24 @@ def test_an_account_of_a_batch_begins_behind_pay_and_behind_nothing_else(what: s
 
 def placed(logs: Sequence[Log]) -> tuple[Log, ...]:
     return tuple(replace(log, index=place) for place, log in enumerate(logs))
+
+
+def test_the_tip_and_what_is_left_over_of_gas_are_the_firsts() -> None:
+    logs = placed([*part(ONE, 5, 1), *part(TWO, 3, 2)])
+    parts = divided(logs, [ONE.ref, TWO.ref], decoders(), tip=7, gas=9)
+    assert [(one.tip, one.gas) for one in parts] == [(7, 5), (0, 4)]
+    assert [one.flash_fee for one in parts] == [1, 2]
+
+
+def test_of_one_account_all_is_its_own_whoever_was_liquidated() -> None:
+    (alone,) = divided(placed(part(TWO, 3, 2)), [ONE.ref], decoders(), tip=7, gas=9)
+    assert [one.ref for one in alone.liquidations] == [TWO.ref]
+    assert (alone.received, alone.tip, alone.gas) == (3, 7, 9)
+
+
+def test_an_account_that_nobody_was_paid_before_begins_with_the_logs() -> None:
+    trailing = transfer(USDC, EXECUTOR, EXECUTOR, 1)
+    logs = placed([*part(TWO, 3, 2), trailing])
+    first, second = divided(logs, [ONE.ref, TWO.ref], decoders(), tip=0, gas=0)
+    assert (first.liquidations, first.received, first.flash_fee) == ((), 0, 0)
+    assert (second.received, second.flash_fee) == (3, 2)

@@ -62,6 +62,7 @@ def test_the_cap_in_flight_is_of_all_chains_together():
     assert len(admitted) == 1
     assert [one.reason for one in rejected] == [Reason.POLICY]
     assert rejected[0].detail == "3 in flight on all chains, the cap is 3"
+    assert (rejected[0].ref, rejected[0].net_wei) == (PLAN.ref, PLAN.forecast.net)
 
 
 def test_what_one_chain_reserved_is_not_there_for_the_other():
