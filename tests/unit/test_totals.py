@@ -233,6 +233,17 @@ def test_what_a_chain_spent_and_has_at_stake_never_make_up_for_each_other():
     assert "one's coin, which has spent" in two.admit([PLAN])[1][0].detail
 
 
+def test_a_chain_that_has_at_stake_what_nobody_can_value_stops_the_others():
+    _, one, two = two_chains(TotalLimits(max_gas_per_day=10 * WAD))
+    one.price = None
+    flight = Flight()
+    flight.took_off(PLAN, signed(PLAN, 5))
+    one.opened(flight, never)
+    assert "one's coin, which has spent" in two.admit([PLAN])[1][0].detail
+    flight.landed(PLAN.id)
+    assert two.admit([PLAN])[0] == [PLAN]
+
+
 def test_what_a_chain_spent_that_nobody_can_value_is_forgiven_after_a_day():
     clock = SimpleNamespace(now=NOW)
     _, one, two = two_chains(TotalLimits(max_gas_per_hour=10 * WAD), clock=lambda: clock.now)
@@ -302,6 +313,20 @@ async def test_a_price_is_read_once_a_minute_and_kept_when_it_cannot_be():
         await share.look(block(1))
         assert len(asked) == times
     assert share.price == CoinPrice(value=7, read=NOW)
+
+
+async def test_a_price_of_this_second_is_not_read_again():
+    _, one, _ = two_chains(TotalLimits(max_gas_per_day=WAD))
+    await one.look(block(1))  # of ``never``
+    assert one.price == CoinPrice(value=DOLLAR_A_PLAN, read=NOW)
+
+
+def test_a_clock_may_be_set_back_by_as_much_as_lies_between_two_looks():
+    _, one, _ = two_chains(TotalLimits(max_gas_per_day=WAD))
+    one.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW + 60)
+    assert one.has_room(PLAN)
+    one.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW + 61)
+    assert not one.has_room(PLAN)
 
 
 @pytest.mark.parametrize("error", [TransientError("x"), StaleError("x"), RefusedError("x")])
