@@ -469,8 +469,8 @@ async def test_before_anything_was_spent_is_known_nothing_passes(yard):
 
 
 async def test_what_was_spent_meanwhile_counts_from_the_next_load_on(yard):
-    yard.flight.took_off(plan(9), submission(plan(9), nonce=1))
     await yard.load(1)
+    yard.flight.took_off(plan(9), submission(plan(9), nonce=1))
     spent = replace(SPENT, spent_hour=LIMITS.max_gas_per_hour)
     await yard.prearm.load(DEPLOYMENT, [salvo(*yard.shots)], spent)
     assert yard.fire() == 0
