@@ -17,6 +17,7 @@ from keeper.evm.hashing import checksum_address
 _UNITS: Final = {"wei": 0, "gwei": 9, "ether": 18, "eth": 18}
 _AMOUNT: Final = re.compile(r"([0-9][0-9_]*)(?:\.([0-9]+))?\s*([a-z]+)?")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_KEY: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 _WHOLE: Final = re.compile(r"[0-9]{1,3}(?:_?[0-9]{1,3}){0,40}")
 
 
@@ -90,8 +91,9 @@ def parse_address(value: object) -> Address:
 
 
 def parse_path(value: object) -> Path:
-    """Return a path; ``~`` is the user's home."""
-    if not isinstance(value, str | Path) or not str(value).strip():
+    """Return a path; ``~`` is the user's home. A key in its place is refused before it is shown."""
+    text = str(value).strip()
+    if not isinstance(value, str | Path) or not text or _KEY.fullmatch(text):
         msg = "expected a path"
         raise ValueError(msg)
     return Path(value).expanduser()

@@ -74,6 +74,12 @@ GOLDEN = [
     (KEEPER, "recipient:", f"recipient: 0x{'5e' * 32}",
      ("config/keeper.yaml:16: recipient: expected an address of 0x and 40 hex digits, "
      "found 64 hex digits or more (hidden, in case it is a key)")),
+    (KEEPER, "  keystore:", f"  keystore: {'5e' * 32}",
+     ("config/keeper.yaml:21: operator.keystore.0: expected a path, "
+     "found 64 hex digits or more (hidden, in case it is a key)")),
+    (KEEPER, "  keystore:", f"  keystore: [a.json, 0x{'5e' * 32}]",
+     ("config/keeper.yaml:21: operator.keystore.1: expected a path, "
+     "found 64 hex digits or more (hidden, in case it is a key)")),
     (KEEPER, "chain: chains/ethereum.yaml", "chain: chains/etherium.yaml",
      ("config/chains/etherium.yaml: expected a configuration file, "
      "found: No such file or directory")),
