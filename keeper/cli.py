@@ -1,13 +1,26 @@
 """The command line. It only parses; each command is a module of ``keeper.commands``."""
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import typer
 
-from keeper import __version__
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Let Ctrl-C end the process at once and silently: there is nothing to put away yet."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+with _loading():
+    import typer
+
+    from keeper import __version__
 
 app = typer.Typer(
     name="keeper",
@@ -287,7 +300,8 @@ def root(
 
 def main() -> None:
     """Run the command line and exit with the command's code."""
-    from keeper.commands.running import CommandFailed, plainly
+    with _loading():
+        from keeper.commands.running import CommandFailed, plainly
 
     try:
         with plainly():

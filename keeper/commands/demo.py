@@ -20,6 +20,7 @@ from keeper.commands.demo_observer import DemoObserver
 from keeper.commands.local_run import Purse, anvil_binary, dealt_with, mine_until
 from keeper.commands.report import print_books
 from keeper.config.settings import Settings, load
+from keeper.core.errors import ConfigError
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.crash import crash
@@ -71,7 +72,11 @@ async def demo(protocol: str, wanted: Wanted, folder: Path | None) -> Verdict:
 def _folder(wanted: Path | None) -> Iterator[Path]:
     """Give the folder asked for, or one that is gone afterwards."""
     if wanted is not None:
-        wanted.mkdir(parents=True, exist_ok=True)
+        try:
+            wanted.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"--keep: {wanted}: expected a folder to write to, found: {error.strerror}"
+            raise ConfigError(msg) from error
         yield wanted
         return
     with tempfile.TemporaryDirectory(prefix="keeper-demo-") as name:

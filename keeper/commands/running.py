@@ -57,10 +57,14 @@ def plainly() -> Iterator[None]:
     """Turn the errors of a block into lines and an exit code."""
     try:
         yield
+    except (CommandFailed, BrokenPipeError):
+        raise
     except KeeperError as error:
         raise _failed([error]) from error
     except ExceptionGroup as group:
         raise _of_group(group) from group
+    except Exception as error:  # the last resort, as above
+        raise _broken([error]) from error
 
 
 def _of_group(group: ExceptionGroup[Exception]) -> CommandFailed:

@@ -1,0 +1,74 @@
+"""How a command ends before its work began, or by what nobody foresaw: never with a traceback."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keeper.commands.demo import demo
+from keeper.commands.running import BROKEN, MISCONFIGURED, CommandFailed, plainly, run_command
+from keeper.devnet.packages import quiet
+from keeper.devnet.stages import Wanted
+
+PRESSED = """
+import os, signal, sys
+
+wanted = sys.argv[1]
+
+class Press:
+    def find_spec(self, name, *_):
+        if name == wanted:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Press())
+from keeper.cli import main
+sys.argv[1:] = ["doctor", "-c", "nowhere.yaml"]
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "structlog"])
+def test_ctrl_c_while_modules_load_ends_without_a_word(module: str) -> None:
+    words = [sys.executable, "-c", PRESSED, module]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_ctrl_c_of_a_command_is_as_before_once_modules_are_loaded() -> None:
+    words = [sys.executable, "-c", PRESSED, "keeper.commands.doctor"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGINT
+    assert "Traceback" not in done.stderr
+
+
+def test_what_nobody_foresaw_is_a_line_without_the_words_of_the_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(CommandFailed) as failed, plainly():
+        raise ZeroDivisionError("a key")
+    assert failed.value.code == BROKEN
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: a fault of Keeper itself: ZeroDivisionError at {__file__}")
+
+
+def test_what_a_command_ended_with_passes_through() -> None:
+    with pytest.raises(CommandFailed) as failed, plainly():
+        raise CommandFailed(MISCONFIGURED)
+    assert failed.value.code == MISCONFIGURED
+    with pytest.raises(BrokenPipeError), plainly():
+        raise BrokenPipeError
+
+
+def test_a_demo_that_is_to_be_kept_in_a_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    wanted = Wanted(seed=1, borrowers=100, aave="3.0", progress=quiet)
+    with pytest.raises(CommandFailed) as failed:
+        run_command(lambda: demo("aave_v3", wanted, taken))
+    assert failed.value.code == MISCONFIGURED
+    said = f"error: --keep: {taken}: expected a folder to write to, found: File exists\n"
+    assert capsys.readouterr().err == said
