@@ -6,6 +6,7 @@ outlives the process. Only ``keeper rearm`` takes it back.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -66,7 +67,7 @@ class Standing:
             self._known = True
             if row.halted is not None:
                 self._halted = row.halted
-                log.error(SENDING_HALTED, why=row.halted, since=row.since)
+                log.error(SENDING_HALTED, why=row.halted, since=_moment(row.since))
         self._look_for_file()
         if self._halted is None:
             await self._judge()
@@ -91,7 +92,7 @@ class Standing:
             self.halt(again[1])
         self._look_for_file()
         if self._halted is None:
-            log.warning(SENDING_RESUMED, rearmed=row.rearmed)
+            log.warning(SENDING_RESUMED, rearmed=_moment(row.rearmed))
         else:
             await self._keep()
 
@@ -106,3 +107,8 @@ class Standing:
         path = self._triggers.halt_file
         if self._halted is None and path is not None and path.exists():
             self.halt(f"kill switch: {path} is there")
+
+
+def _moment(at: int) -> str:
+    """Return unix seconds as a person who is alerted reads them (UTC)."""
+    return datetime.fromtimestamp(at, UTC).isoformat()

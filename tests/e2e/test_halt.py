@@ -2,6 +2,7 @@
 
 import os
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ def assert_rearming_resumes(stage, keeper):
     assert "sending may go on; it had been halted" in done.stderr
     stage.mine_seen(keeper, base_fee=CHEAP)
     until(lambda: bool(keeper.events(RESUMED)))
+    assert datetime.fromisoformat(keeper.events(RESUMED)[-1]["rearmed"]).tzinfo is UTC
     stage.mine_seen(keeper, base_fee=CHEAP)
     until(lambda: len(keeper.events(SENT)) > sent)
     stage.settle(keeper)
