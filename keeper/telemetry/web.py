@@ -5,6 +5,7 @@ stop sending, and that needs a token. There is no way to rearm over it.
 """
 
 import hmac
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -97,7 +98,9 @@ async def _listen(site: web.TCPSite, endpoint: Endpoint) -> None:
         await site.start()
     except OSError as error:
         where = f"{endpoint.host}:{endpoint.port}"
-        msg = f"{endpoint.key}: expected an address to listen on, found {where}: {error.strerror}"
+        # What asyncio makes of it says the address once more.
+        reason = os.strerror(error.errno) if error.errno else error.strerror
+        msg = f"{endpoint.key}: expected an address to listen on, found {where}: {reason}"
         raise ConfigError(msg) from error
 
 
