@@ -17,7 +17,7 @@ from keeper.config.unwinding import UnwindSettings
 from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError
 from keeper.core.ports import ProtocolAdapter
-from keeper.core.units import Address
+from keeper.core.units import WAD, Address
 from keeper.mirror.pauses import Pauses
 from keeper.oracle.chainlink import decode_round, round_call
 from keeper.oracle.guards import clock_problem, sequencer_problem
@@ -142,7 +142,8 @@ async def _operator(ground: _Ground, operator: Address) -> str:
     if balance < floor:
         msg = f"operator {operator}: expected at least {floor} wei, found {balance}"
         raise KeeperError(msg)
-    return f"operator {operator} with {balance} wei"
+    coin = ground.settings.chain.native_symbol
+    return f"operator {operator} with {_cut(balance, WAD, 6)} {coin}"
 
 
 async def _unwinding(ground: _Ground, one: UnwindSettings) -> str:
@@ -203,6 +204,8 @@ async def _feeds(
     feeds = adapter.feeds(market)
     await watcher.follow(feeds, ground.head)
     book = await watcher.read(ground.head, None)
+    nobody = adapter.refs_of(market, ground.settings.chain.multicall3)[0]
+    scale = adapter.base_unit(market, nobody).scale
     for feed in feeds:
         what = f"{adapter.deployment}: feed {feed.label}"
         problem = book.problems.get(feed.id)
@@ -213,4 +216,11 @@ async def _feeds(
         age = ground.head.timestamp - price.updated_at
         how = "events" if watcher.following.feeds[feed.id].moves_by_event else "read each block"
         remark = f"; {watcher.remarks[feed.id]}" if feed.id in watcher.remarks else ""
-        yield Finding(what=what, good=True, detail=f"{price.value}, {age} s old, {how}{remark}")
+        shown = _cut(price.value, feed.scale or scale, 8)
+        yield Finding(what=what, good=True, detail=f"{shown}, {age} s old, {how}{remark}")
+
+
+def _cut(value: int, scale: int, places: int) -> str:
+    """Return ``value/scale`` as a person reads it, cut to so many digits after the point."""
+    whole, rest = divmod(value, scale)
+    return f"{whole:,}.{rest * 10**places // scale:0{places}d}"
