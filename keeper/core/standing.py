@@ -11,8 +11,9 @@ class StandingRow:
     halted: str | None
     """Why nothing is sent, None when it may be."""
     since: int
+    """When it was halted or, where it is not, when a person last let sending go on."""
     rearmed: int
-    """When a person last let sending go on; 0 for never."""
+    """What is dated before this counts no more towards the breaker; 0 where nobody rearmed yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,7 @@ class Standing:
         if row.halted is not None:
             return
         self._halted, again, self._again = None, self._again, None
-        if again is not None and again[0] >= row.rearmed - 1:  # which is the second after the word
+        if again is not None and again[0] >= row.since:  # which is when the word was given
             self.halt(again[1])
         self._look_for_file()
         if self._halted is None:

@@ -130,6 +130,21 @@ async def test_what_halts_between_a_persons_word_and_the_next_review_is_not_take
     assert await standing.review() is None
 
 
+async def test_what_halts_after_a_persons_word_stands_though_the_books_were_dated_ahead(
+    desk: Desk,
+) -> None:
+    standing = desk.standing()
+    desk.clock.seconds += 3_600
+    await desk.revert(plan(1), gas=1, nonce=1)
+    standing.halt("the breaker")
+    await standing.review()
+    desk.clock.seconds -= 3_600
+    desk.rearm()
+    desk.clock.seconds += 5
+    standing.halt("a person sees more")
+    assert await standing.review() == "a person sees more"
+
+
 @pytest.mark.parametrize(("before", "found"), [(0, "another"), (1, None)])
 async def test_a_persons_word_takes_back_every_reason_of_the_seconds_before_it(
     desk: Desk, before: int, found: str | None
