@@ -116,7 +116,11 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         on_stuck=post.on_stuck,
         confirmations=settings.chain.confirmations,
         on_foreign=_foreign(armament),
-        on_settled=_each(on_settled, executor.backoff.settled),
+        on_settled=_each(
+            on_settled,
+            executor.backoff.settled,
+            *([armament.desks.settled] if armament else []),
+        ),
     )
     return Sending(
         executor=executor,

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from keeper.core.errors import RefusedError, TransientError
-from keeper.core.plan import Plan, Submission
+from keeper.core.plan import Intent, Outcome, Plan, Status, Submission
 from keeper.core.units import Address
 from keeper.executor.flight import Flight
 from keeper.executor.policy import Exposure, worst_gas
@@ -47,6 +47,13 @@ class Desks:
     def of(self, sender: Address) -> SigningDesk:
         """Return the desk of a sender."""
         return self._desks[sender]
+
+    def settled(self, intent: Intent, outcome: Outcome) -> None:
+        """Hear of an outcome: what was dropped may have left its nonce free, below the next one."""
+        newest = intent.submission
+        if outcome.status is Status.DROPPED and newest is not None:
+            if (desk := self._desks.get(newest.sender)) is not None:
+                desk.nonces.resync()
 
     def spread(
         self, plans: Sequence[Plan], flight: Flight, exposure: Exposure, floor: int

@@ -136,6 +136,13 @@ class Flight:
         """Return the nonces that open intents of a sender hold."""
         return self._summed().held.get(sender, frozenset())
 
+    def holds_up(self, lowest: Submission) -> bool:
+        """Return whether one that goes by the same lane has a higher nonce of its sender."""
+        return any(
+            (one.sender, one.lane) == (lowest.sender, lowest.lane) and one.nonce > lowest.nonce
+            for one, _ in self.in_order()
+        )
+
     def _summed(self) -> "_Sums":
         """Return what is asked again and again, worked out once for each change."""
         if self._sums is None:

@@ -151,6 +151,8 @@ class Settler:
             return dropped(intent, f"another transaction took nonce {submission.nonce}")
         if head.timestamp <= intent.deadline + GRACE_S:
             return None
+        if self._flight.holds_up(submission):
+            return None  # tended on, until its nonce is used: nothing above could land
         for attempt in intent.attempts:
             if await self._wire.knows(attempt.tx_hash):
                 return None

@@ -1,8 +1,15 @@
 """One writer of nonces: in order, never one that an open intent holds."""
 
+from dataclasses import replace
+
+from keeper.executor.desks import Desks
+from keeper.executor.flight import Flight
 from keeper.executor.nonce import NonceKeeper
+from keeper.executor.settler import dropped
+from keeper.executor.signing import SigningDesk
 from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import OPERATOR
+from tests.support.ledger_records import OPERATOR, plan
+from tests.support.signed_plans import SIGNER
 
 NOTHING: frozenset[int] = frozenset()
 
@@ -52,6 +59,23 @@ async def test_a_dropped_transaction_leaves_no_gap() -> None:
     keeper.resync()
     # The node lost 5; 6 is still open.
     assert await taken(keeper, 2, 6) == [5, 7]
+
+
+async def test_what_was_given_up_as_lost_leaves_no_gap_below_the_next_one() -> None:
+    wire = FakeWire(used=5)
+    of = replace(plan(), transaction=replace(plan().transaction, sender=SIGNER.address))
+    keeper = NonceKeeper(wire, SIGNER.address)
+    desks = Desks([SigningDesk(chain_id=31337, signer=SIGNER, wire=wire, nonces=keeper)])
+    flight = Flight()
+    made = await desks.sign([of], flight, target_block=8, lane="mempool")
+    flight.took_off(*made.pairs[0])
+    intent = flight.airborne[of.id].intent
+    flight.landed(of.id)
+    desks.settled(intent, dropped(intent, "the node lost it and its deadline has passed"))
+    again = await desks.sign([of], flight, target_block=99, lane="mempool")
+    assert [one.nonce for _, one in (*made.pairs, *again.pairs)] == [5, 5]
+    # Should the first land after all, it is nobody else's.
+    assert keeper.foreign(6) is None
 
 
 async def test_a_nonce_that_somebody_else_used_is_noticed_once() -> None:

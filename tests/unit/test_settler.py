@@ -376,6 +376,33 @@ async def test_a_lost_transaction_is_given_up_after_its_deadline_and_not_before(
     assert outcome.detail == "the node lost it and its deadline has passed"
 
 
+async def test_what_is_lost_below_one_that_is_open_is_tended_on_to_use_its_nonce(
+    desk: Desk,
+) -> None:
+    first, second = await desk.send(ONE, 5), await desk.send(TWO, 6)
+    desk.wire.pending = {second.tx_hash}
+    late = ONE.deadline + GRACE_S + 1
+    assert await desk.settle(120, timestamp=late) == []
+    desk.wire.pending.clear()
+    # From the last, so that no gap is left below one that may land yet.
+    (outcome,) = await desk.settle(121, timestamp=late)
+    assert (outcome.plan_id, outcome.status) == (TWO.id, Status.DROPPED)
+    (outcome,) = await desk.settle(122, timestamp=late)
+    assert (outcome.plan_id, outcome.status) == (ONE.id, Status.DROPPED)
+    assert first.nonce not in desk.flight.held(first.sender)
+
+
+async def test_what_is_lost_below_one_of_another_lane_is_given_up_for_nobody_tends_it(
+    desk: Desk,
+) -> None:
+    private = replace(signed(ONE, 5), lane="protect")
+    await desk.journal.seal([(ONE, private)])
+    desk.flight.took_off(ONE, private)
+    await desk.send(TWO, 6)
+    (outcome,) = await desk.settle(120, timestamp=ONE.deadline + GRACE_S + 1)
+    assert (outcome.plan_id, outcome.status) == (ONE.id, Status.DROPPED)
+
+
 async def test_a_transaction_that_the_node_still_has_is_never_given_up(desk: Desk) -> None:
     await desk.send(ONE, 5)
     assert await desk.settle(10_000, timestamp=ONE.deadline + 10**6) == []
