@@ -118,18 +118,16 @@ class Tender:
             for pair in means.flight.in_order()
             if pair[0].sender == means.desk.address and pair[0].nonce >= confirmed
         ]
-        patience = self._patience.replace_after_blocks
-        overdue = [
-            (newest, one)
-            for newest, one in waiting
-            if halted or head.number >= newest.target_block + patience
-        ]
+        overdue = {newest.plan_id for newest, _ in waiting if halted or self._missed(newest, head)}
         if not overdue:
             return
         verdicts = {} if halted else await self._second.run(waiting, head)
         outgoing: list[tuple[Submission, str]] = []
-        kept_above = len(waiting) > len(overdue)
-        for newest, one in reversed(overdue):
+        kept_above = False
+        for newest, one in reversed(waiting):
+            if newest.plan_id not in overdue or self._is_strange(newest):
+                kept_above = True
+                continue
             verdict = verdicts.get(newest.plan_id)
             exposure = exposure.by_now(means.flight)
             purpose, cap = self._second.judged(newest, one, verdict, head, exposure)
@@ -146,6 +144,22 @@ class Tender:
             if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
                 log.info(GIVEN_UP, plan=newest.plan_id, why=why(verdict))
         await self._send(list(reversed(outgoing)))
+
+    def _missed(self, newest: Submission, head: BlockRef) -> bool:
+        """Return whether a transaction is overdue; a bundle is when its one block is there."""
+        patience = 0 if self._means.lane.expires else self._patience.replace_after_blocks
+        return head.number >= newest.target_block + patience
+
+    def _is_strange(self, newest: Submission) -> bool:
+        """Return whether a transaction is of another lane, and say that it is left alone.
+
+        It may land yet, whatever can be done, or is sure, of this lane's.
+        """
+        if newest.lane == self._means.lane.name:
+            return False
+        why = f"it belongs to lane {newest.lane}, this is {self._means.lane.name}"
+        log.error(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, why=why)
+        return True
 
     def _notice_others(self, confirmed: int) -> None:
         """Halt, or only say so, when the key was used by somebody else."""
@@ -218,18 +232,14 @@ class Tender:
         return submission
 
     async def _send(self, outgoing: Sequence[tuple[Submission, str]]) -> None:
-        """Send journaled transactions, each by the lane of its intent and by no other."""
-        means = self._means
-        ours = [pair for pair in outgoing if pair[0].lane == means.lane.name]
-        for submission, _ in outgoing:
-            if submission.lane != means.lane.name:
-                why = f"it belongs to lane {submission.lane}, this is {means.lane.name}"
-                log.error(NOT_REPLACED, plan=submission.plan_id, tx=submission.tx_hash, why=why)
-        if not ours:
+        """Send journaled transactions, in order; since a halt only what cancels."""
+        means, halted = self._means, self._standing.halted is not None
+        going = [one for one in outgoing if not halted or one[0].purpose is Purpose.CANCEL]
+        if not going:
             return
-        deliveries = await means.lane.send([submission for submission, _ in ours])
+        deliveries = await means.lane.send([submission for submission, _ in going])
         taken: list[Submission] = []
-        for (submission, what), delivery in zip(ours, deliveries, strict=True):
+        for (submission, what), delivery in zip(going, deliveries, strict=True):
             problem = delivery.why if isinstance(delivery, Refused | Uncertain) else ""
             _say(what, submission, problem)
             if not problem:

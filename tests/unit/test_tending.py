@@ -1,17 +1,34 @@
-"""What a node that has not the newest transaction of an intent has done with it."""
+"""What becomes of a transaction that is overdue, by its lane and by what the node has of it."""
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from keeper.core.chain import Fees
-from keeper.core.plan import Submission
+from keeper.core.chain import Fees, Log, Simulated
+from keeper.core.plan import Outcome, Purpose, Status, Submission
+from keeper.core.units import WAD, Address, Hash32
 from keeper.executor.flight import Flight
+from keeper.executor.lanes.lane import Delivery, Taken
+from keeper.executor.nonce import NonceKeeper
+from keeper.executor.policy import Exposure, Limits
+from keeper.executor.settlement import TRANSFER
+from keeper.executor.signing import SigningDesk
 from keeper.executor.tending import Patience, Tender
 from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import OPERATOR, hash32, plan, submission
+from tests.support.ledger_records import (
+    EXECUTOR,
+    OPERATOR,
+    WETH,
+    account,
+    block,
+    hash32,
+    plan,
+    submission,
+)
+from tests.support.signed_plans import SIGNER, signed
 
 PLAN = plan()
 FIRST = replace(submission(PLAN), fees=Fees(max_fee=100, priority_fee=10))
@@ -56,3 +73,159 @@ async def test_what_the_base_fee_has_left_behind_is_not_sent_again() -> None:
     assert not await is_lost(base_fee=111)
     assert await is_lost(FIRST, base_fee=110, public=False)
     assert not await is_lost(base_fee=111, public=False)
+
+
+GWEI = 10**9
+WIDE = 10**30
+LIMITS = Limits(
+    min_profit=0,
+    max_gas_price=WIDE,
+    max_gas_per_tx=WIDE,
+    max_gas_per_hour=WIDE,
+    max_gas_per_day=WIDE,
+    max_in_flight=9,
+    min_balance=0,
+)
+NOTHING = Exposure(
+    spent_hour=0, spent_day=0, at_stake=0, in_flight=0, busy=frozenset(), balances=None
+)
+OURS = replace(PLAN, transaction=replace(PLAN.transaction, sender=SIGNER.address))
+RECIPIENT = account(77)
+
+
+def topic(address: Address) -> Hash32:
+    return Hash32("0x" + address[2:].rjust(64, "0"))
+
+
+GAINED = Log(
+    address=WETH,
+    topics=(TRANSFER, topic(EXECUTOR), topic(RECIPIENT)),
+    data=(3 * WAD).to_bytes(32),
+    block_number=102,
+    block_hash=hash32(102),
+    tx_hash=hash32(1),
+    index=0,
+)
+
+
+@dataclass
+class Way:
+    """A lane that takes all, and remembers what."""
+
+    name: str
+    public: bool = False
+    expires: bool = False
+    sent: list[Submission] = field(default_factory=list)
+    withdrawn: list[Submission] = field(default_factory=list)
+
+    async def send(self, submissions: Sequence[Submission]) -> list[Delivery]:
+        self.sent += submissions
+        return [Taken()] * len(submissions)
+
+    async def withdraw(self, one: Submission) -> bool:
+        self.withdrawn.append(one)
+        return True
+
+
+@dataclass
+class Yard:
+    """A tender with one transaction in flight, which would still earn a lot when run again."""
+
+    lane: Way
+    halted: str | None = None
+    wire: FakeWire = field(default_factory=FakeWire)
+    flight: Flight = field(default_factory=Flight)
+    journaled: list[Submission] = field(default_factory=list)
+    settled: list[Outcome] = field(default_factory=list)
+    patience: int = 0
+    on_run: Callable[[], None] = lambda: None
+
+    async def simulate(self, transactions: Sequence[Any], **_: Any) -> list[Simulated]:
+        self.on_run()
+        one = Simulated(success=True, gas_used=500_000, logs=(GAINED,), return_data=b"", error="")
+        return [one] * len(transactions)
+
+    async def record_signed(self, one: Submission) -> None:
+        self.journaled.append(one)
+
+    async def record_all_sent(self, sent: Sequence[Submission]) -> None:
+        """Take note of nothing."""
+
+    async def settle(self, outcome: Outcome) -> None:
+        self.settled.append(outcome)
+
+    async def tend(self, number: int) -> None:
+        desk = SigningDesk(
+            chain_id=31337,
+            signer=SIGNER,
+            wire=self.wire,
+            nonces=NonceKeeper(self.wire, SIGNER.address, highest=9),
+        )
+        decoders = SimpleNamespace(wrapped_native=WETH, recipient=RECIPIENT)
+        means: Any = SimpleNamespace(
+            wire=self.wire,
+            lane=self.lane,
+            desk=desk,
+            flight=self.flight,
+            journal=self,
+            limits=LIMITS,
+            simulator=self,
+            auditor_of=lambda _: SimpleNamespace(decoders=decoders),
+            on_stuck=lambda *_: None,
+            overrides={},
+        )
+        patience = Patience(
+            replace_after_blocks=self.patience, block_time_s=12, halt_on_foreign_nonce=True
+        )
+        standing: Any = self
+        tender = Tender(means, patience, standing, on_settled=lambda *_: None)
+        await tender.tend(block(number), NOTHING)
+
+
+def flown(yard: Yard, *, lane: str) -> Submission:
+    """Put a transaction in flight that aims at block 101."""
+    sent = replace(signed(OURS, 0, max_fee=90 * GWEI), lane=lane)
+    yard.flight.took_off(OURS, sent)
+    return sent
+
+
+async def test_what_went_out_in_public_is_not_given_up_for_free_after_a_change_to_bundles() -> None:
+    yard = Yard(Way("builders", expires=True), halted="by hand")
+    sent = flown(yard, lane="mempool")
+    yard.wire.pending.add(sent.tx_hash)
+    await yard.tend(105)
+    assert list(yard.flight.airborne) == [OURS.id]
+    assert (yard.settled, yard.journaled, yard.lane.sent, yard.lane.withdrawn) == ([], [], [], [])
+
+
+async def test_a_bundle_whose_block_is_there_is_dropped_at_no_cost() -> None:
+    yard = Yard(Way("builders", expires=True), halted="by hand")
+    sent = flown(yard, lane="builders")
+    await yard.tend(100)
+    assert (yard.lane.withdrawn, yard.settled) == ([sent], [])
+    await yard.tend(101)
+    assert [one.status for one in yard.settled] == [Status.DROPPED]
+    assert yard.flight.airborne == {}
+
+
+async def test_a_bundle_is_offered_for_each_block_however_patient_the_ladder_is() -> None:
+    yard = Yard(Way("builders", expires=True), patience=3)
+    flown(yard, lane="builders")
+    await yard.tend(101)
+    assert [one.target_block for one in yard.lane.sent] == [102]
+
+
+async def test_a_halt_while_a_transaction_is_run_again_stops_its_next_rung() -> None:
+    yard = Yard(Way("mempool", public=True))
+    sent = flown(yard, lane="mempool")
+    yard.wire.pending.add(sent.tx_hash)
+
+    def halt() -> None:
+        yard.halted = "by hand"
+
+    yard.on_run = halt
+    await yard.tend(101)
+    assert yard.lane.sent == []
+    await yard.tend(102)
+    assert [one.purpose for one in yard.lane.sent] == [Purpose.CANCEL]
+    assert yard.lane.sent[0].nonce == sent.nonce
