@@ -51,9 +51,9 @@ class Desks:
     def settled(self, intent: Intent, outcome: Outcome) -> None:
         """Hear of an outcome: what was dropped may have left its nonce free, below the next one."""
         newest = intent.submission
-        if outcome.status is Status.DROPPED and newest is not None:
-            if (desk := self._desks.get(newest.sender)) is not None:
-                desk.nonces.resync()
+        desk = None if newest is None else self._desks.get(newest.sender)
+        if outcome.status is Status.DROPPED and desk is not None:
+            desk.nonces.resync()
 
     def spread(
         self, plans: Sequence[Plan], flight: Flight, exposure: Exposure, floor: int

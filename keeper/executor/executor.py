@@ -21,7 +21,7 @@ from keeper.executor.booking import Booking
 from keeper.executor.dividing import Decoders
 from keeper.executor.door import Door, Grounds
 from keeper.executor.flight import Flight
-from keeper.executor.lanes.lane import Delivery, Refused, delivered
+from keeper.executor.lanes.lane import Delivery, Refused, sent, withheld
 from keeper.executor.policy import Exposure
 from keeper.executor.rehearse import Stage, rehearse
 from keeper.executor.seam import Seam
@@ -274,15 +274,10 @@ class Executor:
             for plan, submission in done.pairs:
                 self.flight.took_off(plan, submission)
         signed = [one for _, one in done.pairs]
-        if lead:
-            posted, deliveries = [], await lane.send(signed, lead=lead.raw)
+        if (halted := self.standing.halted) is not None:
+            deliveries = withheld(signed, halted)
         else:
-            posted = [lane.post(one) for one in signed]
-            if None not in posted:
-                self._tick.mark("send")
-            deliveries = await delivered(lane, signed, posted)
-        if lead or None in posted:  # nobody tells when it was written, but when it was answered
-            self._tick.mark("send")
+            deliveries = await sent(signed, lane, lead, self._tick)
         for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):
             for one in () if isinstance(delivery, Refused) else plan.members:
                 on_sent(one, submission)

@@ -20,7 +20,7 @@ from keeper.core.tick import Rung, Tick
 from keeper.core.units import Hash32
 from keeper.executor.armament import Armament
 from keeper.executor.executor import Executor
-from keeper.executor.lanes.lane import Delivery, delivered
+from keeper.executor.lanes.lane import Delivery, delivered, withheld
 from keeper.executor.policy import Exposure, Limits, judge
 from keeper.executor.salvo import Salvo, Shot
 from keeper.executor.upcoming import UpcomingNonces
@@ -172,11 +172,20 @@ class Prearm:
                 raise batch
             await batch.booked
             self._tell(batch, is_late=False)
-            submissions = [one.submission for one in batch.fired]
-            answers = [one.answer for one in batch.fired]
-            deliveries = await delivered(self._armament.lane, submissions, answers)
+            deliveries = await self._delivered(batch.fired)
             self._tell(batch, is_late=True)
+            submissions = [one.submission for one in batch.fired]
             await self._executor.book([one.plan for one in batch.fired], submissions, deliveries)
+
+    async def _delivered(self, fired: Sequence[Fired]) -> list[Delivery]:
+        """Return what became of each; what is not written yet is sent now, unless halted."""
+        answers = [one.answer for one in fired]
+        submissions = [one.submission for one in fired]
+        if None in answers and (halted := self._standing.halted) is not None:
+            kept = withheld(submissions, halted)
+            both = zip(answers, kept, strict=True)
+            return [one if answer is None else await answer for answer, one in both]
+        return await delivered(self._armament.lane, submissions, answers)
 
     def _tell(self, batch: _Batch, *, is_late: bool) -> None:
         """Tell of what was written, or of what is written late: when, only its answer tells."""

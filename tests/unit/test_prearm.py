@@ -159,6 +159,17 @@ async def statuses(journal):
     return [one.status for one in await journal.open_intents()]
 
 
+async def test_what_is_not_written_yet_when_a_halt_comes_is_not_sent(yard):
+    yard.wire.is_open = False
+    await yard.load(1)
+    yard.wire.post_raw = lambda _: None
+    assert yard.fire() == 1
+    yard.halted = "by hand"
+    await yard.settle()
+    assert yard.wire.sent == []
+    assert [delivery.why for _, _, delivery in yard.booked] == ["nothing is sent: by hand"]
+
+
 async def test_what_is_signed_ahead_is_on_disk_and_no_open_intent(yard):
     await yard.load()
     assert [one.submission for one in await yard.journal.armed()] == [

@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from keeper.core.pending import Lead
 from keeper.core.plan import Submission
 from keeper.core.primed import Primed
+from keeper.core.tick import Tick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +85,24 @@ async def delivered(
     late = [one for one, answer in zip(submissions, posted, strict=True) if answer is None]
     sent = iter(await lane.send(late) if late else ())
     return [await answer if answer is not None else next(sent) for answer in posted]
+
+
+async def sent(
+    signed: Sequence[Submission], lane: Lane, lead: Lead | None, tick: Tick
+) -> list[Delivery]:
+    """Send journaled transactions; return what became of each. ``tick`` is marked when written."""
+    posted: list[Awaitable[Delivery] | None] = [None if lead else lane.post(one) for one in signed]
+    if None not in posted:
+        tick.mark("send")
+        return await delivered(lane, signed, posted)
+    if lead:
+        deliveries = await lane.send(signed, lead=lead.raw)
+    else:
+        deliveries = await delivered(lane, signed, posted)
+    tick.mark("send")  # nobody tells when it was written, but when it was answered
+    return deliveries
+
+
+def withheld(signed: Sequence[Submission], halted: str) -> list[Delivery]:
+    """Return what became of transactions that were not sent, for a halt came after all."""
+    return [Refused(why=f"nothing is sent: {halted}")] * len(signed)

@@ -1,0 +1,81 @@
+"""A halt that comes when transactions are signed already, and not sent yet."""
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from keeper.core.joint import Joint
+from keeper.core.plan import Plan, Submission
+from keeper.executor.armament import Armament
+from keeper.executor.desks import Desks
+from keeper.executor.executor import Executor
+from keeper.executor.flight import Flight
+from keeper.executor.lanes.mempool import MempoolLane
+from keeper.executor.nonce import NonceKeeper
+from keeper.executor.signing import SigningDesk
+from keeper.ledger.journal import SqliteJournal
+from tests.support.fake_wire import FakeWire
+from tests.support.ledger_records import opened, plan
+from tests.support.signed_plans import SIGNER
+
+NONCE = 5
+
+
+def made(number: int) -> Plan:
+    one = plan(number)
+    return replace(one, transaction=replace(one.transaction, sender=SIGNER.address))
+
+
+@dataclass
+class HaltedAfterSealing:
+    """A journal, and a person who halts while it writes."""
+
+    journal: SqliteJournal
+    halted: str | None = None
+    sealed: list[Submission] = field(default_factory=list)
+
+    async def seal(self, pairs: Sequence[tuple[Plan, Submission]]) -> None:
+        await self.journal.seal(pairs)
+        self.sealed += [one for _, one in pairs]
+        self.halted = "by hand"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.journal, name)
+
+
+@dataclass
+class Socket(FakeWire):
+    """A node whose socket is open."""
+
+    def post_raw(self, raw: bytes) -> Awaitable[Any] | None:
+        return self.send_raw(raw)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
+    found = await opened(tmp_path)
+    yield found
+    await found.close()
+
+
+async def test_a_halt_between_signature_and_wire_sends_nothing_and_frees_the_nonces(
+    journal: SqliteJournal,
+) -> None:
+    wire, flight, both = Socket(used=NONCE), Flight(), [made(1), made(2)]
+    book: Any = HaltedAfterSealing(journal)
+    nonces = NonceKeeper(wire, SIGNER.address)
+    desks = Desks([SigningDesk(chain_id=31337, signer=SIGNER, wire=wire, nonces=nonces)])
+    armament = Armament(desks=desks, lane=MempoolLane(wire), tenders=())
+    grounds: Any = SimpleNamespace(batches=None, simulator=None)  # nothing is judged or rehearsed
+    executor = Executor(grounds, journal=book, flight=flight, standing=book, armament=armament)
+    told: list[Plan] = []
+    report = await executor._finish(both, Joint(plans=both), lambda one, _: told.append(one), None)
+    assert [one.nonce for one in book.sealed] == [NONCE, NONCE + 1]
+    assert (wire.sent, told, report.sent) == ([], [], ())
+    assert {one.detail for one in report.rejected} == {"nothing is sent: by hand"}
+    assert await journal.open_intents() == []
+    assert await nonces.take(1, flight.held(SIGNER.address)) == [NONCE]
