@@ -107,6 +107,7 @@ def keeper_of(
         settler=SimpleNamespace(settle=settle),
         canon=SimpleNamespace(review=nothing),
         executor=SimpleNamespace(tend=nothing),
+        standing=SimpleNamespace(review=nothing),
         arming=None,
     )
     quiet: Any = Quiet()
