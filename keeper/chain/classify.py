@@ -46,6 +46,17 @@ _BUSY = re.compile(
     r"timed? ?out|timeout|temporar|try again|unavailable|overload|busy|syncing", re.IGNORECASE
 )
 
+_UNSAID = re.compile(
+    r"internal (server )?error|upstream|gateway|connection|context (deadline|cancel)|\beof\b"
+    r"|request failed|timed? ?out|timeout|temporar|try again|unavailable|overload|server error",
+    re.IGNORECASE,
+)
+
+
+def is_unsaid(words: str) -> bool:
+    """Return whether an error tells of the way to who decides: that one may have said yes."""
+    return _UNSAID.search(words) is not None
+
 
 def meaning(method: str, error: NodeError) -> Meaning:
     """Return what an error in reply to ``method`` means."""

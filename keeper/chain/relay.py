@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import aiohttp
 import msgspec
 
+from keeper.chain.classify import is_unsaid
 from keeper.chain.endpoint import Endpoint
 from keeper.chain.jsonrpc import UNREADABLE
 from keeper.core.errors import RefusedError, TransientError
@@ -53,7 +54,8 @@ class Relay:
             raise TransientError(msg) from e
         if reply.error is not None:
             said = str(reply.error)[:_SHOWN]
-            raise RefusedError(f"{self.name}: {method}: expected a result, found {said}")
+            kind = TransientError if is_unsaid(said) else RefusedError
+            raise kind(f"{self.name}: {method}: expected a result, found {said}")
         return reply.result
 
     async def _post(self, body: bytes, headers: dict[str, str], method: str) -> tuple[int, bytes]:

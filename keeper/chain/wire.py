@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from keeper.chain.classify import is_unsaid
 from keeper.chain.jsonrpc import NodeError, Reply
 from keeper.chain.records import ReceiptRecord, data_bytes, hash32, quantity
 from keeper.chain.rpc import Rpc
@@ -64,9 +65,12 @@ class NodeWire:
     async def _judged(self, raw: bytes, reply: Reply) -> Hash32:
         ours = keccak_hash(raw)
         if isinstance(reply, NodeError):
-            if _MAYBE_OURS.search(reply.message) and await self.knows(ours):
+            unsaid, refusal = is_unsaid(reply.message), self._rpc.refusal(_SEND, reply)
+            if (unsaid or _MAYBE_OURS.search(reply.message)) and await self.knows(ours):
                 return ours
-            raise self._rpc.refusal(_SEND, reply)
+            if unsaid:  # what stands before the node gave up; the node may not have
+                raise TransientError(str(refusal))
+            raise refusal
         told = hash32(self._rpc.decode(str, _SEND, reply))
         if told != ours:
             msg = f"{self._rpc.name}: {_SEND}: expected hash {ours}, found {told}"

@@ -78,6 +78,26 @@ async def test_a_refusal_of_what_the_node_has_not_keeps_its_reason(
     assert found.value.reason == words
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        Refusal(code=-32603, message="Internal error"),
+        Refusal(code=-32000, message="request timed out"),
+        Refusal(code=-32603, message="request failed or timed out"),
+        Refusal(code=-32000, message="context deadline exceeded"),
+        Refusal(code=-32000, message="upstream connect error or disconnect before headers"),
+        Refusal(code=-32000, message="service temporarily unavailable"),
+    ],
+)
+async def test_an_error_of_the_way_to_the_node_leaves_it_open_whether_it_has_the_transaction(
+    node: FakeNode, wire: NodeWire, error: Refusal
+) -> None:
+    node.answers["eth_sendRawTransaction"] = lambda _: error
+    with pytest.raises(TransientError):
+        await wire.send_raw(RAW)
+    assert node.methods() == ["eth_sendRawTransaction", "eth_getTransactionByHash"]
+
+
 async def test_a_hash_that_is_not_ours_is_not_believed(node: FakeNode, wire: NodeWire) -> None:
     node.answers["eth_sendRawTransaction"] = lambda _: block_hash(1)
     with pytest.raises(TransientError, match=f"expected hash {OURS}, found"):

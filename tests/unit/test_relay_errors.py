@@ -1,0 +1,30 @@
+"""What a relay's error means: a no, or that nobody knows."""
+
+import aiohttp
+import pytest
+
+from keeper.chain.endpoint import parse_endpoint
+from keeper.chain.relay import Relay
+from keeper.core.errors import RefusedError, TransientError
+from tests.support.fake_node import Refusal, fake_node
+
+SENT = "eth_sendPrivateTransaction"
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("nonce too low", RefusedError),
+        ("bundle is too large", RefusedError),
+        ("Internal server error", TransientError),
+        ("context deadline exceeded", TransientError),
+    ],
+)
+async def test_an_error_of_the_way_to_a_relay_is_no_refusal(
+    words: str, kind: type[Exception]
+) -> None:
+    async with fake_node() as node, aiohttp.ClientSession() as session:
+        node.answers[SENT] = lambda _: Refusal(code=-32000, message=words)
+        relay = Relay(endpoint=parse_endpoint(node.url), session=session, identity=None)
+        with pytest.raises(kind, match=words):
+            await relay.ask(SENT, {})
