@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-from keeper.core.chain import Transaction
+from keeper.core.chain import NO_DATA_COST, DataCost, Transaction
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Companion, Intent, Plan, Purpose, Status, Submission
 from keeper.core.units import Address
@@ -29,14 +29,14 @@ class Airborne:
     transaction: Transaction | None
     gas_limit: int = 0
     """Of the liquidation."""
-    data_fee: int = 0
-    """What a rollup charges for its data on top of gas, wei; unknown after a restart."""
+    data_cost: DataCost = NO_DATA_COST
+    """What a rollup charges for its data; unknown after a restart."""
 
     @property
     def worst_gas(self) -> int:
         """The most that it may still cost, wei: only one of its transactions can land."""
         fees = [one.fees.max_fee for one in self.intent.attempts]
-        return self.gas_limit * max(fees, default=0) + self.data_fee
+        return self.gas_limit * max(fees, default=0) + self.data_cost.wei
 
     @property
     def cancelled(self) -> bool:
@@ -217,7 +217,7 @@ class Flight:
             intent=intent,
             transaction=plan.transaction,
             gas_limit=plan.gas_limit,
-            data_fee=plan.data_cost.wei,
+            data_cost=plan.data_cost,
         )
         self._put(plan.id, flying)
 

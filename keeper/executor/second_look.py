@@ -14,7 +14,7 @@ from keeper.executor.ladder import break_even
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.settlement import received
 from keeper.executor.settler import Auditor
-from keeper.executor.signing import CANCEL_GAS
+from keeper.executor.signing import cancel_gas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +93,14 @@ class SecondLook:
                 return Purpose.LIQUIDATE, self.cap(one, one.gas_limit, exposure)
         elif verdict is not None and verdict.success:
             paid_for = break_even(
-                verdict.received,
-                gas_used=verdict.gas_used,
+                verdict.received - one.data_cost.wei,
+                gas_used=verdict.gas_used + one.data_cost.gas,
                 min_profit=self.limits.min_profit * len(one.intent.refs),
             )
             price = min(newest.fees.max_fee, next_base_fee(head) + newest.fees.priority_fee)
             if paid_for >= price:
                 return Purpose.LIQUIDATE, min(self.cap(one, one.gas_limit, exposure), paid_for)
-        return Purpose.CANCEL, self.cap(one, CANCEL_GAS, exposure)
+        return Purpose.CANCEL, self.cap(one, cancel_gas(one), exposure)
 
     def cap(self, one: Airborne, gas_limit: int, exposure: Exposure) -> int:
         """Return the most per gas that the limits leave for one transaction, wei."""
@@ -116,7 +116,7 @@ class SecondLook:
             left = min(left, one.worst_gas + exposure.left_of_totals)
         if one.intent.forced:
             left = min(left, self._forced_left(one, exposure))
-        return min(limits.max_gas_price, max(left - one.data_fee, 0) // gas_limit)
+        return min(limits.max_gas_price, max(left - one.data_cost.wei, 0) // gas_limit)
 
     def _over_floor(self, one: Airborne, exposure: Exposure) -> int:
         """Return the most that leaves its sender the balance floor, wei; at least what is at stake.

@@ -16,6 +16,14 @@ CANCEL_GAS = 21_000
 """What a transfer of nothing costs."""
 
 
+def cancel_gas(one: Airborne) -> int:
+    """Return the gas limit of what cancels an intent.
+
+    Where data is charged as gas it is less than the liquidation's: those bytes are fewer.
+    """
+    return CANCEL_GAS + one.data_cost.gas
+
+
 class SigningDesk:
     """Numbers and signs for one key on one chain. It sends nothing."""
 
@@ -135,7 +143,7 @@ class SigningDesk:
         transaction, gas_limit = one.transaction, one.gas_limit
         if purpose is Purpose.CANCEL or transaction is None:
             transaction = Transaction(sender=self.address, to=self.address, data=b"")
-            gas_limit = CANCEL_GAS
+            gas_limit = cancel_gas(one)
         raw, tx_hash = await self._signer.sign_soon(
             transaction, nonce=newest.nonce, gas_limit=gas_limit, fees=fees
         )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from keeper.core.chain import (
+    NO_DATA_COST,
     DataCost,
     Fees,
     Simulated,
@@ -66,14 +67,14 @@ def judged(
     limits: Limits = LIMITS,
     *,
     balance: int | None = None,
-    data_fee: int = 0,
+    data: DataCost = NO_DATA_COST,
     of: Plan = PLAN,
     sent: Submission = SENT,
     **exposed: Any,
 ) -> tuple[Purpose, int]:
     """Return what is next for the one transaction in flight, beside what ``exposed`` says."""
     flight = Flight()
-    flight.took_off(replace(of, data_cost=DataCost(wei=data_fee)), sent)
+    flight.took_off(replace(of, data_cost=data), sent)
     nothing = Exposure(
         spent_hour=0,
         spent_day=0,
@@ -106,6 +107,18 @@ def test_a_batch_keeps_the_least_profit_of_each_of_its_accounts() -> None:
     enough = 2 * 7 + PRICE * USED
     assert judged(rerun(received=enough), of=both)[0] is Purpose.LIQUIDATE
     assert judged(rerun(received=enough - 1), of=both)[0] is Purpose.CANCEL
+
+
+@pytest.mark.parametrize("data", [DataCost(wei=11), DataCost(gas=11)])
+def test_what_a_rollup_charges_for_data_is_paid_for_too(data: DataCost) -> None:
+    enough = 7 + PRICE * (USED + data.gas) + data.wei
+    assert judged(rerun(received=enough), data=data) == (Purpose.LIQUIDATE, PRICE)
+    assert judged(rerun(received=enough - 1), data=data)[0] is Purpose.CANCEL
+
+
+def test_a_cancellation_has_room_for_data_that_is_charged_as_gas() -> None:
+    tight, data = replace(LIMITS, max_gas_per_tx=WORST), DataCost(gas=9_000)
+    assert judged(None, tight, data=data) == (Purpose.CANCEL, WORST // (CANCEL_GAS + 9_000))
 
 
 def test_what_would_revert_or_was_not_run_again_is_cancelled() -> None:
@@ -321,7 +334,7 @@ CAPS = {
     "what data costs more than is left": (
         rerun(),
         {"max_gas_per_tx": WORST},
-        {"data_fee": 2 * WORST},
+        {"data": DataCost(wei=2 * WORST)},
         0,
     ),
     "all chains": (rerun(), {}, {"left_of_totals": WORST}, 2 * WORST // PLAN.gas_limit),
@@ -340,7 +353,7 @@ CAPS = {
     "data": (
         rerun(),
         {"max_gas_per_tx": 5 * WORST},
-        {"data_fee": WORST},
+        {"data": DataCost(wei=WORST)},
         4 * WORST // PLAN.gas_limit,
     ),
 }

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from keeper.core.chain import Fees, Log, Simulated
+from keeper.core.chain import DataCost, Fees, Log, Simulated
 from keeper.core.plan import Outcome, Purpose, Status, Submission
 from keeper.core.units import WAD, Address, Hash32
+from keeper.evm.signed_transaction import decode_signed
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Taken
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.settlement import TRANSFER
-from keeper.executor.signing import SigningDesk
+from keeper.executor.signing import CANCEL_GAS, SigningDesk
 from keeper.executor.tending import Patience, Tender
 from tests.support.fake_wire import FakeWire
 from tests.support.ledger_records import (
@@ -229,3 +230,12 @@ async def test_a_halt_while_a_transaction_is_run_again_stops_its_next_rung() -> 
     await yard.tend(102)
     assert [one.purpose for one in yard.lane.sent] == [Purpose.CANCEL]
     assert yard.lane.sent[0].nonce == sent.nonce
+
+
+async def test_a_cancellation_has_gas_for_its_data_where_that_is_charged_as_gas() -> None:
+    yard = Yard(Way("mempool", public=True), halted="by hand")
+    charged = replace(OURS, data_cost=DataCost(gas=9_000))
+    yard.flight.took_off(charged, signed(OURS, 0, max_fee=90 * GWEI))
+    await yard.tend(101)
+    (cancel,) = yard.lane.sent
+    assert decode_signed(cancel.raw, sender=SIGNER.address).gas_limit == CANCEL_GAS + 9_000
