@@ -100,7 +100,7 @@ class SecondLook:
             price = min(newest.fees.max_fee, next_base_fee(head) + newest.fees.priority_fee)
             if paid_for >= price:
                 return Purpose.LIQUIDATE, min(self.cap(one, one.gas_limit, exposure), paid_for)
-        return Purpose.CANCEL, self.cap(one, cancel_gas(one), exposure)
+        return Purpose.CANCEL, self.cap(one, cancel_gas(one, head.number + 1), exposure)
 
     def cap(self, one: Airborne, gas_limit: int, exposure: Exposure) -> int:
         """Return the most per gas that the limits leave for one transaction, wei."""

@@ -11,17 +11,19 @@ from keeper.core.ports import Signer, Wire
 from keeper.core.units import Address, Hash32
 from keeper.executor.flight import Airborne
 from keeper.executor.nonce import NonceKeeper
+from keeper.executor.rehearse import HEADS_APART
 
 CANCEL_GAS = 21_000
 """What a transfer of nothing costs."""
 
 
-def cancel_gas(one: Airborne) -> int:
-    """Return the gas limit of what cancels an intent.
+def cancel_gas(one: Airborne, target_block: int) -> int:
+    """Return the gas limit of what cancels an intent in a block, another one in the next.
 
-    Where data is charged as gas it is less than the liquidation's: those bytes are fewer.
+    Else one that was given up, and another of its nonce at the same fees, would be cancelled by
+    the same bytes. Where data is charged as gas it is less than the liquidation's.
     """
-    return CANCEL_GAS + one.data_cost.gas
+    return CANCEL_GAS + target_block % HEADS_APART + one.data_cost.gas
 
 
 class SigningDesk:
@@ -143,7 +145,7 @@ class SigningDesk:
         transaction, gas_limit = one.transaction, one.gas_limit
         if purpose is Purpose.CANCEL or transaction is None:
             transaction = Transaction(sender=self.address, to=self.address, data=b"")
-            gas_limit = cancel_gas(one)
+            gas_limit = cancel_gas(one, target_block)
         raw, tx_hash = await self._signer.sign_soon(
             transaction, nonce=newest.nonce, gas_limit=gas_limit, fees=fees
         )

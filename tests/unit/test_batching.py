@@ -151,7 +151,7 @@ async def test_a_batch_in_which_one_would_not_pay_by_itself_is_taken_apart(tmp_p
 
 async def test_a_batch_over_the_gas_of_one_transaction_is_taken_apart(tmp_path: Path) -> None:
     node = Node(answering())
-    alone = (ALONE_GAS * 15_000 // BPS + 150_000) * ONE.fees.max_fee
+    alone = (ALONE_GAS * 15_000 // BPS + 150_000 + HEAD.number) * ONE.fees.max_fee
     limits = replace(LIMITS, max_gas_per_tx=alone)
     report = await carried_out(tmp_path, node, limits=limits)
     assert gas_of(report) == [ALONE_GAS * PRICE] * 3

@@ -229,7 +229,7 @@ async def test_what_would_revert_gives_its_nonce_to_a_transfer_of_nothing(yard: 
     with capture_logs() as lines:
         (cancel,) = await yard.tend()
     assert cancel.purpose is Purpose.CANCEL
-    assert decoded(cancel) == (SIGNER.address, b"", CANCEL_GAS, 5)
+    assert decoded(cancel) == (SIGNER.address, b"", CANCEL_GAS + 102, 5)
     assert [one["why"] for one in lines if one["event"] == GIVEN_UP] == ["it would revert: healthy"]
     assert (await yard.newest())[0].purpose is Purpose.CANCEL
     # Its cancellation is raised and raised again; that it was given up is said once.

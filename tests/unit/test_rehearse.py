@@ -22,6 +22,7 @@ from keeper.executor.rehearse import (
     GAS_MARGIN_BPS,
     Stage,
     rehearse,
+    run_once,
 )
 from tests.support.batch_records import ACCOUNTS, GAINS, merged, simulated
 from tests.support.batch_records import decoders as batch_decoders
@@ -70,12 +71,21 @@ async def rejected(answer: Answer, how: Decoders | None = None) -> Rejection:
 async def test_a_plan_that_holds_takes_gas_and_forecast_from_the_rehearsal() -> None:
     (held,), refused = await rehearse([ONE], Node(succeed), stage(), decoders())
     assert refused == []
-    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN
+    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN + HEAD.number
     price = min(ONE.fees.max_fee, next_base_fee(HEAD) + ONE.fees.priority_fee)
     assert held.forecast.gas == GAS_USED * price
     assert held.forecast.net == GAIN - GAS_USED * price
     assert held.forecast.flash_fee == ONE.valuation.wei_floor(USDC, FLASH_FEE)
     assert replace(held, gas_limit=ONE.gas_limit, forecast=ONE.forecast) == ONE
+
+
+async def test_what_was_refused_at_one_head_is_another_transaction_at_the_next() -> None:
+    # Of the same second and at the same fees, as on Arbitrum and BNB: only the head differs.
+    later = replace(ONE.opportunity, block=replace(HEAD, number=HEAD.number + 1))
+    held = await run_once(
+        [ONE, replace(ONE, opportunity=later)], Node(succeed), stage(), decoders()
+    )
+    assert len({one.gas_limit for one in held if isinstance(one, Plan)}) == len(held)
 
 
 async def test_the_target_block_is_rehearsed_not_the_head() -> None:
@@ -253,7 +263,7 @@ async def test_what_a_rollup_charges_and_the_tip_are_in_the_forecast_and_the_lim
     price = next_base_fee(HEAD) + ONE.fees.priority_fee
     assert held.forecast.gas == (GAS_USED + 50) * price + 300
     assert held.forecast.tip == 9
-    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN + 50
+    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN + HEAD.number + 50
 
 
 async def test_no_more_than_the_plans_own_maximum_is_paid_for_gas() -> None:
@@ -271,7 +281,7 @@ async def test_each_account_of_a_batch_has_its_own_forecast_of_the_rehearsal() -
     assert [one.id for one in members] == [one.id for one in ACCOUNTS]
     assert [one.forecast.net + one.forecast.gas for one in members] == list(GAINS)
     assert sum(one.forecast.gas for one in members) == GAS_USED * price
-    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN
+    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN + HEAD.number
 
 
 async def test_a_batch_of_which_one_account_is_not_liquidated_is_not_sent() -> None:

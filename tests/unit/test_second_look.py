@@ -118,7 +118,7 @@ def test_what_a_rollup_charges_for_data_is_paid_for_too(data: DataCost) -> None:
 
 def test_a_cancellation_has_room_for_data_that_is_charged_as_gas() -> None:
     tight, data = replace(LIMITS, max_gas_per_tx=WORST), DataCost(gas=9_000)
-    assert judged(None, tight, data=data) == (Purpose.CANCEL, WORST // (CANCEL_GAS + 9_000))
+    assert judged(None, tight, data=data) == (Purpose.CANCEL, WORST // (CANCEL_GAS + 102 + 9_000))
 
 
 def test_what_would_revert_or_was_not_run_again_is_cancelled() -> None:
@@ -293,7 +293,7 @@ def test_a_forced_budget_widens_no_other_limit() -> None:
 def test_a_forced_one_is_cancelled_where_it_reverts_or_forced_mode_is_off() -> None:
     assert judged(rerun(success=False), FORCED_LIMITS, of=FORCED)[0] is Purpose.CANCEL
     off = replace(LIMITS, max_gas_per_tx=WORST)
-    assert judged(rerun(), off, of=FORCED) == (Purpose.CANCEL, WORST // CANCEL_GAS)
+    assert judged(rerun(), off, of=FORCED) == (Purpose.CANCEL, WORST // (CANCEL_GAS + 102))
 
 
 def test_what_is_left_of_a_forced_budget_is_nothing_to_an_ordinary_one() -> None:
@@ -369,6 +369,6 @@ def test_a_rung_ends_where_a_limit_does(what: str) -> None:
 
 def test_a_cancellation_is_held_to_the_limits_with_its_own_gas() -> None:
     tight = replace(LIMITS, max_gas_per_tx=WORST)
-    assert judged(None, tight) == (Purpose.CANCEL, WORST // CANCEL_GAS)
+    assert judged(None, tight) == (Purpose.CANCEL, WORST // (CANCEL_GAS + 102))
     spent = replace(LIMITS, max_gas_per_hour=WORST)
     assert judged(None, spent, spent_hour=WORST, at_stake=WORST) == (Purpose.CANCEL, 0)

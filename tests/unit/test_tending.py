@@ -238,4 +238,14 @@ async def test_a_cancellation_has_gas_for_its_data_where_that_is_charged_as_gas(
     yard.flight.took_off(charged, signed(OURS, 0, max_fee=90 * GWEI))
     await yard.tend(101)
     (cancel,) = yard.lane.sent
-    assert decode_signed(cancel.raw, sender=SIGNER.address).gas_limit == CANCEL_GAS + 9_000
+    assert decode_signed(cancel.raw, sender=SIGNER.address).gas_limit == CANCEL_GAS + 102 + 9_000
+
+
+async def test_two_of_one_nonce_are_not_cancelled_by_the_same_bytes() -> None:
+    sent: list[Submission] = []
+    for number in (101, 102):  # the first was given up, and its nonce handed out again
+        yard = Yard(Way("mempool", public=True), halted="by hand")
+        flown(yard, lane="mempool")
+        await yard.tend(number)
+        sent += yard.lane.sent
+    assert len({one.tx_hash for one in sent}) == 2
