@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from keeper.core.ports import Wire
+from keeper.core.ports import Journal, Wire
 from keeper.core.units import Address
 
 
@@ -67,10 +67,21 @@ class NonceKeeper:
         known, self._ours = self._ours, max(self._ours, confirmed)
         return confirmed - 1 if 0 < known < confirmed else None
 
-    def foreign(self, confirmed: int) -> int | None:
-        """Return a nonce that somebody else used since, as the chain's count now shows."""
-        if confirmed <= self._ours:
-            return None
-        self._ours = confirmed
-        self.resync()
-        return confirmed - 1
+    def unaccounted(self, confirmed: int) -> range:
+        """Return the nonces that are used, as the chain's count now shows, and not known as ours.
+
+        They are told once. One that was given back may be among them: see ``is_ours``.
+        """
+        found = range(self._ours, confirmed)
+        if found:
+            self._ours = confirmed
+            self.resync()
+        return found
+
+
+async def is_ours(journal: Journal, wire: Wire, sender: Address, nonce: int) -> bool:
+    """Return whether any transaction of ours used a nonce, also one that was given up."""
+    for tx_hash in await journal.signed_with(sender, nonce):
+        if await wire.receipt(tx_hash) is not None:
+            return True
+    return False

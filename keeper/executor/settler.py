@@ -16,6 +16,7 @@ from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
 from keeper.executor.dividing import Decoders, divided, equal_parts
 from keeper.executor.flight import Flight
+from keeper.executor.nonce import is_ours
 
 log = structlog.get_logger()
 
@@ -27,6 +28,9 @@ REFUSED_SOFTLY = "succeeded on chain, but liquidated nothing"
 """Of a transaction whose protocol refused without a revert: no success, whatever its status."""
 GRACE_S = 60
 """Seconds past its deadline after which a transaction that the node lost is given up."""
+UNEXPLAINED_S = 10
+"""Seconds of the chain for which a used nonce may be without its receipt: of nodes behind one
+address some lag, and some chains have several blocks a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ class Settler:
         self._on_settled = on_settled
         self._on_stuck = on_stuck
         self._stuck: set[str] = set()
-        self._unexplained: dict[str, int] = {}
+        self._unexplained: dict[str, BlockRef] = {}
         """Intents whose nonce was used, without a receipt of theirs, and at which head first."""
 
     async def settle(self, head: BlockRef) -> list[Outcome]:
@@ -142,12 +146,14 @@ class Settler:
         """Give up a transaction that can no longer land, or that the node lost for good."""
         next_nonce = await self._wire.nonce(submission.sender, pending=False)
         if next_nonce > submission.nonce:
-            # A node may count a transaction before it has its receipt: nobody else is accused at
-            # the first sight of that.
-            seen = self._unexplained.setdefault(intent.plan_id, head.number)
-            if await self._landed(intent) is not None or seen >= head.number:
+            # A node may count a transaction before it has its receipt, or another one may for it:
+            # nobody else is accused at the first sight of that.
+            seen = self._unexplained.setdefault(intent.plan_id, head)
+            soon = head.timestamp < seen.timestamp + UNEXPLAINED_S
+            if await self._landed(intent) is not None or seen.number >= head.number or soon:
                 return None
-            self._on_foreign(submission)
+            if not await is_ours(self._journal, self._wire, submission.sender, submission.nonce):
+                self._on_foreign(submission)
             return dropped(intent, f"another transaction took nonce {submission.nonce}")
         if head.timestamp <= intent.deadline + GRACE_S:
             return None

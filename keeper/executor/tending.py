@@ -19,6 +19,7 @@ from keeper.core.units import Address
 from keeper.executor.flight import Airborne, Flight
 from keeper.executor.ladder import raised
 from keeper.executor.lanes.lane import Lane, Refused, Uncertain
+from keeper.executor.nonce import is_ours
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.purse import Purse
 from keeper.executor.second_look import SecondLook, Verdict, why
@@ -110,7 +111,7 @@ class Tender:
         """Deal with everything that is overdue at ``head``; when halted, cancel what can be."""
         means = self._means
         confirmed = await means.wire.nonce(means.desk.address, pending=False)
-        self._notice_others(confirmed)
+        await self._notice_others(confirmed)
         self._purse.holds((exposure.balances or {}).get(means.desk.address))
         halted = self._standing.halted is not None
         waiting = [
@@ -161,11 +162,13 @@ class Tender:
         log.error(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, why=why)
         return True
 
-    def _notice_others(self, confirmed: int) -> None:
+    async def _notice_others(self, confirmed: int) -> None:
         """Halt, or only say so, when the key was used by somebody else."""
-        nonce = self._means.desk.nonces.foreign(confirmed)
-        if nonce is not None:
-            self.used_elsewhere(nonce)
+        means = self._means
+        for nonce in means.desk.nonces.unaccounted(confirmed):
+            if not await is_ours(means.journal, means.wire, means.desk.address, nonce):
+                self.used_elsewhere(nonce)
+                return
 
     def used_elsewhere(self, nonce: int, *, while_off: bool = False) -> None:
         """Take note that somebody else signed with our key."""

@@ -34,7 +34,12 @@ from keeper.ledger.spending import (
 from keeper.ledger.spool import Spool
 from keeper.ledger.standing import record_halt, select_standing, select_tally
 from keeper.ledger.store import ChainIdentity, beside, lock_database, open_for_writing
-from keeper.ledger.submissions import insert_submission, mark_sent, select_open_submissions
+from keeper.ledger.submissions import (
+    insert_submission,
+    mark_sent,
+    select_open_submissions,
+    select_signed_with,
+)
 from keeper.ledger.taken import note_taken, select_noted, select_our_part, select_own
 from keeper.ledger.writer import Work, Writer
 from keeper.runtime.clock import Clock
@@ -276,6 +281,10 @@ class SqliteJournal:
     async def highest_nonce(self, sender: Address) -> int | None:
         """Return the highest nonce signed with that may be used up."""
         return await self._run("nonces", lambda db: select_highest_nonce(db, sender))
+
+    async def signed_with(self, sender: Address, nonce: int) -> list[Hash32]:
+        """Return every transaction that we signed with a nonce, of whatever became of it."""
+        return await self._run("a nonce", lambda db: select_signed_with(db, sender, nonce))
 
     async def checkpoint(self, deployment: str) -> Checkpoint | None:
         """Return the last checkpoint of a deployment."""

@@ -112,6 +112,12 @@ def select_open_submissions(db: sqlite3.Connection) -> list[Submission]:
     return [submission_of(row) for row in rows]
 
 
+def select_signed_with(db: sqlite3.Connection, sender: Address, nonce: int) -> list[Hash32]:
+    """Return the hash of every transaction signed with a nonce, also of one that was dropped."""
+    query = "SELECT tx_hash FROM submissions WHERE sender = ? AND nonce = ? ORDER BY sequence"
+    return [Hash32(tx_hash) for (tx_hash,) in db.execute(query, (sender, nonce))]
+
+
 def submission_of(row: tuple[str, str, int, str, bytes, str, str, int, str, str]) -> Submission:
     """Return the submission in a row."""
     plan_id, sender, nonce, tx_hash, raw, max_fee, priority_fee, target, purpose, lane = row

@@ -20,8 +20,10 @@ from keeper.executor.settler import (
     GRACE_S,
     OUTCOME_UNREADABLE,
     REFUSED_SOFTLY,
+    UNEXPLAINED_S,
     Auditor,
     Settler,
+    dropped,
 )
 from keeper.ledger.journal import SqliteJournal
 from keeper.protocols.compound_v2 import codec
@@ -306,6 +308,34 @@ async def test_a_nonce_that_another_transaction_took_ends_the_intent(desk: Desk)
     assert outcome.detail == "another transaction took nonce 5"
     assert outcome.tx_hash == sent.tx_hash
     assert [one.nonce for one in desk.foreign] == [5]
+
+
+async def test_a_used_nonce_waits_for_its_receipt_by_the_clock_of_the_chain(desk: Desk) -> None:
+    await desk.send(ONE, 5)
+    desk.wire.used = 6
+    second = block(101).timestamp
+    for number in range(101, 101 + 4 * UNEXPLAINED_S):  # four blocks a second
+        assert await desk.settle(number, timestamp=second + (number - 101) // 4) == []
+    assert desk.foreign == []
+    (outcome,) = await desk.settle(200, timestamp=second + UNEXPLAINED_S)
+    assert outcome.status is Status.DROPPED
+    assert [one.nonce for one in desk.foreign] == [5]
+
+
+async def test_a_nonce_that_one_of_ours_took_which_was_given_up_is_nobody_else_s(
+    desk: Desk,
+) -> None:
+    given_up = await desk.send(TWO, 5)
+    intent = desk.flight.airborne[TWO.id].intent
+    desk.flight.landed(TWO.id)
+    await desk.journal.settle(dropped(intent, "lost"))
+    await desk.send(ONE, 5)
+    desk.wire.used = 6
+    desk.wire.include(given_up.tx_hash, 101)
+    assert await desk.settle(101) == []
+    (outcome,) = await desk.settle(102)
+    assert outcome.status is Status.DROPPED
+    assert desk.foreign == []
 
 
 async def test_a_receipt_that_comes_late_is_not_taken_for_another_s(desk: Desk) -> None:

@@ -138,6 +138,8 @@ class Yard:
     flight: Flight = field(default_factory=Flight)
     journaled: list[Submission] = field(default_factory=list)
     settled: list[Outcome] = field(default_factory=list)
+    signed: dict[int, list[Hash32]] = field(default_factory=dict)
+    """By nonce, whatever became of it."""
     patience: int = 0
     on_run: Callable[[], None] = lambda: None
 
@@ -151,6 +153,13 @@ class Yard:
 
     async def record_all_sent(self, sent: Sequence[Submission]) -> None:
         """Take note of nothing."""
+
+    async def signed_with(self, sender: Address, nonce: int) -> list[Hash32]:
+        assert sender == SIGNER.address
+        return self.signed.get(nonce, [])
+
+    def halt(self, why: str) -> None:
+        self.halted = why
 
     async def settle(self, outcome: Outcome) -> None:
         self.settled.append(outcome)
@@ -249,3 +258,23 @@ async def test_two_of_one_nonce_are_not_cancelled_by_the_same_bytes() -> None:
         await yard.tend(number)
         sent += yard.lane.sent
     assert len({one.tx_hash for one in sent}) == 2
+
+
+async def test_a_bundle_that_lands_after_it_was_given_up_is_no_use_of_the_key_by_others() -> None:
+    # A builder's block took the place of one without it, or the node was behind when it was asked.
+    yard = Yard(Way("builders", expires=True))
+    late = signed(OURS, 10)
+    yard.signed = {10: [hash32(1), late.tx_hash]}
+    yard.wire.used = 11
+    yard.wire.include(late.tx_hash, 101)
+    await yard.tend(102)
+    assert yard.halted is None
+
+
+async def test_a_nonce_that_none_of_ours_used_halts() -> None:
+    yard = Yard(Way("builders", expires=True))
+    yard.signed = {10: [hash32(1)]}
+    yard.wire.used = 11
+    await yard.tend(102)
+    assert yard.halted is not None
+    assert "nonce 10 was used" in yard.halted

@@ -140,6 +140,10 @@ class Journal(Protocol):
         """Return the plans that were more than shown, in this run or an earlier one."""
         ...
 
+    async def signed_with(self, sender: Address, nonce: int) -> list[Hash32]:
+        """Return every transaction that we signed with a nonce, of whatever became of it."""
+        ...
+
     async def open_intents(self) -> list[Intent]:
         """Return every intent without an outcome, oldest first."""
         ...
