@@ -7,6 +7,7 @@ from dataclasses import fields
 import structlog
 
 from keeper.chain.rpc import RetryPolicy
+from keeper.chain.data_fees import Rollup
 from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.chain.trouble import Report, Trouble
 from keeper.config.settings import Deployment as DeploymentSettings
@@ -37,6 +38,7 @@ async def opened_chain(
         retry=retry or RetryPolicy(),
         quorum=chain.quorum,
         max_lag_blocks=chain.max_lag_blocks,
+        rollup=None if chain.rollup is None else Rollup(chain.rollup),
     )
     async with open_chain(chain.rpc, options, report=report or _tell_the_log) as opened:
         yield opened

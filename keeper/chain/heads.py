@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Protocol
 
+from keeper.chain.data_fees import Rollup
 from keeper.chain.head_tracker import Headers, HeadEvent, HeadTracker
 from keeper.chain.records import decode_block
 from keeper.chain.subscriptions import Subscriptions
@@ -54,11 +55,17 @@ class PushedHeads:
     """
 
     def __init__(
-        self, subscriptions: Callable[[], Subscriptions], reader: HeadReader, *, check_s: float
+        self,
+        subscriptions: Callable[[], Subscriptions],
+        reader: HeadReader,
+        *,
+        check_s: float,
+        rollup: Rollup | None = None,
     ) -> None:
         self._open = subscriptions
         self._reader = reader
         self._check_s = check_s
+        self._rollup = rollup
 
     async def sights(self) -> AsyncGenerator[BlockRef, None]:
         """Yield the head now, then each that is pushed, and a look after each silence."""
@@ -72,7 +79,7 @@ class PushedHeads:
                 pushed = await subscriptions.next(self._check_s)
                 if pushed is not None:
                     missed = False
-                    seen = decode_block(pushed.result)
+                    seen = decode_block(pushed.result, self._rollup)
                     yield seen
                     continue
                 found = await self._reader.head()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from keeper.chain.call_batch import CallBatch
+from keeper.chain.data_fees import Rollup
 from keeper.chain.jsonrpc import Request
 from keeper.chain.log_ranges import LogRanges, Progress, log_query, log_values
 from keeper.chain.pinned import PinnedRpc
@@ -20,11 +21,20 @@ _STORAGE = "eth_getStorageAt"
 class ChainReader:
     """The ``Reader`` of a node. See ``keeper.core.ports.Reader`` for the errors raised."""
 
-    def __init__(self, pinned: PinnedRpc, calls: CallBatch, ranges: LogRanges) -> None:
+    def __init__(
+        self,
+        pinned: PinnedRpc,
+        calls: CallBatch,
+        ranges: LogRanges,
+        *,
+        rollup: Rollup | None = None,
+    ) -> None:
+        """Read a chain, of that kind if it is a rollup."""
         self._pinned = pinned
         self._rpc = pinned.rpc
         self._calls = calls
         self._ranges = ranges
+        self._rollup = rollup
 
     async def head(self) -> BlockRef:
         """Return the newest block."""
@@ -114,4 +124,4 @@ class ChainReader:
         record = await self._rpc.read_optional(BlockRecord, method, which, False)
         if record is None:
             raise StaleError(f"{self._rpc.name}: expected block {which}, found none")
-        return record.value()
+        return record.value(self._rollup)

@@ -5,6 +5,8 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from keeper.chain.base_fees import base_fee_rule
+from keeper.chain.data_fees import Rollup
 from keeper.chain.jsonrpc import UNREADABLE
 from keeper.core.chain import BlockRef, Log, Receipt
 from keeper.core.errors import TransientError
@@ -26,18 +28,27 @@ class BlockRecord(msgspec.Struct, frozen=True, rename="camel"):
     gas_limit: str
     base_fee_per_gas: str | None = None
     logs_bloom: str | None = None
+    extra_data: str | None = None
+    blob_gas_used: str | None = None
 
-    def value(self) -> BlockRef:
-        """Return the block."""
+    def value(self, rollup: Rollup | None = None) -> BlockRef:
+        """Return the block, of a chain of that kind."""
+        gas_used, gas_limit = quantity(self.gas_used), quantity(self.gas_limit)
+        if rollup is Rollup.OP_STACK and self.blob_gas_used:
+            # Of data, from Jovian on; its base fee goes by what is more.
+            gas_used = max(gas_used, quantity(self.blob_gas_used))
         return BlockRef(
             number=quantity(self.number),
             hash=hash32(self.hash),
             parent_hash=hash32(self.parent_hash),
             timestamp=quantity(self.timestamp),
             base_fee=quantity(self.base_fee_per_gas) if self.base_fee_per_gas else 0,
-            gas_used=quantity(self.gas_used),
-            gas_limit=quantity(self.gas_limit),
+            gas_used=gas_used,
+            gas_limit=gas_limit,
             logs_bloom=self.logs_bloom or "",
+            base_fee_rule=base_fee_rule(
+                rollup, gas_limit=gas_limit, extra_data=self.extra_data or ""
+            ),
         )
 
 
@@ -151,9 +162,9 @@ _log_decoder = msgspec.json.Decoder(LogRecord)
 _push_decoder = msgspec.json.Decoder(_LogPush)
 
 
-def decode_block(raw: msgspec.Raw) -> BlockRef:
+def decode_block(raw: msgspec.Raw, rollup: Rollup | None = None) -> BlockRef:
     """Return the block of a notification; raise TransientError on another shape."""
-    return _decode(BlockRecord, raw).value()
+    return _decode(BlockRecord, raw).value(rollup)
 
 
 def decode_log(raw: msgspec.Raw, seen_ns: int = 0) -> Log:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from keeper.chain.agreed import AgreedReader, AgreedWire
 from keeper.chain.background import Background
 from keeper.chain.call_batch import CallBatch
+from keeper.chain.data_fees import Rollup
 from keeper.chain.duplex import DuplexTransport
 from keeper.chain.endpoint import Endpoint, EndpointKind, parse_endpoint
 from keeper.chain.forked import ForkTransport
@@ -71,6 +72,8 @@ class ChainOptions:
     """How long to wait for one node while there is another to ask."""
     recover_s: float = 30.0
     """How long an earlier node must be fit before it is taken again."""
+    rollup: Rollup | None = None
+    """What kind of rollup it is, which its base fee follows from."""
 
 
 class Chain:
@@ -152,7 +155,9 @@ class Chain:
         polled = PolledHeads(self.reader, self._clock, every_s=options.poll_s)
         if not self._push:
             return polled
-        pushed = PushedHeads(self._rotation().open, self.reader, check_s=options.check_s)
+        pushed = PushedHeads(
+            self._rotation().open, self.reader, check_s=options.check_s, rollup=options.rollup
+        )
         if self.pool is None:
             return pushed
         return PushedElsePolled(pushed, polled, self._clock, report=report)
@@ -255,7 +260,7 @@ def _node(rpc: Rpc, options: ChainOptions) -> Node:
         at_once=options.chunks_at_once,
     )
     return Node(
-        reader=ChainReader(pinned, calls, LogRanges(rpc)),
+        reader=ChainReader(pinned, calls, LogRanges(rpc), rollup=options.rollup),
         simulator=NodeSimulator(pinned),
         wire=NodeWire(rpc),
     )

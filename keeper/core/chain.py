@@ -8,6 +8,21 @@ from keeper.core.units import Address, Hash32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaseFeeRule:
+    """How the base fee of a block follows from the block before."""
+
+    elasticity: int = 2
+    """What the gas limit is over the gas that leaves the fee as it is."""
+    denominator: int = 8
+    """The fee moves by at most so much less ``elasticity`` one; 0 leaves it as it is."""
+    least: int = 0
+    """Wei per gas."""
+
+
+EIP_1559: Final = BaseFeeRule()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRef:
     """A block, by number and hash, with what the next one is computed from."""
 
@@ -22,6 +37,8 @@ class BlockRef:
     gas_limit: int
     logs_bloom: str = field(default="", repr=False, compare=False)
     """The header's filter of what logged, in hex; empty where the node did not tell."""
+    base_fee_rule: BaseFeeRule = field(default=EIP_1559, repr=False, compare=False)
+    """For the block after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,12 +189,13 @@ NO_DATA_COST: Final = DataCost()
 def next_base_fee(block: BlockRef) -> int:
     """Return the base fee of the block after ``block``, wei per gas.
 
-    Mirrors EIP-1559 with elasticity 2 and denominator 8 (go-ethereum ``eip1559.CalcBaseFee``).
+    Mirrors EIP-1559 (go-ethereum ``eip1559.CalcBaseFee``) with the numbers of the chain.
     """
-    target = block.gas_limit // 2
-    if target in (block.gas_used, 0):
-        return block.base_fee
-    delta = block.base_fee * abs(block.gas_used - target) // target // 8
+    rule = block.base_fee_rule
+    target = block.gas_limit // max(rule.elasticity, 1)
+    if target in (block.gas_used, 0) or rule.denominator == 0:
+        return max(block.base_fee, rule.least)
+    delta = block.base_fee * abs(block.gas_used - target) // target // rule.denominator
     if block.gas_used > target:
-        return block.base_fee + max(delta, 1)
-    return max(block.base_fee - delta, 0)
+        return max(block.base_fee + max(delta, 1), rule.least)
+    return max(block.base_fee - delta, rule.least)
