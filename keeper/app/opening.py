@@ -6,8 +6,8 @@ from dataclasses import fields
 
 import structlog
 
-from keeper.chain.rpc import RetryPolicy
 from keeper.chain.data_fees import Rollup
+from keeper.chain.rpc import RetryPolicy
 from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.chain.trouble import Report, Trouble
 from keeper.config.settings import Deployment as DeploymentSettings

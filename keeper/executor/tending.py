@@ -143,6 +143,7 @@ class Tender:
                 continue
             outgoing.append(step)
             if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
+                await means.lane.withdraw(newest)  # its cancellation goes out whatever is answered
                 log.info(GIVEN_UP, plan=newest.plan_id, why=why(verdict))
         await self._send(list(reversed(outgoing)))
 

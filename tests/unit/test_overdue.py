@@ -240,6 +240,15 @@ async def test_what_would_revert_gives_its_nonce_to_a_transfer_of_nothing(yard: 
     assert len(yard.node.rounds) == 1
 
 
+async def test_what_is_given_up_is_asked_back_once_before_its_cancellation(yard: Yard) -> None:
+    yard.lane.public = False
+    first = await yard.send(ONE, 5)
+    yard.fails(ONE)
+    await yard.tend()
+    await yard.tend(102)
+    assert yard.lane.withdrawn == [first]
+
+
 async def test_nothing_is_touched_before_it_is_overdue(yard: Yard) -> None:
     await yard.send(ONE, 5)
     yard.patience = replace(yard.patience, replace_after_blocks=2)
