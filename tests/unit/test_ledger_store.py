@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import shlex
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -62,6 +65,27 @@ async def test_every_commit_is_on_disk_and_readers_are_not_blocked(database, tmp
     assert found == ["wal", 2, 1]
     assert read_books(database).open_intents == 1
     await journal.close()
+
+
+def back_up(path, copy):
+    """Type the documentation's command."""
+    lines = Path("docs/operations.md").read_text("utf-8").splitlines()
+    program = shlex.split(next(line for line in lines if ".backup(" in line))[2]
+    subprocess.run([sys.executable, "-c", program, str(path), str(copy)], check=True)
+
+
+async def test_the_backup_that_is_documented_holds_what_a_running_keeper_wrote(tmp_path):
+    copy = tmp_path / "copy" / "keeper.sqlite"
+    copy.parent.mkdir()
+    journal = await opened(tmp_path)
+    await journal.intend(plan())
+    await asyncio.to_thread(back_up, tmp_path / "keeper.sqlite", copy)
+    await journal.intend(plan(2))
+    await journal.close()
+    assert read_books(copy).open_intents == 1
+    restored = await opened(copy.parent)
+    assert [one.plan_id for one in await restored.open_intents()] == [plan().id]
+    await restored.close()
 
 
 async def test_a_database_of_another_chain_is_refused(database):
