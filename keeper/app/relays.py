@@ -28,7 +28,8 @@ async def relay_desk(environment: Mapping[str, str]) -> AsyncIterator[Dial]:
     def identity() -> RelayIdentity:
         if not identities:
             given = environment.get(RELAY_KEY_VARIABLE)
-            identities.append(RelayIdentity(parse_key(given) if given else os.urandom(KEY_SIZE)))
+            key = parse_key(given, RELAY_KEY_VARIABLE) if given else os.urandom(KEY_SIZE)
+            identities.append(RelayIdentity(key))
         return identities[0]
 
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:

@@ -42,7 +42,8 @@ def load_signers(
         msg = f"expected a key in operator.keystore or {PRIVATE_KEY_VARIABLE}, found none"
         raise ConfigError(msg)
     if from_environment is not None:
-        keys = [parse_key(one) for one in from_environment.split() or [""]]
+        found = from_environment.split() or [""]
+        keys = [parse_key(one, PRIVATE_KEY_VARIABLE) for one in found]
     else:
         keys = [
             open_keystore(
@@ -59,15 +60,15 @@ def load_signers(
     return signers
 
 
-def parse_key(text: str) -> bytes:
-    """Return the bytes of a key in hex. Raises ConfigError that never shows it."""
+def parse_key(text: str, where: str = "private key") -> bytes:
+    """Return the bytes of a key in hex. Raises ConfigError that names ``where``, never the key."""
     digits = text.strip().removeprefix("0x")
     try:
         key = bytes.fromhex(digits)
     except ValueError:
         key = b""
     if len(key) != KEY_SIZE:
-        msg = f"private key: expected 64 hex digits, found {len(digits)} characters"
+        msg = f"{where}: expected 64 hex digits, found {len(digits)} characters"
         raise ConfigError(msg)
     return key
 

@@ -12,7 +12,7 @@ from keeper.core.chain import Fees, Transaction
 from keeper.core.errors import ConfigError, InvariantError
 from keeper.core.units import Address
 from keeper.evm.hashing import checksum_address
-from keeper.evm.keys import load_signers, open_keystore, parse_key, throwaway_signer, write_keystore
+from keeper.evm.keys import load_signers, open_keystore, throwaway_signer, write_keystore
 from keeper.evm.transaction import LocalSigner, encode_rlp
 
 # The first account of the well-known test mnemonic "test test ... junk".
@@ -213,8 +213,8 @@ def test_no_key_at_all_says_where_it_could_be():
 
 @pytest.mark.parametrize("text", ["", "0x", KEY.hex()[:-1], KEY.hex() + "00", "zz" * 32])
 def test_text_that_is_no_key_is_refused_without_showing_it(text):
-    with pytest.raises(ConfigError, match="expected 64 hex digits") as caught:
-        parse_key(text)
+    with pytest.raises(ConfigError, match="KEEPER_PRIVATE_KEY: expected 64 hex digits") as caught:
+        load_signers(chain_id=1, environment={"KEEPER_PRIVATE_KEY": text}, keystores=[])
     assert len(text) < 8 or text not in str(caught.value)
 
 
