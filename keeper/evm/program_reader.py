@@ -11,6 +11,7 @@ from typing import Final
 from keeper.core.units import Address
 from keeper.evm.program import FlashKind, Known
 from keeper.evm.program_encoder import EXECUTE_SELECTOR
+from keeper.evm.words import selector
 
 _CALL: Final = 1
 _SWAP: Final = 2
@@ -26,6 +27,15 @@ _KNOWN: Final = tuple(one.value for one in Known)
 _ENTRIES: Final = range(0x40, 0xC0)
 _ALLOWED_KINDS: Final = (FlashKind.SIMPLE.value, FlashKind.ERC_3156.value)
 """Lenders that take what is due by an allowance; the others are paid."""
+_GRANTS: Final = {
+    selector(one): one
+    for one in (
+        "approve(address,uint256)",
+        "increaseAllowance(address,uint256)",
+        "setApprovalForAll(address,bool)",
+    )
+}
+"""Calls that give an allowance which outlives its step: a program has steps for that."""
 _ADDRESS: Final = 20
 _DEADLINE: Final = 5
 _REMEMBERED: Final = 512
@@ -143,7 +153,8 @@ class _Reader:
         self.steps(self.place + size)
 
     def calldata(self) -> None:
-        self.take(4)
+        if (granted := _GRANTS.get(self.take(4))) is not None:
+            raise ValueError(f"expected an allowance for one step, found a call of {granted}")
         for _ in range(self.byte()):
             if self.data[self.place : self.place + 1] == bytes((_RAW,)):
                 self.byte()

@@ -23,6 +23,7 @@ from keeper.evm.program import (
 )
 from keeper.evm.program_encoder import encode
 from keeper.evm.program_reader import Reach, read_reach
+from keeper.evm.words import selector
 
 TOKEN = st.sampled_from([Address(f"0x{place:040x}") for place in range(0xA0, 0xA4)])
 PLACE = st.sampled_from([Address(f"0x{place:040x}") for place in range(0xB0, 0xC0)])
@@ -132,6 +133,18 @@ def written(program: Program) -> Reach:
 @given(PROGRAM)
 def test_whom_a_program_reaches_is_read_from_its_bytes(program: Program) -> None:
     assert read_reach(encode(program)) == written(program)
+
+
+@pytest.mark.parametrize(
+    "grant", ["approve(address,uint256)", "increaseAllowance(address,uint256)",
+              "setApprovalForAll(address,bool)"]
+)  # fmt: skip
+def test_a_call_that_gives_an_allowance_past_its_step_is_no_program(grant: str) -> None:
+    token, spender = Address("0x" + "a1" * 20), Address("0x" + "b1" * 20)
+    calls = (Call(target=token, selector=selector(grant), parts=(spender, 1)),)
+    program = Program(deadline=1, profit_token=token, min_profit=0, steps=calls)
+    with pytest.raises(ValueError, match=grant.partition("(")[0]):
+        read_reach(encode(program))
 
 
 @settings(max_examples=25)
