@@ -70,13 +70,16 @@ class NonceKeeper:
     def unaccounted(self, confirmed: int) -> range:
         """Return the nonces that are used, as the chain's count now shows, and not known as ours.
 
-        They are told once. One that was given back may be among them: see ``is_ours``.
+        One that was given back may be among them: see ``is_ours``. They are told until they are
+        accounted for: a question about them that was not answered is asked again.
         """
-        found = range(self._ours, confirmed)
-        if found:
+        return range(self._ours, confirmed)
+
+    def accounted(self, confirmed: int) -> None:
+        """Say that it is known whose the nonces below the chain's count are."""
+        if confirmed > self._ours:
             self._ours = confirmed
             self.resync()
-        return found
 
 
 async def is_ours(journal: Journal, wire: Wire, sender: Address, nonce: int) -> bool:

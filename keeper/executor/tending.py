@@ -124,6 +124,7 @@ class Tender:
             return
         verdicts = {} if halted else await self._second.run(waiting, head)
         outgoing: list[tuple[Submission, str]] = []
+        given_up: list[Submission] = []
         kept_above = False
         for newest, one in reversed(waiting):
             if newest.plan_id not in overdue or self._is_strange(newest):
@@ -143,9 +144,11 @@ class Tender:
                 continue
             outgoing.append(step)
             if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
-                await means.lane.withdraw(newest)  # its cancellation goes out whatever is answered
+                given_up += () if means.lane.expires else one.intent.attempts
                 log.info(GIVEN_UP, plan=newest.plan_id, why=why(verdict))
         await self._send(list(reversed(outgoing)))
+        for attempt in given_up:  # after what cancels it, which waits for no relay's answer
+            await means.lane.withdraw(attempt)
 
     def _missed(self, newest: Submission, head: BlockRef) -> bool:
         """Return whether a transaction is overdue; a bundle is when its one block is there."""
@@ -165,11 +168,12 @@ class Tender:
 
     async def _notice_others(self, confirmed: int) -> None:
         """Halt, or only say so, when the key was used by somebody else."""
-        means = self._means
-        for nonce in means.desk.nonces.unaccounted(confirmed):
+        means, nonces = self._means, self._means.desk.nonces
+        for nonce in nonces.unaccounted(confirmed):
             if not await is_ours(means.journal, means.wire, means.desk.address, nonce):
                 self.used_elsewhere(nonce)
-                return
+                break
+        nonces.accounted(confirmed)
 
     def used_elsewhere(self, nonce: int, *, while_off: bool = False) -> None:
         """Take note that somebody else signed with our key."""

@@ -22,6 +22,13 @@ async def taken(keeper: NonceKeeper, count: int, *held: int) -> list[int]:
     return found
 
 
+def told(keeper: NonceKeeper, confirmed: int) -> range:
+    """Return the nonces that are not known as ours, and account for them."""
+    found = keeper.unaccounted(confirmed)
+    keeper.accounted(confirmed)
+    return found
+
+
 async def test_the_chain_is_asked_once_and_counted_on_from_there() -> None:
     wire = FakeWire(used=5, queued=2)
     keeper = NonceKeeper(wire, OPERATOR)
@@ -75,42 +82,42 @@ async def test_what_was_given_up_as_lost_leaves_no_gap_below_the_next_one() -> N
     again = await desks.sign([of], flight, target_block=99, lane="mempool")
     assert [one.nonce for _, one in (*made.pairs, *again.pairs)] == [5, 5]
     # Should the first land after all, it is nobody else's.
-    assert not keeper.unaccounted(6)
+    assert not told(keeper, 6)
 
 
 async def test_a_nonce_that_somebody_else_used_is_noticed_once() -> None:
     keeper = NonceKeeper(FakeWire(used=5), OPERATOR, highest=4)
     assert keeper.begin(5) is None
-    assert not keeper.unaccounted(5)
+    assert not told(keeper, 5)
     assert await taken(keeper, 1) == [5]
-    assert not keeper.unaccounted(6)
-    assert keeper.unaccounted(8)[-1] == 7
-    assert not keeper.unaccounted(8)
+    assert not told(keeper, 6)
+    assert told(keeper, 8)[-1] == 7
+    assert not told(keeper, 8)
 
 
 async def test_what_happened_before_the_first_run_is_nobody_else_s() -> None:
     keeper = NonceKeeper(FakeWire(used=40), OPERATOR)
     assert keeper.begin(40) is None
-    assert not keeper.unaccounted(40)
+    assert not told(keeper, 40)
 
 
 async def test_use_of_the_key_between_start_and_the_first_look_is_somebody_else_s() -> None:
     keeper = NonceKeeper(FakeWire(used=40), OPERATOR)
     assert keeper.begin(40) is None
-    assert keeper.unaccounted(41)[-1] == 40
+    assert told(keeper, 41)[-1] == 40
 
 
 async def test_use_of_the_key_while_no_keeper_ran_is_told_at_the_start_alone() -> None:
     keeper = NonceKeeper(FakeWire(used=7), OPERATOR, highest=4)
     assert keeper.begin(7) == 6
-    assert not keeper.unaccounted(7)
-    assert keeper.unaccounted(8)[-1] == 7
+    assert not told(keeper, 7)
+    assert told(keeper, 8)[-1] == 7
 
 
 async def test_what_an_earlier_run_left_pending_is_ours_when_it_lands() -> None:
     keeper = NonceKeeper(FakeWire(used=3), OPERATOR, highest=4)
     assert keeper.begin(3) is None
-    assert not keeper.unaccounted(5)
+    assert not told(keeper, 5)
 
 
 async def test_the_next_nonce_is_told_without_asking_once_the_chain_was_asked() -> None:
@@ -128,8 +135,8 @@ async def test_a_refused_nonce_that_somebody_else_uses_then_is_noticed() -> None
     keeper.begin(5)
     assert await taken(keeper, 2) == [5, 6]
     keeper.released(6)
-    assert not keeper.unaccounted(6)
-    assert keeper.unaccounted(7)[-1] == 6
+    assert not told(keeper, 6)
+    assert told(keeper, 7)[-1] == 6
 
 
 async def test_a_refused_nonce_below_another_of_ours_is_still_ours() -> None:
@@ -137,20 +144,20 @@ async def test_a_refused_nonce_below_another_of_ours_is_still_ours() -> None:
     keeper.begin(5)
     assert await taken(keeper, 2) == [5, 6]
     keeper.released(5)
-    assert not keeper.unaccounted(7)
+    assert not told(keeper, 7)
 
 
 async def test_the_highest_nonce_of_the_journal_is_ours_and_the_one_above_it_is_not() -> None:
     keeper = NonceKeeper(FakeWire(used=5), OPERATOR, highest=5)
-    assert not keeper.unaccounted(6)
-    assert keeper.unaccounted(7)[-1] == 6
+    assert not told(keeper, 6)
+    assert told(keeper, 7)[-1] == 6
 
 
 async def test_a_nonce_used_out_of_turn_takes_nothing_back() -> None:
     keeper = NonceKeeper(FakeWire(used=5), OPERATOR, highest=4)
     keeper.used(9)
     keeper.used(5)
-    assert not keeper.unaccounted(10)
+    assert not told(keeper, 10)
     assert keeper.upcoming(NOTHING) == 6
 
 

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from keeper.core.chain import Fees, Transaction, next_base_fee
+from keeper.core.errors import TransientError
 from keeper.core.plan import Intent, Outcome, Plan, Purpose, Status, Submission
 from keeper.core.units import WAD, Address
 from keeper.evm.signed_transaction import decode_signed
@@ -240,13 +241,30 @@ async def test_what_would_revert_gives_its_nonce_to_a_transfer_of_nothing(yard: 
     assert len(yard.node.rounds) == 1
 
 
-async def test_what_is_given_up_is_asked_back_once_before_its_cancellation(yard: Yard) -> None:
-    yard.lane.public = False
+async def test_what_is_given_up_is_asked_back_with_all_its_rungs_and_once(yard: Yard) -> None:
     first = await yard.send(ONE, 5)
+    (rung,) = await yard.tend()
     yard.fails(ONE)
-    await yard.tend()
     await yard.tend(102)
-    assert yard.lane.withdrawn == [first]
+    await yard.tend(103)
+    assert yard.lane.withdrawn == [rung, first], "not what cancels them"
+
+
+async def test_nobody_is_cleared_of_using_the_key_by_a_question_without_an_answer(
+    yard: Yard,
+) -> None:
+    await yard.send(ONE, 5)
+    yard.wire.used = 12
+    answered, yard.journal.signed_with = yard.journal.signed_with, silent
+    with pytest.raises(TransientError):
+        await yard.tend()
+    yard.journal.signed_with = answered
+    await yard.tend(102)
+    assert "nonce 10 was used" in (yard.standing.halted or "")
+
+
+async def silent(*_: object) -> Any:
+    raise TransientError("expected an answer, found none")
 
 
 async def test_nothing_is_touched_before_it_is_overdue(yard: Yard) -> None:
