@@ -101,7 +101,7 @@ def csv_text(*every: Books) -> str:
 def _cell(value: str | None) -> str:
     """Return a cell that no spreadsheet takes for a formula; a negative amount is none."""
     text = value or ""
-    is_formula = text.startswith(_FORMULA_STARTS) and not text[1:].isdecimal()
+    is_formula = text.startswith(_FORMULA_STARTS) and not text.removeprefix("-").isdecimal()
     return "'" + text if is_formula else text
 
 
