@@ -45,7 +45,9 @@ def demo(
     borrowers: Annotated[int, typer.Option(min=50, max=10_000, help="Loans in the market.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 1,
     keep: Annotated[Path | None, typer.Option(help="Keep configuration and database here.")] = None,
-    aave: Annotated[str, typer.Option(help="Release of Aave V3: 3.0 or 3.6.")] = "3.0",
+    aave: Annotated[
+        str, typer.Option(help="Release of Aave V3, 3.0 or 3.6; in other demos it only lends.")
+    ] = "3.0",
 ) -> None:
     """Watch the whole job on a local market of real contracts. No key, no node."""
     from keeper.commands.console import say

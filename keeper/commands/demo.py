@@ -6,7 +6,7 @@ to the wei, and that whatever is still under the line has a reason.
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from keeper.commands.demo_checks import Verdict, check_books
 from keeper.commands.demo_observer import DemoObserver
 from keeper.commands.local_run import Purse, anvil_binary, dealt_with, mine_until
 from keeper.commands.report import print_books
+from keeper.config.complaints import suggestion
 from keeper.config.settings import Settings, load
 from keeper.core.errors import ConfigError
 from keeper.devnet.accounts import KEEPER_KEY
@@ -26,7 +27,8 @@ from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_executor
 from keeper.devnet.live import LiveMarket
-from keeper.devnet.stages import Scene, Wanted, staged
+from keeper.devnet.releases import RELEASES
+from keeper.devnet.stages import Scene, Wanted, stage_names, staged
 from keeper.evm.keys import parse_key
 from keeper.evm.transaction import LocalSigner
 from keeper.ledger.books import read_books
@@ -55,7 +57,9 @@ class Stage:
 
 
 async def demo(protocol: str, wanted: Wanted, folder: Path | None) -> Verdict:
-    """Run the whole of it; return what the checks found."""
+    """Run the whole of it; return what the checks found. Raises ConfigError."""
+    _require_known("--protocol", "one of ", stage_names(), ", ", protocol)
+    _require_known("--aave", "release ", RELEASES, " or ", wanted.aave)
     with _folder(folder) as where, _stage(where, protocol, wanted) as stage:
         before = stage.purse.count(stage.live.rpc)
         await _liquidate(stage)
@@ -66,6 +70,14 @@ async def demo(protocol: str, wanted: Wanted, folder: Path | None) -> Verdict:
     if folder is not None:
         say(f"the keeper's configuration and database are in {folder}")
     return verdict
+
+
+def _require_known(option: str, what: str, known: Iterable[str], between: str, found: str) -> None:
+    """Raise ConfigError before anything is fetched or started for a word that is not known."""
+    names = list(known)
+    if found not in names:
+        near = suggestion(found, names)
+        raise ConfigError(f"{option}: expected {what}{between.join(names)}, found {found!r}{near}")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from keeper.config.fleet import Fleet, load_fleet
 from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
 from keeper.ledger.standing import rearm
+from keeper.ledger.store import require_of_chain
 from keeper.runtime.clock import Clock, SystemClock
 
 
@@ -17,7 +18,7 @@ def rearm_sending(
     """Take back a halt on every chain, or on one; a running keeper notices at its next head.
 
     What went wrong before no longer counts towards the breaker. Raises ConfigError while the kill
-    switch's file is still there.
+    switch's file is still there, and for a database that is not the chain's.
     """
     fleet = load_fleet(config)
     now = int((clock or SystemClock()).now())
@@ -29,6 +30,7 @@ def _rearm(settings: Settings, fleet: Fleet, *, now: int, as_json: bool) -> None
     if switch is not None and switch.exists():
         msg = f"{switch}: expected the kill switch removed before sending goes on, found it there"
         raise ConfigError(msg)
+    require_of_chain(settings.database, settings.chain.chain_id)
     why = rearm(settings.database, now=now)
     name = settings.chain.name
     before = f"{name}: " if fleet.several else ""

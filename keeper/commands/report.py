@@ -13,6 +13,7 @@ from keeper.core.errors import ConfigError
 from keeper.ledger.books import Books, read_books
 from keeper.ledger.exports import csv_text, json_lines, missed_lines
 from keeper.ledger.report import html_page, summary, tables
+from keeper.ledger.store import require_chain_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ def report(config: Path, shown: Shown, *, since: int, chain: str | None = None) 
     def work(settings: Settings) -> None:
         name = settings.chain.name
         books = read_books(settings.database, since=since, chain=name)
+        require_chain_id(settings.database, books.chain_id, settings.chain.chain_id)
         every.append(books)
         if shown.as_json:
             lines = missed_lines(books) if shown.missed else json_lines(books)

@@ -25,6 +25,7 @@ from keeper.commands.capacity import capacity_json, capacity_table, sweep_json, 
 from keeper.commands.console import print_json, progress_bar, say, stdout
 from keeper.commands.each_chain import of_one_block, on_each
 from keeper.commands.sweep_plot import Curve, write_plot
+from keeper.config.complaints import suggestion
 from keeper.config.fleet import load_fleet
 from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
@@ -108,10 +109,13 @@ class _Answer:
 
     def require_known(self) -> None:
         """Raise ConfigError for a label that no deployment has."""
-        for label in (*(one.label for one in self._moves), *self._question.sweeps):
+        asked = [("--price", one.label) for one in self._moves]
+        asked += [("--sweep", label) for label in self._question.sweeps]
+        for option, label in asked:
             if label not in self._known:
                 names = ", ".join(printable(one) for one in sorted(self._known))
-                msg = f"expected a feed of {names}, found {label!r}"
+                near = suggestion(label, self._known)
+                msg = f"{option}: expected a feed of {names}, found {label!r}{near}"
                 raise ConfigError(msg)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import keeper.devnet
-from keeper.core.errors import ConfigError
 from keeper.core.units import Address
 from keeper.devnet.live import LiveMarket
 from keeper.devnet.packages import Progress, quiet
@@ -55,11 +54,7 @@ def stage_names() -> tuple[str, ...]:
 def staged(protocol: str, rpc_url: str, wanted: Wanted) -> Scene:
     """Build the market and the protocol on the empty anvil at ``rpc_url``.
 
-    Raises ConfigError when there is no stage of the protocol, or the market cannot be built.
+    ``protocol`` is one of ``stage_names``. Raises ConfigError when the market cannot be built.
     """
-    if protocol not in stage_names():
-        known = ", ".join(stage_names())
-        msg = f"--protocol: expected one of {known}, found {protocol!r}"
-        raise ConfigError(msg)
     module = importlib.import_module(f"keeper.devnet.{_PREFIX}{protocol}")
     return cast("Scene", module.stage(rpc_url, wanted))

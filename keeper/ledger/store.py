@@ -101,6 +101,25 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             yield connection
 
 
+def require_of_chain(path: Path, chain_id: int) -> None:
+    """Raise ConfigError for a database that is another program's, another chain's, or damaged.
+
+    None at all is none of these: no keeper has run yet.
+    """
+    if not path.exists():
+        return
+    with reading(path) as connection:
+        _require_sound(connection, path)
+        require_chain_id(path, _chain_id(connection), chain_id)
+
+
+def require_chain_id(path: Path, found: int, expected: int) -> None:
+    """Raise ConfigError for a database of another chain."""
+    if found != expected:
+        msg = f"{path}: expected a database of chain id {expected}, found {found}"
+        raise ConfigError(msg)
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """Run a block as one transaction: on disk when it ends, undone when it raises."""
@@ -178,11 +197,14 @@ def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
         raise ConfigError(msg)
 
 
+def _chain_id(connection: sqlite3.Connection) -> int:
+    (found,) = connection.execute("SELECT chain_id FROM meta").fetchone()
+    return int(found)
+
+
 def _require_identity(connection: sqlite3.Connection, path: Path, identity: ChainIdentity) -> None:
-    chain_id, genesis = connection.execute("SELECT chain_id, genesis_hash FROM meta").fetchone()
-    if chain_id != identity.chain_id:
-        msg = f"{path}: expected a database of chain id {identity.chain_id}, found {chain_id}"
-        raise ConfigError(msg)
+    require_chain_id(path, _chain_id(connection), identity.chain_id)
+    (genesis,) = connection.execute("SELECT genesis_hash FROM meta").fetchone()
     if genesis != identity.genesis_hash:
         msg = f"{path}: expected genesis block {identity.genesis_hash}, found {genesis}"
         raise ConfigError(msg)

@@ -283,6 +283,7 @@ def test_open_intents_of_a_deployment_that_is_gone_keep_it_from_starting(
 
 CROOKED = "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756CC2"
 STRAIGHT = "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"
+FEEDS = "expected a feed of DAI, USDC, USDT, WBTC, WETH, wstETH"
 MOVE = "--price: FEED=-12% or FEED=1800: expected"
 
 
@@ -313,6 +314,11 @@ MOVE = "--price: FEED=-12% or FEED=1800: expected"
             ["whatif", "--price", "WETH=-5"],
             f"{MOVE} a price of at least 0, or a move with %, found '-5' in 'WETH=-5'",
         ),
+        (
+            ["whatif", "--price", "weth=-5%"],
+            f"--price: {FEEDS}, found 'weth'; did you mean 'WETH'?",
+        ),
+        (["whatif", "--sweep", "FOO"], f"--sweep: {FEEDS}, found 'FOO'"),
         (
             ["whatif", "--price", "WETH=-5%", "--price", "WETH=-6%"],
             "--price: expected each feed once, found 'WETH' 2 times",

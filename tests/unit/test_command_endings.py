@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from keeper.cli import main
 from keeper.commands.demo import demo
 from keeper.commands.running import BROKEN, MISCONFIGURED, CommandFailed, plainly, run_command
 from keeper.devnet.packages import quiet
@@ -72,3 +73,29 @@ def test_a_demo_that_is_to_be_kept_in_a_file_is_refused(
     assert failed.value.code == MISCONFIGURED
     said = f"error: --keep: {taken}: expected a folder to write to, found: File exists\n"
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["--protocol", "venos"],
+            (
+                "--protocol: expected one of aave_v3, morpho_blue, venus, venus_isolated, "
+                "found 'venos'; did you mean 'venus'?"
+            ),
+        ),
+        (["--aave", "4"], "--aave: expected release 3.0 or 3.6, found '4'"),
+    ],
+)
+def test_a_demo_is_refused_before_anything_is_started(
+    words: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["keeper", "demo", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == MISCONFIGURED
+    assert capsys.readouterr().err == f"error: {said}\n"
