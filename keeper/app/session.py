@@ -1,7 +1,7 @@
 """A keeper from its settings, opened and closed as one."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ from keeper.core.ports import Signer
 from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.store import ChainIdentity
+from keeper.runtime.awake import awake
 from keeper.runtime.clock import Clock, SystemClock
 
 TRIES: Final = 5
@@ -62,7 +63,10 @@ async def keeper_session(
         opened_chain(settings) as chain,
         relays_of(settings) as dial,
         offers_of(settings) as offers,
+        AsyncExitStack() as stack,
     ):
+        if settings.sending.keep_awake:
+            stack.enter_context(awake(f"{settings.path}: sending.keep_awake"))
         await chain.simulator.probe()
         head = await _agreed_head(chain)
         await require_contracts(settings, chain.reader, head)

@@ -94,6 +94,11 @@ class SendingSettings(Section):
 
     It costs some 0.1 ms of the processor each time.
     """
+    keep_awake: bool = False
+    """Have no processor sleep while the keeper runs: a price is then answered sooner.
+
+    It costs power, and needs Linux and leave to write to ``/dev/cpu_dma_latency``, which root has.
+    """
     halt_file: PathValue | None = None
     """The kill switch: while this file is there nothing is sent. Beside the root file."""
     backrun: bool = False

@@ -1,5 +1,6 @@
 """A real Aave V3 market whose borrowers stand on a ladder: each price step brings one under."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from keeper.devnet.packages import ensure_anvil, quiet
 from keeper.devnet.population import Draft, fill
 from keeper.devnet.prices import push_prices
 from keeper.devnet.sender import Sender
+from keeper.runtime.awake import DEVICE
 
 FIRST_BPS = 10_060
 STEP_BPS = 1
@@ -49,7 +51,11 @@ class Ladder:
             ),
         )
         root = yaml.safe_load(path.read_text("utf-8"))
-        root["sending"] = {"prearm_accounts": prearm, "prearm_drill_ms": drill}
+        root["sending"] = {
+            "prearm_accounts": prearm,
+            "prearm_drill_ms": drill,
+            "keep_awake": os.access(DEVICE, os.W_OK),
+        }
         root["audit"] = {"every_blocks": 10**9}  # the loans of the crowd are not on the chain
         root["limits"] |= {
             "max_in_flight": 1_000,
