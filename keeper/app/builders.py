@@ -15,6 +15,7 @@ from keeper.core.ports import FlashSource, Reader, SwapVenue, Unwinder
 from keeper.core.units import BPS, Address
 from keeper.executor.dividing import Decoders
 from keeper.executor.forced import ForcedLimits
+from keeper.executor.ladder import outbiddable
 from keeper.executor.policy import Limits
 from keeper.oracle.reference import ReferencePrices
 from keeper.planner.costs import GasModel
@@ -147,7 +148,7 @@ def planner_for(
         native=chain.wrapped_native,
         limits=PlanLimits(
             min_profit=limits.min_profit_wei,
-            max_gas_price=limits.max_gas_price_wei,
+            max_gas_price=outbiddable(limits.max_gas_price_wei),
             min_profit_bps=limits.min_profit_bps,
             haircut_bps=limits.slippage_bps,
             inclusion_bps=_inclusion_bps(settings),

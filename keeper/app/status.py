@@ -18,7 +18,7 @@ from keeper.config.sources import find_outside
 from keeper.config.watching import TOKEN_VARIABLE
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Submission
-from keeper.executor.flight import Airborne
+from keeper.executor.airborne import Airborne
 from keeper.executor.standing import DAY, HOUR
 from keeper.ledger.totals import Sums, read_sums
 from keeper.runtime.clock import Clock

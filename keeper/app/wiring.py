@@ -44,6 +44,7 @@ from keeper.core.errors import ConfigError
 from keeper.core.ports import OfferDesk, Signer
 from keeper.core.screening import Screened
 from keeper.executor.executor import Executor
+from keeper.executor.ladder import outbiddable
 from keeper.executor.settler import Auditor
 from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
@@ -220,7 +221,7 @@ def _acting(
             planner_for(settings, reader, parts.contract, lenders, adapter.deployment),
             parts.chain.agreed,
             chain,
-            max_gas_price=settings.limits.max_gas_price_wei,
+            max_gas_price=outbiddable(settings.limits.max_gas_price_wei),
             offers=parts.offers,
             recipient=parts.contract.recipient if settings.sending.batch.most > 1 else None,
         ),

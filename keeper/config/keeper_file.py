@@ -55,7 +55,7 @@ class LimitSettings(Section):
     inclusion_haircut_bps: Bps = 0
     """Share of the proceeds that is not counted on, for each block that inclusion may take."""
     max_gas_price_wei: Wei
-    """Most that a transaction may offer per gas."""
+    """Most that a transaction may offer per gas; of it 1/11 is there for a cancellation alone."""
     max_gas_per_tx_wei: Wei
     """Most that the gas of one transaction may cost."""
     max_gas_per_hour_wei: Wei

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-from keeper.core.chain import NO_DATA_COST, DataCost, Transaction
+from keeper.core.chain import Transaction
 from keeper.core.lending import AccountRef
-from keeper.core.plan import Companion, Intent, Plan, Purpose, Status, Submission
+from keeper.core.plan import Companion, Intent, Plan, Status, Submission
 from keeper.core.units import Address
-from keeper.evm.signed_transaction import decode_signed
+from keeper.executor.airborne import Airborne, restored
 
 K = TypeVar("K")
 
@@ -19,39 +19,6 @@ _LATELY: Final = 256
 """Transactions that are remembered once they ran."""
 NONE_RAN: Final[Mapping[Address, int]] = {}
 """Of senders of which nothing is known to have run."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Airborne:
-    """One open intent. ``transaction`` is None for one that never came to signing."""
-
-    intent: Intent
-    transaction: Transaction | None
-    gas_limit: int = 0
-    """Of the liquidation."""
-    data_cost: DataCost = NO_DATA_COST
-    """What a rollup charges for its data; unknown after a restart."""
-
-    @property
-    def worst_gas(self) -> int:
-        """The most that it may still cost, wei: only one of its transactions can land."""
-        fees = [one.fees.max_fee for one in self.intent.attempts]
-        return self.gas_limit * max(fees, default=0) + self.data_cost.wei
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether its newest transaction is there to cancel it."""
-        newest = self.intent.submission
-        return newest is not None and newest.purpose is Purpose.CANCEL
-
-
-def restored(intent: Intent) -> Airborne:
-    """Return an intent of the journal with what its signed bytes say."""
-    first = next((one for one in reversed(intent.attempts)), None)
-    if first is None:
-        return Airborne(intent=intent, transaction=None)
-    signed = decode_signed(first.raw, sender=first.sender)
-    return Airborne(intent=intent, transaction=signed.transaction, gas_limit=signed.gas_limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,14 @@ def bumped(fee: int) -> int:
     return max(mul_div_ceil(fee, BUMP_PERCENT, _WHOLE), fee + 1)
 
 
+def outbiddable(cap: int) -> int:
+    """Return the most that may be offered so that one more rung fits under ``cap``, wei per gas.
+
+    A liquidation offers no more: what cancels it has to outbid it, and keeps to the cap too.
+    """
+    return max(cap, 0) * _WHOLE // BUMP_PERCENT
+
+
 def raised(fees: Fees, *, base_fee: int, cap: int) -> Fees | None:
     """Return the next rung for a block of that base fee, or None when it is over the cap."""
     priority_fee, least = bumped(fees.priority_fee), bumped(fees.max_fee)

@@ -10,6 +10,7 @@ from keeper.core.units import Address
 from keeper.evm.program_reader import read_reach
 from keeper.executor.flight import Ended, Flight
 from keeper.executor.forced import ForcedLimits, forced_refusal
+from keeper.executor.ladder import outbiddable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class Limits:
     min_profit: int
     """Least forecast net of a plan."""
     max_gas_price: int
-    """Most wei per gas that a transaction may offer."""
+    """Most wei per gas that a transaction may offer; a cancellation goes that far."""
     max_gas_per_tx: int
     max_gas_per_hour: int
     max_gas_per_day: int
@@ -37,6 +38,11 @@ class Limits:
     """Whom the executor contract may call, beside pools to swap in; None is anybody."""
     spenders: frozenset[Address] | None = None
     """Who may be given an allowance of its tokens; None is anybody."""
+
+    @property
+    def max_bid(self) -> int:
+        """Most wei per gas that a liquidation may offer, so that it can be cancelled."""
+        return outbiddable(self.max_gas_price)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +141,10 @@ def judge(plan: Plan, limits: Limits, exposure: Exposure) -> Rejection | None:
     for one in plan.members:
         if (one.ref.market, one.ref.account) in exposure.busy:
             return _no(one, Reason.IN_FLIGHT, "an intent for this account has no outcome yet")
-    if plan.fees.max_fee > limits.max_gas_price:
-        excess = plan.fees.max_fee - limits.max_gas_price
-        detail = f"max fee {plan.fees.max_fee} wei is {excess} wei over the cap"
-        detail += f" of {limits.max_gas_price} wei"
+    if plan.fees.max_fee > limits.max_bid:
+        excess = plan.fees.max_fee - limits.max_bid
+        detail = f"max fee {plan.fees.max_fee} wei is {excess} wei over {limits.max_bid} wei,"
+        detail += f" above which a cancellation would pass the cap of {limits.max_gas_price} wei"
         return _no(plan, Reason.GAS_PRICE_CAP, detail)
     if strange := _strange(plan, limits):
         return _no(plan, Reason.POLICY, strange)

@@ -9,12 +9,11 @@ from keeper.core.errors import InvariantError, StaleError, TransientError
 from keeper.core.plan import Intent, Purpose, Submission
 from keeper.core.ports import Simulator
 from keeper.core.units import Address
-from keeper.executor.flight import Airborne
+from keeper.executor.airborne import Airborne
 from keeper.executor.ladder import break_even
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.settlement import received
 from keeper.executor.settler import Auditor
-from keeper.executor.signing import cancel_gas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +89,7 @@ class SecondLook:
         """Return what the intent's next transaction is for, and the most that it may offer."""
         if verdict is not None and verdict.success and one.intent.forced:
             if one.intent.deployment in self.limits.forced:
-                return Purpose.LIQUIDATE, self.cap(one, one.gas_limit, exposure)
+                return Purpose.LIQUIDATE, self._bid(one, exposure)
         elif verdict is not None and verdict.success:
             paid_for = break_even(
                 verdict.received - one.data_cost.wei,
@@ -99,8 +98,12 @@ class SecondLook:
             )
             price = min(newest.fees.max_fee, next_base_fee(head) + newest.fees.priority_fee)
             if paid_for >= price:
-                return Purpose.LIQUIDATE, min(self.cap(one, one.gas_limit, exposure), paid_for)
-        return Purpose.CANCEL, self.cap(one, cancel_gas(one, head.number + 1), exposure)
+                return Purpose.LIQUIDATE, min(self._bid(one, exposure), paid_for)
+        return Purpose.CANCEL, self.cap(one, one.cancel_gas, exposure)
+
+    def _bid(self, one: Airborne, exposure: Exposure) -> int:
+        """Return the most per gas for a liquidation, wei: what cancels it has to fit above."""
+        return min(self.cap(one, one.gas_limit, exposure), self.limits.max_bid)
 
     def cap(self, one: Airborne, gas_limit: int, exposure: Exposure) -> int:
         """Return the most per gas that the limits leave for one transaction, wei."""

@@ -9,21 +9,8 @@ from keeper.core.errors import RefusedError
 from keeper.core.plan import Plan, Purpose, Submission
 from keeper.core.ports import Signer, Wire
 from keeper.core.units import Address, Hash32
-from keeper.executor.flight import Airborne
+from keeper.executor.airborne import Airborne, cancel_gas
 from keeper.executor.nonce import NonceKeeper
-from keeper.executor.rehearse import HEADS_APART
-
-CANCEL_GAS = 21_000
-"""What a transfer of nothing costs."""
-
-
-def cancel_gas(one: Airborne, target_block: int) -> int:
-    """Return the gas limit of what cancels an intent in a block, another one in the next.
-
-    Else one that was given up, and another of its nonce at the same fees, would be cancelled by
-    the same bytes. Where data is charged as gas it is less than the liquidation's.
-    """
-    return CANCEL_GAS + target_block % HEADS_APART + one.data_cost.gas
 
 
 class SigningDesk:

@@ -16,7 +16,8 @@ from keeper.core.chain import BlockRef, Fees, StateOverride, next_base_fee
 from keeper.core.plan import Intent, Outcome, Purpose, Submission
 from keeper.core.ports import Journal, Simulator, Wire
 from keeper.core.units import Address
-from keeper.executor.flight import Airborne, Flight
+from keeper.executor.airborne import Airborne
+from keeper.executor.flight import Flight
 from keeper.executor.ladder import raised
 from keeper.executor.lanes.lane import Lane, Refused, Uncertain
 from keeper.executor.nonce import is_ours

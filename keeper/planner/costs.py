@@ -49,7 +49,7 @@ class Limits:
     min_profit: int
     """Least net, wei."""
     max_gas_price: int
-    """Wei per gas."""
+    """Most that a plan may offer, wei per gas."""
     min_profit_bps: int = 0
     """Least net, as a share of the value repaid."""
     haircut_bps: int = 500

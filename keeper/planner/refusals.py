@@ -10,7 +10,7 @@ def gas_refusal(case: Case, desk: Desk, limits: Limits) -> Rejection | None:
     """Return that gas costs too much just now, None where it does not."""
     if desk.gas_price > limits.max_gas_price:
         over = desk.gas_price - limits.max_gas_price
-        detail = f"gas at {desk.gas_price} wei is {over} wei above the cap of "
+        detail = f"gas at {desk.gas_price} wei is {over} wei above the most that is offered, "
         return refused(case, Reason.GAS_PRICE_CAP, f"{detail}{limits.max_gas_price}")
     if desk.fees.max_fee < desk.base_fee:
         short = desk.base_fee - desk.fees.max_fee

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from keeper.core.accounting import Waterfall
 from keeper.core.chain import Fees
 from keeper.core.plan import Plan, Purpose
+from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.flight import Flight
 from keeper.executor.forced import ForcedLimits
 from keeper.executor.policy import Exposure, Limits, judge, worst_gas
 from keeper.executor.second_look import SecondLook, Verdict
-from keeper.executor.signing import CANCEL_GAS
 from tests.support.ledger_records import DEPLOYMENT, block, plan, submission
 
 GAS, FEE = 1_000_000, 10**9
@@ -107,7 +107,7 @@ class Chain:
         assert purpose is (Purpose.LIQUIDATE if success else Purpose.CANCEL)
         if cap <= newest.fees.max_fee or newest.purpose is Purpose.CANCEL:
             return
-        gas = flying.gas_limit if success else CANCEL_GAS
+        gas = flying.gas_limit if success else CANCEL_GAS + 999
         name, limits = flying.intent.deployment, self.limits[flying.intent.deployment]
         others = self.flight.forced_staked[name] - flying.worst_gas
         assert gas * cap <= limits.max_loss_per_tx

@@ -158,7 +158,7 @@ def test_a_budget_that_would_be_passed_says_by_how_much():
     rich = World(balance=WORST).exposure()
     wide = Limits(
         min_profit=0,
-        max_gas_price=20 * GWEI,
+        max_gas_price=22 * GWEI,
         max_gas_per_tx=WORST,
         max_gas_per_hour=WORST,
         max_gas_per_day=WORST,
@@ -167,7 +167,7 @@ def test_a_budget_that_would_be_passed_says_by_how_much():
     )
     assert judge(one, wide, rich) is None
     cases = (
-        (replace(wide, max_gas_price=20 * GWEI - 7), "7 wei over the cap"),
+        (replace(wide, max_gas_price=22 * GWEI - 11), f"10 wei over {20 * GWEI - 10} wei"),
         (replace(wide, max_gas_per_tx=WORST - 5), "5 wei over the cap"),
         (replace(wide, max_gas_per_day=WORST - 3), "3 wei over the cap"),
         (replace(wide, min_balance=9), "9 wei under the floor"),

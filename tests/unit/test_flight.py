@@ -8,6 +8,7 @@ import pytest
 from keeper.core.chain import DataCost, Transaction
 from keeper.core.plan import Companion, Intent, Plan, Purpose, Status, Submission
 from keeper.core.units import Address
+from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.flight import Flight
 from tests.support.eventually import PATIENCE_S
 from tests.support.ledger_records import EXECUTOR, MARKET, plan
@@ -131,8 +132,17 @@ def test_a_restart_takes_the_liquidation_from_the_oldest_transaction() -> None:
     restored = Flight([journaled(ONE, signed(ONE, 5), cancel)])
     one = restored.airborne[ONE.id]
     assert (one.transaction, one.gas_limit, one.cancelled) == (ONE.transaction, 100_000, True)
-    assert restored.at_stake == 100_000 * 60 * 10**9
+    assert restored.at_stake == 100_000 * 30 * 10**9
     assert restored.transactions() == ()
+
+
+def test_a_cancellation_puts_no_more_at_stake_than_its_own_gas() -> None:
+    flight = aloft((ONE, 5))
+    before = flight.at_stake
+    flight.replaced(replace(signed(ONE, 5, max_fee=100 * 10**9), purpose=Purpose.CANCEL))
+    assert flight.at_stake == before
+    flight.replaced(replace(signed(ONE, 5, max_fee=1_000 * 10**9), purpose=Purpose.CANCEL))
+    assert flight.at_stake == (CANCEL_GAS + 999) * 1_000 * 10**9
 
 
 def test_accounts_of_a_batch_that_reverted_go_alone_from_then_on() -> None:

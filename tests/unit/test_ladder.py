@@ -7,7 +7,7 @@ from keeper.core.chain import Fees, Transaction
 from keeper.core.units import Address
 from keeper.evm.signed_transaction import decode_signed
 from keeper.evm.transaction import LocalSigner
-from keeper.executor.ladder import break_even, raised
+from keeper.executor.ladder import break_even, bumped, outbiddable, raised
 
 fees = st.builds(
     lambda tip, more: Fees(max_fee=tip + more, priority_fee=tip),
@@ -53,6 +53,23 @@ def test_a_rung_is_a_tenth_higher_in_both_fields_and_leaves_room_for_twice_the_b
     assert raised(Fees(max_fee=0, priority_fee=0), base_fee=0, cap=9) == Fees(
         max_fee=1, priority_fee=1
     )
+
+
+@given(st.integers(0, 10**13), st.data())
+def test_whatever_is_offered_within_the_bounds_can_be_outbid_once_under_the_cap(cap, data):
+    most = outbiddable(cap)
+    tip = data.draw(st.integers(0, most))
+    old = Fees(max_fee=data.draw(st.integers(tip, most)), priority_fee=tip)
+    if cap:
+        new = raised(old, base_fee=data.draw(st.integers(0, cap)), cap=cap)
+        assert new is not None
+        assert geth_takes(old, new)
+        assert new.max_fee <= cap
+
+
+@given(st.integers(1, 10**13))
+def test_no_more_is_kept_for_what_outbids_than_it_needs(cap):
+    assert bumped(outbiddable(cap)) <= cap < bumped(outbiddable(cap) + 1)
 
 
 @given(fees, wei)

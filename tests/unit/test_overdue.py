@@ -15,6 +15,7 @@ from keeper.core.errors import TransientError
 from keeper.core.plan import Intent, Outcome, Plan, Purpose, Status, Submission
 from keeper.core.units import WAD, Address
 from keeper.evm.signed_transaction import decode_signed
+from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.breaker import BreakerLimits
 from keeper.executor.flight import Flight
 from keeper.executor.ladder import bumped
@@ -22,7 +23,7 @@ from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.policy import Exposure
 from keeper.executor.settler import Auditor
-from keeper.executor.signing import CANCEL_GAS, SigningDesk
+from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing, Triggers
 from keeper.executor.tending import (
     CANCELLED,
@@ -350,9 +351,43 @@ async def test_what_no_limit_leaves_a_rung_for_stays_as_it_is(yard: Yard) -> Non
         assert await yard.tend() == []
     assert yard.lane.asked == 0
     assert await yard.newest() == [first]
-    assert [one["cap"] for one in lines if one["event"] == NOT_REPLACED] == [
-        bumped(first.fees.max_fee) - 1
-    ]
+    assert [one["cap"] for one in lines if one["event"] == NOT_REPLACED] == [yard.limits.max_bid]
+
+
+async def test_what_stands_at_the_top_of_the_ladder_can_still_be_cancelled(yard: Yard) -> None:
+    first = await yard.send(ONE, 5)
+    yard.limits = replace(LIMITS, max_gas_price=2 * first.fees.max_fee)
+    number = HEAD.number
+    while await yard.tend(number):
+        number += 1
+    top = (await yard.newest())[0]
+    assert top.purpose is Purpose.LIQUIDATE
+    assert top.fees.max_fee > first.fees.max_fee
+    yard.fails(ONE)
+    (cancel,) = await yard.tend(number)
+    assert cancel.purpose is Purpose.CANCEL
+    assert bumped(top.fees.max_fee) <= cancel.fees.max_fee <= yard.limits.max_gas_price
+    assert bumped(top.fees.priority_fee) <= cancel.fees.priority_fee
+
+
+async def test_many_cancellations_leave_each_other_room_in_a_budget_that_is_taken(
+    yard: Yard,
+) -> None:
+    first, second = await yard.send(ONE, 5), await yard.send(TWO, 6)
+    dear = yard.flight.airborne[ONE.id]
+    yard.flight.replaced(
+        replace(
+            first,
+            purpose=Purpose.CANCEL,
+            tx_hash=hash32(9),
+            fees=Fees(max_fee=2 * first.fees.max_fee, priority_fee=2 * first.fees.priority_fee),
+        )
+    )
+    staked = ONE.gas_limit * (first.fees.max_fee + second.fees.max_fee)
+    yard.limits = replace(LIMITS, max_gas_per_hour=staked)
+    yard.fails(ONE, TWO)
+    assert dear is not yard.flight.airborne[ONE.id]
+    assert [one.nonce for one in await yard.tend()] == [5, 6]
 
 
 async def test_what_one_rung_takes_of_a_budget_is_not_there_for_the_next(yard: Yard) -> None:

@@ -107,7 +107,7 @@ def test_gas_above_the_cap_is_a_no_by_how_much() -> None:
     case = case_with(option_of(WETH, USDC, dollars=20_000))
     rejection = refused(case, desk_of(*TRIANGLE), limits)
     assert rejection.reason is Reason.GAS_PRICE_CAP
-    assert "100000000 wei above the cap" in rejection.detail
+    assert "100000000 wei above the most that is offered" in rejection.detail
 
 
 def test_a_fee_that_the_next_block_does_not_take_is_a_no() -> None:

@@ -8,6 +8,7 @@ import pytest
 from keeper.core.chain import DataCost, Fees
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan
+from keeper.executor.ladder import bumped
 from keeper.executor.policy import BatchRules, Exposure, Limits, judge, worst_gas
 from tests.support.ledger_records import OPERATOR, account, plan
 
@@ -22,7 +23,7 @@ WORST = 20_300
 WIDE = 10**30
 LIMITS = Limits(
     min_profit=0,
-    max_gas_price=FEE,
+    max_gas_price=bumped(FEE),
     max_gas_per_tx=WIDE,
     max_gas_per_hour=WIDE,
     max_gas_per_day=WIDE,

@@ -18,13 +18,13 @@ from keeper.core.chain import (
 )
 from keeper.core.errors import ConfigError, InvariantError, StaleError, TransientError
 from keeper.core.plan import Plan, Purpose, Submission
+from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.dividing import Decoders
 from keeper.executor.flight import Flight
 from keeper.executor.forced import ForcedLimits
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.second_look import UNREAD, SecondLook, Verdict, why
 from keeper.executor.settler import Auditor
-from keeper.executor.signing import CANCEL_GAS
 from tests.support.ledger_records import DEPLOYMENT, EXECUTOR, WETH, block, plan, submission
 from tests.support.rehearsal_node import (
     GAS_USED,
@@ -44,6 +44,7 @@ ILL = plan(2, deployment="aave_v3.ill")
 SENT = submission(PLAN)
 WORST = PLAN.gas_limit * PLAN.fees.max_fee
 HEAD = block(101)
+MOST_TO_CANCEL = CANCEL_GAS + 999
 USED = 500_000
 PRICE = min(PLAN.fees.max_fee, next_base_fee(HEAD) + GWEI)
 WIDE = 10**30
@@ -118,7 +119,7 @@ def test_what_a_rollup_charges_for_data_is_paid_for_too(data: DataCost) -> None:
 
 def test_a_cancellation_has_room_for_data_that_is_charged_as_gas() -> None:
     tight, data = replace(LIMITS, max_gas_per_tx=WORST), DataCost(gas=9_000)
-    assert judged(None, tight, data=data) == (Purpose.CANCEL, WORST // (CANCEL_GAS + 102 + 9_000))
+    assert judged(None, tight, data=data) == (Purpose.CANCEL, WORST // (MOST_TO_CANCEL + 9_000))
 
 
 def test_what_would_revert_or_was_not_run_again_is_cancelled() -> None:
@@ -293,7 +294,7 @@ def test_a_forced_budget_widens_no_other_limit() -> None:
 def test_a_forced_one_is_cancelled_where_it_reverts_or_forced_mode_is_off() -> None:
     assert judged(rerun(success=False), FORCED_LIMITS, of=FORCED)[0] is Purpose.CANCEL
     off = replace(LIMITS, max_gas_per_tx=WORST)
-    assert judged(rerun(), off, of=FORCED) == (Purpose.CANCEL, WORST // (CANCEL_GAS + 102))
+    assert judged(rerun(), off, of=FORCED) == (Purpose.CANCEL, WORST // (MOST_TO_CANCEL))
 
 
 def test_what_is_left_of_a_forced_budget_is_nothing_to_an_ordinary_one() -> None:
@@ -311,7 +312,7 @@ def test_the_price_that_must_be_paid_for_is_the_blocks_or_its_own_maximum_the_le
 
 CAPS = {
     "its own profit": (rerun(received=7 + 2 * PRICE * USED), {}, {}, 2 * PRICE),
-    "the gas price": (rerun(), {"max_gas_price": 41}, {}, 41),
+    "the gas price": (rerun(), {"max_gas_price": 43}, {}, 39),
     "one transaction": (rerun(), {"max_gas_per_tx": 5 * WORST}, {}, 5 * WORST // PLAN.gas_limit),
     "an hour": (
         rerun(),
@@ -369,6 +370,6 @@ def test_a_rung_ends_where_a_limit_does(what: str) -> None:
 
 def test_a_cancellation_is_held_to_the_limits_with_its_own_gas() -> None:
     tight = replace(LIMITS, max_gas_per_tx=WORST)
-    assert judged(None, tight) == (Purpose.CANCEL, WORST // (CANCEL_GAS + 102))
+    assert judged(None, tight) == (Purpose.CANCEL, WORST // (MOST_TO_CANCEL))
     spent = replace(LIMITS, max_gas_per_hour=WORST)
     assert judged(None, spent, spent_hour=WORST, at_stake=WORST) == (Purpose.CANCEL, 0)

@@ -11,12 +11,13 @@ from keeper.core.chain import DataCost, Fees, Log, Simulated
 from keeper.core.plan import Outcome, Purpose, Status, Submission
 from keeper.core.units import WAD, Address, Hash32
 from keeper.evm.signed_transaction import decode_signed
+from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Taken
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.settlement import TRANSFER
-from keeper.executor.signing import CANCEL_GAS, SigningDesk
+from keeper.executor.signing import SigningDesk
 from keeper.executor.tending import Patience, Tender
 from tests.support.fake_wire import FakeWire
 from tests.support.ledger_records import (

@@ -1,0 +1,67 @@
+"""One intent that is out: what it may still cost, and what takes its place."""
+
+from dataclasses import dataclass
+
+from keeper.core.chain import NO_DATA_COST, DataCost, Transaction
+from keeper.core.plan import Intent, Purpose, Submission
+from keeper.evm.signed_transaction import decode_signed
+from keeper.executor.rehearse import HEADS_APART
+
+CANCEL_GAS = 21_000
+"""What a transfer of nothing costs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Airborne:
+    """One open intent. ``transaction`` is None for one that never came to signing."""
+
+    intent: Intent
+    transaction: Transaction | None
+    gas_limit: int = 0
+    """Of the liquidation."""
+    data_cost: DataCost = NO_DATA_COST
+    """What a rollup charges for its data; unknown after a restart."""
+
+    @property
+    def worst_gas(self) -> int:
+        """The most that it may still cost, wei: only one of its transactions can land."""
+        costs = (self._gas_of(one) * one.fees.max_fee for one in self.intent.attempts)
+        return max(costs, default=0) + self.data_cost.wei
+
+    def _gas_of(self, attempt: Submission) -> int:
+        """Return the gas limit of one of its transactions; of a cancellation the most it can be.
+
+        One counted as dear as a liquidation would leave those beside it no room for their own.
+        """
+        if attempt.purpose is Purpose.CANCEL:
+            return self.cancel_gas
+        return self.gas_limit
+
+    @property
+    def cancel_gas(self) -> int:
+        """The highest gas limit of what cancels it, whatever its block."""
+        return CANCEL_GAS + HEADS_APART - 1 + self.data_cost.gas
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether its newest transaction is there to cancel it."""
+        newest = self.intent.submission
+        return newest is not None and newest.purpose is Purpose.CANCEL
+
+
+def restored(intent: Intent) -> Airborne:
+    """Return an intent of the journal with what its signed bytes say."""
+    first = next((one for one in reversed(intent.attempts)), None)
+    if first is None:
+        return Airborne(intent=intent, transaction=None)
+    signed = decode_signed(first.raw, sender=first.sender)
+    return Airborne(intent=intent, transaction=signed.transaction, gas_limit=signed.gas_limit)
+
+
+def cancel_gas(one: Airborne, target_block: int) -> int:
+    """Return the gas limit of what cancels an intent in a block, another one in the next.
+
+    Else one that was given up, and another of its nonce at the same fees, would be cancelled by
+    the same bytes. Where data is charged as gas it is less than the liquidation's.
+    """
+    return CANCEL_GAS + target_block % HEADS_APART + one.data_cost.gas
