@@ -198,12 +198,10 @@ class Flight:
         )
         self._put(submission.plan_id, replace(before, intent=intent))
 
-    def retargeted(self, newest: Submission, block: int) -> Submission:
-        """Return an intent's newest transaction, which now aims at another block."""
+    def retargeted(self, newest: Submission) -> None:
+        """Take an intent's newest transaction as it aims now: at another block."""
         before = self._open[newest.plan_id]
-        aimed = replace(newest, target_block=block)
-        self._put(newest.plan_id, replace(before, intent=replace(before.intent, submission=aimed)))
-        return aimed
+        self._put(newest.plan_id, replace(before, intent=replace(before.intent, submission=newest)))
 
     def reopened(self, intent: Intent) -> None:
         """Add an intent whose outcome a reorg undid."""

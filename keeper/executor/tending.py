@@ -8,7 +8,7 @@ sent, and only one of them can land.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -191,7 +191,7 @@ class Tender:
         """Return what is sent next for an intent, journaled, and what to call it in the log."""
         base_fee = next_base_fee(head)
         if purpose is newest.purpose and await self._lost(newest, one, base_fee):
-            return self._means.flight.retargeted(newest, head.number + 1), RESENT
+            return await self._aimed_again(newest, head), RESENT
         fees = raised(newest.fees, base_fee=base_fee, cap=cap)
         if fees is None:
             log.info(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, purpose=purpose, cap=cap)
@@ -225,6 +225,16 @@ class Tender:
             if await self._means.wire.knows(attempt.tx_hash):
                 return False
         return True
+
+    async def _aimed_again(self, newest: Submission, head: BlockRef) -> Submission:
+        """Journal that the same bytes go out again, for the block after ``head``.
+
+        An earlier run's word would let the next one give up a bundle whose block is still to come.
+        """
+        aimed = replace(newest, target_block=head.number + 1)
+        await self._means.journal.retarget(aimed)
+        self._means.flight.retargeted(aimed)
+        return aimed
 
     async def _replaced(
         self, newest: Submission, one: Airborne, fees: Fees, purpose: Purpose, head: BlockRef

@@ -167,9 +167,10 @@ def select_settled_since(db: sqlite3.Connection, block: int) -> list[Settled]:
     """Return the intents with transactions whose end is not older than ``block``."""
     rows = db.execute(
         f"""SELECT {_INTENT}, o.block, o.block_hash FROM intents
-        JOIN outcomes o USING (plan_id) WHERE o.status != 'simulated'
-        AND EXISTS (SELECT 1 FROM submissions s WHERE s.plan_id = intents.plan_id)
-        AND coalesce(o.block, head_block + 1) >= ? ORDER BY sequence""",  # noqa: S608 - constants
+        JOIN outcomes o USING (plan_id)
+        JOIN (SELECT plan_id, max(target_block) AS aim FROM submissions GROUP BY plan_id) s
+        USING (plan_id) WHERE o.status != 'simulated'
+        AND coalesce(o.block, s.aim) >= ? ORDER BY sequence""",  # noqa: S608 - constants
         (block,),
     ).fetchall()
     return [

@@ -39,6 +39,7 @@ from keeper.ledger.submissions import (
     mark_sent,
     select_open_submissions,
     select_signed_with,
+    update_target,
 )
 from keeper.ledger.taken import note_taken, select_noted, select_our_part, select_own
 from keeper.ledger.writer import Work, Writer
@@ -118,6 +119,11 @@ class SqliteJournal:
         """
         now, what = self._now(), f"transaction {submission.tx_hash}"
         await self._run(what, lambda db: insert_submission(db, submission, now=now))
+
+    async def retarget(self, submission: Submission) -> None:
+        """Record the block that a recorded transaction is offered for next, before it is."""
+        what = f"the target of {submission.tx_hash}"
+        await self._run(what, lambda db: update_target(db, submission))
 
     async def record_sent(self, submission: Submission) -> None:
         """Record that the node took the transaction."""

@@ -94,6 +94,17 @@ def mark_sent(db: sqlite3.Connection, submission: Submission, *, now: int) -> No
         move(db, submission.plan_id, Status.SENT, now=now)
 
 
+def update_target(db: sqlite3.Connection, submission: Submission) -> None:
+    """Record that a transaction, as it is, is offered for another block."""
+    if not _is_recorded(db, submission):
+        msg = f"transaction {submission.tx_hash}: expected it journaled before it is sent"
+        raise InvariantError(msg)
+    db.execute(
+        "UPDATE submissions SET target_block = ? WHERE tx_hash = ?",
+        (submission.target_block, submission.tx_hash),
+    )
+
+
 def submissions_of(db: sqlite3.Connection, plan_id: str) -> list[Submission]:
     """Return every signed transaction of an intent, oldest first."""
     rows = db.execute(

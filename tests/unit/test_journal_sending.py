@@ -193,6 +193,29 @@ async def test_recent_outcomes_come_with_their_block_and_every_transaction(tmp_p
     await journal.close()
 
 
+async def test_a_bundle_that_was_given_up_is_recent_as_long_as_the_last_block_it_aimed_at(
+    tmp_path,
+):
+    journal = await opened(tmp_path)
+    one = plan(head=90)
+    first = await sent(journal, one)
+    await journal.retarget(replace(first, target_block=99))
+    await journal.settle(ended(one, Status.DROPPED, tx_hash=first.tx_hash))
+    (found,) = await journal.settled_since(99)
+    assert found.intent.attempts == (replace(first, target_block=99),)
+    assert await journal.settled_since(100) == []
+    await journal.close()
+
+
+async def test_what_was_never_journaled_aims_at_no_other_block(tmp_path):
+    journal = await opened(tmp_path)
+    await sent(journal, plan())
+    strange = submission(plan(), nonce=7)
+    with pytest.raises(InvariantError, match="expected it journaled before it is sent"):
+        await journal.retarget(strange)
+    await journal.close()
+
+
 async def test_a_halt_outlives_the_keeper_until_somebody_rearms(tmp_path):
     journal = await opened(tmp_path)
     await journal.halt("three reverts")

@@ -78,8 +78,8 @@ class WatchedLane:
     ) -> list[Delivery]:
         assert lead is None
         self.asked += 1
-        on_disk = {one.tx_hash for one in await self.journal.open_submissions()}
-        assert {one.tx_hash for one in submissions} <= on_disk
+        on_disk = await self.journal.open_submissions()
+        assert all(one in on_disk for one in submissions), "as it is, with the block it aims at"
         self.sent += submissions
         return [self.answer] * len(submissions)
 
@@ -186,8 +186,9 @@ class Yard:
 @pytest.fixture
 async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
     journal = await opened(tmp_path)
-    yield Yard(journal, tmp_path)
-    await journal.close()
+    yard = Yard(journal, tmp_path)
+    yield yard
+    await yard.journal.close()
 
 
 def recorded(folder: Path, one: Submission) -> str:
@@ -440,6 +441,21 @@ async def test_what_still_pays_is_offered_again_for_the_next_block(bundling: Yar
     (again,) = await bundling.tend()
     assert (again.raw, again.target_block) == (first.raw, HEAD.number + 1)
     assert bundling.lane.withdrawn == []
+
+
+async def test_a_restart_does_not_give_up_a_bundle_whose_newest_block_is_still_to_come(
+    bundling: Yard, tmp_path: Path
+) -> None:
+    await bundling.send(ONE, 5, lane="relay")
+    await bundling.tend(101)
+    await bundling.journal.close()
+    bundling.lane.journal = bundling.journal = await opened(tmp_path)
+    bundling.flight = Flight(await bundling.journal.open_intents())
+    bundling.fails(ONE)
+    await bundling.tend(101)
+    assert list(bundling.flight.airborne) == [ONE.id], "it may land in block 102"
+    await bundling.tend(102)
+    assert bundling.flight.airborne == {}
 
 
 async def test_what_would_revert_is_taken_back_and_over_with_its_block(

@@ -152,6 +152,9 @@ class Yard:
     async def record_signed(self, one: Submission) -> None:
         self.journaled.append(one)
 
+    async def retarget(self, one: Submission) -> None:
+        """Take note of nothing."""
+
     async def record_all_sent(self, sent: Sequence[Submission]) -> None:
         """Take note of nothing."""
 

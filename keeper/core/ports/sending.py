@@ -58,6 +58,10 @@ class Journal(Protocol):
         """Record plans with their signed transactions, all of them or none, before any is sent."""
         ...
 
+    async def retarget(self, submission: Submission) -> None:
+        """Record the block that a recorded transaction is offered for next, before it is."""
+        ...
+
     async def record_sent(self, submission: Submission) -> None:
         """Record that the node took the transaction."""
         ...
