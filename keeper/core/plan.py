@@ -240,6 +240,8 @@ class Intent:
     """Whether what it loses is of its deployment's forced budget."""
     companions: tuple[Companion, ...] = ()
     """Those that its transactions liquidate as well, in order."""
+    data_cost: DataCost = NO_DATA_COST
+    """What a rollup charges for its transaction's data, as planned."""
 
     @property
     def refs(self) -> tuple[AccountRef, ...]:

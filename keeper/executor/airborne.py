@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keeper.core.chain import NO_DATA_COST, DataCost, Transaction
+from keeper.core.chain import DataCost, Transaction
 from keeper.core.plan import Intent, Purpose, Submission
 from keeper.evm.signed_transaction import decode_signed
 from keeper.executor.rehearse import HEADS_APART
@@ -19,14 +19,18 @@ class Airborne:
     transaction: Transaction | None
     gas_limit: int = 0
     """Of the liquidation."""
-    data_cost: DataCost = NO_DATA_COST
-    """What a rollup charges for its data; unknown after a restart."""
+
+    @property
+    def data_cost(self) -> DataCost:
+        """What a rollup charges for its data."""
+        return self.intent.data_cost
 
     @property
     def worst_gas(self) -> int:
         """The most that it may still cost, wei: only one of its transactions can land."""
-        costs = (self._gas_of(one) * one.fees.max_fee for one in self.intent.attempts)
-        return max(costs, default=0) + self.data_cost.wei
+        data = self.data_cost.wei
+        costs = (self._gas_of(one) * one.fees.max_fee + data for one in self.intent.attempts)
+        return max(costs, default=0)
 
     def _gas_of(self, attempt: Submission) -> int:
         """Return the gas limit of one of its transactions; of a cancellation the most it can be.

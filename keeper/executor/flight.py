@@ -179,12 +179,12 @@ class Flight:
             submission=submission,
             forced=plan.forced,
             companions=tuple(Companion(plan_id=one.id, ref=one.ref) for one in plan.companions),
+            data_cost=plan.data_cost,
         )
         flying = Airborne(
             intent=intent,
             transaction=plan.transaction,
             gas_limit=plan.gas_limit,
-            data_cost=plan.data_cost,
         )
         self._put(plan.id, flying)
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from keeper.core.accounting import Waterfall
+from keeper.core.chain import DataCost
 from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Companion, Intent, Plan, Settled, Status
@@ -19,8 +20,10 @@ from keeper.ledger.schema import WATERFALL
 from keeper.ledger.submissions import submissions_of
 
 _INTENT: Final = (
-    "intents.plan_id, deployment, market, account, intents.status, plan_tip, deadline, forced"
+    "intents.plan_id, deployment, market, account, intents.status, plan_tip, deadline, forced, "
+    "json_extract(plan, '$.data_cost.wei'), json_extract(plan, '$.data_cost.gas')"
 )
+_Row = tuple[str, str, str, str, str, str, int, int, str | None, str | None]
 
 _FORECAST_SLOTS: Final = ", ".join("?" * len(WATERFALL))
 
@@ -184,8 +187,8 @@ def select_settled_since(db: sqlite3.Connection, block: int) -> list[Settled]:
     ]
 
 
-def _intent(db: sqlite3.Connection, row: tuple[str, str, str, str, str, str, int, int]) -> Intent:
-    plan_id, deployment, market, account, status, tip, deadline, forced = row
+def _intent(db: sqlite3.Connection, row: _Row) -> Intent:
+    plan_id, deployment, market, account, status, tip, deadline, forced, data_wei, data_gas = row
     signed = submissions_of(db, plan_id)
     return Intent(
         plan_id=plan_id,
@@ -198,6 +201,7 @@ def _intent(db: sqlite3.Connection, row: tuple[str, str, str, str, str, str, int
         replaced=tuple(signed[:-1]),
         forced=bool(forced),
         companions=_companions(db, plan_id),
+        data_cost=DataCost(wei=int(data_wei or 0), gas=int(data_gas or 0)),
     )
 
 

@@ -107,13 +107,15 @@ def test_what_aims_at_another_block_is_the_same_transaction() -> None:
 
 def test_what_takes_off_is_known_as_the_journal_would_know_it() -> None:
     companions = (numbered(3), numbered(4))
-    of = replace(ONE, tip=9, forced=True, companions=companions)
+    data = DataCost(wei=7, gas=8)
+    of = replace(ONE, tip=9, forced=True, companions=companions, data_cost=data)
     flight = aloft((of, 5))
     intent = flight.airborne[ONE.id].intent
     assert intent == replace(
         journaled(of, signed(of, 5)),
         forced=True,
         companions=tuple(Companion(plan_id=one.id, ref=one.ref) for one in companions),
+        data_cost=data,
     )
     assert flight.busy == {(MARKET, ref.account) for ref in intent.refs}
     assert len(flight.busy) == 3
@@ -188,7 +190,7 @@ def test_a_restart_knows_as_much_from_the_signed_bytes() -> None:
 
 
 def test_an_intent_that_was_never_signed_costs_nothing_and_holds_its_account() -> None:
-    restored = Flight([journaled(ONE)])
+    restored = Flight([replace(journaled(ONE), data_cost=DataCost(wei=9))])
     assert restored.at_stake == 0
     assert restored.transactions() == ()
     assert restored.busy == {(MARKET, ONE.ref.account)}

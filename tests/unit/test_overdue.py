@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from keeper.core.chain import Fees, Transaction, next_base_fee
+from keeper.core.chain import DataCost, Fees, Transaction, next_base_fee
 from keeper.core.errors import TransientError
 from keeper.core.plan import Intent, Outcome, Plan, Purpose, Status, Submission
 from keeper.core.units import WAD, Address
@@ -21,7 +21,7 @@ from keeper.executor.flight import Flight
 from keeper.executor.ladder import bumped
 from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
 from keeper.executor.nonce import NonceKeeper
-from keeper.executor.policy import Exposure
+from keeper.executor.policy import Exposure, worst_gas
 from keeper.executor.settler import Auditor
 from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing, Triggers
@@ -287,6 +287,22 @@ async def test_once_halted_all_is_cancelled_at_once_and_nothing_run_again(yard: 
     assert [(one.nonce, one.purpose) for one in out] == [(5, Purpose.CANCEL), (6, Purpose.CANCEL)]
     assert yard.node.rounds == []
     assert {one["why"] for one in lines if one["event"] == GIVEN_UP} == {"sending is halted"}
+
+
+async def test_what_a_rollup_charges_for_data_is_known_after_a_restart(
+    yard: Yard, tmp_path: Path
+) -> None:
+    charged = replace(ONE, data_cost=DataCost(wei=10**12, gas=9_000))
+    await yard.send(charged, 5)
+    before = yard.flight
+    await yard.journal.close()
+    yard.lane.journal = yard.journal = await opened(tmp_path)
+    yard.flight = Flight(await yard.journal.open_intents())
+    assert yard.flight.airborne == before.airborne
+    assert yard.flight.staked == before.staked == {SIGNER.address: worst_gas(charged)}
+    yard.fails(ONE)
+    (cancel,) = await yard.tend()
+    assert decoded(cancel)[2] == CANCEL_GAS + 102 + 9_000
 
 
 async def test_what_is_in_a_block_or_another_signers_is_left_alone(yard: Yard) -> None:
