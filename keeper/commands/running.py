@@ -1,6 +1,7 @@
 """Run a coroutine as a command: signals stop it, errors become one line and an exit code."""
 
 import asyncio
+import os
 import signal
 import traceback
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -21,6 +22,8 @@ COMMAND_BROKEN = "command.broken"
 
 FAILED = 1
 MISCONFIGURED = 2
+INTERRUPTED = 128 + signal.SIGINT
+"""As a shell reports it."""
 BROKEN = 70
 """As in sysexits.h: an internal promise did not hold."""
 
@@ -110,14 +113,18 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
-    """Set ``stop`` at the first SIGINT or SIGTERM; a second SIGINT ends the process at once."""
+    """Set ``stop`` at the first SIGINT or SIGTERM; a SIGINT after it ends the process at once.
+
+    By an exit, as if killed, which the journal is made for: an exception out of the loop, wherever
+    that was, would at times wait for what is in flight after all.
+    """
     loop = asyncio.get_running_loop()
 
     def ask() -> None:
-        if stop.is_set():
-            loop.remove_signal_handler(signal.SIGINT)
-        stop.set()
-        say("stopping: nothing new is sent; waiting for what is in flight (Ctrl-C again to quit)")
+        if not stop.is_set():
+            stop.set()
+            loop.add_signal_handler(signal.SIGINT, os._exit, INTERRUPTED)
+            say("stopping: nothing new is sent; waiting for what is in flight (Ctrl-C again: quit)")
 
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, ask)

@@ -1,5 +1,6 @@
 """A keeper that is killed in the middle of a crash and started again."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -72,3 +73,22 @@ def _finish(
         mine()
         until(lambda seen=seen: len(keeper.events("block.scanned")) > seen)
     keeper.drain(mine)
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_leaves_what_is_in_flight_to_the_next_run(
+    market_copy: MarketNode, tmp_path: Path
+) -> None:
+    rpc = market_copy.live.rpc
+    executor = with_executor(market_copy)
+    rpc.call("evm_setAutomine", False)
+    config = configured(tmp_path, market_copy, mode="live", executor=executor)
+    with running_keeper(config, "--arm", environment=ARMED) as keeper:
+        _fall(crash(market_copy.live), 5)
+        until(lambda: bool(keeper.events(SENT)))
+        keeper.process.send_signal(signal.SIGINT)
+        until(lambda: any(line.startswith("stopping") for line in keeper.lines))
+        assert keeper.interrupt(timeout_s=20) == 128 + signal.SIGINT
+    said = [line for line in keeper.lines if not line.startswith("{")]
+    assert not [line for line in said if "Traceback" in line]
+    assert len([line for line in said if line.startswith("stopping")]) == 1
+    assert read_books(tmp_path / "keeper.sqlite").open_intents > 0
