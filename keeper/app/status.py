@@ -1,7 +1,7 @@
 """What the status page, health checks and the kill switch have of a running keeper."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, Final
@@ -37,7 +37,14 @@ class Status:
     """Implements ``telemetry.web.Watched`` over an open keeper."""
 
     def __init__(
-        self, settings: Settings, session: Session, board: Board, tallies: Tallies, clock: Clock
+        self,
+        settings: Settings,
+        session: Session,
+        board: Board,
+        tallies: Tallies,
+        clock: Clock,
+        *,
+        halt: Callable[[str], None],
     ) -> None:
         """Show ``session``; ``board`` has heard of it from its start."""
         self._settings = settings
@@ -45,6 +52,7 @@ class Status:
         self._board = board
         self._tallies = tallies
         self._clock = clock
+        self._halt = halt
         self._closest: dict[str, tuple[int, list[dict[str, object]]]] = {}
 
     def stalled(self) -> Sequence[str]:
@@ -79,7 +87,7 @@ class Status:
 
     def halt(self, why: str) -> None:
         """Stop all sending now; only ``keeper rearm`` takes it back."""
-        self._session.keeper.halt(why)
+        self._halt(why)
 
     async def status(self) -> Mapping[str, object]:
         """Return the whole page; wei and health factors are decimal strings."""
@@ -232,18 +240,12 @@ def endpoint_of(settings: Settings) -> Endpoint | None:
 
 @asynccontextmanager
 async def served(
-    settings: Settings,
-    session: Session,
-    board: Board,
-    tallies: Tallies,
-    clock: Clock,
-    registry: CollectorRegistry,
+    settings: Settings, status: Status, registry: CollectorRegistry
 ) -> AsyncIterator[int | None]:
     """Serve a keeper's endpoint until the block ends; give its port, None when it is off."""
     endpoint = endpoint_of(settings)
     if endpoint is None:
         yield None
         return
-    status = Status(settings, session, board, tallies, clock)
     async with serving(endpoint, status, registry) as port:
         yield port

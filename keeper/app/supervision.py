@@ -43,6 +43,8 @@ class Berth:
     name: str
     open: Callable[[], AbstractAsyncContextManager[Session]]
     """Opens everything anew, as at a start."""
+    halt: Callable[[str], None]
+    """Stops its sending, also while it is not open."""
 
 
 class Supervisor:
@@ -52,7 +54,6 @@ class Supervisor:
         """Take the chains; none is opened yet."""
         self._berths = berths
         self._clock = clock
-        self._halted: str | None = None
         self._ever: set[str] = set()
         self._failed: dict[str, Exception] = {}
         self.sessions: dict[str, Session] = {}
@@ -60,9 +61,8 @@ class Supervisor:
 
     def halt(self, why: str) -> None:
         """Stop all sending on every chain, also on one that is opened later."""
-        self._halted = why
-        for session in self.sessions.values():
-            session.keeper.halt(why)
+        for one in self._berths:
+            one.halt(why)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run every chain until ``stop``, and then until each has drained.
@@ -117,8 +117,6 @@ class Supervisor:
                 self.sessions[berth.name] = session
                 self._ever.add(berth.name)
                 log.info(CHAIN_STARTED, block=session.head.number)
-                if self._halted is not None:
-                    session.keeper.halt(self._halted)
                 run = partial(session.keeper.run, session.head, stop)
                 await lasting(run, stop.is_set)
         except Exception as error:

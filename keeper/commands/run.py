@@ -17,6 +17,7 @@ from keeper.app.log_observer import LogObserver
 from keeper.app.outside import signers_of
 from keeper.app.session import Keys, Session, keeper_session
 from keeper.app.supervision import Berth, Supervisor
+from keeper.app.switch import Switch
 from keeper.app.totals import totals_of
 from keeper.commands.arming import armings
 from keeper.commands.console import say
@@ -68,8 +69,9 @@ async def _run(fleet: Fleet, chains: Sequence[tuple[Settings, Keys | None]]) -> 
         await _run_several(fleet, chains, stop)
         return
     ((settings, key),) = chains
-    async with _Watched(settings, key).opened() as session:
-        halt_on_signal(session.keeper.halt)
+    watched = _Watched(settings, key)
+    halt_on_signal(watched.switch.halt)
+    async with watched.opened() as session:
         await session.keeper.run(session.head, stop)
 
 
@@ -82,7 +84,7 @@ async def _run_several(
     for settings, key in chains:
         name = settings.chain.name
         watched = _Watched(settings, key, totals.share(name))
-        berths.append(Berth(name=name, open=watched.opened))
+        berths.append(Berth(name=name, open=watched.opened, halt=watched.switch.halt))
     supervisor = Supervisor(berths, clock=clock)
     halt_on_signal(supervisor.halt)
     await supervisor.run(stop)
@@ -99,6 +101,7 @@ class _Watched:
         self._registry = with_process(CollectorRegistry())
         self._tallies = Tallies(self._registry)
         self._board = Board(self._tallies, now=time.monotonic)
+        self.switch = Switch(settings.database, SystemClock())
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Session]:
@@ -114,6 +117,7 @@ class _Watched:
                 clock=clock,
                 share=self._share,
             ) as session,
+            _under(self.switch, session),
             self._page(session, clock) as port,
         ):
             say(_standing(settings, armed=self._keys is not None))
@@ -128,11 +132,18 @@ class _Watched:
             yield None
             return
         # A web server is loaded for nobody else: a restart would wait for it.
-        from keeper.app.status import served  # noqa: PLC0415
+        from keeper.app.status import Status, served  # noqa: PLC0415
 
-        shown = served(self._settings, session, self._board, self._tallies, clock, self._registry)
+        told = self._settings, session, self._board, self._tallies, clock
+        shown = served(self._settings, Status(*told, halt=self.switch.halt), self._registry)
         async with shown as port:
             yield port
+
+
+@asynccontextmanager
+async def _under(switch: Switch, session: Session) -> AsyncIterator[None]:
+    with switch.over(session.keeper):
+        yield
 
 
 def joined(local: Keys | None, remote: Sequence[Signer]) -> Keys | None:

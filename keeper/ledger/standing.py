@@ -1,14 +1,15 @@
 """Whether sending is halted, kept in the database so that only a person's word resumes it."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Status
 from keeper.core.standing import StandingRow, Tally
 from keeper.ledger.spending import select_forced_losses
-from keeper.ledger.store import reading
+from keeper.ledger.store import reading, transaction
 
 
 def select_standing(db: sqlite3.Connection) -> StandingRow:
@@ -67,18 +68,47 @@ def rearm(path: Path, *, now: int) -> str | None:
     What was settled before no longer counts towards the breaker, although the clock was ahead of
     ``now`` then. Raises ConfigError when there is no such database.
     """
+    with _beside_the_keeper(path) as db:
+        found = select_standing(db)
+        (newest,) = db.execute("SELECT coalesce(max(settled), 0) FROM outcomes").fetchone()
+        rearmed = max(now, newest) + 1
+        db.execute("INSERT OR REPLACE INTO standing VALUES (1, NULL, ?, ?)", (now, rearmed))
+    return found.halted
+
+
+def halt_database(path: Path, why: str, *, now: int) -> bool:
+    """Record from outside that sending stops, also where no keeper is open.
+
+    Returns False where there is no database yet, or none that can be written.
+    """
+    try:
+        with _beside_the_keeper(path) as db:
+            record_halt(db, why, now=now)
+    except ConfigError:
+        return False
+    return True
+
+
+def read_standing(path: Path) -> StandingRow:
+    """Return whether sending is halted. Raises ConfigError when there is no such database."""
+    with reading(path) as db:
+        return select_standing(db)
+
+
+@contextmanager
+def _beside_the_keeper(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database for one transaction, whether a keeper has it open or not.
+
+    Raises ConfigError when there is no such database, or it cannot be written.
+    """
     with reading(path):
         pass
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute("PRAGMA busy_timeout = 5000")
-            db.execute("BEGIN IMMEDIATE")
-            found = select_standing(db)
-            (newest,) = db.execute("SELECT coalesce(max(settled), 0) FROM outcomes").fetchone()
-            rearmed = max(now, newest) + 1
-            db.execute("INSERT OR REPLACE INTO standing VALUES (1, NULL, ?, ?)", (now, rearmed))
-            db.execute("COMMIT")
+            db.execute("PRAGMA synchronous = FULL")
+            with transaction(db):
+                yield db
     except sqlite3.Error as error:
         msg = f"{path}: expected a Keeper database that can be written, found: {error}"
         raise ConfigError(msg) from error
-    return found.halted

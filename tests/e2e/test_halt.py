@@ -2,13 +2,18 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from keeper.core.plan import Status
-from tests.support.keeper_process import until
+from keeper.ledger.standing import read_standing
+from tests.support.keeper_process import ARMED, PATIENCE_S, until
 from tests.support.market_node import MarketNode
 from tests.support.sending_stage import CHEAP, DEAR, FALLEN, SendingStage, armed, stop
 from tests.support.sending_stage import stage as staged
@@ -65,6 +70,30 @@ def test_a_signal_cancels_what_is_in_flight_and_halts_beyond_a_restart(stage):
     books = stage.books()
     assert {entry.status for entry in books.entries} == {Status.CANCELLED, Status.LANDED}
     assert books.total.realised.net == stage.grown()
+
+
+def test_a_signal_while_the_chain_is_being_opened_is_on_disk_at_once(stage, tmp_path):
+    with armed(stage) as keeper:
+        stop(keeper)
+    database = tmp_path / "keeper.sqlite"
+    assert read_standing(database).halted is None
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"ws://127.0.0.1:{silent.getsockname()[1]}"
+        chain = tmp_path / yaml.safe_load(stage.config.read_text("utf-8"))["chain"]
+        settings = yaml.safe_load(chain.read_text("utf-8"))
+        chain.write_text(yaml.safe_dump(settings | {"rpc": [url]}), "utf-8")
+        command = [sys.executable, "-m", "keeper", "run", "-c", str(stage.config), "--arm"]
+        process = subprocess.Popen(command, env={**os.environ, **ARMED}, stderr=subprocess.DEVNULL)
+        try:
+            silent.settimeout(PATIENCE_S)
+            waiting, _ = silent.accept()
+            process.send_signal(signal.SIGUSR1)
+            until(lambda: read_standing(database).halted == "kill switch: signal SIGUSR1")
+            assert process.poll() is None
+            waiting.close()
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_the_halt_file_stops_sending_and_rearming_needs_it_gone(stage, tmp_path):

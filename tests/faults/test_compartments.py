@@ -286,7 +286,14 @@ async def test_what_a_failed_deployment_has_in_flight_is_settled_and_booked(
     async with aboard(tmp_path, market, root=PLAIN, besides=[board]) as both:
         desk = both.desk
         await desk.until(lambda: both.ill.closest(1) != [])
-        shown = status.Status(desk.settings, desk.session, board, tallies, SystemClock())
+        shown = status.Status(
+            desk.settings,
+            desk.session,
+            board,
+            tallies,
+            SystemClock(),
+            halt=desk.session.keeper.halt,
+        )
         (page,) = [one for one in await deployments_of(shown) if one["name"] == both.ill.name]
         assert page["accounts"] == len(NEAR)
         assert page["closest"] != []

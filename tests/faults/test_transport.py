@@ -35,7 +35,7 @@ def measured(desk: Desk) -> str:
     registry, clock = CollectorRegistry(), SystemClock()
     tallies = Tallies(registry)
     board = Board(tallies, now=clock.monotonic)
-    Status(desk.settings, desk.session, board, tallies, clock).measure()
+    Status(desk.settings, desk.session, board, tallies, clock, halt=print).measure()
     return generate_latest(registry).decode()
 
 

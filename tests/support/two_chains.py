@@ -11,6 +11,7 @@ import yaml
 
 from keeper.app.session import Session, keeper_session
 from keeper.app.supervision import Berth, Supervisor
+from keeper.app.switch import Switch
 from keeper.app.totals import totals_of
 from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
 from keeper.config.fleet import Fleet, load_fleet
@@ -171,6 +172,7 @@ def write_fleet(folder: Path, *sides: Side, root: dict[str, object] | None = Non
 
 def _berth(side: Side, settings: Settings, share: Share) -> Berth:
     chain_id = settings.chain.chain_id
+    switch = Switch(settings.database, SystemClock())
     side.ears.settings = settings
     side.ears.in_flight = lambda: side.session.keeper.in_flight
 
@@ -183,9 +185,10 @@ def _berth(side: Side, settings: Settings, share: Share) -> Berth:
             share=share,
         ) as session:
             side.sessions.append(session)
-            yield session
+            with switch.over(session.keeper):
+                yield session
 
-    return Berth(name=side.built.name, open=opened)
+    return Berth(name=side.built.name, open=opened, halt=switch.halt)
 
 
 @asynccontextmanager
