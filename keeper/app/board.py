@@ -1,6 +1,5 @@
 """What the daemon did last, kept for the status page, and counted for metrics."""
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +11,6 @@ from keeper.core.plan import Outcome, Plan, Submission
 from keeper.core.taken import Taken
 from keeper.telemetry.tallies import Tallies
 
-_RECENT: Final = 50
 _MOST_REJECTED: Final = 200
 """Accounts whose reasons are shown: the latest."""
 
@@ -43,7 +41,6 @@ class Board:
         self.deployments: dict[str, DeploymentFacts] = {}
         self.rejections: dict[tuple[str, str, str], Rejection] = {}
         """The latest reason of each account, by deployment, market and address."""
-        self.outcomes: deque[Outcome] = deque(maxlen=_RECENT)
         self._tallies = tallies
 
     def of(self, deployment: str) -> DeploymentFacts:
@@ -97,8 +94,7 @@ class Board:
         self._tallies.rejected(deployment, rejection.reason.value)
 
     def settled(self, outcome: Outcome) -> None:
-        """Note how an intent ended."""
-        self.outcomes.append(outcome)
+        """Count how an intent ended; the books are asked what it was."""
         self._tallies.settled(outcome)
 
     def skipped(self, deployment: str, why: str) -> None:

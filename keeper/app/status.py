@@ -18,8 +18,10 @@ from keeper.config.sources import find_outside
 from keeper.config.watching import TOKEN_VARIABLE
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Submission
+from keeper.core.text import readable
 from keeper.executor.airborne import Airborne
 from keeper.executor.standing import DAY, HOUR
+from keeper.ledger.latest import read_latest
 from keeper.ledger.totals import Sums, read_sums
 from keeper.runtime.clock import Clock
 from keeper.telemetry.tallies import Tallies
@@ -28,6 +30,7 @@ from keeper.telemetry.web import Endpoint, serving
 SHORTEST_TOKEN: Final = 16
 MOST_CLOSE: Final = 100
 """Accounts near the line that a request may have assessed."""
+MOST_OUTCOMES: Final = 50
 
 # Any: each deployment has its own market and position types; nothing here opens them.
 AnyDeployment = Deployment[Any, Any]
@@ -105,7 +108,7 @@ class Status:
             "deployments": [self._deployment(one) for one in keeper.deployments],
             "in_flight": [_flying(*pair) for pair in keeper.sending.flight.in_order()],
             "rejections": self._rejections(),
-            "outcomes": self._outcomes(),
+            "outcomes": await self._outcomes(),
             "guards": await self._guards(),
             "books": await self._books(),
         }
@@ -150,21 +153,27 @@ class Status:
                 "block": one.block,
                 "reason": one.reason.value,
                 "detail": one.detail,
+                "said": readable(one.detail),
             }
             for (deployment, _, _), one in reversed(self._board.rejections.items())
         ]
 
-    def _outcomes(self) -> list[dict[str, object]]:
+    async def _outcomes(self) -> list[dict[str, object]]:
+        """Return the newest of the books: they know of earlier runs, and of what was undone."""
+        found = await asyncio.to_thread(read_latest, self._settings.database, MOST_OUTCOMES)
         return [
             {
                 "plan": one.plan_id,
+                "deployment": one.deployment,
+                "account": one.account,
                 "status": one.status.value,
                 "block": one.block,
                 "tx": one.tx_hash,
-                "net": str(one.realised.net),
+                "net": str(one.net),
                 "detail": one.detail,
+                "said": readable(one.detail),
             }
-            for one in reversed(self._board.outcomes)
+            for one in found
         ]
 
     async def _guards(self) -> dict[str, object]:

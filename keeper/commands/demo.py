@@ -6,7 +6,7 @@ to the wei, and that whatever is still under the line has a reason.
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,7 @@ from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_executor
 from keeper.devnet.live import LiveMarket
-from keeper.devnet.releases import RELEASES
-from keeper.devnet.stages import Scene, Wanted, stage_names, staged
+from keeper.devnet.stages import Choice, Scene, Wanted, choices, staged
 from keeper.evm.keys import parse_key
 from keeper.evm.transaction import LocalSigner
 from keeper.ledger.books import read_books
@@ -58,8 +57,8 @@ class Stage:
 
 async def demo(protocol: str, wanted: Wanted, folder: Path | None) -> Verdict:
     """Run the whole of it; return what the checks found. Raises ConfigError."""
-    _require_known("--protocol", "one of ", stage_names(), ", ", protocol)
-    _require_known("--aave", "release ", RELEASES, " or ", wanted.aave)
+    for choice in choices(protocol, wanted):
+        _require_known(choice)
     with _folder(folder) as where, _stage(where, protocol, wanted) as stage:
         before = stage.purse.count(stage.live.rpc)
         await _liquidate(stage)
@@ -72,12 +71,12 @@ async def demo(protocol: str, wanted: Wanted, folder: Path | None) -> Verdict:
     return verdict
 
 
-def _require_known(option: str, what: str, known: Iterable[str], between: str, found: str) -> None:
+def _require_known(choice: Choice) -> None:
     """Raise ConfigError before anything is fetched or started for a word that is not known."""
-    names = list(known)
-    if found not in names:
-        near = suggestion(found, names)
-        raise ConfigError(f"{option}: expected {what}{between.join(names)}, found {found!r}{near}")
+    if choice.found not in choice.known:
+        near = suggestion(choice.found, choice.known)
+        wanted = f"expected one of {', '.join(choice.known)}"
+        raise ConfigError(f"{choice.option}: {wanted}, found {choice.found!r}{near}")
 
 
 @contextmanager

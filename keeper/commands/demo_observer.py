@@ -9,6 +9,7 @@ from keeper.core.lending import Rejection
 from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Status, Submission
 from keeper.core.taken import Taken
+from keeper.core.text import readable
 from keeper.core.units import Address
 from keeper.devnet.crash import CrashStep
 
@@ -58,7 +59,8 @@ class DemoObserver:
 
     def rejected(self, deployment: str, rejection: Rejection) -> None:  # noqa: ARG002 - the port's
         """Tell why an account is left alone."""
-        say(f"  left   {rejection.ref.account[:10]} {rejection.reason}: {rejection.detail}")
+        why = f"{rejection.reason}: {readable(rejection.detail)}"
+        say(f"  left   {rejection.ref.account[:10]} {why}")
 
     def settled(self, outcome: Outcome) -> None:
         """Tell how a liquidation ended."""

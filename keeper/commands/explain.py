@@ -16,7 +16,7 @@ from keeper.config.settings import Settings
 from keeper.core.accounting import Waterfall
 from keeper.core.lending import AssetValue, SeizeQuote
 from keeper.core.plan import Plan
-from keeper.core.text import printable
+from keeper.core.text import printable, readable
 from keeper.core.units import Address
 from keeper.ledger.amounts import short_hex
 
@@ -71,7 +71,9 @@ def _print(page: Explanation, coin: str, *, several: bool) -> None:
     if page.plan is not None:
         stdout.print(plan_table(page.plan))
         stdout.print(_waterfall(page.plan.forecast, coin))
-    stdout.print(f"Keeper would: {page.action}", highlight=False, markup=False, soft_wrap=True)
+    stdout.print(
+        f"Keeper would: {readable(page.action)}", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def _table(title: str, words: Iterable[str], figures: Iterable[str]) -> Table:

@@ -17,7 +17,7 @@ from keeper.commands.each_chain import of_one_block, on_each
 from keeper.config.fleet import load_fleet
 from keeper.config.settings import Settings
 from keeper.core.plan import Plan
-from keeper.core.text import printable
+from keeper.core.text import printable, readable
 
 LIQUIDATED = "liquidated"
 FAILS = "FAILS"
@@ -114,7 +114,7 @@ def _prices(crossing: Crossing | None) -> tuple[str, str, str]:
 def _told(one: Trial) -> str:
     """Say what would be liquidated, or why nothing would."""
     if not isinstance(one.done, Plan):
-        return printable(f"{one.done.reason}: {one.done.detail}", 200)
+        return printable(f"{one.done.reason}: {readable(one.done.detail)}", 200)
     plan, values = one.done, one.done.valuation.assets
     debt, collateral = values[plan.option.debt], values[plan.option.collateral]
     repaid = f"{decimal(plan.quote.repay, debt.unit, 6)} {printable(debt.symbol)}"

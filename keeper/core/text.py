@@ -1,10 +1,19 @@
-"""Text that is not ours, made fit to show: symbols from tokens, URLs that may hold a key."""
+"""Text made fit to show: symbols from tokens, URLs that may hold a key, reasons full of wei."""
 
+import re
 import unicodedata
 from typing import Final
 from urllib.parse import urlsplit
 
+from keeper.core.units import WAD
+
 SHOWN_LENGTH: Final = 64
+_GWEI: Final = 10**9
+_IN_WEI: Final = re.compile(
+    r"(?<![\w.])(?P<amount>-?\d+)(?P<more> more)? wei\b"
+    r"|(?<=[( ])(?P<item>proceeds|gas|tip) (?P<figure>-?\d+)(?=[,)])"
+)
+"""An amount of wei in a reason: by its unit, or by its name in a list of such."""
 _REPLACED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -31,3 +40,27 @@ def shown_url(url: str) -> str:
     except ValueError:
         return "<url>"
     return f"{parts.scheme}://{parts.hostname}{port}" if parts.hostname else "<url>"
+
+
+def readable(reason: str) -> str:
+    """Return a reason with its amounts of wei in ether or gwei, rounded down. Only to look at."""
+    return _IN_WEI.sub(_in_a_fitting_unit, reason)
+
+
+def _in_a_fitting_unit(found: re.Match[str]) -> str:
+    if found["item"]:
+        figure, unit = _fitting(int(found["figure"]))
+        return f"{found['item']} {figure} {unit}" if int(found["figure"]) else found[0]
+    figure, unit = _fitting(int(found["amount"]))
+    return f"{figure}{found['more'] or ''} {unit}"
+
+
+def _fitting(wei: int) -> tuple[str, str]:
+    if abs(wei) < _GWEI // 1_000:
+        return str(wei), "wei"
+    scale, places, unit = (_GWEI, 3, "gwei") if abs(wei) < WAD // 10_000 else (WAD, 6, "ether")
+    if wei % scale == 0:
+        return f"{wei // scale:,}", unit
+    rounded = wei * 10**places // scale
+    whole, rest = divmod(abs(rounded), 10**places)
+    return f"{'-' if rounded < 0 else ''}{whole:,}.{rest:0{places}d}", unit

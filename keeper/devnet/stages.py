@@ -4,13 +4,13 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import keeper.devnet
 from keeper.core.units import Address
 from keeper.devnet.live import LiveMarket
 from keeper.devnet.packages import Progress, quiet
-from keeper.devnet.releases import OLDEST
+from keeper.devnet.releases import OLDEST, RELEASES
 
 _PREFIX = "stage_"
 
@@ -43,6 +43,22 @@ class Scene:
     deployment: DeploymentFile
     under_water: Callable[[], Sequence[Address]]
     """Asks the protocol itself which borrowers may be liquidated now."""
+
+
+class Choice(NamedTuple):
+    """A word that was typed for an option, and those that there are."""
+
+    option: str
+    known: tuple[str, ...]
+    found: str
+
+
+def choices(protocol: str, wanted: Wanted) -> tuple[Choice, ...]:
+    """Return what a stage may be asked for by name, to be checked before it is built."""
+    return (
+        Choice(option="--protocol", known=stage_names(), found=protocol),
+        Choice(option="--aave", known=tuple(RELEASES), found=wanted.aave),
+    )
 
 
 def stage_names() -> tuple[str, ...]:

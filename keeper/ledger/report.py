@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keeper.core.taken import Taken
-from keeper.core.text import printable
+from keeper.core.text import printable, readable
 from keeper.ledger.amounts import coins_text, short_hex, units_text
 from keeper.ledger.books import Books, Entry, Missed, Total
 
@@ -153,7 +153,7 @@ def _left_alone(missed: Iterable[Missed]) -> Sheet:
             (
                 short_hex(one.account),
                 one.reason,
-                printable(one.detail, _DETAIL),
+                printable(readable(one.detail), _DETAIL),
                 str(one.block),
                 str(one.times),
                 "-" if one.net is None else coins_text(one.net),
@@ -175,7 +175,7 @@ def _taken(taken: Iterable[Taken]) -> Sheet:
                 short_hex(one.ref.account),
                 f"{one.collateral.symbol} / {one.debt.symbol}",
                 one.cause.value,
-                printable(one.detail, _DETAIL),
+                printable(readable(one.detail), _DETAIL),
                 str(one.block),
                 units_text(one.seized, one.collateral.unit),
                 units_text(one.repaid, one.debt.unit),

@@ -16,11 +16,12 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from keeper.core.errors import ConfigError
+from keeper.core.errors import ConfigError, KeeperError
 
 log = structlog.get_logger()
 
 HALT_REFUSED = "halt.refused"
+PAGE_FAILED = "page.failed"
 
 _PAGE: Final = Path(__file__).parent / "page"
 _LARGEST_BODY: Final = 4_096
@@ -106,12 +107,18 @@ async def _listen(site: web.TCPSite, endpoint: Endpoint) -> None:
 
 @web.middleware
 async def _guarded(request: web.Request, handler: Handle) -> web.StreamResponse:
-    """Put the headers on every answer."""
+    """Put the headers on every answer; an answer that cannot be made is told in the log."""
     try:
         answer = await handler(request)
     except web.HTTPException as error:
         error.headers.update(_HEADERS)
         raise
+    except KeeperError as error:
+        log.warning(PAGE_FAILED, path=request.path, why=str(error))
+        answer = web.json_response({"error": str(error)}, status=500)
+    except Exception as error:  # a fault of ours in showing stops nothing that acts
+        log.exception(PAGE_FAILED, path=request.path, why=type(error).__name__)
+        answer = web.json_response({"error": "a fault of Keeper itself"}, status=500)
     answer.headers.update(_HEADERS)
     return answer
 

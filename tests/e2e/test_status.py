@@ -91,6 +91,8 @@ def test_the_endpoint_shows_what_happens_goes_red_and_halts(stage):
         assert status["in_flight"] == []
         assert status["books"]["all"]["net"] == str(books.total.realised.net)
         assert status["books"]["all"]["counts"] == {"landed": len(books.entries)}
+        settled = [(one.account, str(one.realised.net)) for one in books.entries]
+        assert sorted((one["account"], one["net"]) for one in status["outcomes"]) == sorted(settled)
         (deployment,) = status["deployments"]
         assert deployment["accounts"] > 0
         factors = [int(one["health_factor"]) for one in deployment["closest"]]

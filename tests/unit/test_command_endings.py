@@ -85,7 +85,7 @@ def test_a_demo_that_is_to_be_kept_in_a_file_is_refused(
                 "found 'venos'; did you mean 'venus'?"
             ),
         ),
-        (["--aave", "4"], "--aave: expected release 3.0 or 3.6, found '4'"),
+        (["--aave", "4"], "--aave: expected one of 3.0, 3.6, found '4'"),
     ],
 )
 def test_a_demo_is_refused_before_anything_is_started(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from keeper.core.plan import Status
+from keeper.ledger.latest import read_latest
 from keeper.ledger.spending import read_spending
 from keeper.ledger.totals import Sums, read_sums
 from tests.support.ledger_records import (
@@ -66,3 +67,20 @@ async def test_what_was_spent_is_told_by_plan_with_its_second(tmp_path: Path) ->
     later = read_spending(path, since=started + 1)
     assert later is not None
     assert later.spent == {two.id: (started + 10, 41)}
+
+
+async def test_the_newest_outcomes_name_their_account_and_what_was_undone_is_not_among_them(
+    tmp_path: Path,
+) -> None:
+    journal = await opened(tmp_path)
+    path = tmp_path / "keeper.sqlite"
+    for number in (1, 2, 3):
+        one, sent = plan(number), submission(plan(number), nonce=number)
+        await journal.seal([(one, sent)])
+        await journal.settle(landed(one, sent))
+    await journal.reopen(plan(2).id)
+    newest = read_latest(path, 5)
+    assert [one.account for one in newest] == [plan(3).ref.account, plan(1).ref.account]
+    assert {(one.status, one.net) for one in newest} == {(Status.LANDED, FORECAST.net)}
+    assert read_latest(path, 1) == newest[:1]
+    await journal.close()

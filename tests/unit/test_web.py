@@ -3,6 +3,7 @@
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from keeper.app.board import Board
 from keeper.app.status import endpoint_of
@@ -20,6 +21,7 @@ KEY = "keeper.yaml: http.port"
 class Daemon:
     def __init__(self):
         self.stalls, self.problems, self.halts = [], [], []
+        self.failure = None
 
     def stalled(self):
         return self.stalls
@@ -31,6 +33,8 @@ class Daemon:
         """Nothing to bring up to date."""
 
     async def status(self):
+        if self.failure is not None:
+            raise self.failure
         return {"chain": "local"}
 
     def halt(self, why):
@@ -101,6 +105,26 @@ async def test_without_a_configured_token_nobody_halts(daemon, registry):
     ):
         assert answer.status == 403
     assert daemon.halts == []
+
+
+@pytest.mark.parametrize(
+    ("error", "why", "said"),
+    [
+        (ConfigError("keeper.sqlite: found a song"), "keeper.sqlite: found a song", "a song"),
+        (ZeroDivisionError("a key"), "ZeroDivisionError", "a fault of Keeper itself"),
+    ],
+)
+async def test_an_answer_that_cannot_be_made_is_told_in_the_log(ask, daemon, error, why, said):
+    daemon.failure = error
+    with capture_logs() as lines:
+        status, headers, body = await ask("GET", "/status.json")
+    assert status == 500
+    assert said in body
+    assert "a key" not in body
+    assert headers["Cache-Control"] == "no-store"
+    (line,) = lines
+    assert (line["event"], line["path"], line["why"]) == ("page.failed", "/status.json", why)
+    assert (await ask("GET", "/healthz"))[0] == 200
 
 
 async def test_there_is_no_way_to_rearm(ask):

@@ -19,11 +19,11 @@ const factor = (text) => (text.length > 24 ? "∞" : decimal(text, 18, 5));
 
 function table(id, columns, rows, empty) {
   const head = document.createElement("tr");
-  for (const [name, kind] of columns) head.append(cell("th", name, kind === "number" ? kind : ""));
-  const body = rows.map((row) => {
+  for (const [name, kind] of columns) head.append(cell("th", name, kind === "mono" ? "" : kind));
+  const body = rows.flatMap((row) => {
     const line = document.createElement("tr");
     for (const [, kind, read] of columns) line.append(cell("td", read(row), kind));
-    return line;
+    return [line, ...below(columns, row)];
   });
   if (!body.length) {
     const none = cell("td", empty, "none");
@@ -33,6 +33,17 @@ function table(id, columns, rows, empty) {
     body.push(line);
   }
   byId(id).replaceChildren(head, ...body);
+}
+
+// Where there is no room beside them, texts stand under their row: the sheet shows one or the other.
+function below(columns, row) {
+  return columns.filter(([, kind, read]) => kind === "text" && read(row)).map(([, , read]) => {
+    const line = document.createElement("tr");
+    line.className = "below";
+    line.append(cell("td", read(row), "text"));
+    line.firstChild.colSpan = columns.length;
+    return line;
+  });
 }
 
 function cell(tag, text, kind) {
@@ -93,29 +104,33 @@ function show(status) {
     ["Most per gas", "number", (one) => gwei(one.max_fee)],
     ["Tries", "number", (one) => one.attempts],
   ], status.in_flight, "nothing");
+  // One deployment alone need not be named in each row.
+  const whose = status.deployments.length > 1 ? [["Deployment", "", (one) => one.deployment]] : [];
   const close = status.deployments.flatMap((one) =>
     one.closest.map((account) => ({ deployment: one.name, ...account })));
   close.sort((a, b) => (BigInt(a.health_factor) < BigInt(b.health_factor) ? -1 : 1));
   table("closest", [
-    ["Deployment", "", (one) => one.deployment],
+    ...whose,
     ["Account", "mono", (one) => short(one.account)],
     ["Health factor", "number", (one) => factor(one.health_factor)],
     ["", "", (one) => (one.liquidatable ? "liquidatable" : "")],
   ], close.slice(0, 25), "nobody is known");
   table("rejections", [
-    ["Deployment", "", (one) => one.deployment],
+    ...whose,
     ["Account", "mono", (one) => short(one.account)],
     ["Block", "number", (one) => one.block],
     ["Reason", "", (one) => one.reason],
-    ["Detail", "text", (one) => one.detail],
+    ["Detail", "text", (one) => one.said],
   ], status.rejections.slice(0, 25), "nobody");
   table("outcomes", [
-    ["Status", "", (one) => one.status],
+    ...whose,
+    ["Account", "mono", (one) => short(one.account)],
     ["Block", "number", (one) => one.block],
-    ["Transaction", "mono", (one) => short(one.tx)],
+    ["Status", "", (one) => one.status],
     ["Net", "number", (one) => ether(one.net)],
-    ["Detail", "text", (one) => one.detail],
-  ], status.outcomes.slice(0, 25), "none in this run");
+    ["Transaction", "mono", (one) => short(one.tx)],
+    ["Detail", "text", (one) => one.said],
+  ], status.outcomes.slice(0, 25), "none");
 }
 
 function day(name, sums) {
