@@ -1,9 +1,34 @@
 """One writer of nonces for one sender, that notices when somebody else uses the key."""
 
 from collections.abc import Collection
+from typing import Final, Generic, TypeVar
 
+from keeper.core.chain import BlockRef
 from keeper.core.ports import Journal, Wire
 from keeper.core.units import Address
+
+K = TypeVar("K")
+
+UNEXPLAINED_S: Final = 10
+"""Seconds of the chain for which a used nonce may be without its receipt: of nodes behind one
+address some lag, and some chains have several blocks a second."""
+
+
+class Doubts(Generic[K]):
+    """Used nonces that no receipt explains yet, and since which head."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._since: dict[K, BlockRef] = {}
+
+    def lasted(self, key: K, head: BlockRef) -> bool:
+        """Return whether one is in doubt for so long that its receipt is not to come any more."""
+        seen = self._since.setdefault(key, head)
+        return seen.number < head.number and head.timestamp >= seen.timestamp + UNEXPLAINED_S
+
+    def over(self, key: K) -> None:
+        """Forget what is settled."""
+        self._since.pop(key, None)
 
 
 class NonceKeeper:
@@ -15,10 +40,13 @@ class NonceKeeper:
         ``highest`` is the highest nonce that the journal knows of, None when it knows none.
         """
         self._wire = wire
-        self._sender = sender
+        self.sender = sender
         self._next: int | None = None
         self._ours = 0 if highest is None else highest + 1
         """One over the highest nonce that we know to be ours."""
+        self._at_start = 0
+        self.doubts = Doubts[int]()
+        """Nonces that we signed with, and of which no transaction of ours has a receipt yet."""
 
     async def take(self, count: int, held: Collection[int]) -> list[int]:
         """Return the next nonces, in order, leaving out those that open intents hold.
@@ -27,7 +55,7 @@ class NonceKeeper:
         """
         if self._next is None:
             # The node counts its own pending transactions; one it has not seen is in ``held``.
-            self._next = await self._wire.nonce(self._sender, pending=True)
+            self._next = await self._wire.nonce(self.sender, pending=True)
         found: list[int] = []
         nonce = self._next
         while len(found) < count:
@@ -58,28 +86,57 @@ class NonceKeeper:
         """Ask the chain again before the next nonce: something was dropped or refused."""
         self._next = None
 
-    def begin(self, confirmed: int) -> int | None:
+    def begin(self, confirmed: int) -> None:
         """Take the chain's count ``confirmed`` before anything is sent in this run.
 
-        Return a nonce that was used by somebody else while no keeper ran, None when there is none
-        that we could know of: when the journal knows no transaction, all before is taken for ours.
+        When the journal knows no transaction, all before is taken for ours.
         """
-        known, self._ours = self._ours, max(self._ours, confirmed)
-        return confirmed - 1 if 0 < known < confirmed else None
+        self._at_start = confirmed
+        self._ours = self._ours or confirmed
+
+    def is_of_before(self, nonce: int) -> bool:
+        """Return whether a used nonce was used while no keeper ran."""
+        return nonce < self._at_start
 
     def unaccounted(self, confirmed: int) -> range:
         """Return the nonces that are used, as the chain's count now shows, and not known as ours.
 
-        One that was given back may be among them: see ``is_ours``. They are told until they are
-        accounted for: a question about them that was not answered is asked again.
+        One that was given back may be among them: see ``foreign_nonce``. They are told until they
+        are accounted for: a question about them that was not answered is asked again.
         """
         return range(self._ours, confirmed)
 
     def accounted(self, confirmed: int) -> None:
         """Say that it is known whose the nonces below the chain's count are."""
+        for nonce in self.unaccounted(confirmed):
+            self.doubts.over(nonce)
         if confirmed > self._ours:
             self._ours = confirmed
             self.resync()
+
+
+async def foreign_nonce(
+    keeper: NonceKeeper, journal: Journal, wire: Wire, confirmed: int, head: BlockRef | None
+) -> int | None:
+    """Return a nonce below the chain's count that somebody else used, None where none is known.
+
+    Where we signed with it too, its receipt is waited for: it may be one that was given up, and a
+    node counts a transaction before it has its receipt. Without a ``head`` nothing is waited for.
+    """
+    is_unclear = False
+    for nonce in keeper.unaccounted(confirmed):
+        if await is_ours(journal, wire, keeper.sender, nonce):
+            continue
+        signed = await journal.signed_with(keeper.sender, nonce)
+        if not signed or (head is not None and keeper.doubts.lasted(nonce, head)):
+            keeper.accounted(confirmed)
+            return nonce
+        is_unclear = True
+    if is_unclear:
+        keeper.resync()  # whoever used it, it is used
+    else:
+        keeper.accounted(confirmed)
+    return None
 
 
 async def is_ours(journal: Journal, wire: Wire, sender: Address, nonce: int) -> bool:

@@ -16,7 +16,7 @@ from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
 from keeper.executor.dividing import Decoders, divided, equal_parts
 from keeper.executor.flight import Flight
-from keeper.executor.nonce import is_ours
+from keeper.executor.nonce import Doubts, is_ours
 
 log = structlog.get_logger()
 
@@ -28,9 +28,6 @@ REFUSED_SOFTLY = "succeeded on chain, but liquidated nothing"
 """Of a transaction whose protocol refused without a revert: no success, whatever its status."""
 GRACE_S = 60
 """Seconds past its deadline after which a transaction that the node lost is given up."""
-UNEXPLAINED_S = 10
-"""Seconds of the chain for which a used nonce may be without its receipt: of nodes behind one
-address some lag, and some chains have several blocks a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +72,8 @@ class Settler:
         self._on_settled = on_settled
         self._on_stuck = on_stuck
         self._stuck: set[str] = set()
-        self._unexplained: dict[str, BlockRef] = {}
-        """Intents whose nonce was used, without a receipt of theirs, and at which head first."""
+        self._doubts = Doubts[str]()
+        """Of intents whose nonce was used, without a receipt of theirs."""
 
     async def settle(self, head: BlockRef) -> list[Outcome]:
         """Close every intent that has an end at ``head``; return the outcomes."""
@@ -103,7 +100,7 @@ class Settler:
             self._flight.landed(outcome.plan_id, ran=ran)
             if outcome.companions and outcome.status is Status.REVERTED:
                 self._flight.reverted_together(airborne.intent.refs)
-            self._unexplained.pop(outcome.plan_id, None)
+            self._doubts.over(outcome.plan_id)
             self._on_settled(airborne.intent, outcome)
             outcomes += outcome.each
         return outcomes
@@ -148,9 +145,8 @@ class Settler:
         if next_nonce > submission.nonce:
             # A node may count a transaction before it has its receipt, or another one may for it:
             # nobody else is accused at the first sight of that.
-            seen = self._unexplained.setdefault(intent.plan_id, head)
-            soon = head.timestamp < seen.timestamp + UNEXPLAINED_S
-            if await self._landed(intent) is not None or seen.number >= head.number or soon:
+            lasted = self._doubts.lasted(intent.plan_id, head)
+            if not lasted or await self._landed(intent) is not None:
                 return None
             if not await is_ours(self._journal, self._wire, submission.sender, submission.nonce):
                 self._on_foreign(submission)

@@ -20,7 +20,7 @@ from keeper.executor.airborne import Airborne
 from keeper.executor.flight import Flight
 from keeper.executor.ladder import raised
 from keeper.executor.lanes.lane import Lane, Refused, Uncertain
-from keeper.executor.nonce import is_ours
+from keeper.executor.nonce import foreign_nonce
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.purse import Purse
 from keeper.executor.second_look import SecondLook, Verdict, why
@@ -104,15 +104,15 @@ class Tender:
     async def begin(self) -> None:
         """Take stock of the key's nonces, and say if somebody used it while no keeper ran."""
         desk = self._means.desk
-        foreign = desk.nonces.begin(await self._means.wire.nonce(desk.address, pending=False))
-        if foreign is not None:
-            self.used_elsewhere(foreign, while_off=True)
+        confirmed = await self._means.wire.nonce(desk.address, pending=False)
+        desk.nonces.begin(confirmed)
+        await self._notice_others(confirmed, None)
 
     async def tend(self, head: BlockRef, exposure: Exposure) -> None:
         """Deal with everything that is overdue at ``head``; when halted, cancel what can be."""
         means = self._means
         confirmed = await means.wire.nonce(means.desk.address, pending=False)
-        await self._notice_others(confirmed)
+        await self._notice_others(confirmed, head)
         self._purse.holds((exposure.balances or {}).get(means.desk.address))
         halted = self._standing.halted is not None
         waiting = [
@@ -167,14 +167,12 @@ class Tender:
         log.error(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, why=why)
         return True
 
-    async def _notice_others(self, confirmed: int) -> None:
+    async def _notice_others(self, confirmed: int, head: BlockRef | None) -> None:
         """Halt, or only say so, when the key was used by somebody else."""
         means, nonces = self._means, self._means.desk.nonces
-        for nonce in nonces.unaccounted(confirmed):
-            if not await is_ours(means.journal, means.wire, means.desk.address, nonce):
-                self.used_elsewhere(nonce)
-                break
-        nonces.accounted(confirmed)
+        found = await foreign_nonce(nonces, means.journal, means.wire, confirmed, head)
+        if found is not None:
+            self.used_elsewhere(found, while_off=nonces.is_of_before(found))
 
     def used_elsewhere(self, nonce: int, *, while_off: bool = False) -> None:
         """Take note that somebody else signed with our key."""

@@ -87,7 +87,7 @@ async def test_what_was_given_up_as_lost_leaves_no_gap_below_the_next_one() -> N
 
 async def test_a_nonce_that_somebody_else_used_is_noticed_once() -> None:
     keeper = NonceKeeper(FakeWire(used=5), OPERATOR, highest=4)
-    assert keeper.begin(5) is None
+    keeper.begin(5)
     assert not told(keeper, 5)
     assert await taken(keeper, 1) == [5]
     assert not told(keeper, 6)
@@ -97,26 +97,28 @@ async def test_a_nonce_that_somebody_else_used_is_noticed_once() -> None:
 
 async def test_what_happened_before_the_first_run_is_nobody_else_s() -> None:
     keeper = NonceKeeper(FakeWire(used=40), OPERATOR)
-    assert keeper.begin(40) is None
+    keeper.begin(40)
     assert not told(keeper, 40)
 
 
 async def test_use_of_the_key_between_start_and_the_first_look_is_somebody_else_s() -> None:
     keeper = NonceKeeper(FakeWire(used=40), OPERATOR)
-    assert keeper.begin(40) is None
+    keeper.begin(40)
     assert told(keeper, 41)[-1] == 40
 
 
-async def test_use_of_the_key_while_no_keeper_ran_is_told_at_the_start_alone() -> None:
+async def test_use_of_the_key_while_no_keeper_ran_is_told_as_such_and_once() -> None:
     keeper = NonceKeeper(FakeWire(used=7), OPERATOR, highest=4)
-    assert keeper.begin(7) == 6
+    keeper.begin(7)
+    assert told(keeper, 7) == range(5, 7)
     assert not told(keeper, 7)
     assert told(keeper, 8)[-1] == 7
+    assert [keeper.is_of_before(nonce) for nonce in (6, 7)] == [True, False]
 
 
 async def test_what_an_earlier_run_left_pending_is_ours_when_it_lands() -> None:
     keeper = NonceKeeper(FakeWire(used=3), OPERATOR, highest=4)
-    assert keeper.begin(3) is None
+    keeper.begin(3)
     assert not told(keeper, 5)
 
 
@@ -163,6 +165,8 @@ async def test_a_nonce_used_out_of_turn_takes_nothing_back() -> None:
 
 async def test_a_key_that_was_never_used_before_a_first_run_is_no_foreign_use() -> None:
     keeper = NonceKeeper(FakeWire(used=1), OPERATOR, highest=0)
-    assert keeper.begin(1) is None
+    keeper.begin(1)
+    assert not told(keeper, 1)
     again = NonceKeeper(FakeWire(used=2), OPERATOR, highest=0)
-    assert again.begin(2) == 1
+    again.begin(2)
+    assert told(again, 2) == range(1, 2)

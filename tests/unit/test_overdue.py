@@ -22,7 +22,7 @@ from keeper.executor.ladder import bumped
 from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.policy import Exposure, worst_gas
-from keeper.executor.settler import Auditor
+from keeper.executor.settler import Auditor, dropped
 from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing, Triggers
 from keeper.executor.tending import (
@@ -564,6 +564,84 @@ async def test_a_key_that_was_used_while_no_keeper_ran_is_told_and_halts_nothing
     assert [(one["nonce"], one["while_off"]) for one in lines if one["event"] == KEY_USED] == [
         (10, True)
     ]
+
+
+async def given_up(yard: Yard, nonce: int) -> Submission:
+    """Return a transaction that was sent, and is in the books as dropped."""
+    sent = await yard.send(TWO, nonce)
+    intent = yard.flight.airborne[TWO.id].intent
+    await yard.journal.settle(dropped(intent, "lost"))
+    yard.flight.landed(TWO.id)
+    yard.desk.nonces.released(nonce)
+    return sent
+
+
+async def test_what_was_given_up_and_lands_is_waited_for_as_long_as_its_receipt_is_late(
+    yard: Yard,
+) -> None:
+    late = await given_up(yard, 10)
+    yard.wire.used = 11
+    await yard.tend(101)
+    assert await yard.desk.nonces.take(1, ()) == [11], "whoever used it"
+    assert yard.standing.halted is None
+    yard.wire.include(late.tx_hash, 101)
+    await yard.tend(102)
+    await yard.tend(103)
+    assert yard.standing.halted is None
+
+
+async def test_what_nobody_has_a_receipt_of_in_the_end_is_somebody_else_s(yard: Yard) -> None:
+    await given_up(yard, 10)
+    yard.wire.used = 11
+    await yard.tend(101)
+    assert yard.standing.halted is None
+    with capture_logs() as lines:
+        await yard.tend(102)
+        await yard.tend(103)
+    assert "nonce 10 was used" in (yard.standing.halted or "")
+    assert [one["nonce"] for one in lines if one["event"] == KEY_USED] == [10]
+
+
+async def test_what_is_surely_somebody_else_s_is_said_beside_what_is_not_clear(yard: Yard) -> None:
+    await given_up(yard, 10)
+    yard.wire.used = 12
+    await yard.tend(101)
+    assert "nonce 11 was used" in (yard.standing.halted or "")
+
+
+async def restarted(yard: Yard) -> None:
+    """Forget what is in memory, and begin anew."""
+    highest = await yard.journal.highest_nonce(SIGNER.address)
+    nonces = NonceKeeper(yard.wire, SIGNER.address, highest=highest)
+    yard.desk = SigningDesk(chain_id=31337, signer=SIGNER, wire=yard.wire, nonces=nonces)
+    await yard.tender().begin()
+
+
+async def test_what_was_given_up_and_lands_while_no_keeper_runs_is_no_use_by_others(
+    yard: Yard,
+) -> None:
+    await yard.send(ONE, 9)
+    late = await given_up(yard, 10)
+    yard.wire.used = 11
+    yard.wire.include(late.tx_hash, 101)
+    with capture_logs() as lines:
+        await restarted(yard)
+        await yard.tend(102)
+    assert [one for one in lines if one["event"] == KEY_USED] == []
+
+
+async def test_a_late_receipt_of_it_is_waited_for_after_the_start_too(yard: Yard) -> None:
+    await yard.send(ONE, 9)
+    await given_up(yard, 10)
+    yard.wire.used = 11
+    with capture_logs() as lines:
+        await restarted(yard)
+        await yard.tend(101)
+    assert [one for one in lines if one["event"] == KEY_USED] == []
+    with capture_logs() as lines:
+        await yard.tend(102)
+    assert [one["while_off"] for one in lines if one["event"] == KEY_USED] == [True]
+    assert yard.standing.halted is None
 
 
 async def test_a_key_that_nobody_else_used_is_not_said_to_be(yard: Yard) -> None:

@@ -15,12 +15,12 @@ from keeper.core.plan import Intent, Outcome, Plan, Purpose, Status, Submission
 from keeper.core.units import WAD, Address, Hash32
 from keeper.executor.dividing import Decoders
 from keeper.executor.flight import Flight
+from keeper.executor.nonce import UNEXPLAINED_S
 from keeper.executor.settlement import TRANSFER
 from keeper.executor.settler import (
     GRACE_S,
     OUTCOME_UNREADABLE,
     REFUSED_SOFTLY,
-    UNEXPLAINED_S,
     Auditor,
     Settler,
     dropped,

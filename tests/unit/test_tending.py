@@ -277,7 +277,6 @@ async def test_a_bundle_that_lands_after_it_was_given_up_is_no_use_of_the_key_by
 
 async def test_a_nonce_that_none_of_ours_used_halts() -> None:
     yard = Yard(Way("builders", expires=True))
-    yard.signed = {10: [hash32(1)]}
     yard.wire.used = 11
     await yard.tend(102)
     assert yard.halted is not None
