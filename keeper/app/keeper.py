@@ -16,6 +16,7 @@ from keeper.app.skipping import SKIPPED
 from keeper.chain.head_tracker import HeadEvent
 from keeper.chain.heads import HeadStream
 from keeper.chain.log_stream import LogStream
+from keeper.chain.member import NodeState
 from keeper.chain.mempool import PendingStream
 from keeper.core.chain import BlockRef, LogFilter, LogHint
 from keeper.core.plan import Outcome
@@ -110,6 +111,12 @@ class Keeper:
         self._sending.executor.halt(why)
         if self._newest is not None:
             self._settle_mail.offer(self._newest)
+
+    def node(self, name: str) -> NodeState:
+        """Return what is known of a single node, which is not compared with others."""
+        trouble = self._streams.heads.trouble.removeprefix(f"{name}: ")
+        block = None if self._newest is None else self._newest.number
+        return NodeState(name=name, is_active=True, block=block, trouble=trouble)
 
     async def run(self, head: BlockRef, stop: asyncio.Event) -> None:
         """Start at ``head`` and run until ``stop`` is set; then drain what is in flight.

@@ -13,6 +13,7 @@ from keeper.app.board import Board
 from keeper.app.builders import limits_of
 from keeper.app.deployment import Deployment
 from keeper.app.session import Session
+from keeper.chain.member import NodeState
 from keeper.config.settings import Settings
 from keeper.config.sources import find_outside
 from keeper.config.watching import TOKEN_VARIABLE
@@ -61,7 +62,17 @@ class Status:
     def stalled(self) -> Sequence[str]:
         """Return which deployments see no blocks."""
         longest = float(self._settings.chain.max_head_age_s)
-        return [f"{name}: {why}" for name, why in self._board.problems(longest).items()]
+        nodes = self._nodes()
+        troubles = [f"{one.name}: {one.trouble}" for one in nodes if one.trouble]
+        gone = troubles if len(troubles) == len(nodes) else []
+        return [
+            "; ".join((f"{name}: {why}", *gone))
+            for name, why in self._board.problems(longest).items()
+        ]
+
+    def _nodes(self) -> Sequence[NodeState]:
+        chain = self._session.chain
+        return chain.nodes() or [self._session.keeper.node(chain.rpc.name)]
 
     def unready(self) -> Sequence[str]:
         """Return everything that keeps it from liquidating. Being disarmed is no problem."""
@@ -83,7 +94,7 @@ class Status:
         self._tallies.halted.set(int(keeper.sending.standing.halted is not None))
         least = self._settings.limits.min_balance_wei
         self._tallies.balances(keeper.sending.executor.balances, least=least)
-        for one in self._session.chain.nodes():
+        for one in self._nodes():
             self._tallies.node(
                 one.name, is_usable=not one.trouble, is_active=one.is_active, block=one.block
             )
@@ -104,7 +115,7 @@ class Status:
             "lane": settings.sending.lane,
             "up_s": int(self._board.now() - self._board.started_at),
             "problems": self.unready(),
-            "nodes": [asdict(one) for one in self._session.chain.nodes()],
+            "nodes": [asdict(one) for one in self._nodes()],
             "deployments": [self._deployment(one) for one in keeper.deployments],
             "in_flight": [_flying(*pair) for pair in keeper.sending.flight.in_order()],
             "rejections": self._rejections(),

@@ -148,6 +148,8 @@ class HeadStream:
         self._report = report
         self._wait_s = _FIRST_WAIT_S
         self._down = False
+        self.trouble = ""
+        """Why nothing comes just now, empty while it does."""
         self._last_new = clock.monotonic()
 
     def silent_s(self) -> float:
@@ -162,7 +164,7 @@ class HeadStream:
                     async for event in events:
                         yield event
             except (TransientError, StaleError, RefusedError) as e:
-                self._down = True
+                self._down, self.trouble = True, str(e)
                 self._report(Trouble.LOST, str(e))
             await self._clock.sleep(self._wait_s)
             self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
@@ -184,7 +186,7 @@ class HeadStream:
         except StaleError:  # the chain moved while we looked: the next sight tells
             return []
         if self._down:
-            self._down = False
+            self._down, self.trouble = False, ""
             self._report(Trouble.RESUMED, f"head {sight.number}")
         self._wait_s = _FIRST_WAIT_S
         if events:

@@ -63,7 +63,7 @@ class Tallies:
             self._floor.labels(operator).set(least / _ETHER)
 
     def node(self, name: str, *, is_usable: bool, is_active: bool, block: int | None) -> None:
-        """Note the health of one node of several."""
+        """Note the health of a node."""
         self._usable.labels(name).set(int(is_usable))
         self._active.labels(name).set(int(is_active))
         if block is not None:

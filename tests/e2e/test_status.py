@@ -143,3 +143,25 @@ def test_every_rung_of_a_running_keeper_is_timed_whole_and_by_its_stages(stage):
             spent = sum(sample(metrics, f"keeper_tick_stage_seconds_sum{one}") for one in parts)
             assert spent == pytest.approx(whole, rel=1e-6)
         stage.settle(keeper)
+
+
+def test_a_single_node_that_is_gone_is_named_with_what_was_found(stage):
+    """At once under the nodes; and once no block came for too long, as the reason for that."""
+    chain = stage.config.parent / "chain.yaml"
+    chain.write_text(chain.read_text("utf-8").replace("max_head_age_s: 60", "max_head_age_s: 2"))
+    port, url = free_port(), stage.node.anvil.ws_url
+    with running_keeper(stage.config, environment={"KEEPER_HTTP__PORT": str(port)}) as keeper:
+        page = Page(port)
+        until(lambda: page.ask("/readyz")[0] == 200)
+        (node,) = page.status()["nodes"]
+        assert node == {"name": url, "is_active": True, "block": node["block"], "trouble": ""}
+        assert f'keeper_node_usable{{node="{url}"}} 1.0' in page.ask("/metrics")[1]
+        stage.node.anvil.process.kill()
+        until(lambda: page.status()["nodes"][0]["trouble"] != "", lambda: keeper.lines[-1])
+        found = "expected to connect, found Connection refused"
+        until(lambda: page.status()["nodes"][0]["trouble"] == found)
+        until(lambda: found in page.ask("/healthz")[1])
+        assert re.search(
+            rf"no block was mirrored for \d+ s; {url}: {found}", page.ask("/healthz")[1]
+        )
+        assert f'keeper_node_usable{{node="{url}"}} 0.0' in page.ask("/metrics")[1]

@@ -93,7 +93,7 @@ function show(status) {
     ["", "", (one) => (one.is_active ? "asked first" : "")],
     ["Block", "number", (one) => one.block],
     ["Trouble", "text", (one) => one.trouble],
-  ], status.nodes, "a single node is not compared with others");
+  ], status.nodes, "none");
   table("in_flight", [
     ["Account", "mono", (one) => short(one.account) + more(one.companions)],
     ["Nonce", "number", (one) => one.nonce],
