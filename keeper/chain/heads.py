@@ -166,6 +166,7 @@ class HeadStream:
             except (TransientError, StaleError, RefusedError) as e:
                 self._down, self.trouble = True, str(e)
                 self._report(Trouble.LOST, str(e))
+                self._tell_silence()
             await self._clock.sleep(self._wait_s)
             self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
 
@@ -175,10 +176,17 @@ class HeadStream:
             async for sight in sights:
                 for event in await self._events(sight):
                     yield event
-                if self.silent_s() > self._stall_s:
-                    self._report(Trouble.STALLED, f"no new head for {self.silent_s():.0f} s")
-                    self._last_new = self._clock.monotonic()
+                if self._tell_silence():
                     return
+
+    def _tell_silence(self) -> bool:
+        """Report a silence that is too long, and count from now; tell whether there was one."""
+        silent_s = self.silent_s()
+        if silent_s <= self._stall_s:
+            return False
+        self._report(Trouble.STALLED, f"no new head for {silent_s:.0f} s")
+        self._last_new = self._clock.monotonic()
+        return True
 
     async def _events(self, sight: BlockRef) -> list[HeadEvent]:
         try:
@@ -187,6 +195,7 @@ class HeadStream:
             return []
         if self._down:
             self._down, self.trouble = False, ""
+            self._last_new = self._clock.monotonic()  # its silence was told while it was gone
             self._report(Trouble.RESUMED, f"head {sight.number}")
         self._wait_s = _FIRST_WAIT_S
         if events:

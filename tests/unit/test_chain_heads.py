@@ -180,3 +180,18 @@ async def test_silence_is_reported_and_ends_with_the_next_head(
             chain.add(11)
         assert waiting.result() == [(11, None)]
         assert heard.stream.silent_s() == 0.0
+
+
+async def test_a_node_that_is_gone_for_long_is_a_stall_while_it_is_gone_and_not_when_it_is_back(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with opened(node.url, stall_s=30.0) as open_, listening(open_) as heard:
+        await heard.take(1)
+        node.faults.extend([HTML] * 10)  # forty seconds of this clock, all waits together
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(heard.take(1))
+            await eventually(lambda: Trouble.RESUMED in heard.trouble)
+            chain.add(11)
+        assert waiting.result() == [(11, None)]
+    assert Trouble.STALLED in heard.trouble
+    assert heard.trouble[-1] is Trouble.RESUMED
