@@ -26,6 +26,7 @@ from keeper.core.units import Hash32
 from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.mirror.positions import PackedPositions, Positions, no_positions
 from keeper.mirror.snapshot import Snapshot
+from keeper.runtime.private import privately
 from keeper.scanner.columns import Columns
 
 M = TypeVar("M")
@@ -130,7 +131,7 @@ def save_book(
 def _write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Write the parts, and the sum of them."""
     crc = 0
-    with path.open("wb") as file:
+    with open(path, "wb", opener=privately) as file:
         for part in parts:
             crc = crc32(part, crc)
             file.write(part)

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Awaitable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import IO, Self, TypeVar
+from typing import Self, TypeVar
 
 from keeper.core.lending import AccountRef, Rejection
 from keeper.core.plan import Intent, Outcome, Plan, Settled, Submission
@@ -33,7 +33,7 @@ from keeper.ledger.spending import (
 )
 from keeper.ledger.spool import Spool
 from keeper.ledger.standing import record_halt, select_standing, select_tally
-from keeper.ledger.store import ChainIdentity, beside, lock_database, open_for_writing
+from keeper.ledger.store import ChainIdentity, DatabaseLock, beside, lock_database, open_for_writing
 from keeper.ledger.submissions import (
     insert_submission,
     mark_sent,
@@ -60,7 +60,7 @@ class SqliteJournal:
         """Make a closed journal; ``open`` opens it."""
         self._clock = clock
         self._writer = Writer(path)
-        self._lock: IO[bytes] | None = None
+        self._lock: DatabaseLock | None = None
         self.spool = Spool(beside(path, ".spool"))
         """Transactions that are out and not in the database yet."""
 

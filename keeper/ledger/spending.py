@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keeper.core.units import Address
 from keeper.ledger.lifecycle import OPEN_LIST
-from keeper.ledger.store import reading
+from keeper.ledger.store import is_made, reading
 
 
 def select_gas_spent(db: sqlite3.Connection, timestamp: int) -> int:
@@ -80,7 +80,7 @@ def read_spending(path: Path, *, since: int) -> Spending | None:
 
     Raises ConfigError when there is a file that is no database of ours.
     """
-    if not path.is_file():
+    if not is_made(path):
         return None
     with reading(path) as db:
         rows = db.execute("SELECT plan_id, settled, gas FROM outcomes WHERE settled >= ?", (since,))

@@ -18,6 +18,7 @@ from keeper.ledger.schema import (
     SCHEMA_VERSION,
     TABLES,
 )
+from keeper.runtime.private import privately
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +35,38 @@ def beside(path: Path, suffix: str) -> Path:
     return real.with_name(real.name + suffix)
 
 
-def lock_database(path: Path) -> IO[bytes]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseLock:
+    """What keeps a database to one keeper, as long as it is open."""
+
+    files: tuple[IO[bytes], ...]
+
+    def close(self) -> None:
+        """Let others have it. SQLite's connection must be closed before: its locks go too."""
+        for one in self.files:
+            one.close()
+
+
+def lock_database(path: Path) -> DatabaseLock:
     """Return the held lock of a database; it is released when closed, or when we die.
 
-    Raises ConfigError when another keeper has it, or the folder cannot be written.
+    The file beside it says so before the database is touched; the database itself is locked as
+    well, for that file may be deleted by hand, or be another one by another link. It is made where
+    there is none. Raises ConfigError when another keeper has it, or the folder cannot be written.
     """
-    lock_path = beside(path, ".lock")
+    first = _locked(path, beside(path, ".lock"))
     try:
-        lock_path.parent.mkdir(parents=True, exist_ok=True)
-        lock = lock_path.open("ab")
+        return DatabaseLock(files=(first, _locked(path, path)))
+    except BaseException:
+        first.close()
+        raise
+
+
+def _locked(path: Path, target: Path) -> IO[bytes]:
+    """Return a file that is held for the keeper of a database."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(target, "rb", opener=privately)  # noqa: SIM115 - it is held
     except OSError as error:
         msg = f"{path}: expected a database that can be written, found: {error.strerror}"
         raise ConfigError(msg) from error
@@ -83,6 +107,11 @@ def open_for_writing(path: Path, identity: ChainIdentity, *, now: int) -> sqlite
     return connection
 
 
+def is_made(path: Path) -> bool:
+    """Return whether there is anything: a keeper that dies as it starts may leave an empty file."""
+    return path.exists() and path.stat().st_size > 0
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a database to be read as it is now, as for a report. A running keeper is not disturbed.
@@ -106,7 +135,7 @@ def require_of_chain(path: Path, chain_id: int) -> None:
 
     None at all is none of these: no keeper has run yet.
     """
-    if not path.exists():
+    if not is_made(path):
         return
     with reading(path) as connection:
         _require_sound(connection, path)

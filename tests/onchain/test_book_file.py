@@ -1,6 +1,7 @@
 """A restart goes on from the book on disk, and holds what a cold start would find."""
 
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ def silent(*_: object) -> None:
     pass
 
 
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 async def saved(scene: Scene, path: Path) -> None:
     """Mirror the market at its head and write the book."""
     head = await scene.chain.reader.head()
@@ -41,6 +46,7 @@ async def saved(scene: Scene, path: Path) -> None:
     sight.take(snapshot)
     assert sight.columns is not None
     assert save_book(path, scene.adapter.deployment, snapshot, sight.columns, KEPT)
+    assert mode_of(path) == 0o600
 
 
 async def test_a_resumed_book_equals_a_cold_start_and_reads_only_what_changed(

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from keeper.core.lending import Reason
 from keeper.ledger.books import read_books
 from keeper.ledger.schema import SCHEMA_VERSION
 from keeper.ledger.spending import read_spending
-from keeper.ledger.store import reading
+from keeper.ledger.store import reading, require_of_chain
 from keeper.ledger.totals import read_sums
 from tests.support.ledger_records import (
     CHAIN,
@@ -41,6 +42,18 @@ async def database(tmp_path):
     await journal.intend(plan())
     await journal.close()
     return tmp_path / "keeper.sqlite"
+
+
+@pytest.fixture
+def any_mode():
+    """A process that takes no permission away from what it makes."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def files_of(folder):
+    return list(folder.iterdir())
 
 
 def sql(path, statement):
@@ -160,6 +173,39 @@ async def test_a_second_keeper_by_a_link_to_the_database_is_refused(tmp_path):
     again = await opened(tmp_path / "there")
     assert again.noted() == [submission(plan())]
     await again.close()
+
+
+async def test_a_second_keeper_is_refused_although_somebody_deleted_the_lock_file(tmp_path):
+    journal = await opened(tmp_path)
+    (tmp_path / "keeper.sqlite.lock").unlink()
+    assert "found it in use by another keeper" in await refused(tmp_path)
+    await journal.close()
+    await (await opened(tmp_path)).close()
+
+
+async def test_nobody_else_on_the_machine_reads_what_a_keeper_writes(tmp_path, any_mode):
+    journal = await opened(tmp_path)
+    await journal.intend(plan())
+    journal.note(submission(plan()))
+    modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in files_of(tmp_path)}
+    assert set(modes) == {
+        f"keeper.sqlite{suffix}" for suffix in ("", "-wal", "-shm", ".lock", ".spool")
+    }
+    assert set(modes.values()) == {0o600}
+    await journal.close()
+
+
+async def test_what_the_operator_lets_others_read_stays_so(database):
+    database.chmod(0o640)
+    await (await opened(database.parent)).close()
+    assert stat.S_IMODE(database.stat().st_mode) == 0o640
+
+
+async def test_a_keeper_that_died_as_it_made_its_database_is_no_obstacle(tmp_path):
+    (tmp_path / "keeper.sqlite").touch()
+    assert read_spending(tmp_path / "keeper.sqlite", since=0) is None
+    require_of_chain(tmp_path / "keeper.sqlite", 1)
+    await (await opened(tmp_path)).close()
 
 
 async def test_a_database_that_lost_its_first_row_is_refused(database):
