@@ -62,10 +62,23 @@ class TestRelay:
     stall_s: float = 0
     """Answer nothing for so long."""
     check_signature: bool = True
+    waiting: int = 0
+    """Requests that are being answered."""
+    most_waiting: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, method: str) -> int:
         return sum(1 for name, _ in self.asked if name == method)
+
+    @contextmanager
+    def being_answered(self) -> Iterator[None]:
+        """Count a request as long as it waits."""
+        with self.lock:
+            self.waiting += 1
+            self.most_waiting = max(self.most_waiting, self.waiting)
+        yield
+        with self.lock:
+            self.waiting -= 1
 
     def answer(self, body: bytes, header: str | None) -> dict[str, object]:
         """Answer one request, or refuse it as a relay does."""
@@ -207,8 +220,9 @@ def running_relay(rpc_url: str) -> Iterator[TestRelay]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["content-length"]))
-            time.sleep(relay.stall_s)
-            answer = json.dumps(relay.answer(body, self.headers.get(HEADER))).encode()
+            with relay.being_answered():
+                time.sleep(relay.stall_s)
+                answer = json.dumps(relay.answer(body, self.headers.get(HEADER))).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(answer)))
             self.end_headers()

@@ -1,12 +1,17 @@
 """Send to a private RPC: ``eth_sendPrivateTransaction``. The public pool never sees it."""
 
+import asyncio
 from collections.abc import Awaitable, Sequence
+from typing import Final
 
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
 from keeper.core.ports import PrivateRelay
 from keeper.core.primed import Primed
 from keeper.executor.lanes.lane import UNTIED, Delivery, Refused, Taken, Uncertain
+
+AT_ONCE: Final = 8
+"""Requests to the relay at one time: it limits how many it takes, and says no to the others."""
 
 
 class PrivateLane:
@@ -24,10 +29,13 @@ class PrivateLane:
     async def send(
         self, submissions: Sequence[Submission], *, lead: bytes | None = None
     ) -> list[Delivery]:
-        """Send each once, in order."""
+        """Send each once, in order, some of them without waiting for the answers before."""
         if lead is not None:
             return [UNTIED] * len(submissions)
-        return [await self._deliver(one) for one in submissions]
+        turns = asyncio.Semaphore(AT_ONCE)  # it lets them through in the order of their coming
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._in_turn(one, turns)) for one in submissions]
+        return [task.result() for task in tasks]
 
     def prime(self, submission: Submission) -> Primed[Delivery] | None:  # noqa: ARG002 - the port's
         """Return None: a relay is asked over HTTP."""
@@ -44,6 +52,10 @@ class PrivateLane:
             return bool(await self._relay.ask("eth_cancelPrivateTransaction", wanted))
         except (RefusedError, TransientError):
             return False
+
+    async def _in_turn(self, submission: Submission, turns: asyncio.Semaphore) -> Delivery:
+        async with turns:
+            return await self._deliver(submission)
 
     async def _deliver(self, submission: Submission) -> Delivery:
         wanted = {
