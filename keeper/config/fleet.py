@@ -27,6 +27,8 @@ ONE_FOR_ALL: Final = frozenset({"log", "alerts"})
 _OF_AN_ENTRY: Final = ("chain", "protocols")
 """What cannot be the same for two chains."""
 
+_NAMED_AFTER: Final = "; it is called after the chain's file where the entry names none"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
@@ -163,5 +165,6 @@ def _require_distinct(document: Document, chains: Iterable[Settings]) -> None:
                 where = document.where((CHAINS, index))
                 what, found = fact
                 msg = f"{where}: {CHAINS}.{index}: expected a {what} of its own"
-                raise ConfigError(f"{msg}, found {found} of {seen[fact]} again")
+                hint = _NAMED_AFTER if what == "database" else ""
+                raise ConfigError(f"{msg}, found {found} of {seen[fact]} again{hint}")
             seen[fact] = one.chain.name

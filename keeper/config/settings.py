@@ -271,6 +271,6 @@ def _require_one_of(document: Document, key: str, found: str, known: Iterable[st
     names = list(known)
     if found not in names:
         wanted = ", ".join(map(repr, names))
-        near = suggestion(found, names)
+        near = suggestion(found, names) if len(names) > 1 else ""
         msg = f"{document.where((key,))}: {key}: expected {wanted}, found {found!r}{near}"
         raise ConfigError(msg)

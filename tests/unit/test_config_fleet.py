@@ -176,6 +176,22 @@ def test_a_mistake_in_an_entry_is_told_by_its_own_line(root, old, new, said):
     assert said in complaint(root)
 
 
+def test_chains_whose_files_are_called_the_same_are_told_to_name_their_databases(root):
+    other = root.parent / "other" / "ethereum.yaml"
+    other.parent.mkdir()
+    shutil.copy(root.parent / "chains" / "bnb.yaml", other)
+    change(root, "chain: chains/bnb.yaml", "chain: other/ethereum.yaml")
+    change(root, "    database: bnb/own.sqlite\n", "")
+    said = complaint(root)
+    assert said.startswith(
+        "config/several.yaml:24: chains.1: expected a database of its own, found "
+    )
+    assert said.endswith(
+        "keeper.ethereum.sqlite of ethereum again; it is called after the chain's file where "
+        "the entry names none"
+    )
+
+
 def test_one_chain_cannot_be_served_twice(root):
     change(root, "chain: chains/bnb.yaml", "chain: chains/ethereum.yaml")
     change(root, "protocols/venus.bnb.yaml", "protocols/spark.ethereum.yaml")

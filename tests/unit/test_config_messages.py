@@ -250,3 +250,8 @@ def test_a_quorum_and_what_one_node_sets_off_are_not_had_together(config, monkey
     found = complaint(config)
     assert "sending.prearm_accounts: expected 0 with quorum: 2 in chains/ethereum.yaml" in found
     assert "found 3" in found
+
+
+def test_what_is_expected_alone_is_not_suggested_as_well(config):
+    change(config / PROTOCOL, "chain: ethereum", "chain: etherium")
+    assert complaint(config).endswith("chain: expected 'ethereum', found 'etherium'")
