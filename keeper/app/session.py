@@ -41,6 +41,8 @@ class Session:
     contract: ExecutorContract
     keeper: Keeper
     head: BlockRef
+    share: Share | None
+    """Its part of the budgets over several chains, None where there is no such thing."""
 
 
 @asynccontextmanager
@@ -94,7 +96,14 @@ async def keeper_session(
             keeper = await assemble(settings, parts)
             if share is not None:
                 await share.look(head)
-            yield Session(chain=chain, journal=journal, contract=contract, keeper=keeper, head=head)
+            yield Session(
+                chain=chain,
+                journal=journal,
+                contract=contract,
+                keeper=keeper,
+                head=head,
+                share=share,
+            )
         finally:
             await journal.close()
 

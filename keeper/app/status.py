@@ -204,6 +204,7 @@ class Status:
             "min_profit": str(limits.min_profit_wei),
             "min_balance": str(limits.min_balance_wei),
             "forced": await self._forced(now),
+            "totals": {} if self._session.share is None else self._session.share.used(),
         }
 
     async def _forced(self, now: int) -> dict[str, object]:

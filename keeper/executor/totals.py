@@ -140,6 +140,10 @@ class Share:
         """Give back what was reserved: what came of it is in flight by now."""
         self._reserved = []
 
+    def used(self) -> dict[str, tuple[str, str]]:
+        """Return for each total, in words, what is taken of it on all chains and how much it is."""
+        return self._totals.used(self)
+
     def left(self) -> int | None:
         """Return how much more gas the totals leave room for, wei; None without such a budget."""
         return self._totals.left(self)
@@ -170,8 +174,7 @@ class Totals:
 
     def refusal(self, share: Share, worst: int) -> str | None:
         """Return which total one more transaction would break, in words, or None."""
-        cap = self._limits.max_in_flight
-        flying = sum(one.in_flight for one in self._shares.values())
+        cap, flying = self._limits.max_in_flight, self._flying()
         if cap is not None and flying >= cap:
             return f"{flying} in flight on all chains, the cap is {cap}"
         if not self.counts_money:
@@ -184,6 +187,22 @@ class Totals:
                 found, allowed = _shown(taken + wanted), _shown(most)
                 return f"gas in {what} on all chains: {found} USD at most, the cap is {allowed} USD"
         return None
+
+    def used(self, share: Share) -> dict[str, tuple[str, str]]:
+        """Return for each total, in words, what is taken of it and how much it is.
+
+        What nobody knows, as a coin's price is not known, is said to be unknown.
+        """
+        cap = self._limits.max_in_flight
+        found = {} if cap is None else {"in flight": (str(self._flying()), str(cap))}
+        unknown = self.counts_money and self._unknown(share) is not None
+        for what, taken, most in self._taken():
+            shown = "unknown" if unknown else f"{_shown(taken)} USD"
+            found[f"gas in {what}"] = (shown, f"{_shown(most)} USD")
+        return found
+
+    def _flying(self) -> int:
+        return sum(one.in_flight for one in self._shares.values())
 
     def left(self, share: Share) -> int | None:
         """Return the gas that the totals leave room for on a chain, wei; None without limits."""

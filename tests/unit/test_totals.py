@@ -55,6 +55,22 @@ def ended(plan_id: str, gas: int) -> Outcome:
     )
 
 
+def test_what_is_taken_of_each_total_can_be_shown_and_what_nobody_knows_is_unknown():
+    limits = TotalLimits(max_in_flight=3, max_gas_per_hour=2 * WAD, max_gas_per_day=5 * WAD)
+    _, one, two = two_chains(limits)
+    one.admit([PLAN])
+    two.note(ended("earlier", WORST // 4))
+    shown = {
+        "in flight": ("1", "3"),
+        "gas in an hour": ("1.25 USD", "2.00 USD"),
+        "gas in a day": ("1.25 USD", "5.00 USD"),
+    }
+    assert one.used() == two.used() == shown
+    two.price = None
+    assert one.used()["gas in an hour"] == ("unknown", "2.00 USD")
+    assert Totals(TotalLimits(), now=lambda: NOW).share("alone").used() == {}
+
+
 def test_the_cap_in_flight_is_of_all_chains_together():
     _, one, two = two_chains(TotalLimits(max_in_flight=3))
     assert len(one.admit([PLAN, PLAN])[0]) == 2

@@ -78,6 +78,9 @@ function show(status) {
     ...Object.entries(guards.forced).map(
       ([name, one]) => [`Forced losses of ${name}`, `${ether(one.taken)} of ${ether(one.most)}`],
     ),
+    ...Object.entries(guards.totals).map(
+      ([name, [taken, most]]) => [`On all chains: ${name}`, `${taken} of ${most}`],
+    ),
   ]);
   list("books", [day("A day", status.books.day), day("All", status.books.all)].flat());
   table("deployments", [
