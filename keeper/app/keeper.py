@@ -270,5 +270,6 @@ class Keeper:
                 await sending.executor.tend(head)
             except SKIPPED as error:
                 self._observer.skipped("settler", str(error))
+                await sending.standing.review()  # what halted on the way there is kept too
             for outcome in outcomes:
                 self._observer.settled(outcome)

@@ -29,13 +29,9 @@ def standing_of(journal: Any) -> Standing:
     return Standing(journal, Triggers(breaker=NO_BREAKER, halt_file=None), now=HandClock().now)
 
 
-async def test_a_halt_is_kept_though_no_node_answers(journal: SqliteJournal) -> None:
-    async def gone(_: object) -> None:
-        raise TransientError("no node")
-
-    standing = standing_of(journal)
-    sending: Any = SimpleNamespace(standing=standing, confirm=gone, executor=standing)
-    skipped: list[str] = []
+def keeper_over(standing: Standing, confirm: Any, skipped: list[str]) -> Keeper:
+    """A keeper that has nothing but its standing, and a node that answers like this."""
+    sending: Any = SimpleNamespace(standing=standing, confirm=confirm, executor=standing)
     nobody: Any = None
     keeper = Keeper(
         hull=nobody,
@@ -46,8 +42,33 @@ async def test_a_halt_is_kept_though_no_node_answers(journal: SqliteJournal) -> 
         precedence=Precedence(),
     )
     keeper._newest = block(101)
+    return keeper
+
+
+async def test_a_halt_is_kept_though_no_node_answers(journal: SqliteJournal) -> None:
+    async def gone(_: object) -> None:
+        raise TransientError("no node")
+
+    skipped: list[str] = []
+    keeper = keeper_over(standing_of(journal), gone, skipped)
     keeper.halt("by hand")
     keeper._settle_mail.close()
     await keeper._settle()
     assert skipped == ["no node"]
     assert (await journal.standing()).halted == "by hand"
+
+
+async def test_a_halt_that_was_met_before_the_node_went_away_is_kept(
+    journal: SqliteJournal,
+) -> None:
+    standing = standing_of(journal)
+
+    async def goes(_: object) -> None:
+        standing.halt("nonce 5 was used by a transaction that is not ours")
+        raise TransientError("no node")
+
+    keeper = keeper_over(standing, goes, [])
+    keeper._settle_mail.offer(block(101))
+    keeper._settle_mail.close()
+    await keeper._settle()
+    assert (await journal.standing()).halted == standing.halted
