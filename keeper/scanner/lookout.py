@@ -216,6 +216,9 @@ class Lookout(Generic[M, P]):
             self._worth = worth_of(self._adapter, self._view, self.columns.keys, self._prices)
         elif self._moved:
             self._worth = self._worth.with_prices(self._moved)
+        if self._moved:  # it is forgotten here: only where one feed alone moved does its own hold
+            alone = self._moved.keys() if len(self._moved) == 1 else ()
+            self._sound = self._sound.intersection(alone)
         self._moved = {}
         return self._worth
 
