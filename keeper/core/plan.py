@@ -173,13 +173,15 @@ class Plan:
 
 
 class Status(StrEnum):
-    """Where an intent stands. All but the first four are final."""
+    """Where an intent stands. All but the first five are final."""
 
     ARMED = "armed"
     """Signed ahead and not sent: it is no open intent yet, and may never be one."""
     INTENDED = "intended"
     SIGNED = "signed"
     SENT = "sent"
+    UNDONE = "undone"
+    """A reorg undid its end, and another intent has its account: it is only to be cancelled."""
     LANDED = "landed"
     REVERTED = "reverted"
     DROPPED = "dropped"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from keeper.core.chain import DataCost, Transaction
-from keeper.core.plan import Intent, Purpose, Submission
+from keeper.core.plan import Intent, Purpose, Status, Submission
 from keeper.evm.signed_transaction import decode_signed
 from keeper.executor.rehearse import HEADS_APART
 
@@ -48,9 +48,10 @@ class Airborne:
 
     @property
     def cancelled(self) -> bool:
-        """Whether its newest transaction is there to cancel it."""
+        """Whether its newest transaction is there to cancel it, or the next one is to be."""
         newest = self.intent.submission
-        return newest is not None and newest.purpose is Purpose.CANCEL
+        cancels = newest is not None and newest.purpose is Purpose.CANCEL
+        return cancels or self.intent.status is Status.UNDONE
 
 
 def restored(intent: Intent) -> Airborne:

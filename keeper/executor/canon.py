@@ -1,8 +1,13 @@
 """Keep recent outcomes true to the canonical chain until their blocks are final.
 
 An outcome is entered in the books after the configured confirmations; a reorg may still undo it.
-Then it is corrected: it landed in another block, or ended otherwise, or is open again.
+Then it is corrected: it landed in another block, or ended otherwise, or is open again. Where its
+account has another open intent by then it is open only to be cancelled: its nonce may be free
+again, and what has higher ones could not land over a gap.
 """
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -36,43 +41,53 @@ class Canon:
         self._recent: dict[str, Settled] | None = None
 
     async def review(self, head: BlockRef, settler: Settler) -> list[Outcome]:
-        """Correct what a reorg changed; return the corrected outcomes."""
-        recent = await self._load(head)
+        """Correct what a reorg changed; return the corrected outcomes.
+
+        What is found true and is deep enough at ``head`` is final. What could not be looked at is
+        looked at again, however deep it is by then.
+        """
+        recent = await self._load()
         corrected: list[Outcome] = []
+        sound: list[str] = []
         hashes: dict[int, Hash32 | None] = {}
         for one in list(recent.values()):
             if one.block is not None and one.block not in hashes:
                 hashes[one.block] = await self._hash_at(one.block, head)
-            if one.block is not None and hashes[one.block] == one.block_hash:
-                continue
-            try:
-                outcome = await self._correct(one, settler)
-            except StaleError as error:  # it stands as it is; the others do not wait for it
-                log.warning(OUTCOME_DOUBTED, plan=one.intent.plan_id, why=str(error))
-                continue
-            except (InvariantError, TransientError):
-                raise
-            except Exception as error:  # noqa: BLE001 - the others do not wait for it either
-                settler.stuck(one.intent, error)
-                continue
-            if outcome is not None:
-                corrected += outcome.each
+            if one.block is None or hashes[one.block] != one.block_hash:
+                try:
+                    outcome = await self._correct(one, settler)
+                except StaleError as error:  # it stands as it is; the others do not wait for it
+                    log.warning(OUTCOME_DOUBTED, plan=one.intent.plan_id, why=str(error))
+                    continue
+                except (InvariantError, TransientError):
+                    raise
+                except Exception as error:  # noqa: BLE001 - the others do not wait for it either
+                    settler.stuck(one.intent, error)
+                    continue
+                corrected += () if outcome is None else outcome.each
+            sound.append(one.intent.plan_id)
+        await self._finish(sound, head.number - self._depth)
         return corrected
+
+    async def _finish(self, sound: Sequence[str], oldest: int) -> None:
+        """Watch no longer what is as the chain has it, and older than a reorg reaches."""
+        recent = self._recent or {}
+        final = [one for one in sound if one in recent and _block_of(recent[one]) < oldest]
+        if final:
+            await self._journal.finish(final)
+        for one in final:
+            del recent[one]
 
     def note(self, intent: Intent, outcome: Outcome) -> None:
         """Take an outcome that was entered in the books just now."""
         if self._recent is not None and intent.attempts:
             self._recent[intent.plan_id] = _settled(intent, outcome)
 
-    async def _load(self, head: BlockRef) -> dict[str, Settled]:
-        """Return what is not final at ``head``; an earlier run's the first time."""
-        oldest = head.number - self._depth
+    async def _load(self) -> dict[str, Settled]:
+        """Return what is not final; of earlier runs as well, however long ago they were."""
         if self._recent is None:
-            found = await self._journal.settled_since(oldest)
+            found = await self._journal.unfinal()
             self._recent = {one.intent.plan_id: one for one in found}
-        for one in list(self._recent.values()):
-            if _block_of(one) < oldest:
-                del self._recent[one.intent.plan_id]
         return self._recent
 
     async def _hash_at(self, number: int, head: BlockRef) -> Hash32 | None:
@@ -108,14 +123,15 @@ class Canon:
         return gone
 
     async def _reopened(self, intent: Intent) -> bool:
-        """Take an intent into flight again; False where another has taken its place.
+        """Take an intent into flight again; False where another has its nonce.
 
         Whoever sends sees it open in the journal and in flight, or in neither.
         """
         async with self._flight.numbered():
-            if not await self._journal.reopen(intent.plan_id):
+            status = await self._journal.reopen(intent.plan_id)
+            if status is None:
                 return False
-            self._flight.reopened(intent)
+            self._flight.reopened(replace(intent, status=status))
             return True
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from keeper.core.chain import BlockRef, Simulated, StateOverride, next_base_fee
 from keeper.core.errors import InvariantError, StaleError, TransientError
-from keeper.core.plan import Intent, Purpose, Submission
+from keeper.core.plan import Intent, Purpose, Status, Submission
 from keeper.core.ports import Simulator
 from keeper.core.units import Address
 from keeper.executor.airborne import Airborne
@@ -144,8 +144,10 @@ class SecondLook:
         return min(found.max_loss_per_tx, found.max_loss_per_day - others)
 
 
-def why(verdict: Verdict | None) -> str:
+def why(one: Airborne, verdict: Verdict | None) -> str:
     """Say why a transaction is cancelled."""
+    if one.intent.status is Status.UNDONE:
+        return "a reorg undid it, and its account has another intent by now"
     if verdict is None:
         return "sending is halted"
     if verdict is UNREAD:

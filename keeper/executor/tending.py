@@ -146,7 +146,7 @@ class Tender:
             outgoing.append(step)
             if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
                 given_up += () if means.lane.expires else one.intent.attempts
-                log.info(GIVEN_UP, plan=newest.plan_id, why=why(verdict))
+                log.info(GIVEN_UP, plan=newest.plan_id, why=why(one, verdict))
         await self._send(list(reversed(outgoing)))
         for attempt in given_up:  # after what cancels it, which waits for no relay's answer
             await means.lane.withdraw(attempt)
@@ -202,8 +202,8 @@ class Tender:
     async def _drop(self, newest: Submission, one: Airborne, verdict: Verdict | None) -> None:
         """Give up what can no longer land, its block being gone: it cost nothing."""
         means = self._means
-        log.info(GIVEN_UP, plan=newest.plan_id, why=why(verdict))
-        outcome = dropped(one.intent, f"not included; {why(verdict)}")
+        log.info(GIVEN_UP, plan=newest.plan_id, why=why(one, verdict))
+        outcome = dropped(one.intent, f"not included; {why(one, verdict)}")
         await means.journal.settle(outcome)
         means.flight.landed(newest.plan_id)
         means.desk.nonces.released(newest.nonce)

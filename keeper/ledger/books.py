@@ -14,7 +14,7 @@ from keeper.core.taken import Asset, Taken
 from keeper.core.text import printable
 from keeper.core.units import Address, Hash32
 from keeper.ledger.intents import waterfall_of
-from keeper.ledger.lifecycle import ON_CHAIN
+from keeper.ledger.lifecycle import ON_CHAIN, OPEN_LIST
 from keeper.ledger.schema import WATERFALL
 from keeper.ledger.store import reading
 from keeper.ledger.taken import select_taken
@@ -158,7 +158,7 @@ def read_books(path: Path, *, since: int = 0, chain: str = "") -> Books:
     with reading(path) as db:
         (chain_id,) = db.execute("SELECT chain_id FROM meta").fetchone()
         (open_intents,) = db.execute(
-            "SELECT count(*) FROM intents WHERE status IN ('intended', 'signed', 'sent')"
+            f"SELECT count(*) FROM intents WHERE status IN ({OPEN_LIST})"  # noqa: S608 - constants
         ).fetchone()
         rows = db.execute(_ENTRIES, (since,)).fetchall()
         sizes = Counter(row[_TX_HASH] for row in rows)

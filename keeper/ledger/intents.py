@@ -14,7 +14,7 @@ from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Companion, Intent, Plan, Settled, Status
 from keeper.core.units import Address, Hash32
-from keeper.ledger.lifecycle import OPEN_LIST
+from keeper.ledger.lifecycle import CLAIMING_LIST, OPEN_LIST
 from keeper.ledger.record import to_json
 from keeper.ledger.schema import WATERFALL
 from keeper.ledger.submissions import submissions_of
@@ -117,7 +117,7 @@ def require_no_open_intent(
     """Raise InvariantError when an account has an intent without an outcome."""
     found = db.execute(
         f"""SELECT plan_id, status FROM intents WHERE deployment = ? AND market = ?
-        AND account = ? AND status IN ({OPEN_LIST})""",  # noqa: S608 - our own constants
+        AND account = ? AND status IN ({CLAIMING_LIST})""",  # noqa: S608 - our own constants
         (deployment, market, account),
     ).fetchone()
     if found is not None:
@@ -166,15 +166,13 @@ def intents_in(db: sqlite3.Connection, statuses: str) -> list[Intent]:
     return [_intent(db, row) for row in rows]
 
 
-def select_settled_since(db: sqlite3.Connection, block: int) -> list[Settled]:
-    """Return the intents with transactions whose end is not older than ``block``."""
+def select_unfinal(db: sqlite3.Connection) -> list[Settled]:
+    """Return the intents with transactions whose end a reorg may still undo."""
     rows = db.execute(
         f"""SELECT {_INTENT}, o.block, o.block_hash FROM intents
-        JOIN outcomes o USING (plan_id)
-        JOIN (SELECT plan_id, max(target_block) AS aim FROM submissions GROUP BY plan_id) s
-        USING (plan_id) WHERE o.status != 'simulated'
-        AND coalesce(o.block, s.aim) >= ? ORDER BY sequence""",  # noqa: S608 - constants
-        (block,),
+        JOIN outcomes o USING (plan_id) WHERE o.final = 0 AND o.status != 'simulated'
+        AND EXISTS (SELECT 1 FROM submissions s WHERE s.plan_id = intents.plan_id)
+        ORDER BY sequence"""  # noqa: S608 - constants
     ).fetchall()
     return [
         Settled(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from keeper.core.lending import AccountRef, Rejection
-from keeper.core.plan import Intent, Outcome, Plan, Settled, Submission
+from keeper.core.plan import Intent, Outcome, Plan, Settled, Status, Submission
 from keeper.core.standing import StandingRow, Tally
 from keeper.core.taken import OurPart, Taken
 from keeper.core.units import Address, Hash32
@@ -20,11 +20,11 @@ from keeper.ledger.checkpoints import (
 from keeper.ledger.intents import (
     insert_intent,
     select_open_intents,
-    select_settled_since,
     select_tried,
+    select_unfinal,
 )
 from keeper.ledger.lifecycle import OPEN, status_of
-from keeper.ledger.outcomes import insert_outcome, reopen_intent, revise_outcome
+from keeper.ledger.outcomes import finish_outcomes, insert_outcome, reopen_intent, revise_outcome
 from keeper.ledger.spending import (
     select_forced_losses,
     select_gas_at_stake,
@@ -198,17 +198,22 @@ class SqliteJournal:
         now, what = self._now(), f"corrected outcome of {outcome.plan_id}"
         await self._run(what, lambda db: revise_outcome(db, outcome, now=now))
 
-    async def reopen(self, plan_id: str) -> bool:
-        """Take an outcome out of the books, its block being gone; the intent is open again.
+    async def reopen(self, plan_id: str) -> Status | None:
+        """Take an outcome out of the books, its block being gone; return how it is open again.
 
-        Returns False, with nothing done, when something else of ours has taken its place.
+        It is undone where another intent has its account by now. None, with nothing done, when
+        another has its nonce.
         """
         now = self._now()
         return await self._run(f"intent {plan_id}", lambda db: reopen_intent(db, plan_id, now=now))
 
-    async def settled_since(self, block: int) -> list[Settled]:
-        """Return the intents with transactions that ended in ``block`` or later."""
-        return await self._run("recent outcomes", lambda db: select_settled_since(db, block))
+    async def unfinal(self) -> list[Settled]:
+        """Return the intents with transactions whose end a reorg may still undo."""
+        return await self._run("recent outcomes", select_unfinal)
+
+    async def finish(self, plan_ids: Sequence[str]) -> None:
+        """Record that no reorg undoes the end of these intents any more."""
+        await self._run("final outcomes", lambda db: finish_outcomes(db, plan_ids))
 
     async def halt(self, why: str) -> None:
         """Record that nothing more is sent until a person allows it."""

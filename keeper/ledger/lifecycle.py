@@ -6,7 +6,9 @@ from typing import Final
 from keeper.core.errors import InvariantError
 from keeper.core.plan import Status
 
-OPEN: Final = frozenset({Status.INTENDED, Status.SIGNED, Status.SENT})
+CLAIMING: Final = frozenset({Status.INTENDED, Status.SIGNED, Status.SENT})
+"""Of these an account has one at most."""
+OPEN: Final = frozenset({*CLAIMING, Status.UNDONE})
 ON_CHAIN: Final = frozenset({Status.LANDED, Status.REVERTED, Status.CANCELLED})
 FINAL: Final = frozenset({*ON_CHAIN, Status.DROPPED, Status.SIMULATED})
 
@@ -15,11 +17,13 @@ NEXT: Final = {
     # A crash between the send and its record leaves SIGNED a transaction that may have landed.
     Status.SIGNED: frozenset({Status.SENT, *ON_CHAIN, Status.DROPPED}),
     Status.SENT: frozenset({*ON_CHAIN, Status.DROPPED}),
+    Status.UNDONE: frozenset({*ON_CHAIN, Status.DROPPED}),
 }
 """The steps from each open status. From a final one there is only the way back of ``reopen``."""
 
+CLAIMING_LIST: Final = ", ".join(f"'{status}'" for status in sorted(CLAIMING))
 OPEN_LIST: Final = ", ".join(f"'{status}'" for status in sorted(OPEN))
-"""The open statuses as an SQL list."""
+"""Statuses as SQL lists."""
 
 
 def status_of(db: sqlite3.Connection, plan_id: str) -> Status:

@@ -6,7 +6,7 @@ returns, whatever happens to the process or to the power.
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 
 APPLICATION_ID: Final = 0x4B454550
 """``KEEP`` in the header of the file: tells our databases from others."""
@@ -132,7 +132,8 @@ TABLES: Final = (
         liquidations TEXT NOT NULL,
         detail TEXT NOT NULL,
         settled INTEGER NOT NULL,
-        block_hash TEXT
+        block_hash TEXT,
+        final INTEGER NOT NULL DEFAULT 0
     )""",
     """CREATE INDEX outcomes_by_time ON outcomes (settled)""",
     """CREATE TABLE rejections (
@@ -176,5 +177,11 @@ MIGRATIONS: Final = {
         _CARRIED_INDEX,
     ),
     4: (_TAKEN,),
+    # What ended a day ago was final by what the version before went by.
+    5: (
+        "ALTER TABLE outcomes ADD COLUMN final INTEGER NOT NULL DEFAULT 0",
+        """UPDATE outcomes SET final = 1
+        WHERE settled < CAST(strftime('%s', 'now') AS INTEGER) - 86400""",
+    ),
 }
 """What makes each older version the next one."""

@@ -90,7 +90,7 @@ def mark_sent(db: sqlite3.Connection, submission: Submission, *, now: int) -> No
         "UPDATE submissions SET status = ?, sent = coalesce(sent, ?) WHERE tx_hash = ?",
         (Status.SENT, now, submission.tx_hash),
     )
-    if status_of(db, submission.plan_id) != Status.SENT:
+    if status_of(db, submission.plan_id) not in {Status.SENT, Status.UNDONE}:
         move(db, submission.plan_id, Status.SENT, now=now)
 
 

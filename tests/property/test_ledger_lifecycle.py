@@ -13,11 +13,13 @@ from keeper.core.errors import InvariantError
 from keeper.core.plan import Status
 from tests.support.ledger_records import OPERATOR, HandClock, ended, opened, plan, submission
 
-OPEN = {Status.INTENDED, Status.SIGNED, Status.SENT}
+CLAIMING = {Status.INTENDED, Status.SIGNED, Status.SENT}
+OPEN = {*CLAIMING, Status.UNDONE}
 ENDS = {
     Status.INTENDED: {Status.DROPPED, Status.SIMULATED},
     Status.SIGNED: {Status.LANDED, Status.REVERTED, Status.CANCELLED, Status.DROPPED},
     Status.SENT: {Status.LANDED, Status.REVERTED, Status.CANCELLED, Status.DROPPED},
+    Status.UNDONE: {Status.LANDED, Status.REVERTED, Status.CANCELLED, Status.DROPPED},
 }
 PAID = {Status.LANDED, Status.REVERTED, Status.CANCELLED}
 GAS = 1_000
@@ -64,7 +66,7 @@ class Lifecycle(RuleBasedStateMachine):
     def intend(self, one):
         known = self.status.get(one.id)
         busy = any(
-            self.plans[other].ref == one.ref and status in OPEN
+            self.plans[other].ref == one.ref and status in CLAIMING
             for other, status in self.status.items()
         )
         again = known in {None, Status.SIMULATED}
@@ -90,10 +92,10 @@ class Lifecycle(RuleBasedStateMachine):
             self.status[one.id] = Status.SIGNED
 
     def send(self, one):
-        legal = self.status.get(one.id) in {Status.SIGNED, Status.SENT}
+        legal = self.status.get(one.id) in {Status.SIGNED, Status.SENT, Status.UNDONE}
         step = self.journal.record_sent(submission(one, nonce=nonce_of(one)))
         self.attempt(step, legal=legal)
-        if legal:
+        if legal and self.status[one.id] is not Status.UNDONE:
             self.status[one.id] = Status.SENT
 
     def settle(self, one, status):
@@ -129,18 +131,17 @@ class Lifecycle(RuleBasedStateMachine):
             self.settle(self.picked(pick), step)
 
     def reopen(self, one):
-        """A reorg took its block: it is open again, unless its account is busy anew."""
+        """A reorg took its block: it is open again, or to be cancelled if its account is busy."""
         known = self.status.get(one.id)
         if known not in {*PAID, Status.DROPPED} or one.id not in self.signed:
             self.attempt(self.journal.reopen(one.id), legal=False)
             return
         busy = any(
-            self.plans[other].ref == one.ref and status in OPEN
+            self.plans[other].ref == one.ref and status in CLAIMING
             for other, status in self.status.items()
         )
-        assert self.loop.run(self.journal.reopen(one.id)) == (not busy)
-        if not busy:
-            self.status[one.id] = Status.SENT
+        self.status[one.id] = Status.UNDONE if busy else Status.SENT
+        assert self.loop.run(self.journal.reopen(one.id)) is self.status[one.id]
 
     def restart(self):
         self.loop.run(self.journal.close())
@@ -151,7 +152,8 @@ class Lifecycle(RuleBasedStateMachine):
         found = self.loop.run(self.journal.open_intents())
         wanted = {one: status for one, status in self.status.items() if status in OPEN}
         assert {one.plan_id: one.status for one in found} == wanted
-        assert len({one.ref for one in found}) == len(found)
+        claimed = [one.ref for one in found if one.status in CLAIMING]
+        assert len(set(claimed)) == len(claimed)
         for one in found:
             assert (one.submission is not None) == (one.plan_id in self.signed)
 

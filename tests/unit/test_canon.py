@@ -1,8 +1,9 @@
 """Outcomes follow the canonical chain until they are final, and are open again for all at once."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -34,18 +35,19 @@ class Books:
     """A journal of one outcome that waits, amid opening it anew, until a test lets it go on."""
 
     free: bool = True
-    """Whether nothing has taken its place."""
+    """Whether nothing has taken its nonce."""
+    status: Status = Status.SENT
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     revised: list[Any] = field(default_factory=list)
 
-    async def settled_since(self, _block: int) -> list[Settled]:
+    async def unfinal(self) -> list[Settled]:
         return [UNDONE]
 
-    async def reopen(self, _plan_id: str) -> bool:
+    async def reopen(self, _plan_id: str) -> Status | None:
         self.asked.set()
         await self.go_on.wait()
-        return self.free
+        return self.status if self.free else None
 
     async def revise(self, outcome: Any) -> None:
         self.revised.append(outcome)
@@ -124,18 +126,22 @@ class Chain:
     stuck_of: list[str] = field(default_factory=list)
     hashes: dict[int, Hash32] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
-    since: list[int] = field(default_factory=list)
+    loads: int = 0
+    final: list[str] = field(default_factory=list)
     revised: list[Outcome] = field(default_factory=list)
     reopened: list[str] = field(default_factory=list)
     flight: Flight = field(default_factory=Flight)
 
-    async def settled_since(self, number: int) -> list[Settled]:
-        self.since.append(number)
+    async def unfinal(self) -> list[Settled]:
+        self.loads += 1
         return self.settled
 
-    async def reopen(self, plan_id: str) -> bool:
+    async def finish(self, plan_ids: Sequence[str]) -> None:
+        self.final += plan_ids
+
+    async def reopen(self, plan_id: str) -> Status | None:
         self.reopened.append(plan_id)
-        return True
+        return Status.SENT
 
     async def revise(self, outcome: Outcome) -> None:
         self.revised.append(outcome)
@@ -209,13 +215,38 @@ async def test_what_was_given_up_and_is_nowhere_stays_given_up() -> None:
 
 
 @pytest.mark.parametrize(("number", "is_final"), [(95, False), (94, True)])
-async def test_what_is_as_deep_as_final_is_watched_and_deeper_is_not(
-    number: int, *, is_final: bool
-) -> None:
+async def test_what_is_true_and_deep_enough_is_final(number: int, *, is_final: bool) -> None:
+    chain = Chain([in_block(number)])
+    canon, settler = chain.canon(), cast("Any", chain)
+    await canon.review(block(105), settler)
+    assert chain.final == ([PLAN.id] if is_final else [])
+    chain.hashes = {number: hash32(7)}
+    await canon.review(block(106), settler)
+    assert (chain.reopened == []) is is_final
+
+
+@pytest.mark.parametrize("number", [94, 1])
+async def test_what_nobody_looked_at_in_time_is_looked_at_however_deep_it_is(number: int) -> None:
     chain = Chain([in_block(number)], hashes={number: hash32(7)})
     await chain.review(105)
-    assert chain.since == [105 - DEPTH]
-    assert (chain.reopened == []) is is_final
+    assert chain.reopened == [PLAN.id]
+    assert chain.final == []
+
+
+async def test_what_could_not_be_looked_at_is_not_final() -> None:
+    chain = Chain([in_block(80)], hashes={80: hash32(7)}, disputed={PLAN.id})
+    await chain.review(105)
+    assert chain.final == []
+
+
+async def test_an_intent_whose_account_has_another_is_in_flight_to_be_cancelled() -> None:
+    flight, books = Flight(), Books(status=Status.UNDONE)
+    books.go_on.set()
+    assert await reviewed(books, flight) == []
+    (one,) = flight.airborne.values()
+    assert one.cancelled
+    assert flight.held(SIGNER.address) == {5}
+    assert flight.transactions() == ()
 
 
 async def test_a_block_that_could_not_be_told_corrects_nothing() -> None:
@@ -267,4 +298,4 @@ async def test_an_outcome_of_this_run_is_watched_like_those_before_it() -> None:
     chain.hashes = {102: hash32(7)}
     await canon.review(block(105), settler)
     assert chain.asked == chain.reopened == [other.plan_id]
-    assert chain.since == [103 - DEPTH]
+    assert chain.loads == 1

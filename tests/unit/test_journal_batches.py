@@ -132,9 +132,9 @@ async def test_an_outcome_whose_block_is_gone_is_taken_back_for_each_account(
 ) -> None:
     await journal.record_all_sent([SENT])
     await journal.settle(whole())
-    (settled,) = await journal.settled_since(0)
+    (settled,) = await journal.unfinal()
     assert settled.intent.refs == (ONE.ref, TWO.ref, THREE.ref)
-    assert await journal.reopen(ONE.id)
+    assert await journal.reopen(ONE.id) is Status.SENT
     (found,) = await journal.open_intents()
     assert found.refs == (ONE.ref, TWO.ref, THREE.ref)
     books = read_books(tmp_path / "keeper.sqlite")
@@ -144,15 +144,16 @@ async def test_an_outcome_whose_block_is_gone_is_taken_back_for_each_account(
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-async def test_it_stays_ended_where_one_of_its_accounts_has_another_intent_by_now(
+async def test_all_of_it_is_undone_where_one_of_its_accounts_has_another_intent_by_now(
     journal: SqliteJournal, tmp_path: Path, number: int
 ) -> None:
     await journal.settle(whole())
     later = plan(number, head=101)
     await journal.seal([(later, submission(later, nonce=1))])
-    assert not await journal.reopen(ONE.id)
-    assert len(read_books(tmp_path / "keeper.sqlite").entries) == 3
-    await journal.revise(whole(Status.DROPPED))
+    assert await journal.reopen(ONE.id) is Status.UNDONE
+    assert [one.status for one in await journal.open_intents()] == [Status.UNDONE, Status.SIGNED]
+    assert read_books(tmp_path / "keeper.sqlite").open_intents == 4
+    await journal.settle(whole(Status.DROPPED))
     entries = read_books(tmp_path / "keeper.sqlite").entries
     assert [(one.status, one.realised.net) for one in entries] == [(Status.DROPPED, 0)] * 3
 

@@ -129,7 +129,7 @@ async def test_an_outcome_whose_block_is_gone_leaves_the_books_and_opens_its_int
     one = plan()
     transaction = await sent(journal, one)
     await journal.settle(landed(one, transaction))
-    assert await journal.reopen(one.id)
+    assert await journal.reopen(one.id) is Status.SENT
     assert [found.status for found in await journal.open_intents()] == [Status.SENT]
     books = read_books(tmp_path / "keeper.sqlite")
     assert (books.entries, books.total.realised.net, books.open_intents) == ((), 0, 1)
@@ -137,16 +137,25 @@ async def test_an_outcome_whose_block_is_gone_leaves_the_books_and_opens_its_int
     await journal.close()
 
 
-async def test_an_intent_is_not_opened_again_beside_another_of_its_account(tmp_path):
+async def test_an_intent_beside_another_of_its_account_is_open_only_to_be_cancelled(tmp_path):
     journal = await opened(tmp_path)
     first, second = plan(1, head=100), plan(1, head=105)
     transaction = await sent(journal, first)
     await journal.settle(landed(first, transaction))
     await sent(journal, second, nonce=1)
-    assert not await journal.reopen(first.id)
-    await journal.revise(ended(first, Status.DROPPED))
+    assert await journal.reopen(first.id) is Status.UNDONE
+    await journal.close()
+    journal = await opened(tmp_path)
+    found = await journal.open_intents()
+    assert [one.status for one in found] == [Status.UNDONE, Status.SENT]
+    cancel = replace(transaction, tx_hash=hash32(7), purpose=Purpose.CANCEL)
+    await journal.record_signed(cancel)
+    await journal.record_sent(cancel)
+    assert [one.status for one in await journal.open_intents()] == [Status.UNDONE, Status.SENT]
+    await journal.settle(ended(first, Status.CANCELLED, gas=GAS, tx_hash=cancel.tx_hash))
     books = read_books(tmp_path / "keeper.sqlite")
-    assert [entry.status for entry in books.entries] == [Status.DROPPED]
+    assert [entry.status for entry in books.entries] == [Status.CANCELLED]
+    assert books.open_intents == 1
     await journal.close()
 
 
@@ -156,7 +165,20 @@ async def test_an_intent_is_not_opened_again_when_its_nonce_is_taken_by_another(
     await sent(journal, first)
     await journal.settle(ended(first, Status.DROPPED))
     await sent(journal, second, nonce=0)
-    assert not await journal.reopen(first.id)
+    assert await journal.reopen(first.id) is None
+    await journal.close()
+
+
+async def test_a_corrected_outcome_is_not_final_any_more(tmp_path):
+    journal = await opened(tmp_path)
+    one = plan()
+    transaction = await sent(journal, one)
+    await journal.settle(landed(one, transaction))
+    await journal.finish([one.id])
+    assert await journal.unfinal() == []
+    await journal.revise(replace(landed(one, transaction), block=120))
+    (found,) = await journal.unfinal()
+    assert found.block == 120
     await journal.close()
 
 
@@ -180,30 +202,28 @@ async def test_an_open_intent_has_no_outcome_to_correct(tmp_path):
     await journal.close()
 
 
-async def test_recent_outcomes_come_with_their_block_and_every_transaction(tmp_path):
+async def test_outcomes_that_are_not_final_come_with_their_block_and_every_transaction(tmp_path):
     journal = await opened(tmp_path)
     old, new = plan(1, head=90), plan(2, head=100)
     first = await sent(journal, old)
     second = await sent(journal, new, nonce=1)
     await journal.settle(replace(landed(old, first), block_hash=hash32(91)))
     await journal.settle(replace(landed(new, second), block_hash=hash32(101)))
-    (found,) = await journal.settled_since(95)
+    await journal.finish([old.id])
+    (found,) = await journal.unfinal()
     assert (found.block, found.block_hash) == (101, hash32(101))
     assert found.intent.attempts == (second,)
     await journal.close()
 
 
-async def test_a_bundle_that_was_given_up_is_recent_as_long_as_the_last_block_it_aimed_at(
-    tmp_path,
-):
+async def test_a_bundle_that_was_given_up_is_known_with_the_last_block_it_aimed_at(tmp_path):
     journal = await opened(tmp_path)
     one = plan(head=90)
     first = await sent(journal, one)
     await journal.retarget(replace(first, target_block=99))
     await journal.settle(ended(one, Status.DROPPED, tx_hash=first.tx_hash))
-    (found,) = await journal.settled_since(99)
+    (found,) = await journal.unfinal()
     assert found.intent.attempts == (replace(first, target_block=99),)
-    assert await journal.settled_since(100) == []
     await journal.close()
 
 
@@ -254,6 +274,7 @@ async def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):
         db.execute("DROP TABLE standing")
         db.execute("ALTER TABLE submissions DROP COLUMN purpose")
         db.execute("ALTER TABLE submissions DROP COLUMN lane")
+        db.execute("ALTER TABLE outcomes DROP COLUMN final")
         db.execute("ALTER TABLE outcomes DROP COLUMN block_hash")
         db.execute("DROP TABLE taken")
         db.execute("DROP INDEX intents_by_carrier")

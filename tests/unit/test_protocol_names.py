@@ -20,7 +20,7 @@ LENDERS = {
 }
 """Where names are those of lenders within a transaction, which a chain's file names by kind."""
 
-DEMO = {"cli.py": {"aave"}}
+DEMO = {"cli.py": {"aave"}, "commands/demo.py": {"aave"}}
 """What ``keeper demo`` shows when nothing is asked for, and the releases of it there are."""
 
 

@@ -17,7 +17,7 @@ from keeper.core.chain import (
     next_base_fee,
 )
 from keeper.core.errors import ConfigError, InvariantError, StaleError, TransientError
-from keeper.core.plan import Plan, Purpose, Submission
+from keeper.core.plan import Plan, Purpose, Status, Submission
 from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.dividing import Decoders
 from keeper.executor.flight import Flight
@@ -128,10 +128,15 @@ def test_what_would_revert_or_was_not_run_again_is_cancelled() -> None:
 
 
 def test_why_it_is_cancelled_is_said() -> None:
-    assert why(None) == "sending is halted"
-    assert why(rerun()) == "it would not pay any more"
-    assert why(rerun(success=False)) == "it would revert: no"
-    assert why(UNREAD) == "its deployment cannot read what it would do"
+    flight = Flight()
+    flight.took_off(PLAN, SENT)
+    flying = flight.airborne[PLAN.id]
+    assert why(flying, None) == "sending is halted"
+    assert why(flying, rerun()) == "it would not pay any more"
+    assert why(flying, rerun(success=False)) == "it would revert: no"
+    assert why(flying, UNREAD) == "its deployment cannot read what it would do"
+    undone = replace(flying, intent=replace(flying.intent, status=Status.UNDONE))
+    assert why(undone, None) == "a reorg undid it, and its account has another intent by now"
 
 
 class AllGoes:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from keeper.core.chain import Fees, Transaction
 from keeper.core.lending import Rejection
-from keeper.core.plan import Intent, Outcome, Plan, Settled, Submission
+from keeper.core.plan import Intent, Outcome, Plan, Settled, Status, Submission
 from keeper.core.standing import StandingRow, Tally
 from keeper.core.units import Address, Hash32
 
@@ -113,15 +113,20 @@ class Journal(Protocol):
         """Correct an outcome in the books: a reorg changed how the intent ended."""
         ...
 
-    async def reopen(self, plan_id: str) -> bool:
-        """Take an outcome out of the books, its block being gone; the intent is open again.
+    async def reopen(self, plan_id: str) -> Status | None:
+        """Take an outcome out of the books, its block being gone; return how it is open again.
 
-        Returns False, with nothing done, when something else of ours has taken its place.
+        It is undone where another intent has its account by now. None, with nothing done, when
+        another has its nonce.
         """
         ...
 
-    async def settled_since(self, block: int) -> list[Settled]:
-        """Return the intents with transactions that ended in ``block`` or later."""
+    async def unfinal(self) -> list[Settled]:
+        """Return the intents with transactions whose end a reorg may still undo."""
+        ...
+
+    async def finish(self, plan_ids: Sequence[str]) -> None:
+        """Record that no reorg undoes the end of these intents any more."""
         ...
 
     async def halt(self, why: str) -> None:

@@ -1,0 +1,30 @@
+"""Faults of every kind at once, in an order that chance wrote: what must hold, holds."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from keeper.devnet.executor import deploy_executor
+from tests.support.chaos import Story
+from tests.support.fault_proxy import FaultProxy
+from tests.support.market_node import MarketNode
+
+SEEDS = range(int(os.environ.get("KEEPER_CHAOS_SEEDS", "3")))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_whatever_happens_the_books_are_the_chain(
+    market: MarketNode, tmp_path: Path, proxies: tuple[FaultProxy, FaultProxy], seed: int
+) -> None:
+    who = market.market.accounts
+    executor = deploy_executor(
+        market.live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
+    )
+    story = Story(node=market, folder=tmp_path, proxies=proxies, executor=executor, seed=seed)
+    try:
+        await story.live(lives=3, steps=15)
+        story.require_truth()
+    except BaseException as error:
+        error.add_note("\n".join(story.told))
+        raise

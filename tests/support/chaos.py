@@ -1,0 +1,245 @@
+"""A story of faults that chance writes: the same seed tells the same one."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from keeper.commands.local_run import Purse
+from keeper.core.plan import Status
+from keeper.core.units import Address
+from keeper.devnet.assets import ASSETS
+from keeper.devnet.prices import push_prices
+from keeper.ledger.books import Books, read_books
+from tests.support.fault_desk import Desk, keeper_desk
+from tests.support.fault_proxy import (
+    HTML,
+    Backwards,
+    Body,
+    Cut,
+    Deaf,
+    Delay,
+    Drop,
+    Fault,
+    FaultProxy,
+    Mute,
+    Refuse,
+    Removed,
+    Stall,
+    Twice,
+    WrongId,
+)
+from tests.support.market_node import MarketNode
+
+DEAR: Final = 60 * 10**9
+"""A base fee that the keeper's transactions do not pay, wei per gas."""
+_METHODS: Final = (
+    None,
+    "eth_call",
+    "eth_getLogs",
+    "eth_getBlockByNumber",
+    "eth_simulateV1",
+    "eth_sendRawTransaction",
+    "eth_getTransactionReceipt",
+    "eth_getTransactionCount",
+)
+_SETTLINGS: Final = 10
+_LIQUIDATION_CALL: Final = "0xe413a321e8681d831f4dbccbca790d2952b56f977908e45be37335533e005286"
+
+
+def _fault(chance: Random) -> Fault:
+    """Return a fault; push faults befall what the node tells by itself."""
+    return chance.choice(
+        [
+            Stall(),
+            Drop(),
+            Deaf(),
+            HTML,
+            Body(text="slow down", status=429, headers={"Retry-After": "1"}),
+            Cut(),
+            WrongId(),
+            Delay(seconds=0.2),
+            Refuse(code=-32000, message="internal error"),
+            Refuse(code=-32005, message="limit exceeded"),
+            Mute(),
+            Twice(),
+            Backwards(of=2),
+            Removed(),
+        ]
+    )
+
+
+@dataclass(kw_only=True)
+class Story:
+    """What befalls a keeper, and what it went by."""
+
+    node: MarketNode
+    folder: Path
+    proxies: Sequence[FaultProxy]
+    executor: Address
+    seed: int
+    told: list[str] = field(default_factory=list)
+    """What happened, in order: for whoever reads a failure."""
+    price_bps: int = 10_000
+    broken: list[str] = field(default_factory=list)
+    """Caps that were not kept, over all lives of the keeper."""
+
+    def __post_init__(self) -> None:
+        self.chance = Random(self.seed)  # noqa: S311 - of a test
+        who = self.node.market.accounts
+        self._purse = Purse(
+            operator=who.keeper, recipient=who.recipient, wrapped_native=self.node.market.weth
+        )
+        self.before = self._purse.count(self.node.live.rpc)
+        self.start = int(self.node.live.rpc.call("eth_blockNumber"), 16)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the keeper's own choices, which chance makes too."""
+        over_socket = self.chance.random() < 0.5
+        urls = [one.ws_url if over_socket else one.url for one in self.proxies]
+        sending = {
+            "prearm_accounts": self.chance.choice([0, 4]),
+            "batch": {"most": self.chance.choice([1, 4])},
+            "breaker": {"max_head_gap_s": 0},
+        }
+        return {"urls": urls, "root": {"sending": sending, "limits": {"slippage_bps": 500}}}
+
+    async def live(self, *, lives: int, steps: int) -> None:
+        """Have so many keepers after one another live through so many steps each."""
+        for life in range(lives):
+            chosen = self.settings
+            self.told.append(f"life {life}: {chosen['urls'][0][:4]} {chosen['root']['sending']}")
+            async with self._keeper(chosen) as desk:
+                for _ in range(steps):
+                    await self._step(desk)
+                if life == lives - 1:
+                    await self._end(desk)
+                self.broken += desk.ears.broken
+            for one in self.proxies:
+                one.heal()
+
+    def _keeper(self, chosen: dict[str, Any]) -> AbstractAsyncContextManager[Desk]:
+        return keeper_desk(
+            self.folder, self.node, chosen["urls"], executor=self.executor, root=chosen["root"]
+        )
+
+    async def _step(self, desk: Desk) -> None:
+        happen = self.chance.choices(
+            [self._fault, self._move, self._push, self._reorg, self._spike, self._lose, self._wait],
+            [6, 4, 3, 2, 2, 1, 3],
+        )[0]
+        self.told.append(f"block {desk.height()}: {happen(desk)}")
+        if self.chance.random() < 0.7:
+            desk.mine()
+        if self.chance.random() < 0.7:
+            await desk.at_head()
+
+    def _fault(self, _: Desk) -> str:
+        proxy, fault = self.chance.choice(self.proxies), _fault(self.chance)
+        method = self.chance.choice(_METHODS)
+        if isinstance(fault, Mute | Twice | Backwards | Removed):
+            method = "eth_subscription"
+        count = self.chance.randint(1, 3)
+        proxy.spoil(fault, method=method, count=count)
+        return f"{type(fault).__name__} of {method}, {count} times"
+
+    def _move(self, desk: Desk) -> str:
+        self.price_bps = self.chance.randint(8_300, 9_900)
+        desk.fall(self.price_bps)
+        return f"the market moves to {self.price_bps}"
+
+    def _push(self, _: Desk) -> str:
+        self.price_bps += self.chance.randint(-60, 20)
+        names = ("WETH", "wstETH")
+        push_prices(
+            self.node.live, {one: ASSETS[one].price * self.price_bps // 10_000 for one in names}
+        )
+        return f"the feeds move to {self.price_bps}"
+
+    def _reorg(self, desk: Desk) -> str:
+        depth = self.chance.randint(1, 3)
+        if desk.height() - self.start <= depth:
+            return "nothing"
+        desk.rpc("anvil_reorg", depth, [])
+        return f"{depth} blocks are undone"
+
+    def _spike(self, desk: Desk) -> str:
+        desk.rpc("anvil_setNextBlockBaseFeePerGas", hex(DEAR))
+        desk.mine()
+        return "gas is dear"
+
+    def _lose(self, desk: Desk) -> str:
+        pending = desk.rpc("txpool_content")["pending"]
+        mine = {k.lower(): v for k, v in pending.items()}.get(self.node.market.accounts.keeper, {})
+        if not mine:
+            return "nothing"
+        lost = self.chance.choice(sorted(one["hash"] for one in mine.values()))
+        desk.rpc("anvil_dropTransaction", lost)
+        return f"the node forgets {lost}"
+
+    def _wait(self, desk: Desk) -> str:
+        desk.mine(self.chance.randint(1, 3))
+        return "time passes"
+
+    async def _end(self, desk: Desk) -> None:
+        """Let what fails heal, and what is in flight end."""
+        for one in self.proxies:
+            one.heal()
+        for _ in range(_SETTLINGS):
+            await desk.settle()  # what was cancelled may be planned anew
+            if not desk.session.keeper.in_flight:
+                break
+        await desk.require_cold_start()
+        self.halted = desk.session.keeper.sending.standing.halted
+
+    @property
+    def books(self) -> Books:
+        return read_books(self.folder / "keeper.sqlite")
+
+    def require_truth(self) -> None:
+        """Hold journal and books to the chain, read from the node itself."""
+        books, journal = self.books, self._journal()
+        mine = self._transactions()
+        assert self.broken == []
+        assert books.open_intents == 0
+        assert [one for one in mine if one not in journal] == [], "sent and not in the journal"
+        landed = {str(one.tx_hash) for one in books.entries if one.status is Status.LANDED}
+        assert landed == self._liquidations(), "landed in the books and on the chain"
+        assert self._twice(journal, mine) == [], "two of one intent on the chain"
+        grown = self._purse.count(self.node.live.rpc) - self.before
+        assert books.total.realised.net == grown
+
+    def _journal(self) -> dict[str, str]:
+        """Return the intent of each transaction that was ever signed, by its hash."""
+        with closing(sqlite3.connect(self.folder / "keeper.sqlite")) as db:
+            return dict(db.execute("SELECT tx_hash, plan_id FROM submissions").fetchall())
+
+    def _transactions(self) -> list[str]:
+        """Return the operator's transactions on the chain."""
+        rpc, who = self.node.live.rpc, self.node.market.accounts.keeper
+        head = int(rpc.call("eth_blockNumber"), 16)
+        blocks = [
+            rpc.call("eth_getBlockByNumber", hex(one), True)
+            for one in range(self.start + 1, head + 1)
+        ]
+        return [
+            one["hash"] for block in blocks for one in block["transactions"] if one["from"] == who
+        ]
+
+    def _liquidations(self) -> set[str]:
+        wanted = {
+            "address": self.node.market.pool,
+            "fromBlock": hex(self.start),
+            "topics": [_LIQUIDATION_CALL],
+        }
+        return {one["transactionHash"] for one in self.node.live.rpc.call("eth_getLogs", wanted)}
+
+    @staticmethod
+    def _twice(journal: dict[str, str], mine: Sequence[str]) -> list[str]:
+        """Return intents of which two transactions are on the chain."""
+        intents = [journal[one] for one in mine]
+        return [one for one in set(intents) if intents.count(one) > 1]
