@@ -33,6 +33,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "sending.resumed": Rule(
         key="halt", title="sending goes on", severity=Severity.CRITICAL, recovered=True
     ),
+    "halt.in_memory": Rule(
+        key="halt_in_memory", title="a halt could not be put on disk", severity=Severity.CRITICAL
+    ),
     "market.paused": Rule(
         key="pause", title="a market is paused", severity=Severity.CRITICAL, of="deployment"
     ),

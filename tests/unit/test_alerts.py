@@ -10,6 +10,7 @@ from keeper.app.alerting import alert_tap
 from keeper.app.log_observer import LIQUIDATION_SETTLED, MARKET_PAUSED, MARKET_RESUMED
 from keeper.app.opening import NODE_FAILED
 from keeper.app.supervision import CHAIN_FAILED, CHAIN_STARTED
+from keeper.app.switch import HALT_IN_MEMORY
 from keeper.commands.run import KEEPER_FAILED, secrets_of
 from keeper.config.settings import load
 from keeper.core.errors import ConfigError
@@ -112,6 +113,7 @@ def test_every_rule_is_of_an_event_that_is_logged():
     assert set(RULES) == {
         SENDING_HALTED,
         SENDING_RESUMED,
+        HALT_IN_MEMORY,
         MARKET_PAUSED,
         MARKET_RESUMED,
         KEY_USED,
