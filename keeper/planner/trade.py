@@ -250,8 +250,19 @@ def _missing(
     data = desk.data_fees.at_most(terms.gas.size(route.hops, unwinds=redeemed is not None))
     units = terms.gas.units(route.hops) + spoils.gas
     gas = units * desk.gas_price + data.at(desk.gas_price)
+    amount = _whole(case, short)
     return Miss(
         reason=Reason.BELOW_MIN_PROFIT,
-        detail=f"the collateral is {short.amount} {symbol} short of what is owed",
+        detail=f"the collateral is {amount} {symbol} short of what is owed",
         net=-value_floor(case.valuation, short.asset, short.amount, redeemed) - gas,
     )
+
+
+def _whole(case: Case, short: Short) -> str:
+    """Return an amount in whole units, exactly; of an asset without a price in raw ones."""
+    known = case.valuation.assets.get(short.asset)
+    if known is None:
+        return f"{short.amount} raw units of"
+    whole, rest = divmod(short.amount, known.unit)
+    digits = f"{rest:0{len(str(known.unit)) - 1}d}".rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)

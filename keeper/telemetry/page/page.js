@@ -79,7 +79,7 @@ function show(status) {
       ([name, one]) => [`Forced losses of ${name}`, `${ether(one.taken)} of ${ether(one.most)}`],
     ),
     ...Object.entries(guards.totals).map(
-      ([name, [taken, most]]) => [`On all chains: ${name}`, `${taken} of ${most}`],
+      ([name, [taken, most]]) => [`All chains: ${name}`, `${taken} of ${most}`],
     ),
   ]);
   list("books", [day("A day", status.books.day), day("All", status.books.all)].flat());
