@@ -18,6 +18,8 @@ from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.units import WAD, Address
+from keeper.ledger.standing import read_halt
+from keeper.ledger.store import require_of_chain
 from keeper.mirror.pauses import Pauses
 from keeper.oracle.chainlink import decode_round, round_call
 from keeper.oracle.guards import clock_problem, sequencer_problem
@@ -64,6 +66,7 @@ async def examine(
         for one in named_contracts(settings):
             yield await _checked(one.key, _code(ground, one.address))
         yield await _checked("executor", _executor(ground))
+        yield await _checked("sending", _sending(ground))
         for number, token in enumerate(settings.chain.unwind):
             yield await _checked(f"unwind.{number}", _unwinding(ground, token))
         for adapter in adapters(settings):
@@ -140,7 +143,7 @@ async def _operator(ground: _Ground, operator: Address) -> str:
     floor = ground.settings.limits.min_balance_wei
     balance = await ground.chain.reader.balance(operator, ground.head)
     if balance < floor:
-        msg = f"operator {operator}: expected at least {floor} wei, found {balance}"
+        msg = f"operator {operator}: expected at least {floor} wei, found {balance} wei"
         raise KeeperError(msg)
     coin = ground.settings.chain.native_symbol
     return f"operator {operator} with {_cut(balance, WAD, 6)} {coin}"
@@ -179,6 +182,20 @@ async def _deployment(ground: _Ground, adapter: AnyAdapter) -> AsyncIterator[Fin
 def _allowed(forced: ForcedSettings) -> str:
     each, day = forced.max_loss_per_tx_wei, forced.max_loss_per_day_wei
     return f"on: insolvent accounts may cost {each} wei each, {day} wei in a day"
+
+
+async def _sending(ground: _Ground) -> str:
+    """Check that nothing waits for a person's word before anything is sent again."""
+    settings = ground.settings
+    require_of_chain(settings.database, settings.chain.chain_id)
+    switch = settings.sending.halt_file
+    if switch is not None and switch.exists():
+        msg = f"halted: the kill switch's file is there, {switch}"
+        raise KeeperError(msg)
+    if (why := read_halt(settings.database)) is not None:
+        msg = f"halted: {why}; keeper rearm lets it go on"
+        raise KeeperError(msg)
+    return "not halted"
 
 
 async def _audit(ground: _Ground, adapter: AnyAdapter) -> str:

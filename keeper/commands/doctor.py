@@ -9,6 +9,7 @@ from keeper.commands.console import print_json, say, stdout
 from keeper.commands.each_chain import on_each
 from keeper.config.fleet import Fleet, load_fleet
 from keeper.config.settings import Settings
+from keeper.core.text import readable
 
 
 async def doctor(config: Path, *, as_json: bool, chain: str | None = None) -> bool:
@@ -33,7 +34,7 @@ async def _doctor(settings: Settings, fleet: Fleet, *, as_json: bool) -> bool:
             print_json(line | {"chain": name})
             continue
         mark = Text("ok  ", "green") if finding.good else Text("BAD ", "bold red")
-        stdout.print(mark + Text(f"{finding.what}: {finding.detail}"), soft_wrap=True)
+        stdout.print(mark + Text(f"{finding.what}: {readable(finding.detail)}"), soft_wrap=True)
     verdict = f"{count} checks, {bad} bad" if bad else f"{count} checks, all good"
     say(f"{name}: {verdict}" if fleet.several else verdict)
     return bad == 0

@@ -19,6 +19,17 @@ def select_standing(db: sqlite3.Connection) -> StandingRow:
     return StandingRow(halted=halted, since=since, rearmed=rearmed)
 
 
+def read_halt(path: Path) -> str | None:
+    """Return why sending is halted as of now, None when it is not, or no keeper has run yet.
+
+    Raises ConfigError for a database that cannot be read.
+    """
+    if not path.exists():
+        return None
+    with reading(path) as db:
+        return select_standing(db).halted
+
+
 def record_halt(db: sqlite3.Connection, why: str, *, now: int) -> None:
     """Record that sending stops. The first reason stands until a person has seen it."""
     found = select_standing(db)

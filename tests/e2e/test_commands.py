@@ -1,10 +1,13 @@
 """What a user types, on a fork of the local market: what it prints and what it leaves alone."""
 
+import asyncio
 import csv
 import io
 import json
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from keeper.commands.doctor import doctor
 from keeper.commands.dry_run import dry_run
+from keeper.commands.rearm import rearm_sending
 from keeper.commands.report import Shown, parse_since, report
 from keeper.commands.running import MISCONFIGURED, CommandFailed, run_command
 from keeper.commands.scan import Wanted, scan
@@ -22,6 +26,9 @@ from keeper.devnet.crash import crash
 from keeper.devnet.live import account_data
 from keeper.ledger.amounts import short_hex
 from keeper.ledger.books import read_books
+from keeper.ledger.journal import SqliteJournal
+from keeper.ledger.store import ChainIdentity
+from keeper.runtime.clock import SystemClock
 from tests.support.keeper_process import (
     ARMED,
     configured,
@@ -150,6 +157,40 @@ def test_doctor_finds_a_sound_market_good(market_copy, tmp_path, printed):
     assert len([one for one in what if ": feed " in one]) == len(market_copy.market.assets)
 
 
+def test_doctor_finds_what_keeps_it_from_sending(market_copy, tmp_path, printed):
+    config = configured(tmp_path, market_copy, mode="observe")
+
+    def sending() -> tuple[bool, str]:
+        run_command(lambda: doctor(config, as_json=True))
+        (found,) = [one for one in json_lines(printed()) if one["what"] == "sending"]
+        return found["good"], found["detail"]
+
+    assert sending() == (True, "not halted")
+    genesis = market_copy.live.rpc.call("eth_getBlockByNumber", "0x0", False)["hash"]
+    identity = ChainIdentity(chain_id=31337, genesis_hash=genesis)
+    database = tmp_path / "keeper.sqlite"
+
+    async def halted() -> None:
+        journal = await SqliteJournal.open(database, identity, clock=SystemClock())
+        await journal.halt("circuit breaker: a drill")
+        await journal.close()
+
+    asyncio.run(halted())
+    said = "halted: circuit breaker: a drill; keeper rearm lets it go on"
+    assert sending() == (False, said)
+    rearm_sending(config, as_json=False)
+    assert sending() == (True, "not halted")
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.execute("UPDATE meta SET chain_id = 56")
+    assert sending() == (False, f"{database}: expected a database of chain id 31337, found 56")
+    database.unlink()
+    switch = tmp_path / "HALT"
+    switch.touch()
+    with config.open("a", encoding="utf-8") as file:
+        file.write(f"sending: {{halt_file: {switch}}}\n")
+    assert sending() == (False, f"halted: the kill switch's file is there, {switch}")
+
+
 def test_doctor_finds_a_poor_operator(market_copy, tmp_path, printed):
     executor = with_executor(market_copy)
     keeper = market_copy.market.accounts.keeper
@@ -158,7 +199,7 @@ def test_doctor_finds_a_poor_operator(market_copy, tmp_path, printed):
     assert run_command(lambda: doctor(config, as_json=True)) is False
     (bad,) = [one for one in json_lines(printed()) if not one["good"]]
     assert bad["what"] == "executor"
-    assert bad["detail"].endswith("found 1")
+    assert bad["detail"].endswith("found 1 wei")
 
 
 def test_doctor_finds_an_executor_that_nobody_operates(market_copy, tmp_path, printed):
