@@ -69,7 +69,7 @@ def meaning(method: str, error: NodeError) -> Meaning:
         return Meaning.FAILED
     if _STALE.search(text):
         return Meaning.STALE
-    if _BUSY.search(text):
+    if _BUSY.search(text) or is_unsaid(text):
         return Meaning.BUSY
     return Meaning.REFUSED
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import structlog
 
 from keeper.core.chain import BlockRef
-from keeper.core.errors import InvariantError, StaleError, TransientError
+from keeper.core.errors import InvariantError, RefusedError, StaleError, TransientError
 from keeper.core.plan import Intent, Outcome, Settled, Status
 from keeper.core.ports import Journal, Reader
 from keeper.core.units import Hash32
@@ -56,7 +56,8 @@ class Canon:
             if one.block is None or hashes[one.block] != one.block_hash:
                 try:
                     outcome = await self._correct(one, settler)
-                except StaleError as error:  # it stands as it is; the others do not wait for it
+                # It stands as it is, as nodes do not tell; the others do not wait for it.
+                except (StaleError, RefusedError) as error:
                     log.warning(OUTCOME_DOUBTED, plan=one.intent.plan_id, why=str(error))
                     continue
                 except (InvariantError, TransientError):

@@ -10,7 +10,7 @@ import structlog
 
 from keeper.core.accounting import Settlement, Waterfall, gas_only, waterfall
 from keeper.core.chain import BlockRef, Receipt
-from keeper.core.errors import InvariantError, StaleError, TransientError
+from keeper.core.errors import InvariantError, RefusedError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 OUTCOME_UNREADABLE = "outcome.unreadable"
 OUTCOME_UNTOLD = "outcome.untold"
-"""Nodes tell the end of an intent otherwise, or not yet; it is looked up again at the next head."""
+"""Nodes tell the end of an intent otherwise, not yet or not at all; the next head looks again."""
 
 REFUSED_SOFTLY = "succeeded on chain, but liquidated nothing"
 """Of a transaction whose protocol refused without a revert: no success, whatever its status."""
@@ -81,7 +81,8 @@ class Settler:
         for airborne in list(self._flight.airborne.values()):
             try:
                 outcome = await self._end_of(airborne.intent, head)
-            except StaleError as error:  # it stays in flight; the others do not wait for it
+            # It stays in flight, as nodes do not tell; the others do not wait for it.
+            except (StaleError, RefusedError) as error:
                 log.warning(OUTCOME_UNTOLD, plan=airborne.intent.plan_id, why=str(error))
                 continue
             except InvariantError:

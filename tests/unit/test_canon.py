@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from keeper.core.chain import BlockRef, Transaction
-from keeper.core.errors import StaleError
+from keeper.core.errors import RefusedError, StaleError
 from keeper.core.plan import Intent, Outcome, Settled, Status
 from keeper.core.units import Hash32
 from keeper.executor.canon import GONE, Canon
@@ -122,6 +122,7 @@ class Chain:
     """What is on the canonical chain, by plan."""
     untold_blocks: set[int] = field(default_factory=set)
     disputed: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     unreadable: set[str] = field(default_factory=set)
     stuck_of: list[str] = field(default_factory=list)
     hashes: dict[int, Hash32] = field(default_factory=dict)
@@ -157,6 +158,8 @@ class Chain:
             raise KeyError(intent.plan_id)
         if intent.plan_id in self.disputed:
             raise StaleError("told otherwise")
+        if intent.plan_id in self.refused:
+            raise RefusedError("pruned")
         return self.found.get(intent.plan_id)
 
     def stuck(self, intent: Intent, error: Exception) -> None:
@@ -233,10 +236,11 @@ async def test_what_nobody_looked_at_in_time_is_looked_at_however_deep_it_is(num
     assert chain.final == []
 
 
-async def test_what_could_not_be_looked_at_is_not_final() -> None:
-    chain = Chain([in_block(80)], hashes={80: hash32(7)}, disputed={PLAN.id})
+@pytest.mark.parametrize("untold", ["disputed", "refused"])
+async def test_what_could_not_be_looked_at_is_not_final(untold: str) -> None:
+    chain = Chain([in_block(80)], hashes={80: hash32(7)}, **{untold: {PLAN.id}})
     await chain.review(105)
-    assert chain.final == []
+    assert (chain.final, chain.stuck_of) == ([], [])
 
 
 async def test_an_intent_whose_account_has_another_is_in_flight_to_be_cancelled() -> None:

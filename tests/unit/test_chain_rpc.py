@@ -162,6 +162,8 @@ async def test_an_unknown_block_is_stale(message: str) -> None:
         ("eth_call", -32005, "daily request count exceeded", Meaning.LIMITED),
         ("eth_call", -32000, "Too Many Requests", Meaning.LIMITED),
         ("eth_call", -32000, "execution timeout", Meaning.BUSY),
+        ("eth_getTransactionReceipt", -32603, "Internal error", Meaning.BUSY),
+        ("eth_call", -32000, "upstream connect error", Meaning.BUSY),
         ("eth_call", -32602, "missing value for required argument 0", Meaning.REFUSED),
         ("eth_call", -32601, "the method eth_call does not exist", Meaning.REFUSED),
         ("eth_getLogs", -32005, "query returned more than 10000 results", Meaning.TOO_WIDE),

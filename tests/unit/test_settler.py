@@ -9,7 +9,13 @@ from structlog.testing import capture_logs
 
 from keeper.core.accounting import gas_only
 from keeper.core.chain import BlockRef, Log, Receipt, Transaction
-from keeper.core.errors import ConfigError, InvariantError, TransientError
+from keeper.core.errors import (
+    ConfigError,
+    InvariantError,
+    RefusedError,
+    StaleError,
+    TransientError,
+)
 from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Intent, Outcome, Plan, Purpose, Status, Submission
 from keeper.core.units import WAD, Address, Hash32
@@ -96,10 +102,11 @@ class AwayFor(FakeWire):
     """A node that goes away when it is asked for one receipt."""
 
     away: Hash32 = field(default_factory=lambda: hash32(0))
+    error: Exception = field(default_factory=lambda: TransientError("gone"))
 
     async def receipt(self, tx_hash: Hash32) -> Receipt | None:
         if tx_hash == self.away:
-            raise TransientError("gone")
+            raise self.error
         return await FakeWire.receipt(self, tx_hash)
 
 
@@ -483,3 +490,18 @@ async def test_an_intent_that_was_never_signed_is_dropped(desk: Desk) -> None:
     (outcome,) = await desk.settle(101)
     assert (outcome.status, outcome.detail) == (Status.DROPPED, "stopped before it was signed")
     assert outcome.tx_hash is None
+
+
+@pytest.mark.parametrize("error", [RefusedError("pruned"), StaleError("told otherwise")])
+async def test_what_a_node_does_not_tell_is_its_own_fault_and_holds_up_no_other(
+    desk: Desk, error: Exception
+) -> None:
+    first, second = await desk.send(ONE, 5), await desk.send(TWO, 6)
+    desk.wire.include(first.tx_hash, 101, success=False)
+    desk.wire.include(second.tx_hash, 101, success=False)
+    stuck: list[str] = []
+    desk.wire = AwayFor(receipts=desk.wire.receipts, used=5, away=first.tx_hash, error=error)
+    desk.settler = desk.made()
+    desk.settler._on_stuck = lambda intent, _: stuck.append(intent.plan_id)
+    assert [one.plan_id for one in await desk.settle(103)] == [TWO.id]
+    assert (stuck, list(desk.flight.airborne)) == ([], [ONE.id])
