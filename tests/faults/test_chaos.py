@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from keeper.devnet.executor import deploy_executor
-from tests.support.chaos import Story
+from tests.support.chaos import SIGNERS, Story
 from tests.support.fault_proxy import FaultProxy
 from tests.support.market_node import MarketNode
 
@@ -19,7 +19,11 @@ async def test_whatever_happens_the_books_are_the_chain(
 ) -> None:
     who = market.market.accounts
     executor = deploy_executor(
-        market.live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
+        market.live.rpc,
+        owner=who.deployer,
+        operator=who.keeper,
+        recipient=who.recipient,
+        more_operators=[one.address for one in SIGNERS[1:]],
     )
     story = Story(node=market, folder=tmp_path, proxies=proxies, executor=executor, seed=seed)
     try:

@@ -1,7 +1,8 @@
 """A story of faults that chance writes: the same seed tells the same one."""
 
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,15 @@ from typing import Any, Final
 
 from keeper.commands.local_run import Purse
 from keeper.core.plan import Status
-from keeper.core.units import Address
+from keeper.core.units import Address, address_of_word
+from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.prices import push_prices
+from keeper.evm.keys import parse_key
+from keeper.evm.transaction import LocalSigner
 from keeper.ledger.books import Books, read_books
+from keeper.ledger.standing import rearm
+from tests.faults.test_market import rival
 from tests.support.fault_desk import Desk, keeper_desk
 from tests.support.fault_proxy import (
     HTML,
@@ -34,6 +40,9 @@ from tests.support.fault_proxy import (
 )
 from tests.support.market_node import MarketNode
 
+SIGNERS: Final = [
+    LocalSigner(key, chain_id=31337) for key in (parse_key(KEEPER_KEY), b"\x31" * 32, b"\x32" * 32)
+]
 DEAR: Final = 60 * 10**9
 """A base fee that the keeper's transactions do not pay, wei per gas."""
 _METHODS: Final = (
@@ -89,11 +98,10 @@ class Story:
 
     def __post_init__(self) -> None:
         self.chance = Random(self.seed)  # noqa: S311 - of a test
-        who = self.node.market.accounts
-        self._purse = Purse(
-            operator=who.keeper, recipient=who.recipient, wrapped_native=self.node.market.weth
-        )
-        self.before = self._purse.count(self.node.live.rpc)
+        self.signers = SIGNERS[: self.chance.choice([1, len(SIGNERS)])]
+        for one in SIGNERS[1:]:
+            self.node.live.rpc.call("anvil_setBalance", one.address, hex(10**19))
+        self.before = self._purse()
         self.start = int(self.node.live.rpc.call("eth_blockNumber"), 16)
 
     @property
@@ -122,16 +130,43 @@ class Story:
             for one in self.proxies:
                 one.heal()
 
+    def _purse(self) -> int:
+        """Return what our accounts hold, wei."""
+        market, rpc = self.node.market, self.node.live.rpc
+        first, *others = (one.address for one in SIGNERS)
+        held = Purse(
+            operator=first, recipient=market.accounts.recipient, wrapped_native=market.weth
+        ).count(rpc)
+        return held + sum(int(rpc.call("eth_getBalance", one, "latest"), 16) for one in others)
+
     def _keeper(self, chosen: dict[str, Any]) -> AbstractAsyncContextManager[Desk]:
         return keeper_desk(
-            self.folder, self.node, chosen["urls"], executor=self.executor, root=chosen["root"]
+            self.folder,
+            self.node,
+            chosen["urls"],
+            executor=self.executor,
+            root=chosen["root"],
+            keys=lambda: self.signers,
         )
 
+    @property
+    def _acts(self) -> dict[Callable[[Desk], str], int]:
+        """Return what may happen, and how often."""
+        return {
+            self._fault: 6,
+            self._move: 4,
+            self._push: 3,
+            self._reorg: 2,
+            self._spike: 2,
+            self._lose: 1,
+            self._rival: 2,
+            self._halt: 1,
+            self._rearm: 2,
+            self._wait: 3,
+        }
+
     async def _step(self, desk: Desk) -> None:
-        happen = self.chance.choices(
-            [self._fault, self._move, self._push, self._reorg, self._spike, self._lose, self._wait],
-            [6, 4, 3, 2, 2, 1, 3],
-        )[0]
+        happen = self.chance.choices(list(self._acts), list(self._acts.values()))[0]
         self.told.append(f"block {desk.height()}: {happen(desk)}")
         if self.chance.random() < 0.7:
             desk.mine()
@@ -174,12 +209,31 @@ class Story:
 
     def _lose(self, desk: Desk) -> str:
         pending = desk.rpc("txpool_content")["pending"]
-        mine = {k.lower(): v for k, v in pending.items()}.get(self.node.market.accounts.keeper, {})
+        ours = {one.address for one in SIGNERS}
+        mine = [
+            one for who, some in pending.items() if who.lower() in ours for one in some.values()
+        ]
         if not mine:
             return "nothing"
-        lost = self.chance.choice(sorted(one["hash"] for one in mine.values()))
+        lost = self.chance.choice(sorted(one["hash"] for one in mine))
         desk.rpc("anvil_dropTransaction", lost)
         return f"the node forgets {lost}"
+
+    def _rival(self, desk: Desk) -> str:
+        flying = set(desk.session.keeper.sending.flight.airborne)
+        plans = [plan for plan, _ in desk.ears.sent_plans if plan.id in flying]
+        if not plans:
+            return "nothing"
+        plan = self.chance.choice(plans)
+        rival(desk, plan)
+        return f"somebody else liquidates {plan.ref.account}"
+
+    def _halt(self, desk: Desk) -> str:
+        desk.session.keeper.halt("chance")
+        return "sending is halted"
+
+    def _rearm(self, _: Desk) -> str:
+        return f"rearmed: {rearm(self.folder / 'keeper.sqlite', now=int(time.time()))}"
 
     def _wait(self, desk: Desk) -> str:
         desk.mine(self.chance.randint(1, 3))
@@ -189,12 +243,12 @@ class Story:
         """Let what fails heal, and what is in flight end."""
         for one in self.proxies:
             one.heal()
+        self._rearm(desk)
         for _ in range(_SETTLINGS):
             await desk.settle()  # what was cancelled may be planned anew
             if not desk.session.keeper.in_flight:
                 break
         await desk.require_cold_start()
-        self.halted = desk.session.keeper.sending.standing.halted
 
     @property
     def books(self) -> Books:
@@ -210,8 +264,7 @@ class Story:
         landed = {str(one.tx_hash) for one in books.entries if one.status is Status.LANDED}
         assert landed == self._liquidations(), "landed in the books and on the chain"
         assert self._twice(journal, mine) == [], "two of one intent on the chain"
-        grown = self._purse.count(self.node.live.rpc) - self.before
-        assert books.total.realised.net == grown
+        assert books.total.realised.net == self._purse() - self.before
 
     def _journal(self) -> dict[str, str]:
         """Return the intent of each transaction that was ever signed, by its hash."""
@@ -220,14 +273,14 @@ class Story:
 
     def _transactions(self) -> list[str]:
         """Return the operator's transactions on the chain."""
-        rpc, who = self.node.live.rpc, self.node.market.accounts.keeper
+        rpc, ours = self.node.live.rpc, {one.address for one in SIGNERS}
         head = int(rpc.call("eth_blockNumber"), 16)
         blocks = [
             rpc.call("eth_getBlockByNumber", hex(one), True)
             for one in range(self.start + 1, head + 1)
         ]
         return [
-            one["hash"] for block in blocks for one in block["transactions"] if one["from"] == who
+            one["hash"] for block in blocks for one in block["transactions"] if one["from"] in ours
         ]
 
     def _liquidations(self) -> set[str]:
@@ -236,7 +289,12 @@ class Story:
             "fromBlock": hex(self.start),
             "topics": [_LIQUIDATION_CALL],
         }
-        return {one["transactionHash"] for one in self.node.live.rpc.call("eth_getLogs", wanted)}
+        logs = self.node.live.rpc.call("eth_getLogs", wanted)
+        return {
+            one["transactionHash"]
+            for one in logs
+            if address_of_word("0x" + one["data"][130:194]) == self.executor
+        }
 
     @staticmethod
     def _twice(journal: dict[str, str], mine: Sequence[str]) -> list[str]:
