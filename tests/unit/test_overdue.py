@@ -479,7 +479,9 @@ async def test_what_would_revert_is_taken_back_and_over_with_its_block(
 ) -> None:
     first = await bundling.send(ONE, 5, lane="relay")
     bundling.fails(ONE)
-    assert await bundling.tend() == []
+    with capture_logs() as lines:
+        assert await bundling.tend() == []
+    assert [one["why"] for one in lines if one["event"] == GIVEN_UP] == ["it would revert: healthy"]
     assert bundling.lane.withdrawn == [first]
     assert bundling.flight.airborne == {}
     ((intent, outcome),) = bundling.settled
@@ -510,6 +512,7 @@ async def test_below_one_that_stays_a_nonce_is_filled_and_not_given_up(bundling:
         (6, Purpose.LIQUIDATE),
     ]
     assert set(bundling.flight.airborne) == {ONE.id, TWO.id}
+    assert bundling.lane.withdrawn == [], "what cancels it goes under the same UUID"
 
 
 async def test_above_one_that_stays_it_is_given_up_alone(bundling: Yard) -> None:
@@ -553,17 +556,24 @@ async def test_where_the_operator_says_so_another_user_of_the_key_is_no_more_tha
     assert [one["nonce"] for one in lines if one["event"] == KEY_USED] == [10]
 
 
+async def test_whoever_finds_that_somebody_else_used_the_key_halts(yard: Yard) -> None:
+    yard.tender().used_elsewhere(5)
+    assert "nonce 5 was used" in (yard.standing.halted or "")
+
+
 async def test_a_key_that_was_used_while_no_keeper_ran_is_told_and_halts_nothing(
     yard: Yard,
 ) -> None:
     yard.wire.used = 11
     with capture_logs() as lines:
         await yard.tender().begin()
-        await yard.tend()
-    assert yard.standing.halted is None
     assert [(one["nonce"], one["while_off"]) for one in lines if one["event"] == KEY_USED] == [
         (10, True)
     ]
+    with capture_logs() as lines:
+        await yard.tend()
+    assert [one for one in lines if one["event"] == KEY_USED] == []
+    assert yard.standing.halted is None
 
 
 async def given_up(yard: Yard, nonce: int) -> Submission:

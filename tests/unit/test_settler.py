@@ -26,6 +26,7 @@ from keeper.executor.settlement import TRANSFER
 from keeper.executor.settler import (
     GRACE_S,
     OUTCOME_UNREADABLE,
+    OUTCOME_UNTOLD,
     REFUSED_SOFTLY,
     Auditor,
     Settler,
@@ -470,7 +471,9 @@ async def test_an_end_that_nodes_tell_otherwise_holds_up_no_other(desk: Desk) ->
     desk.wire.include(first.tx_hash, 101)
     desk.wire.include(second.tx_hash, 101)
     desk.wire.disputed.add(first.tx_hash)
-    assert [one.plan_id for one in await desk.settle(103)] == [TWO.id]
+    with capture_logs() as lines:
+        assert [one.plan_id for one in await desk.settle(103)] == [TWO.id]
+    assert [one["plan"] for one in lines if one["event"] == OUTCOME_UNTOLD] == [ONE.id]
     assert set(desk.flight.airborne) == {ONE.id}
     desk.wire.disputed.clear()
     assert [one.plan_id for one in await desk.settle(104)] == [ONE.id]
@@ -489,6 +492,7 @@ async def test_an_intent_that_was_never_signed_is_dropped(desk: Desk) -> None:
     desk.flight = Flight(await desk.journal.open_intents())
     (outcome,) = await desk.settle(101)
     assert (outcome.status, outcome.detail) == (Status.DROPPED, "stopped before it was signed")
+    assert (outcome.gas_used, outcome.realised.gas, outcome.tx_hash) == (0, 0, None)
     assert outcome.tx_hash is None
 
 
