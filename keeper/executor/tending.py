@@ -7,6 +7,7 @@ nonce takes its place. Each is journaled as a further transaction of the same in
 sent, and only one of them can land.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -148,8 +149,8 @@ class Tender:
                 given_up += () if means.lane.expires else one.intent.attempts
                 log.info(GIVEN_UP, plan=newest.plan_id, why=why(one, verdict))
         await self._send(list(reversed(outgoing)))
-        for attempt in given_up:  # after what cancels it, which waits for no relay's answer
-            await means.lane.withdraw(attempt)
+        # After what cancels them, which waits for no relay's answer; nor does one for another's.
+        await asyncio.gather(*map(means.lane.withdraw, given_up))
 
     def _missed(self, newest: Submission, head: BlockRef) -> bool:
         """Return whether a transaction is overdue; a bundle is when its one block is there."""

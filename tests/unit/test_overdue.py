@@ -1,5 +1,6 @@
 """What is done about a transaction that missed its block, and in which order."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
@@ -39,6 +40,7 @@ from keeper.executor.tending import (
 from keeper.ledger.books import read_books
 from keeper.ledger.journal import SqliteJournal
 from tests.support.disarmed import LIMITS
+from tests.support.eventually import PATIENCE_S
 from tests.support.fake_wire import FakeWire
 from tests.support.ledger_records import EXECUTOR, VALUATION, block, hash32, opened, plan
 from tests.support.rehearsal_node import Node, decoders, done, failed
@@ -250,6 +252,21 @@ async def test_what_is_given_up_is_asked_back_with_all_its_rungs_and_once(yard: 
     await yard.tend(102)
     await yard.tend(103)
     assert yard.lane.withdrawn == [rung, first], "not what cancels them"
+
+
+async def test_what_is_asked_back_waits_for_no_answer_to_another(yard: Yard) -> None:
+    first, second = await yard.send(ONE, 5), await yard.send(TWO, 6)
+    yard.fails(ONE, TWO)
+    asked = {one.tx_hash: asyncio.Event() for one in (first, second)}
+
+    async def withdraw(one: Submission) -> bool:
+        asked[one.tx_hash].set()
+        for other in asked.values():
+            await other.wait()
+        return True
+
+    yard.lane.withdraw = withdraw  # type: ignore[method-assign]
+    await asyncio.wait_for(yard.tend(), PATIENCE_S)
 
 
 async def test_nobody_is_cleared_of_using_the_key_by_a_question_without_an_answer(

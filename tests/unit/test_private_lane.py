@@ -13,7 +13,7 @@ from keeper.core.plan import Submission
 from keeper.executor.lanes.lane import Refused, Taken, Uncertain
 from keeper.executor.lanes.private import AT_ONCE, PrivateLane
 from tests.support.ledger_records import plan
-from tests.support.relay import running_relay, tx_hash
+from tests.support.relay import running_relay
 from tests.support.signed_plans import SIGNER, signed
 
 PLAN = replace(plan(), transaction=replace(plan().transaction, sender=SIGNER.address))
@@ -33,12 +33,13 @@ class Hand:
     name: str = "by hand"
 
     async def ask(self, method: str, *params: Any) -> object:
-        assert method == "eth_sendPrivateTransaction"
-        raw = params[0]["tx"]
+        (wanted,) = params
+        asked = {"eth_sendPrivateTransaction": "tx", "eth_cancelPrivateTransaction": "txHash"}
+        raw = wanted[asked[method]]
         self.asked.append(raw)
         self.answers[raw] = asyncio.get_running_loop().create_future()
         await self.answers[raw]
-        return tx_hash(raw)
+        return raw
 
 
 async def settled() -> None:
@@ -63,6 +64,23 @@ async def test_no_more_than_so_many_are_under_way_and_each_follows_the_one_befor
         relay.answers[raw_of(one)].set_result(None)
     assert await sending == [Taken()] * len(BURST)
     assert relay.asked == [raw_of(one) for one in BURST]
+
+
+async def test_what_is_asked_back_takes_its_turns_with_what_is_sent() -> None:
+    relay = Hand()
+    lane = PrivateLane(relay, name="relay", blocks=5)
+    sending = asyncio.create_task(lane.send(BURST[:2]))
+    await settled()
+    asking = asyncio.gather(*map(lane.withdraw, BURST[:AT_ONCE]))
+    await settled()
+    assert len(relay.asked) == AT_ONCE
+    while not asking.done():
+        for answer in relay.answers.values():
+            if not answer.done():
+                answer.set_result(None)
+        await settled()
+    assert await sending == [Taken()] * 2
+    assert await asking == [True] * AT_ONCE
 
 
 async def test_what_became_of_each_is_told_of_each() -> None:

@@ -1,7 +1,7 @@
 """Send to a private RPC: ``eth_sendPrivateTransaction``. The public pool never sees it."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
 from keeper.core.errors import RefusedError, TransientError
@@ -25,6 +25,8 @@ class PrivateLane:
         self.name = name
         self._relay = relay
         self._blocks = blocks
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        """It lets requests through in the order of their coming."""
 
     async def send(
         self, submissions: Sequence[Submission], *, lead: bytes | None = None
@@ -32,9 +34,8 @@ class PrivateLane:
         """Send each once, in order, some of them without waiting for the answers before."""
         if lead is not None:
             return [UNTIED] * len(submissions)
-        turns = asyncio.Semaphore(AT_ONCE)  # it lets them through in the order of their coming
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._in_turn(one, turns)) for one in submissions]
+            tasks = [group.create_task(self._deliver(one)) for one in submissions]
         return [task.result() for task in tasks]
 
     def prime(self, submission: Submission) -> Primed[Delivery] | None:  # noqa: ARG002 - the port's
@@ -49,13 +50,13 @@ class PrivateLane:
         """Ask the relay to forget a transaction; return whether it said that it did."""
         try:
             wanted = {"txHash": submission.tx_hash}
-            return bool(await self._relay.ask("eth_cancelPrivateTransaction", wanted))
+            return bool(await self._ask("eth_cancelPrivateTransaction", wanted))
         except (RefusedError, TransientError):
             return False
 
-    async def _in_turn(self, submission: Submission, turns: asyncio.Semaphore) -> Delivery:
-        async with turns:
-            return await self._deliver(submission)
+    async def _ask(self, method: str, wanted: Mapping[str, object]) -> object:
+        async with self._turns:
+            return await self._relay.ask(method, wanted)
 
     async def _deliver(self, submission: Submission) -> Delivery:
         wanted = {
@@ -64,7 +65,7 @@ class PrivateLane:
             "preferences": {"fast": True},
         }
         try:
-            await self._relay.ask("eth_sendPrivateTransaction", wanted)
+            await self._ask("eth_sendPrivateTransaction", wanted)
         except RefusedError as error:
             return Refused(why=str(error))
         except TransientError as error:
