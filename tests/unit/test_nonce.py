@@ -8,7 +8,7 @@ from keeper.executor.nonce import NonceKeeper
 from keeper.executor.settler import dropped
 from keeper.executor.signing import SigningDesk
 from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import OPERATOR, plan
+from tests.support.ledger_records import OPERATOR, block, plan
 from tests.support.signed_plans import SIGNER
 
 NOTHING: frozenset[int] = frozenset()
@@ -170,3 +170,23 @@ async def test_a_key_that_was_never_used_before_a_first_run_is_no_foreign_use() 
     again = NonceKeeper(FakeWire(used=2), OPERATOR, highest=0)
     again.begin(2)
     assert told(again, 2) == range(1, 2)
+
+
+async def test_after_use_of_the_key_by_others_the_chain_is_asked_for_the_next_nonce() -> None:
+    wire = FakeWire(used=5)
+    keeper = NonceKeeper(wire, OPERATOR, highest=4)
+    assert await keeper.take(1, NOTHING) == [5]
+    wire.used = 8
+    assert told(keeper, 8)
+    assert await keeper.take(1, NOTHING) == [8]
+
+
+def test_a_doubt_lasts_from_the_head_at_which_it_came_up_and_ends_when_all_is_accounted_for() -> (
+    None
+):
+    keeper = NonceKeeper(FakeWire(), OPERATOR, highest=4)
+    assert not keeper.doubts.lasted(5, block(101))
+    assert not keeper.doubts.lasted(6, block(102))
+    assert keeper.doubts.lasted(5, block(102))
+    keeper.accounted(7)
+    assert not keeper.doubts.lasted(5, block(103))

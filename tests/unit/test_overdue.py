@@ -607,14 +607,16 @@ async def test_what_was_given_up_and_lands_is_waited_for_as_long_as_its_receipt_
     yard: Yard,
 ) -> None:
     late = await given_up(yard, 10)
+    yard.wire.used = 10
+    assert await yard.desk.nonces.take(1, ()) == [10]
     yard.wire.used = 11
     await yard.tend(101)
     assert await yard.desk.nonces.take(1, ()) == [11], "whoever used it"
     assert yard.standing.halted is None
     yard.wire.include(late.tx_hash, 101)
     await yard.tend(102)
-    await yard.tend(103)
     assert yard.standing.halted is None
+    assert not yard.desk.nonces.unaccounted(11), "it is not asked for again"
 
 
 async def test_what_nobody_has_a_receipt_of_in_the_end_is_somebody_else_s(yard: Yard) -> None:
