@@ -30,6 +30,11 @@ class _Line(NamedTuple):
     marker: str | None = None
 
 
+_PLOT_HEIGHT = 450
+"""Of the plot of a unit, pixels; its share of the margins and the legend's come on top."""
+_LEGEND_HEIGHT = 80
+_MARGINS = 150
+
 _LINES = (
     _Line("debt at risk", lambda one: one.debt, {"dash": "solid", "shape": "hv"}),
     _Line("bad debt", lambda one: one.bad_debt, {"dash": "dot", "shape": "hv"}),
@@ -39,21 +44,27 @@ _LINES = (
 
 
 def write_plot(path: Path, curves: list[Curve]) -> None:
-    """Write the curves as a page that needs no network. Raises ConfigError."""
+    """Write the curves as a page that needs no network, a plot a unit. Raises ConfigError."""
     import plotly.graph_objects as go  # noqa: PLC0415 - half a second that only a plot needs
     from plotly.colors import qualitative  # noqa: PLC0415 - likewise
+    from plotly.subplots import make_subplots  # noqa: PLC0415 - likewise
 
-    figure = go.Figure()
+    units = list(dict.fromkeys(curve.unit.symbol for curve in curves))
+    figure = make_subplots(rows=len(units), cols=1, vertical_spacing=0.4 / len(units) ** 2)
     for curve, color in zip(curves, cycle(qualitative.Plotly), strict=False):
+        row = units.index(curve.unit.symbol) + 1
+        name = f"{curve.name}, {curve.unit.symbol}" if len(units) > 1 else curve.name
         for line in _LINES:
-            figure.add_trace(go.Scatter(_trace(curve, line, color)))
-    units = sorted({curve.unit.symbol for curve in curves})
+            figure.add_trace(go.Scatter(_trace(curve, name, line, color)), row=row, col=1)
+    for row, unit in enumerate(units, start=1):
+        title = f"debt under the line, {unit}"
+        figure.update_xaxes(title="price move, %", autorange="reversed", row=row, col=1)
+        figure.update_yaxes(title=title, rangemode="tozero", row=row, col=1)
     figure.update_layout(
         title="Debt at risk against price move",
-        xaxis={"title": "price move, %", "autorange": "reversed"},
-        yaxis={"title": f"debt under the line, {' / '.join(units)}", "rangemode": "tozero"},
+        height=_PLOT_HEIGHT * len(units) + _LEGEND_HEIGHT * len(curves) + _MARGINS,
         template="plotly_white",
-        legend={"orientation": "h", "y": -0.2},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
     )
     try:
         figure.write_html(path, include_plotlyjs=True)
@@ -62,12 +73,12 @@ def write_plot(path: Path, curves: list[Curve]) -> None:
         raise ConfigError(msg) from error
 
 
-def _trace(curve: Curve, line: _Line, color: str) -> dict[str, object]:
+def _trace(curve: Curve, name: str, line: _Line, color: str) -> dict[str, object]:
     known = [(one, figure) for one in curve.points if (figure := line.figure(one)) is not None]
     return {
         "x": [one.bps / 100 for one, _ in known],
         "y": [figure / curve.unit.scale for _, figure in known],
-        "name": f"{curve.name}: {line.title}",
+        "name": f"{name}: {line.title}",
         "mode": "lines" if line.marker is None else "lines+markers",
         "marker": {"symbol": line.marker, "size": 8},
         "line": {**line.style, "color": color},

@@ -60,6 +60,10 @@ async def whatif(
     if question.html is not None and not question.sweeps:
         msg = "--html: expected --sweep FEED to plot, found none"
         raise ConfigError(msg)
+    if question.html is not None and not question.html.parent.is_dir():
+        # A sweep may take minutes: not found out at its end.
+        msg = f"--html: {question.html}: expected a file in a folder that is there, found none"
+        raise ConfigError(msg)
     answer = _Answer(question=question, as_json=as_json)
     chains = of_one_block(load_fleet(config), chain, question.block)
     await on_each(chains, answer.of_chain)

@@ -15,7 +15,7 @@ from keeper.ledger.books import Books, Entry, Missed, Total
 
 _SPLIT_TITLES: Final = ("Penalty", "Protocol fee", "Swap cost", "Flash fee", "Gas", "Tip", "Net")
 _SPLIT_NAMES: Final = ("penalty", "protocol_fee", "swap_cost", "flash_fee", "gas", "tip", "net")
-_DETAIL: Final = 100
+_DETAIL: Final = 160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,8 +213,13 @@ def _html_row(sheet: Sheet, tag: str, texts: Iterable[str]) -> str:
 
 def _html_cell(sheet: Sheet, tag: str, index: int, text: str) -> str:
     kind = "" if index < sheet.left else ' class="figure"'
+    if len(text) > _LONG:
+        kind = ' class="long"'
     return f"<{tag}{kind}>{html.escape(text)}</{tag}>"
 
+
+_LONG: Final = 40
+"""Characters of a cell that is not to become a column a few letters wide."""
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -226,6 +231,11 @@ body {{ font: 15px system-ui, sans-serif; margin: 2rem; color: #1b1f24; }}
 table {{ border-collapse: collapse; }}
 th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #d0d7de; text-align: left; }}
 th.figure, td.figure {{ text-align: right; font-variant-numeric: tabular-nums; }}
+.long {{ min-width: 20rem; }}
+@media (max-width: 45rem) {{
+  body {{ margin: 1rem; }}
+  th, td {{ padding: .3rem .5rem; vertical-align: top; }}
+}}
 .figure, th:first-child, td:first-child {{ white-space: nowrap; }}
 </style></head><body>
 {body}

@@ -318,6 +318,10 @@ MOVE = "--price: FEED=-12% or FEED=1800: expected"
             ["whatif", "--price", "weth=-5%"],
             f"--price: {FEEDS}, found 'weth'; did you mean 'WETH'?",
         ),
+        (
+            ["whatif", "--sweep", "WETH", "--html", "/nowhere/at-all.html"],
+            "--html: /nowhere/at-all.html: expected a file in a folder that is there, found none",
+        ),
         (["whatif", "--sweep", "FOO"], f"--sweep: {FEEDS}, found 'FOO'"),
         (
             ["whatif", "--price", "WETH=-5%", "--price", "WETH=-6%"],
