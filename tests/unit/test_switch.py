@@ -67,6 +67,18 @@ async def test_a_keeper_that_read_the_disk_before_the_order_is_told_of_it(tmp_pa
     await journal.close()
 
 
+async def test_a_keeper_that_is_gone_is_told_nothing_and_the_next_one_is(tmp_path: Path) -> None:
+    journal, switch = await opened(tmp_path), switch_of(tmp_path)
+    gone, later = standing_over(journal), standing_over(journal)
+    with switch.over(gone):
+        pass
+    switch.halt("enough")
+    assert gone.halted is None
+    with switch.over(later):
+        assert later.halted == "enough"
+    await journal.close()
+
+
 async def test_an_order_that_somebody_took_back_is_told_to_nobody(tmp_path: Path) -> None:
     await ran_once(tmp_path)
     switch = switch_of(tmp_path)
