@@ -104,10 +104,9 @@ class Flight:
         return self._summed().held.get(sender, frozenset())
 
     def holds_up(self, lowest: Submission) -> bool:
-        """Return whether one that goes by the same lane has a higher nonce of its sender."""
+        """Return whether another one of its sender has a higher nonce."""
         return any(
-            (one.sender, one.lane) == (lowest.sender, lowest.lane) and one.nonce > lowest.nonce
-            for one, _ in self.in_order()
+            one.sender == lowest.sender and one.nonce > lowest.nonce for one, _ in self.in_order()
         )
 
     def _summed(self) -> "_Sums":

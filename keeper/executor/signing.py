@@ -122,7 +122,14 @@ class SigningDesk:
         )
 
     async def replace(
-        self, newest: Submission, one: Airborne, *, fees: Fees, target_block: int, purpose: Purpose
+        self,
+        newest: Submission,
+        one: Airborne,
+        *,
+        fees: Fees,
+        target_block: int,
+        purpose: Purpose,
+        lane: str,
     ) -> Submission:
         """Sign what takes the place of an intent's newest transaction: the same one, or nothing.
 
@@ -143,6 +150,7 @@ class SigningDesk:
             fees=fees,
             target_block=target_block,
             purpose=purpose,
+            lane=lane,
         )
 
 

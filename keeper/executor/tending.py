@@ -25,7 +25,7 @@ from keeper.executor.nonce import foreign_nonce
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.purse import Purse
 from keeper.executor.second_look import SecondLook, Verdict, why
-from keeper.executor.settler import Auditor, dropped
+from keeper.executor.settler import GRACE_S, Auditor, dropped
 from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing
 
@@ -129,13 +129,17 @@ class Tender:
         given_up: list[Submission] = []
         kept_above = False
         for newest, one in reversed(waiting):
-            if newest.plan_id not in overdue or self._is_strange(newest):
+            if newest.plan_id not in overdue or self._is_strange(newest, one, head):
                 kept_above = True
                 continue
             verdict = verdicts.get(newest.plan_id)
             exposure = exposure.by_now(means.flight)
             purpose, cap = self._second.judged(newest, one, verdict, head, exposure)
-            if means.lane.expires and purpose is Purpose.CANCEL and not kept_above:
+            is_own = newest.lane == means.lane.name
+            if not is_own and purpose is not Purpose.CANCEL:
+                kept_above = True
+                continue
+            if is_own and means.lane.expires and purpose is Purpose.CANCEL and not kept_above:
                 await means.lane.withdraw(newest)
                 if head.number >= newest.target_block:
                     await self._drop(newest, one, verdict)
@@ -157,12 +161,13 @@ class Tender:
         patience = 0 if self._means.lane.expires else self._patience.replace_after_blocks
         return head.number >= newest.target_block + patience
 
-    def _is_strange(self, newest: Submission) -> bool:
+    def _is_strange(self, newest: Submission, one: Airborne, head: BlockRef) -> bool:
         """Return whether a transaction is of another lane, and say that it is left alone.
 
-        It may land yet, whatever can be done, or is sure, of this lane's.
+        It may land yet, whatever can be done, or is sure, of this lane's; after its deadline it can
+        only revert, and is cancelled by this one.
         """
-        if newest.lane == self._means.lane.name:
+        if newest.lane == self._means.lane.name or head.timestamp > one.intent.deadline + GRACE_S:
             return False
         why = f"it belongs to lane {newest.lane}, this is {self._means.lane.name}"
         log.error(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, why=why)
@@ -243,7 +248,12 @@ class Tender:
         if await means.wire.nonce(newest.sender, pending=False) > newest.nonce:
             return None
         submission = await means.desk.replace(
-            newest, one, fees=fees, target_block=head.number + 1, purpose=purpose
+            newest,
+            one,
+            fees=fees,
+            target_block=head.number + 1,
+            purpose=purpose,
+            lane=means.lane.name,
         )
         await means.journal.record_signed(submission)
         means.flight.replaced(submission)

@@ -9,6 +9,7 @@ from keeper.devnet.executor import deploy_executor
 from tests.support.chaos import SIGNERS, Story
 from tests.support.fault_proxy import FaultProxy
 from tests.support.market_node import MarketNode
+from tests.support.relay import running_relay
 
 SEEDS = range(int(os.environ.get("KEEPER_CHAOS_SEEDS", "3")))
 
@@ -25,10 +26,18 @@ async def test_whatever_happens_the_books_are_the_chain(
         recipient=who.recipient,
         more_operators=[one.address for one in SIGNERS[1:]],
     )
-    story = Story(node=market, folder=tmp_path, proxies=proxies, executor=executor, seed=seed)
-    try:
-        await story.live(lives=3, steps=15)
-        story.require_truth()
-    except BaseException as error:
-        error.add_note("\n".join(story.told))
-        raise
+    with running_relay(market.anvil.http_url) as relay:
+        story = Story(
+            node=market,
+            folder=tmp_path,
+            proxies=proxies,
+            executor=executor,
+            relay=relay,
+            seed=seed,
+        )
+        try:
+            await story.live(lives=3, steps=15)
+            story.require_truth()
+        except BaseException as error:
+            error.add_note("\n".join(story.told))
+            raise

@@ -1,5 +1,6 @@
 """A story of faults that chance writes: the same seed tells the same one."""
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ from tests.support.fault_proxy import (
     WrongId,
 )
 from tests.support.market_node import MarketNode
+from tests.support.relay import TestRelay, tx_hash
 
 SIGNERS: Final = [
     LocalSigner(key, chain_id=31337) for key in (parse_key(KEEPER_KEY), b"\x31" * 32, b"\x32" * 32)
@@ -55,7 +57,9 @@ _METHODS: Final = (
     "eth_getTransactionReceipt",
     "eth_getTransactionCount",
 )
-_SETTLINGS: Final = 10
+_ROUNDS: Final = 60
+_QUIET: Final = 4
+_LONG_S: Final = 600
 _LIQUIDATION_CALL: Final = "0xe413a321e8681d831f4dbccbca790d2952b56f977908e45be37335533e005286"
 
 
@@ -89,6 +93,7 @@ class Story:
     folder: Path
     proxies: Sequence[FaultProxy]
     executor: Address
+    relay: TestRelay
     seed: int
     told: list[str] = field(default_factory=list)
     """What happened, in order: for whoever reads a failure."""
@@ -113,8 +118,14 @@ class Story:
             "prearm_accounts": self.chance.choice([0, 4]),
             "batch": {"most": self.chance.choice([1, 4])},
             "breaker": {"max_head_gap_s": 0},
+            "lane": self.chance.choice(["mempool", "mempool", "builders", "protect"]),
         }
-        return {"urls": urls, "root": {"sending": sending, "limits": {"slippage_bps": 500}}}
+        lanes = [
+            {"kind": "bundle", "name": "builders", "rpc": [self.relay.url]},
+            {"kind": "private", "name": "protect", "rpc": self.relay.url},
+        ]
+        root = {"sending": sending, "limits": {"slippage_bps": 500}}
+        return {"urls": urls, "root": root, "chain": {"lanes": lanes}}
 
     async def live(self, *, lives: int, steps: int) -> None:
         """Have so many keepers after one another live through so many steps each."""
@@ -146,6 +157,7 @@ class Story:
             chosen["urls"],
             executor=self.executor,
             root=chosen["root"],
+            chain=chosen["chain"],
             keys=lambda: self.signers,
         )
 
@@ -162,6 +174,7 @@ class Story:
             self._rival: 2,
             self._halt: 1,
             self._rearm: 2,
+            self._sulk: 1,
             self._wait: 3,
         }
 
@@ -169,7 +182,7 @@ class Story:
         happen = self.chance.choices(list(self._acts), list(self._acts.values()))[0]
         self.told.append(f"block {desk.height()}: {happen(desk)}")
         if self.chance.random() < 0.7:
-            desk.mine()
+            self.relay.build(withhold=self.chance.random() < 0.2, late=self.chance.random() < 0.05)
         if self.chance.random() < 0.7:
             await desk.at_head()
 
@@ -235,20 +248,38 @@ class Story:
     def _rearm(self, _: Desk) -> str:
         return f"rearmed: {rearm(self.folder / 'keeper.sqlite', now=int(time.time()))}"
 
-    def _wait(self, desk: Desk) -> str:
-        desk.mine(self.chance.randint(1, 3))
+    def _sulk(self, _: Desk) -> str:
+        self.relay.refuse = self.chance.choice(["", "", "busy: try again", "not today"])
+        self.relay.stall_s = self.chance.choice([0, 0, 0.2])
+        return f"the relay says {self.relay.refuse!r} after {self.relay.stall_s} s"
+
+    def _wait(self, _: Desk) -> str:
+        for _ in range(self.chance.randint(1, 3)):
+            self.relay.build()
         return "time passes"
 
     async def _end(self, desk: Desk) -> None:
-        """Let what fails heal, and what is in flight end."""
+        """Let what fails heal, and what is in flight end; of another lane it has its deadline."""
         for one in self.proxies:
             one.heal()
+        self.relay.refuse, self.relay.stall_s = "", 0
         self._rearm(desk)
-        for _ in range(_SETTLINGS):
-            await desk.settle()  # what was cancelled may be planned anew
-            if not desk.session.keeper.in_flight:
-                break
+        await self._calm(desk, blocks=_QUIET)
         await desk.require_cold_start()
+        await self._calm(desk, blocks=1)
+
+    async def _calm(self, desk: Desk, *, blocks: int) -> None:
+        """Build blocks until nothing was in flight for so many."""
+        quiet = 0
+        for number in range(_ROUNDS):
+            self.relay.build()
+            await desk.at_head()
+            await asyncio.sleep(0.1)  # what was cancelled may be planned anew
+            quiet = 0 if desk.session.keeper.in_flight else quiet + 1
+            if quiet >= blocks:
+                return
+            if number == _ROUNDS // 2:
+                desk.rpc("evm_increaseTime", _LONG_S)
 
     @property
     def books(self) -> Books:
@@ -264,12 +295,22 @@ class Story:
         landed = {str(one.tx_hash) for one in books.entries if one.status is Status.LANDED}
         assert landed == self._liquidations(), "landed in the books and on the chain"
         assert self._twice(journal, mine) == [], "two of one intent on the chain"
+        assert self._leaked() == [], "of a private lane, and sent to the mempool"
+        known = {str(one.tx_hash) for one in books.entries}
+        assert [one for one in mine if one not in known] == [], "on the chain and in no outcome"
         assert books.total.realised.net == self._purse() - self.before
 
     def _journal(self) -> dict[str, str]:
         """Return the intent of each transaction that was ever signed, by its hash."""
         with closing(sqlite3.connect(self.folder / "keeper.sqlite")) as db:
             return dict(db.execute("SELECT tx_hash, plan_id FROM submissions").fetchall())
+
+    def _leaked(self) -> list[str]:
+        """Return what went to a node's mempool and was signed for another lane."""
+        with closing(sqlite3.connect(self.folder / "keeper.sqlite")) as db:
+            lanes = dict(db.execute("SELECT tx_hash, lane FROM submissions").fetchall())
+        sent = {tx_hash(raw) for one in self.proxies for raw in one.sent}
+        return [one for one in sent if lanes.get(one, "mempool") != "mempool"]
 
     def _transactions(self) -> list[str]:
         """Return the operator's transactions on the chain."""

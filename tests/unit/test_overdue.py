@@ -23,7 +23,7 @@ from keeper.executor.ladder import bumped
 from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.policy import Exposure, worst_gas
-from keeper.executor.settler import Auditor, dropped
+from keeper.executor.settler import GRACE_S, Auditor, dropped
 from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing, Triggers
 from keeper.executor.tending import (
@@ -158,8 +158,12 @@ class Yard:
         self.wire.pending.add(submission.tx_hash)
         return submission
 
-    async def tend(self, number: int = HEAD.number, **exposed: Any) -> list[Submission]:
+    async def tend(
+        self, number: int = HEAD.number, *, timestamp: int | None = None, **exposed: Any
+    ) -> list[Submission]:
         """Tend once; return what went out by the lane."""
+        head = block(number)
+        head = head if timestamp is None else replace(head, timestamp=timestamp)
         before = len(self.lane.sent)
         exposure = Exposure(
             spent_hour=0,
@@ -170,7 +174,7 @@ class Yard:
             balances={SIGNER.address: 100 * WAD},
         )
         exposure = replace(exposure, **exposed)
-        await self.tender().tend(block(number), exposure.by_now(self.flight))
+        await self.tender().tend(head, exposure.by_now(self.flight))
         return self.lane.sent[before:]
 
     def fails(self, *plans: Plan) -> None:
@@ -460,6 +464,25 @@ async def test_a_transaction_of_another_lane_goes_out_by_none(yard: Yard) -> Non
     assert [(one["plan"], one["why"]) for one in lines if one["event"] == NOT_REPLACED] == [
         (ONE.id, "it belongs to lane a relay, this is mempool")
     ]
+
+
+@pytest.mark.parametrize("expires", [False, True])
+async def test_what_another_lane_left_is_cancelled_by_this_one_after_its_deadline(
+    yard: Yard, *, expires: bool
+) -> None:
+    yard.lane.expires = expires
+    await yard.send(ONE, 5, lane="a relay")
+    await yard.send(TWO, 6)
+    yard.fails(ONE)
+    late = ONE.deadline + GRACE_S
+    assert [one.nonce for one in await yard.tend(timestamp=late)] == [6]
+    (cancelled,) = [one for one in await yard.tend(timestamp=late + 1) if one.nonce == 5]
+    assert (cancelled.purpose, cancelled.lane) == (Purpose.CANCEL, "mempool")
+
+
+async def test_what_another_lane_left_never_goes_out_by_this_one_as_it_is(yard: Yard) -> None:
+    await yard.send(ONE, 5, lane="a relay")
+    assert await yard.tend(timestamp=ONE.deadline + GRACE_S + 1) == []
 
 
 @pytest.fixture
