@@ -20,8 +20,9 @@ from keeper.app.refusals import gas_capped, refused, too_small
 from keeper.app.sight import Look
 from keeper.app.skipping import RETRY_S, SKIPPED, TRIES
 from keeper.app.turns import Turns
+from keeper.chain.errors import GasCappedError
 from keeper.core.chain import BlockRef
-from keeper.core.errors import RefusedError, StaleError
+from keeper.core.errors import StaleError
 from keeper.core.joint import Joint
 from keeper.core.lending import AccountRef, Option, Reason, Rejection, Valuation
 from keeper.core.pending import Lead
@@ -146,7 +147,8 @@ class Acting(Generic[M, P]):
         )
         rejected = list(found.rejections)
         now, later = self._turns.divided(self._fresh(found, rejected))
-        self._turns.forget_what_ran(book.block.number, self._executor.flight.busy)
+        if self._turns.sent:
+            self._turns.keep_unrun(await self._executor.to_run(look.held_at))
         if now:
             rejected += await self._carry_out(look, now)
         await self._tell([self._remarked(one, book) for one in rejected])
@@ -201,7 +203,7 @@ class Acting(Generic[M, P]):
                     rejected += [*left, *await self._send(look, joint, lead)]
                     if self._mail.is_waiting:
                         break
-        except RefusedError as error:
+        except GasCappedError as error:
             rejected += gas_capped(batch.opportunities, error)
         finally:
             await comparing
@@ -220,7 +222,7 @@ class Acting(Generic[M, P]):
                         rejected += await self._send(look, Joint(plans=[one]))
                     if self._mail.is_waiting:
                         break
-        except RefusedError as error:
+        except GasCappedError as error:
             rejected += gas_capped(batch.opportunities, error)
         return rejected
 

@@ -123,4 +123,4 @@ class Backrun(Generic[M, P]):
         }
         few = replace(book, positions=under)
         found = judge(self._adapter, view, few, timestamp=timestamp, trigger=book.moved)
-        return Look(book=book, found=found, tick=Tick())
+        return Look(book=book, held_at=block, found=found, tick=Tick())

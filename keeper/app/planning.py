@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
@@ -12,6 +13,7 @@ from keeper.chain.data_fees import Rollup, read_data_fees
 from keeper.chain.fees import fees_for
 from keeper.config.chain_file import ChainSettings
 from keeper.core.chain import BlockRef, next_base_fee
+from keeper.core.errors import RefusedError
 from keeper.core.joint import Addition, Joint
 from keeper.core.lending import AccountRef, Option, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
@@ -109,7 +111,7 @@ class PlannerDesk(Generic[M, P]):
     async def desk(self, opportunities: Sequence[Opportunity], block: BlockRef) -> Desk:
         """Read what planning the opportunities depends on, at the fees of the next block.
 
-        Raises RefusedError when gas costs more than the operator's cap.
+        Raises GasCappedError when gas costs more than the operator's cap.
         """
         return await open_desk(
             self._planner,
@@ -136,8 +138,8 @@ class PlannerDesk(Generic[M, P]):
         """Yield plans in sending order and rejections, the largest debts in the first part.
 
         Each part is planned on what those sent before it leave of the pools and of the market. Only
-        for the first is anybody else asked for offers. Raises RefusedError when gas costs more than
-        the operator's cap.
+        for the first is anybody else asked for offers. Raises GasCappedError when gas costs more
+        than the operator's cap.
         """
         behind = _Behind(batch, await self.desk(batch.opportunities, batch.book.block))
         for number, opportunities in enumerate(_parts(batch)):
@@ -186,7 +188,7 @@ class PlannerDesk(Generic[M, P]):
         """Yield each account's plan or rejection, on what those sent before it leave.
 
         One that cannot pay at any amount is not searched for the best one, and nobody else is asked
-        for offers. Raises RefusedError when gas costs more than the operator's cap.
+        for offers. Raises GasCappedError when gas costs more than the operator's cap.
         """
         behind = _Behind(batch, await self.desk(batch.opportunities, batch.book.block))
         ceilings = self._planner.ceilings(behind.now())
@@ -252,8 +254,9 @@ class _Behind(Generic[M, P]):
             opportunity=plan.opportunity,
             valuation=plan.valuation,
         )
-        case = self.markets.place(case)
-        self.markets.take(case, plan.option, plan.liquidations, plan.funding)
+        with suppress(RefusedError):  # not there any more; each plan is rehearsed behind it
+            case = self.markets.place(case)
+            self.markets.take(case, plan.option, plan.liquidations, plan.funding)
 
 
 async def with_offers(planner: Planner, chosen: Sequence[Chosen], offers: OfferDesk) -> list[Plan]:
@@ -283,7 +286,7 @@ async def open_desk(
 ) -> Desk:
     """Read what planning depends on at ``block``, with the fees of the block after it.
 
-    Raises RefusedError when gas costs more than ``max_gas_price``, in wei.
+    Raises GasCappedError when gas costs more than ``max_gas_price``, in wei.
     """
     rollup = None if chain.rollup is None else Rollup(chain.rollup)
     return await planner.desk(

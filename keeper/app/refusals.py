@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from keeper.core.errors import KeeperError, RefusedError
+from keeper.chain.errors import GasCappedError
+from keeper.core.errors import KeeperError
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Opportunity
 
@@ -17,7 +18,7 @@ def refused(opportunity: Opportunity, reason: Reason, error: KeeperError) -> Rej
     )
 
 
-def gas_capped(opportunities: Sequence[Opportunity], error: RefusedError) -> list[Rejection]:
+def gas_capped(opportunities: Sequence[Opportunity], error: GasCappedError) -> list[Rejection]:
     """Return that gas costs more than the operator allows."""
     return [refused(one, Reason.GAS_PRICE_CAP, error) for one in opportunities]
 

@@ -28,6 +28,8 @@ class Look(Generic[M, P]):
     """A book, and who of it may be liquidated."""
 
     book: Book[M, P]
+    held_at: BlockRef
+    """The block that the book's positions are of; its prices may be of the one after."""
     found: Scan[M]
     tick: Tick
     """Since the event or the head that it came with."""
@@ -84,7 +86,7 @@ class Sight(Generic[M, P]):
         )
         seen = tick or Tick()
         seen.mark("look_up")
-        return Look(book=book, found=found, tick=seen)
+        return Look(book=book, held_at=snapshot.block, found=found, tick=seen)
 
     def glance(self, prices: Mapping[str, int] | None) -> list[AccountRef] | None:
         """Return who may be under the line after a move of prices since the look.

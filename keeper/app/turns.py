@@ -11,7 +11,6 @@ from typing import Final
 
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.plan import Opportunity, Plan
-from keeper.core.units import Address
 
 TOGETHER: Final = 32
 """So many that were refused before are planned together with the others, for the best order."""
@@ -55,10 +54,6 @@ class Turns:
         over = (one.ref for one in rejected if one.reason is Reason.FORCED_BUDGET)
         self.refused(over, block)
 
-    def forget_what_ran(self, block: int, busy: Collection[tuple[str, Address]]) -> None:
-        """Forget what was sent on an earlier block and is not in flight (``busy``) any more."""
-        self.sent = [
-            one
-            for one in self.sent
-            if one.opportunity.block.number >= block or (one.ref.market, one.ref.account) in busy
-        ]
+    def keep_unrun(self, plan_ids: Collection[str]) -> None:
+        """Forget what was sent but for these plans, which are not in the newest book yet."""
+        self.sent = [one for one in self.sent if one.id in plan_ids]

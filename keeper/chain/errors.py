@@ -11,6 +11,10 @@ class RateLimitedError(TransientError):
         self.retry_after_s = retry_after_s
 
 
+class GasCappedError(RefusedError):
+    """The next block costs more per gas than the operator allows."""
+
+
 class NodeRefusedError(RefusedError):
     """The node answered with a JSON-RPC error."""
 

@@ -1,5 +1,6 @@
 """Fee fields of a transaction for the next block."""
 
+from keeper.chain.errors import GasCappedError
 from keeper.core.chain import BlockRef, Fees, next_base_fee
 from keeper.core.errors import RefusedError
 
@@ -10,7 +11,7 @@ def fees_for(
     """Return the fees of a transaction for the block after ``block``, wei per gas.
 
     The maximum is ``headroom`` times the next base fee and the priority fee, but never over the
-    cap. Raises RefusedError when even the next block would cost more than the cap.
+    cap. Raises GasCappedError when even the next block would cost more than the cap.
     """
     base_fee = next_base_fee(block)
     wanted = base_fee * headroom + priority_fee
@@ -18,7 +19,7 @@ def fees_for(
         return Fees(max_fee=wanted, priority_fee=priority_fee)
     if base_fee + priority_fee > max_fee_cap:
         found = base_fee + priority_fee
-        raise RefusedError(f"gas price: expected at most {max_fee_cap} wei, found {found}")
+        raise GasCappedError(f"gas price: expected at most {max_fee_cap} wei, found {found}")
     return Fees(max_fee=min(wanted, max_fee_cap), priority_fee=priority_fee)
 
 

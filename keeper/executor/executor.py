@@ -111,6 +111,10 @@ class Executor:
         """Return what is spent and at stake at ``head``."""
         return await self._door.exposure(head)
 
+    async def to_run(self, block: BlockRef) -> frozenset[str]:
+        """Return the plans that were sent and have not run at ``block``, whatever became since."""
+        return self.flight.plan_ids(await self._door.nonces(block, is_newest=False))
+
     async def tend(self, head: BlockRef) -> None:
         """Look after what is in flight at ``head``, and whether sending may go on."""
         if self._armament is not None:

@@ -137,14 +137,24 @@ class Flight:
         ``nonces`` are the senders' next ones at a head: what ran there waits for its outcome, and
         what ran since is to run there.
         """
-        ran = (pair for pair in self._ran if pair[0].sender in nonces)
-        return tuple(
-            one.transaction
-            for newest, one in (*ran, *self.in_order())
-            if one.transaction
-            and not one.cancelled
-            and newest.nonce >= nonces.get(newest.sender, 0)
+        return tuple(one.transaction for one in self._to_run(nonces) if one.transaction)
+
+    def plan_ids(self, nonces: Mapping[Address, int]) -> frozenset[str]:
+        """Return the plans, those that go with them included, whose ``transactions`` these are."""
+        intents = [one.intent for one in self._to_run(nonces)]
+        return frozenset(
+            plan_id
+            for one in intents
+            for plan_id in (one.plan_id, *(other.plan_id for other in one.companions))
         )
+
+    def _to_run(self, nonces: Mapping[Address, int]) -> list[Airborne]:
+        ran = (pair for pair in self._ran if pair[0].sender in nonces)
+        return [
+            one
+            for newest, one in (*ran, *self.in_order())
+            if not one.cancelled and newest.nonce >= nonces.get(newest.sender, 0)
+        ]
 
     @property
     def senders(self) -> frozenset[Address]:

@@ -52,7 +52,7 @@ async def test_a_liquidation_is_reckoned_at_the_price_of_its_own_block(
             timestamp=timestamp,
             trigger="the crash",
         )
-        look = Look(book=book, found=found, tick=Tick())
+        look = Look(book=book, held_at=book.block, found=found, tick=Tick())
         aimed = await Aim(scene.adapter, scene.chain.simulator).at_target(look, found.opportunities)
         late = []
         for one in aimed.opportunities:

@@ -68,7 +68,7 @@ def look_at(*, moves_by_time: bool) -> Look:
     )
     found = scan(PORT, book, number=BLOCK.number + 1, timestamp=NEXT_S, trigger="a test")
     assert len(found.opportunities) == 1
-    return Look(book=book, found=found, tick=Tick())
+    return Look(book=book, held_at=book.block, found=found, tick=Tick())
 
 
 def priced(look: Look, bps: int) -> int:

@@ -256,6 +256,16 @@ def test_what_ran_since_a_head_is_still_to_run_there() -> None:
     assert flight.transactions() == (TWO.transaction,)
 
 
+def test_the_plans_that_are_to_run_at_a_head_are_known_with_those_that_go_with_them() -> None:
+    flight = Flight()
+    flight.took_off(replace(ONE, companions=(TWO,)), signed(ONE, 5))
+    assert flight.plan_ids({SIGNER.address: 5}) == {ONE.id, TWO.id}
+    assert flight.plan_ids({SIGNER.address: 6}) == frozenset()
+    flight.landed(ONE.id, ran=True)
+    assert flight.plan_ids({SIGNER.address: 5}) == {ONE.id, TWO.id}
+    assert flight.plan_ids({SIGNER.address: 6}) == frozenset()
+
+
 def test_what_a_reorg_took_back_is_in_flight_once() -> None:
     flight = aloft((ONE, 5), (TWO, 6))
     flight.landed(ONE.id, ran=True)

@@ -64,10 +64,7 @@ def test_who_recovered_is_new_when_under_the_line_again() -> None:
 def test_what_was_sent_is_forgotten_once_a_later_book_has_it() -> None:
     turns = Turns()
     turns.sent = [plan()]
-    made_at = plan().opportunity.block.number
-    account = (plan().ref.market, plan().ref.account)
-    turns.forget_what_ran(made_at, ())
-    turns.forget_what_ran(made_at + 1, {account})
+    turns.keep_unrun({plan().id, "another"})
     assert turns.sent == [plan()]
-    turns.forget_what_ran(made_at + 1, ())
+    turns.keep_unrun({"another"})
     assert turns.sent == []
