@@ -15,7 +15,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.errors import InvariantError, RefusedError, StaleError, TransientError
 from keeper.core.plan import Intent, Outcome, Settled, Status
 from keeper.core.ports import Journal, Reader
-from keeper.core.units import Hash32
+from keeper.core.units import Address, Hash32
 from keeper.executor.flight import Flight
 from keeper.executor.settler import Settler, dropped
 
@@ -44,13 +44,22 @@ class Canon:
         """Correct what a reorg changed; return the corrected outcomes.
 
         What is found true and is deep enough at ``head`` is final. What could not be looked at is
-        looked at again, however deep it is by then.
+        looked at again, however deep it is by then. What was dropped may land, whoever had it keeps
+        it, for as long as nothing else has its nonce: that long it is not final.
         """
         recent = await self._load()
         corrected: list[Outcome] = []
         sound: list[str] = []
         hashes: dict[int, Hash32 | None] = {}
+        used: dict[Address, int] = {}
+        oldest = head.number - self._depth
         for one in list(recent.values()):
+            newest = one.intent.submission
+            if one.block is None and newest is not None and newest.target_block < oldest:
+                if newest.sender not in used:
+                    used[newest.sender] = await settler.used_nonces(newest.sender)
+                if used[newest.sender] <= newest.nonce:
+                    continue
             if one.block is not None and one.block not in hashes:
                 hashes[one.block] = await self._hash_at(one.block, head)
             if one.block is None or hashes[one.block] != one.block_hash:
@@ -67,7 +76,7 @@ class Canon:
                     continue
                 corrected += () if outcome is None else outcome.each
             sound.append(one.intent.plan_id)
-        await self._finish(sound, head.number - self._depth)
+        await self._finish(sound, oldest)
         return corrected
 
     async def _finish(self, sound: Sequence[str], oldest: int) -> None:

@@ -194,7 +194,8 @@ class Tender:
     ) -> tuple[Submission, str] | None:
         """Return what is sent next for an intent, journaled, and what to call it in the log."""
         base_fee = next_base_fee(head)
-        if purpose is newest.purpose and await self._lost(newest, one, base_fee):
+        is_own = newest.lane == self._means.lane.name
+        if is_own and purpose is newest.purpose and await self._lost(newest, one, base_fee):
             return await self._aimed_again(newest, head), RESENT
         fees = raised(newest.fees, base_fee=base_fee, cap=cap)
         if fees is None:

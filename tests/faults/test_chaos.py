@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from keeper.devnet.executor import deploy_executor
-from tests.support.chaos import SIGNERS, Story
+from tests.support.chain_truth import SIGNERS
+from tests.support.chaos import Story
 from tests.support.fault_proxy import FaultProxy
 from tests.support.market_node import MarketNode
 from tests.support.relay import running_relay

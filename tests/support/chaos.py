@@ -1,26 +1,20 @@
 """A story of faults that chance writes: the same seed tells the same one."""
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from keeper.commands.local_run import Purse
-from keeper.core.plan import Status
-from keeper.core.units import Address, address_of_word
-from keeper.devnet.accounts import KEEPER_KEY
+from keeper.core.units import Address
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.prices import push_prices
-from keeper.evm.keys import parse_key
-from keeper.evm.transaction import LocalSigner
-from keeper.ledger.books import Books, read_books
 from keeper.ledger.standing import rearm
 from tests.faults.test_market import rival
+from tests.support.chain_truth import SIGNERS, Truth
 from tests.support.fault_desk import Desk, keeper_desk
 from tests.support.fault_proxy import (
     HTML,
@@ -40,11 +34,8 @@ from tests.support.fault_proxy import (
     WrongId,
 )
 from tests.support.market_node import MarketNode
-from tests.support.relay import TestRelay, tx_hash
+from tests.support.relay import TestRelay
 
-SIGNERS: Final = [
-    LocalSigner(key, chain_id=31337) for key in (parse_key(KEEPER_KEY), b"\x31" * 32, b"\x32" * 32)
-]
 DEAR: Final = 60 * 10**9
 """A base fee that the keeper's transactions do not pay, wei per gas."""
 _METHODS: Final = (
@@ -60,7 +51,6 @@ _METHODS: Final = (
 _ROUNDS: Final = 60
 _QUIET: Final = 4
 _LONG_S: Final = 600
-_LIQUIDATION_CALL: Final = "0xe413a321e8681d831f4dbccbca790d2952b56f977908e45be37335533e005286"
 
 
 def _fault(chance: Random) -> Fault:
@@ -106,8 +96,8 @@ class Story:
         self.signers = SIGNERS[: self.chance.choice([1, len(SIGNERS)])]
         for one in SIGNERS[1:]:
             self.node.live.rpc.call("anvil_setBalance", one.address, hex(10**19))
-        self.before = self._purse()
-        self.start = int(self.node.live.rpc.call("eth_blockNumber"), 16)
+        database = self.folder / "keeper.sqlite"
+        self.truth = Truth(node=self.node, database=database, executor=self.executor)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -140,15 +130,6 @@ class Story:
                 self.broken += desk.ears.broken
             for one in self.proxies:
                 one.heal()
-
-    def _purse(self) -> int:
-        """Return what our accounts hold, wei."""
-        market, rpc = self.node.market, self.node.live.rpc
-        first, *others = (one.address for one in SIGNERS)
-        held = Purse(
-            operator=first, recipient=market.accounts.recipient, wrapped_native=market.weth
-        ).count(rpc)
-        return held + sum(int(rpc.call("eth_getBalance", one, "latest"), 16) for one in others)
 
     def _keeper(self, chosen: dict[str, Any]) -> AbstractAsyncContextManager[Desk]:
         return keeper_desk(
@@ -210,7 +191,7 @@ class Story:
 
     def _reorg(self, desk: Desk) -> str:
         depth = self.chance.randint(1, 3)
-        if desk.height() - self.start <= depth:
+        if desk.height() - self.truth.start <= depth:
             return "nothing"
         desk.rpc("anvil_reorg", depth, [])
         return f"{depth} blocks are undone"
@@ -281,64 +262,9 @@ class Story:
             if number == _ROUNDS // 2:
                 desk.rpc("evm_increaseTime", _LONG_S)
 
-    @property
-    def books(self) -> Books:
-        return read_books(self.folder / "keeper.sqlite")
-
     def require_truth(self) -> None:
-        """Hold journal and books to the chain, read from the node itself."""
-        books, journal = self.books, self._journal()
-        mine = self._transactions()
+        """Hold caps, journal and books to the chain."""
         assert self.broken == []
-        assert books.open_intents == 0
-        assert [one for one in mine if one not in journal] == [], "sent and not in the journal"
-        landed = {str(one.tx_hash) for one in books.entries if one.status is Status.LANDED}
-        assert landed == self._liquidations(), "landed in the books and on the chain"
-        assert self._twice(journal, mine) == [], "two of one intent on the chain"
-        assert self._leaked() == [], "of a private lane, and sent to the mempool"
-        known = {str(one.tx_hash) for one in books.entries}
-        assert [one for one in mine if one not in known] == [], "on the chain and in no outcome"
-        assert books.total.realised.net == self._purse() - self.before
-
-    def _journal(self) -> dict[str, str]:
-        """Return the intent of each transaction that was ever signed, by its hash."""
-        with closing(sqlite3.connect(self.folder / "keeper.sqlite")) as db:
-            return dict(db.execute("SELECT tx_hash, plan_id FROM submissions").fetchall())
-
-    def _leaked(self) -> list[str]:
-        """Return what went to a node's mempool and was signed for another lane."""
-        with closing(sqlite3.connect(self.folder / "keeper.sqlite")) as db:
-            lanes = dict(db.execute("SELECT tx_hash, lane FROM submissions").fetchall())
-        sent = {tx_hash(raw) for one in self.proxies for raw in one.sent}
-        return [one for one in sent if lanes.get(one, "mempool") != "mempool"]
-
-    def _transactions(self) -> list[str]:
-        """Return the operator's transactions on the chain."""
-        rpc, ours = self.node.live.rpc, {one.address for one in SIGNERS}
-        head = int(rpc.call("eth_blockNumber"), 16)
-        blocks = [
-            rpc.call("eth_getBlockByNumber", hex(one), True)
-            for one in range(self.start + 1, head + 1)
-        ]
-        return [
-            one["hash"] for block in blocks for one in block["transactions"] if one["from"] in ours
-        ]
-
-    def _liquidations(self) -> set[str]:
-        wanted = {
-            "address": self.node.market.pool,
-            "fromBlock": hex(self.start),
-            "topics": [_LIQUIDATION_CALL],
-        }
-        logs = self.node.live.rpc.call("eth_getLogs", wanted)
-        return {
-            one["transactionHash"]
-            for one in logs
-            if address_of_word("0x" + one["data"][130:194]) == self.executor
-        }
-
-    @staticmethod
-    def _twice(journal: dict[str, str], mine: Sequence[str]) -> list[str]:
-        """Return intents of which two transactions are on the chain."""
-        intents = [journal[one] for one in mine]
-        return [one for one in set(intents) if intents.count(one) > 1]
+        self.truth.require()
+        sent = [raw for one in self.proxies for raw in one.sent]
+        assert self.truth.leaked(sent) == [], "of a private lane, and sent to the mempool"

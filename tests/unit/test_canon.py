@@ -128,6 +128,7 @@ class Chain:
     hashes: dict[int, Hash32] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     loads: int = 0
+    used: int = 0
     final: list[str] = field(default_factory=list)
     revised: list[Outcome] = field(default_factory=list)
     reopened: list[str] = field(default_factory=list)
@@ -161,6 +162,9 @@ class Chain:
         if intent.plan_id in self.refused:
             raise RefusedError("pruned")
         return self.found.get(intent.plan_id)
+
+    async def used_nonces(self, _sender: str) -> int:
+        return self.used
 
     def stuck(self, intent: Intent, error: Exception) -> None:
         assert isinstance(error, KeyError)
@@ -234,6 +238,27 @@ async def test_what_nobody_looked_at_in_time_is_looked_at_however_deep_it_is(num
     await chain.review(105)
     assert chain.reopened == [PLAN.id]
     assert chain.final == []
+
+
+async def test_what_was_dropped_is_watched_until_its_nonce_is_used() -> None:
+    submission = INTENT.submission
+    assert submission is not None
+    late = replace(INTENT, submission=replace(submission, target_block=80))
+    gone = Settled(intent=late, outcome_status=Status.DROPPED, block=None, block_hash=None)
+    chain = Chain([gone], used=submission.nonce)
+    canon, settler = chain.canon(), cast("Any", chain)
+    for number in (105, 300):
+        await canon.review(block(number), settler)
+    assert (chain.asked, chain.final) == ([], [])
+    chain.used = submission.nonce + 1
+    chain.found = {PLAN.id: on_chain(late, 299)}
+    (found,) = await canon.review(block(301), settler)
+    assert found.block == 299
+    assert chain.final == []
+    chain.found = {}
+    canon = chain.canon()
+    await canon.review(block(302), settler)
+    assert chain.final == [PLAN.id]
 
 
 @pytest.mark.parametrize("untold", ["disputed", "refused"])
