@@ -68,7 +68,7 @@ def test_an_unknown_release_is_refused_in_a_line() -> None:
     command = [sys.executable, "-m", "keeper", "demo", "--aave", "2.0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode != 0
-    assert "Aave V3: expected release 3.0 or 3.6, found '2.0'" in done.stderr
+    assert "--aave: expected one of 3.0, 3.6, found '2.0'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -369,7 +369,7 @@ async def look(pledged: Pledged, chain: Chain, *, is_aimed: bool = True) -> Sigh
     )
     aimed = Aimed(view=found.view, opportunities=found.opportunities)
     if is_aimed:
-        whole = Look(book=book, found=found, tick=Tick())
+        whole = Look(book=book, held_at=book.block, found=found, tick=Tick())
         aimed = await Aim(adapter, chain.simulator).at_target(whole, found.opportunities)
     terms = Terms(
         executor=pledged.executor.address,
