@@ -26,6 +26,8 @@ from keeper.evm.signed_transaction import decode_signed
 
 MOST = 100
 MOST_BYTES = 300_000
+_CANNOT_BE = ("max fee per gas less than block base fee", "nonce too low", "underpriced")
+"""What the node says of what no builder could have in this block."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,8 @@ class TestRelay:
         for raw in bundle.txs:
             # One of somebody else may be in the node's pool already; anvil then says so.
             ((_, reply),) = rpc.try_batch([("eth_sendRawTransaction", [raw])])
-            if "max fee per gas less than block base fee" in str(reply):
-                return 0  # no builder could have it in this block
+            if any(words in str(reply) for words in _CANNOT_BE):
+                return 0
             if "error" in reply and "already" not in str(reply["error"]):
                 raise InvariantError(f"relay: expected {tx_hash(raw)} taken, found {reply}")
         return len(bundle.txs)
