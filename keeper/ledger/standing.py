@@ -9,7 +9,7 @@ from keeper.core.errors import ConfigError
 from keeper.core.plan import Status
 from keeper.core.standing import StandingRow, Tally
 from keeper.ledger.spending import select_forced_losses
-from keeper.ledger.store import reading, transaction
+from keeper.ledger.store import is_made, reading, transaction
 
 
 def select_standing(db: sqlite3.Connection) -> StandingRow:
@@ -24,7 +24,7 @@ def read_halt(path: Path) -> str | None:
 
     Raises ConfigError for a database that cannot be read.
     """
-    if not path.exists():
+    if not is_made(path):
         return None
     with reading(path) as db:
         return select_standing(db).halted

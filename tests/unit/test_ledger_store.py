@@ -20,6 +20,7 @@ from keeper.core.lending import Reason
 from keeper.ledger.books import read_books
 from keeper.ledger.schema import SCHEMA_VERSION
 from keeper.ledger.spending import read_spending
+from keeper.ledger.standing import read_halt
 from keeper.ledger.store import reading, require_of_chain
 from keeper.ledger.totals import read_sums
 from tests.support.ledger_records import (
@@ -375,3 +376,11 @@ async def test_what_is_read_is_of_one_moment(tmp_path):
         await journal.intend(plan(2))
         assert db.execute("SELECT plan_id FROM intents").fetchall() == before
     await journal.close()
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_where_no_keeper_has_run_nothing_is_halted(tmp_path, is_empty):
+    database = tmp_path / "keeper.sqlite"
+    if is_empty:  # what a start that died early leaves
+        database.touch()
+    assert read_halt(database) is None
