@@ -207,7 +207,7 @@ async def _armament(
         tender = _tender(settings, post, flight, standing, on_settled, desk, lane)
         await tender.begin()
         tenders.append(tender)
-    return Armament(desks=Desks(desks), lane=lane, tenders=tuple(tenders))
+    return Armament(desks=Desks(desks, on_settled), lane=lane, tenders=tuple(tenders))
 
 
 async def _desk(settings: Settings, post: Post, signer: Signer) -> SigningDesk:

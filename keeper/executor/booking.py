@@ -56,7 +56,10 @@ class Booking:
             block = member.opportunity.block.number
             self._backoff.failed(member.ref, Cause.REFUSAL, block)
         if max(self._flight.held(one.sender)) == one.nonce:
+            intent = self._flight.airborne[plan.id].intent
+            outcome = unsent(plan, Status.DROPPED, why)
             self._flight.landed(plan.id)
             desks.of(one.sender).nonces.released(one.nonce)
-            await self._journal.settle(unsent(plan, Status.DROPPED, why))
+            await self._journal.settle(outcome)
+            desks.on_settled(intent, outcome)
         return of_each(plan, Reason.POLICY, why)

@@ -4,6 +4,10 @@ An outcome is entered in the books after the configured confirmations; a reorg m
 Then it is corrected: it landed in another block, or ended otherwise, or is open again. Where its
 account has another open intent by then it is open only to be cancelled: its nonce may be free
 again, and what has higher ones could not land over a gap.
+
+What was dropped never ran because something else has its nonce, or may have. That use is undone by
+a reorg as well: then what was dropped may land, or leaves a gap. So it is watched until the use is
+as deep as a block must be to be final.
 """
 
 from collections.abc import Sequence
@@ -13,11 +17,12 @@ import structlog
 
 from keeper.core.chain import BlockRef
 from keeper.core.errors import InvariantError, RefusedError, StaleError, TransientError
-from keeper.core.plan import Intent, Outcome, Settled, Status
+from keeper.core.plan import Intent, Outcome, Settled, Status, Submission
 from keeper.core.ports import Journal, Reader
-from keeper.core.units import Address, Hash32
+from keeper.core.units import Hash32
 from keeper.executor.flight import Flight
 from keeper.executor.settler import Settler, dropped
+from keeper.executor.uses import Uses
 
 log = structlog.get_logger()
 
@@ -38,31 +43,25 @@ class Canon:
         self._reader = reader
         self._flight = flight
         self._depth = depth
+        self._uses = Uses(reader)
         self._recent: dict[str, Settled] | None = None
 
     async def review(self, head: BlockRef, settler: Settler) -> list[Outcome]:
         """Correct what a reorg changed; return the corrected outcomes.
 
         What is found true and is deep enough at ``head`` is final. What could not be looked at is
-        looked at again, however deep it is by then. What was dropped may land, whoever had it keeps
-        it, for as long as nothing else has its nonce: that long it is not final.
+        looked at again, however deep it is by then.
         """
         recent = await self._load()
+        hashes = _Hashes(self._reader, head)
+        await self._uses.look(head, [newest for _, newest in self._dropped()])
         corrected: list[Outcome] = []
         sound: list[str] = []
-        hashes: dict[int, Hash32 | None] = {}
-        used: dict[Address, int] = {}
-        oldest = head.number - self._depth
         for one in list(recent.values()):
             newest = one.intent.submission
-            if one.block is None and newest is not None and newest.target_block < oldest:
-                if newest.sender not in used:
-                    used[newest.sender] = await settler.used_nonces(newest.sender)
-                if used[newest.sender] <= newest.nonce:
-                    continue
-            if one.block is not None and one.block not in hashes:
-                hashes[one.block] = await self._hash_at(one.block, head)
-            if one.block is None or hashes[one.block] != one.block_hash:
+            if one.block is None and newest is not None and not self._uses.is_used(newest):
+                continue  # nothing of it can have landed, or that is not told
+            if one.block is None or await hashes.at(one.block) != one.block_hash:
                 try:
                     outcome = await self._correct(one, settler)
                 # It stands as it is, as nodes do not tell; the others do not wait for it.
@@ -76,17 +75,52 @@ class Canon:
                     continue
                 corrected += () if outcome is None else outcome.each
             sound.append(one.intent.plan_id)
-        await self._finish(sound, oldest)
+        await self._finish(sound, head, hashes)
+        await self._fill_gaps()
         return corrected
 
-    async def _finish(self, sound: Sequence[str], oldest: int) -> None:
+    async def _finish(self, sound: Sequence[str], head: BlockRef, hashes: "_Hashes") -> None:
         """Watch no longer what is as the chain has it, and older than a reorg reaches."""
-        recent = self._recent or {}
-        final = [one for one in sound if one in recent and _block_of(recent[one]) < oldest]
+        recent, oldest = self._recent or {}, head.number - self._depth
+        known = [one for one in sound if one in recent]
+        final = [one for one in known if await self._is_final(recent[one], oldest, hashes)]
         if final:
             await self._journal.finish(final)
         for one in final:
             del recent[one]
+
+    async def _is_final(self, one: Settled, oldest: int, hashes: "_Hashes") -> bool:
+        """Return whether what an outcome rests on is in a block that no reorg undoes any more."""
+        newest = one.intent.submission
+        if one.block is not None or newest is None:
+            return (one.block or 0) < oldest
+        if not self._uses.is_used(newest):
+            return False
+        since = self._uses.since(newest)
+        if since.number >= oldest:
+            return False
+        found = await hashes.at(since.number)
+        if found not in (None, since.hash):
+            self._uses.gone(since.hash)  # it may have been free in between
+        return found == since.hash
+
+    def _dropped(self) -> list[tuple[Settled, Submission]]:
+        """Return what is watched and never ran, with its newest transaction."""
+        pairs = [(one, one.intent.submission) for one in (self._recent or {}).values()]
+        return [(one, newest) for one, newest in pairs if newest and one.block is None]
+
+    async def _fill_gaps(self) -> None:
+        """Open again what was dropped where its nonce is free and something above it is open.
+
+        Nothing is dropped below what is open while its nonce is free: a reorg undid the use of it.
+        """
+        for one, newest in self._dropped():
+            is_held = newest.nonce in self._flight.held(newest.sender)
+            if is_held or not self._uses.is_free(newest) or not self._flight.holds_up(newest):
+                continue
+            if await self._reopened(one.intent):
+                log.warning(OUTCOME_UNDONE, plan=one.intent.plan_id, nonce=newest.nonce)
+                del (self._recent or {})[one.intent.plan_id]
 
     def note(self, intent: Intent, outcome: Outcome) -> None:
         """Take an outcome that was entered in the books just now."""
@@ -99,16 +133,6 @@ class Canon:
             found = await self._journal.unfinal()
             self._recent = {one.intent.plan_id: one for one in found}
         return self._recent
-
-    async def _hash_at(self, number: int, head: BlockRef) -> Hash32 | None:
-        if number > head.number:
-            return None
-        if number == head.number:
-            return head.hash
-        try:
-            return (await self._reader.block(number)).hash
-        except StaleError:
-            return None
 
     async def _correct(self, one: Settled, settler: Settler) -> Outcome | None:
         """Bring one outcome in line with the chain; return it if it changed."""
@@ -154,9 +178,24 @@ def _settled(intent: Intent, outcome: Outcome) -> Settled:
     )
 
 
-def _block_of(one: Settled) -> int:
-    """Return the block that an outcome is of; for one that never ran, the one it aimed at."""
-    if one.block is not None:
-        return one.block
-    newest = one.intent.submission
-    return 0 if newest is None else newest.target_block
+class _Hashes:
+    """The hashes of canonical blocks, each asked for once at a head."""
+
+    def __init__(self, reader: Reader, head: BlockRef) -> None:
+        self._reader = reader
+        self._head = head
+        self._known: dict[int, Hash32 | None] = {head.number: head.hash}
+
+    async def at(self, number: int) -> Hash32 | None:
+        """Return the hash of a block, None where there is none or it is not told."""
+        if number not in self._known:
+            self._known[number] = await self._read(number)
+        return self._known[number]
+
+    async def _read(self, number: int) -> Hash32 | None:
+        if number > self._head.number:
+            return None
+        try:
+            return (await self._reader.block(number)).hash
+        except StaleError:
+            return None

@@ -1,6 +1,6 @@
 """Several signers side by side: who sends what, each with nonces and a balance floor of its own."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from keeper.core.errors import RefusedError, TransientError
@@ -24,8 +24,13 @@ class Signed:
 class Desks:
     """The signing desks of a chain. Budgets are of all together; nonces are each desk's own."""
 
-    def __init__(self, desks: Sequence[SigningDesk]) -> None:
-        """Take at least one."""
+    def __init__(
+        self,
+        desks: Sequence[SigningDesk],
+        on_settled: Callable[[Intent, Outcome], None] = lambda *_: None,
+    ) -> None:
+        """Take at least one; ``on_settled`` hears of what was signed here and then refused."""
+        self.on_settled = on_settled
         self._desks: Mapping[Address, SigningDesk] = {one.address: one for one in desks}
         self.first = desks[0]
 

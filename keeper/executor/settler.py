@@ -14,7 +14,6 @@ from keeper.core.errors import InvariantError, RefusedError, StaleError, Transie
 from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
-from keeper.core.units import Address
 from keeper.executor.dividing import Decoders, divided, equal_parts
 from keeper.executor.flight import Flight
 from keeper.executor.nonce import Doubts, is_ours
@@ -125,10 +124,6 @@ class Settler:
         if head.number - receipt.block_number < self._confirmations:
             return None
         return await self._outcome(intent, submission, receipt)
-
-    async def used_nonces(self, sender: Address) -> int:
-        """Return how many of a key's nonces are used on the chain."""
-        return await self._wire.nonce(sender, pending=False)
 
     async def outcome_on_chain(self, intent: Intent) -> Outcome | None:
         """Return how the intent stands on the canonical chain now, None when nothing landed."""

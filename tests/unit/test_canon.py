@@ -129,6 +129,7 @@ class Chain:
     asked: list[str] = field(default_factory=list)
     loads: int = 0
     used: int = 0
+    is_nonce_untold: bool = False
     final: list[str] = field(default_factory=list)
     revised: list[Outcome] = field(default_factory=list)
     reopened: list[str] = field(default_factory=list)
@@ -163,7 +164,9 @@ class Chain:
             raise RefusedError("pruned")
         return self.found.get(intent.plan_id)
 
-    async def used_nonces(self, _sender: str) -> int:
+    async def nonce(self, _address: str, _block: BlockRef) -> int:
+        if self.is_nonce_untold:
+            raise StaleError("told otherwise")
         return self.used
 
     def stuck(self, intent: Intent, error: Exception) -> None:
@@ -211,7 +214,8 @@ async def test_what_landed_after_it_was_given_up_is_in_the_books() -> None:
     submission = INTENT.submission
     assert submission is not None
     recent = replace(INTENT, submission=replace(submission, target_block=101))
-    chain = Chain([replace(gone, intent=recent)], found={PLAN.id: on_chain(INTENT, 102)})
+    found = {PLAN.id: on_chain(INTENT, 102)}
+    chain = Chain([replace(gone, intent=recent)], found=found, used=submission.nonce + 1)
     assert [one.status for one in await chain.review(105)] == [Status.LANDED]
 
 
@@ -240,25 +244,73 @@ async def test_what_nobody_looked_at_in_time_is_looked_at_however_deep_it_is(num
     assert chain.final == []
 
 
-async def test_what_was_dropped_is_watched_until_its_nonce_is_used() -> None:
+def given_up() -> Settled:
     submission = INTENT.submission
     assert submission is not None
     late = replace(INTENT, submission=replace(submission, target_block=80))
-    gone = Settled(intent=late, outcome_status=Status.DROPPED, block=None, block_hash=None)
-    chain = Chain([gone], used=submission.nonce)
+    return Settled(intent=late, outcome_status=Status.DROPPED, block=None, block_hash=None)
+
+
+async def test_what_was_dropped_is_watched_for_as_long_as_its_nonce_is_free() -> None:
+    chain = Chain([given_up()], used=5)
     canon, settler = chain.canon(), cast("Any", chain)
     for number in (105, 300):
         await canon.review(block(number), settler)
     assert (chain.asked, chain.final) == ([], [])
-    chain.used = submission.nonce + 1
-    chain.found = {PLAN.id: on_chain(late, 299)}
+    chain.used, chain.found = 6, {PLAN.id: on_chain(INTENT, 301)}
     (found,) = await canon.review(block(301), settler)
-    assert found.block == 299
+    assert found.block == 301
+
+
+@pytest.mark.parametrize(("number", "is_final"), [(105 + DEPTH, False), (106 + DEPTH, True)])
+async def test_what_was_dropped_is_final_when_the_use_of_its_nonce_is(
+    number: int, *, is_final: bool
+) -> None:
+    chain = Chain([given_up()], used=6)
+    canon, settler = chain.canon(), cast("Any", chain)
+    await canon.review(block(105), settler)
     assert chain.final == []
-    chain.found = {}
-    canon = chain.canon()
-    await canon.review(block(302), settler)
+    await canon.review(block(number), settler)
+    assert chain.final == ([PLAN.id] if is_final else [])
+
+
+async def test_what_was_dropped_is_not_final_where_a_reorg_may_have_freed_its_nonce() -> None:
+    chain = Chain([given_up()], used=6)
+    canon, settler = chain.canon(), cast("Any", chain)
+    await canon.review(block(105), settler)
+    chain.hashes = {105: hash32(7)}
+    await canon.review(block(116), settler)
+    assert chain.final == []
+    chain.untold_blocks = {117}
+    for number in (117, 117 + DEPTH + 1):
+        await canon.review(block(number), settler)
+    assert chain.final == []
+    chain.untold_blocks = set()
+    await canon.review(block(118 + DEPTH + 1), settler)
     assert chain.final == [PLAN.id]
+
+
+async def test_a_nonce_that_nodes_tell_otherwise_holds_up_no_other() -> None:
+    chain = Chain([given_up(), in_block(94, intent=intent_of(2))], is_nonce_untold=True)
+    await chain.review(105)
+    assert (chain.asked, chain.final) == ([], [OTHER.id])
+
+
+@pytest.mark.parametrize(
+    ("used", "open_nonces", "is_opened"),
+    [(5, [6], True), (5, [], False), (5, [4], False), (5, [5, 6], False), (6, [6], False)],
+)
+async def test_what_was_dropped_is_open_again_where_it_leaves_a_gap(
+    used: int, open_nonces: list[int], *, is_opened: bool
+) -> None:
+    flying = [
+        replace(INTENT, plan_id=str(nonce), status=Status.SENT, submission=signed(OTHER, nonce))
+        for nonce in open_nonces
+    ]
+    chain = Chain([given_up()], used=used, flight=Flight(flying))
+    await chain.review(105)
+    assert chain.reopened == ([PLAN.id] if is_opened else [])
+    assert (PLAN.id in chain.flight.airborne) is is_opened
 
 
 @pytest.mark.parametrize("untold", ["disputed", "refused"])
