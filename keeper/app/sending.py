@@ -29,6 +29,7 @@ from keeper.executor.lanes.bundle import BundleLane
 from keeper.executor.lanes.lane import Lane
 from keeper.executor.lanes.mempool import MempoolLane
 from keeper.executor.lanes.private import PrivateLane
+from keeper.executor.means import Means, Patience
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.policy import BatchRules
 from keeper.executor.prearm import Prearm
@@ -36,7 +37,7 @@ from keeper.executor.recovery import recover_armed
 from keeper.executor.settler import Auditor, Settler
 from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing, Triggers
-from keeper.executor.tending import Means, Patience, Tender
+from keeper.executor.tending import Tender
 from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
 from keeper.runtime.clock import Clock

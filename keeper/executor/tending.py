@@ -8,25 +8,23 @@ sent, and only one of them can land.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
-from keeper.core.chain import BlockRef, Fees, StateOverride, next_base_fee
+from keeper.core.chain import BlockRef, Fees, next_base_fee
 from keeper.core.plan import Intent, Outcome, Purpose, Submission
-from keeper.core.ports import Journal, Simulator, Wire
 from keeper.core.units import Address
 from keeper.executor.airborne import Airborne
-from keeper.executor.flight import Flight
 from keeper.executor.ladder import raised
-from keeper.executor.lanes.lane import Lane, Refused, Uncertain
+from keeper.executor.lanes.lane import Refused, Uncertain
+from keeper.executor.means import Means, Patience
 from keeper.executor.nonce import foreign_nonce
-from keeper.executor.policy import Exposure, Limits
+from keeper.executor.policy import Exposure
 from keeper.executor.purse import Purse
 from keeper.executor.second_look import SecondLook, Verdict, why
-from keeper.executor.settler import GRACE_S, Auditor, dropped
-from keeper.executor.signing import SigningDesk
+from keeper.executor.settler import GRACE_S, dropped
 from keeper.executor.standing import Standing
 
 log = structlog.get_logger()
@@ -37,33 +35,6 @@ CANCELLED = "transaction.cancelled"
 GIVEN_UP = "liquidation.given_up"
 NOT_REPLACED = "transaction.not_replaced"
 KEY_USED = "key.used_elsewhere"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """When a transaction that is not in a block yet is overdue."""
-
-    replace_after_blocks: int
-    """Blocks after its target before it is replaced or cancelled; 0 is at its target."""
-    block_time_s: int
-    halt_on_foreign_nonce: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What tending works with."""
-
-    wire: Wire
-    simulator: Simulator
-    journal: Journal
-    flight: Flight
-    desk: SigningDesk
-    lane: Lane
-    limits: Limits
-    auditor_of: Callable[[str], Auditor]
-    on_stuck: Callable[[Intent, Exception], None]
-    """Hears of an intent whose deployment cannot read what became of it, or would."""
-    overrides: Mapping[Address, StateOverride]
 
 
 class Tender:
@@ -125,26 +96,17 @@ class Tender:
         if not overdue:
             return
         verdicts = {} if halted else await self._second.run(waiting, head)
+        back = await self._taken_back(waiting, overdue, verdicts, head, exposure)
         outgoing: list[tuple[Submission, str]] = []
         given_up: list[Submission] = []
-        kept_above = False
-        for newest, one in reversed(waiting):
+        for newest, one in reversed(waiting[: len(waiting) - back]):
             if newest.plan_id not in overdue or self._is_strange(newest, one, head):
-                kept_above = True
                 continue
             verdict = verdicts.get(newest.plan_id)
             exposure = exposure.by_now(means.flight)
             purpose, cap = self._second.judged(newest, one, verdict, head, exposure)
-            is_own = newest.lane == means.lane.name
-            if not is_own and purpose is not Purpose.CANCEL:
-                kept_above = True
+            if newest.lane != means.lane.name and purpose is not Purpose.CANCEL:
                 continue
-            if is_own and means.lane.expires and purpose is Purpose.CANCEL and not kept_above:
-                await means.lane.withdraw(newest)
-                if head.number >= newest.target_block:
-                    await self._drop(newest, one, verdict)
-                continue
-            kept_above = True
             step = await self._step(newest, one, purpose, cap, head)
             if step is None:
                 continue
@@ -155,6 +117,37 @@ class Tender:
         await self._send(list(reversed(outgoing)))
         # After what cancels them, which waits for no relay's answer; nor does one for another's.
         await asyncio.gather(*map(means.lane.withdraw, given_up))
+
+    async def _taken_back(
+        self,
+        waiting: Sequence[tuple[Submission, Airborne]],
+        overdue: Collection[str],
+        verdicts: Mapping[str, Verdict],
+        head: BlockRef,
+        exposure: Exposure,
+    ) -> int:
+        """Take back the bundles above all that is kept, none waiting for another's answer.
+
+        What can no longer land is dropped, from the highest nonce on; returns how many were taken
+        back. One below what is kept is not among them: its nonce must be used.
+        """
+        means, back = self._means, 0
+        if not means.lane.expires:
+            return 0
+        for newest, one in reversed(waiting):
+            verdict = verdicts.get(newest.plan_id)
+            purpose, _ = self._second.judged(newest, one, verdict, head, exposure)
+            is_own = newest.lane == means.lane.name
+            if newest.plan_id not in overdue or not is_own or purpose is not Purpose.CANCEL:
+                break
+            back += 1
+        gone = list(reversed(waiting))[:back]
+        await asyncio.gather(*(means.lane.withdraw(newest) for newest, _ in gone))
+        for newest, one in gone:
+            # Something above it may have taken off meanwhile.
+            if head.number >= newest.target_block and not means.flight.holds_up(newest):
+                await self._drop(newest, one, verdicts.get(newest.plan_id))
+        return back
 
     def _missed(self, newest: Submission, head: BlockRef) -> bool:
         """Return whether a transaction is overdue; a bundle is when its one block is there."""

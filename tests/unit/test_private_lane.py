@@ -10,8 +10,8 @@ from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.relay import Relay
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
-from keeper.executor.lanes.lane import Refused, Taken, Uncertain
-from keeper.executor.lanes.private import AT_ONCE, PrivateLane
+from keeper.executor.lanes.lane import AT_ONCE, Refused, Taken, Uncertain
+from keeper.executor.lanes.private import PrivateLane
 from tests.support.ledger_records import plan
 from tests.support.relay import running_relay
 from tests.support.signed_plans import SIGNER, signed

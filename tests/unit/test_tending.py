@@ -14,11 +14,12 @@ from keeper.evm.signed_transaction import decode_signed
 from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Taken
+from keeper.executor.means import Patience
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.policy import Exposure, Limits
 from keeper.executor.settlement import TRANSFER
 from keeper.executor.signing import SigningDesk
-from keeper.executor.tending import Patience, Tender
+from keeper.executor.tending import Tender
 from tests.support.fake_wire import FakeWire
 from tests.support.ledger_records import (
     EXECUTOR,

@@ -16,7 +16,7 @@ from keeper.core.plan import Submission
 from keeper.core.ports import PrivateRelay
 from keeper.core.primed import Primed
 from keeper.core.text import printable
-from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
+from keeper.executor.lanes.lane import AT_ONCE, Delivery, Refused, Taken, Uncertain
 
 log = structlog.get_logger()
 
@@ -40,6 +40,8 @@ class BundleLane:
         """Make a lane to these builders."""
         self.name = name
         self._relays = relays
+        self._turns = [asyncio.Semaphore(AT_ONCE) for _ in relays]
+        """Each relay's own; it lets requests through in the order of their coming."""
 
     async def send(
         self, submissions: Sequence[Submission], *, lead: bytes | None = None
@@ -104,7 +106,10 @@ class BundleLane:
 
     async def _ask_all(self, method: str, wanted: Mapping[str, object]) -> list[Delivery]:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_ask(one, method, wanted)) for one in self._relays]
+            tasks = [
+                group.create_task(_ask(one, turn, method, wanted))
+                for one, turn in zip(self._relays, self._turns, strict=True)
+            ]
         return [task.result() for task in tasks]
 
 
@@ -113,9 +118,12 @@ def replacement_uuid(submission: Submission) -> str:
     return str(uuid.uuid5(_NAMESPACE, submission.plan_id))
 
 
-async def _ask(relay: PrivateRelay, method: str, wanted: Mapping[str, object]) -> Delivery:
+async def _ask(
+    relay: PrivateRelay, turn: asyncio.Semaphore, method: str, wanted: Mapping[str, object]
+) -> Delivery:
     try:
-        await relay.ask(method, wanted)
+        async with turn:
+            await relay.ask(method, wanted)
     except RefusedError as error:
         log.warning(BUNDLE_PROBLEM, relay=relay.name, method=method, problem=str(error))
         return Refused(why=str(error))

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from keeper.core.pending import Lead
 from keeper.core.plan import Submission
@@ -30,6 +30,9 @@ class Taken:
 
 
 Delivery = Taken | Refused | Uncertain
+
+AT_ONCE: Final = 8
+"""Requests to a relay at one time: it limits how many it takes, and says no to the others."""
 
 UNTIED = Refused(why="this lane cannot send behind another's transaction")
 

@@ -2,16 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Final
 
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
 from keeper.core.ports import PrivateRelay
 from keeper.core.primed import Primed
-from keeper.executor.lanes.lane import UNTIED, Delivery, Refused, Taken, Uncertain
-
-AT_ONCE: Final = 8
-"""Requests to the relay at one time: it limits how many it takes, and says no to the others."""
+from keeper.executor.lanes.lane import AT_ONCE, UNTIED, Delivery, Refused, Taken, Uncertain
 
 
 class PrivateLane:

@@ -1,0 +1,41 @@
+"""What tending works with, and how long it waits."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from keeper.core.chain import StateOverride
+from keeper.core.plan import Intent
+from keeper.core.ports import Journal, Simulator, Wire
+from keeper.core.units import Address
+from keeper.executor.flight import Flight
+from keeper.executor.lanes.lane import Lane
+from keeper.executor.policy import Limits
+from keeper.executor.settler import Auditor
+from keeper.executor.signing import SigningDesk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """When a transaction that is not in a block yet is overdue."""
+
+    replace_after_blocks: int
+    """Blocks after its target before it is replaced or cancelled; 0 is at its target."""
+    block_time_s: int
+    halt_on_foreign_nonce: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What tending works with."""
+
+    wire: Wire
+    simulator: Simulator
+    journal: Journal
+    flight: Flight
+    desk: SigningDesk
+    lane: Lane
+    limits: Limits
+    auditor_of: Callable[[str], Auditor]
+    on_stuck: Callable[[Intent, Exception], None]
+    """Hears of an intent whose deployment cannot read what became of it, or would."""
+    overrides: Mapping[Address, StateOverride]

@@ -1,0 +1,83 @@
+"""A halt takes back all bundles at once, each builder being asked a few at a time."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import aiohttp
+
+from keeper.chain.endpoint import parse_endpoint
+from keeper.chain.relay import Relay
+from keeper.core.plan import Plan, Purpose, Status, Submission
+from keeper.executor.flight import Flight
+from keeper.executor.lanes.bundle import BundleLane
+from keeper.executor.lanes.lane import AT_ONCE
+from tests.support.ledger_records import plan
+from tests.support.relay import TestRelay, running_relay
+from tests.support.signed_plans import signed
+from tests.unit.test_tending import GWEI, OURS, Way, Yard
+
+MANY = 3 * AT_ONCE
+
+
+def made(number: int) -> Plan:
+    return replace(plan(number), transaction=OURS.transaction)
+
+
+def fly(flight: Flight, number: int, lane: str = "builders") -> Submission:
+    sent = replace(signed(made(number), number, max_fee=90 * GWEI), lane=lane)
+    flight.took_off(made(number), sent)
+    return sent
+
+
+def served(relay: TestRelay, session: aiohttp.ClientSession) -> Relay:
+    relay.check_signature = False
+    relay.stall_s = 0.05
+    return Relay(endpoint=parse_endpoint(relay.url), session=session, identity=None)
+
+
+async def test_bundles_are_taken_back_several_at_a_time_at_each_builder() -> None:
+    with running_relay("http://nobody") as one, running_relay("http://nobody") as other:
+        async with aiohttp.ClientSession() as session:
+            relays = [served(one, session), served(other, session)]
+            lane: Any = BundleLane(relays, name="builders")
+            yard = Yard(lane, halted="by hand")
+            sent = [fly(yard.flight, number) for number in range(MANY)]
+            await yard.tend(101)
+    for relay in (one, other):
+        assert relay.count("eth_cancelBundle") == MANY
+        assert 1 < relay.most_waiting <= AT_ONCE
+    assert [done.plan_id for done in yard.settled] == [each.plan_id for each in reversed(sent)]
+    assert {done.status for done in yard.settled} == {Status.DROPPED}
+    assert yard.flight.airborne == {}
+
+
+@dataclass
+class Busy(Way):
+    """A lane by which something takes off while the first bundle is taken back."""
+
+    flight: Flight = field(default_factory=Flight)
+
+    async def withdraw(self, one: Submission) -> bool:
+        await asyncio.sleep(0)
+        if 7 not in self.flight.held(one.sender):
+            fly(self.flight, 7)
+        return await Way.withdraw(self, one)
+
+
+async def test_nothing_is_dropped_below_what_took_off_meanwhile() -> None:
+    lane = Busy("builders", expires=True)
+    yard = Yard(lane, halted="by hand", flight=lane.flight)
+    sent = fly(yard.flight, 3)
+    await yard.tend(101)
+    assert (lane.withdrawn, yard.settled) == ([sent], [])
+
+
+async def test_what_is_below_another_lanes_is_cancelled_and_what_is_above_is_taken_back() -> None:
+    lane = Way("builders", expires=True)
+    yard = Yard(lane, halted="by hand")
+    low, _, high = fly(yard.flight, 0), fly(yard.flight, 1, "mempool"), fly(yard.flight, 2)
+    await yard.tend(101)
+    assert lane.withdrawn == [high]
+    assert [done.plan_id for done in yard.settled] == [high.plan_id]
+    assert [(one.nonce, one.purpose) for one in lane.sent] == [(low.nonce, Purpose.CANCEL)]
