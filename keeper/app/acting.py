@@ -115,7 +115,8 @@ class Acting(Generic[M, P]):
         try:
             async for look in self._mail:
                 await self._try_on(look)
-                self.acted_on = look.book.block.number
+                if look.of_all:
+                    self.acted_on = look.book.block.number
                 if not self._mail.is_waiting:
                     self._precedence.release(self._adapter.deployment)
         finally:  # nobody waits for what has failed
@@ -146,14 +147,14 @@ class Acting(Generic[M, P]):
             self._adapter.deployment, book.block, len(found.opportunities), book.moved
         )
         rejected = list(found.rejections)
-        now, later = self._turns.divided(self._fresh(found, rejected))
+        now, later = self._turns.divided(self._fresh(found, rejected), of_all=look.of_all)
         if self._turns.sent:
             self._turns.keep_unrun(await self._executor.to_run(look.held_at))
         if now:
             rejected += await self._carry_out(look, now)
-        await self._tell([self._remarked(one, book) for one in rejected])
-        rejected = await self._catch_up(look, later) if later else []
-        await self._tell([self._remarked(one, book) for one in rejected])
+        await self._tell(rejected, book)
+        if later:
+            await self._tell(await self._catch_up(look, later), book)
 
     async def follow(self, look: Look[M, P], lead: Lead) -> list[Rejection]:
         """Plan and carry out right behind a pending transaction; return what is not taken."""
@@ -291,9 +292,9 @@ class Acting(Generic[M, P]):
                 unvalued.append(refused(one, Reason.PRICE_UNUSABLE, error))
         return valuations, unvalued
 
-    async def _tell(self, rejected: Sequence[Rejection]) -> None:
+    async def _tell(self, rejected: Sequence[Rejection], book: Book[M, P]) -> None:
         """Journal and report each rejection whose reason is new for its account."""
-        for one in rejected:
+        for one in (self._remarked(one, book) for one in rejected):
             if one.reason in (Reason.BACKING_OFF, Reason.DISARMED):
                 continue
             await self._journal.reject(self._adapter.deployment, one)

@@ -6,7 +6,7 @@ deployment and leaves the others alone.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -21,7 +21,7 @@ from keeper.app.parity import Parity
 from keeper.app.prearming import Prearming
 from keeper.app.rivals import Rivals
 from keeper.app.shelf import Shelf
-from keeper.app.sight import Sight
+from keeper.app.sight import Crossed, Sight
 from keeper.app.skipping import RETRY_S, SKIPPED
 from keeper.core.chain import BlockRef, Log, LogFilter, LogHint
 from keeper.core.errors import ConfigError, DriftError, StaleError, TransientError
@@ -202,23 +202,26 @@ class Deployment(Generic[M, P]):
         tick.mark("look_up")
         try:
             with self._precedence.claimed(f"a price of {self.name}"):
-                await self._answer(log, self._prices, crossed or [], tick)
+                await self._answer(log, self._prices, crossed, tick)
         except SKIPPED as error:
             self._observer.skipped(self.name, str(error))
 
-    async def _answer(
-        self, log: Log, before: PriceBook, crossed: Sequence[AccountRef], tick: Tick
-    ) -> None:
-        """Look at the loans at the prices of an event's block, reading ahead for who crossed."""
+    async def _answer(self, log: Log, before: PriceBook, crossed: Crossed, tick: Tick) -> None:
+        """Look at who crossed, else at all, at the prices of an event's block, reading ahead."""
+        options = self._sight.options(self.acting.foremost(crossed or ()))
+        if (head := self.acting.reading_ahead.head_of(log.block_hash)) is not None:
+            self.acting.read_ahead(head, options)
         block, logs = await self._watcher.block_of(log)
-        self.acting.read_ahead(block, self._sight.options(self.acting.foremost(crossed)))
+        self.acting.read_ahead(block, options)
         await self.acting.reading_ahead.asked()
         prices = await self._watcher.moved(before, logs, block)
         if block.number > (self._prices or before).block.number and prices.moved:
             self._prices = prices
             self.acting.price_moved()
             tick.mark("read")
-            self._leave(block, prices, tick)
+            if len(logs) > 1:
+                crossed = self._sight.glance_at_all(map(self._watcher.moves, logs))
+            self._leave(block, prices, tick, crossed)
 
     def hear_price(self, hint: LogHint, at_ns: int) -> None:
         """Answer a feed's event at once with what was signed ahead; ``see_price`` does the rest."""
@@ -284,12 +287,13 @@ class Deployment(Generic[M, P]):
             await self.checkpoint()
             sweep()
 
-    def _leave(self, block: BlockRef, prices: PriceBook, tick: Tick) -> None:
-        """Look at every loan at once and put what was found in the mailbox."""
+    def _leave(self, block: BlockRef, prices: PriceBook, tick: Tick, only: Crossed = None) -> None:
+        """Look at every loan at once, or only at some, and put what was found in the mailbox."""
         trigger = self._causes.of(block, prices.moved)
-        look = self._sight.look(block, self.mirror.snapshot, prices, trigger, tick)
+        look = self._sight.look(block, self.mirror.snapshot, prices, trigger, tick, only)
         self.acting.offer(look)
-        self._rivals.looked(look)
+        if look.of_all:
+            self._rivals.looked(look)
 
     def _progress(self, what: str, done: int, of: int) -> None:
         self._observer.progressed(self.name, what, done, of)

@@ -37,6 +37,11 @@ class ReadingAhead(Generic[M, P]):
         self._block: Hash32 | None = None
         """The block that was read at last."""
 
+    def head_of(self, block_hash: Hash32) -> BlockRef | None:
+        """Return the block of that hash if it is the newest head: nobody needs to ask for it."""
+        newest = self._executor.newest
+        return newest if newest is not None and newest.hash == block_hash else None
+
     def begin(self, block: BlockRef, options: Sequence[Option], refs: Sequence[AccountRef]) -> None:
         """Begin to read as of ``block`` for options that it brings, once for each block.
 

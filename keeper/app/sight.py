@@ -19,6 +19,8 @@ from keeper.scanner.watch import Target, Watch
 M = TypeVar("M")
 P = TypeVar("P")
 
+Crossed = Sequence[AccountRef] | None
+"""Who may be under the line after a price moved; None when only a look at all can tell."""
 _AT_ONCE: Final = 5_000
 """Loans whose index is built on the spot: sooner than a thread is started."""
 
@@ -33,6 +35,8 @@ class Look(Generic[M, P]):
     found: Scan[M]
     tick: Tick
     """Since the event or the head that it came with."""
+    of_all: bool = True
+    """Whether every loan was looked at, and not those alone that a price brought."""
 
 
 class Sight(Generic[M, P]):
@@ -71,8 +75,12 @@ class Sight(Generic[M, P]):
         prices: PriceBook,
         trigger: str,
         tick: Tick | None = None,
+        only: Crossed = None,
     ) -> Look[M, P]:
-        """Judge every loan of the snapshot taken last at the block after ``block``."""
+        """Judge every loan of the snapshot taken last at the block after ``block``.
+
+        Or ``only`` some, for whom nobody waits until all have been looked at.
+        """
         book = Book(
             block=block,
             market=snapshot.market,
@@ -81,19 +89,30 @@ class Sight(Generic[M, P]):
             problems=prices.problems,
             moved=prices.moved,
         )
-        found = self._watch.look(
-            book, self._after(block, 1), self._after(block, 2), trigger=trigger
-        )
+        target = self._after(block, 1)
+        if only is None:
+            found = self._watch.look(book, target, self._after(block, 2), trigger=trigger)
+        else:
+            found = self._watch.look_at(only, book, target, trigger=trigger)
         seen = tick or Tick()
         seen.mark("look_up")
-        return Look(book=book, held_at=snapshot.block, found=found, tick=seen)
+        return Look(book=book, held_at=snapshot.block, found=found, tick=seen, of_all=only is None)
 
-    def glance(self, prices: Mapping[str, int] | None) -> list[AccountRef] | None:
+    def glance(self, prices: Mapping[str, int] | None) -> Crossed:
         """Return who may be under the line after a move of prices since the look.
 
         None when only a look can tell, as where a price must be read.
         """
         return None if prices is None else self._watch.glance(prices)
+
+    def glance_at_all(self, moves: Iterable[Mapping[str, int] | None]) -> Crossed:
+        """Return who may be under the line after several moves, in their order; or None."""
+        together: dict[str, int] = {}
+        for one in moves:
+            if one is None:
+                return None
+            together |= one
+        return self._watch.glance(together)
 
     def options(self, refs: Iterable[AccountRef]) -> dict[AccountRef, Sequence[Option]]:
         """Return how accounts of the last glance would be liquidated, as far as that is known."""

@@ -27,15 +27,17 @@ class Turns:
         """What is not in the newest book yet, in the order in which it was sent."""
 
     def divided(
-        self, fresh: Sequence[Opportunity]
+        self, fresh: Sequence[Opportunity], *, of_all: bool = True
     ) -> tuple[Sequence[Opportunity], Sequence[Opportunity]]:
         """Return who is planned at once, and who after that, longest ago first.
 
-        Who is not liquidatable any more is forgotten.
+        Who is not liquidatable any more is forgotten, where they are ``of_all`` who are.
         """
         known = self._refused
-        self._refused = {one.ref: known[one.ref] for one in fresh if one.ref in known}
-        if len(self._refused) <= TOGETHER:
+        again = {one.ref: known[one.ref] for one in fresh if one.ref in known}
+        if of_all:
+            self._refused = again
+        if len(again) <= TOGETHER:
             return fresh, ()
         later = (one for one in fresh if one.ref in self._refused)
         now = [one for one in fresh if one.ref not in self._refused]

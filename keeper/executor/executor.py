@@ -67,7 +67,8 @@ class Executor:
         self._booking = Booking(journal=journal, flight=flight, backoff=self.backoff)
         self._shown: set[AccountRef] = set()
         self._turn = asyncio.Lock()
-        self._newest: BlockRef | None = None
+        self.newest: BlockRef | None = None
+        """The newest head."""
         self._tick = Tick()
         """Of what is being carried out now."""
         self.seam = Seam()
@@ -80,7 +81,7 @@ class Executor:
 
     def head_seen(self, head: BlockRef) -> None:
         """Take note of the newest head: what is signed from now on aims at the block after it."""
-        self._newest = head
+        self.newest = head
 
     def halt(self, why: str) -> None:
         """Stop all sending until a person rearms."""
@@ -174,7 +175,7 @@ class Executor:
 
     async def _ahead(self, head: BlockRef, lead: Lead | None) -> tuple[Transaction, ...]:
         """Return what runs before the plans in the block after ``head``."""
-        newest = self._newest
+        newest = self.newest
         is_newest = newest is None or head.number >= newest.number
         nonces = await self._door.nonces(head, is_newest=is_newest)
         return (*self.flight.transactions(nonces), *([lead.transaction] if lead else ()))
@@ -192,7 +193,7 @@ class Executor:
         What would fail there, or does not pay there, is not sent; whoever it is of is planned for
         at that head.
         """
-        newest = self._newest
+        newest = self.newest
         if not plans or newest is None or not stage.is_behind(newest):
             return plans, []
         log.info(OVERTAKEN, planned_at=stage.head.number, head=newest.number, plans=len(plans))
@@ -265,7 +266,7 @@ class Executor:
     ) -> Report:
         """Sign all, put all on disk at once, send all; then see what became of each."""
         desks, lane = armament.desks, armament.lane
-        seen = 0 if self._newest is None else self._newest.number
+        seen = 0 if self.newest is None else self.newest.number
         newest = max([seen, *(plan.opportunity.block.number for plan in plans)])
         async with self.flight.numbered():
             late = of_busy(plans, self.flight.busy) or of_barred(plans, joint.bar)

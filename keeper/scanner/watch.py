@@ -89,6 +89,12 @@ class Watch(Generic[M, P]):
         self._lookout.get_ready()
         return found
 
+    def look_at(
+        self, refs: Iterable[AccountRef], book: Book[M, P], target: Target, *, trigger: str
+    ) -> Scan[M]:
+        """Judge some loans at the target block, as ``look`` does all; events go on as before."""
+        return self._judge(self._view(book, target), book, refs, target, trigger)
+
     def glance(self, prices: Mapping[str, int]) -> list[AccountRef] | None:
         """Return who is under the line, or cannot be judged, after feeds moved since the look.
 
@@ -193,12 +199,15 @@ class Watch(Generic[M, P]):
         self,
         view: M,
         book: Book[M, P],
-        refs: tuple[AccountRef, ...],
+        refs: Iterable[AccountRef],
         target: Target,
         trigger: str,
     ) -> Scan[M]:
         """Judge some loans, in the order of all."""
-        held = {ref: one for ref in sorted(refs) if (one := book.positions.get(ref)) is not None}
+        near, known = self._near, book.positions
+        held = {
+            ref: one for ref in sorted(refs) if (one := near.get(ref) or known.get(ref)) is not None
+        }
         few = replace(book, positions=held)
         return judge(self._adapter, view, few, timestamp=target.timestamp, trigger=trigger)
 

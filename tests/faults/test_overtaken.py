@@ -59,7 +59,7 @@ async def overtaken(
     between(desk)
     came = desk.height()
     executor = desk.session.keeper.sending.executor
-    await desk.until(lambda: executor._newest is not None and executor._newest.number == came)
+    await desk.until(lambda: executor.newest is not None and executor.newest.number == came)
     proxy.rules.remove(rule)
     hold.release.set()
     await desk.at_head()

@@ -61,6 +61,13 @@ def test_who_recovered_is_new_when_under_the_line_again() -> None:
     assert turns.divided(MANY) == (MANY, ())
 
 
+def test_who_was_refused_is_remembered_where_a_price_brought_others_alone() -> None:
+    turns = Turns()
+    turns.refused([one.ref for one in MANY], 7)
+    assert turns.divided([NEW], of_all=False) == ([NEW], ())
+    assert turns.divided([*MANY, NEW]) == ([NEW], MANY)
+
+
 def test_what_was_sent_is_forgotten_once_a_later_book_has_it() -> None:
     turns = Turns()
     turns.sent = [plan()]
