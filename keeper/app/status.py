@@ -190,12 +190,13 @@ class Status:
     async def _guards(self) -> dict[str, object]:
         """Return each limit with what is used of it."""
         limits, flight = self._settings.limits, self._session.keeper.sending.flight
-        journal, now = self._session.journal, int(self._clock.now())
+        now = int(self._clock.now())
+        spent = await self._session.journal.spent(hour=now - HOUR, day=now - DAY)
         return {
             "halted": self._session.keeper.sending.standing.halted,
-            "gas_hour": str(await journal.gas_spent_since(now - HOUR)),
+            "gas_hour": str(spent.hour),
             "gas_hour_most": str(limits.max_gas_per_hour_wei),
-            "gas_day": str(await journal.gas_spent_since(now - DAY)),
+            "gas_day": str(spent.day),
             "gas_day_most": str(limits.max_gas_per_day_wei),
             "at_stake": str(flight.at_stake),
             "in_flight": len(flight.airborne),
@@ -203,14 +204,13 @@ class Status:
             "gas_price_most": str(limits.max_gas_price_wei),
             "min_profit": str(limits.min_profit_wei),
             "min_balance": str(limits.min_balance_wei),
-            "forced": await self._forced(now),
+            "forced": self._forced(spent.forced),
             "totals": {} if self._session.share is None else self._session.share.used(),
         }
 
-    async def _forced(self, now: int) -> dict[str, object]:
-        """Return what is taken of each deployment's forced budget of a day."""
+    def _forced(self, lost: Mapping[str, int]) -> dict[str, object]:
+        """Return what is taken of each deployment's forced budget of a day, given its losses."""
         staked = self._session.keeper.sending.flight.forced_staked
-        lost = await self._session.journal.forced_losses_since(now - DAY)
         return {
             name: {
                 "taken": str(lost.get(name, 0) + staked.get(name, 0)),

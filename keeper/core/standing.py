@@ -31,3 +31,15 @@ class Tally:
     """Gas of the outcomes of the last hour that earned nothing and were not forced."""
     forced: Mapping[str, int] = field(default_factory=dict)
     """What the forced outcomes of the window lost, by deployment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What the outcomes of an hour and of a day took of the budgets. Wei."""
+
+    hour: int
+    """Gas."""
+    day: int
+    """Gas."""
+    forced: Mapping[str, int]
+    """What the forced outcomes of the day lost, by deployment."""

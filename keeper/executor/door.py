@@ -60,20 +60,17 @@ class Door:
 
     async def _read(self, head: BlockRef) -> Exposure:
         now, ended = int(self._grounds.now()), self._flight.ended
-        balances, hour, day, lost = await asyncio.gather(
-            self._balances(head),
-            self._journal.gas_spent_since(now - HOUR),
-            self._journal.gas_spent_since(now - DAY),
-            self._forced_lost(now),
+        balances, spent = await asyncio.gather(
+            self._balances(head), self._journal.spent(hour=now - HOUR, day=now - DAY)
         )
         return Exposure(
-            spent_hour=hour,
-            spent_day=day,
+            spent_hour=spent.hour,
+            spent_day=spent.day,
             at_stake=0,
             in_flight=0,
             busy=frozenset(),
             balances=balances,
-            forced_lost=lost,
+            forced_lost=spent.forced,
             ended=ended,
         )
 
@@ -81,12 +78,6 @@ class Door:
         """Return the next nonces at ``head`` of whoever is in flight, or lately was."""
         senders = self._flight.senders if is_newest else self._flight.senders | self._flight.lately
         return {one: await self._grounds.reader.nonce(one, head) for one in senders}
-
-    async def _forced_lost(self, now: int) -> Mapping[str, int]:
-        """Return what forced liquidations lost in a day, by deployment."""
-        if not self._grounds.limits.forced:
-            return {}
-        return await self._journal.forced_losses_since(now - DAY)
 
     async def _balances(self, head: BlockRef) -> Mapping[Address, int] | None:
         """Return what each operator holds at ``head``, wei; None when disarmed."""

@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 
 from keeper.core.lending import AccountRef, Rejection
 from keeper.core.plan import Intent, Outcome, Plan, Settled, Status, Submission
-from keeper.core.standing import StandingRow, Tally
+from keeper.core.standing import Spent, StandingRow, Tally
 from keeper.core.taken import OurPart, Taken
 from keeper.core.units import Address, Hash32
 from keeper.ledger.armed import delete_armed, fire_all, insert_armed, select_armed
@@ -26,10 +26,9 @@ from keeper.ledger.intents import (
 from keeper.ledger.lifecycle import OPEN, status_of
 from keeper.ledger.outcomes import finish_outcomes, insert_outcome, reopen_intent, revise_outcome
 from keeper.ledger.spending import (
-    select_forced_losses,
     select_gas_at_stake,
-    select_gas_spent,
     select_highest_nonce,
+    select_spent,
 )
 from keeper.ledger.spool import Spool
 from keeper.ledger.standing import record_halt, select_standing, select_tally
@@ -277,13 +276,9 @@ class SqliteJournal:
         """Return every signed transaction whose intent has no outcome, oldest first."""
         return await self._run("open submissions", select_open_submissions)
 
-    async def gas_spent_since(self, timestamp: int) -> int:
-        """Return the wei of gas that outcomes recorded since ``timestamp`` cost."""
-        return await self._run("gas spent", lambda db: select_gas_spent(db, timestamp))
-
-    async def forced_losses_since(self, timestamp: int) -> dict[str, int]:
-        """Return what forced outcomes lost since ``timestamp``, wei, by deployment."""
-        return await self._run("forced losses", lambda db: select_forced_losses(db, timestamp))
+    async def spent(self, *, hour: int, day: int) -> Spent:
+        """Return what outcomes took since the start of an hour and of a day, unix seconds."""
+        return await self._run("what was spent", lambda db: select_spent(db, hour=hour, day=day))
 
     async def gas_at_stake(self) -> int:
         """Return the most wei of gas that the open intents may still cost."""

@@ -5,15 +5,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from keeper.core.standing import Spent
 from keeper.core.units import Address
 from keeper.ledger.lifecycle import OPEN_LIST
 from keeper.ledger.store import is_made, reading
 
 
-def select_gas_spent(db: sqlite3.Connection, timestamp: int) -> int:
-    """Return the wei of gas of the outcomes recorded since ``timestamp``, unix seconds."""
-    rows = db.execute("SELECT gas FROM outcomes WHERE settled >= ?", (timestamp,))
-    return sum(int(gas) for (gas,) in rows)
+def select_spent(db: sqlite3.Connection, *, hour: int, day: int) -> Spent:
+    """Return what the outcomes recorded since two times took, unix seconds."""
+    rows = db.execute("SELECT settled, gas FROM outcomes WHERE settled >= ?", (min(hour, day),))
+    gas = [(settled, int(one)) for settled, one in rows]
+    return Spent(
+        hour=sum(one for settled, one in gas if settled >= hour),
+        day=sum(one for settled, one in gas if settled >= day),
+        forced=select_forced_losses(db, day),
+    )
 
 
 def select_forced_losses(db: sqlite3.Connection, timestamp: int) -> dict[str, int]:

@@ -160,7 +160,7 @@ class Lifecycle(RuleBasedStateMachine):
     @invariant()
     def spending_and_nonces_follow(self):
         paid = [one for one in self.status.values() if one in PAID]
-        assert self.loop.run(self.journal.gas_spent_since(0)) == GAS * len(paid)
+        assert self.loop.run(self.journal.spent(hour=0, day=0)).day == GAS * len(paid)
         used = [nonce_of(self.plans[one]) for one in self.signed
                 if self.status.get(one) != Status.DROPPED]  # fmt: skip
         assert self.loop.run(self.journal.highest_nonce(OPERATOR)) == max(used, default=None)

@@ -137,10 +137,10 @@ async def test_losses_are_added_up_by_deployment_and_outlive_the_keeper(tmp_path
     await journal.close()
     again = await opened(tmp_path, clock=clock)
     lost = {DEPLOYMENT: LOSS + 75, "other": 11}
-    assert await again.forced_losses_since(int(clock.now())) == lost
-    assert await again.forced_losses_since(int(clock.now()) + 1) == {}
+    assert (await again.spent(hour=0, day=int(clock.now()))).forced == lost
+    assert (await again.spent(hour=0, day=int(clock.now()) + 1)).forced == {}
     rearm(tmp_path / "keeper.sqlite", now=int(clock.now()))
-    assert await again.forced_losses_since(0) == lost
+    assert (await again.spent(hour=0, day=0)).forced == lost
     await again.close()
 
 
@@ -225,7 +225,7 @@ async def test_a_database_of_the_second_version_keeps_everything_and_forces_noth
         db.execute("UPDATE meta SET schema_version = 2")
     assert [entry.forced for entry in read_books(path).entries] == [False]
     again = await opened(tmp_path)
-    assert await again.forced_losses_since(0) == {}
+    assert (await again.spent(hour=0, day=0)).forced == {}
     assert [found.forced for found in await again.open_intents()] == [False]
     await again.close()
     with closing(sqlite3.connect(path)) as db:

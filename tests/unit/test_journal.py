@@ -182,8 +182,8 @@ async def test_gas_spent_counts_outcomes_of_the_window_only(tmp_path):
         await journal.record_signed(submission(one, nonce=index))
         await journal.settle(ended(one, Status.REVERTED, gas=gas))
         await clock.sleep(3_600)
-    assert await journal.gas_spent_since(int(clock.now()) - 2 * 3_600) == 12
-    assert await journal.gas_spent_since(0) == 10**20 + 12
+    spent = await journal.spent(hour=int(clock.now()) - 2 * 3_600, day=0)
+    assert (spent.hour, spent.day) == (12, 10**20 + 12)
     await journal.close()
 
 

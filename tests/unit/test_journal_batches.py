@@ -124,7 +124,7 @@ async def test_a_batch_that_reverted_is_one_revert_in_a_row(journal: SqliteJourn
     await journal.settle(whole(Status.REVERTED, gas=WAD))
     tally = await journal.tally(day=0, hour=0)
     assert (tally.reverts_in_row, tally.loss, tally.wasted) == (1, 3 * WAD, 3 * WAD)
-    assert await journal.gas_spent_since(0) == 3 * WAD
+    assert (await journal.spent(hour=0, day=0)).day == 3 * WAD
 
 
 async def test_an_outcome_whose_block_is_gone_is_taken_back_for_each_account(

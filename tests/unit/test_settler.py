@@ -238,7 +238,7 @@ async def test_a_receipt_counts_after_the_confirmations(desk: Desk) -> None:
     assert (outcome.realised.gas, outcome.realised.net) == (GAS, GAIN - GAS)
     assert desk.flight.airborne == {}
     assert await desk.journal.open_intents() == []
-    assert await desk.journal.gas_spent_since(0) == GAS
+    assert (await desk.journal.spent(hour=0, day=0)).day == GAS
 
 
 async def test_a_revert_costs_its_gas_and_nothing_else(desk: Desk) -> None:

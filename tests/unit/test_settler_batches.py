@@ -54,7 +54,7 @@ async def test_each_account_of_a_batch_that_landed_has_what_it_brought(desk: Des
     assert sum(one.gas_used for one in outcomes) == 500_000
     assert [one.liquidations[0].ref for one in outcomes] == REFS
     assert await desk.journal.open_intents() == []
-    assert await desk.journal.gas_spent_since(0) == GAS
+    assert (await desk.journal.spent(hour=0, day=0)).day == GAS
     assert desk.flight.airborne == {}
     assert desk.flight.loners == frozenset()
 

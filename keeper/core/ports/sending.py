@@ -1,12 +1,12 @@
 """What sending asks of a key, of the journal and of a relay."""
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from typing import Protocol
 
 from keeper.core.chain import Fees, Transaction
 from keeper.core.lending import Rejection
 from keeper.core.plan import Intent, Outcome, Plan, Settled, Status, Submission
-from keeper.core.standing import StandingRow, Tally
+from keeper.core.standing import Spent, StandingRow, Tally
 from keeper.core.units import Address, Hash32
 
 
@@ -157,12 +157,8 @@ class Journal(Protocol):
         """Return every intent without an outcome, oldest first."""
         ...
 
-    async def gas_spent_since(self, timestamp: int) -> int:
-        """Return the wei of gas that outcomes recorded since ``timestamp`` (unix seconds) cost."""
-        ...
-
-    async def forced_losses_since(self, timestamp: int) -> Mapping[str, int]:
-        """Return what forced outcomes lost since ``timestamp`` (unix seconds), by deployment."""
+    async def spent(self, *, hour: int, day: int) -> Spent:
+        """Return what outcomes took since the start of an hour and of a day, unix seconds."""
         ...
 
 
