@@ -542,6 +542,19 @@ async def test_while_its_block_may_come_it_is_no_more_than_taken_back(bundling: 
     assert bundling.settled == []
 
 
+async def test_below_one_whose_block_may_come_it_is_not_over_either(bundling: Yard) -> None:
+    await bundling.send(ONE, 5, lane="relay")
+    later = replace(signed(TWO, 6), lane="relay", target_block=102)
+    await bundling.journal.seal([(TWO, later)])
+    bundling.flight.took_off(TWO, later)
+    bundling.halt_file.touch()
+    assert await bundling.tend(101) == []
+    assert [one.nonce for one in bundling.lane.withdrawn] == [6, 5]
+    assert set(bundling.flight.airborne) == {ONE.id, TWO.id}, "no nonce is free below another"
+    assert await bundling.tend(102) == []
+    assert bundling.flight.airborne == {}
+
+
 async def test_below_one_that_stays_a_nonce_is_filled_and_not_given_up(bundling: Yard) -> None:
     await bundling.send(ONE, 5, lane="relay")
     await bundling.send(TWO, 6, lane="relay")
