@@ -38,7 +38,7 @@ async def foreseen(desk: Desk, answer: int = ANSWER, *, sender: str | None = Non
     """Send an update until it is seen pending: the keeper may not listen yet; return its hash."""
     before = len(desk.ears.foreseens)
     while True:
-        tx_hash = submit(desk, answer, sender=sender)
+        tx_hash = submit(desk.node.live, answer, sender=sender)
         for _ in range(100):
             if len(desk.ears.foreseens) > before:
                 return tx_hash

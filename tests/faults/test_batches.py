@@ -74,7 +74,7 @@ async def test_28_a_competitor_for_one_account_costs_all_of_its_batch_the_revert
         await desk.until(lambda: bool(desk.ears.sent_plans))
         tx_hash, plans = max(batches(desk).items(), key=lambda pair: len(pair[1]))
         taken = plans[-1]
-        rival(desk, taken)
+        rival(desk.node, taken)
         others = {plan.ref for plan in plans} - {taken.ref}
         for _ in range(10):
             await desk.settle()

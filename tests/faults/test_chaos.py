@@ -17,7 +17,7 @@ SEEDS = range(int(os.environ.get("KEEPER_CHAOS_SEEDS", "3")))
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_whatever_happens_the_books_are_the_chain(
-    market: MarketNode, tmp_path: Path, proxies: tuple[FaultProxy, FaultProxy], seed: int
+    market: MarketNode, tmp_path: Path, three_proxies: list[FaultProxy], seed: int
 ) -> None:
     who = market.market.accounts
     executor = deploy_executor(
@@ -31,7 +31,7 @@ async def test_whatever_happens_the_books_are_the_chain(
         story = Story(
             node=market,
             folder=tmp_path,
-            proxies=proxies,
+            nodes=three_proxies,
             executor=executor,
             relay=relay,
             seed=seed,

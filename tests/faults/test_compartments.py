@@ -191,7 +191,7 @@ async def test_a_fault_by_way_of_the_mempool_leaves_the_other_foreseeing(
         monkeypatch.setattr(both.ill, "see_pending", fail_at_once)
         bps = DIPPED
         while not (desk.ears.pauses and desk.ears.foreseens):  # nobody may listen yet
-            tx_hash = submit(desk, ASSETS["WETH"].price * bps // 10_000)
+            tx_hash = submit(desk.node.live, ASSETS["WETH"].price * bps // 10_000)
             for _ in range(100):
                 await asyncio.sleep(0.01)
                 if desk.ears.pauses and desk.ears.foreseens:

@@ -109,7 +109,7 @@ async def test_28_a_competitor_who_is_first_costs_the_gas_of_a_revert_and_no_mor
         desk.fall()
         await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         plan, _ = desk.ears.sent_plans[0]
-        rival(desk, plan)
+        rival(desk.node, plan)
         await desk.settle()
         outcome = next(one for one in desk.ears.outcomes if one.plan_id == plan.id)
         assert outcome.status is Status.REVERTED
@@ -120,9 +120,9 @@ async def test_28_a_competitor_who_is_first_costs_the_gas_of_a_revert_and_no_mor
         desk.require_invariants()
 
 
-def rival(desk, plan):
+def rival(node, plan):
     """Let somebody else liquidate the plan's account, ahead of it in the same block."""
-    live, who = desk.node.live, desk.node.market.accounts.supplier
+    live, who = node.live, node.market.accounts.supplier
     option, most = plan.option, 2**256 - 1
     data = live.pool.encode(
         "liquidationCall", option.collateral, option.debt, plan.ref.account, most, False
@@ -135,5 +135,5 @@ def rival(desk, plan):
         "maxFeePerGas": hex(500 * 10**9),
         "maxPriorityFeePerGas": hex(100 * 10**9),
     }
-    desk.rpc("anvil_impersonateAccount", who)
-    desk.rpc("eth_sendTransaction", call)
+    live.rpc.call("anvil_impersonateAccount", who)
+    live.rpc.call("eth_sendTransaction", call)

@@ -127,7 +127,7 @@ async def test_whom_a_rival_had_in_the_block_that_came_is_left_out_and_the_other
         opportunity = foremost(desk)
         taken.append(opportunity.ref)
         option = opportunity.options[0]
-        rival(desk, SimpleNamespace(ref=opportunity.ref, option=option))
+        rival(desk.node, SimpleNamespace(ref=opportunity.ref, option=option))
         desk.mine()
 
     async with keeper_desk(tmp_path, market, [proxy.ws_url], retry=PATIENT) as desk:

@@ -44,7 +44,7 @@ async def test_ours_was_out_and_theirs_came_first(
         desk.fall()
         await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         plan, submission = desk.ears.sent_plans[0]
-        rival(desk, plan)
+        rival(desk.node, plan)
         await desk.settle()
         await desk.until(lambda: bool(desk.ears.takens), mining=True)
         (found,) = desk.ears.takens
@@ -96,7 +96,7 @@ async def test_a_disarmed_keeper_says_that_it_would_have_sent(
         desk.fall()
         await desk.until(lambda: bool(desk.ears.plans), mining=True)
         plan = desk.ears.plans[0]
-        rival(desk, plan)
+        rival(desk.node, plan)
         (found,) = await taken_by(desk)
         assert found.ref == plan.ref
         assert found.cause is Cause.DISARMED

@@ -42,28 +42,33 @@ PREARMED_STEPS: dict[str, tuple[type, str, bool, int]] = {
 def die_at(step: str) -> None:
     """Replace the step's method by one that ends the process."""
     owner, name, after, call = {**STEPS, **PREARMED_STEPS}[step]
+    act_at(owner, name, lambda: os.kill(os.getpid(), signal.SIGKILL), after=after, call=call)
+
+
+def act_at(owner: type, name: str, act: Callable[[], None], *, after: bool, call: int) -> None:
+    """Replace a method by one that acts, besides what it does, before or after its n-th call."""
     method: Callable[..., Any] = getattr(owner, name)
     calls = iter(range(1, 1_000_000))
 
-    def dying_at_once(*arguments: Any, **named: Any) -> Any:
+    def acting_at_once(*arguments: Any, **named: Any) -> Any:
         number = next(calls)
         if not after and number == call:
-            os.kill(os.getpid(), signal.SIGKILL)
+            act()
         result = method(*arguments, **named)
         if after and number == call:
-            os.kill(os.getpid(), signal.SIGKILL)
+            act()
         return result
 
-    async def dying(*arguments: Any, **named: Any) -> Any:
+    async def acting(*arguments: Any, **named: Any) -> Any:
         number = next(calls)
         if not after and number == call:
-            os.kill(os.getpid(), signal.SIGKILL)
+            act()
         result = await method(*arguments, **named)
         if after and number == call:
-            os.kill(os.getpid(), signal.SIGKILL)
+            act()
         return result
 
-    setattr(owner, name, dying if iscoroutinefunction(method) else dying_at_once)
+    setattr(owner, name, acting if iscoroutinefunction(method) else acting_at_once)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from keeper.app import opening
 from keeper.app.chorus import Chorus
 from keeper.app.observer import Observer
@@ -23,7 +21,6 @@ from keeper.core.plan import Outcome, Plan, Status, Submission
 from keeper.core.units import Address
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.assets import ASSETS
-from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.executor import deploy_executor
 from keeper.devnet.live import under_water
 from keeper.devnet.prices import move_market
@@ -34,6 +31,7 @@ from keeper.executor.policy import worst_gas
 from keeper.ledger.books import read_books
 from keeper.mirror.mirror import Mirror
 from keeper.runtime.clock import Clock
+from tests.support.desk_files import desk_files
 from tests.support.heard import Heard
 from tests.support.market_node import MarketNode
 
@@ -113,6 +111,14 @@ class Desk:
     def mine(self, blocks: int = 1) -> None:
         for _ in range(blocks):
             self.rpc("evm_mine")
+
+    def halt(self, why: str) -> None:
+        self.session.keeper.halt(why)
+
+    def flying(self) -> list[Plan]:
+        """Return what was sent and has no outcome yet."""
+        open_plans = self.session.keeper.sending.flight.airborne
+        return [plan for plan, _ in self.ears.sent_plans if plan.id in open_plans]
 
     def told(self, trouble: Trouble) -> list[str]:
         return [detail for kind, detail in self.trouble if kind is trouble]
@@ -267,16 +273,9 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
         more_operators=[one.address for one in keys() if one.address != who.keeper] if keys else (),
     )
     node.live.rpc.call("evm_setAutomine", False)
-    files = KeeperFiles(
-        rpc=urls[0],
-        mode="live",
-        executor=executor,
-        recipient=who.recipient,
-        deployments=deployments,
+    path = desk_files(
+        folder, node, urls, executor=executor, chain=chain, root=root, deployments=deployments
     )
-    path = write_config(folder, node.market, files)
-    _edit(folder / "chain.yaml", {"rpc": list(urls), **(chain or {})})
-    _edit(path, root or {})
     settings = load(path)
     ears = Ears(settings=settings)
     trouble: list[tuple[Trouble, str]] = []
@@ -334,13 +333,3 @@ class _tuned:  # noqa: N801 - a context manager
 
     def __exit__(self, *_: object) -> None:
         opening.open_chain = self._kept
-
-
-def _edit(path: Path, keys: Mapping[str, object]) -> None:
-    """Set keys of a file; of a section that it has those that are given."""
-    content = yaml.safe_load(path.read_text("utf-8"))
-    for key, value in keys.items():
-        before = content.get(key)
-        is_section = isinstance(before, dict) and isinstance(value, Mapping)
-        content[key] = {**before, **value} if is_section else value
-    path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")

@@ -12,7 +12,7 @@ from aiohttp import WSMsgType, web
 
 Json = Any
 Alter = Callable[[list[Json], Json], Json]
-"""Takes the parameters and the result of a method, and returns what is told instead."""
+"""Takes method with parameters, and the result; returns what is told instead, or a ``Refuse``."""
 
 
 class Stall:
@@ -345,7 +345,8 @@ def _pairs(message: Json, answer: Json) -> list[tuple[Json, Json]]:
 def _altered(message: Json, answer: Json, alter: Alter) -> Json:
     for asked, told in _pairs(message, answer):
         if "result" in told:
-            told["result"] = alter([asked["method"], *asked["params"]], told["result"])
+            found = alter([asked["method"], *asked["params"]], told.pop("result"))
+            told.update(_refused(asked, found) if isinstance(found, Refuse) else {"result": found})
     return answer
 
 

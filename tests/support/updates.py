@@ -1,12 +1,11 @@
 """Updates of an oracle that are pending."""
 
+from keeper.devnet.live import LiveMarket
 from keeper.devnet.sender import Sender, read_all
-from tests.support.fault_desk import Desk
 
 
-def submit(desk: Desk, answer: int, *, sender: str | None = None) -> str:
+def submit(live: LiveMarket, answer: int, *, sender: str | None = None) -> str:
     """Send an oracle's answer without mining it; return the transaction's hash."""
-    live = desk.node.live
     node = Sender.of(live.rpc, sender or live.market.accounts.oracle_node)
     aggregator = live.aggregators["WETH"]
     ((number,),) = (read_all(live.rpc, [(aggregator, "latestRound", ())]),)
