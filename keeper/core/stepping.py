@@ -1,6 +1,7 @@
 """What adapters may offer a planner besides: many amounts at once, several steps, and loans."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Protocol, TypeVar, runtime_checkable
 
 from keeper.core.lending import Option, SeizeQuote
@@ -49,3 +50,12 @@ class Stepwise(Protocol[M, P]):
         Exact for the option's pair and for the account's health; None when it cannot be said.
         """
         ...
+
+
+@cache
+def offers(kind: type, more: type) -> bool:
+    """Return whether adapters of a kind offer what one of these protocols names.
+
+    Asked once of each: to look through a protocol's members takes longer than to quote a seizure.
+    """
+    return issubclass(kind, more)

@@ -10,7 +10,7 @@ from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Health, Option, ProtocolCall, SeizeQuote, Valuation
 from keeper.core.plan import Funding, Opportunity
 from keeper.core.ports import LoanBook, ProtocolAdapter
-from keeper.core.stepping import Lending, Prepared, Stepwise
+from keeper.core.stepping import Lending, Prepared, Stepwise, offers
 from keeper.core.units import Address
 from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.exchange import Exchange
@@ -87,10 +87,9 @@ def case_of(
 def _seizer(
     adapter: ProtocolAdapter[M, P], view: M, position: P
 ) -> Callable[[Option, int], SeizeQuote]:
-    if isinstance(adapter, Prepared):
-        prepared: Prepared[M, P] = adapter
-        return prepared.seizer(view, position)
-    return partial(adapter.seize, view, position)
+    if not offers(type(adapter), Prepared):
+        return partial(adapter.seize, view, position)
+    return cast("Prepared[M, P]", adapter).seizer(view, position)
 
 
 def _after(
@@ -103,9 +102,10 @@ def _after(
     quote: SeizeQuote,
 ) -> After | None:
     """Return what a liquidation leaves behind, None when it cannot be said."""
-    if not isinstance(adapter, Stepwise):
+    if not offers(type(adapter), Stepwise):
         return None
-    found = adapter.after_seize(view, position, option, quote)
+    stepwise = cast("Stepwise[M, P]", adapter)
+    found = stepwise.after_seize(view, position, option, quote)
     if found is None:
         return None
     left_view, left = found
@@ -117,10 +117,9 @@ def _after(
 
 def _lent(adapter: ProtocolAdapter[M, P], view: object, loan: Funding) -> object:
     """Return a market after a loan that it may have been the lender of."""
-    if not isinstance(adapter, Lending):
+    if not offers(type(adapter), Lending):
         return view
-    lending: Lending[M] = adapter
-    return lending.after_loan(cast("M", view), loan)
+    return cast("Lending[M]", adapter).after_loan(cast("M", view), loan)
 
 
 def _case_in(
