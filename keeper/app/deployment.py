@@ -292,8 +292,7 @@ class Deployment(Generic[M, P]):
         trigger = self._causes.of(block, prices.moved)
         look = self._sight.look(block, self.mirror.snapshot, prices, trigger, tick, only)
         self.acting.offer(look)
-        if look.of_all:
-            self._rivals.looked(look)
+        self._rivals.looked(look)
 
     def _progress(self, what: str, done: int, of: int) -> None:
         self._observer.progressed(self.name, what, done, of)

@@ -109,10 +109,11 @@ class Rivals(Generic[M, P]):
         self._noted = -1
 
     def looked(self, look: Look[M, P]) -> None:
-        """Remember since when who is under the line has been."""
+        """Remember since when who is under the line has been; a look at all tells who is no more."""
         found, block = look.found, look.book.block.number
         refs = [one.ref for one in found.opportunities] + [one.ref for one in found.rejections]
-        self._under = {ref: self._under.get(ref, block) for ref in refs}
+        under = {ref: self._under.get(ref, block) for ref in refs}
+        self._under = under if look.of_all else {**self._under, **under}
 
     def hear(self, snapshot: Snapshot[M, P]) -> None:
         """Take the liquidations that a head brought, before that head is looked at."""
