@@ -40,5 +40,5 @@ async def test_whatever_happens_the_books_are_the_chain(
             await story.live(lives=3, steps=15)
             story.require_truth()
         except BaseException as error:
-            error.add_note("\n".join(story.told))
+            error.add_note("\n".join(story.world.told))
             raise

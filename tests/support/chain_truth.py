@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,9 @@ class Truth:
     morpho: LocalMorpho | None = None
     """Where there is a second deployment on the chain."""
 
+    strange: set[str] = field(default_factory=set)
+    """Hashes of what somebody else sent with our keys."""
+
     def __post_init__(self) -> None:
         self._before = self._held()
         self.start = self._height()
@@ -54,7 +57,8 @@ class Truth:
         assert [one for one in set(ran) if ran.count(one) > 1] == [], "an intent ran twice"
         known = {str(one.tx_hash): one.block for one in books.entries if one.block is not None}
         assert known == blocks, "the outcomes in the books and on the chain, by their blocks"
-        assert books.total.realised.net == self._held() - self._before
+        grown = self._held() + self._spent_by_others() - self._before
+        assert books.total.realised.net == grown
 
     def leaked(self, sent: Sequence[str]) -> list[str]:
         """Return the hashes of raw transactions that were signed for another lane."""
@@ -81,12 +85,24 @@ class Truth:
         balances = (int(rpc.call("eth_getBalance", one, "latest"), 16) for one in others)
         return purse.count(rpc) + sum(balances)
 
+    def _spent_by_others(self) -> int:
+        """Return what it cost that somebody else used our keys, wei."""
+        rpc = self.node.live.rpc
+        receipts = [rpc.call("eth_getTransactionReceipt", one) for one in self.strange]
+        landed = [one for one in receipts if one is not None]
+        return sum(int(one["gasUsed"], 16) * int(one["effectiveGasPrice"], 16) for one in landed)
+
     def _ours(self) -> dict[str, int]:
         """Return the blocks of our keys' transactions on the chain, by their hashes."""
         rpc, keys = self.node.live.rpc, {one.address for one in SIGNERS}
         numbers = range(self.start + 1, self._height() + 1)
         blocks = (rpc.call("eth_getBlockByNumber", hex(one), True) for one in numbers)
-        ours = [one for block in blocks for one in block["transactions"] if one["from"] in keys]
+        ours = [
+            one
+            for block in blocks
+            for one in block["transactions"]
+            if one["from"] in keys and one["hash"] not in self.strange
+        ]
         assert [one for one in ours if int(one["maxFeePerGas"], 16) > MOST_FEE] == [], "too dear"
         return {one["hash"]: int(one["blockNumber"], 16) for one in ours}
 

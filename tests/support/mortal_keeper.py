@@ -29,6 +29,7 @@ DOOMS = {
     "before a replacement": (SqliteJournal, "record_signed", False),
     "with a replacement on disk": (SqliteJournal, "record_signed", True),
     "with the same bytes aimed anew": (SqliteJournal, "retarget", True),
+    "before what was armed is forgotten": (SqliteJournal, "disarm", False),
     "before an outcome is undone": (SqliteJournal, "reopen", False),
     "after an outcome was undone": (SqliteJournal, "reopen", True),
     "after an outcome was corrected": (SqliteJournal, "revise", True),
