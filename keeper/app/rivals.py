@@ -109,7 +109,7 @@ class Rivals(Generic[M, P]):
         self._noted = -1
 
     def looked(self, look: Look[M, P]) -> None:
-        """Remember since when who is under the line has been; a look at all tells who is no more."""
+        """Remember since when who is under the line has been; a whole look tells who is no more."""
         found, block = look.found, look.book.block.number
         refs = [one.ref for one in found.opportunities] + [one.ref for one in found.rejections]
         under = {ref: self._under.get(ref, block) for ref in refs}
