@@ -31,6 +31,9 @@ _HEARD_S = 0.05
 """How long it goes first at most, before it is seen: what is heard may have been seen before."""
 _SETTLING_GIVES_WAY_S = 0.05
 """How long what is in flight waits at each head, while somebody is planned for."""
+_REORG_S = 0.25
+"""How long a head that undoes others waits for what was sent: whose liquidation is open again is
+not planned for anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,9 @@ class Keeper:
         self.watching = asyncio.Event()
         """Set once every deployment is mirrored."""
         self._settle_mail: Latest[BlockRef] = Latest()
+        self._settled: BlockRef | None = None
+        """The head at which outcomes were last looked at."""
+        self._has_settled = asyncio.Event()
 
     @property
     def deployments(self) -> Sequence[AnyDeployment]:
@@ -196,9 +202,19 @@ class Keeper:
                 self._newest = event.block
                 self._head_came.set()
                 self._sending.executor.head_seen(event.block)
-                self._hull.see_head(event.block)
                 self._settle_mail.offer(event.block)
+                if event.reorg_from is not None:
+                    await self._settled_at(event.block)
+                self._hull.see_head(event.block)
                 self._watch_prices()
+
+    async def _settled_at(self, head: BlockRef) -> None:
+        """Wait until outcomes are those of a head, for as long as that may take."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REORG_S):
+                while self._settled != head:
+                    self._has_settled.clear()
+                    await self._has_settled.wait()
 
     def _judge_reorg(self, event: HeadEvent) -> None:
         """Halt sending when more was undone than is taken for possible: the node is not sound."""
@@ -267,6 +283,8 @@ class Keeper:
                 await sending.confirm(head)
                 outcomes += await sending.settler.settle(head)
                 outcomes += await sending.canon.review(head, sending.settler)
+                self._settled = head
+                self._has_settled.set()
                 await sending.executor.tend(head)
             except SKIPPED as error:
                 self._observer.skipped("settler", str(error))

@@ -11,7 +11,8 @@ import pytest
 from keeper.app.compartment import Compartment
 from keeper.app.hull import Hull
 from keeper.app.keeper import Keeper, KeeperPace, Streams
-from keeper.core.chain import LogFilter
+from keeper.chain.head_tracker import HeadEvent
+from keeper.core.chain import BlockRef, LogFilter
 from keeper.core.errors import (
     ConfigError,
     DriftError,
@@ -86,6 +87,10 @@ class Deployed:
     async def checkpoint(self) -> None:
         self.done.append("checkpoint")
 
+    async def see_head(self, head: BlockRef) -> bool:
+        self.done.append(f"saw {head.number}")
+        return True
+
 
 async def nothing(*_: object) -> list[Any]:
     return []
@@ -106,7 +111,7 @@ def keeper_of(
         confirm=nothing,
         settler=SimpleNamespace(settle=settle),
         canon=SimpleNamespace(review=nothing),
-        executor=SimpleNamespace(tend=nothing),
+        executor=SimpleNamespace(tend=nothing, head_seen=lambda _: None),
         standing=SimpleNamespace(review=nothing),
         arming=None,
     )
@@ -254,3 +259,59 @@ async def test_settling_that_is_cancelled_by_what_it_waits_for_ends_the_keeper()
     with pytest.raises(ExceptionGroup) as failed:
         await asyncio.wait_for(keeper.run(block(1), asyncio.Event()), PATIENCE_S)
     assert failed.group_contains(EndedError, match="_settle")
+
+
+@dataclass
+class Told:
+    """A stream that tells one head."""
+
+    event: HeadEvent
+
+    async def follow(self) -> AsyncIterator[Any]:
+        yield self.event
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("reorg_from", [None, 1])
+async def test_what_a_reorg_undid_is_open_again_before_anybody_is_planned_for(
+    reorg_from: int | None,
+) -> None:
+    deployed, stop, may_review = Deployed(Flight()), asyncio.Event(), asyncio.Event()
+    deployed.may_start.set()
+    heads = Told(HeadEvent(block=block(2), reorg_from=reorg_from))
+    keeper = keeper_of(deployed, drain_s=0.1, heads=heads)
+
+    async def reviewed(head: BlockRef, _: object) -> list[Any]:
+        if head.number > 1:
+            await may_review.wait()
+            deployed.done.append("reviewed")
+        return []
+
+    keeper.sending.canon.review = reviewed  # type: ignore[method-assign]
+    running = asyncio.ensure_future(keeper.run(block(1), stop))
+    await eventually(lambda: keeper._newest == block(2))
+    if reorg_from is None:
+        await eventually(lambda: "saw 2" in deployed.done)
+    assert "reviewed" not in deployed.done
+    may_review.set()
+    await eventually(lambda: {"saw 2", "reviewed"} <= set(deployed.done))
+    assert (deployed.done.index("saw 2") > deployed.done.index("reviewed")) is bool(reorg_from)
+    stop.set()
+    await asyncio.wait_for(running, PATIENCE_S)
+
+
+async def test_a_head_waits_for_what_was_sent_no_longer_than_a_while() -> None:
+    deployed, stop = Deployed(Flight()), asyncio.Event()
+    deployed.may_start.set()
+    keeper = keeper_of(deployed, drain_s=0.1, heads=Told(HeadEvent(block=block(2), reorg_from=1)))
+
+    async def never(head: BlockRef, _: object) -> list[Any]:
+        if head.number > 1:
+            await asyncio.Event().wait()
+        return []
+
+    keeper.sending.canon.review = never  # type: ignore[method-assign]
+    running = asyncio.ensure_future(keeper.run(block(1), stop))
+    await eventually(lambda: "saw 2" in deployed.done)
+    running.cancel()
+    await asyncio.wait([running])
