@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from keeper.core.chain import DataCost, Transaction
+from keeper.core.gas_limit import HEADS_APART
 from keeper.core.plan import Intent, Purpose, Status, Submission
 from keeper.evm.signed_transaction import decode_signed
-from keeper.executor.rehearse import HEADS_APART
 
 CANCEL_GAS = 21_000
 """What a transfer of nothing costs."""

@@ -75,6 +75,12 @@ class Batcher:
         self._door = door
         self._flight = flight
 
+    def may_join(self, plans: Sequence[Plan], joint: Joint) -> bool:
+        """Return whether some of the plans might go as one transaction."""
+        if joint.merging is None or self._rules.most == 1:
+            return False
+        return len(plans) > 1 or bool(joint.additions)
+
     async def batched(
         self,
         plans: list[Plan],

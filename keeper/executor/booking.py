@@ -50,6 +50,13 @@ class Booking:
                 log.warning(SEND_UNCERTAIN, plan=plan.id, tx=submission.tx_hash, why=delivery.why)
         return Report(sent=tuple(reversed(sent)), rejected=tuple(reversed(rejected)))
 
+    async def show(self, plans: Sequence[Plan]) -> Report:
+        """Journal what would have been sent."""
+        for plan in plans:
+            await self._journal.intend(plan)
+            await self._journal.settle(unsent(plan, Status.SIMULATED, "disarmed"))
+        return Report(shown=tuple(plans))
+
     async def _refused(self, plan: Plan, one: Submission, why: str, desks: Desks) -> Rejections:
         """Close an intent that never got in flight; one below others stays, to fill its nonce."""
         for member in plan.members:

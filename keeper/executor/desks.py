@@ -49,6 +49,11 @@ class Desks:
         for one in senders:
             self._desks[one].ask_chain()
 
+    async def count(self, flight: Flight) -> None:
+        """Have each next nonce known: what is signed while it is rehearsed asks nobody for it."""
+        for desk in self._desks.values():
+            await desk.nonces.take(1, flight.held(desk.address))
+
     def of(self, sender: Address) -> SigningDesk:
         """Return the desk of a sender."""
         return self._desks[sender]

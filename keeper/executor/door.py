@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from keeper.core.chain import BlockRef, StateOverride
+from keeper.core.chain import BlockRef, StateOverride, Transaction
 from keeper.core.lending import Reason, Rejection
+from keeper.core.pending import Lead
 from keeper.core.plan import Plan
 from keeper.core.ports import Journal, Reader, Simulator
 from keeper.core.units import Address, Hash32
@@ -73,6 +74,14 @@ class Door:
             forced_lost=spent.forced,
             ended=ended,
         )
+
+    async def ahead(
+        self, head: BlockRef, newest: BlockRef | None, lead: Lead | None
+    ) -> tuple[Transaction, ...]:
+        """Return what runs before plans in the block after ``head``, and before it a lead."""
+        is_newest = newest is None or head.number >= newest.number
+        nonces = await self.nonces(head, is_newest=is_newest)
+        return (*self._flight.transactions(nonces), *([lead.transaction] if lead else ()))
 
     async def nonces(self, head: BlockRef, *, is_newest: bool) -> Mapping[Address, int]:
         """Return the next nonces at ``head`` of whoever is in flight, or lately was."""

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import structlog
 
-from keeper.core.chain import BlockRef, Transaction
+from keeper.core.chain import BlockRef
 from keeper.core.joint import Joint
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.pending import Lead
-from keeper.core.plan import Plan, Status, Submission
+from keeper.core.plan import Plan, Submission
 from keeper.core.ports import Journal
 from keeper.core.tick import Tick
 from keeper.core.units import Address
@@ -20,8 +20,9 @@ from keeper.executor.batching import Batcher
 from keeper.executor.booking import Booking
 from keeper.executor.dividing import Decoders
 from keeper.executor.door import Door, Grounds
+from keeper.executor.early import Early
 from keeper.executor.flight import Flight
-from keeper.executor.lanes.lane import Delivery, Refused, sent, withheld
+from keeper.executor.lanes.lane import Delivery, Refused, posted, sent, withheld
 from keeper.executor.policy import Exposure
 from keeper.executor.rehearse import Stage, rehearse
 from keeper.executor.seam import Seam
@@ -33,7 +34,6 @@ from keeper.executor.verdicts import (
     of_barred,
     of_busy,
     of_companions,
-    unsent,
 )
 
 log = structlog.get_logger()
@@ -70,7 +70,8 @@ class Executor:
         self.newest: BlockRef | None = None
         """The newest head."""
         self._tick = Tick()
-        """Of what is being carried out now."""
+        self._early = Early(flight, journal)
+        """Of what is being carried out now, as the tick is."""
         self.seam = Seam()
         """From the first signature to the last entry in the books."""
 
@@ -127,6 +128,7 @@ class Executor:
             if self._armament is not None:
                 for tender in self._armament.tenders:
                     await tender.tend(head, await self.exposure(head))
+                await self._armament.desks.count(self.flight)
                 await self.standing.review()
 
     async def carry_out(
@@ -147,6 +149,7 @@ class Executor:
         exposure = await self.exposure(head)  # before the turn: others may be waiting for that
         async with self._turn:
             self._tick = tick or Tick()
+            self._early = Early(self.flight, self._journal)
             exposure = exposure.by_now(self.flight)
             untried, tried = await self._door.untried(self._door.spread(joint.plans, exposure))
             admitted, refused = self._door.admit(untried, exposure)
@@ -154,16 +157,17 @@ class Executor:
                 admitted, gone = joint.remake(admitted)
                 refused += gone
             self._tick.mark("judge")
-            if self._armament is not None:
-                self._armament.desks.ask_chain({one.transaction.sender for one in admitted})
             stage = Stage(
                 head=head,
                 timestamp=timestamp,
-                ahead=await self._ahead(head, lead),
+                ahead=await self._door.ahead(head, self.newest, lead),
                 overrides=self._grounds.overrides,
                 remake=joint.remake,
             )
             try:
+                if self._armament is not None and self.standing.halted is None:
+                    is_final = not self._batcher.may_join(admitted, joint)
+                    self._early.begin(admitted, self._armament, signs=is_final)
                 sure, failed = await self._rehearsed(admitted, exposure, stage, decoders)
                 sure, left = await self._batcher.batched(sure, joint, exposure, stage, decoders)
                 failed += left
@@ -171,14 +175,8 @@ class Executor:
                 report = await self._finish(sure, joint, on_sent, lead)
             finally:
                 self._door.release()
+                await self._early.end()
         return replace(report, rejected=(*tried, *refused, *failed, *late, *report.rejected))
-
-    async def _ahead(self, head: BlockRef, lead: Lead | None) -> tuple[Transaction, ...]:
-        """Return what runs before the plans in the block after ``head``."""
-        newest = self.newest
-        is_newest = newest is None or head.number >= newest.number
-        nonces = await self._door.nonces(head, is_newest=is_newest)
-        return (*self.flight.transactions(nonces), *([lead.transaction] if lead else ()))
 
     async def _looked_again(
         self,
@@ -198,7 +196,7 @@ class Executor:
             return plans, []
         log.info(OVERTAKEN, planned_at=stage.head.number, head=newest.number, plans=len(plans))
         self._door.release()
-        ahead = await self._ahead(newest, lead)
+        ahead = await self._door.ahead(newest, newest, lead)
         sure, gone = await self._rehearsed(plans, exposure, stage.moved_to(newest, ahead), decoders)
         return sure, [*gone, *of_companions(plans, gone)]
 
@@ -248,7 +246,9 @@ class Executor:
         if not plans:
             return Report()
         if self._armament is None:
-            return await self._show([one for plan in plans for one in plan.members])
+            shown = [one for plan in plans for one in plan.members]
+            self._shown.update(one.ref for one in shown)
+            return await self._booking.show(shown)
         halted = self.standing.halted
         if halted is not None:
             why = f"nothing is sent: {halted}"
@@ -272,27 +272,19 @@ class Executor:
             late = of_busy(plans, self.flight.busy) or of_barred(plans, joint.bar)
             if late:
                 return Report(rejected=late)
-            done = await desks.sign(plans, self.flight, target_block=newest + 1, lane=lane.name)
-            self._tick.mark("sign")
-            await self._journal.seal(done.pairs)
-            self._tick.mark("journal")
+            done, launch = await self._early.signed(plans, armament, newest + 1, self._tick)
             for plan, submission in done.pairs:
                 self.flight.took_off(plan, submission)
         signed = [one for _, one in done.pairs]
         if (halted := self.standing.halted) is not None:
+            await launch()
             deliveries = withheld(signed, halted)
         else:
-            deliveries = await sent(signed, lane, lead, self._tick)
+            out = posted(signed, lane, lead, self._tick)
+            await launch()
+            deliveries = await sent(signed, lane, lead, self._tick, out)
         for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):
             for one in () if isinstance(delivery, Refused) else plan.members:
                 on_sent(one, submission)
         report = await self._booking.book(done.pairs, deliveries, desks)
         return replace(report, rejected=(*of_all(done.refused, Reason.POLICY), *report.rejected))
-
-    async def _show(self, plans: Sequence[Plan]) -> Report:
-        """Record what would have been sent."""
-        for plan in plans:
-            self._shown.add(plan.ref)
-            await self._journal.intend(plan)
-            await self._journal.settle(unsent(plan, Status.SIMULATED, "disarmed"))
-        return Report(shown=tuple(plans))

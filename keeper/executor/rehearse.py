@@ -12,6 +12,7 @@ import structlog
 
 from keeper.core.accounting import Settlement, Waterfall, waterfall
 from keeper.core.chain import BlockRef, Simulated, StateOverride, Transaction, next_base_fee
+from keeper.core.gas_limit import gas_limit_of
 from keeper.core.joint import Remake, as_they_are
 from keeper.core.lending import Liquidation, Reason, Rejection
 from keeper.core.plan import Plan
@@ -23,13 +24,8 @@ log = structlog.get_logger()
 
 OFFER_BROKEN = "offer.broken"
 
-GAS_MARGIN_BPS = 15_000
-GAS_MARGIN = 150_000
-"""Room of the gas limit over the rehearsal's gas. A transaction that lands a block later than its
-neighbours pays for the accruals that the neighbours paid for in the rehearsal."""
-HEADS_APART = 1_000
-"""So many heads in a row each have a gas limit of their own: where several blocks share a second
-and fees stand still, what was refused at one would else be the very same bytes at the next."""
+_LEAST_ROOM_BPS, _MOST_ROOM_BPS = 9_000, 13_000
+"""Of the gas limit that follows from the rehearsal, what a plan's own may be and stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +143,13 @@ def _judge(plan: Plan, result: Simulated, stage: Stage, decoders: Decoders) -> P
 
 
 def _gas_limit(plan: Plan, gas_used: int) -> int:
-    """Return the gas limit of a plan whose rehearsal took so much."""
-    room = GAS_MARGIN + plan.opportunity.block.number % HEADS_APART
-    return gas_used * GAS_MARGIN_BPS // BPS + room + plan.data_cost.gas
+    """Return the gas limit of a plan whose rehearsal took so much.
+
+    It is the plan's own where that leaves about as much room: what was signed with it then holds.
+    """
+    limit = gas_limit_of(gas_used, plan.opportunity.block.number) + plan.data_cost.gas
+    least, most = limit * _LEAST_ROOM_BPS // BPS, limit * _MOST_ROOM_BPS // BPS
+    return plan.gas_limit if least <= plan.gas_limit <= most else limit
 
 
 def _worse(offered: Waterfall, local: Waterfall) -> str:

@@ -50,6 +50,18 @@ class SigningDesk:
         self._asked = asyncio.ensure_future(self.require_chain())
         self._asked.add_done_callback(_heed)
 
+    async def confirmed(self) -> bool:
+        """Return whether ``ask_chain`` was answered rightly; ``sign`` says what was not."""
+        if self._asked is None:
+            return False
+        await asyncio.wait([self._asked])
+        return not self._asked.cancelled() and self._asked.exception() is None
+
+    def took(self, nonce: int) -> None:
+        """Say that what was signed ahead for a nonce goes out: it is the signing asked for."""
+        self._asked = None
+        self.nonces.used(nonce)
+
     async def sign(
         self, plans: Sequence[Plan], *, held: Collection[int], target_block: int, lane: str
     ) -> list[Submission]:

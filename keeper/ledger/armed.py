@@ -10,14 +10,20 @@ from collections.abc import Iterable, Sequence
 
 from keeper.core.errors import InvariantError
 from keeper.core.plan import Intent, Plan, Status, Submission
-from keeper.ledger.intents import insert_row, intents_in, require_no_open_intent
+from keeper.ledger.intents import (
+    forget_simulation,
+    insert_row,
+    intents_in,
+    require_no_open_intent,
+)
 from keeper.ledger.submissions import insert_row as insert_signed
 from keeper.ledger.submissions import insert_submission
 
 
 def insert_armed(db: sqlite3.Connection, plan: Plan, submission: Submission, *, now: int) -> None:
     """Record a plan with the transaction that was signed for it ahead."""
-    insert_row(db, plan, Status.ARMED, times=1, now=now)
+    times = 1 + forget_simulation(db, plan.id)
+    insert_row(db, plan, Status.ARMED, times=times, now=now)
     insert_signed(db, submission, Status.ARMED, now=now)
 
 

@@ -54,7 +54,7 @@ def _insert_one(db: sqlite3.Connection, plan: Plan, carried_by: str | None, *, n
         msg = f"intent {plan.id}: expected a new one, found it {found[0]} already"
         raise InvariantError(msg)
     require_no_open_intent(db, plan.id, plan.deployment, plan.ref.market, plan.ref.account)
-    times = 1 + _forget_simulation(db, plan.id)
+    times = 1 + forget_simulation(db, plan.id)
     insert_row(db, plan, Status.INTENDED, times=times, now=now, carried_by=carried_by)
 
 
@@ -98,7 +98,7 @@ def insert_row(
     )
 
 
-def _forget_simulation(db: sqlite3.Connection, plan_id: str) -> int:
+def forget_simulation(db: sqlite3.Connection, plan_id: str) -> int:
     """Take a plan that was only shown out of the books; return how often it was.
 
     A keeper that is started twice in one block makes the same plan twice.
@@ -141,7 +141,7 @@ def forget_earlier_simulations(db: sqlite3.Connection, plan_id: str) -> None:
         (*key, plan_id),
     ).fetchall()
     for (other,) in earlier:
-        times = _forget_simulation(db, other)
+        times = forget_simulation(db, other)
         db.execute("UPDATE intents SET times = times + ? WHERE plan_id = ?", (times, plan_id))
 
 

@@ -102,14 +102,22 @@ class SqliteJournal:
 
     async def seal(self, signed: Sequence[tuple[Plan, Submission]]) -> None:
         """Record plans with their signed transactions, all of them or none, before any is sent."""
+        await self.launch(signed)
+
+    def launch(self, signed: Sequence[tuple[Plan, Submission]]) -> Awaitable[None]:
+        """Make armed plans open intents, as they are now: their transactions go out.
+
+        It is queued at once, before all that is recorded later.
+        """
         now = self._now()
 
         def work(db: sqlite3.Connection) -> None:
+            delete_armed(db, [plan.id for plan, _ in signed])
             for plan, submission in signed:
                 insert_intent(db, plan, now=now)
                 insert_submission(db, submission, now=now)
 
-        await self._run(f"{len(signed)} signed transactions", work)
+        return self._writer.begin(f"{len(signed)} signed transactions", work)
 
     async def record_signed(self, submission: Submission) -> None:
         """Record a signed transaction before it is sent.

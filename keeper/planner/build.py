@@ -6,6 +6,7 @@ from typing import Final
 from keeper.core.accounting import Settlement, Waterfall, waterfall
 from keeper.core.chain import Fees, Log, Transaction
 from keeper.core.errors import InvariantError
+from keeper.core.gas_limit import gas_limit_of
 from keeper.core.lending import Held, Liquidation, ProtocolCall
 from keeper.core.plan import LoanKind, Plan
 from keeper.core.units import ZERO_ADDRESS, Address, Hash32
@@ -58,7 +59,7 @@ def build_plan(case: Case, desk: Desk, terms: Terms, trade: Trade) -> Plan:
     )
     transaction = Transaction(sender=terms.operator, to=terms.executor, data=encode(program))
     fees = bid(desk.fees, trade.bid)
-    gas_limit = terms.gas.limit(trade.gas_units + trade.data.gas)
+    gas_limit = gas_limit_of(trade.gas_units, opportunity.block.number) + trade.data.gas
     data_cost = desk.data_fees.of(transaction, gas_limit=gas_limit, fees=fees)
     gas_price = desk.gas_price + trade.bid
     return Plan(

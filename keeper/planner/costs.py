@@ -25,8 +25,6 @@ class GasModel:
     """Of each pool swapped through: mostly the addresses of pool and token."""
     bytes_unwinding: int = 100
     """Of redeeming the collateral: two addresses, and a whole word of a withdrawal."""
-    limit_margin_bps: int = 5_000
-    """Room of the gas limit over the estimate."""
 
     def units(self, hops: int) -> int:
         """Return the gas expected of all but liquidating, borrowing and redeeming."""
@@ -36,10 +34,6 @@ class GasModel:
         """Return the most bytes expected of the unsigned transaction of a plan."""
         base = self.bytes_base + unwinds * self.bytes_unwinding
         return base + (steps - 1) * self.bytes_more + hops * self.bytes_hop
-
-    def limit(self, units: int) -> int:
-        """Return the gas limit for an estimate."""
-        return mul_div_ceil(units, BPS + self.limit_margin_bps, BPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ put in, and is none of these.
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from keeper.core.gas_limit import gas_limit_of
 from keeper.core.lending import AssetValue, Health, Option, Reason, SeizeQuote
 from keeper.core.units import Address
 from keeper.planner.case import Case, Desk
@@ -44,12 +45,12 @@ def at_a_loss(case: Case, desk: Desk, terms: Terms, budget: int) -> Trade | Miss
     ]
     if not found:
         return None
-    within = [one for one in found if most_lost(one, desk, terms) <= budget]
+    within = [one for one in found if most_lost(one, desk) <= budget]
     if within:
         best = max(within, key=lambda one: (_repaid(case, one), one.net))
         return replace(best, forced=True)
-    least = min(found, key=lambda one: most_lost(one, desk, terms))
-    most = most_lost(least, desk, terms)
+    least = min(found, key=lambda one: most_lost(one, desk))
+    most = most_lost(least, desk)
     return Miss(
         reason=Reason.FORCED_BUDGET,
         detail=f"nets {least.net} wei and could lose {most} wei, {most - budget} wei over the "
@@ -58,9 +59,9 @@ def at_a_loss(case: Case, desk: Desk, terms: Terms, budget: int) -> Trade | Miss
     )
 
 
-def most_lost(trade: Trade, desk: Desk, terms: Terms) -> int:
+def most_lost(trade: Trade, desk: Desk) -> int:
     """Return the most that the trade's transaction can lose: its gas at its limit and fee, wei."""
-    limit = terms.gas.limit(trade.gas_units + trade.data.gas)
+    limit = gas_limit_of(trade.gas_units, desk.block.number) + trade.data.gas
     return limit * desk.fees.max_fee + trade.data.wei
 
 

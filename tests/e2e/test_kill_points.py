@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from keeper.core.plan import Status
-from tests.support.dying_keeper import PREARMED_STEPS, STEPS
+from tests.support.dying_keeper import LATE_STEPS, PREARMED_STEPS, STEPS
 from tests.support.keeper_process import ARMED, until
 from tests.support.market_node import MarketNode
 from tests.support.sending_stage import (
@@ -58,6 +58,12 @@ def run_until_it_dies(stage, step, fall):
 
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_any_step_every_liquidation_lands_once_and_the_books_are_the_chain(stage, step):
+    live_through(stage, step, lambda: stage.move(FALLEN, base_fee=CHEAP), least=4)
+
+
+@pytest.mark.parametrize("step", LATE_STEPS)
+def test_killed_with_nothing_signed_before_its_rehearsal_is_over_it_is_the_same(stage, step):
+    stage.configure(batch={"most": 2, "risk_bps": 10_000})
     live_through(stage, step, lambda: stage.move(FALLEN, base_fee=CHEAP), least=4)
 
 

@@ -19,8 +19,10 @@ from keeper.ledger.journal import SqliteJournal
 
 # Any: the steps take what they take; they are passed through.
 STEPS: dict[str, tuple[type, str, bool, int]] = {
-    "before signing": (SigningDesk, "sign", False, 1),
-    "between signing and journal": (SigningDesk, "sign", True, 1),
+    "before signing": (SigningDesk, "sign_ahead", False, 1),
+    "between signing and journal": (SigningDesk, "sign_ahead", True, 2),
+    "between journal and the end of the rehearsal": (SqliteJournal, "arm", True, 1),
+    "between rehearsal and sending": (SqliteJournal, "launch", False, 1),
     "between journal and sending": (NodeWire, "post_raw", False, 1),
     "amid sending": (NodeWire, "post_raw", True, 2),
     "between sending and its record": (SqliteJournal, "record_all_sent", False, 1),
@@ -30,6 +32,13 @@ STEPS: dict[str, tuple[type, str, bool, int]] = {
 }
 """Each step: whose method, before or after it, and at which call."""
 
+
+LATE_STEPS: dict[str, tuple[type, str, bool, int]] = {
+    "before signing late": (SigningDesk, "sign", False, 1),
+    "between signing and journal, late": (SigningDesk, "sign", True, 1),
+    "between journal and sending, late": (SqliteJournal, "seal", True, 1),
+}
+"""The same where nothing is signed before its rehearsal is over."""
 
 PREARMED_STEPS: dict[str, tuple[type, str, bool, int]] = {
     "after arming": (SqliteJournal, "arm", True, 1),
@@ -41,7 +50,7 @@ PREARMED_STEPS: dict[str, tuple[type, str, bool, int]] = {
 
 def die_at(step: str) -> None:
     """Replace the step's method by one that ends the process."""
-    owner, name, after, call = {**STEPS, **PREARMED_STEPS}[step]
+    owner, name, after, call = {**STEPS, **LATE_STEPS, **PREARMED_STEPS}[step]
     act_at(owner, name, lambda: os.kill(os.getpid(), signal.SIGKILL), after=after, call=call)
 
 

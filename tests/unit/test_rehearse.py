@@ -13,17 +13,12 @@ from keeper.core.chain import (
     Transaction,
     next_base_fee,
 )
+from keeper.core.gas_limit import gas_limit_of
 from keeper.core.lending import Liquidation, Reason, Rejection
 from keeper.core.plan import Plan
-from keeper.core.units import BPS, WAD
+from keeper.core.units import WAD
 from keeper.executor.dividing import Decoders
-from keeper.executor.rehearse import (
-    GAS_MARGIN,
-    GAS_MARGIN_BPS,
-    Stage,
-    rehearse,
-    run_once,
-)
+from keeper.executor.rehearse import Stage, rehearse, run_once
 from tests.support.batch_records import ACCOUNTS, GAINS, merged, simulated
 from tests.support.batch_records import decoders as batch_decoders
 from tests.support.ledger_records import (
@@ -71,7 +66,7 @@ async def rejected(answer: Answer, how: Decoders | None = None) -> Rejection:
 async def test_a_plan_that_holds_takes_gas_and_forecast_from_the_rehearsal() -> None:
     (held,), refused = await rehearse([ONE], Node(succeed), stage(), decoders())
     assert refused == []
-    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN + HEAD.number
+    assert held.gas_limit == gas_limit_of(GAS_USED, HEAD.number)
     price = min(ONE.fees.max_fee, next_base_fee(HEAD) + ONE.fees.priority_fee)
     assert held.forecast.gas == GAS_USED * price
     assert held.forecast.net == GAIN - GAS_USED * price
@@ -263,7 +258,7 @@ async def test_what_a_rollup_charges_and_the_tip_are_in_the_forecast_and_the_lim
     price = next_base_fee(HEAD) + ONE.fees.priority_fee
     assert held.forecast.gas == (GAS_USED + 50) * price + 300
     assert held.forecast.tip == 9
-    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN + HEAD.number + 50
+    assert held.gas_limit == gas_limit_of(GAS_USED, HEAD.number) + 50
 
 
 async def test_no_more_than_the_plans_own_maximum_is_paid_for_gas() -> None:
@@ -281,7 +276,7 @@ async def test_each_account_of_a_batch_has_its_own_forecast_of_the_rehearsal() -
     assert [one.id for one in members] == [one.id for one in ACCOUNTS]
     assert [one.forecast.net + one.forecast.gas for one in members] == list(GAINS)
     assert sum(one.forecast.gas for one in members) == GAS_USED * price
-    assert held.gas_limit == GAS_USED * GAS_MARGIN_BPS // BPS + GAS_MARGIN + HEAD.number
+    assert held.gas_limit == gas_limit_of(GAS_USED, HEAD.number)
 
 
 async def test_a_batch_of_which_one_account_is_not_liquidated_is_not_sent() -> None:

@@ -78,6 +78,13 @@ class Journal(Protocol):
         """Forget armed plans that are void; one that was fired is left alone."""
         ...
 
+    def launch(self, signed: Sequence[tuple[Plan, Submission]]) -> Awaitable[None]:
+        """Make armed plans open intents, as they are now: their transactions go out.
+
+        Nothing that is recorded later comes before it, whenever the result is awaited.
+        """
+        ...
+
     async def armed(self) -> list[Intent]:
         """Return what is armed: after a start, what an earlier run left."""
         ...

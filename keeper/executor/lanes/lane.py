@@ -82,7 +82,7 @@ class Lane(Protocol):
 
 
 async def delivered(
-    lane: Lane, submissions: Sequence[Submission], posted: Sequence[Awaitable[Delivery] | None]
+    lane: Lane, submissions: Sequence[Submission], posted: "Posted"
 ) -> list[Delivery]:
     """Return what became of each; what the lane could not write at once is sent now, in order."""
     late = [one for one, answer in zip(submissions, posted, strict=True) if answer is None]
@@ -90,13 +90,23 @@ async def delivered(
     return [await answer if answer is not None else next(sent) for answer in posted]
 
 
-async def sent(
-    signed: Sequence[Submission], lane: Lane, lead: Lead | None, tick: Tick
-) -> list[Delivery]:
-    """Send journaled transactions; return what became of each. ``tick`` is marked when written."""
-    posted: list[Awaitable[Delivery] | None] = [None if lead else lane.post(one) for one in signed]
-    if None not in posted:
+Posted = Sequence[Awaitable[Delivery] | None]
+"""What becomes of transactions that are written; None of one that could not be at once."""
+
+
+def posted(signed: Sequence[Submission], lane: Lane, lead: Lead | None, tick: Tick) -> Posted:
+    """Write journaled transactions at once where that can be; ``tick`` is marked when all are."""
+    found = [None if lead else lane.post(one) for one in signed]
+    if None not in found:
         tick.mark("send")
+    return found
+
+
+async def sent(
+    signed: Sequence[Submission], lane: Lane, lead: Lead | None, tick: Tick, posted: Posted
+) -> list[Delivery]:
+    """Send what is not written yet; return what became of each transaction."""
+    if None not in posted:
         return await delivered(lane, signed, posted)
     if lead:
         deliveries = await lane.send(signed, lead=lead.raw)
