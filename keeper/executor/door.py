@@ -107,7 +107,7 @@ class Door:
 
         A price can move back and forth within a block, and a keeper be started again in one.
         """
-        tried = await self._journal.tried([plan.id for plan in plans])
+        tried = await self._journal.tried(plans)
         return [plan for plan in plans if plan.id not in tried], [
             of_plan(plan, Reason.BACKING_OFF, "tried on this block before")
             for plan in plans

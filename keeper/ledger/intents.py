@@ -5,7 +5,7 @@ raises InvariantError, because it would mean a second transaction for one intent
 """
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from keeper.core.accounting import Waterfall
@@ -145,7 +145,7 @@ def forget_earlier_simulations(db: sqlite3.Connection, plan_id: str) -> None:
         db.execute("UPDATE intents SET times = times + ? WHERE plan_id = ?", (times, plan_id))
 
 
-def select_tried(db: sqlite3.Connection, plan_ids: Collection[str]) -> frozenset[str]:
+def select_tried(db: sqlite3.Connection, plan_ids: Sequence[str]) -> frozenset[str]:
     """Return the plans of these ids that were more than shown."""
     query = "SELECT status FROM intents WHERE plan_id = ?"
     found = {one: db.execute(query, (one,)).fetchone() for one in plan_ids}

@@ -25,10 +25,10 @@ from keeper.ledger.intents import (
 )
 from keeper.ledger.lifecycle import OPEN, status_of
 from keeper.ledger.outcomes import finish_outcomes, insert_outcome, reopen_intent, revise_outcome
+from keeper.ledger.recent import Costs, NewestHead, select_costs, select_newest_head
 from keeper.ledger.spending import (
     select_gas_at_stake,
     select_highest_nonce,
-    select_spent,
 )
 from keeper.ledger.spool import Spool
 from keeper.ledger.standing import record_halt, select_standing, select_tally
@@ -62,6 +62,10 @@ class SqliteJournal:
         self._lock: DatabaseLock | None = None
         self.spool = Spool(beside(path, ".spool"))
         """Transactions that are out and not in the database yet."""
+        self._newest_head = NewestHead()
+        self._costs: Costs | None = None
+        self._outcomes = 0
+        """How often outcomes changed: what was read of them before is not theirs now."""
 
     @classmethod
     async def open(cls, path: Path, identity: ChainIdentity, *, clock: Clock) -> Self:
@@ -98,6 +102,7 @@ class SqliteJournal:
         Raises InvariantError when the account has another open intent.
         """
         now = self._now()
+        self._newest_head.recorded([plan])
         await self._run(f"intent {plan.id}", lambda db: insert_intent(db, plan, now=now))
 
     async def seal(self, signed: Sequence[tuple[Plan, Submission]]) -> None:
@@ -110,6 +115,7 @@ class SqliteJournal:
         It is queued at once, before all that is recorded later.
         """
         now = self._now()
+        self._newest_head.recorded(plan for plan, _ in signed)
 
         def work(db: sqlite3.Connection) -> None:
             delete_armed(db, [plan.id for plan, _ in signed])
@@ -151,6 +157,7 @@ class SqliteJournal:
     async def arm(self, signed: Sequence[tuple[Plan, Submission]]) -> None:
         """Record plans with transactions signed ahead, all or none, before any may be sent."""
         now = self._now()
+        self._newest_head.recorded(plan for plan, _ in signed)
 
         def work(db: sqlite3.Connection) -> None:
             for plan, submission in signed:
@@ -197,11 +204,13 @@ class SqliteJournal:
 
     async def settle(self, outcome: Outcome) -> None:
         """Record how the intent ended and enter it in the books."""
+        self._outcome_changes()
         now, what = self._now(), f"outcome of {outcome.plan_id}"
         await self._run(what, lambda db: insert_outcome(db, outcome, now=now))
 
     async def revise(self, outcome: Outcome) -> None:
         """Correct an outcome in the books: a reorg changed how the intent ended."""
+        self._outcome_changes()
         now, what = self._now(), f"corrected outcome of {outcome.plan_id}"
         await self._run(what, lambda db: revise_outcome(db, outcome, now=now))
 
@@ -211,6 +220,7 @@ class SqliteJournal:
         It is undone where another intent has its account by now. None, with nothing done, when
         another has its nonce.
         """
+        self._outcome_changes()
         now = self._now()
         return await self._run(f"intent {plan_id}", lambda db: reopen_intent(db, plan_id, now=now))
 
@@ -242,9 +252,13 @@ class SqliteJournal:
         """
         self._writer.reject(deployment, rejection, now=self._now())
 
-    async def tried(self, plan_ids: Collection[str]) -> frozenset[str]:
-        """Return the plans that were more than shown, in this run or an earlier one."""
-        return await self._run("tried plans", lambda db: select_tried(db, plan_ids))
+    async def tried(self, plans: Sequence[Plan]) -> frozenset[str]:
+        """Return the ids of the plans that were more than shown, in this run or an earlier one."""
+        if self._newest_head.is_before(plans):
+            return frozenset()
+        self._newest_head.read(await self._run("the newest head", select_newest_head))
+        ids = [plan.id for plan in plans]
+        return await self._run("tried plans", lambda db: select_tried(db, ids))
 
     async def own(self, hashes: Collection[Hash32]) -> frozenset[Hash32]:
         """Return which of the transactions we signed."""
@@ -286,7 +300,11 @@ class SqliteJournal:
 
     async def spent(self, *, hour: int, day: int) -> Spent:
         """Return what outcomes took since the start of an hour and of a day, unix seconds."""
-        return await self._run("what was spent", lambda db: select_spent(db, hour=hour, day=day))
+        since, known, outcomes = min(hour, day), self._costs, self._outcomes
+        if known is None or since < known.since:
+            known = await self._run("what was spent", lambda db: select_costs(db, since))
+            self._costs = known if outcomes == self._outcomes else None
+        return known.spent(hour=hour, day=day)
 
     async def gas_at_stake(self) -> int:
         """Return the most wei of gas that the open intents may still cost."""
@@ -320,6 +338,9 @@ class SqliteJournal:
             f"checkpoint of {deployment}",
             lambda db: upsert_checkpoint(db, deployment, checkpoint, new_accounts, now=now),
         )
+
+    def _outcome_changes(self) -> None:
+        self._costs, self._outcomes = None, self._outcomes + 1
 
     def _now(self) -> int:
         return int(self._clock.now())

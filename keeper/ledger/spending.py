@@ -5,37 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from keeper.core.standing import Spent
 from keeper.core.units import Address
 from keeper.ledger.lifecycle import OPEN_LIST
 from keeper.ledger.store import is_made, reading
-
-
-def select_spent(db: sqlite3.Connection, *, hour: int, day: int) -> Spent:
-    """Return what the outcomes recorded since two times took, unix seconds."""
-    rows = db.execute("SELECT settled, gas FROM outcomes WHERE settled >= ?", (min(hour, day),))
-    gas = [(settled, int(one)) for settled, one in rows]
-    return Spent(
-        hour=sum(one for settled, one in gas if settled >= hour),
-        day=sum(one for settled, one in gas if settled >= day),
-        forced=select_forced_losses(db, day),
-    )
-
-
-def select_forced_losses(db: sqlite3.Connection, timestamp: int) -> dict[str, int]:
-    """Return what forced outcomes recorded since ``timestamp`` lost, wei, by deployment.
-
-    Each outcome counts by itself: one that earned gives nothing back to the budget.
-    """
-    rows = db.execute(
-        """SELECT deployment, o.net FROM outcomes o JOIN intents USING (plan_id)
-        WHERE forced AND o.settled >= ? AND o.status != 'simulated'""",
-        (timestamp,),
-    )
-    lost: dict[str, int] = {}
-    for deployment, net in rows:
-        lost[deployment] = lost.get(deployment, 0) + max(-int(net), 0)
-    return lost
 
 
 def select_gas_at_stake(db: sqlite3.Connection) -> int:

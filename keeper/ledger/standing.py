@@ -8,7 +8,7 @@ from pathlib import Path
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Status
 from keeper.core.standing import StandingRow, Tally
-from keeper.ledger.spending import select_forced_losses
+from keeper.ledger.recent import select_costs
 from keeper.ledger.store import is_made, reading, transaction
 
 
@@ -65,11 +65,12 @@ def select_tally(db: sqlite3.Connection, *, day: int, hour: int) -> Tally:
         AND o.status IN ('reverted', 'cancelled') AND NOT forced""",
         (max(hour, rearmed),),
     )
+    forced_since = max(day, rearmed)
     return Tally(
         reverts_in_row=len(reverted),
         loss=-sum(int(net) for (net,) in nets),
         wasted=sum(int(one) for (one,) in gas),
-        forced=select_forced_losses(db, max(day, rearmed)),
+        forced=select_costs(db, forced_since).spent(hour=0, day=forced_since).forced,
     )
 
 

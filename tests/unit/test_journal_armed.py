@@ -118,7 +118,7 @@ async def test_what_was_fired_is_not_forgotten_as_void(journal: SqliteJournal, t
     await journal.disarm([ONE.id, TWO.id, "never heard of"])
     assert await armed(journal) == []
     assert await journal.own([FIRST.tx_hash, SECOND.tx_hash]) == {FIRST.tx_hash}
-    assert await journal.tried([ONE.id, TWO.id]) == {ONE.id}
+    assert await journal.tried([ONE, TWO]) == {ONE.id}
 
 
 async def test_what_was_void_may_be_armed_anew(journal: SqliteJournal) -> None:

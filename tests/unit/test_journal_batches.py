@@ -52,7 +52,7 @@ async def test_a_batch_is_one_open_intent_that_knows_all_its_accounts(
         Companion(plan_id=TWO.id, ref=TWO.ref),
         Companion(plan_id=THREE.id, ref=THREE.ref),
     )
-    assert await journal.tried([*IDS, OTHER.id]) == set(IDS)
+    assert await journal.tried([ONE, TWO, THREE, OTHER]) == set(IDS)
 
 
 async def test_a_batch_is_on_disk_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ async def test_a_batch_is_on_disk_whole_or_not_at_all(tmp_path: Path) -> None:
         await journal.seal([(BATCH, SENT)])
     (found,) = await journal.open_intents()
     assert (found.plan_id, found.companions) == (earlier.id, ())
-    assert await journal.tried(IDS) == frozenset()
+    assert await journal.tried([ONE, TWO, THREE]) == frozenset()
     await journal.close()
 
 

@@ -24,9 +24,9 @@ async def test_a_plan_that_was_shown_can_be_sent_in_the_same_block(tmp_path: Pat
     journal = await opened(tmp_path)
     await journal.intend(plan())
     await journal.settle(ended(plan(), Status.SIMULATED))
-    assert not await journal.tried([plan().id])
+    assert not await journal.tried([plan()])
     await journal.seal([(plan(), submission(plan()))])
-    assert await journal.tried([plan().id]) == {plan().id}
+    assert await journal.tried([plan()]) == {plan().id}
     (open_one,) = await journal.open_intents()
     assert open_one.submission == submission(plan())
     await journal.close()
@@ -34,10 +34,10 @@ async def test_a_plan_that_was_shown_can_be_sent_in_the_same_block(tmp_path: Pat
 
 async def test_a_plan_that_was_dropped_keeps_its_name(tmp_path: Path) -> None:
     journal = await opened(tmp_path)
-    assert not await journal.tried([plan().id])
+    assert not await journal.tried([plan()])
     await journal.seal([(plan(), submission(plan()))])
     await journal.settle(ended(plan(), Status.DROPPED))
-    assert await journal.tried([plan().id]) == {plan().id}
+    assert await journal.tried([plan()]) == {plan().id}
     with pytest.raises(InvariantError, match="expected a new one, found it dropped already"):
         await journal.seal([(plan(), submission(plan(), nonce=1))])
     await journal.close()

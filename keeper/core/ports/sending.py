@@ -152,8 +152,8 @@ class Journal(Protocol):
         """Record why an opportunity was not taken."""
         ...
 
-    async def tried(self, plan_ids: Collection[str]) -> frozenset[str]:
-        """Return the plans that were more than shown, in this run or an earlier one."""
+    async def tried(self, plans: Sequence[Plan]) -> frozenset[str]:
+        """Return the ids of the plans that were more than shown, in this run or an earlier one."""
         ...
 
     async def signed_with(self, sender: Address, nonce: int) -> list[Hash32]:
