@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from keeper.core.errors import KeeperError
 from keeper.core.lending import Reason
 from keeper.core.units import Address
 from keeper.devnet.live import under_water
@@ -132,13 +134,15 @@ class Story:
                 await self._short_life(chosen, steps, self.folder / f"{life}.log")
             else:
                 await self._long_life(chosen, steps, is_last=is_last)
-            self.world.heal()
             if not is_last:
                 self.world.go_on()
+                if self.chance.random() < 0.5:
+                    self.world.heal()
 
     async def _long_life(self, chosen: dict[str, Any], steps: int, *, is_last: bool) -> None:
         """Live in this process, to an end that is not death."""
-        async with keeper_desk(self.folder, self.node, keys=lambda: self.signers, **chosen) as desk:
+        async with AsyncExitStack() as stack:
+            desk = await self._started(stack, chosen)
             for _ in range(steps):
                 self.world.befall(desk)
                 if self.chance.random() < 0.7:
@@ -148,6 +152,18 @@ class Story:
             elif self.chance.random() < 0.3:
                 await self._drain(desk)
             self.broken += desk.ears.broken
+
+    async def _started(self, stack: AsyncExitStack, chosen: dict[str, Any]) -> Desk:
+        """Start a keeper amid what still fails; where that ends the start, again without."""
+        try:
+            return await stack.enter_async_context(self._keeper(chosen))
+        except (KeeperError, ExceptionGroup) as error:
+            self.world.told.append(f"it cannot start: {error!r}")
+            self.world.heal()
+            return await stack.enter_async_context(self._keeper(chosen))
+
+    def _keeper(self, chosen: dict[str, Any]) -> AbstractAsyncContextManager[Desk]:
+        return keeper_desk(self.folder, self.node, keys=lambda: self.signers, **chosen)
 
     async def _short_life(self, chosen: dict[str, Any], steps: int, log: Path) -> None:
         """Live as a process, and be killed: at some step of sending, or else in the end."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keeper.cli import main
+from keeper.commands.running import FAILED
 from keeper.core.plan import Plan
 from keeper.ledger.journal import SqliteJournal
 from tests.support.dying_keeper import PREARMED_STEPS, STEPS, act_at
@@ -55,9 +56,10 @@ class Mortal:
 
     @property
     def is_dead(self) -> bool:
-        """Tell whether it is gone; by its own kill alone."""
+        """Tell whether it is gone: by its own kill alone, or because it could not start."""
         code = self.process.poll()
-        assert code in (None, -signal.SIGKILL), self.log.read_text()
+        could_not = code == FAILED and not self._seen()
+        assert could_not or code in (None, -signal.SIGKILL), self.log.read_text()
         return code is not None
 
     def halt(self, _: str) -> None:
