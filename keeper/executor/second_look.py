@@ -99,7 +99,18 @@ class SecondLook:
             price = min(newest.fees.max_fee, next_base_fee(head) + newest.fees.priority_fee)
             if paid_for >= price:
                 return Purpose.LIQUIDATE, min(self._bid(one, exposure), paid_for)
-        return Purpose.CANCEL, self.cap(one, one.cancel_gas, exposure)
+        return Purpose.CANCEL, self._cancelling(one, exposure)
+
+    def _cancelling(self, one: Airborne, exposure: Exposure) -> int:
+        """Return the most per gas for what cancels, wei.
+
+        What costs no more than what it cancels takes nothing from a budget: else what is out beyond
+        one, which was lowered or which a reorg brought it back to, would never be cancelled.
+        """
+        at_no_more = max(one.worst_gas - one.data_cost.wei, 0) // one.cancel_gas
+        return max(
+            self.cap(one, one.cancel_gas, exposure), min(self.limits.max_gas_price, at_no_more)
+        )
 
     def _bid(self, one: Airborne, exposure: Exposure) -> int:
         """Return the most per gas for a liquidation, wei: what cancels it has to fit above."""

@@ -428,6 +428,23 @@ async def test_many_cancellations_leave_each_other_room_in_a_budget_that_is_take
     assert [one.nonce for one in await yard.tend()] == [5, 6]
 
 
+@pytest.mark.parametrize("budget", ["max_gas_per_tx", "max_gas_per_hour", "max_gas_per_day"])
+async def test_what_is_out_beyond_a_budget_is_cancelled_and_offered_no_more_for(
+    yard: Yard, budget: str
+) -> None:
+    # It was lowered since, or a reorg brought back what the budget had been given to again.
+    await yard.send(ONE, 5)
+    await yard.send(TWO, 6)
+    yard.limits = replace(LIMITS, **{budget: 1})
+    assert await yard.tend() == []
+    worst = {one.intent.plan_id: one.worst_gas for one in yard.flight.airborne.values()}
+    yard.fails(ONE, TWO)
+    out = await yard.tend()
+    assert [(one.nonce, one.purpose) for one in out] == [(5, Purpose.CANCEL), (6, Purpose.CANCEL)]
+    for one in out:
+        assert one.fees.max_fee * decoded(one)[2] <= worst[one.plan_id]
+
+
 async def test_what_one_rung_takes_of_a_budget_is_not_there_for_the_next(yard: Yard) -> None:
     first, second = await yard.send(ONE, 5), await yard.send(TWO, 6)
     staked = ONE.gas_limit * (first.fees.max_fee + second.fees.max_fee)
