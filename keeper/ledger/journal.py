@@ -78,6 +78,8 @@ class SqliteJournal:
         journal._lock = lock_database(path)
         try:
             await journal._writer.open(lambda: open_for_writing(path, identity, now=journal._now()))
+            newest = await journal._run("the newest head", select_newest_head)
+            journal._newest_head.recorded(newest)
         except BaseException:
             await journal.close()
             raise
@@ -102,7 +104,7 @@ class SqliteJournal:
         Raises InvariantError when the account has another open intent.
         """
         now = self._now()
-        self._newest_head.recorded([plan])
+        self._newest_head.recorded(plan.opportunity.block.number)
         await self._run(f"intent {plan.id}", lambda db: insert_intent(db, plan, now=now))
 
     async def seal(self, signed: Sequence[tuple[Plan, Submission]]) -> None:
@@ -115,7 +117,7 @@ class SqliteJournal:
         It is queued at once, before all that is recorded later.
         """
         now = self._now()
-        self._newest_head.recorded(plan for plan, _ in signed)
+        self._newest_head.recorded(*(plan.opportunity.block.number for plan, _ in signed))
 
         def work(db: sqlite3.Connection) -> None:
             delete_armed(db, [plan.id for plan, _ in signed])
@@ -157,7 +159,7 @@ class SqliteJournal:
     async def arm(self, signed: Sequence[tuple[Plan, Submission]]) -> None:
         """Record plans with transactions signed ahead, all or none, before any may be sent."""
         now = self._now()
-        self._newest_head.recorded(plan for plan, _ in signed)
+        self._newest_head.recorded(*(plan.opportunity.block.number for plan, _ in signed))
 
         def work(db: sqlite3.Connection) -> None:
             for plan, submission in signed:
@@ -256,7 +258,6 @@ class SqliteJournal:
         """Return the ids of the plans that were more than shown, in this run or an earlier one."""
         if self._newest_head.is_before(plans):
             return frozenset()
-        self._newest_head.read(await self._run("the newest head", select_newest_head))
         ids = [plan.id for plan in plans]
         return await self._run("tried plans", lambda db: select_tried(db, ids))
 

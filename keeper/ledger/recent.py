@@ -40,24 +40,14 @@ class NewestHead:
 
     def __init__(self) -> None:
         self._number = -1
-        self._is_read = False
 
     def is_before(self, plans: Iterable[Plan]) -> bool:
         """Return whether no plan of their heads, or a later one, was ever recorded."""
-        return self._is_read and all(_head(one) > self._number for one in plans)
+        return all(one.opportunity.block.number > self._number for one in plans)
 
-    def read(self, number: int | None) -> None:
-        """Take what the database has, None where it has no plan."""
-        self._is_read = True
-        self._number = max(self._number, -1 if number is None else number)
-
-    def recorded(self, plans: Iterable[Plan]) -> None:
-        """Hear that plans are being recorded."""
-        self._number = max(self._number, *map(_head, plans), -1)
-
-
-def _head(plan: Plan) -> int:
-    return plan.opportunity.block.number
+    def recorded(self, *heads: int) -> None:
+        """Hear of the heads of plans that are, or are being recorded."""
+        self._number = max((self._number, *heads))
 
 
 def select_costs(db: sqlite3.Connection, since: int) -> Costs:
@@ -76,7 +66,7 @@ def select_costs(db: sqlite3.Connection, since: int) -> Costs:
     )
 
 
-def select_newest_head(db: sqlite3.Connection) -> int | None:
-    """Return the newest head of any plan."""
-    (number,) = db.execute("SELECT max(head_block) FROM intents").fetchone()
-    return None if number is None else int(number)
+def select_newest_head(db: sqlite3.Connection) -> int:
+    """Return the newest head of any plan, -1 where there is none."""
+    (number,) = db.execute("SELECT coalesce(max(head_block), -1) FROM intents").fetchone()
+    return int(number)
