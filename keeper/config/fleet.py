@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from keeper.config.budgets import require_day_holds_hour
 from keeper.config.chain_file import ChainSettings
 from keeper.config.complaints import section, suggestion
 from keeper.config.document import Document, Location, Value, read_document
@@ -73,6 +74,7 @@ def load_fleet(path: Path) -> Fleet:
         alone = settings_of(path, document)
         return Fleet(path=path, chains=(alone,), totals=TotalSettings(), several=False)
     totals = section(TotalSettings, document, document.data.get(TOTALS) or {}, under=(TOTALS,))
+    require_day_holds_hour(totals, TOTALS, "usd", document.where)
     _require_entries(document)
     _require_apart(document)
     chains = tuple(settings_of(path, one) for one in _entries(document))

@@ -61,7 +61,7 @@ class LimitSettings(Section):
     max_gas_per_hour_wei: Wei
     """Gas of the last hour's outcomes and of what is in flight, at the most that it may cost."""
     max_gas_per_day_wei: Wei
-    """The same of the last day."""
+    """The same of the last day; no less than the hour's."""
     min_balance_wei: Wei
     """Native balance that must remain with the operator."""
     max_in_flight: Positive

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
+from keeper.config.budgets import require_day_holds_hour
 from keeper.config.chain_file import ChainSettings
 from keeper.config.complaints import complaints, is_given, section, suggestion, variable
 from keeper.config.document import Document, Location, read_document
@@ -139,8 +141,11 @@ def _checked(model: type[F], document: Document) -> F:
 
 
 def _require_confirmed(root: KeeperSettings, document: Document) -> None:
-    """Raise ConfigError for a limit beyond what is sane that is not confirmed by its key."""
-    given = overrides(KeeperSettings)
+    """Raise ConfigError for a limit beyond what is sane that is not confirmed by its key.
+
+    Limits that make no sense together are refused, whatever is confirmed.
+    """
+    where_of = partial(_where, document)
     lines = []
     for name in root.confirm_dangerous:
         known = [f"{_LIMITS}.{one}" for one in LimitSettings.model_fields]
@@ -153,14 +158,19 @@ def _require_confirmed(root: KeeperSettings, document: Document) -> None:
             continue
         wanted = _out_of_bounds(name, found)
         if wanted:
-            at = (_LIMITS, name)
-            where = variable(KeeperSettings, at) if is_given(given, at) else document.where(at)
             lines.append(
-                f"{where}: {key}: expected {wanted}, found {found}; if it is meant, "
-                f"list {key} under confirm_dangerous"
+                f"{where_of((_LIMITS, name))}: {key}: expected {wanted}, found {found}; "
+                f"if it is meant, list {key} under confirm_dangerous"
             )
     if lines:
         raise ConfigError("\n".join(lines))
+    require_day_holds_hour(root.limits, _LIMITS, "wei", where_of)
+
+
+def _where(document: Document, at: Location) -> str:
+    """Return what a value of the root file comes from: a line of it, or the environment."""
+    is_outside = is_given(overrides(KeeperSettings), at)
+    return variable(KeeperSettings, at) if is_outside else document.where(at)
 
 
 def _require_secret(document: Document) -> None:

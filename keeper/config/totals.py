@@ -12,6 +12,7 @@ class TotalSettings(Section):
     max_gas_per_hour_usd: Positive | None = None
     """Whole US dollars. Each chain's gas counts at the price of its ``native_feed``."""
     max_gas_per_day_usd: Positive | None = None
+    """No less than the hour's."""
 
     @property
     def counts_money(self) -> bool:

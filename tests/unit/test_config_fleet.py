@@ -217,3 +217,29 @@ def test_an_override_that_would_be_of_every_chain_is_refused(root, monkeypatch):
 def test_what_serves_one_chain_refuses_a_file_of_several(root):
     with pytest.raises(ConfigError, match=r"several\.yaml:18: chains: expected a file of one"):
         load(root)
+
+
+def test_a_day_for_which_an_hour_is_too_much_is_refused_of_all_chains(root) -> None:
+    root.write_text(ROOT.replace("max_in_flight: 6", "max_gas_per_hour_usd: 1_001"))
+    with pytest.raises(ConfigError) as caught:
+        load_fleet(root)
+    assert str(caught.value) == (
+        "config/several.yaml:5: totals.max_gas_per_day_usd: expected at least "
+        "totals.max_gas_per_hour_usd, 1001, found 1000"
+    )
+
+
+def test_a_day_for_which_an_hour_is_too_much_is_refused_of_one_of_them(root) -> None:
+    lower = "    limits:\n      max_gas_per_day_wei: 0.4 ether\n"
+    root.write_text(ROOT.replace("    limits:\n", lower))
+    with pytest.raises(ConfigError) as caught:
+        load_fleet(root)
+    assert str(caught.value) == (
+        "config/several.yaml:29: limits.max_gas_per_day_wei: expected at least "
+        "limits.max_gas_per_hour_wei, 500000000000000000, found 400000000000000000"
+    )
+
+
+def test_a_day_like_its_hour_is_taken(root) -> None:
+    root.write_text(ROOT.replace("max_in_flight: 6", "max_gas_per_hour_usd: 1_000"))
+    assert load_fleet(root).totals.max_gas_per_hour_usd == 1_000

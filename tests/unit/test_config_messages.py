@@ -55,6 +55,9 @@ GOLDEN = [
     (KEEPER, "  slippage_bps: 50 ", "  slippage_bps: 5000 ",
      ("config/keeper.yaml:32: limits.slippage_bps: expected at most 500, found 5000; "
      "if it is meant, list limits.slippage_bps under confirm_dangerous")),
+    (KEEPER, "per_day_wei: 2 ether", "per_day_wei: 0.2 ether",
+     ("config/keeper.yaml:29: limits.max_gas_per_day_wei: expected at least "
+     "limits.max_gas_per_hour_wei, 500000000000000000, found 200000000000000000")),
     (KEEPER, "0.005 ether  ", "0  ",
      ("config/keeper.yaml:25: limits.min_profit_wei: expected at least 1, found 0; "
      "if it is meant, list limits.min_profit_wei under confirm_dangerous")),
