@@ -155,7 +155,7 @@ def _deployment(
         rivals=Rivals(
             adapter,
             acting.appraiser,
-            parts.journal,
+            parts.journal.others,
             parts.observer,
             told=acting.told,
             reader=parts.chain.reader,

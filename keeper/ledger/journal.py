@@ -8,7 +8,6 @@ from typing import Self, TypeVar
 from keeper.core.lending import AccountRef, Rejection
 from keeper.core.plan import Intent, Outcome, Plan, Settled, Status, Submission
 from keeper.core.standing import Spent, StandingRow, Tally
-from keeper.core.taken import OurPart, Taken
 from keeper.core.units import Address, Hash32
 from keeper.ledger.armed import delete_armed, fire_all, insert_armed, select_armed
 from keeper.ledger.checkpoints import (
@@ -24,6 +23,7 @@ from keeper.ledger.intents import (
     select_unfinal,
 )
 from keeper.ledger.lifecycle import OPEN, status_of
+from keeper.ledger.others import OthersJournal
 from keeper.ledger.outcomes import finish_outcomes, insert_outcome, reopen_intent, revise_outcome
 from keeper.ledger.recent import Costs, NewestHead, select_costs, select_newest_head
 from keeper.ledger.spending import (
@@ -40,7 +40,6 @@ from keeper.ledger.submissions import (
     select_signed_with,
     update_target,
 )
-from keeper.ledger.taken import note_taken, select_noted, select_our_part, select_own
 from keeper.ledger.writer import Work, Writer
 from keeper.runtime.clock import Clock
 
@@ -59,6 +58,7 @@ class SqliteJournal:
         """Make a closed journal; ``open`` opens it."""
         self._clock = clock
         self._writer = Writer(path)
+        self.others = OthersJournal(self._writer, clock)
         self._lock: DatabaseLock | None = None
         self.spool = Spool(beside(path, ".spool"))
         """Transactions that are out and not in the database yet."""
@@ -260,36 +260,6 @@ class SqliteJournal:
             return frozenset()
         ids = [plan.id for plan in plans]
         return await self._run("tried plans", lambda db: select_tried(db, ids))
-
-    async def own(self, hashes: Collection[Hash32]) -> frozenset[Hash32]:
-        """Return which of the transactions we signed."""
-        return await self._run("our transactions", lambda db: select_own(db, hashes))
-
-    async def taken_before(self, deployment: str, hashes: Collection[Hash32]) -> frozenset[Hash32]:
-        """Return which of the transactions are noted as others' already."""
-        return await self._run(
-            "others' transactions", lambda db: select_noted(db, deployment, hashes)
-        )
-
-    async def our_part(
-        self, deployment: str, ref: AccountRef, *, since: int, before: int
-    ) -> OurPart | None:
-        """Return our newest intent of an account from head ``since`` on and before a block."""
-        return await self._run(
-            f"our part in {ref.account}",
-            lambda db: select_our_part(db, deployment, ref, since=since, before=before),
-        )
-
-    async def take_note(
-        self, deployment: str, taken: Sequence[Taken], *, gone_from: int | None
-    ) -> None:
-        """Note what others liquidated; forget what was noted of a block or later ones."""
-        now = self._now()
-
-        def work(db: sqlite3.Connection) -> None:
-            note_taken(db, deployment, taken, gone_from=gone_from, now=now)
-
-        await self._run(f"what others liquidated of {deployment}", work)
 
     async def open_intents(self) -> list[Intent]:
         """Return every intent without an outcome, oldest first."""

@@ -53,7 +53,7 @@ async def test_what_was_signed_anew_takes_the_place_of_what_was_signed_ahead(
     anew = submission(ONE, nonce=9)
     await journal.fired([anew])
     assert await attempts(journal) == {ONE.id: (anew,)}
-    assert await journal.own([FIRST.tx_hash, anew.tx_hash]) == {anew.tx_hash}
+    assert await journal.others.own([FIRST.tx_hash, anew.tx_hash]) == {anew.tx_hash}
 
 
 async def test_to_fire_twice_changes_nothing(journal: SqliteJournal) -> None:
@@ -117,7 +117,7 @@ async def test_what_was_fired_is_not_forgotten_as_void(journal: SqliteJournal, t
         await journal.settle(ended(ONE, Status.REVERTED, gas=9, tx_hash=FIRST.tx_hash))
     await journal.disarm([ONE.id, TWO.id, "never heard of"])
     assert await armed(journal) == []
-    assert await journal.own([FIRST.tx_hash, SECOND.tx_hash]) == {FIRST.tx_hash}
+    assert await journal.others.own([FIRST.tx_hash, SECOND.tx_hash]) == {FIRST.tx_hash}
     assert await journal.tried([ONE, TWO]) == {ONE.id}
 
 

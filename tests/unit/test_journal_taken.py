@@ -72,7 +72,7 @@ async def journal(tmp_path: Path, clock: HandClock) -> AsyncIterator[SqliteJourn
 
 
 async def note(journal: SqliteJournal, *of: Taken, gone_from: int | None = None) -> None:
-    await journal.take_note(DEPLOYMENT, of, gone_from=gone_from)
+    await journal.others.take_note(DEPLOYMENT, of, gone_from=gone_from)
 
 
 def on_disk(folder: Path, *, since: int = 0) -> list[Taken]:
@@ -125,23 +125,23 @@ async def test_which_are_noted_is_of_their_deployment(journal: SqliteJournal) ->
     one, other = taken(1), taken(2, deployment="other")
     await note(journal, one, other)
     asked = [one.tx_hash, other.tx_hash, hash32(9)]
-    assert await journal.taken_before(DEPLOYMENT, asked) == {one.tx_hash}
-    assert await journal.taken_before(DEPLOYMENT, []) == frozenset()
+    assert await journal.others.taken_before(DEPLOYMENT, asked) == {one.tx_hash}
+    assert await journal.others.taken_before(DEPLOYMENT, []) == frozenset()
 
 
 async def test_our_own_are_those_that_we_signed_sent_or_not(journal: SqliteJournal) -> None:
     one, ahead = submission(plan(1)), submission(plan(2), nonce=1)
     await journal.seal([(plan(1), one)])
     await journal.arm([(plan(2), ahead)])
-    assert await journal.own([one.tx_hash, ahead.tx_hash, hash32(9)]) == {
+    assert await journal.others.own([one.tx_hash, ahead.tx_hash, hash32(9)]) == {
         one.tx_hash,
         ahead.tx_hash,
     }
-    assert await journal.own([]) == frozenset()
+    assert await journal.others.own([]) == frozenset()
 
 
 async def part(journal: SqliteJournal, *, since: int = 0, before: int = 10**6) -> OurPart | None:
-    return await journal.our_part(DEPLOYMENT, REF, since=since, before=before)
+    return await journal.others.our_part(DEPLOYMENT, REF, since=since, before=before)
 
 
 async def reverted(journal: SqliteJournal, one: Plan, nonce: int) -> None:
