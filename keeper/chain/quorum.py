@@ -148,7 +148,8 @@ class Quorum:
         finally:
             for one in waiting:
                 one.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            # All of them, also who was done and not heard: asyncio complains of an error not seen.
+            await asyncio.gather(*asked, return_exceptions=True)
 
     def _disagreement(self, what: str, said: Mapping[str, str]) -> StaleError:
         found = "; ".join(f"{name}: {one}" for name, one in said.items()) or "no node"

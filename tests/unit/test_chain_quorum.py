@@ -1,7 +1,9 @@
 """What money rests on is told by so many nodes, or not believed: one that lies changes nothing."""
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -313,3 +315,25 @@ async def test_without_a_quorum_one_node_is_asked(three: Three) -> None:
     async with three.opened(quorum=1) as chain:
         await chain.agreed.balance(WHO, await chain.reader.head())
     assert [one.methods().count("eth_getBalance") for one in three.nodes] == [1, 0, 0]
+
+
+async def test_a_node_that_breaks_when_enough_was_heard_is_not_complained_of(three: Three) -> None:
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+
+    async def ask(node: Any) -> int:
+        if node is first:
+            raise RuntimeError("Session is closed")
+        return 7
+
+    async with three.opened() as chain:
+        reader: Any = chain.agreed
+        quorum = reader._quorum
+        first = quorum.fit()[0]
+        for _ in range(20):  # who is heard first is left to chance
+            voices = quorum._voices(ask)
+            with suppress(RuntimeError):
+                await anext(voices)
+            await voices.aclose()
+            gc.collect()
+    assert complaints == []
