@@ -280,8 +280,10 @@ class Executor:
             await launch()
             deliveries = withheld(signed, halted)
         else:
-            out = posted(signed, lane, lead, self._tick)
-            await launch()
+            try:
+                out = posted(signed, lane, lead, self._tick)
+            finally:  # what is out is an open intent, whatever befell the next one
+                await launch()
             deliveries = await sent(signed, lane, lead, self._tick, out)
         for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):
             for one in () if isinstance(delivery, Refused) else plan.members:

@@ -1,5 +1,6 @@
 """A halt that comes when transactions are signed already, and not sent yet."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from keeper.executor.armament import Armament
 from keeper.executor.desks import Desks
 from keeper.executor.executor import Executor
 from keeper.executor.flight import Flight
+from keeper.executor.lanes.lane import Delivery
 from keeper.executor.lanes.mempool import MempoolLane
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.signing import SigningDesk
@@ -26,8 +28,8 @@ NONCE = 5
 
 
 def made(number: int) -> Plan:
-    one = plan(number)
-    return replace(one, transaction=replace(one.transaction, sender=SIGNER.address))
+    one, data = plan(number), bytes([number])
+    return replace(one, transaction=replace(one.transaction, sender=SIGNER.address, data=data))
 
 
 @dataclass
@@ -55,6 +57,18 @@ class Socket(FakeWire):
         return self.send_raw(raw)
 
 
+class BreakingLane(MempoolLane):
+    """A lane in which something of ours breaks at the second transaction."""
+
+    out = 0
+
+    def post(self, submission: Submission) -> Awaitable[Delivery] | None:  # noqa: ARG002 - the port's
+        if self.out:
+            raise RuntimeError("amid sending")
+        self.out += 1
+        return asyncio.get_running_loop().create_future()
+
+
 @pytest.fixture
 async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
     found = await opened(tmp_path)
@@ -79,3 +93,27 @@ async def test_a_halt_between_signature_and_wire_sends_nothing_and_frees_the_non
     assert {one.detail for one in report.rejected} == {"nothing is sent: by hand"}
     assert await journal.open_intents() == []
     assert await nonces.take(1, flight.held(SIGNER.address)) == [NONCE]
+
+
+async def test_what_breaks_amid_sending_leaves_open_on_disk_what_may_be_out(
+    journal: SqliteJournal,
+) -> None:
+    wire, flight, both = FakeWire(used=NONCE), Flight(), [made(1), made(2)]
+    nonces = NonceKeeper(wire, SIGNER.address)
+    desks = Desks([SigningDesk(chain_id=31337, signer=SIGNER, wire=wire, nonces=nonces)])
+    await desks.count(flight)
+    lane = BreakingLane(wire)
+    armament = Armament(desks=desks, lane=lane, tenders=())
+    grounds: Any = SimpleNamespace(batches=None, simulator=None)
+    standing: Any = SimpleNamespace(halted=None)
+    executor = Executor(
+        grounds, journal=journal, flight=flight, standing=standing, armament=armament
+    )
+    executor._early.begin(both, armament, signs=True)
+    with pytest.raises(RuntimeError, match="amid sending"):
+        await executor._finish(both, Joint(plans=both), lambda *_: None, None)
+    await executor._early.end()
+    assert lane.out == 1
+    assert executor.seam.is_torn
+    assert [one.plan_id for one in await journal.open_intents()] == [one.id for one in both]
+    assert await journal.armed() == []
