@@ -54,8 +54,9 @@ class Planner:
         self._unwinders = {one.share: one for one in unwinders}
 
     async def refresh(self, block: BlockRef) -> None:
-        """Bring the pools that were planned over before to ``block``: a desk there reads less."""
-        await asyncio.gather(*(venue.refresh(block) for venue in self._venues))
+        """Bring pools and lenders of plans made before to ``block``: a desk there reads less."""
+        venues = (venue.refresh(block) for venue in self._venues)
+        await asyncio.gather(*venues, self._lenders.refresh(block))
 
     async def make_ready(self, options: Sequence[Option], block: BlockRef) -> None:
         """Read pools and lenders of the options at ``block``: a desk there of those asks little."""
@@ -94,6 +95,37 @@ class Planner:
             base_fee=base_fee,
             data_fees=data_fees,
             unwinding=Unwinding(books=dict(zip(sold, redeemed, strict=True))),
+        )
+
+    def held_desk(
+        self,
+        opportunities: Iterable[Opportunity],
+        block: BlockRef,
+        *,
+        fees: Fees,
+        base_fee: int,
+        data_fees: DataFees,
+    ) -> Desk | None:
+        """Return ``desk`` of what was read last, of whatever block, and reads nothing.
+
+        None when something is missing, or has to be redeemed before it is swapped.
+        """
+        options = [option for one in opportunities for option in one.options]
+        if self._unwinders.keys() & {one.collateral for one in options}:
+            return None
+        pairs = self._pairs(options, {})
+        books = {venue.name: venue.held(pairs) for venue in self._venues}
+        known = {name: book for name, book in books.items() if book is not None}
+        loans = self._lenders.held(frozenset(one.debt for one in options))
+        if loans is None or len(known) < len(books):
+            return None
+        return Desk(
+            block=block,
+            books=known,
+            loans=loans,
+            fees=fees,
+            base_fee=base_fee,
+            data_fees=data_fees,
         )
 
     async def _books(

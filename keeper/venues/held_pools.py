@@ -48,8 +48,15 @@ class HeldPools(Generic[K, S]):
             self._keys |= {key.address: key for key in keys}
             await self._bring(block)
             await self._fill(keys, block)
-            found = ((key.address, self._states[key.address]) for key in keys)
-            return {pool: state for pool, state in found if state is not None}
+            return self.now(keys) or {}
+
+    def now(self, keys: Sequence[K]) -> dict[Address, S] | None:
+        """Return the states that are held just now, as ``at``; None when one is not."""
+        states = self._states
+        if not all(key.address in states for key in keys):
+            return None
+        found = ((key.address, states[key.address]) for key in keys)
+        return {pool: state for pool, state in found if state is not None}
 
     async def refresh(self, block: BlockRef) -> None:
         """Bring every pool that was ever asked for to ``block``."""

@@ -3,7 +3,10 @@
 from dataclasses import replace
 from typing import cast
 
+import pytest
+
 from keeper.core.chain import BlockRef, Call, Log
+from keeper.core.errors import StaleError
 from keeper.core.ports import Reader
 from keeper.core.units import Address, Hash32
 from keeper.evm.words import ask, word_of_address
@@ -106,3 +109,26 @@ async def test_a_pair_without_reserves_is_left_out() -> None:
     venue = await held(reader_of(reserves=0))
     book = await venue.snapshot(PAIRS, child(BLOCK))
     assert book.hops(WETH, USDC) == ()
+
+
+async def test_what_is_held_equals_a_snapshot_and_reads_nothing() -> None:
+    reader = reader_of()
+    venue = await held(reader)
+    assert venue.held(PAIRS) == await venue.snapshot(PAIRS, BLOCK)
+    assert (read(reader), reader.asked) == (set(), [])
+
+
+async def test_while_a_changed_pool_is_not_read_again_nothing_is_held() -> None:
+    reader = reader_of()
+    venue = await held(reader)
+    reader.logs = [sync(OTHER)]
+    del reader.answers[OTHER, GET_RESERVES]
+    with pytest.raises(StaleError):
+        await venue.refresh(child(BLOCK))
+    assert venue.held(PAIRS) is None
+    assert venue.held([(WETH, USDC)]) is not None
+
+
+async def test_a_pair_that_was_never_looked_for_is_not_held() -> None:
+    venue = await held(reader_of())
+    assert venue.held([(USDC, DAI)]) is None

@@ -51,3 +51,23 @@ async def test_what_was_lent_at_another_block_is_not_taken_for_this_one() -> Non
     await lenders.at(frozenset((USDC,)), block(7))
     (book,) = await lenders.at(frozenset((USDC,)), block(8))
     assert book.most(USDC) == 2
+
+
+async def test_everybody_is_told_of_whatever_was_borrowed_before() -> None:
+    source = Counting()
+    lenders = Lenders([source])
+    await lenders.at(frozenset((USDC,)), block(7))
+    await lenders.at(frozenset((DAI,)), block(8))
+    assert source.asked[-1] == ({USDC, DAI}, 8)
+
+
+async def test_what_is_held_is_what_was_read_last_and_reads_nothing() -> None:
+    source = Counting()
+    lenders = Lenders([source])
+    assert lenders.held(frozenset((USDC,))) is None
+    read = await lenders.at(frozenset((USDC,)), block(7))
+    assert lenders.held(frozenset((USDC,))) is read
+    assert lenders.held(frozenset((USDC, DAI))) is None
+    await lenders.refresh(block(8))
+    assert lenders.held(frozenset((USDC,))) == await lenders.at(frozenset((USDC,)), block(8))
+    assert [number for _, number in source.asked] == [7, 8]

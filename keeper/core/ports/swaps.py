@@ -125,6 +125,10 @@ class SwapVenue(Protocol):
         """
         ...
 
+    def held(self, pairs: Collection[tuple[Address, Address]]) -> SwapBook | None:
+        """Return a snapshot of what was read last, of whatever block; None when some is missing."""
+        ...
+
     async def refresh(self, block: BlockRef) -> None:
         """Bring what was read before to ``block``, so that a snapshot there has less to read."""
         ...

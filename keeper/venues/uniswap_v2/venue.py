@@ -1,6 +1,6 @@
 """Uniswap V2 and its forks as a place to swap. Implements ``core.ports.SwapVenue``."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,8 +76,22 @@ class UniswapV2Venue:
         """
         wanted = pairs_over(pairs, self._settings.intermediates)
         await self._find(wanted, block)
-        keys = [self._keys[pair] for pair in wanted if pair in self._keys]
-        states = await self._held.at(keys, block)
+        keys = self._known(wanted)
+        return self._book(keys, await self._held.at(keys, block))
+
+    def held(self, pairs: Collection[tuple[Address, Address]]) -> UniswapV2Book | None:
+        """Return a snapshot of what was read last, of whatever block; None when some is missing."""
+        wanted = pairs_over(pairs, self._settings.intermediates)
+        if not all(pair in self._keys or pair in self._absent for pair in wanted):
+            return None
+        keys = self._known(wanted)
+        states = self._held.now(keys)
+        return None if states is None else self._book(keys, states)
+
+    def _known(self, pairs: Iterable[Pair]) -> list[PairKey]:
+        return [self._keys[pair] for pair in pairs if pair in self._keys]
+
+    def _book(self, keys: Iterable[PairKey], states: Mapping[Address, PairState]) -> UniswapV2Book:
         return UniswapV2Book(
             venue=self._name,
             pairs={key.tokens: states[key.address] for key in keys if key.address in states},

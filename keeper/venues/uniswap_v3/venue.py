@@ -1,6 +1,6 @@
 """Uniswap V3 as a place to swap. Implements ``core.ports.SwapVenue``."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from keeper.core.chain import BlockRef, CallResult
@@ -68,9 +68,26 @@ class UniswapV3Venue:
         """
         wanted = pairs_over(pairs, self._settings.intermediates)
         await self._find([(*pair, fee) for pair in wanted for fee in self._settings.fees], block)
-        slots = [(pair, (*pair, fee)) for pair in wanted for fee in self._settings.fees]
-        found = [(pair, self._keys[slot]) for pair, slot in slots if slot in self._keys]
-        states = await self._held.at([key for _, key in found], block)
+        found = self._known(wanted)
+        return self._book(found, await self._held.at([key for _, key in found], block))
+
+    def held(self, pairs: Collection[tuple[Address, Address]]) -> UniswapV3Book | None:
+        """Return a snapshot of what was read last, of whatever block; None when some is missing."""
+        wanted = pairs_over(pairs, self._settings.intermediates)
+        slots = ((*pair, fee) for pair in wanted for fee in self._settings.fees)
+        if not all(slot in self._keys or slot in self._absent for slot in slots):
+            return None
+        found = self._known(wanted)
+        states = self._held.now([key for _, key in found])
+        return None if states is None else self._book(found, states)
+
+    def _known(self, pairs: Iterable[Pair]) -> list[tuple[Pair, PoolKey]]:
+        slots = [(pair, (*pair, fee)) for pair in pairs for fee in self._settings.fees]
+        return [(pair, self._keys[slot]) for pair, slot in slots if slot in self._keys]
+
+    def _book(
+        self, found: Iterable[tuple[Pair, PoolKey]], states: Mapping[Address, PoolState]
+    ) -> UniswapV3Book:
         by_pair: dict[Pair, tuple[Address, ...]] = {}
         for pair, key in found:
             if key.address in states:
