@@ -11,14 +11,16 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from keeper.app.aiming import Aim
+from keeper.app.batch import ALL, Batch
 from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
-from keeper.app.planning import ALL, Batch, Planning
+from keeper.app.planning import Planning
 from keeper.app.reading_ahead import ReadingAhead
 from keeper.app.refusals import gas_capped, refused, too_small
 from keeper.app.sight import Look
 from keeper.app.skipping import RETRY_S, SKIPPED, TRIES
+from keeper.app.telling import Telling
 from keeper.app.turns import Turns
 from keeper.chain.errors import GasCappedError
 from keeper.core.chain import BlockRef
@@ -72,8 +74,6 @@ class Acting(Generic[M, P]):
         self._adapter = adapter
         self.planning = planning
         self._executor = executor
-        self._journal = journal
-        self._watcher = watcher
         self._parity = parity
         self._aim = aim
         self._min_debt_base = min_debt_base
@@ -83,9 +83,10 @@ class Acting(Generic[M, P]):
         self._timed = timed
         self.reading_ahead = ReadingAhead(planning, executor, parity)
         self._mail: Latest[Look[M, P]] = Latest()
-        self.told: dict[AccountRef, Rejection] = {}
-        """The newest reason why an account was left alone."""
+        self.telling = Telling(adapter, watcher, journal, observer)
         self._turns = Turns()
+        self._guessed: Book[M, P] | None = None
+        """What was planned ahead of its reads."""
         self.acted_on = -1
         """The newest block whose opportunities were dealt with."""
 
@@ -152,9 +153,23 @@ class Acting(Generic[M, P]):
             self._turns.keep_unrun(await self._executor.to_run(look.held_at))
         if now:
             rejected += await self._carry_out(look, now)
-        await self._tell(rejected, book)
+        await self.telling.tell(rejected, book)
         if later:
-            await self._tell(await self._catch_up(look, later), book)
+            await self.telling.tell(await self._catch_up(look, later), book)
+
+    def guess(self, look: Look[M, P]) -> None:
+        """Plan for a look, from what is at hand before all is read, and begin to rehearse that.
+
+        Nothing comes of it but that the same plan, and the same rehearsal, are there sooner.
+        """
+        self._guessed = look.book
+        fresh, _ = self._turns.divided(self._fresh(look.found, []), of_all=False)
+        if not fresh or self._aim.moves(look, fresh):
+            return
+        batch, _ = self._valued(look, look.found.view, fresh)
+        plans = self.planning.guess(batch)
+        look.tick.mark("plan")
+        self._executor.rehearsing_ahead.begin(plans, look.found.block, look.found.timestamp)
 
     async def follow(self, look: Look[M, P], lead: Lead) -> list[Rejection]:
         """Plan and carry out right behind a pending transaction; return what is not taken."""
@@ -163,15 +178,6 @@ class Acting(Generic[M, P]):
         if fresh:
             rejected += await self._carry_out(look, fresh, lead)
         return rejected
-
-    def _remarked(self, rejection: Rejection, book: Book[M, P]) -> Rejection:
-        """Return the rejection with what is to be known of the feeds behind the account."""
-        remarks, position = self._watcher.remarks, book.positions.get(rejection.ref)
-        if not remarks or position is None:
-            return rejection
-        feeds = self._adapter.feeds_of(book.market, position)
-        said = dict.fromkeys(remarks[key] for key in sorted(feeds & remarks.keys()))
-        return replace(rejection, detail="; ".join((rejection.detail, *said)))
 
     def _fresh(self, found: Scan[M], rejected: list[Rejection]) -> list[Opportunity]:
         """Return the opportunities that are worth planning now."""
@@ -231,10 +237,20 @@ class Acting(Generic[M, P]):
         self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
     ) -> tuple[Batch[M, P], list[Rejection]]:
         """Return what to plan from, and whom nothing can be said of."""
+        if self.reading_ahead.is_waiting and self._guessed is not look.book and lead is None:
+            await self.reading_ahead.asked()
+            self.guess(look)
         await self.reading_ahead.done()
         aimed = await self._aim.at_target(look, fresh, lead)
         view, fresh = aimed.view, aimed.opportunities
         await self.appraiser.prepare(view, [one.ref for one in fresh], look.book.block)
+        batch, unvalued = self._valued(look, view, fresh, ALL if lead else self._part)
+        return batch, [*aimed.rejections, *unvalued]
+
+    def _valued(
+        self, look: Look[M, P], view: M, fresh: Sequence[Opportunity], part: int = ALL
+    ) -> tuple[Batch[M, P], list[Rejection]]:
+        """Return what to plan from ``part`` by part, and whom nothing can be said of."""
         valuations, unvalued = self._value(view, fresh)
         batch = Batch(
             adapter=self._adapter,
@@ -242,10 +258,10 @@ class Acting(Generic[M, P]):
             book=look.book,
             opportunities=[one for one in fresh if one.ref in valuations],
             valuations=valuations,
-            part=self._part if lead is None else ALL,
+            part=part,
             sent=self._turns.sent,
         )
-        return batch, [*aimed.rejections, *unvalued]
+        return batch, unvalued
 
     async def _send(
         self, look: Look[M, P], joint: Joint, lead: Lead | None = None
@@ -291,13 +307,3 @@ class Acting(Generic[M, P]):
             except StaleError as error:
                 unvalued.append(refused(one, Reason.PRICE_UNUSABLE, error))
         return valuations, unvalued
-
-    async def _tell(self, rejected: Sequence[Rejection], book: Book[M, P]) -> None:
-        """Journal and report each rejection whose reason is new for its account."""
-        for one in (self._remarked(one, book) for one in rejected):
-            if one.reason in (Reason.BACKING_OFF, Reason.DISARMED):
-                continue
-            await self._journal.reject(self._adapter.deployment, one)
-            before, self.told[one.ref] = self.told.get(one.ref), one
-            if before is None or before.reason is not one.reason:
-                self._observer.rejected(self._adapter.deployment, one)

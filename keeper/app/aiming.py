@@ -52,6 +52,10 @@ class Aim(Generic[M, P]):
             return Aimed(view=look.found.view, opportunities=fresh)
         return self._judged(look, fresh, prices)
 
+    def moves(self, look: Look[M, P], fresh: Sequence[Opportunity]) -> bool:
+        """Return whether the target block may have other prices for the opportunities."""
+        return bool(self._moving(look, fresh))
+
     def _moving(self, look: Look[M, P], fresh: Sequence[Opportunity]) -> list[Feed]:
         """Return the feeds behind the opportunities that time alone moves."""
         moving = [one for one in self._adapter.feeds(look.book.market) if one.moves_by_time]

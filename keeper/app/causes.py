@@ -15,8 +15,13 @@ class Causes:
         """Return the cause of what a look at a block finds, given the feeds that moved."""
         first, self._looked = not self._looked, True
         if moved:
-            self.last_move = f"{moved} in block {block.number}"
+            self.last_move = moved_in(block, moved)
             return self.last_move
         if first:
             return "first look"
         return f"interest, after {self.last_move}" if self.last_move else "interest"
+
+
+def moved_in(block: BlockRef, moved: str) -> str:
+    """Return the words for feeds that moved in a block."""
+    return f"{moved} in block {block.number}"

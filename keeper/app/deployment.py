@@ -16,12 +16,13 @@ from keeper.app.causes import Causes
 from keeper.app.crossings import Ahead
 from keeper.app.foresight import Foreseer, Foresight
 from keeper.app.growing import Growing
+from keeper.app.guessing import Guessing
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
 from keeper.app.prearming import Prearming
 from keeper.app.rivals import Rivals
 from keeper.app.shelf import Shelf
-from keeper.app.sight import Crossed, Sight
+from keeper.app.sight import Crossed, Look, Sight
 from keeper.app.skipping import RETRY_S, SKIPPED
 from keeper.core.chain import BlockRef, Log, LogFilter, LogHint
 from keeper.core.errors import ConfigError, DriftError, StaleError, TransientError
@@ -88,6 +89,7 @@ class Deployment(Generic[M, P]):
         self._sight: Sight[M, P] = Sight(adapter, block_time_s=block_time_s)
         self.prearming = None if prearming is None else prearming(self._sight)
         """What signs ahead, where the operator allows it."""
+        self._guessing = Guessing(watcher, self._sight, acting)
         self._foreseer = Foreseer(adapter.deployment, watcher, self._sight, observer)
         self._paused = ""
         self._causes = Causes()
@@ -208,11 +210,16 @@ class Deployment(Generic[M, P]):
 
     async def _answer(self, log: Log, before: PriceBook, crossed: Crossed, tick: Tick) -> None:
         """Look at who crossed, else at all, at the prices of an event's block, reading ahead."""
-        options = self._sight.options(self.acting.foremost(crossed or ()))
-        if (head := self.acting.reading_ahead.head_of(log.block_hash)) is not None:
-            self.acting.read_ahead(head, options)
-        block, logs = await self._watcher.block_of(log)
-        self.acting.read_ahead(block, options)
+        reading = asyncio.ensure_future(self._watcher.block_of(log))
+        guessing = self._guessing.at(
+            log,
+            reading,
+            before=before,
+            snapshot=self.mirror.snapshot,
+            crossed=crossed,
+            tick=tick,
+        )
+        (block, logs), guess = await asyncio.gather(reading, guessing)
         await self.acting.reading_ahead.asked()
         prices = await self._watcher.moved(before, logs, block)
         if block.number > (self._prices or before).block.number and prices.moved:
@@ -221,7 +228,9 @@ class Deployment(Generic[M, P]):
             tick.mark("read")
             if len(logs) > 1:
                 crossed = self._sight.glance_at_all(map(self._watcher.moves, logs))
-            self._leave(block, prices, tick, crossed)
+            trigger, snapshot = self._causes.of(block, prices.moved), self.mirror.snapshot
+            look = guess and guess.confirmed(block, logs, snapshot)
+            self._leave(look or self._sight.look(block, snapshot, prices, trigger, tick, crossed))
 
     def hear_price(self, hint: LogHint, at_ns: int) -> None:
         """Answer a feed's event at once with what was signed ahead; ``see_price`` does the rest."""
@@ -271,7 +280,8 @@ class Deployment(Generic[M, P]):
         ground = Ground(snapshot=snapshot, prices=self._prices.prices)
         self._parity.take(ground)
         tick.mark("read")
-        self._leave(head, at_target, tick)
+        trigger = self._causes.of(head, at_target.moved)
+        self._leave(self._sight.look(head, snapshot, at_target, trigger, tick))
         await self._precedence.give_way(_REST_GIVES_WAY_S)
         await self._sight.refresh()
         with suppress(*SKIPPED):  # whoever plans reads it again
@@ -287,10 +297,8 @@ class Deployment(Generic[M, P]):
             await self.checkpoint()
             sweep()
 
-    def _leave(self, block: BlockRef, prices: PriceBook, tick: Tick, only: Crossed = None) -> None:
-        """Look at every loan at once, or only at some, and put what was found in the mailbox."""
-        trigger = self._causes.of(block, prices.moved)
-        look = self._sight.look(block, self.mirror.snapshot, prices, trigger, tick, only)
+    def _leave(self, look: Look[M, P]) -> None:
+        """Put what was found in the mailbox."""
         self.acting.offer(look)
         self._rivals.looked(look)
 

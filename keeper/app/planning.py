@@ -1,58 +1,41 @@
 """Hand a batch of opportunities to the planner."""
 
 import asyncio
-import sys
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
+from keeper.app.batch import Batch
 from keeper.app.made import Made, Merger
+from keeper.app.planning_ahead import Planned, PlanningAhead, planned_of
 from keeper.chain.data_fees import Rollup, read_data_fees
+from keeper.chain.errors import GasCappedError
 from keeper.chain.fees import fees_for
 from keeper.config.chain_file import ChainSettings
-from keeper.core.chain import BlockRef, next_base_fee
+from keeper.core.chain import BlockRef, Fees, next_base_fee
 from keeper.core.errors import RefusedError
 from keeper.core.joint import Addition, Joint
-from keeper.core.lending import AccountRef, Option, Rejection, Valuation
+from keeper.core.lending import Option, Rejection
 from keeper.core.plan import Opportunity, Plan
-from keeper.core.ports import Ask, OfferDesk, ProtocolAdapter, Reader
+from keeper.core.ports import Ask, OfferDesk, Reader
 from keeper.core.units import Address
+from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.additions import after, only_along, worth_a_look
 from keeper.planner.case import Case, Desk, case_of
 from keeper.planner.markets import Markets
 from keeper.planner.offers import Chosen
 from keeper.planner.planner import Planner
-from keeper.scanner.scan import Book
 
 M = TypeVar("M")
 P = TypeVar("P")
 
 PART: Final = 16
 """So many accounts are planned before the first are sent, where anything is sent."""
-ALL: Final = sys.maxsize
 MOST_ADDED: Final = 4
 """So many of the refused are planned once more, to go along: others wait for it."""
 
 Part = tuple[Joint, list[Rejection]]
 """Plans made together, and why others are not taken."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch(Generic[M, P]):
-    """What a planner plans from."""
-
-    adapter: ProtocolAdapter[M, P]
-    view: M
-    book: Book[M, P]
-    opportunities: Sequence[Opportunity]
-    valuations: Mapping[AccountRef, Valuation]
-    """Of each opportunity's market."""
-    part: int = ALL
-    """Opportunities that are planned together; what they bring is sent before the next ones."""
-    sent: Sequence[Plan] = ()
-    """What is in flight, in order: not yet in the book. It may grow while the batch is planned."""
 
 
 class Planning(Protocol[M, P]):
@@ -64,6 +47,10 @@ class Planning(Protocol[M, P]):
 
     def plan_each(self, batch: Batch[M, P]) -> AsyncGenerator[Plan | Rejection, None]:
         """Yield each account's plan or rejection in turn, letting others run between."""
+        ...
+
+    def guess(self, batch: Batch[M, P]) -> Sequence[Plan]:
+        """Return what ``plan`` of the batch will probably begin with, and read nothing."""
         ...
 
     async def desk(self, opportunities: Sequence[Opportunity], block: BlockRef) -> Desk:
@@ -107,13 +94,37 @@ class PlannerDesk(Generic[M, P]):
         self._max_gas_price = max_gas_price
         self._offers = offers
         self._recipient = recipient
+        self._ahead = PlanningAhead(planner)
+        self._data_fees: DataFees = FREE_DATA
+        """As they were read last."""
+
+    def guess(self, batch: Batch[M, P]) -> Sequence[Plan]:
+        """Return what ``plan`` of the batch will probably begin with, and read nothing.
+
+        Nothing where others are asked for offers: nobody knows what they say.
+        """
+        block = batch.book.block
+        if self._offers is not None:
+            return ()
+        try:
+            fees = fees_of(self._chain, block, self._max_gas_price)
+        except GasCappedError:
+            return ()
+        desk = self._planner.held_desk(
+            batch.opportunities,
+            block,
+            fees=fees,
+            base_fee=next_base_fee(block),
+            data_fees=self._data_fees,
+        )
+        return () if desk is None else self._ahead.guess(batch, desk)
 
     async def desk(self, opportunities: Sequence[Opportunity], block: BlockRef) -> Desk:
         """Read what planning the opportunities depends on, at the fees of the next block.
 
         Raises GasCappedError when gas costs more than the operator's cap.
         """
-        return await open_desk(
+        desk = await open_desk(
             self._planner,
             self._reader,
             self._chain,
@@ -121,6 +132,8 @@ class PlannerDesk(Generic[M, P]):
             block=block,
             max_gas_price=self._max_gas_price,
         )
+        self._data_fees = desk.data_fees
+        return desk
 
     def plan_next(self, case: Case, desk: Desk) -> tuple[Plan | Rejection, Desk]:
         """Plan one account, and return the desk as its plan leaves it."""
@@ -142,18 +155,20 @@ class PlannerDesk(Generic[M, P]):
         than the operator's cap.
         """
         behind = _Behind(batch, await self.desk(batch.opportunities, batch.book.block))
-        for number, opportunities in enumerate(_parts(batch)):
+        for number, opportunities in enumerate(batch.parts()):
             desk, markets = behind.now(), behind.markets
-            cases = [_case(batch, one) for one in opportunities]
-            chosen, rejected = self._planner.choose_all(cases, desk, markets)
+            cases = batch.cases(opportunities)
+            planned = self._ahead.taken(batch, opportunities, desk)
+            if planned is None:
+                planned = await self._planned(cases, behind, is_first=number == 0)
+            chosen, rejected = planned.chosen, planned.rejected
             made = Made(self._planner, chosen, desk, markets)
-            plans = await self._built(chosen, is_first=number == 0)
             extra: list[Addition] = []
             close = worth_a_look(rejected, desk, MOST_ADDED)
             if self._recipient is not None and chosen and close:
                 extra = self._additions(made, cases, close, after(chosen, desk, markets))
             joint = Joint(
-                plans=plans, remake=made.again, merging=self._merger(made), additions=extra
+                plans=planned.plans, remake=made.again, merging=self._merger(made), additions=extra
             )
             spared = [one.alone for one in extra]
             yield joint, [one for one in rejected if one not in spared]
@@ -179,10 +194,16 @@ class PlannerDesk(Generic[M, P]):
             return None
         return Merger(self._planner, made, self._recipient)
 
-    async def _built(self, chosen: Sequence[Chosen], *, is_first: bool) -> list[Plan]:
+    async def _planned(
+        self, cases: Sequence[Case], behind: "_Behind[M, P]", *, is_first: bool
+    ) -> Planned:
+        """Return what is made of the cases behind what was sent, with offers for the first."""
+        desk, markets = behind.now(), behind.markets
         if self._offers is None or not is_first:
-            return [self._planner.build(one) for one in chosen]
-        return await with_offers(self._planner, chosen, self._offers)
+            return planned_of(self._planner, cases, desk, markets)
+        chosen, rejected = self._planner.choose_all(cases, desk, markets)
+        plans = await with_offers(self._planner, chosen, self._offers)
+        return Planned(chosen=chosen, rejected=rejected, plans=plans)
 
     async def plan_each(self, batch: Batch[M, P]) -> AsyncGenerator[Plan | Rejection, None]:
         """Yield each account's plan or rejection, on what those sent before it leave.
@@ -195,34 +216,9 @@ class PlannerDesk(Generic[M, P]):
         for one in batch.opportunities:
             if (desk := behind.now()) is not ceilings.desk:
                 ceilings = self._planner.ceilings(desk)
-            case = behind.markets.place(_case(batch, one))
+            case = behind.markets.place(batch.case(one))
             yield self._planner.plan_again(case, ceilings)
             await asyncio.sleep(0)
-
-
-def _parts(batch: Batch[M, P]) -> Iterator[Sequence[Opportunity]]:
-    """Yield the opportunities part by part, in the order of what may be repaid."""
-    wanted = batch.opportunities
-    if len(wanted) > batch.part:
-        wanted = sorted(wanted, key=partial(_worth, batch), reverse=True)
-    for start in range(0, len(wanted), batch.part):
-        yield wanted[start : start + batch.part]
-
-
-def _worth(batch: Batch[M, P], opportunity: Opportunity) -> int:
-    valuation = batch.valuations[opportunity.ref]
-    repaid = (valuation.wei_floor(one.debt, one.max_repay) for one in opportunity.options)
-    return max(repaid, default=0)
-
-
-def _case(batch: Batch[M, P], opportunity: Opportunity) -> Case:
-    return case_of(
-        batch.adapter,
-        batch.view,
-        batch.book.positions[opportunity.ref],
-        opportunity=opportunity,
-        valuation=batch.valuations[opportunity.ref],
-    )
 
 
 class _Behind(Generic[M, P]):
@@ -292,7 +288,12 @@ async def open_desk(
     return await planner.desk(
         opportunities,
         block,
-        fees=fees_for(block, priority_fee=chain.priority_fee_wei, max_fee_cap=max_gas_price),
+        fees=fees_of(chain, block, max_gas_price),
         base_fee=next_base_fee(block),
         data_fees=await read_data_fees(reader, rollup, chain_id=chain.chain_id, block=block),
     )
+
+
+def fees_of(chain: ChainSettings, block: BlockRef, cap: int | None) -> Fees:
+    """Return the fees of the block after ``block``. Raises GasCappedError over the cap."""
+    return fees_for(block, priority_fee=chain.priority_fee_wei, max_fee_cap=cap)

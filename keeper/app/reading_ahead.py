@@ -8,7 +8,7 @@ by what was read here alone.
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from keeper.app.parity import Parity
 from keeper.app.planning import Planning
@@ -37,10 +37,22 @@ class ReadingAhead(Generic[M, P]):
         self._block: Hash32 | None = None
         """The block that was read at last."""
 
-    def head_of(self, block_hash: Hash32) -> BlockRef | None:
-        """Return the block of that hash if it is the newest head: nobody needs to ask for it."""
+    @property
+    def is_waiting(self) -> bool:
+        """Whether what was read at last was not waited for yet."""
+        return self._reading is not None
+
+    async def head_of(self, block_hash: Hash32, reading: asyncio.Future[Any]) -> BlockRef | None:
+        """Return the block of that hash if it is heard to be the head before it is read."""
         newest = self._executor.newest
-        return newest if newest is not None and newest.hash == block_hash else None
+        if newest is not None and newest.hash == block_hash:
+            return newest
+        heard = asyncio.ensure_future(self._executor.heard(block_hash))
+        try:
+            await asyncio.wait((heard, reading), return_when=asyncio.FIRST_COMPLETED)
+            return heard.result() if heard.done() else None
+        finally:
+            heard.cancel()
 
     def begin(self, block: BlockRef, options: Sequence[Option], refs: Sequence[AccountRef]) -> None:
         """Begin to read as of ``block`` for options that it brings, once for each block.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from keeper.app.acting import Acting
 from keeper.app.aiming import Aim
 from keeper.app.backrun import Backrun
+from keeper.app.batch import ALL
 from keeper.app.books import Appraiser
 from keeper.app.builders import (
     decoders_for,
@@ -29,7 +30,7 @@ from keeper.app.observer import Observer
 from keeper.app.opening import adapter_of
 from keeper.app.outside import Dial
 from keeper.app.parity import HeadLimits, Parity
-from keeper.app.planning import ALL, PART, PlannerDesk
+from keeper.app.planning import PART, PlannerDesk
 from keeper.app.prearming import Prearming
 from keeper.app.prices import watcher_for
 from keeper.app.rivals import Rivals
@@ -157,7 +158,7 @@ def _deployment(
             acting.appraiser,
             parts.journal.others,
             parts.observer,
-            told=acting.told,
+            told=acting.telling.told,
             reader=parts.chain.reader,
             wire=parts.chain.wire,
         ),

@@ -34,10 +34,14 @@ class Early:
         """What is signed, and armed as soon as ``_work`` is done."""
         self._work: asyncio.Task[None] | None = None
 
-    def begin(self, plans: Sequence[Plan], armament: Armament, *, signs: bool) -> None:
-        """Ask for the chain id and, where it ``signs``, sign and journal the plans with it."""
+    def begin(self, plans: Sequence[Plan], armament: Armament, *, asks: bool, signs: bool) -> None:
+        """Ask for the chain id and, where it ``signs``, sign and journal the plans with it.
+
+        It ``asks`` unless that was done for these very plans.
+        """
         desks = armament.desks
-        desks.ask_chain({plan.transaction.sender for plan in plans})
+        if asks:
+            desks.ask_chain({plan.transaction.sender for plan in plans})
         if plans and signs and armament.lane.public and desks.are_instant:
             self._work = asyncio.ensure_future(self._arm(plans, desks, armament.lane.name))
 

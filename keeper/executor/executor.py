@@ -13,7 +13,7 @@ from keeper.core.pending import Lead
 from keeper.core.plan import Plan, Submission
 from keeper.core.ports import Journal
 from keeper.core.tick import Tick
-from keeper.core.units import Address
+from keeper.core.units import Address, Hash32
 from keeper.executor.armament import Armament
 from keeper.executor.backoff import Backoff, Cause
 from keeper.executor.batching import Batcher
@@ -25,6 +25,7 @@ from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Refused, posted, sent, withheld
 from keeper.executor.policy import Exposure
 from keeper.executor.rehearse import Stage, rehearse
+from keeper.executor.rehearsing_ahead import RehearsingAhead
 from keeper.executor.seam import Seam
 from keeper.executor.standing import Standing
 from keeper.executor.verdicts import (
@@ -69,9 +70,11 @@ class Executor:
         self._turn = asyncio.Lock()
         self.newest: BlockRef | None = None
         """The newest head."""
+        self._next_head = asyncio.Event()
         self._tick = Tick()
         self._early = Early(flight, journal)
         """Of what is being carried out now, as the tick is."""
+        self.rehearsing_ahead = RehearsingAhead(grounds, flight, armament)
         self.seam = Seam()
         """From the first signature to the last entry in the books."""
 
@@ -83,6 +86,14 @@ class Executor:
     def head_seen(self, head: BlockRef) -> None:
         """Take note of the newest head: what is signed from now on aims at the block after it."""
         self.newest = head
+        self._next_head.set()
+        self._next_head = asyncio.Event()
+
+    async def heard(self, block_hash: Hash32) -> BlockRef:
+        """Return the head of that hash once it is the newest; never, where it never is."""
+        while self.newest is None or self.newest.hash != block_hash:
+            await self._next_head.wait()
+        return self.newest
 
     def halt(self, why: str) -> None:
         """Stop all sending until a person rearms."""
@@ -167,7 +178,8 @@ class Executor:
             try:
                 if self._armament is not None and self.standing.halted is None:
                     is_final = not self._batcher.may_join(admitted, joint)
-                    self._early.begin(admitted, self._armament, signs=is_final)
+                    asks = not self.rehearsing_ahead.has_asked(admitted)
+                    self._early.begin(admitted, self._armament, asks=asks, signs=is_final)
                 sure, failed = await self._rehearsed(admitted, exposure, stage, decoders)
                 sure, left = await self._batcher.batched(sure, joint, exposure, stage, decoders)
                 failed += left
@@ -209,8 +221,9 @@ class Executor:
         the budgets over all chains leave room for is kept for the plans.
         """
         rejected: list[Rejection] = []
+        simulator = self.rehearsing_ahead.simulator
         while True:
-            held, failed = await rehearse(plans, self._grounds.simulator, stage, decoders)
+            held, failed = await rehearse(plans, simulator, stage, decoders)
             self._tick.mark("rehearse")
             for rejection in failed:
                 self.backoff.failed(rejection.ref, Cause.REHEARSAL, stage.head.number)

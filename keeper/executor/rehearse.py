@@ -19,6 +19,7 @@ from keeper.core.plan import Plan
 from keeper.core.ports import Simulator
 from keeper.core.units import BPS, Address
 from keeper.executor.dividing import Decoders, divided
+from keeper.executor.simulating_ahead import SimulatingAhead
 
 log = structlog.get_logger()
 
@@ -94,6 +95,17 @@ async def run_once(
     results = await _run(plans, simulator, stage)
     both = zip(plans, results, strict=True)
     return [_judge(plan, result, stage, decoders) for plan, result in both]
+
+
+def begin(plans: Sequence[Plan], simulator: SimulatingAhead, stage: Stage) -> None:
+    """Ask for the rehearsal that ``rehearse`` of the plans would begin with."""
+    simulator.begin(
+        [*stage.ahead, *(plan.transaction for plan in plans)],
+        base=stage.head,
+        timestamp=stage.timestamp,
+        base_fee=next_base_fee(stage.head),
+        overrides=stage.overrides,
+    )
 
 
 async def _explained(

@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from keeper.app.batch import Batch
 from keeper.app.builders import decoders_for, lenders_for
 from keeper.app.made import Made, Merger
-from keeper.app.planning import Batch, PlannerDesk
+from keeper.app.planning import PlannerDesk
 from keeper.app.study import Study, studies
 from keeper.chain.anvil import Anvil
 from keeper.config.settings import Settings, load

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from keeper.app.batch import Batch
 from keeper.app.made import Made
-from keeper.app.planning import Batch, PlannerDesk
+from keeper.app.planning import PlannerDesk
 from keeper.app.study import Study, studies
 from keeper.config.settings import Settings
 from keeper.core.lending import AccountRef

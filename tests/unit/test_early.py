@@ -61,7 +61,7 @@ class Bench:
     async def begin(self, *plans: Plan, signs: bool = True) -> list[Intent]:
         """Begin with plans, and return what is armed once that is done."""
         await self.armament.desks.count(self.flight)
-        self.early.begin(plans, self.armament, signs=signs)
+        self.early.begin(plans, self.armament, asks=True, signs=signs)
         if self.early._work is not None:
             await self.early._work
         return await self.journal.armed()
@@ -175,7 +175,7 @@ async def test_what_may_be_joined_with_others_is_signed_when_that_is_known(bench
 
 
 async def test_a_nonce_that_is_not_known_is_asked_for_when_it_is_used(bench: Bench) -> None:
-    bench.early.begin([ONE], bench.armament, signs=True)
+    bench.early.begin([ONE], bench.armament, asks=True, signs=True)
     done, was_early = await bench.signed(ONE)
     assert not was_early
     assert [one.nonce for _, one in done.pairs] == [NONCE]

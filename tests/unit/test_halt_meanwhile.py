@@ -84,7 +84,9 @@ async def test_a_halt_between_signature_and_wire_sends_nothing_and_frees_the_non
     nonces = NonceKeeper(wire, SIGNER.address)
     desks = Desks([SigningDesk(chain_id=31337, signer=SIGNER, wire=wire, nonces=nonces)])
     armament = Armament(desks=desks, lane=MempoolLane(wire), tenders=())
-    grounds: Any = SimpleNamespace(batches=None, simulator=None)  # nothing is judged or rehearsed
+    grounds: Any = SimpleNamespace(
+        batches=None, simulator=None, overrides={}
+    )  # nothing is judged or rehearsed
     executor = Executor(grounds, journal=book, flight=flight, standing=book, armament=armament)
     told: list[Plan] = []
     report = await executor._finish(both, Joint(plans=both), lambda one, _: told.append(one), None)
@@ -104,12 +106,12 @@ async def test_what_breaks_amid_sending_leaves_open_on_disk_what_may_be_out(
     await desks.count(flight)
     lane = BreakingLane(wire)
     armament = Armament(desks=desks, lane=lane, tenders=())
-    grounds: Any = SimpleNamespace(batches=None, simulator=None)
+    grounds: Any = SimpleNamespace(batches=None, simulator=None, overrides={})
     standing: Any = SimpleNamespace(halted=None)
     executor = Executor(
         grounds, journal=journal, flight=flight, standing=standing, armament=armament
     )
-    executor._early.begin(both, armament, signs=True)
+    executor._early.begin(both, armament, asks=True, signs=True)
     with pytest.raises(RuntimeError, match="amid sending"):
         await executor._finish(both, Joint(plans=both), lambda *_: None, None)
     await executor._early.end()

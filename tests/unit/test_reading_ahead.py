@@ -115,3 +115,52 @@ async def test_everything_has_gone_out_before_whoever_began_it_goes_on() -> None
 
 async def test_there_is_nothing_to_wait_for_where_nothing_was_begun() -> None:
     await ahead_of(Asked()).done()
+
+
+class Hearing:
+    """An executor that hears of heads."""
+
+    def __init__(self) -> None:
+        self.newest: object = None
+        self.heads: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def heard(self, block_hash: object) -> object:
+        while (head := await self.heads.get()).hash != block_hash:
+            pass
+        return head
+
+
+async def head_of(executor: Hearing, reading: "asyncio.Future[object]") -> object:
+    return await ahead_of(Asked(), executor).head_of(block(7).hash, reading)
+
+
+async def test_the_head_that_is_known_is_not_waited_for() -> None:
+    executor, reading = Hearing(), asyncio.get_running_loop().create_future()
+    executor.newest = block(7)
+    assert await head_of(executor, reading) == block(7)
+
+
+async def test_a_head_that_is_heard_while_it_is_read_is_taken() -> None:
+    executor, reading = Hearing(), asyncio.get_running_loop().create_future()
+    executor.newest = block(6)
+    found = asyncio.ensure_future(head_of(executor, reading))
+    await asyncio.sleep(0)
+    executor.heads.put_nowait(block(8))
+    executor.heads.put_nowait(block(7))
+    assert await found == block(7)
+
+
+async def test_a_block_that_is_read_before_it_is_heard_of_is_not_waited_for() -> None:
+    executor, reading = Hearing(), asyncio.get_running_loop().create_future()
+    found = asyncio.ensure_future(head_of(executor, reading))
+    await asyncio.sleep(0)
+    reading.set_result(None)
+    assert await found is None
+
+
+async def test_what_could_not_be_read_is_said_by_who_reads_it() -> None:
+    executor, reading = Hearing(), asyncio.get_running_loop().create_future()
+    reading.set_exception(StaleError("gone"))
+    assert await head_of(executor, reading) is None
+    with pytest.raises(StaleError, match="gone"):
+        await reading
