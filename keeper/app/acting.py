@@ -81,7 +81,7 @@ class Acting(Generic[M, P]):
         self._observer = observer
         self._precedence = precedence
         self._timed = timed
-        self.reading_ahead = ReadingAhead(planning, executor, parity)
+        self.reading_ahead = ReadingAhead(planning, executor, parity, appraiser)
         self._mail: Latest[Look[M, P]] = Latest()
         self.telling = Telling(adapter, watcher, journal, observer)
         self._turns = Turns()

@@ -1,6 +1,6 @@
 """Prices of a deployment's assets in the native coin, for forecasts and for the books."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from keeper.core.chain import BlockRef
@@ -72,6 +72,8 @@ class Appraiser(Generic[M, P]):
         self._wrapped_native = wrapped_native
         self._market: M | None = None
         self._known: Mapping[Address, int] = {}
+        self._leaning: frozenset[str] = frozenset()
+        """Markets that were found to lean on the reference prices."""
 
     def take(self, market: M) -> None:
         """Take the newest market: its assets and decimals are what is needed of it."""
@@ -79,9 +81,16 @@ class Appraiser(Generic[M, P]):
 
     async def prepare(self, view: M, refs: Collection[AccountRef], block: BlockRef) -> None:
         """Read the reference prices at ``block``, if a market of the accounts leans on them."""
+        native, values = self._wrapped_native, self._adapter.asset_values
         markets = {ref.market for ref in refs}
-        if any(self._wrapped_native not in self._adapter.asset_values(view, m) for m in markets):
+        if leaning := {one for one in markets if native not in values(view, one)}:
+            self._leaning |= leaning
             self._known = await self._reference.read(block)
+
+    async def make_ready(self, refs: Iterable[AccountRef], block: BlockRef) -> None:
+        """Read at ``block`` what ``prepare`` is likely to ask for."""
+        if not self._leaning.isdisjoint(ref.market for ref in refs):
+            await self._reference.read(block)
 
     def at(self, view: M, ref: AccountRef) -> Valuation:
         """Return the valuation of an account's market in a view that was prepared."""

@@ -8,7 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from keeper.app.batch import Batch
 from keeper.app.made import Made, Merger
 from keeper.app.planning_ahead import Planned, PlanningAhead, planned_of
-from keeper.chain.data_fees import Rollup, read_data_fees
+from keeper.chain.data_fees import NewestDataFees, Rollup
 from keeper.chain.errors import GasCappedError
 from keeper.chain.fees import fees_for
 from keeper.config.chain_file import ChainSettings
@@ -19,7 +19,7 @@ from keeper.core.lending import Option, Rejection
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Ask, OfferDesk, Reader
 from keeper.core.units import Address
-from keeper.evm.data_fees import FREE_DATA, DataFees
+from keeper.evm.data_fees import DataFees
 from keeper.planner.additions import after, only_along, worth_a_look
 from keeper.planner.case import Case, Desk, case_of
 from keeper.planner.markets import Markets
@@ -89,14 +89,12 @@ class PlannerDesk(Generic[M, P]):
         it each goes alone.
         """
         self._planner = planner
-        self._reader = reader
         self._chain = chain
         self._max_gas_price = max_gas_price
         self._offers = offers
         self._recipient = recipient
         self._ahead = PlanningAhead(planner)
-        self._data_fees: DataFees = FREE_DATA
-        """As they were read last."""
+        self._data_fees = data_fees_of(reader, chain)
 
     def guess(self, batch: Batch[M, P]) -> Sequence[Plan]:
         """Return what ``plan`` of the batch will probably begin with, and read nothing.
@@ -115,7 +113,7 @@ class PlannerDesk(Generic[M, P]):
             block,
             fees=fees,
             base_fee=next_base_fee(block),
-            data_fees=self._data_fees,
+            data_fees=self._data_fees.known,
         )
         return () if desk is None else self._ahead.guess(batch, desk)
 
@@ -124,16 +122,14 @@ class PlannerDesk(Generic[M, P]):
 
         Raises GasCappedError when gas costs more than the operator's cap.
         """
-        desk = await open_desk(
+        return await open_desk(
             self._planner,
-            self._reader,
             self._chain,
             opportunities=opportunities,
             block=block,
+            data_fees=await self._data_fees.at(block),
             max_gas_price=self._max_gas_price,
         )
-        self._data_fees = desk.data_fees
-        return desk
 
     def plan_next(self, case: Case, desk: Desk) -> tuple[Plan | Rejection, Desk]:
         """Plan one account, and return the desk as its plan leaves it."""
@@ -144,8 +140,9 @@ class PlannerDesk(Generic[M, P]):
         await self._planner.refresh(block)
 
     async def make_ready(self, options: Sequence[Option], block: BlockRef) -> None:
-        """Read the pools and lenders of the options at ``block``."""
-        await self._planner.make_ready(options, block)
+        """Read the pools and lenders of the options, and what data costs, at ``block``."""
+        planner = self._planner
+        await asyncio.gather(planner.make_ready(options, block), self._data_fees.at(block))
 
     async def plan(self, batch: Batch[M, P]) -> AsyncGenerator[Part, None]:
         """Yield plans in sending order and rejections, the largest debts in the first part.
@@ -273,25 +270,30 @@ async def with_offers(planner: Planner, chosen: Sequence[Chosen], offers: OfferD
 
 async def open_desk(
     planner: Planner,
-    reader: Reader,
     chain: ChainSettings,
     *,
     opportunities: Sequence[Opportunity],
     block: BlockRef,
+    data_fees: DataFees,
     max_gas_price: int | None = None,
 ) -> Desk:
     """Read what planning depends on at ``block``, with the fees of the block after it.
 
     Raises GasCappedError when gas costs more than ``max_gas_price``, in wei.
     """
-    rollup = None if chain.rollup is None else Rollup(chain.rollup)
     return await planner.desk(
         opportunities,
         block,
         fees=fees_of(chain, block, max_gas_price),
         base_fee=next_base_fee(block),
-        data_fees=await read_data_fees(reader, rollup, chain_id=chain.chain_id, block=block),
+        data_fees=data_fees,
     )
+
+
+def data_fees_of(reader: Reader, chain: ChainSettings) -> NewestDataFees:
+    """Return what reads the cost of data on a chain."""
+    rollup = None if chain.rollup is None else Rollup(chain.rollup)
+    return NewestDataFees(reader, rollup, chain_id=chain.chain_id)
 
 
 def fees_of(chain: ChainSettings, block: BlockRef, cap: int | None) -> Fees:

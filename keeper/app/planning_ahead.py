@@ -46,7 +46,7 @@ class PlanningAhead:
         self._planner = planner
         self._guess: _Guess | None = None
         self._is_calm = True
-        """The last desk that was guessed was right."""
+        """The last guess was right, or would have been."""
 
     def guess(self, batch: Batch[Any, Any], desk: Desk) -> Sequence[Plan]:
         """Return the plans of a batch at a desk that may not hold; none where that is likely."""
@@ -66,9 +66,9 @@ class PlanningAhead:
         guess, self._guess = self._guess, None
         if guess is None or batch.sent or guess.batch.book is not batch.book:
             return None
-        self._is_calm = guess.desk == desk
-        is_same = self._is_calm and opportunities == guess.batch.opportunities
-        return guess.planned if is_same and batch.stands_on(guess.batch) else None
+        is_same = opportunities == guess.batch.opportunities and batch.stands_on(guess.batch)
+        self._is_calm = is_same and guess.desk == desk
+        return guess.planned if self._is_calm else None
 
 
 def planned_of(

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
+from keeper.app.books import Appraiser
 from keeper.app.parity import Parity
 from keeper.app.planning import Planning
 from keeper.app.skipping import SKIPPED
@@ -28,9 +29,16 @@ _TURNS: Final = 4
 class ReadingAhead(Generic[M, P]):
     """Reads for one deployment; the newest event's are the ones that are waited for."""
 
-    def __init__(self, planning: Planning[M, P], executor: Executor, parity: Parity[M, P]) -> None:
+    def __init__(
+        self,
+        planning: Planning[M, P],
+        executor: Executor,
+        parity: Parity[M, P],
+        appraiser: Appraiser[M, P],
+    ) -> None:
         """Read by those who will ask again."""
         self._planning = planning
+        self._appraiser = appraiser
         self._executor = executor
         self._parity = parity
         self._reading: Awaitable[Sequence[BaseException | None]] | None = None
@@ -66,6 +74,7 @@ class ReadingAhead(Generic[M, P]):
             self._planning.make_ready(options, block),
             self._spent(block),
             self._parity.check_ahead(refs),
+            self._appraiser.make_ready(refs, block),
             return_exceptions=True,
         )
 

@@ -17,7 +17,7 @@ from keeper.app.builders import (
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
 from keeper.app.look import too_old
 from keeper.app.opening import adapters, opened_chain
-from keeper.app.planning import open_desk
+from keeper.app.planning import data_fees_of, open_desk
 from keeper.app.prices import watcher_for
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
@@ -94,12 +94,13 @@ class Study(Generic[M, P]):
 
     async def desk(self, opportunities: Sequence[Opportunity]) -> Desk:
         """Read the pools and loans that planning the opportunities needs."""
+        chain = self.settings.chain
         return await open_desk(
             self.planner,
-            self.chain.reader,
-            self.settings.chain,
+            chain,
             opportunities=opportunities,
             block=self.block,
+            data_fees=await data_fees_of(self.chain.reader, chain).at(self.block),
         )
 
     def plan(

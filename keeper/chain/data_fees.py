@@ -6,7 +6,7 @@ from typing import Final
 from keeper.core.chain import BlockRef, Call
 from keeper.core.errors import StaleError
 from keeper.core.ports import Reader
-from keeper.core.units import Address
+from keeper.core.units import Address, Hash32
 from keeper.evm.data_fees import ArbitrumData, DataFees, FreeData, OpStackData
 from keeper.evm.words import WORD, int_at, selector
 
@@ -32,6 +32,27 @@ class Rollup(StrEnum):
 
     OP_STACK = "op_stack"
     ARBITRUM = "arbitrum"
+
+
+class NewestDataFees:
+    """What data costs at the newest block that was asked for, read once for it."""
+
+    def __init__(self, reader: Reader, rollup: Rollup | None, *, chain_id: int) -> None:
+        """Read nothing yet."""
+        self._reader = reader
+        self._rollup = rollup
+        self._chain_id = chain_id
+        self._block: Hash32 | None = None
+        self.known: DataFees = FreeData()
+        """As read last."""
+
+    async def at(self, block: BlockRef) -> DataFees:
+        """Return what data costs at ``block``. Raises as ``read_data_fees``."""
+        if self._block != block.hash:
+            rollup, chain_id = self._rollup, self._chain_id
+            self.known = await read_data_fees(self._reader, rollup, chain_id=chain_id, block=block)
+            self._block = block.hash
+        return self.known
 
 
 async def read_data_fees(

@@ -9,7 +9,7 @@ from typing import Final
 
 from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.ports import Reader
-from keeper.core.units import WAD, Address
+from keeper.core.units import WAD, Address, Hash32
 from keeper.evm.words import WORD, ask, int_at, selector, signed_at
 from keeper.oracle.chainlink import round_call
 
@@ -25,9 +25,19 @@ class ReferencePrices:
         """Take the proxy of each token, the wrapped native coin among them."""
         self._reader = reader
         self._feeds = dict(feeds)
+        self._read: tuple[Hash32, dict[Address, int]] | None = None
+        """The newest block that was read, by its hash."""
 
     async def read(self, block: BlockRef) -> dict[Address, int]:
-        """Return the price of each token at ``block``, wad; one that has none is left out."""
+        """Return the price of each token at ``block``, wad; one that has none is left out.
+
+        They are read once for a block.
+        """
+        if self._read is None or self._read[0] != block.hash:
+            self._read = (block.hash, await self._read_at(block))
+        return self._read[1]
+
+    async def _read_at(self, block: BlockRef) -> dict[Address, int]:
         if not self._feeds:
             return {}
         proxies = sorted(set(self._feeds.values()))

@@ -1,13 +1,15 @@
 """Markets without the native coin are tied to it by a token that a reference prices too."""
 
-from typing import cast
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
-from keeper.app.books import valuation
+from keeper.app.books import Appraiser, valuation
 from keeper.core.errors import StaleError
+from keeper.core.lending import AccountRef
 from keeper.core.ports import Reader
-from keeper.core.units import WAD, Address
+from keeper.core.units import WAD, Address, Hash32
 from keeper.oracle.reference import ReferencePrices
 from keeper.protocols.morpho_blue.adapter import MorphoAdapter
 from keeper.protocols.morpho_blue.parameters import Parameters
@@ -71,3 +73,31 @@ async def test_a_feed_that_answers_oddly_is_none(answer: int, decimals: int):
 async def test_without_feeds_nothing_is_asked():
     reader = cast("Reader", ScriptedReader(answers={}))
     assert await ReferencePrices(reader, {}).read(BLOCK) == {}
+
+
+async def test_a_block_is_asked_for_once_and_the_next_one_anew():
+    reader = ScriptedReader(answers=feed(10**8, 8) | feed(2_000 * WAD, 18, OTHER_FEED))
+    reference = ReferencePrices(
+        cast("Reader", reader), {USDC.address: FEED, WETH.address: OTHER_FEED}
+    )
+    following = replace(BLOCK, number=BLOCK.number + 1, hash=Hash32("0x" + "ef" * 32))
+    for block in (BLOCK, BLOCK, following):
+        await reference.read(block)
+    assert reader.blocks == [BLOCK, following]
+
+
+async def test_of_a_market_that_leans_on_it_the_reference_is_read_ahead():
+    reader = ScriptedReader(answers=feed(10**8, 8))
+    reference = ReferencePrices(cast("Reader", reader), {USDC.address: FEED})
+    nobody: Any = None
+    appraiser = Appraiser[Any, Any](ADAPTER, nobody, reference, WETH.address)
+    refs = [AccountRef(market=OF_USDC, account=MORPHO)]
+    await appraiser.make_ready(refs, BLOCK)
+    assert reader.blocks == []  # nothing is known of the market yet
+    await appraiser.prepare(deployment(), refs, BLOCK)
+    following = replace(BLOCK, number=BLOCK.number + 1, hash=Hash32("0x" + "ef" * 32))
+    await appraiser.make_ready(refs, following)
+    await appraiser.prepare(deployment(), refs, following)
+    assert reader.blocks == [BLOCK, following]
+    await appraiser.make_ready([AccountRef(market=IN_USDC, account=MORPHO)], BLOCK)
+    assert reader.blocks == [BLOCK, following]

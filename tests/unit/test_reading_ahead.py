@@ -32,6 +32,9 @@ class Asked:
     async def check_ahead(self, refs: list[AccountRef]) -> None:
         self._note(("accounts", *refs))
 
+    async def value_ahead(self, refs: list[AccountRef], at: object) -> None:
+        self._note(("values", *refs, at))
+
     def _note(self, read: object) -> None:
         self.reads.append(read)
         if self.error is not None:
@@ -41,10 +44,10 @@ class Asked:
 def ahead_of(all_of_it: Asked, executor: object = None) -> ReadingAhead[Any, Any]:
     asked: Any = all_of_it
     spent: Any = executor or asked
-    return ReadingAhead(asked, spent, asked)
+    return ReadingAhead(asked, spent, asked, SimpleNamespace(make_ready=asked.value_ahead))
 
 
-async def test_pools_budgets_and_accounts_are_read_at_once() -> None:
+async def test_pools_budgets_accounts_and_prices_are_read_at_once() -> None:
     asked = Asked()
     ahead = ahead_of(asked)
     ahead.begin(block(7), OPTIONS, [REF])
@@ -53,6 +56,7 @@ async def test_pools_budgets_and_accounts_are_read_at_once() -> None:
         ("pools", OPTIONS, block(7)),
         ("spent", block(7)),
         ("accounts", REF),
+        ("values", REF, block(7)),
     ]
 
 
@@ -62,10 +66,10 @@ async def test_a_block_is_read_ahead_once_whether_its_price_or_its_look_comes_fi
     ahead.begin(block(7), OPTIONS, [REF])
     ahead.begin(block(7), (), [])
     await ahead.done()
-    assert len(asked.reads) == 3
+    assert len(asked.reads) == 4
     ahead.begin(block(8), (), [])
     await ahead.done()
-    assert len(asked.reads) == 6
+    assert len(asked.reads) == 8
 
 
 async def test_reads_that_failed_hold_nobody_up() -> None:
@@ -73,7 +77,7 @@ async def test_reads_that_failed_hold_nobody_up() -> None:
     ahead = ahead_of(asked)
     ahead.begin(block(7), OPTIONS, [REF])
     await ahead.done()
-    assert len(asked.reads) == 3
+    assert len(asked.reads) == 4
 
 
 async def test_a_journal_that_failed_is_not_passed_over() -> None:
@@ -103,12 +107,16 @@ async def test_everything_has_gone_out_before_whoever_began_it_goes_on() -> None
     async def accounts(_: object) -> None:
         await question("account")
 
+    async def prices(*_: object) -> None:
+        await question("price")
+
     node: Any = SimpleNamespace(make_ready=pools, exposure=spent, check_ahead=accounts)
-    ahead: ReadingAhead[Any, Any] = ReadingAhead(node, node, node)
+    valued: Any = SimpleNamespace(make_ready=prices)
+    ahead: ReadingAhead[Any, Any] = ReadingAhead(node, node, node, valued)
     ahead.begin(block(7), OPTIONS, [REF])
     assert out == []
     await ahead.asked()
-    assert sorted(out) == ["account", "budget", "lender", "pool"]
+    assert sorted(out) == ["account", "budget", "lender", "pool", "price"]
     answer.set()
     await ahead.done()
 
