@@ -31,6 +31,9 @@ _FLAT = 1.25
 _ECHO_SHARE = 1.3
 _SIGN_SHARE = (2.5, 6.0)
 _BURST_US = 100.0
+_AWAY_MS = 5.0
+"""How far away, in each direction, a node is made to be that is not on the same machine."""
+_FAR_TICKS = 10
 
 _CHAIN_SHARE = 0.02
 """Of the time from the write of a price transaction to the log of the liquidation."""
@@ -60,13 +63,15 @@ def run(*, quick: bool) -> Iterator[Row]:
     ticks = 16 if quick else 20
     burst = 50 if quick else 200
     found = _Found()
-    many = len(sizes) * 2 * (2 * ticks + ticks // 6 + 1) + burst + 50
+    many = len(sizes) * 2 * (2 * ticks + ticks // 6 + 1) + 3 * _FAR_TICKS + burst + 50
     progress(f"a real market with a ladder of {many:,} borrowers on anvil ...")
     with ladder(many) as steps:
         for size in sizes:
             for transport in ("ipc", "ws"):
                 progress(f"{size:,} synthetic loans, {transport} ...")
                 yield from _measured(steps, size, transport, ticks, found)
+        progress(f"a node {_AWAY_MS:.0f} ms away ...")
+        yield from _far(steps, sizes[1], _FAR_TICKS, found)
         progress(f"a burst of {burst} ...")
         yield from _burst(steps, burst, found)
     yield _all_landed(found, quick=quick)
@@ -218,6 +223,23 @@ def _landed(transport: str, n: int, done: Run) -> Row:
         met=met,
         note=note,
     )
+
+
+def _far(steps: Ladder, size: int, ticks: int, found: _Found) -> Iterator[Row]:
+    """Yield what each rung takes where the node is not on this machine."""
+    plan = Plan(crowd=size, transport="ws", ticks=ticks, planned_every=1, away_ms=_AWAY_MS)
+    done = uvloop.run(measure(steps, plan))
+    found.sent, found.landed = found.sent + done.sent, found.landed + done.landed
+    for rung in Rung:
+        totals = [one.total_ns / _US for one in done.ticks if one.rung is rung]
+        yield Row(
+            bench="tick",
+            variant=f"{rung} over ws, the node {_AWAY_MS:.0f} ms away",
+            n=done.loans,
+            p50_us=median(totals),
+            p99_us=quantile(totals, 0.99),
+            value=f"{median(totals) / (2 * _AWAY_MS * _US):.2f} times there and back",
+        )
 
 
 def _burst(steps: Ladder, many: int, found: _Found) -> Iterator[Row]:

@@ -7,16 +7,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from coincurve import PrivateKey
 
+from benchmarks.far_node import far
 from benchmarks.ladder import Ladder
 from benchmarks.tick_crowd import DEPLOYMENT, write_book
 from benchmarks.tick_others import DRILL_MS, Echo, Web3Bot
@@ -45,6 +47,10 @@ class Plan:
     transport: str
     ticks: int
     burst: int = 0
+    planned_every: int = 6
+    """Every so many ticks one is planned on the spot as well: it takes the longest."""
+    away_ms: float = 0.0
+    """How far away the node is made to be in each direction; over ``ws`` alone."""
 
 
 @dataclass(slots=True)
@@ -233,7 +239,9 @@ async def measure(steps: Ladder, plan: Plan) -> Run:
         async with _running(steps, plan, Path(folder), run) as bench:
             others = await _others(bench, plan)
             for number in range(plan.ticks):
-                for rung in (Rung.PREARMED, Rung.PREPARED, Rung.PLANNED)[: 2 + (number % 6 == 0)]:
+                for rung in (Rung.PREARMED, Rung.PREPARED, Rung.PLANNED)[
+                    : 2 + (number % plan.planned_every == 0)
+                ]:
                     await bench.tick(rung)
                     await bench.signatures()
                 for other in others:
@@ -252,7 +260,7 @@ async def measure(steps: Ladder, plan: Plan) -> Run:
 
 async def _others(bench: _Bench, plan: Plan) -> list[Any]:
     """Open what else is measured: it hears of other feeds than the ladder's."""
-    if plan.burst:
+    if plan.burst or plan.away_ms:
         return []
     steps = bench.steps
     others: list[Any] = [await Echo.opened(steps, plan.transport)]
@@ -264,7 +272,28 @@ async def _others(bench: _Bench, plan: Plan) -> list[Any]:
 @asynccontextmanager
 async def _running(steps: Ladder, plan: Plan, folder: Path, run: Run) -> AsyncIterator[_Bench]:
     """Run a keeper on a core of its own, the node on another."""
-    rpc = steps.anvil.ws_url if plan.transport == "ws" else str(steps.anvil.ipc_path)
+    with _node(steps, plan) as rpc:
+        async with _running_on(rpc, steps, plan, folder, run) as bench:
+            yield bench
+
+
+@contextmanager
+def _node(steps: Ladder, plan: Plan) -> Iterator[str]:
+    """Yield where the node is found."""
+    if not plan.away_ms:
+        yield steps.anvil.ws_url if plan.transport == "ws" else str(steps.anvil.ipc_path)
+        return
+    port = urlsplit(steps.anvil.ws_url).port
+    if port is None:
+        raise AssertionError("a node with a port")
+    with far(port, plan.away_ms) as relayed:
+        yield f"ws://127.0.0.1:{relayed}"
+
+
+@asynccontextmanager
+async def _running_on(
+    rpc: str, steps: Ladder, plan: Plan, folder: Path, run: Run
+) -> AsyncIterator[_Bench]:
     ahead = plan.burst + 10 if plan.burst else _AHEAD
     settings = load(steps.config(folder, rpc=rpc, prearm=ahead, drill=DRILL_MS))
     if plan.crowd:

@@ -211,7 +211,7 @@ class Story:
         said = {
             ref.account: keeper.sending.executor.waiting(ref, block) or one
             for deployment in keeper.deployments
-            for ref, one in deployment.acting.told.items()
+            for ref, one in deployment.acting.telling.told.items()
         }
         left = {one: said.get(one) for under in self.under for one in under()}
         poor = [one for one in left.items() if one[1] is None or one[1].reason in NO_REASONS]
