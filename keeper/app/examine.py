@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from keeper.app.addresses import named_contracts
@@ -25,6 +26,7 @@ from keeper.oracle.chainlink import decode_round, round_call
 from keeper.oracle.guards import clock_problem, sequencer_problem
 from keeper.protocols.registry import AnyAdapter
 from keeper.runtime.clock import Clock, SystemClock
+from keeper.runtime.private import exposure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,10 @@ async def examine(
             yield await _checked("native_feed", _dollars(ground))
         for one in named_contracts(settings):
             yield await _checked(one.key, _code(ground, one.address))
+        if settings.operator.password_file is not None:
+            yield await _checked(
+                "operator.password_file", _password(settings.operator.password_file)
+            )
         yield await _checked("executor", _executor(ground))
         yield await _checked("sending", _sending(ground))
         for number, token in enumerate(settings.chain.unwind):
@@ -121,6 +127,20 @@ async def _code(ground: _Ground, address: Address) -> str:
         msg = f"{address}: expected a contract, found no code"
         raise KeeperError(msg)
     return f"{address}: {len(code):,} bytes of code"
+
+
+async def _password(file: Path) -> str:
+    """Check that not everybody may read the password, without reading it."""
+    try:
+        why = exposure(file)
+    except PermissionError:
+        return f"{file}: not for who asks"
+    except OSError as error:
+        msg = f"{file}: expected a password file, found {error.strerror}"
+        raise KeeperError(msg) from error
+    if why is not None:
+        raise KeeperError(f"{file}: {why}")
+    return f"{file}: not for every user of this machine"
 
 
 async def _executor(ground: _Ground) -> str:

@@ -7,10 +7,13 @@ from functools import cache
 from typing import Final
 
 from keeper.app.session import Keys
+from keeper.commands.console import say
 from keeper.config.keeper_file import Mode
 from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
+from keeper.core.ports import Signer
 from keeper.evm.keys import PRIVATE_KEY_VARIABLE, load_signers
+from keeper.runtime.private import exposure
 
 CONFIRM_VARIABLE: Final = "KEEPER_CONFIRM_LIVE_CHAIN_ID"
 
@@ -64,10 +67,21 @@ def _keys(settings: Settings, environment: Mapping[str, str], ask: Ask | None) -
     at_hand = operator.keystore or PRIVATE_KEY_VARIABLE in environment
     if operator.web3signer is not None and not at_hand:
         return list
-    return lambda: load_signers(
+    return lambda: _read(settings, environment, ask)
+
+
+def _read(settings: Settings, environment: Mapping[str, str], ask: Ask | None) -> Sequence[Signer]:
+    """Return the signers; say so where everybody on the machine could read their password."""
+    operator = settings.operator
+    signers = load_signers(
         chain_id=settings.chain.chain_id,
         environment=environment,
         keystores=operator.keystore,
         password_file=operator.password_file,
         ask=ask,
     )
+    file = operator.password_file if operator.keystore else None
+    if file is not None and (why := exposure(file)) is not None:
+        # Told, not refused: a mode that is another's to set would lock an honest operator out.
+        say(f"warning: operator.password_file: {file}: {why}")
+    return signers

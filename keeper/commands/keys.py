@@ -11,6 +11,7 @@ from keeper.core.errors import ConfigError
 from keeper.core.units import Address
 from keeper.evm.keys import PRIVATE_KEY_VARIABLE, parse_key, read_password, write_keystore
 from keeper.evm.transaction import KEY_SIZE
+from keeper.runtime.private import exposure
 
 Ask = Callable[[str], str]
 
@@ -51,6 +52,8 @@ def _write(
         raise ConfigError(msg)
     address = write_keystore(keystore, key, password)
     say(f"wrote {keystore}, readable by you alone; its address is {address}")
+    if password_file is not None and (why := exposure(password_file)) is not None:
+        say(f"warning: {password_file}: {why}")
     return address
 
 

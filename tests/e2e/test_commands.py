@@ -6,6 +6,7 @@ import io
 import json
 import signal
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -189,6 +190,30 @@ def test_doctor_finds_what_keeps_it_from_sending(market_copy, tmp_path, printed)
     with config.open("a", encoding="utf-8") as file:
         file.write(f"sending: {{halt_file: {switch}}}\n")
     assert sending() == (False, f"halted: the kill switch's file is there, {switch}")
+
+
+def test_doctor_finds_a_password_that_every_user_may_read(market_copy, tmp_path, printed):
+    config = configured(tmp_path, market_copy, mode="observe")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        password = Path(folder) / "password"
+        with config.open("a", encoding="utf-8") as file:
+            file.write(f"operator: {{password_file: {password}}}\n")
+
+        def found() -> tuple[bool, str]:
+            run_command(lambda: doctor(config, as_json=True))
+            lines = json_lines(printed())
+            (found,) = [one for one in lines if one["what"] == "operator.password_file"]
+            return found["good"], found["detail"]
+
+        missing = f"{password}: expected a password file, found No such file or directory"
+        assert found() == (False, missing)
+        password.write_text("open", "utf-8")
+        password.chmod(0o644)
+        exposed = "expected mode 0600, found 0644: every user of this machine reads it"
+        assert found() == (False, f"{password}: {exposed}")
+        password.chmod(0o440)
+        assert found() == (True, f"{password}: not for every user of this machine")
 
 
 def test_doctor_finds_a_poor_operator(market_copy, tmp_path, printed):
