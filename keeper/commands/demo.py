@@ -5,7 +5,6 @@ to the wei, and that whatever is still under the line has a reason.
 """
 
 import asyncio
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -59,7 +58,9 @@ async def demo(protocol: str, wanted: Wanted, folder: Path | None) -> Verdict:
     """Run the whole of it; return what the checks found. Raises ConfigError."""
     for choice in choices(protocol, wanted):
         _require_known(choice)
-    with _folder(folder) as where, _stage(where, protocol, wanted) as stage:
+    if folder is not None:
+        _make(folder)
+    with _stage(folder, protocol, wanted) as stage:
         before = stage.purse.count(stage.live.rpc)
         await _liquidate(stage)
         after = stage.purse.count(stage.live.rpc)
@@ -79,24 +80,21 @@ def _require_known(choice: Choice) -> None:
         raise ConfigError(f"{choice.option}: {wanted}, found {choice.found!r}{near}")
 
 
-@contextmanager
-def _folder(wanted: Path | None) -> Iterator[Path]:
-    """Give the folder asked for, or one that is gone afterwards."""
-    if wanted is not None:
-        try:
-            wanted.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            msg = f"--keep: {wanted}: expected a folder to write to, found: {error.strerror}"
-            raise ConfigError(msg) from error
-        yield wanted
-        return
-    with tempfile.TemporaryDirectory(prefix="keeper-demo-") as name:
-        yield Path(name)
+def _make(folder: Path) -> None:
+    """Make the folder that was asked for, where it is not there yet."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"--keep: {folder}: expected a folder to write to, found: {error.strerror}"
+        raise ConfigError(msg) from error
 
 
 @contextmanager
-def _stage(folder: Path, protocol: str, wanted: Wanted) -> Iterator[Stage]:
-    """Start anvil, build the market, deploy the executor, write the configuration."""
+def _stage(folder: Path | None, protocol: str, wanted: Wanted) -> Iterator[Stage]:
+    """Start anvil, build the market, deploy the executor, write the configuration.
+
+    What is not to be kept is among anvil's own files: those are removed however this process ends.
+    """
     binary = anvil_binary()
     say("starting anvil")
     with start_anvil(binary, AnvilOptions(ipc=True)) as anvil:
@@ -119,7 +117,7 @@ def _stage(folder: Path, protocol: str, wanted: Wanted) -> Iterator[Stage]:
             yield Stage(
                 anvil=anvil,
                 scene=scene,
-                settings=load(write_config(folder, live.market, files)),
+                settings=load(write_config(folder or anvil.folder, live.market, files)),
                 purse=Purse(
                     operator=who.keeper, recipient=who.recipient, wrapped_native=live.market.weth
                 ),

@@ -5,7 +5,6 @@ The fork is ours alone: the key is thrown away with it, and nothing reaches the 
 
 import asyncio
 import os
-import tempfile
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,11 +69,10 @@ async def dry_run(
     )
     say(f"forking {settings.chain.name} at block {options.fork_block}")
     with (
-        tempfile.TemporaryDirectory(prefix="keeper-dry-run-") as folder,
         start_anvil(anvil_binary(), options) as anvil,
         closing(Rpc(anvil.http_url)) as rpc,
     ):
-        return await _on_fork(_prepare(settings, anvil, rpc, Path(folder)), blocks)
+        return await _on_fork(_prepare(settings, anvil, rpc), blocks)
 
 
 def _fork_url(settings: Settings) -> str:
@@ -86,8 +84,11 @@ def _fork_url(settings: Settings) -> str:
     raise ConfigError(msg)
 
 
-def _prepare(settings: Settings, anvil: Anvil, rpc: Rpc, folder: Path) -> Fork:
-    """Deploy the executor on the fork for a throwaway operator, and point the settings there."""
+def _prepare(settings: Settings, anvil: Anvil, rpc: Rpc) -> Fork:
+    """Deploy the executor on the fork for a throwaway operator, and point the settings there.
+
+    The books are among the fork's own files: those are removed however this process ends.
+    """
     signer = throwaway_signer(chain_id=settings.chain.chain_id, seed=os.urandom(32))
     owner = unlocked_accounts(rpc)[0]
     executor = deploy_executor(rpc, owner=owner, operator=signer.address, recipient=signer.address)
@@ -102,7 +103,7 @@ def _prepare(settings: Settings, anvil: Anvil, rpc: Rpc, folder: Path) -> Fork:
                 "follows_wall_clock": False,
             }
         ),
-        database=folder / "keeper.sqlite",
+        database=anvil.folder / "keeper.sqlite",
         executor=executor,
         recipient=signer.address,
     )
