@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
@@ -37,6 +38,8 @@ PREARM_DONE = "prearm.done"
 PREARM_REFUSED = "prearm.refused"
 
 _BPS = 10_000
+AT_ONCE = 4
+"""Rehearsals that a node is asked for at once: a price's own may have to wait behind them."""
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -51,6 +54,7 @@ class Prearming(Generic[M, P]):
         self._arming = arming
         self._crossings = Crossings(bench, arming, sight)
         self._mail: Latest[Ahead[M, P]] = Latest()
+        self._node = asyncio.Semaphore(AT_ONCE)
         self.sample: bytes | None = None
         """An event that would bring the first shot, for drills; None with nothing armed."""
         self._run = secrets.token_hex(2)
@@ -123,8 +127,9 @@ class Prearming(Generic[M, P]):
             refs = [one.ref for one in everybody]
             await self._bench.appraiser.prepare(sides[0].candidates[0].view, refs, ahead.head)
             desk = await self._bench.planning.desk(everybody, ahead.head)
-            for side in sides:
-                plans = await self._rehearsed(ahead, side, await self._planned(side, desk))
+            planned = [await self._planned(side, desk) for side in sides]
+            held = await asyncio.gather(*map(partial(self._rehearsed, ahead), sides, planned))
+            for side, plans in zip(sides, held, strict=True):
                 salvos.append(self._salvo(ahead, side, plans, exposure))
         prearm = self._arming.prearm
         await prearm.load(self._name, [one for one in salvos if one.shots], exposure)
@@ -175,22 +180,21 @@ class Prearming(Generic[M, P]):
         self, ahead: Ahead[M, P], side: Side[M, P], plans: list[Plan]
     ) -> list[Plan]:
         """Return the plans that hold, each run alone at the price at which it is due."""
-        bench, timestamp = self._bench, self._crossings.timestamp(ahead.head)
         prices = {one.opportunity.ref: one.price for one in side.candidates}
-        feed, held = bench.watcher.following.feeds[side.feed], list[Plan]()
-        for plan in plans:
-            fed = await bench.stand_ins.at(feed, ahead.prices, prices[plan.ref], timestamp)
-            stage = Stage(
-                head=ahead.head,
-                timestamp=timestamp,
-                ahead=(),
-                overrides={**bench.overrides, **fed},
-            )
-            decoders = bench.decoders(ahead.snapshot.market)
-            found, failed = await rehearse([plan], bench.simulator, stage, decoders)
-            held += found
-            for one in failed:
-                log.info(PREARM_REFUSED, plan=plan.id, reason=one.reason, detail=one.detail)
+        each = (self._alone(ahead, side.feed, prices[plan.ref], plan) for plan in plans)
+        return [plan for held in await asyncio.gather(*each) for plan in held]
+
+    async def _alone(self, ahead: Ahead[M, P], key: str, price: int, plan: Plan) -> list[Plan]:
+        """Return the plan with what it comes to alone at a price of a feed; nothing if it fails."""
+        bench, timestamp = self._bench, self._crossings.timestamp(ahead.head)
+        feed, decoders = bench.watcher.following.feeds[key], bench.decoders(ahead.snapshot.market)
+        async with self._node:
+            fed = await bench.stand_ins.at(feed, ahead.prices, price, timestamp)
+            overrides = {**bench.overrides, **fed}
+            stage = Stage(head=ahead.head, timestamp=timestamp, ahead=(), overrides=overrides)
+            held, failed = await rehearse([plan], bench.simulator, stage, decoders)
+        for one in failed:
+            log.info(PREARM_REFUSED, plan=plan.id, reason=one.reason, detail=one.detail)
         return held
 
     def _salvo(

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from keeper.app.prearming import AT_ONCE
 from keeper.chain.rpc import RetryPolicy
 from keeper.core.plan import Submission
 from keeper.devnet.prices import push_prices
@@ -117,3 +118,22 @@ async def test_what_is_stale_by_a_block_is_not_sent_ahead_and_goes_the_ordinary_
         assert {one.ref for one in ready.shots} <= set(refs)
         assert len(desk.ears.landed()) == len(refs) == len(set(refs))
         desk.require_invariants()
+
+
+async def test_on_a_far_node_several_are_rehearsed_at_once_and_no_more_than_that(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    hold = Hold()
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=AHEAD, retry=PATIENT) as desk:
+        before = await armed(desk, "WBTC")
+        seen = len(proxy.methods)
+        proxy.spoil(hold, method="eth_simulateV1")
+        desk.mine()
+        await desk.until(lambda: proxy.methods[seen:].count("eth_simulateV1") == AT_ONCE)
+        await desk.until(hold.answered.is_set)
+        assert proxy.methods[seen:].count("eth_simulateV1") == AT_ONCE
+        assert salvo(desk, "WBTC") is None  # nothing is armed on this head yet
+        hold.release.set()
+        after = await armed(desk, "WBTC")
+        assert proxy.methods[seen:].count("eth_simulateV1") > AT_ONCE
+        assert [one.plan.ref for one in after.shots] == [one.plan.ref for one in before.shots]
