@@ -182,9 +182,10 @@ class Deployment(Generic[M, P]):
 
     async def _mirror(self, head: BlockRef) -> None:
         """Bring the mirror to a head; read everything anew once a person has lifted a pause."""
-        if self._parity.resumed(self.name):
+        if self._parity.is_lifted:
             known = self.mirror.checkpoint(self._finality_depth)
             self._sight.take(await self.mirror.start(head, known, self._progress))
+            self._parity.resume(self.name)  # not before: a read that fails leaves what drifted
         else:
             self._sight.take(await self.mirror.advance(head))
 

@@ -69,13 +69,15 @@ class Parity(Generic[M, P]):
         """Return whether something of the mirror was found to differ from the chain."""
         return bool(self._paused)
 
-    def resumed(self, deployment: str) -> bool:
-        """Return whether a person has lifted the pause since; it is then forgotten."""
-        if not self._paused or self._pauses.is_paused():
-            return False
+    @property
+    def is_lifted(self) -> bool:
+        """Return whether a person has lifted the pause since; it bars until ``resume``."""
+        return bool(self._paused) and not self._pauses.is_paused()
+
+    def resume(self, deployment: str) -> None:
+        """Forget the pause, and tell it: what it was about has been read anew."""
         self._paused = {}
         self._observer.resumed(deployment)
-        return True
 
     def bar(self, ref: AccountRef, block: BlockRef) -> Rejection | None:
         """Return why an account must be left alone at ``block``, or None."""

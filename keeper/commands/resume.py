@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from keeper.commands.console import print_json, say
 from keeper.commands.each_chain import at_each
@@ -12,6 +13,12 @@ from keeper.core.errors import ConfigError
 from keeper.ledger.store import require_of_chain
 from keeper.mirror.pauses import Pauses
 from keeper.runtime.clock import Clock, SystemClock
+
+_NEXT: Final = "a running keeper reads its loans anew with the next head and goes on"
+_NOT_HERE: Final = (
+    "nothing is paused by drift; a pause by a fault or by the configuration is not lifted here: "
+    "the log says under market.paused what ends it"
+)
 
 
 def resume(
@@ -37,12 +44,16 @@ def resume(
     require_of_chain(settings.database, settings.chain.chain_id)
     kept = Pauses(settings.database, deployment).resume(now=int((clock or SystemClock()).now()))
     if as_json:
-        line = {"deployment": deployment, "resumed": kept is not None, "evidence": str(kept)}
+        line = {
+            "deployment": deployment,
+            "resumed": kept is not None,
+            "evidence": kept and str(kept),
+        }
         print_json(line | {"chain": settings.chain.name})
     elif kept is None:
-        say(f"{deployment}: nothing is paused")
+        say(f"{deployment}: {_NOT_HERE}")
     else:
-        say(f"{deployment}: resumed; the evidence is kept in {kept}")
+        say(f"{deployment}: resumed; the evidence is kept in {kept}; {_NEXT}")
 
 
 def _chain_of(deployment: str, chains: Sequence[Settings], config: Path) -> Settings:

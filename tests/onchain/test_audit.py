@@ -15,7 +15,7 @@ from keeper.app.session import Session, keeper_session
 from keeper.app.study import studies
 from keeper.commands.resume import resume
 from keeper.config.settings import load
-from keeper.core.errors import StaleError
+from keeper.core.errors import StaleError, TransientError
 from keeper.core.lending import AccountRef, Reason
 from keeper.core.units import Address
 from keeper.devnet.config_files import KeeperFiles, write_config
@@ -206,3 +206,32 @@ async def test_drift_in_a_running_keeper_stops_acting_until_a_person_resumes_it(
     names = [one.name for one in kept_files(tmp_path)]
     assert file.name not in names
     assert len([one for one in names if ".paused-resumed-" in one]) == 1
+
+
+async def test_a_pause_that_was_lifted_bars_until_everything_is_read_anew(
+    market_copy: MarketNode, tmp_path: Path
+) -> None:
+    config, heard, rpc = watching(tmp_path, market_copy), Heard(), market_copy.live.rpc
+    async with running(config, heard) as session:
+        await eventually(lambda: bool(heard.blocks))
+        (deployment,) = session.keeper.deployments
+        snapshot = deployment.mirror.snapshot
+        ref = sorted(snapshot.positions)[3]
+        held = snapshot.positions.with_changes({ref: tampered(snapshot.positions[ref])})
+        deployment.mirror._snapshot = replace(snapshot, positions=held)
+        await asyncio.to_thread(rpc.call, "evm_mine")
+        await eventually(lambda: bool(heard.pauses))
+
+        async def silent(*_: object) -> None:
+            raise TransientError("no answer")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(deployment.mirror, "start", silent)
+            resume(config, "aave_v3.local", as_json=False)
+            await asyncio.to_thread(rpc.call, "evm_mine")
+            await eventually(lambda: bool(heard.skips))
+            assert (heard.resumptions, deployment.is_barred) == ([], True)
+        await asyncio.to_thread(rpc.call, "evm_mine")
+        await eventually(lambda: heard.resumptions == ["aave_v3.local"])
+        assert deployment.mirror.snapshot.positions[ref] == snapshot.positions[ref]
+        assert len(heard.pauses) == 1

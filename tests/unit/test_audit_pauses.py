@@ -21,11 +21,13 @@ from keeper.mirror.pauses import EVERY_MARKET, Evidence, Pauses
 from keeper.mirror.snapshot import Snapshot
 from tests.support.heard import Heard
 from tests.support.lending_desk import BLOCK, named
+from tests.support.settings_files import write_settings
 from tests.unit.test_config_settings import SHIPPED
 
 ALICE = AccountRef(market="one", account=named("a1"))
 BOB = AccountRef(market="two", account=named("b2"))
 NAME = "aave_v3.local"
+NAME_SHIPPED = "aave_v3.ethereum"
 
 
 def sides(mirror: int, chain: int) -> Sides:
@@ -150,11 +152,14 @@ async def test_a_pause_outlives_the_process_until_its_file_is_gone(tmp_path: Pat
     again.start(NAME)
     assert again.bar(ALICE, BLOCK) is not None
     assert len(heard.pauses) == 1
-    assert not again.resumed(NAME)
+    assert not again.is_lifted
     Pauses(tmp_path / "keeper.sqlite", NAME).resume(now=1)
-    assert again.resumed(NAME)
+    assert again.is_lifted
+    assert again.bar(ALICE, BLOCK) is not None
+    again.resume(NAME)
+    assert heard.resumptions == [NAME]
     assert again.bar(ALICE, BLOCK) is None
-    assert not again.resumed(NAME)
+    assert not again.is_lifted
 
 
 def test_drift_of_no_account_bars_every_market(tmp_path: Path) -> None:
@@ -231,4 +236,22 @@ def test_resume_shows_what_is_paused_and_lifts_it(
     assert json.loads(capsys.readouterr().out)["resumed"] is True
     assert not pauses.is_paused()
     resume(config, name, as_json=True)
-    assert json.loads(capsys.readouterr().out)["resumed"] is False
+    again = json.loads(capsys.readouterr().out)
+    assert (again["resumed"], again["evidence"]) == (False, None)
+
+
+def test_resume_says_what_comes_next_and_what_it_is_not_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, name = write_settings(tmp_path, database=str(tmp_path / "keeper.sqlite")), NAME_SHIPPED
+    pauses = Pauses(tmp_path / "keeper.sqlite", name)
+    pauses.add(evidence(ALICE), now=7)
+    resume(config, name, as_json=False)
+    assert capsys.readouterr().err.endswith(
+        "; a running keeper reads its loans anew with the next head and goes on\n"
+    )
+    resume(config, name, as_json=False)
+    assert capsys.readouterr().err == (
+        f"{name}: nothing is paused by drift; a pause by a fault or by the configuration is not "
+        "lifted here: the log says under market.paused what ends it\n"
+    )
