@@ -2,11 +2,8 @@
 
 import asyncio
 import os
-import shlex
 import sqlite3
 import stat
-import subprocess
-import sys
 import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -23,6 +20,7 @@ from keeper.ledger.spending import read_spending
 from keeper.ledger.standing import read_halt
 from keeper.ledger.store import reading, require_of_chain
 from keeper.ledger.totals import read_sums
+from tests.support.backups import back_up
 from tests.support.ledger_records import (
     CHAIN,
     DEPLOYMENT,
@@ -79,13 +77,6 @@ async def test_every_commit_is_on_disk_and_readers_are_not_blocked(database, tmp
     assert found == ["wal", 2, 1]
     assert read_books(database).open_intents == 1
     await journal.close()
-
-
-def back_up(path, copy):
-    """Type the documentation's command."""
-    lines = Path("docs/operations.md").read_text("utf-8").splitlines()
-    program = shlex.split(next(line for line in lines if ".backup(" in line))[2]
-    subprocess.run([sys.executable, "-c", program, str(path), str(copy)], check=True)
 
 
 async def test_the_backup_that_is_documented_holds_what_a_running_keeper_wrote(tmp_path):
