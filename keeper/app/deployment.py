@@ -211,7 +211,8 @@ class Deployment(Generic[M, P]):
 
     async def _answer(self, log: Log, before: PriceBook, crossed: Crossed, tick: Tick) -> None:
         """Look at who crossed, else at all, at the prices of an event's block, reading ahead."""
-        reading = asyncio.ensure_future(self._watcher.block_of(log))
+        newest = self.acting.reading_ahead.newest
+        reading = asyncio.ensure_future(self._watcher.block_of(log, newest))
         guessing = self._guessing.at(
             log,
             reading,

@@ -50,10 +50,14 @@ class ReadingAhead(Generic[M, P]):
         """Whether what was read at last was not waited for yet."""
         return self._reading is not None
 
+    @property
+    def newest(self) -> BlockRef | None:
+        """The newest head that was heard of."""
+        return self._executor.newest
+
     async def head_of(self, block_hash: Hash32, reading: asyncio.Future[Any]) -> BlockRef | None:
         """Return the block of that hash if it is heard to be the head before it is read."""
-        newest = self._executor.newest
-        if newest is not None and newest.hash == block_hash:
+        if (newest := self.newest) is not None and newest.hash == block_hash:
             return newest
         heard = asyncio.ensure_future(self._executor.heard(block_hash))
         try:

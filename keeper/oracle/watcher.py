@@ -91,11 +91,16 @@ class PriceWatcher:
             book = await self._read(block, before)
         return book
 
-    async def block_of(self, log: Log) -> tuple[BlockRef, list[Log]]:
+    async def block_of(
+        self, log: Log, newest: BlockRef | None = None
+    ) -> tuple[BlockRef, list[Log]]:
         """Return an event's block with all events in it: a block's prices are one fact.
 
-        Raises StaleError when another block took its place.
+        It is not asked for if it is the ``newest`` head. Raises StaleError when another block took
+        its place.
         """
+        if newest is not None and newest.hash == log.block_hash:
+            return newest, await self._reader.logs_of(self.log_filter(), log.block_hash)
         block, logs = await asyncio.gather(
             self._reader.block(log.block_number),
             self._reader.logs_of(self.log_filter(), log.block_hash),

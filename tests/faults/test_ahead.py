@@ -6,8 +6,6 @@ The proxy keeps back what the node says of the block until the rehearsal is aske
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from keeper.chain.rpc import RetryPolicy
 from keeper.core.plan import Status
 from keeper.devnet.assets import ASSETS
@@ -30,17 +28,17 @@ def move_to(desk: Desk, bps: int, move: Move) -> None:
     move(desk.node.live, {"WETH": ASSETS["WETH"].price * bps // 10_000})
 
 
-async def rehearsals_of(desk: Desk, proxy: FaultProxy, method: str, move: Move) -> int:
-    """Let the price move, with the answers to a method kept back until a rehearsal is asked for.
+async def rehearsals_of(desk: Desk, proxy: FaultProxy, move: Move) -> int:
+    """Let the price move, with the logs of its block kept back until a rehearsal is asked for.
 
-    Return how many are asked for in all. The exchange's pools are known from one sent before.
+    Return how many rehearsals are asked for. The exchange's pools are known from one sent before.
     """
     move_to(desk, FIRST, push_prices)
     await desk.settle()
     sent, before = len(desk.ears.sent_plans), len(proxy.methods)
     assert sent
     hold = Hold()
-    rule = proxy.spoil(hold, method=method)
+    rule = proxy.spoil(hold, method="eth_getLogs")
     move_to(desk, NEXT, move)
     await desk.until(hold.answered.is_set)
     await desk.until(lambda: "eth_simulateV1" in proxy.methods[before:])
@@ -63,13 +61,12 @@ def require_exact(desk: Desk) -> None:
     desk.require_invariants()
 
 
-@pytest.mark.parametrize("method", ["eth_getLogs", "eth_getBlockByNumber"])
 async def test_a_price_alone_in_its_block_is_rehearsed_before_that_is_read_and_once(
-    market: MarketNode, tmp_path: Path, proxy: FaultProxy, method: str
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
 ) -> None:
     urls = [proxy.ws_url]
     async with keeper_desk(tmp_path, market, urls, retry=PATIENT, root=UNPREPARED) as desk:
-        assert await rehearsals_of(desk, proxy, method, push_prices) == 1
+        assert await rehearsals_of(desk, proxy, push_prices) == 1
         require_exact(desk)
 
 
@@ -78,5 +75,5 @@ async def test_where_pools_moved_with_the_price_it_is_planned_and_rehearsed_anew
 ) -> None:
     urls = [proxy.ws_url]
     async with keeper_desk(tmp_path, market, urls, retry=PATIENT, root=UNPREPARED) as desk:
-        assert await rehearsals_of(desk, proxy, "eth_getLogs", move_market) == 2
+        assert await rehearsals_of(desk, proxy, move_market) == 2
         require_exact(desk)

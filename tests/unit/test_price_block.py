@@ -47,3 +47,11 @@ async def test_an_event_of_a_block_that_another_replaced_is_left_to_the_head() -
     node: Any = Node(canonical=replace(block(7), hash=block(8).hash))
     with pytest.raises(StaleError, match=f"block 7: expected {LOG.block_hash}"):
         await PriceWatcher(node).block_of(LOG)
+
+
+async def test_the_newest_head_is_not_asked_for() -> None:
+    nobody: Any = None
+    node: Any = Node(canonical=nobody)
+    assert await PriceWatcher(node).block_of(LOG, block(7)) == (block(7), [LOG, OTHER])
+    with pytest.raises(AttributeError):  # another head is: it is asked, and tells nothing here
+        await PriceWatcher(node).block_of(LOG, block(6))
