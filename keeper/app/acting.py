@@ -16,6 +16,7 @@ from keeper.app.books import Appraiser
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
 from keeper.app.planning import Planning
+from keeper.app.planning_ahead import FEW
 from keeper.app.reading_ahead import ReadingAhead
 from keeper.app.refusals import gas_capped, refused, too_small
 from keeper.app.sight import Look
@@ -164,7 +165,7 @@ class Acting(Generic[M, P]):
         """
         self._guessed = look.book
         fresh, _ = self._turns.divided(self._fresh(look.found, []), of_all=False)
-        if not fresh or self._aim.moves(look, fresh):
+        if not 0 < len(fresh) <= FEW or self._aim.moves(look, fresh):
             return
         batch, _ = self._valued(look, look.found.view, fresh)
         plans = self.planning.guess(batch)

@@ -51,7 +51,7 @@ class PlanningAhead:
     def guess(self, batch: Batch[Any, Any], desk: Desk) -> Sequence[Plan]:
         """Return the plans of a batch at a desk that may not hold; none where that is likely."""
         planned = None
-        if self._is_calm and not batch.sent and len(batch.opportunities) <= FEW:
+        if self._is_calm and not batch.sent:
             planned = planned_of(self._planner, batch.cases(), desk)
         self._guess = _Guess(batch=batch, desk=desk, planned=planned)
         return () if planned is None else planned.plans
