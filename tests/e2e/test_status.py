@@ -8,12 +8,14 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from keeper.core.tick import STAGES
 from tests.support.keeper_process import ARMED, running_keeper, until
 from tests.support.market_node import MarketNode
 from tests.support.sending_stage import CHEAP, FALLEN, TELLING, SendingStage, ready_shots
 from tests.support.sending_stage import stage as staged
+from tests.unit.test_deploy_kit import ADDED_BY_PROMETHEUS, expressions, series
 
 BOTH_DIPPED = 9_500
 """Prices in basis points at which somebody crosses by either feed."""
@@ -118,6 +120,22 @@ def test_the_endpoint_shows_what_happens_goes_red_and_halts(stage):
         signed = [raw.hex() for (raw,) in stage.sql("SELECT raw FROM submissions")]
         assert [raw for raw in signed if raw in everything] == []
         assert signed != []
+
+
+def families(metrics: str) -> set[str]:
+    return {one.name for one in text_string_to_metric_families(metrics)}
+
+
+def test_a_running_keeper_has_every_series_that_the_kit_draws_or_rules_on(stage):
+    port = free_port()
+    with running_keeper(
+        stage.config, "--arm", environment={**ARMED, "KEEPER_HTTP__PORT": str(port)}
+    ):
+        known = families(Page(port).ask("/metrics")[1])
+    asked = {name for one in expressions() for name in series(one)} - set(ADDED_BY_PROMETHEUS)
+    suffixes = re.compile(r"_(created|bucket|sum|count|total)$")
+    assert len(asked) > 20
+    assert {suffixes.sub("", one) for one in asked} - known == set()
 
 
 def test_every_rung_of_a_running_keeper_is_timed_whole_and_by_its_stages(stage):
