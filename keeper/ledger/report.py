@@ -232,11 +232,14 @@ table {{ border-collapse: collapse; }}
 th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #d0d7de; text-align: left; }}
 th.figure, td.figure {{ text-align: right; font-variant-numeric: tabular-nums; }}
 .long {{ min-width: 20rem; }}
-@media (max-width: 45rem) {{
-  body {{ margin: 1rem; }}
-  th, td {{ padding: .3rem .5rem; vertical-align: top; }}
-}}
 .figure, th:first-child, td:first-child {{ white-space: nowrap; }}
+@media (max-width: 45rem) {{
+  body {{ margin: 1rem; font-size: 13px; }}
+  th, td {{ padding: .3rem; vertical-align: top; }}
+  th, th.figure {{ white-space: normal; vertical-align: bottom; }}
+  th:first-child, td:first-child {{ position: sticky; left: 0; background: #fff; }}
+  .long {{ min-width: 9rem; }}
+}}
 </style></head><body>
 {body}
 </body></html>

@@ -222,6 +222,12 @@ def test_a_figure_of_the_page_stands_under_its_heading_and_wide_tables_scroll(bo
     assert 'name="viewport"' in page
 
 
+def test_on_a_narrow_screen_a_row_that_is_scrolled_still_says_whose_it_is(books):
+    _, narrow = html_page(books).split("@media (max-width: 45rem) {")
+    first = "th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }"
+    assert first in narrow
+
+
 async def test_a_poisoned_symbol_breaks_no_form_of_the_report(tmp_path):
     poison = "<script>x</script>[red]\x1b[31m=cmd\n" + "A" * 1_000
     assets = {**VALUATION.assets, WETH: AssetValue(symbol=poison, price=10**8, unit=10**18)}
