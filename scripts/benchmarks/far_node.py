@@ -5,6 +5,7 @@ prints the port that it listens on.
 """
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -18,12 +19,16 @@ _QUICKACK = 12
 
 @contextmanager
 def far(port: int, away_ms: float) -> Iterator[int]:
-    """Relay to a port of this machine, ``away_ms`` in each direction; yield the relay's port."""
+    """Relay to a port of this machine, ``away_ms`` in each direction; yield the relay's port.
+
+    It runs on the node's core.
+    """
     words = (sys.executable, "-m", "benchmarks.far_node", str(port), str(away_ms))
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as relay:  # noqa: S603 - ourselves
         try:
             if relay.stdout is None:
                 raise AssertionError("a pipe")
+            os.sched_setaffinity(relay.pid, {0})
             yield int(relay.stdout.readline())
         finally:
             relay.kill()
