@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from keeper.core.errors import ConfigError
@@ -43,10 +44,13 @@ class Endpoint:
 
 def parse_endpoint(text: str) -> Endpoint:
     """Return the endpoint of a URL, of ``ipc:PATH`` or of a path; raise ConfigError."""
-    if text.startswith("ipc:"):
-        return _ipc(text.removeprefix("ipc:").removeprefix("//"))
+    if text.startswith("ipc:") and (path := text.removeprefix("ipc:").removeprefix("//")):
+        return _ipc(path)
     if "://" not in text:
-        return _ipc(text)
+        if _is_path(text):
+            return _ipc(text)
+        wanted = "a URL with its scheme, as wss://, or the path of an IPC socket"
+        raise ConfigError(f"rpc url: expected {wanted}, found neither")
     try:
         url = urlsplit(text)
         port = url.port
@@ -67,7 +71,11 @@ def _label(url: SplitResult, port: int | None) -> str:
     return f"{url.scheme}://{shown}" + (f":{port}" if port is not None else "")
 
 
-def _ipc(path: str) -> Endpoint:
-    if "/" not in path and not path.endswith(".ipc"):
-        raise ConfigError("rpc url: expected a URL or the path of an IPC socket, found neither")
+def _ipc(text: str) -> Endpoint:
+    path = str(Path(text).expanduser())
     return Endpoint(kind=EndpointKind.IPC, address=path, label=f"ipc:{path}")
+
+
+def _is_path(text: str) -> bool:
+    """Return whether it is a socket's path: a URL without its scheme, key and all, is none."""
+    return text.startswith(("/", "./", "../", "~/")) or text.endswith(".ipc")

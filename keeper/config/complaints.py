@@ -19,6 +19,8 @@ _KEY_LIKE: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64,}")
 _OF_A_KEY: Final = "[key]"
 _TAG_ERRORS: Final = {"union_tag_invalid", "union_tag_not_found"}
 """What pydantic adds to the location of a mapping's key."""
+_SECTION_ERRORS: Final = {"model_type", "dict_type", "model_attributes_type"}
+"""What pydantic says with the names of our classes."""
 _SHOWN: Final = 80
 
 
@@ -102,6 +104,8 @@ def _problem(detail: ErrorDetails, *, hidden: bool) -> str:
         known = re.findall(r"'([^']*)'", str(context["expected"]))
         near = "" if hidden else suggestion(str(detail["input"]), known)
         return f"expected {context['expected']}, found {found}{near}"
+    if detail["type"] in _SECTION_ERRORS:
+        return f"expected keys and values, found {found}"
     expected = detail["msg"].removeprefix("Input should be ").removeprefix("Input should ")
     return f"expected {expected[:1].lower()}{expected[1:]}, found {found}"
 

@@ -28,6 +28,15 @@ _BOOLEANS: Final = {"true": True, "false": False}
 _NULLS: Final = frozenset({"", "~", "null"})
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
+_NO_COLON: Final = "a key without a colon and a space behind it"
+_PLAIN_WORDS: Final = {
+    r"'\t'": "a tab, expected spaces to indent with",
+    "<block end>": "a line that is not indented as those that it stands with",
+    "could not find expected ':'": _NO_COLON,
+    "mapping values are not allowed here": "a line indented too far, or a second colon in one",
+}
+"""What the parser says, and what a person did."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Document:
@@ -78,13 +87,22 @@ def _compose(path: Path) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        msg = f"{path}:{line}: expected YAML, found: {error.problem or error.context}"
-        raise ConfigError(msg) from error
+        raise ConfigError(_not_yaml(path, error)) from error
     except yaml.YAMLError as error:
         msg = f"{path}:1: expected YAML, found: {str(error).splitlines()[0]}"
         raise ConfigError(msg) from error
+
+
+def _not_yaml(path: Path, error: yaml.MarkedYAMLError) -> str:
+    """Return what is wrong in words of the file's, where the parser has words of its own."""
+    problem, mark = str(error.problem or error.context), error.problem_mark or error.context_mark
+    for sign, words in _PLAIN_WORDS.items():
+        if sign in problem:
+            problem = words
+            # A key that never ends is noticed at the next line.
+            mark = error.context_mark if words == _NO_COLON else mark
+            break
+    return f"{path}:{mark.line + 1 if mark else 1}: expected YAML, found: {problem}"
 
 
 class _Builder:

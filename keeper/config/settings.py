@@ -93,6 +93,7 @@ def settings_of(path: Path, document: Document) -> Settings:
     chain_path = folder / root.chain
     chain = _checked(ChainSettings, read_document(chain_path, find_outside))
     _require_lane(root, document, chain)
+    _require_payable(root, document, chain)
     operator = root.operator.model_copy(
         update={
             "keystore": tuple(folder / one for one in root.operator.keystore),
@@ -201,6 +202,17 @@ def _require_lane(root: KeeperSettings, document: Document, chain: ChainSettings
         if known.count(name) > 1:
             msg = f"{root.chain}: lanes: expected names of their own, found {name!r} twice"
             raise ConfigError(msg)
+
+
+def _require_payable(root: KeeperSettings, document: Document, chain: ChainSettings) -> None:
+    """Raise ConfigError for a gas price under the chain's least tip: nothing could ever be sent."""
+    most, least = root.limits.max_gas_price_wei, chain.priority_fee_wei
+    if most < least:
+        where = _where(document, (_LIMITS, "max_gas_price_wei"))
+        wanted = f"priority_fee_wei of {root.chain}, {least}"
+        found = f"{most}; a number without a unit is wei"
+        msg = f"{where}: limits.max_gas_price_wei: expected at least {wanted}, found {found}"
+        raise ConfigError(msg)
 
 
 def _require_backrun(root: KeeperSettings, document: Document, chain: ChainSettings) -> None:

@@ -55,7 +55,7 @@ relative to the file that names them; `~` is the user's home. Unknown keys are r
 | basis points | a whole number from 0 to 10000 |
 | address | `0x` and 40 hex digits; the checksum must hold when its case is mixed |
 | feed | a feed's label, or its source's address |
-| node | `http(s)://`, `ws(s)://`, or the path of an IPC socket |
+| node | `http(s)://`, `ws(s)://`, or the path of an IPC socket: from `/`, `./`, `../` or `~/`, or one that ends in `.ipc`; else behind `ipc:` |
 
 `${NAME}` in a value is filled from the environment or a secret file of that name (lower case, in the folder
 `KEEPER_SECRETS_DIR`); `${NAME:-default}` has a default. The environment overrides keys of the root file

@@ -16,6 +16,8 @@ from keeper.core.errors import ConfigError
         ("/run/geth.ipc", EndpointKind.IPC, "ipc:/run/geth.ipc"),
         ("ipc:/run/geth.ipc", EndpointKind.IPC, "ipc:/run/geth.ipc"),
         ("geth.ipc", EndpointKind.IPC, "ipc:geth.ipc"),
+        ("../node/socket", EndpointKind.IPC, "ipc:../node/socket"),
+        ("ipc:node/socket", EndpointKind.IPC, "ipc:node/socket"),
     ],
 )
 def test_the_scheme_decides_and_the_label_is_the_host(
@@ -26,6 +28,12 @@ def test_the_scheme_decides_and_the_label_is_the_host(
     assert "k3y" not in repr(endpoint)
 
 
+def test_a_socket_in_the_home_folder_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/keeper")
+    assert parse_endpoint("~/geth.ipc").address == "/home/keeper/geth.ipc"
+    assert parse_endpoint("ipc:~/node").address == "/home/keeper/node"
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -34,6 +42,8 @@ def test_the_scheme_decides_and_the_label_is_the_host(
         ("http://host:99999", "found one with"),
         ("localhost", "found neither"),
         ("", "found neither"),
+        ("ipc:", "found neither"),
+        ("node.example/v3/k3y", "found neither"),
     ],
 )
 def test_what_is_no_endpoint_is_refused(text: str, found: str) -> None:

@@ -45,6 +45,26 @@ CHAIN = "chains/ethereum.yaml"
 PROTOCOL = "protocols/aave_v3.ethereum.yaml"
 
 GOLDEN = [
+    (KEEPER, "max_gas_price_wei: 150 gwei", "max_gas_price_wei: 150",
+     ("config/keeper.yaml:26: limits.max_gas_price_wei: expected at least priority_fee_wei of "
+     "chains/ethereum.yaml, 1000000000, found 150; a number without a unit is wei")),
+    (KEEPER, "http:\n  port:\n  host: 127.0.0.1", "http: 9464",
+     "config/keeper.yaml:55: http: expected keys and values, found 9464"),
+    (KEEPER, "audit:\n  sample: 50\n  every_blocks: 5", "audit:",
+     "config/keeper.yaml:37: audit: expected keys and values, found nothing"),
+    (KEEPER, "  max_in_flight: 4", "   max_in_flight: 4",
+     ("config/keeper.yaml:31: expected YAML, found: a line that is not indented as those that "
+     "it stands with")),
+    (KEEPER, "  max_in_flight: 4", "\tmax_in_flight: 4",
+     "config/keeper.yaml:31: expected YAML, found: a tab, expected spaces to indent with"),
+    (KEEPER, "  max_in_flight: 4", "  max_in_flight:4",
+     "config/keeper.yaml:31: expected YAML, found: a key without a colon and a space behind it"),
+    (KEEPER, "  sample: 50\n  every_blocks: 5", "  sample: 50\n    every_blocks: 5",
+     ("config/keeper.yaml:39: expected YAML, found: a line indented too far, or a second colon "
+     "in one")),
+    (CHAIN, "${KEEPER_RPC_ETHEREUM:-ws://127.0.0.1:8546}", "eth.example.com/v2/key",
+     ("config/chains/ethereum.yaml:11: rpc.0: expected a URL with its scheme, as wss://, or the "
+     "path of an IPC socket, found neither")),
     (KEEPER, "mode: observe", "mode: lve",
      ("config/keeper.yaml:7: mode: expected 'observe', 'fork' or 'live', found 'lve'; "
      "did you mean 'live'?")),
