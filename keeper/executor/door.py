@@ -12,6 +12,7 @@ from keeper.core.ports import Journal, Reader, Simulator
 from keeper.core.units import Address, Hash32
 from keeper.executor.desks import Desks
 from keeper.executor.flight import Flight
+from keeper.executor.nonces_at import NoncesAt
 from keeper.executor.policy import ALONE, BatchRules, Exposure, Limits, judge
 from keeper.executor.standing import DAY, HOUR
 from keeper.executor.totals import Share
@@ -46,6 +47,7 @@ class Door:
         self._journal = journal
         self._flight = flight
         self._desks = desks
+        self._nonces = NoncesAt(grounds.reader)
         self._spent: tuple[Hash32, asyncio.Future[Exposure]] | None = None
         """What was spent, with the hash of the head that it is read at."""
 
@@ -61,8 +63,10 @@ class Door:
 
     async def _read(self, head: BlockRef) -> Exposure:
         now, ended = int(self._grounds.now()), self._flight.ended
-        balances, spent = await asyncio.gather(
-            self._balances(head), self._journal.spent(hour=now - HOUR, day=now - DAY)
+        balances, spent, _ = await asyncio.gather(
+            self._balances(head),
+            self._journal.spent(hour=now - HOUR, day=now - DAY),
+            self.nonces(head, is_newest=False),  # in one wait with the rest, for who asks for them
         )
         return Exposure(
             spent_hour=spent.hour,
@@ -86,7 +90,7 @@ class Door:
     async def nonces(self, head: BlockRef, *, is_newest: bool) -> Mapping[Address, int]:
         """Return the next nonces at ``head`` of whoever is in flight, or lately was."""
         senders = self._flight.senders if is_newest else self._flight.senders | self._flight.lately
-        return {one: await self._grounds.reader.nonce(one, head) for one in senders}
+        return await self._nonces.read(senders, head)
 
     async def _balances(self, head: BlockRef) -> Mapping[Address, int] | None:
         """Return what each operator holds at ``head``, wei; None when disarmed."""

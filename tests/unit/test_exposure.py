@@ -1,16 +1,18 @@
 """What is spent and at stake, read while transactions end."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from keeper.core.chain import BlockRef
 from keeper.core.errors import TransientError
 from keeper.core.plan import Status
 from keeper.core.standing import Spent
+from keeper.core.units import Address
 from keeper.executor.door import Door
 from keeper.executor.flight import Flight
 from keeper.executor.standing import HOUR
@@ -40,9 +42,23 @@ def aloft() -> Flight:
     return flight
 
 
-def door_of(flight: Flight, journal: object) -> Door:
+@dataclass
+class Counting:
+    """A node that tells next nonces, and remembers who asked for which."""
+
+    asked: list[tuple[Address, BlockRef]] = field(default_factory=list)
+
+    async def nonce(self, sender: Address, at: BlockRef) -> int:
+        self.asked.append((sender, at))
+        await asyncio.sleep(0)
+        return at.number
+
+
+def door_of(flight: Flight, journal: object, reader: object = None) -> Door:
     limits = SimpleNamespace(forced={})
-    grounds: Any = SimpleNamespace(now=lambda: 1_000_000.0, limits=limits, share=None)
+    grounds: Any = SimpleNamespace(
+        now=lambda: 1_000_000.0, limits=limits, share=None, reader=reader or Counting()
+    )
     told: Any = journal
     return Door(grounds, journal=told, flight=flight, desks=None)
 
@@ -93,7 +109,7 @@ async def test_what_was_spent_and_is_at_stake_outlives_the_keeper(tmp_path: Path
     again = await opened(tmp_path, clock=clock)
     flight = Flight(await again.open_intents())
     limits = SimpleNamespace(forced={})
-    grounds: Any = SimpleNamespace(now=clock.now, limits=limits, share=None)
+    grounds: Any = SimpleNamespace(now=clock.now, limits=limits, share=None, reader=Counting())
     door = Door(grounds, journal=again, flight=flight, desks=None)
     exposure = await door.exposure(block(7))
     assert (exposure.spent_hour, exposure.spent_day) == (0, 70)
@@ -138,3 +154,23 @@ async def test_whoever_gives_up_waiting_takes_the_reading_from_nobody_else() -> 
     await asyncio.sleep(0)
     hasty.cancel()
     assert (await patient).spent_hour == 5
+
+
+async def test_what_ran_is_read_along_with_it_and_asked_for_once_for_each_block() -> None:
+    node, flight = Counting(), aloft()
+    door = door_of(flight, Settling(flight, reads=1), node)
+    await door.exposure(block(7))
+    assert node.asked == [(SIGNER.address, block(7))]
+    for at in (block(7), block(8), block(7), block(8)):
+        assert await door.nonces(at, is_newest=True) == {SIGNER.address: at.number}
+    assert node.asked == [(SIGNER.address, block(7)), (SIGNER.address, block(8))]
+    for number in range(9, 13):
+        await door.nonces(block(number), is_newest=True)
+    await door.nonces(block(7), is_newest=True)  # forgotten by now, and read again
+    assert node.asked[-1] == (SIGNER.address, block(7))
+
+
+async def test_with_nothing_in_flight_no_nonce_is_read() -> None:
+    node = Counting()
+    await door_of(Flight(), Failing(fails=False), node).exposure(block(7))
+    assert node.asked == []
