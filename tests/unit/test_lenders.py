@@ -53,12 +53,16 @@ async def test_what_was_lent_at_another_block_is_not_taken_for_this_one() -> Non
     assert book.most(USDC) == 2
 
 
-async def test_everybody_is_told_of_whatever_was_borrowed_before() -> None:
+async def test_everybody_is_told_of_whatever_was_borrowed_lately() -> None:
     source = Counting()
     lenders = Lenders([source])
     await lenders.at(frozenset((USDC,)), block(7))
     await lenders.at(frozenset((DAI,)), block(8))
     assert source.asked[-1] == ({USDC, DAI}, 8)
+    await lenders.refresh(block(307))
+    assert source.asked[-1] == ({DAI}, 307)
+    await lenders.refresh(block(308))
+    assert source.asked[-1] == ({DAI}, 307)
 
 
 async def test_what_is_held_is_what_was_read_last_and_reads_nothing() -> None:
