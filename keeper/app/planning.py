@@ -136,7 +136,7 @@ class PlannerDesk(Generic[M, P]):
         return self._planner.plan_next(case, desk)
 
     async def refresh(self, block: BlockRef) -> None:
-        """Bring the pools that were planned over before to ``block``."""
+        """Bring the pools and lenders of late plans to ``block``."""
         await self._planner.refresh(block)
 
     async def make_ready(self, options: Sequence[Option], block: BlockRef) -> None:

@@ -54,7 +54,7 @@ class Planner:
         self._unwinders = {one.share: one for one in unwinders}
 
     async def refresh(self, block: BlockRef) -> None:
-        """Bring pools and lenders of plans made before to ``block``: a desk there reads less."""
+        """Bring pools and lenders of late plans to ``block``: a desk there reads less."""
         venues = (venue.refresh(block) for venue in self._venues)
         await asyncio.gather(*venues, self._lenders.refresh(block))
 

@@ -2,15 +2,19 @@
 
 What a log says of a pool is not believed: it only names the pool, whose state is then read, pinned
 to the block. A block that is not the child of the one held is a gap or a reorg: all is read again.
+What nobody asks for is forgotten after a while: an exchange's pools change with every block.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from keeper.core.chain import BlockRef, LogFilter
 from keeper.core.ports import Reader
 from keeper.core.units import Address, Hash32
+
+_REMEMBERED_BLOCKS: Final = 300
+"""So long a pool that was asked for is read again with each block in which it changed."""
 
 
 class Keyed(Protocol):
@@ -37,7 +41,8 @@ class HeldPools(Generic[K, S]):
         self._reader = reader
         self._topics = topics
         self._read = read
-        self._keys: dict[Address, K] = {}
+        self._asked: dict[Address, tuple[K, int]] = {}
+        """Each pool, with the newest block at which it was asked for."""
         self._states: dict[Address, S | None] = {}
         self._block: BlockRef | None = None
         self._turn = asyncio.Lock()
@@ -45,7 +50,7 @@ class HeldPools(Generic[K, S]):
     async def at(self, keys: Sequence[K], block: BlockRef) -> dict[Address, S]:
         """Return the states at ``block`` of the pools that have one, reading what is not known."""
         async with self._turn:
-            self._keys |= {key.address: key for key in keys}
+            self._asked |= {key.address: (key, block.number) for key in keys}
             await self._bring(block)
             await self._fill(keys, block)
             return self.now(keys) or {}
@@ -59,10 +64,13 @@ class HeldPools(Generic[K, S]):
         return {pool: state for pool, state in found if state is not None}
 
     async def refresh(self, block: BlockRef) -> None:
-        """Bring every pool that was ever asked for to ``block``."""
+        """Bring every pool that was lately asked for to ``block``, and forget the others."""
         async with self._turn:
+            oldest = block.number - _REMEMBERED_BLOCKS
+            self._asked = {pool: one for pool, one in self._asked.items() if one[1] > oldest}
+            self._states = {pool: s for pool, s in self._states.items() if pool in self._asked}
             await self._bring(block)
-            await self._fill(tuple(self._keys.values()), block)
+            await self._fill([key for key, _ in self._asked.values()], block)
 
     async def _bring(self, block: BlockRef) -> None:
         """Forget the states that may be different at ``block``."""

@@ -132,3 +132,19 @@ async def test_while_a_changed_pool_is_not_read_again_nothing_is_held() -> None:
 async def test_a_pair_that_was_never_looked_for_is_not_held() -> None:
     venue = await held(reader_of())
     assert venue.held([(USDC, DAI)]) is None
+
+
+async def test_what_nobody_asked_for_lately_is_not_read_again() -> None:
+    reader = reader_of()
+    venue = await held(reader)
+    await venue.snapshot([(WETH, USDC)], later(200))
+    reader.rounds.clear()
+    await venue.refresh(later(301))
+    assert read(reader) == {ONE}
+    assert venue.held([(WETH, DAI)]) is None
+    await venue.snapshot(PAIRS, later(301))
+    assert read(reader) == {ONE, OTHER}
+
+
+def later(blocks: int) -> BlockRef:
+    return replace(BLOCK, number=BLOCK.number + blocks, hash=Hash32(f"0x{blocks:064x}"))

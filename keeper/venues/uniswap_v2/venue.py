@@ -99,7 +99,7 @@ class UniswapV2Venue:
         )
 
     async def refresh(self, block: BlockRef) -> None:
-        """Bring the pairs that were ever asked for to ``block``."""
+        """Bring the pairs that were lately asked for to ``block``."""
         await self._held.refresh(block)
 
     async def _find(self, pairs: Sequence[Pair], block: BlockRef) -> None:

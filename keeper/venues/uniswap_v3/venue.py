@@ -100,7 +100,7 @@ class UniswapV3Venue:
         )
 
     async def refresh(self, block: BlockRef) -> None:
-        """Bring the pools that were ever asked for to ``block``."""
+        """Bring the pools that were lately asked for to ``block``."""
         await self._held.refresh(block)
 
     async def _find(self, slots: Iterable[Slot], block: BlockRef) -> None:
