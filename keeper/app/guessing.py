@@ -76,6 +76,7 @@ class Guessing(Generic[M, P]):
             acting.read_ahead((await reading)[0], options)
             return None
         acting.read_ahead(head, options)
+        self._watcher.read_ahead(log, head)
         if crossed is None or self._watcher.moves(log) is None:
             return None
         await acting.reading_ahead.asked()

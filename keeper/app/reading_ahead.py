@@ -43,7 +43,7 @@ class ReadingAhead(Generic[M, P]):
         self._parity = parity
         self._reading: Awaitable[Sequence[BaseException | None]] | None = None
         self._block: Hash32 | None = None
-        """The block that was read at last."""
+        """The block that was read at last, if anybody's options were known."""
 
     @property
     def is_waiting(self) -> bool:
@@ -69,11 +69,12 @@ class ReadingAhead(Generic[M, P]):
     def begin(self, block: BlockRef, options: Sequence[Option], refs: Sequence[AccountRef]) -> None:
         """Begin to read as of ``block`` for options that it brings, once for each block.
 
-        The accounts are compared with the chain as of the mirror's own block.
+        The accounts are compared with the chain as of the mirror's own block. Where they are not
+        known yet, what does not depend on them is read, and the rest when they are.
         """
         if self._block == block.hash:
             return
-        self._block = block.hash
+        self._block = block.hash if refs else None
         self._reading = asyncio.gather(
             self._planning.make_ready(options, block),
             self._spent(block),

@@ -11,6 +11,7 @@ from keeper.core.ports import Signer, Wire
 from keeper.core.units import Address, Hash32
 from keeper.executor.airborne import Airborne, cancel_gas
 from keeper.executor.nonce import NonceKeeper
+from keeper.runtime.begun import begun
 
 
 class SigningDesk:
@@ -47,8 +48,7 @@ class SigningDesk:
 
         It is good for one signing, whose refusal is then this one's.
         """
-        self._asked = asyncio.ensure_future(self.require_chain())
-        self._asked.add_done_callback(_heed)
+        self._asked = begun(self.require_chain())
 
     async def confirmed(self) -> bool:
         """Return whether ``ask_chain`` was answered rightly; ``sign`` says what was not."""
@@ -164,9 +164,3 @@ class SigningDesk:
             purpose=purpose,
             lane=lane,
         )
-
-
-def _heed(asked: asyncio.Future[None]) -> None:
-    """Look at an answer that nobody may wait for: asyncio complains of an error not looked at."""
-    if not asked.cancelled():
-        asked.exception()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from keeper.core.chain import BlockRef, Simulated, StateOverride, Transaction
 from keeper.core.ports import Simulator
 from keeper.core.units import Address
+from keeper.runtime.begun import begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +44,7 @@ class SimulatingAhead:
             base_fee=base_fee,
             overrides=overrides,
         )
-        answer = asyncio.ensure_future(self._ask(question))
-        answer.add_done_callback(_hushed)
-        self._begun = (question, answer)
+        self._begun = (question, begun(self._ask(question)))
 
     async def simulate(
         self,
@@ -64,9 +63,9 @@ class SimulatingAhead:
             base_fee=base_fee,
             overrides=overrides,
         )
-        begun, self._begun = self._begun, None
-        if begun is not None and begun[0] == question:
-            return await begun[1]
+        ahead, self._begun = self._begun, None
+        if ahead is not None and ahead[0] == question:
+            return await ahead[1]
         return await self._ask(question)
 
     async def _ask(self, question: _Question) -> list[Simulated]:
@@ -77,9 +76,3 @@ class SimulatingAhead:
             base_fee=question.base_fee,
             overrides=question.overrides,
         )
-
-
-def _hushed(answer: asyncio.Future[list[Simulated]]) -> None:
-    """Take an error that nobody may ask for."""
-    if not answer.cancelled():
-        answer.exception()

@@ -11,7 +11,6 @@ from keeper.core.lending import Feed
 from keeper.core.pending import PendingPrice, PendingTransaction
 from keeper.core.ports import Reader
 from keeper.core.units import Address
-from keeper.evm.words import WORD, signed_at
 from keeper.oracle.book import Evidence, PriceBook
 from keeper.oracle.chainlink import (
     ANSWER_UPDATED,
@@ -27,6 +26,7 @@ from keeper.oracle.guards import (
 from keeper.oracle.judge import Judge
 from keeper.oracle.pending import decode_update
 from keeper.oracle.policy import NO_POLICY, OraclePolicy
+from keeper.oracle.rereading import Rereading, said_by
 
 Said = Sequence[tuple[str, int]]
 """Feeds and what they say, in the protocol's unit."""
@@ -47,6 +47,7 @@ class PriceWatcher:
         """Make a watcher that has seen no feed."""
         self._reader = reader
         self._policy = policy
+        self._rereading = Rereading(reader)
         self._judge = Judge(following=NOTHING, policy=policy)
         self._movers: dict[str, _Mover] = {}
         self._names: frozenset[str] = frozenset()
@@ -136,13 +137,20 @@ class PriceWatcher:
 
     async def reread(self, book: PriceBook, logs: Iterable[Log], block: BlockRef) -> PriceBook:
         """Return the book with what the events in ``block`` moved through adapters read again."""
-        touched = {one.feed.id: one for log in logs for one in self._touched(log)}
-        feeds = [one.feed for one in touched.values() if not one.moves_by_event]
+        feeds = self._adapted(logs)
         if not feeds:
             return book
-        answers = await self._reader.call_many([feed.read for feed in feeds], block)
-        values = {feed.id: _value(one) for feed, one in zip(feeds, answers, strict=True)}
+        values = await self._rereading.at(feeds, block)
         return self._judge.updated(book, values, book.evidence, block)
+
+    def read_ahead(self, log: Log, block: BlockRef) -> None:
+        """Begin what ``moved`` will read in ``block``, should the event be its only one."""
+        self._rereading.begin(self._adapted([log]), block)
+
+    def _adapted(self, logs: Iterable[Log]) -> list[Feed]:
+        """Return the feeds that the events moved through adapters."""
+        touched = {one.feed.id: one for log in logs for one in self._touched(log)}
+        return [one.feed for one in touched.values() if not one.moves_by_event]
 
     def pending(self, transaction: PendingTransaction) -> PendingPrice | None:
         """Return what a pending transaction would make of these prices, None when nothing."""
@@ -241,7 +249,7 @@ class PriceWatcher:
         """Ask everything in one batch."""
         results = iter(await self._reader.call_many(self._calls(), block))
         following = self.following
-        values = {key: _value(next(results)) for key in following.feeds}
+        values = {key: said_by(next(results)) for key in following.feeds}
         rounds = {proxy: decode_round(next(results)) for proxy in following.leaves}
         quotes = {
             one.feed.label: value
@@ -271,8 +279,3 @@ class PriceWatcher:
             latest is not None and latest.phase != leaves[proxy].phase
             for proxy, latest in evidence.rounds.items()
         )
-
-
-def _value(answer: CallResult) -> int | None:
-    """Return the word that a feed's read gives, None when it is not one."""
-    return signed_at(answer.data, 0) if answer.success and len(answer.data) == WORD else None

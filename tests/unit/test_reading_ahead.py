@@ -172,3 +172,16 @@ async def test_what_could_not_be_read_is_said_by_who_reads_it() -> None:
     assert await head_of(executor, reading) is None
     with pytest.raises(StaleError, match="gone"):
         await reading
+
+
+async def test_accounts_that_are_known_later_are_read_when_they_are() -> None:
+    asked = Asked()
+    ahead = ahead_of(asked)
+    ahead.begin(block(7), (), [])
+    ahead.begin(block(7), OPTIONS, [REF])
+    ahead.begin(block(7), OPTIONS, [REF])
+    await ahead.done()
+    assert [read for read in asked.reads if isinstance(read, tuple) and read[0] == "accounts"] == [
+        ("accounts",),
+        ("accounts", REF),
+    ]
