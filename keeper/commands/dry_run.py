@@ -28,6 +28,7 @@ from keeper.devnet.sender import unlocked_accounts
 from keeper.evm.keys import throwaway_signer
 from keeper.evm.transaction import LocalSigner
 from keeper.ledger.books import read_books
+from keeper.runtime.stopping import done_before
 from keeper.telemetry.logging import configure_logging
 
 FUNDS = 100 * WAD
@@ -124,7 +125,8 @@ async def _on_fork(fork: Fork, blocks: int) -> bool:
         asyncio.TaskGroup() as group,
     ):
         running = group.create_task(session.keeper.run(session.head, stop))
-        await session.keeper.watching.wait()
+        # A stop while the mirrors are filled ends that: nothing is ever watched then.
+        await done_before(stop, _waited_for(session.keeper.watching))
         ends = session.head.number + blocks
         await mine_until(
             lambda: stop.is_set() or session.keeper.acted_on >= ends,
@@ -140,3 +142,7 @@ async def _on_fork(fork: Fork, blocks: int) -> bool:
     agrees = books.total.realised.net == grown
     say(f"{'ok' if agrees else 'FAILED'}: the balances on the fork grew by {grown} wei")
     return agrees
+
+
+async def _waited_for(event: asyncio.Event) -> None:
+    await event.wait()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +59,14 @@ class DryRun:
 @pytest.fixture
 def dry_run(market_copy: MarketNode, tmp_path: Path) -> Iterator[DryRun]:
     """Start a dry run and wait until it watches its fork."""
+    with started(market_copy, tmp_path) as running:
+        until(lambda: "block.scanned" in running.said(), running.said)
+        yield running
+
+
+@contextmanager
+def started(market_copy: MarketNode, tmp_path: Path) -> Iterator[DryRun]:
+    """Start a dry run, and end it at the latest with the block."""
     config = configured(tmp_path, market_copy, mode="observe")
     folder = tmp_path / "temporary"
     folder.mkdir()
@@ -73,7 +82,6 @@ def dry_run(market_copy: MarketNode, tmp_path: Path) -> Iterator[DryRun]:
         reader = threading.Thread(target=running.read, daemon=True)
         reader.start()
         try:
-            until(lambda: "block.scanned" in running.said(), running.said)
             yield running
         finally:
             running.let_the_fork_go()
@@ -101,3 +109,15 @@ def test_a_dry_run_that_is_ended_leaves_no_folder_and_no_fork(
     dry_run.process.send_signal(one)
     assert dry_run.process.wait(timeout=90) in {0, -one}
     until(lambda: not dry_run.forks() and not dry_run.left(), lambda: str(dry_run.left()))
+
+
+def test_ctrl_c_while_loans_are_read_ends_it(market_copy: MarketNode, tmp_path: Path) -> None:
+    with started(market_copy, tmp_path) as running:
+        until(lambda: bool([*running.folder.glob("*/keeper.sqlite")]), running.said)
+        running.hold_up_the_fork()
+        running.press()
+        until(lambda: "Ctrl-C again" in running.said(), running.said)
+        running.let_the_fork_go()
+        assert running.process.wait(timeout=90) == 0
+        assert "block.scanned" not in running.said()
+        until(lambda: not running.forks() and not running.left(), lambda: str(running.left()))
