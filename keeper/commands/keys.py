@@ -46,7 +46,8 @@ def _write(
     environment: Mapping[str, str],
     ask: Ask | None,
 ) -> Address:
-    password = read_password(keystore, environment, password_file=password_file, ask=ask)
+    typed = None if ask is None else _twice(ask)
+    password = read_password(keystore, environment, password_file=password_file, ask=typed)
     if not password:
         msg = f"{keystore}: expected a password for it, found an empty one"
         raise ConfigError(msg)
@@ -55,6 +56,18 @@ def _write(
     if password_file is not None and (why := exposure(password_file)) is not None:
         say(f"warning: {password_file}: {why}")
     return address
+
+
+def _twice(ask: Ask) -> Ask:
+    """Return ``ask`` for what nobody sees and that opens a new file: a slip would close it."""
+
+    def asked(text: str) -> str:
+        first = ask(text)
+        if ask("The same once more: ") != first:
+            raise ConfigError("expected the same password twice, found two; nothing was written")
+        return first
+
+    return asked
 
 
 def _prompt() -> Ask | None:

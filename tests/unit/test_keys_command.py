@@ -4,6 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from keeper.commands.keys import import_key, new_key
+from keeper.core.errors import ConfigError
 from keeper.evm.keys import load_signers, parse_key
 from keeper.evm.transaction import LocalSigner
 
@@ -58,3 +62,26 @@ def test_without_a_key_or_a_terminal_nothing_is_written(tmp_path):
     empty = keys("new", keystore, "--password-file", password)
     assert "expected a password" in empty.stderr
     assert not keystore.exists()
+
+
+def test_a_password_that_is_typed_is_asked_for_twice(tmp_path):
+    keystore = tmp_path / "operator.json"
+    typed = iter(["correct horse", "correct hose"])
+    with pytest.raises(ConfigError, match="expected the same password twice"):
+        new_key(keystore, None, ask=lambda _: next(typed))
+    assert not keystore.exists()
+    address = new_key(keystore, None, ask=lambda _: "correct horse")
+    password = tmp_path / "password"
+    password.write_text("correct horse")
+    assert opened(keystore, password) == address
+
+
+def test_a_key_that_is_typed_is_asked_for_once(tmp_path):
+    asked = []
+    import_key(
+        tmp_path / "operator.json",
+        None,
+        environment={},
+        ask=lambda text: asked.append(text) or (CANARY if text.startswith("Private") else "open"),
+    )
+    assert [one.split()[0] for one in asked] == ["Private", "Password", "The"]
