@@ -158,8 +158,22 @@ class Settler:
             return None  # tended on, until its nonce is used: nothing above could land
         for attempt in intent.attempts:
             if await self._wire.knows(attempt.tx_hash):
-                return None
+                return await self._above_a_gap(intent, submission, next_nonce)
         return dropped(intent, "the node lost it and its deadline has passed")
+
+    async def _above_a_gap(
+        self, intent: Intent, submission: Submission, next_nonce: int
+    ) -> Outcome | None:
+        """Give up what nothing below lets land: nobody uses the sender's next nonce.
+
+        As where a reorg undid the use of the key by somebody else. Its account may be planned anew,
+        at that very nonce; what lands above it after all can only cancel, or revert.
+        """
+        if next_nonce == submission.nonce or next_nonce in self._flight.held(submission.sender):
+            return None
+        if await self._wire.nonce(submission.sender, pending=True) > next_nonce:
+            return None
+        return dropped(intent, f"nobody uses nonce {next_nonce} below it; its deadline has passed")
 
     async def _outcome(self, intent: Intent, submission: Submission, receipt: Receipt) -> Outcome:
         """Read what the transaction did from its receipt, at the prices of its block."""

@@ -417,6 +417,7 @@ async def test_a_lost_transaction_is_given_up_after_its_deadline_and_not_before(
 async def test_what_is_lost_below_one_that_is_open_is_tended_on_to_use_its_nonce(
     desk: Desk,
 ) -> None:
+    desk.wire.used = 5
     first, second = await desk.send(ONE, 5), await desk.send(TWO, 6)
     desk.wire.pending = {second.tx_hash}
     late = ONE.deadline + GRACE_S + 1
@@ -433,6 +434,7 @@ async def test_what_is_lost_below_one_that_is_open_is_tended_on_to_use_its_nonce
 async def test_what_another_lane_lost_below_one_that_is_open_is_tended_on_as_well(
     desk: Desk,
 ) -> None:
+    desk.wire.used = 5
     private = replace(signed(ONE, 5), lane="protect")
     await desk.journal.seal([(ONE, private)])
     desk.flight.took_off(ONE, private)
@@ -440,9 +442,34 @@ async def test_what_another_lane_lost_below_one_that_is_open_is_tended_on_as_wel
     assert await desk.settle(120, timestamp=ONE.deadline + GRACE_S + 1) == []
 
 
-async def test_a_transaction_that_the_node_still_has_is_never_given_up(desk: Desk) -> None:
+async def test_a_transaction_that_the_node_still_has_is_not_given_up_while_it_is_next(
+    desk: Desk,
+) -> None:
+    desk.wire.used = 5
     await desk.send(ONE, 5)
+    await desk.send(TWO, 6)
     assert await desk.settle(10_000, timestamp=ONE.deadline + 10**6) == []
+
+
+async def test_what_the_node_has_above_a_nonce_that_nobody_uses_is_given_up_after_its_deadline(
+    desk: Desk,
+) -> None:
+    desk.wire.used = 4
+    await desk.send(ONE, 5)
+    await desk.send(TWO, 6)
+    last = ONE.deadline + GRACE_S
+    assert await desk.settle(120, timestamp=last) == []
+    (outcome,) = await desk.settle(121, timestamp=last + 1)  # the highest first
+    assert (outcome.plan_id, outcome.status) == (TWO.id, Status.DROPPED)
+    (outcome,) = await desk.settle(122, timestamp=last + 1)
+    assert (outcome.plan_id, outcome.status) == (ONE.id, Status.DROPPED)
+    assert outcome.detail == "nobody uses nonce 4 below it; its deadline has passed"
+
+
+async def test_above_what_somebody_else_has_pending_it_may_land_yet(desk: Desk) -> None:
+    desk.wire.used, desk.wire.queued = 4, 2
+    await desk.send(ONE, 5)
+    assert await desk.settle(120, timestamp=ONE.deadline + GRACE_S + 1) == []
 
 
 async def test_a_receipt_that_a_reorg_took_back_keeps_the_intent_open(desk: Desk) -> None:
