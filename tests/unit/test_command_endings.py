@@ -16,6 +16,7 @@ from keeper.devnet.stages import Wanted
 PRESSED = """
 import os, signal, sys
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs behind a shell ignores it
 wanted = sys.argv[1]
 
 class Press:
