@@ -83,7 +83,7 @@ class Acting(Generic[M, P]):
         self._precedence = precedence
         self._timed = timed
         self.reading_ahead = ReadingAhead(planning, executor, parity, appraiser)
-        self._mail: Latest[Look[M, P]] = Latest()
+        self._mail: Latest[Look[M, P]] = Latest(_foremost)
         self.telling = Telling(adapter, watcher, journal, observer)
         self._turns = Turns()
         self._guessed: Book[M, P] | None = None
@@ -92,7 +92,7 @@ class Acting(Generic[M, P]):
         """The newest block whose opportunities were dealt with."""
 
     def offer(self, look: Look[M, P]) -> None:
-        """Take the newest look; one that waits is forgotten."""
+        """Take the newest look; one that waits is forgotten, unless nobody else was found."""
         found = look.found.opportunities
         if found and not self._mail.is_closed:
             self._precedence.claim(self._adapter.deployment)
@@ -308,3 +308,8 @@ class Acting(Generic[M, P]):
             except StaleError as error:
                 unvalued.append(refused(one, Reason.PRICE_UNUSABLE, error))
         return valuations, unvalued
+
+
+def _foremost(waiting: Look[M, P], newer: Look[M, P]) -> Look[M, P]:
+    """Return the newer look; the one that waits where that was at some alone, and found nobody."""
+    return newer if newer.of_all or newer.found.opportunities else waiting

@@ -39,10 +39,12 @@ def acting(precedence: Precedence) -> Acting[Any, Any]:
     )
 
 
-def look(*opportunities: str) -> Any:
+def look(*opportunities: str, of_all: bool = True) -> Any:
     found = [SimpleNamespace(ref=one, options=()) for one in opportunities]
     return SimpleNamespace(
-        found=SimpleNamespace(opportunities=found), book=SimpleNamespace(block=block(7))
+        found=SimpleNamespace(opportunities=found),
+        book=SimpleNamespace(block=block(7)),
+        of_all=of_all,
     )
 
 
@@ -114,3 +116,17 @@ async def test_nobody_waits_for_a_deployment_that_is_closed() -> None:
     assert not precedence.is_claimed
     closed.offer(look("somebody"))
     assert not precedence.is_claimed
+
+
+async def test_a_price_that_brings_nobody_takes_no_waiting_looks_place() -> None:
+    busy = acting(Precedence())
+    waiting, brings, none = look("somebody"), look("another", of_all=False), look(of_all=False)
+    busy.offer(waiting)
+    busy.offer(none)
+    assert busy._mail.take() is waiting
+    busy.offer(waiting)
+    busy.offer(brings)
+    assert busy._mail.take() is brings
+    busy.offer(waiting)
+    busy.offer(newest := look())
+    assert busy._mail.take() is newest
