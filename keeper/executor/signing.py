@@ -52,10 +52,11 @@ class SigningDesk:
 
     async def confirmed(self) -> bool:
         """Return whether ``ask_chain`` was answered rightly; ``sign`` says what was not."""
-        if self._asked is None:
+        asked = self._asked  # it may be asked again, or taken, meanwhile
+        if asked is None:
             return False
-        await asyncio.wait([self._asked])
-        return not self._asked.cancelled() and self._asked.exception() is None
+        await asyncio.wait([asked])
+        return not asked.cancelled() and asked.exception() is None
 
     def took(self, nonce: int) -> None:
         """Say that what was signed ahead for a nonce goes out: it is the signing asked for."""

@@ -1,5 +1,6 @@
 """The chain id is asked for before anything is signed, perhaps while others are waited for."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -66,3 +67,23 @@ async def test_an_answer_that_nobody_waits_for_is_replaced_by_the_next_one() -> 
     desk.ask_chain()
     desk.ask_chain()
     assert len(await sign(desk)) == 1
+
+
+async def test_one_who_asks_meanwhile_does_not_break_who_waits_for_the_answer() -> None:
+    # A price is planned for ahead while another's transactions are rehearsed.
+    desk = desk_of(Answering(CHAIN, CHAIN))
+    desk.ask_chain()
+    waiting = asyncio.ensure_future(desk.confirmed())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    desk.ask_chain()
+    assert await waiting
+
+
+async def test_one_who_signs_meanwhile_does_not_break_who_waits_for_the_answer() -> None:
+    desk = desk_of(Answering(CHAIN))
+    desk.ask_chain()
+    waiting = asyncio.ensure_future(desk.confirmed())
+    await asyncio.sleep(0)
+    desk.took(7)
+    assert await waiting
