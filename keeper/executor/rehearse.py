@@ -19,7 +19,7 @@ from keeper.core.plan import Plan
 from keeper.core.ports import Simulator
 from keeper.core.units import BPS, Address
 from keeper.executor.dividing import Decoders, divided
-from keeper.executor.simulating_ahead import SimulatingAhead
+from keeper.executor.simulating_ahead import Setting, SimulatingAhead
 
 log = structlog.get_logger()
 
@@ -99,13 +99,7 @@ async def run_once(
 
 def begin(plans: Sequence[Plan], simulator: SimulatingAhead, stage: Stage) -> None:
     """Ask for the rehearsal that ``rehearse`` of the plans would begin with."""
-    simulator.begin(
-        [*stage.ahead, *(plan.transaction for plan in plans)],
-        base=stage.head,
-        timestamp=stage.timestamp,
-        base_fee=next_base_fee(stage.head),
-        overrides=stage.overrides,
-    )
+    simulator.begin(_transactions(plans, stage), **_setting(stage))
 
 
 async def _explained(
@@ -121,15 +115,21 @@ async def _explained(
 
 async def _run(plans: Sequence[Plan], simulator: Simulator, stage: Stage) -> list[Simulated]:
     """Simulate the plans after the transactions ahead of them; return the plans' results."""
-    transactions = [*stage.ahead, *(plan.transaction for plan in plans)]
-    results = await simulator.simulate(
-        transactions,
-        base=stage.head,
-        timestamp=stage.timestamp,
-        base_fee=next_base_fee(stage.head),
-        overrides=stage.overrides,
-    )
+    results = await simulator.simulate(_transactions(plans, stage), **_setting(stage))
     return results[len(stage.ahead) :]
+
+
+def _transactions(plans: Sequence[Plan], stage: Stage) -> list[Transaction]:
+    return [*stage.ahead, *(plan.transaction for plan in plans)]
+
+
+def _setting(stage: Stage) -> Setting:
+    return {
+        "base": stage.head,
+        "timestamp": stage.timestamp,
+        "base_fee": next_base_fee(stage.head),
+        "overrides": stage.overrides,
+    }
 
 
 def _judge(plan: Plan, result: Simulated, stage: Stage, decoders: Decoders) -> Plan | Rejection:

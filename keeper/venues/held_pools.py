@@ -53,14 +53,16 @@ class HeldPools(Generic[K, S]):
             self._asked |= {key.address: (key, block.number) for key in keys}
             await self._bring(block)
             await self._fill(keys, block)
-            return self.now(keys) or {}
+            return self._present(keys)
 
     def now(self, keys: Sequence[K]) -> dict[Address, S] | None:
         """Return the states that are held just now, as ``at``; None when one is not."""
-        states = self._states
-        if not all(key.address in states for key in keys):
-            return None
-        found = ((key.address, states[key.address]) for key in keys)
+        is_held = all(key.address in self._states for key in keys)
+        return self._present(keys) if is_held else None
+
+    def _present(self, keys: Sequence[K]) -> dict[Address, S]:
+        """Return the states of the pools that have one; every pool must be held."""
+        found = ((key.address, self._states[key.address]) for key in keys)
         return {pool: state for pool, state in found if state is not None}
 
     async def refresh(self, block: BlockRef) -> None:
