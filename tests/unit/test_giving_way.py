@@ -10,6 +10,7 @@ import pytest
 from keeper.app.acting import Acting
 from keeper.core.errors import StaleError
 from keeper.runtime.precedence import Precedence
+from tests.support.acting_alone import acting_among
 from tests.support.eventually import PATIENCE_S
 from tests.support.ledger_records import block
 
@@ -22,21 +23,7 @@ def acting(precedence: Precedence) -> Acting[Any, Any]:
     nobody: Any = SimpleNamespace(
         deployment="aave_v3.test", make_ready=nothing, exposure=nothing, check_ahead=nothing
     )
-    return Acting(
-        adapter=nobody,
-        planning=nobody,
-        executor=nobody,
-        journal=nobody,
-        watcher=nobody,
-        appraiser=nobody,
-        parity=nobody,
-        aim=nobody,
-        decoders=nobody,
-        min_debt_base=0,
-        part=1,
-        observer=nobody,
-        precedence=precedence,
-    )
+    return acting_among(nobody, precedence)
 
 
 def look(*opportunities: str, of_all: bool = True) -> Any:

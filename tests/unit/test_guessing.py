@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from keeper.app.acting import Acting
 from keeper.app.guessing import Guess
 from keeper.app.planning_ahead import FEW
 from keeper.core.lending import AccountRef
 from keeper.core.tick import Tick
 from keeper.runtime.precedence import Precedence
+from tests.support.acting_alone import acting_among
 from tests.support.ledger_records import MARKET, account, block
 from tests.unit.test_price_block import LOG, OTHER
 
@@ -65,22 +65,7 @@ def look(many: int) -> Any:
 
 
 def guessed(rooms: Any, many: int) -> Rooms:
-    acting = Acting[Any, Any](
-        adapter=rooms,
-        planning=rooms,
-        executor=rooms,
-        journal=rooms,
-        watcher=rooms,
-        appraiser=rooms,
-        parity=rooms,
-        aim=rooms,
-        decoders=rooms,
-        min_debt_base=0,
-        part=1,
-        observer=rooms,
-        precedence=Precedence(),
-    )
-    acting.guess(look(many))
+    acting_among(rooms, Precedence()).guess(look(many))
     found: Rooms = rooms
     return found
 
