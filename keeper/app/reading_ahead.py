@@ -77,7 +77,7 @@ class ReadingAhead(Generic[M, P]):
         self._block = block.hash if refs else None
         self._reading = asyncio.gather(
             self._planning.make_ready(options, block),
-            self._spent(block),
+            self._executor.make_ready(block) if refs else self._spent(block),
             self._parity.check_ahead(refs),
             self._appraiser.make_ready(refs, block),
             return_exceptions=True,

@@ -15,6 +15,7 @@ from keeper.core.ports import Journal
 from keeper.core.tick import Tick
 from keeper.core.units import Address, Hash32
 from keeper.executor.armament import Armament
+from keeper.executor.asking_chain import AskingChain
 from keeper.executor.backoff import Backoff, Cause
 from keeper.executor.batching import Batcher
 from keeper.executor.booking import Booking
@@ -75,6 +76,7 @@ class Executor:
         self._early = Early(flight, journal)
         """Of what is being carried out now, as the tick is."""
         self.rehearsing_ahead = RehearsingAhead(grounds, flight, armament)
+        self._asking_chain = AskingChain(armament)
         self.seam = Seam()
         """From the first signature to the last entry in the books."""
 
@@ -119,6 +121,11 @@ class Executor:
     def over_totals(self, plan: Plan) -> bool:
         """Return whether the budgets over all chains leave no room for a plan just now."""
         return self._door.over_totals(plan)
+
+    async def make_ready(self, head: BlockRef) -> None:
+        """Begin to read what carrying out at ``head`` needs, and ask which chain it is."""
+        self._asking_chain.ask(head)
+        await self.exposure(head)
 
     async def exposure(self, head: BlockRef) -> Exposure:
         """Return what is spent and at stake at ``head``."""
@@ -176,10 +183,11 @@ class Executor:
                 remake=joint.remake,
             )
             try:
-                if self._armament is not None and self.standing.halted is None:
+                if self._armament is not None:
+                    asks = not self._asking_chain.has_asked(head)
                     is_final = not self._batcher.may_join(admitted, joint)
-                    asks = not self.rehearsing_ahead.has_asked(admitted)
-                    self._early.begin(admitted, self._armament, asks=asks, signs=is_final)
+                    signs = is_final and self.standing.halted is None
+                    self._early.begin(admitted, self._armament, asks=asks, signs=signs)
                 sure, failed = await self._rehearsed(admitted, exposure, stage, decoders)
                 sure, left = await self._batcher.batched(sure, joint, exposure, stage, decoders)
                 failed += left

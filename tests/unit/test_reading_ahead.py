@@ -29,6 +29,9 @@ class Asked:
     async def exposure(self, at: object) -> None:
         self._note(("spent", at))
 
+    async def ready(self, at: object) -> None:
+        self._note(("spent and chain", at))
+
     async def check_ahead(self, refs: list[AccountRef]) -> None:
         self._note(("accounts", *refs))
 
@@ -43,21 +46,30 @@ class Asked:
 
 def ahead_of(all_of_it: Asked, executor: object = None) -> ReadingAhead[Any, Any]:
     asked: Any = all_of_it
-    spent: Any = executor or asked
+    ready = SimpleNamespace(make_ready=asked.ready, exposure=asked.exposure)
+    spent: Any = executor or ready
     return ReadingAhead(asked, spent, asked, SimpleNamespace(make_ready=asked.value_ahead))
 
 
-async def test_pools_budgets_accounts_and_prices_are_read_at_once() -> None:
+async def test_pools_budgets_the_chain_id_accounts_and_prices_are_read_at_once() -> None:
     asked = Asked()
     ahead = ahead_of(asked)
     ahead.begin(block(7), OPTIONS, [REF])
     await ahead.done()
     assert asked.reads == [
         ("pools", OPTIONS, block(7)),
-        ("spent", block(7)),
+        ("spent and chain", block(7)),
         ("accounts", REF),
         ("values", REF, block(7)),
     ]
+
+
+async def test_which_chain_it_is_is_not_asked_for_nobody() -> None:
+    asked = Asked()
+    ahead = ahead_of(asked)
+    ahead.begin(block(7), (), [])
+    await ahead.done()
+    assert asked.reads[1] == ("spent", block(7))
 
 
 async def test_a_block_is_read_ahead_once_whether_its_price_or_its_look_comes_first() -> None:
@@ -82,7 +94,7 @@ async def test_reads_that_failed_hold_nobody_up() -> None:
 
 async def test_a_journal_that_failed_is_not_passed_over() -> None:
     broken = Asked(error=InvariantError("no disk"))
-    ahead = ahead_of(Asked(), SimpleNamespace(exposure=broken.exposure))
+    ahead = ahead_of(Asked(), SimpleNamespace(make_ready=broken.ready))
     ahead.begin(block(7), OPTIONS, [REF])
     with pytest.raises(InvariantError, match="no disk"):
         await ahead.done()
@@ -110,9 +122,10 @@ async def test_everything_has_gone_out_before_whoever_began_it_goes_on() -> None
     async def prices(*_: object) -> None:
         await question("price")
 
-    node: Any = SimpleNamespace(make_ready=pools, exposure=spent, check_ahead=accounts)
+    node: Any = SimpleNamespace(make_ready=pools, check_ahead=accounts)
+    executor: Any = SimpleNamespace(make_ready=spent)
     valued: Any = SimpleNamespace(make_ready=prices)
-    ahead: ReadingAhead[Any, Any] = ReadingAhead(node, node, node, valued)
+    ahead: ReadingAhead[Any, Any] = ReadingAhead(node, executor, node, valued)
     ahead.begin(block(7), OPTIONS, [REF])
     assert out == []
     await ahead.asked()

@@ -1,4 +1,4 @@
-"""When a rehearsal is begun ahead, and for whom the chain id was asked with it."""
+"""When a rehearsal is begun ahead."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from keeper.core.plan import Plan
 from keeper.executor.rehearsing_ahead import RehearsingAhead
 from tests.support.ledger_records import account
-from tests.support.rehearsal_node import FUTURE, HEAD, ONE, PLANS, THREE, TWO, Node, done
+from tests.support.rehearsal_node import FUTURE, HEAD, ONE, PLANS, TWO, Node, done
 
 OURS = ONE.transaction.sender
 
@@ -18,8 +18,7 @@ class Scene:
 
     def __init__(self, *operators: Any, flying: Any = frozenset()) -> None:
         self.node = Node(lambda _, one: done(PLANS[one]))
-        self.chains: list[Any] = []
-        desks = SimpleNamespace(addresses=operators, ask_chain=self.chains.append)
+        desks = SimpleNamespace(addresses=operators)
         armament: Any = SimpleNamespace(desks=desks) if operators else None
         grounds: Any = SimpleNamespace(simulator=self.node, overrides={})
         flight: Any = SimpleNamespace(senders=flying)
@@ -33,25 +32,12 @@ class Scene:
         return len(self.node.rounds)
 
 
-async def test_the_chain_id_is_asked_for_these_plans_once() -> None:
-    scene = Scene(OURS)
-    assert await scene.begin(ONE, TWO)
-    assert scene.chains == [(OURS,)]
-    assert scene.ahead.has_asked([TWO, ONE])
-    assert not scene.ahead.has_asked([TWO, ONE])
+async def test_what_will_probably_be_carried_out_is_run() -> None:
+    assert await Scene(OURS).begin(ONE, TWO) == 1
 
 
-async def test_for_other_plans_it_was_not_asked() -> None:
-    scene = Scene(OURS)
-    await scene.begin(ONE)
-    assert not scene.ahead.has_asked([ONE, THREE])
-    assert not scene.ahead.has_asked([ONE])  # it is another signing's by now
-
-
-async def test_disarmed_it_is_rehearsed_and_no_chain_asked_for() -> None:
-    scene = Scene()
-    assert await scene.begin(ONE)
-    assert not scene.ahead.has_asked([ONE])
+async def test_disarmed_it_is_run_as_well() -> None:
+    assert await Scene().begin(ONE) == 1
 
 
 @pytest.mark.parametrize(
@@ -60,12 +46,8 @@ async def test_disarmed_it_is_rehearsed_and_no_chain_asked_for() -> None:
     ids=["in flight", "several operators"],
 )
 async def test_where_it_is_not_known_what_runs_before_nothing_is_begun(scene: Any) -> None:
-    stage = scene()
-    assert await stage.begin(ONE) == 0
-    assert not stage.ahead.has_asked([ONE])
+    assert await scene().begin(ONE) == 0
 
 
 async def test_without_plans_nothing_is_begun() -> None:
-    scene = Scene(OURS)
-    assert await scene.begin() == 0
-    assert not scene.ahead.has_asked([])
+    assert await Scene(OURS).begin() == 0
