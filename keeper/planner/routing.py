@@ -7,7 +7,7 @@ along one path, or is divided over several where that saves more than the gas of
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Final
 
@@ -194,32 +194,39 @@ class _Leg:
 def _ways(leg: _Leg, paths: Sequence[Path]) -> tuple[Way, ...]:
     """Return the single paths worth trying, and the divisions that pay at a probed amount."""
     single = tuple((path,) for path in _shortlist(paths, leg.cost, leg.probes))
-    vain = set[frozenset[Path]]()
-    divided = dict.fromkeys(
-        way for probe in _DIVISION_PROBES for way in _divided(leg, paths, probe, vain)
-    )
-    return (*single, *divided)
+    judged = _Judged()
+    for probe in _DIVISION_PROBES:
+        _divide(leg, paths, probe, judged)
+    return (*single, *judged.good.values())
 
 
-def _divided(
-    leg: _Leg, paths: Sequence[Path], probe: int, vain: set[frozenset[Path]]
-) -> Iterator[Way]:
-    """Yield the divisions that save more than their gas over the best smaller one.
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What was found of divisions; paths are the same whichever comes first."""
 
-    Those that do not are ``vain``: what a division saves only grows with the amount.
-    """
+    good: dict[frozenset[Path], Way] = field(default_factory=dict)
+    vain: set[frozenset[Path]] = field(default_factory=set)
+    """What a division saves only grows with the amount: at a smaller one these save nothing."""
+
+
+def _divide(leg: _Leg, paths: Sequence[Path], probe: int, judged: _Judged) -> None:
+    """Find the divisions that save more than their gas over the best smaller one."""
     if len(paths) == 1:
         return
-    ways = [way for way in _disjoint(_parts(leg, paths, probe)) if frozenset(way) not in vain]
-    costs = (leg.cost((path,), probe) for path in paths if ways)
+    ways = [
+        way for way in _disjoint(_parts(leg, paths, probe)) if frozenset(way) not in judged.vain
+    ]
+    if all(frozenset(way) in judged.good for way in ways):
+        return
+    costs = (leg.cost((path,), probe) for path in paths)
     best = min((cost for cost in costs if cost is not None), default=None)
     for way in ways:
         cost = leg.cost(way, probe)
         if cost is not None and (best is None or best - cost > leg.least):
             best = cost
-            yield way
+            judged.good.setdefault(frozenset(way), way)
         elif cost is not None:
-            vain.add(frozenset(way))
+            judged.vain.add(frozenset(way))
 
 
 def _parts(leg: _Leg, paths: Sequence[Path], probe: int) -> Sequence[Path]:

@@ -88,6 +88,11 @@ class Trade:
         return self.received - max(lost, 0)
 
     @property
+    def earned(self) -> int:
+        """What the liquidation earns before tip and bid, wei."""
+        return self.proceeds - self.gas + self.bid * (self.gas_units + self.data.gas)
+
+    @property
     def net(self) -> int:
         """What the liquidation earns after everything, wei."""
         return self.received - self.gas
