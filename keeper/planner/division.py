@@ -34,24 +34,13 @@ Part = SwapQuote | None
 """What goes along one path, None for nothing."""
 
 
-def sell(exchange: Exchange, way: Way, amount: int) -> Parts | None:
-    """Return the sales that together sell ``amount``, smallest first; None if none is."""
-    if len(way) == 1:
-        return _whole(exchange.exact_in(way[0], amount))
+def sale(exchange: Exchange) -> "Side[Path, SwapQuote]":
+    """Return how sales are divided."""
 
     def level(path: Path, part: Part) -> float:
         return 1 / sqrt(exchange.rate(path, part))
 
-    side = Side(quote=exchange.exact_in, level=level, worth=_brought)
-    return _divided(side, way, amount)
-
-
-def buy(exchange: Exchange, way: Way, amount: int) -> Parts | None:
-    """Return the purchases that together buy ``amount``, smallest first; None if none is."""
-    if len(way) == 1:
-        return _whole(exchange.exact_out(way[0], amount))
-
-    return _divided(purchase(exchange), way, amount)
+    return Side(quote=exchange.exact_in, level=level, worth=_brought)
 
 
 def purchase(exchange: Exchange) -> "Side[Path, SwapQuote]":
@@ -86,21 +75,50 @@ def _spared(quote: SwapQuote) -> int:
     return -quote.amount_in
 
 
-def _divided(side: Side[Path, SwapQuote], way: Way, amount: int) -> Parts | None:
-    lines = [Line(side, path) for path in way]
-    shares = evenly(lines, amount)
-    best: tuple[int, Parts] | None = None
-    for _ in range(_ROUNDS):
-        fits = [line.ask(share) for line, share in zip(lines, shares, strict=True)]
-        if all(fits):
-            parts = tuple(line.part for line in lines if line.part is not None)
-            worth = sum(side.worth(part) for part in parts)
-            if best is None or worth > best[0]:
-                best = (worth, parts)
-        before, shares = shares, proposed(lines, amount)
-        if max(abs(a - b) for a, b in zip(before, shares, strict=True)) <= amount >> _CLOSE_SHIFT:
-            break
-    return _best_single(side, way, amount) if best is None else in_order(best[1])
+class Division:
+    """Divides amounts over a way; where the last one was nearby it begins from there."""
+
+    def __init__(self, side: Side[Path, SwapQuote], way: Way) -> None:
+        """Divide nothing yet."""
+        self._side, self._way = side, way
+        self._lines: list[Line[Path, SwapQuote]] = []
+        self._last = 0
+
+    def of(self, amount: int) -> Parts | None:
+        """Return what goes along each path, smallest first; None if nothing fits."""
+        if len(self._way) == 1:
+            return _whole(self._side.quote(self._way[0], amount))
+        best: tuple[int, Parts] | None = None
+        shares = self._begun(amount)
+        for _ in range(_ROUNDS):
+            fits = [line.ask(share) for line, share in zip(self._lines, shares, strict=True)]
+            if all(fits):
+                best = max(filter(None, (best, self._asked())), key=lambda one: one[0])
+            before, shares = shares, proposed(self._lines, amount)
+            if (
+                max(abs(a - b) for a, b in zip(before, shares, strict=True))
+                <= amount >> _CLOSE_SHIFT
+            ):
+                break
+        return _best_single(self._side, self._way, amount) if best is None else in_order(best[1])
+
+    def _begun(self, amount: int) -> list[int]:
+        """Return the shares to ask for first: equal ones where no lines are known nearby."""
+        is_near, self._last = are_near(self._last, amount), amount
+        if is_near and all(line.gentleness > 0 for line in self._lines):
+            return proposed(self._lines, amount)
+        self._lines = [Line(self._side, path) for path in self._way]
+        return evenly(self._lines, amount)
+
+    def _asked(self) -> tuple[int, Parts]:
+        """Return the worth of the shares asked for, and their quotes."""
+        parts = tuple(line.part for line in self._lines if line.part is not None)
+        return sum(self._side.worth(part) for part in parts), parts
+
+
+def are_near(last: int, amount: int) -> bool:
+    """Return whether lines that were drawn at one amount say much of another."""
+    return last < 2 * amount < 4 * last
 
 
 def evenly(lines: "Sequence[AnyLine]", amount: int) -> list[int]:
@@ -181,6 +199,10 @@ class Line(Generic[P, Q]):
         """Take less than such a share, whatever the pools can; ``took`` if less was good before."""
         self._refused = share
         self._took = self._took if took else 0
+
+    def forgive(self) -> None:
+        """Forget what was refused: of another amount it may be taken."""
+        self._refused, self._took = None, 0
 
     def draw(self, share: int, level: float, *, is_first: bool = False) -> None:
         """Draw the line to a point whose level other lines have moved as well, and so the spot.

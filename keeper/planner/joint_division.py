@@ -15,6 +15,7 @@ from typing import Final
 
 from keeper.core.ports import Path
 from keeper.core.units import Address
+from keeper.planner.broker import Broker
 from keeper.planner.division import (
     AnyLine,
     Line,
@@ -22,12 +23,11 @@ from keeper.planner.division import (
     Parts,
     Side,
     Way,
-    buy,
+    are_near,
     evenly,
     in_order,
     proposed,
     purchase,
-    sell,
 )
 from keeper.planner.exchange import Exchange
 
@@ -84,10 +84,13 @@ def pools(way: Iterable[Path]) -> set[Address]:
     return {hop.pool for path in way for hop in path}
 
 
-def divide(exchange: Exchange, ways: Ways, *, owed: int, held: int) -> Joint | None:
-    """Buy ``owed`` and sell the rest of ``held`` so that most is left; None if nothing fits."""
-    lines, best = _Lines(exchange, ways, held), None
-    shares = lines.start(owed)
+def divide(broker: Broker, ways: Ways, *, owed: int, held: int) -> Joint | None:
+    """Buy ``owed`` and sell the rest of ``held`` so that most is left; None if nothing fits.
+
+    It begins with the lines of the amounts that were divided before.
+    """
+    lines, best = broker.kept(ways, lambda: _Lines(broker, ways)), None
+    shares = lines.start(owed, held)
     for _ in range(_ROUNDS):
         if lines.quote(shares):
             found = lines.followed(shares, is_first=best is None)
@@ -102,15 +105,33 @@ def divide(exchange: Exchange, ways: Ways, *, owed: int, held: int) -> Joint | N
 class _Lines:
     """The lines of all paths that something is bought along."""
 
-    def __init__(self, exchange: Exchange, ways: Ways, held: int) -> None:
-        self._exchange, self._ways, self._held = exchange, ways, held
-        self._own = [Line(purchase(exchange), path) for path in ways.repay]
-        side = _out_of_the_sale(exchange, ways.sale)
-        self._back = [Line(side, ways.buyback)] if ways.buyback else []
-        self.all: list[AnyLine] = [*self._own, *self._back]
+    def __init__(self, broker: Broker, ways: Ways) -> None:
+        self._broker, self._ways = broker, ways
+        self._owed = self._held = 0
+        self._own: list[AnyLine] = []
+        self._back: list[AnyLine] = []
+        self.all: list[AnyLine] = []
 
-    def start(self, owed: int) -> list[int]:
-        """Return about the shares that would be best if no line moved another."""
+    def start(self, owed: int, held: int) -> list[int]:
+        """Return about the shares that would be best.
+
+        Lines that were drawn at the end of all for an amount nearby say that; new ones say what it
+        would be if no line moved another.
+        """
+        is_near = are_near(self._owed, owed)
+        self._owed, self._held = owed, held
+        if is_near and all(line.gentleness > 0 for line in self.all):
+            for line in self.all:
+                line.forgive()
+            return proposed(self.all, owed)
+        return self._started(owed)
+
+    def _started(self, owed: int) -> list[int]:
+        broker, ways = self._broker, self._ways
+        self._own = [Line(purchase(broker.exchange), path) for path in ways.repay]
+        side = _out_of_the_sale(broker, ways.sale)
+        self._back = [Line(side, ways.buyback)] if ways.buyback else []
+        self.all = [*self._own, *self._back]
         shares, fit = evenly(self.all, owed), 0
         for _ in range(_ROUNDS):
             asked = [line.ask(share) for line, share in zip(self.all, shares, strict=True)]
@@ -133,13 +154,13 @@ class _Lines:
         """
         repay = in_order(line.part for line in self._own)
         rest = self._held - sum(part.amount_in for part in repay)
-        after = self._exchange.after(*repay) if self._ways.is_crossed else self._exchange
-        sale = sell(after, self._ways.sale, rest) if rest > 0 else None
+        after = self._broker.after(*repay) if self._ways.is_crossed else self._broker
+        sale = after.sell(self._ways.sale, rest) if rest > 0 else None
         if sale is None:
             self._blame(shares, self._own if rest <= 0 else self._back, took=not is_first)
             return None
         buyback = self._back[0].part or () if self._back else ()
-        found = Joint(repay=repay, sale=sale, buyback=buyback, after=after)
+        found = Joint(repay=repay, sale=sale, buyback=buyback, after=after.exchange)
         for line, share, level in zip(self.all, shares, self._levels(found), strict=True):
             line.draw(share, level, is_first=is_first)
         return found
@@ -161,17 +182,14 @@ class _Lines:
         return [*own, *back]
 
 
-def _out_of_the_sale(exchange: Exchange, sale: Way) -> Side[Way, Parts]:
+def _out_of_the_sale(broker: Broker, sale: Way) -> Side[Way, Parts]:
     """Return how purchases out of the sale are divided from others: all of them together."""
-    spot = max(exchange.rate(path, None) for path in sale)
-
-    def quote(way: Way, amount: int) -> Parts | None:
-        return buy(exchange, way, amount)
+    spot = max(broker.exchange.rate(path, None) for path in sale)
 
     def level(way: Way, parts: Parts | None) -> float:
-        return _level(exchange, way, parts, spot)
+        return _level(broker.exchange, way, parts, spot)
 
-    return Side(quote=quote, level=level, worth=len)
+    return Side(quote=broker.buy, level=level, worth=len)
 
 
 def _level(exchange: Exchange, way: Way, parts: Parts | None, price: float) -> float:

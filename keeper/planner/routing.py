@@ -14,8 +14,9 @@ from typing import Final
 from keeper.core.lending import Option
 from keeper.core.ports import HopKind, Path
 from keeper.core.units import Address
+from keeper.planner.broker import Broker
 from keeper.planner.case import Desk
-from keeper.planner.division import Way, buy, sell
+from keeper.planner.division import Way
 from keeper.planner.joint_division import pools
 
 SHORTLIST: Final = 4
@@ -108,25 +109,34 @@ def pairs_needed(
 
 
 def routes(
-    desk: Desk, option: Option, native: Address, *, owed: int, received: int, hop_gas: HopGas = FREE
+    desk: Desk,
+    option: Option,
+    native: Address,
+    *,
+    owed: int,
+    received: int,
+    hop_gas: HopGas = FREE,
+    broker: Broker | None = None,
 ) -> tuple[Route, ...]:
     """Return the routes worth trying, none when a leg has no path.
 
     ``owed`` and ``received`` are the largest amounts that will be asked about: they rank the
     paths when there are many. A leg is divided only if that saves more than ``hop_gas`` there.
-    Both are of what is swapped: the collateral, or what it is redeemed for.
+    Both are of what is swapped: the collateral, or what it is redeemed for. A ``broker`` at the
+    desk may know some of it.
     """
+    broker = broker or Broker(desk)
     sold, debt = desk.unwinding.sold(option.collateral), option.debt
     sales: Sequence[Way] = ((),)
     leading = sales
     if sold != native:
-        leg = _Leg(cost=_brought(desk, received), probes=_SALE_PROBES, least=hop_gas.native)
+        leg = _Leg(cost=_brought(broker, received), probes=_SALE_PROBES, least=hop_gas.native)
         sales = _ways(leg, desk.paths(sold, native))
         leading = _leading(leg, sales)
     if debt in (sold, native):
         sale_repays = debt != sold
         return tuple(Route(repay=(), sale=sale, sale_repays=sale_repays) for sale in sales)
-    own = _Leg(cost=_spent(desk, owed), probes=_REPAY_PROBES, least=hop_gas.collateral)
+    own = _Leg(cost=_spent(broker, owed), probes=_REPAY_PROBES, least=hop_gas.collateral)
     after = replace(own, least=hop_gas.native)
     paths, back = desk.paths(sold, debt), tuple[Path, ...]()
     if native in desk.middles and sold != native and _is_lent(desk, option):
@@ -151,11 +161,18 @@ def _purchases(
 
 
 def _leading(leg: "_Leg", ways: Sequence[Way]) -> tuple[Way, ...]:
-    """Return the ways that do best at a probe of a division: what is divided jointly takes long."""
+    """Return the ways that do best at a probe of a division: what is divided jointly takes long.
+
+    A further pool has to be worth its gas.
+    """
     if len(ways) <= 1:
         return tuple(ways)
     costs = [
-        [(cost, way) for way in ways if (cost := leg.cost(way, probe)) is not None]
+        [
+            (cost + leg.least * len(way), way)
+            for way in ways
+            if (cost := leg.cost(way, probe)) is not None
+        ]
         for probe in _DIVISION_PROBES
     ]
     best = (min(some, key=lambda one: one[0])[1] for some in costs if some)
@@ -249,17 +266,17 @@ def _disjoint(ranked: Sequence[Path]) -> Iterator[Way]:
             return
 
 
-def _spent(desk: Desk, owed: int) -> Cost:
+def _spent(broker: Broker, owed: int) -> Cost:
     def cost(way: Way, shift: int) -> int | None:
-        parts = buy(desk, way, max(owed >> shift, 1))
+        parts = broker.buy(way, max(owed >> shift, 1))
         return None if parts is None else sum(part.amount_in for part in parts)
 
     return cost
 
 
-def _brought(desk: Desk, received: int) -> Cost:
+def _brought(broker: Broker, received: int) -> Cost:
     def cost(way: Way, shift: int) -> int | None:
-        parts = sell(desk, way, max(received >> shift, 1))
+        parts = broker.sell(way, max(received >> shift, 1))
         return None if parts is None else -sum(part.amount_out for part in parts)
 
     return cost

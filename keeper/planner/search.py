@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from keeper.core.lending import Option, Reason
+from keeper.planner.broker import Broker
 from keeper.planner.case import Case, Desk
 from keeper.planner.in_steps import in_steps
 from keeper.planner.routing import HopGas, pairs_needed, routes
@@ -65,12 +66,21 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> list[Trials
         return Miss(reason=Reason.NO_ROUTE, detail=f"cannot be redeemed: {refusal}")
     lent = 0 if option.pays_later else desk.most(option.debt)
     largest = min(option.max_repay, lent or option.max_repay)
-    offer = Offer(case=case, desk=desk, terms=terms, option=option, largest=largest)
+    broker = Broker(desk)
+    offer = Offer(case=case, desk=desk, broker=broker, terms=terms, option=option, largest=largest)
     most = offer.most_taken()
     received = _sold_worth(case, desk, option, case.valuation.wei_floor(option.debt, most))
     gas = _gas_of_a_hop(desk, terms)
     hop_gas = HopGas(native=gas, collateral=_sold_worth(case, desk, option, gas))
-    found = routes(desk, option, terms.native, owed=most, received=received, hop_gas=hop_gas)
+    found = routes(
+        desk,
+        option,
+        terms.native,
+        owed=most,
+        received=received,
+        hop_gas=hop_gas,
+        broker=broker,
+    )
     if not found:
         return _pathless(case, desk, terms, option)
     pieces = offer.pieces()

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from keeper.core.ports import SwapQuote
 from keeper.core.units import Address
-from keeper.planner.division import buy, sell
-from keeper.planner.exchange import Exchange
+from keeper.planner.broker import Broker
 from keeper.planner.joint_division import Ways, divide
 from keeper.planner.routing import Route
 
@@ -52,26 +51,26 @@ class Task:
     """Of ``debt``."""
 
 
-def swap(exchange: Exchange, route: Route, task: Task) -> Swapped | Short:
+def swap(broker: Broker, route: Route, task: Task) -> Swapped | Short:
     """Return what swapping along a route comes to, or what it falls short of."""
     if route.sale_repays:
-        return _sell_for_debt(exchange, route, task)
+        return _sell_for_debt(broker, route, task)
     if not route.repay and not route.buyback:
-        return _sell_rest(exchange, route, task, (), task.held - task.owed)
-    if route.is_joint and (done := _jointly(exchange, route, task)) is not None:
+        return _sell_rest(broker, route, task, (), task.held - task.owed)
+    if route.is_joint and (done := _jointly(broker, route, task)) is not None:
         return done
     if route.buyback:
-        return _sell_first(exchange, route, task)
-    repay = buy(exchange, route.repay, task.owed)
+        return _sell_first(broker, route, task)
+    repay = broker.buy(route.repay, task.owed)
     if repay is None:
         return Short(asset=task.debt, amount=0, tried=task.owed, buys=True)
     rest = task.held - sum(part.amount_in for part in repay)
-    return _sell_rest(exchange, route, task, repay, rest)
+    return _sell_rest(broker, route, task, repay, rest)
 
 
-def _sell_for_debt(exchange: Exchange, route: Route, task: Task) -> Swapped | Short:
+def _sell_for_debt(broker: Broker, route: Route, task: Task) -> Swapped | Short:
     """Sell all for the native coin, which is what is owed."""
-    sale = sell(exchange, route.sale, task.held)
+    sale = broker.sell(route.sale, task.held)
     if sale is None:
         return Short(asset=task.token, amount=0, tried=task.held)
     proceeds = _brought(sale) - task.owed
@@ -80,21 +79,21 @@ def _sell_for_debt(exchange: Exchange, route: Route, task: Task) -> Swapped | Sh
     return Swapped(sale=sale, proceeds=proceeds)
 
 
-def _jointly(exchange: Exchange, route: Route, task: Task) -> Swapped | Short | None:
+def _jointly(broker: Broker, route: Route, task: Task) -> Swapped | Short | None:
     """Divide all legs at once; None when no division fits."""
     ways = Ways(repay=route.repay, sale=route.sale, buyback=route.buyback)
-    found = divide(exchange, ways, owed=task.owed, held=task.held)
+    found = divide(broker, ways, owed=task.owed, held=task.held)
     if found is None:
         return None
     return _left(route, found.repay, found.sale, found.buyback)
 
 
-def _sell_first(exchange: Exchange, route: Route, task: Task) -> Swapped | Short:
+def _sell_first(broker: Broker, route: Route, task: Task) -> Swapped | Short:
     """Sell all, and buy what is owed out of that."""
-    buyback = buy(exchange, route.buyback, task.owed)
+    buyback = broker.buy(route.buyback, task.owed)
     if buyback is None:
         return Short(asset=task.debt, amount=0, tried=task.owed, buys=True)
-    sale = sell(exchange, route.sale, task.held)
+    sale = broker.sell(route.sale, task.held)
     if sale is None:
         return Short(asset=task.token, amount=0, tried=task.held)
     return _left(route, (), sale, buyback)
@@ -109,15 +108,15 @@ def _left(route: Route, repay: Swaps, sale: Swaps, buyback: Swaps) -> Swapped | 
 
 
 def _sell_rest(
-    exchange: Exchange, route: Route, task: Task, repay: Swaps, rest: int
+    broker: Broker, route: Route, task: Task, repay: Swaps, rest: int
 ) -> Swapped | Short:
     if rest < 0:
         return Short(asset=task.token, amount=-rest)
     if not route.sale or rest == 0:
         return Swapped(repay=repay, proceeds=0 if route.sale else rest)
     if repay and route.crosses_itself:
-        exchange = exchange.after(*repay)
-    sale = sell(exchange, route.sale, rest)
+        broker = broker.after(*repay)
+    sale = broker.sell(route.sale, rest)
     if sale is None:
         return Short(asset=task.token, amount=0, tried=rest)
     return Swapped(repay=repay, sale=sale, proceeds=_brought(sale))

@@ -9,6 +9,7 @@ from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.core.plan import Funding, LoanKind
 from keeper.core.ports import SwapOffer, SwapQuote
 from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.planner.broker import Broker
 from keeper.planner.case import Case, Desk
 from keeper.planner.costs import GasModel, Limits
 from keeper.planner.joint_division import pools
@@ -143,9 +144,18 @@ def together(steps: tuple[SeizeQuote, ...]) -> SeizeQuote:
 
 
 def trade(
-    case: Case, desk: Desk, terms: Terms, route: Route, option: Option, *steps: SeizeQuote
+    case: Case,
+    desk: Desk,
+    terms: Terms,
+    route: Route,
+    option: Option,
+    *steps: SeizeQuote,
+    broker: Broker | None = None,
 ) -> Trade | Miss:
-    """Return what liquidating that much, in one step or several, along the route comes to."""
+    """Return what liquidating that much, in one step or several, along the route comes to.
+
+    A ``broker`` at the desk may know some of it.
+    """
     seize = together(steps)
     funding = _funding(desk, route, option, seize)
     if funding is None:
@@ -163,7 +173,7 @@ def trade(
     # Headroom that the protocol leaves is given back: it is the fee of it that has to be earned.
     owed = seize.repay + funding.fee
     task = Task(token=spoils.token, held=spoils.amount, debt=option.debt, owed=owed)
-    legs = swap(desk, route, task)
+    legs = swap(broker or Broker(desk), route, task)
     if isinstance(legs, Short):
         return _missing(case, desk, terms, route, legs, spoils)
     hops = legs.hops

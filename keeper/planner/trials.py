@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from keeper.core.lending import Option, SeizeQuote
+from keeper.planner.broker import Broker
 from keeper.planner.case import Case, Desk
 from keeper.planner.routing import Route
 from keeper.planner.sizing import FINE, Piece, best_amount, best_of, edge_from, pieces_of, split
@@ -16,6 +17,8 @@ class Offer:
 
     case: Case
     desk: Desk
+    broker: Broker
+    """At the desk."""
     terms: Terms
     option: Option
     largest: int
@@ -117,4 +120,12 @@ class Trials:
         if isinstance(seize, Miss):
             return seize
         steps = (*offer.before, seize)
-        return trade(offer.case, offer.desk, offer.terms, self.route, offer.option, *steps)
+        return trade(
+            offer.case,
+            offer.desk,
+            offer.terms,
+            self.route,
+            offer.option,
+            *steps,
+            broker=offer.broker,
+        )

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keeper.core.ports import SwapQuote
+from keeper.planner.broker import Broker
 from keeper.planner.case import Desk
-from keeper.planner.division import Way, buy, sell
+from keeper.planner.division import Way
 from tests.support.lending_desk import DAI, USDC, WBTC, WETH, desk_of, pool_at_par
 
 depths = st.integers(17, 28).flatmap(lambda bits: st.integers(1 << bits, 2 << bits))
@@ -48,7 +49,7 @@ def test_no_other_division_of_a_sale_brings_more(
 ) -> None:
     desk, way = drawn
     amount = dollars * RAW[WBTC] // 60_000 + 1
-    found = sell(desk, way, amount)
+    found = Broker(desk).sell(way, amount)
     singles = [desk.exact_in(path, amount) for path in way]
     if found is None:
         assert not any(singles)
@@ -73,7 +74,7 @@ def test_no_other_division_of_a_purchase_takes_less(
 ) -> None:
     desk, way = drawn
     amount = dollars * RAW[USDC]
-    found = buy(desk, way, amount)
+    found = Broker(desk).buy(way, amount)
     singles = [desk.exact_out(path, amount) for path in way]
     if found is None:
         assert not any(singles)
@@ -90,3 +91,35 @@ def test_no_other_division_of_a_purchase_takes_less(
             others.append(sum(q.amount_in for q in quotes if q is not None))
     slack = SLACK if all(singles) else AT_THE_END
     assert paid <= min(others, default=paid) + 2 * len(way) + paid // slack
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    drawn=ways(),
+    dollars=st.integers(1, 3_000_000),
+    before=st.lists(st.integers(1, 3_000_000), min_size=1, max_size=6),
+)
+def test_what_was_divided_before_does_no_harm(
+    *, drawn: tuple[Desk, Way], dollars: int, before: list[int]
+) -> None:
+    desk, way = drawn
+    broker = Broker(desk)
+    for one in before:
+        broker.sell(way, one * RAW[WBTC] // 60_000 + 1)
+        broker.buy(way, one * RAW[USDC])
+    amount = dollars * RAW[WBTC] // 60_000 + 1
+    sold, afresh = broker.sell(way, amount), Broker(desk).sell(way, amount)
+    assert (sold is None) == (afresh is None)
+    if sold is not None and afresh is not None:
+        assert sum(part.amount_in for part in sold) == amount
+        brought, fresh = (sum(part.amount_out for part in parts) for parts in (sold, afresh))
+        assert brought + 2 * len(way) * (1 + fresh // amount) + fresh // SLACK >= fresh
+    bought, afresh = (
+        broker.buy(way, dollars * RAW[USDC]),
+        Broker(desk).buy(way, dollars * RAW[USDC]),
+    )
+    assert (bought is None) == (afresh is None)
+    if bought is not None and afresh is not None:
+        assert sum(part.amount_out for part in bought) == dollars * RAW[USDC]
+        paid, fresh = (sum(part.amount_in for part in parts) for parts in (bought, afresh))
+        assert paid <= fresh + 2 * len(way) + fresh // SLACK
