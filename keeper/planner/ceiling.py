@@ -42,8 +42,8 @@ class Ceilings:
         if self._terms.limits.max_forced_loss is not None:
             return None
         needed, options = self._terms.limits.min_profit, case.opportunity.options
-        most = max((self._most(case, one, needed) for one in options), default=inf)
-        if not -inf < most < needed - (needed >> _NEAR_SHIFT):
+        most = max((self.most(case, one, needed) for one in options), default=inf)
+        if most == -inf or _reaches(most, needed):
             return None
         detail = (
             f"nets {int(most)} wei at most, were the pools as good for all of it as for the first "
@@ -51,7 +51,11 @@ class Ceilings:
         )
         return refused(case, Reason.BELOW_MIN_PROFIT, detail)
 
-    def _most(self, case: Case, option: Option, needed: int) -> float:
+    def may_bring(self, case: Case, option: Option, wei: int) -> bool:
+        """Return whether an option may net that much, or nearly."""
+        return _reaches(self.most(case, option, wei), wei)
+
+    def most(self, case: Case, option: Option, needed: int) -> float:
         """Return more than an option can net, wei; ``-inf`` where it cannot be carried out at all.
 
         ``inf`` where that is not known: shares bring what their vault gives, and a protocol that
@@ -106,6 +110,10 @@ class Ceilings:
         price, gas = self.desk.gas_price, self._terms.gas
         data = self.desk.data_fees.at_most(gas.size(hops, steps=len(steps)))
         return (gas.units(hops) + case.gas(option, steps)) * price + data.at(price)
+
+
+def _reaches(most: float, wei: int) -> bool:
+    return most >= wei - (abs(wei) >> _NEAR_SHIFT)
 
 
 def _divided(amount: int, rate: float) -> float:

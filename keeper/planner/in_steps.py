@@ -12,17 +12,15 @@ _MARGIN: Final = 8
 """The last ``1/2**8`` of an amount tells what more of it would earn."""
 
 
-def in_steps(singles: Iterable[tuple[Trials, Trade]]) -> Iterator[Trade]:
+def in_steps(singles: Iterable[tuple[Trials, Trade]], bar: int) -> Iterator[Trade]:
     """Yield the best of each number of liquidations, the most profitable route's first.
 
-    Left out is what cannot net more than the best one found before: the rate only falls with the
-    amount.
+    Left out is what cannot net more than ``bar``, wei, nor than the best one found before: the rate
+    only falls with the amount.
     """
-    ranked = sorted(singles, key=lambda one: one[1].net, reverse=True)
-    best = max((one.net for _, one in ranked), default=0)
-    for trials, single in ranked:
-        for trade in _of_route(trials, single, best):
-            best = max(best, trade.net)
+    for trials, single in sorted(singles, key=lambda one: one[1].net, reverse=True):
+        for trade in _of_route(trials, single, bar):
+            bar = max(bar, trade.net)
             yield trade
 
 

@@ -264,7 +264,7 @@ class Planner:
         refusal = gas_refusal(case, desk, self._terms.limits)
         if refusal is not None:
             return refusal
-        results = best_trades(case, desk, self._terms)
+        results = best_trades(case, desk, self._terms, lambda one: self._missing(case, one) <= 0)
         if not results:
             return refused(case, Reason.NO_OPTION, "the protocol offers no pair to liquidate")
         good = [one for one in results if isinstance(one, Trade) and self._missing(case, one) <= 0]

@@ -1,11 +1,12 @@
 """The best trade of one option: over its routes, and over the amount along each."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from keeper.core.lending import Option, Reason
 from keeper.planner.broker import Broker
 from keeper.planner.case import Case, Desk
+from keeper.planner.ceiling import Ceilings
 from keeper.planner.in_steps import in_steps
 from keeper.planner.routing import HopGas, pairs_needed, routes
 from keeper.planner.sizing import FINE, ROUGH
@@ -20,30 +21,53 @@ _NEAR_SHIFT: Final = 6
 """A route within ``1/2**6`` of the best one is searched to the last unit."""
 
 
-def best_trades(case: Case, desk: Desk, terms: Terms) -> list[Trade | Miss]:
-    """Return the best that each route of each option comes to, and several liquidations in turn.
+def best_trades(
+    case: Case, desk: Desk, terms: Terms, pays: Callable[[Trade], bool] = lambda _: True
+) -> list[Trade | Miss]:
+    """Return the best that routes of options come to, and several liquidations in turn.
 
-    It is found roughly first, and to the last unit for those near the best of all.
+    Left out is an option that can at most bring what another one brings that ``pays``.
     """
     results: list[Trade | Miss] = []
-    trials: list[Trials] = []
-    for option in case.opportunity.options:
-        found = _trials(case, desk, terms, option)
-        if isinstance(found, Miss):
-            results.append(found)
-        else:
-            trials += found
+    options = case.opportunity.options
+    ceilings = Ceilings(desk, terms)
+    if len(options) > 1:
+        ranked = sorted(options, key=lambda one: ceilings.most(case, one, 0), reverse=True)
+        options = tuple(ranked)
+    for option in options:
+        paying = [one.net for one in results if isinstance(one, Trade) and pays(one)]
+        bar = max(paying, default=None)
+        if bar is None or ceilings.may_bring(case, option, bar):
+            results += _best_of_option(case, desk, terms, option, bar)
+    return results
+
+
+def _best_of_option(
+    case: Case, desk: Desk, terms: Terms, option: Option, bar: int | None
+) -> list[Trade | Miss]:
+    """Return the best that each route comes to.
+
+    It is found roughly first, and to the last unit for those near the best of all; ``bar`` is that
+    of other options, wei, None without. Where one liquidation stays below it, several may not.
+    """
+    trials = _trials(case, desk, terms, option)
+    if isinstance(trials, Miss):
+        return [trials]
     rough = [one.best(ROUGH) for one in trials]
-    bar = max((one.net for one in rough if isinstance(one, Trade)), default=0)
-    bar -= abs(bar) >> _NEAR_SHIFT
-    singles: list[tuple[Trials, Trade]] = []
-    for one, found_roughly in zip(trials, rough, strict=True):
-        near = isinstance(found_roughly, Trade) and found_roughly.net >= bar
-        single = one.best(FINE) if near else found_roughly
-        results.append(single)
-        if near and isinstance(single, Trade):
-            singles.append((one, single))
-    return [*results, *in_steps(singles)]
+    own = max((one.net for one in rough if isinstance(one, Trade)), default=0)
+    best = own if bar is None else max(own, bar)
+    results = [
+        one.best(FINE) if _is_near(found, best) else found
+        for one, found in zip(trials, rough, strict=True)
+    ]
+    near = [one for one in zip(trials, results, strict=True) if _is_near(one[1], own)]
+    singles = [(one, found) for one, found in near if isinstance(found, Trade)]
+    return [*results, *in_steps(singles, best)]
+
+
+def _is_near(result: Trade | Miss, best: int) -> bool:
+    """Return whether a net is near the best, wei."""
+    return isinstance(result, Trade) and result.net >= best - (abs(best) >> _NEAR_SHIFT)
 
 
 def whole_trades(case: Case, desk: Desk, terms: Terms) -> Iterator[Trade]:
@@ -128,13 +152,23 @@ def _rank(result: Trade | Miss) -> tuple[int, int]:
 
 
 def _finalists(trials: list[Trials], largest: int) -> list[Trials]:
-    """Return the routes that do best at a probed amount, or all when they are few."""
+    """Return the routes that do best at a probed amount, or all when they are few.
+
+    Those whose legs are divided jointly take long, and save the most at the largest amount: where
+    that can be swapped they are ranked there alone.
+    """
     if len(trials) <= _FINALISTS:
         return trials
     chosen: set[int] = set()
+    asked = set(range(len(trials)))
     for shift in _PROBES:
         amount = max(largest >> shift, 1)
-        ranks = [_rank(one.at(amount)) for one in trials]
-        ranked = sorted(range(len(trials)), key=ranks.__getitem__, reverse=True)
+        found = {index: trials[index].at(amount) for index in sorted(asked)}
+        ranked = sorted(found, key=lambda index: _rank(found[index]), reverse=True)
         chosen.update(ranked[:_FINALISTS])
+        asked = {i for i in asked if not (trials[i].route.is_joint and _is_trade(found[i]))}
     return [trials[index] for index in sorted(chosen)]
+
+
+def _is_trade(result: Trade | Miss) -> bool:
+    return isinstance(result, Trade)

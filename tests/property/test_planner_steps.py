@@ -88,3 +88,37 @@ def test_what_cannot_be_the_best_is_not_searched_in_steps() -> None:
     stepped = {one.route for one in found if len(one.steps) > 1}
     assert stepped == {max(found, key=lambda one: one.net).route}
     assert len({one.route for one in found}) > 1
+
+
+@pytest.mark.parametrize("terms", ALL_TERMS.values(), ids=ALL_TERMS)
+@settings(max_examples=40, deadline=None)
+@given(drawn=cases())
+def test_no_pair_alone_brings_more_than_the_best_of_all(
+    terms: Terms, drawn: tuple[Case, Desk]
+) -> None:
+    """A pair that brings less in one liquidation may bring the most in several."""
+    case, desk = drawn
+    found = best(case, desk, terms)
+    for option in case.opportunity.options:
+        alone = replace(case, opportunity=replace(case.opportunity, options=(option,)))
+        one = best(alone, desk, terms)
+        if one is not None:
+            assert found is not None
+            assert found.net >= one.net
+
+
+def test_a_pair_that_brings_less_at_once_may_bring_the_most_in_steps() -> None:
+    """No swap is needed for the native coin, so that each further liquidation pays."""
+    held = 11_200 * 10_000 // RESERVES[0].threshold_bps
+    position = AavePosition(
+        collateral=((0, raw(0, held)),), debt=((1, raw(1, 8_108)), (0, raw(0, 3_475)))
+    )
+    market = aave(V3_0)
+    case = in_steps(aave_case(market, position), market, position)
+    desk = desk_of(pool_at_par(WETH, USDC, dollars=200_000))
+    trades = [one for one in best_trades(case, desk, terms_of()) if isinstance(one, Trade)]
+    at_once = max((one for one in trades if len(one.steps) == 1), key=lambda one: one.net)
+    whole = max(trades, key=lambda one: one.net)
+    assert (at_once.option.debt, whole.option.debt) == (USDC, WETH)
+    assert len(whole.steps) > 1
+    assert whole.net > at_once.net * 5 // 4
