@@ -242,8 +242,11 @@ def _common_level(lines: Sequence[AnyLine], amount: float) -> tuple[float, Seque
     """Return the level, and the lines that begin below it: nothing goes along the others."""
     level = 0.0
     while lines:
-        gentleness = sum(line.gentleness for line in lines)
-        level = (amount - sum(line.zero for line in lines)) / gentleness
+        gentleness = zeros = 0.0
+        for line in lines:
+            gentleness += line.gentleness
+            zeros += line.zero
+        level = (amount - zeros) / gentleness
         below = [line for line in lines if line.spot < level]
         if len(below) == len(lines):
             break

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import prod
 from typing import Self
 
 from keeper.core.plan import SwapKind, SwapLeg
@@ -59,9 +58,11 @@ class Exchange:
 
     def rate(self, path: Path, quote: SwapQuote | None) -> float:
         """Return what the next raw unit sold along the path would bring, now or after a quote."""
-        moved: tuple[Moved | None, ...] = (None,) * len(path) if quote is None else quote.moved
-        hops = zip(path, moved, strict=True)
-        return prod(self.books[hop.venue].rate(hop, swap) for hop, swap in hops)
+        rate = 1.0
+        for place, hop in enumerate(path):
+            moved = None if quote is None else quote.moved[place]
+            rate *= self.books[hop.venue].rate(hop, moved)
+        return rate
 
     def repriced(self, factors: Mapping[Address, Fraction]) -> Self:
         """Return the exchange once it has followed a move of tokens' values."""
