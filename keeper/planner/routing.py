@@ -46,6 +46,7 @@ class HopGas:
 
 FREE: Final = HopGas(collateral=0, native=0)
 
+Ways = Sequence[Way]
 Cost = Callable[[Way, int], int | None]
 """Of a way at a probe, lowest best; None for a way that cannot do it."""
 
@@ -127,12 +128,9 @@ def routes(
     """
     broker = broker or Broker(desk)
     sold, debt = desk.unwinding.sold(option.collateral), option.debt
-    sales: Sequence[Way] = ((),)
-    leading = sales
-    if sold != native:
-        leg = _Leg(cost=_brought(broker, received), probes=_SALE_PROBES, least=hop_gas.native)
-        sales = _ways(leg, desk.paths(sold, native))
-        leading = _leading(leg, sales)
+    leg = _Leg(cost=_brought(broker, received), probes=_SALE_PROBES, least=hop_gas.native)
+    outlets = () if sold == native else desk.paths(sold, native)
+    sales = _ways(leg, outlets) if sold != native else ((),)
     if debt in (sold, native):
         sale_repays = debt != sold
         return tuple(Route(repay=(), sale=sale, sale_repays=sale_repays) for sale in sales)
@@ -142,25 +140,28 @@ def routes(
     if native in desk.middles and sold != native and _is_lent(desk, option):
         paths = tuple(path for path in paths if path[0].token_out != native)
         back = desk.paths(native, debt)
-    purchases = _purchases(own, paths, after, back)
+    repays, buybacks = _ways(own, paths), _ways(after, back)
+    aside = _aside(leg, outlets, sales, debt) if buybacks else ()
+    both = product(_best(own, repays), _best(after, buybacks), _leading(leg, aside))
+    found = (
+        *((repay, sale, ()) for repay in repays for sale in sales),
+        *(((), sale, buyback) for buyback in buybacks for sale in aside),
+        *((repay, sale, buyback) for repay, buyback, sale in both),
+    )
     return tuple(
         Route(repay=repay, sale=sale, buyback=buyback)
-        for repay, buyback in purchases
-        for sale in (leading if repay and buyback else sales)
+        for repay, sale, buyback in found
         if pools(buyback).isdisjoint(pools((*repay, *sale)))
     )
 
 
-def _purchases(
-    own: "_Leg", paths: Sequence[Path], after: "_Leg", back: Sequence[Path]
-) -> list[tuple[Way, Way]]:
-    """Return ways of buying what is owed with collateral, out of the sale, and with both."""
-    repays, buybacks = _ways(own, paths), _ways(after, back)
-    both = product(_best(own, repays), _best(after, buybacks)) if repays and buybacks else ()
-    return [*((repay, ()) for repay in repays), *(((), buyback) for buyback in buybacks), *both]
+def _aside(leg: "_Leg", outlets: Sequence[Path], sales: Sequence[Way], debt: Address) -> Ways:
+    """Return the sales that what is owed can be bought out of: not for what it is bought with."""
+    apart = tuple(path for path in outlets if all(hop.token_out != debt for hop in path))
+    return sales if len(apart) == len(outlets) else _ways(leg, apart)
 
 
-def _leading(leg: "_Leg", ways: Sequence[Way]) -> tuple[Way, ...]:
+def _leading(leg: "_Leg", ways: Ways) -> tuple[Way, ...]:
     """Return the ways that do best at a probe of a division: what is divided jointly takes long.
 
     A further pool has to be worth its gas.
@@ -184,7 +185,7 @@ def _is_lent(desk: Desk, option: Option) -> bool:
     return option.pays_later or desk.most(option.debt) > 0
 
 
-def _best(leg: "_Leg", ways: Sequence[Way]) -> tuple[Way, ...]:
+def _best(leg: "_Leg", ways: Ways) -> tuple[Way, ...]:
     """Return the ways that do a part best at a probe, of each number of paths."""
     if len(ways) <= 1:
         return tuple(ways)

@@ -175,3 +175,27 @@ def test_a_pool_too_thin_for_a_quarter_of_a_leg_still_takes_its_part() -> None:
     assert not isinstance(without, Rejection)
     assert len(plan.route) == len(without.route) + 1
     assert plan.forecast.net > without.forecast.net
+
+
+def test_a_further_token_to_go_through_brings_no_less() -> None:
+    """What is owed cannot be bought out of a sale that went through it."""
+    held = {0: 100_000, 2: 80_000}
+    supported = sum(value * RESERVES[n].threshold_bps for n, value in held.items())
+    owed = supported * 100 // (97 * BPS)
+    position = AavePosition(
+        collateral=tuple((n, raw(n, value)) for n, value in held.items()),
+        debt=((1, raw(1, owed * 60 // 100)), (0, raw(0, owed * 40 // 100))),
+    )
+    case = aave_case(aave(V3_6), position)
+    pools = [
+        pool_at_par(*pair, dollars=20_000_000, fee=fee)
+        for pair in PAIRS
+        for fee in (100, 500, 3_000)
+    ]
+    over_weth, over_both = (
+        PLANNER.plan(case, desk_of(*pools, intermediates=middles))
+        for middles in ((WETH,), (WETH, USDC))
+    )
+    assert not isinstance(over_weth, Rejection)
+    assert not isinstance(over_both, Rejection)
+    assert over_both.forecast.net >= over_weth.forecast.net
