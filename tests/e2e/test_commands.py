@@ -30,6 +30,7 @@ from keeper.ledger.books import read_books
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.store import ChainIdentity
 from keeper.runtime.clock import SystemClock
+from tests.support.executor_stage import mine
 from tests.support.keeper_process import (
     ARMED,
     configured,
@@ -231,7 +232,7 @@ def test_doctor_finds_an_executor_that_nobody_operates(market_copy, tmp_path, pr
     live, who = market_copy.live, market_copy.market.accounts
     executor = with_executor(market_copy)
     disarm = {"from": who.deployer, "to": executor, "data": DISARM, "gas": hex(10**6)}
-    live.rpc.call("eth_sendTransaction", disarm)
+    assert mine(live.rpc, disarm)["status"] == "0x1"
     config = configured(tmp_path, market_copy, mode="observe", executor=executor)
     assert run_command(lambda: doctor(config, as_json=True)) is False
     (bad,) = [one for one in json_lines(printed()) if not one["good"]]
