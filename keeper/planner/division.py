@@ -95,10 +95,8 @@ class Division:
             if all(fits):
                 best = max(filter(None, (best, self._asked())), key=lambda one: one[0])
             before, shares = shares, proposed(self._lines, amount)
-            if (
-                max(abs(a - b) for a, b in zip(before, shares, strict=True))
-                <= amount >> _CLOSE_SHIFT
-            ):
+            moved = max(abs(a - b) for a, b in zip(before, shares, strict=True))
+            if moved <= amount >> _CLOSE_SHIFT:
                 break
         return _best_single(self._side, self._way, amount) if best is None else in_order(best[1])
 
