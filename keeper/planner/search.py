@@ -29,12 +29,9 @@ def best_trades(
     Left out is an option that can at most bring what another one brings that ``pays``.
     """
     results: list[Trade | Miss] = []
+    worth, ceilings = case.valuation.wei_floor, Ceilings(desk, terms)
     options = case.opportunity.options
-    ceilings = Ceilings(desk, terms)
-    if len(options) > 1:
-        ranked = sorted(options, key=lambda one: ceilings.most(case, one, 0), reverse=True)
-        options = tuple(ranked)
-    for option in options:
+    for option in sorted(options, key=lambda one: -worth(one.debt, one.max_repay)):
         paying = [one.net for one in results if isinstance(one, Trade) and pays(one)]
         bar = max(paying, default=None)
         if bar is None or ceilings.may_bring(case, option, bar):
