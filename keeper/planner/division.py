@@ -202,6 +202,15 @@ class Line(Generic[P, Q]):
         """Forget what was refused: of another amount it may be taken."""
         self._refused, self._took = None, 0
 
+    def recall(self, drawn: "Line[P, Q]") -> None:
+        """Take over what another line of the path was drawn to."""
+        self._at, self._level, self.gentleness = drawn.drawn
+
+    @property
+    def drawn(self) -> tuple[int, float, float]:
+        """Its last point, and its gentleness."""
+        return self._at, self._level, self.gentleness
+
     def draw(self, share: int, level: float, *, is_first: bool = False) -> None:
         """Draw the line to a point whose level other lines have moved as well, and so the spot.
 

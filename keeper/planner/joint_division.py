@@ -11,7 +11,7 @@ pools' own integers.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Final
+from typing import Any, Final
 
 from keeper.core.ports import Path
 from keeper.core.units import Address
@@ -108,6 +108,7 @@ class _Lines:
     def __init__(self, broker: Broker, ways: Ways) -> None:
         self._broker, self._ways = broker, ways
         self._owed = self._held = 0
+        self._drawn: dict[Any, tuple[int, AnyLine]] = broker.kept("drawn", dict)
         self._own: list[AnyLine] = []
         self._back: list[AnyLine] = []
         self.all: list[AnyLine] = []
@@ -115,8 +116,8 @@ class _Lines:
     def start(self, owed: int, held: int) -> list[int]:
         """Return about the shares that would be best.
 
-        Lines that were drawn at the end of all for an amount nearby say that; new ones say what it
-        would be if no line moved another.
+        Lines that were drawn at the end of all for an amount nearby say that, whichever other paths
+        were beside theirs; new ones say what it would be if no line moved another.
         """
         is_near = are_near(self._owed, owed)
         self._owed, self._held = owed, held
@@ -132,6 +133,8 @@ class _Lines:
         side = _out_of_the_sale(broker, ways.sale)
         self._back = [Line(side, ways.buyback)] if ways.buyback else []
         self.all = [*self._own, *self._back]
+        if self._recalled(owed):
+            return proposed(self.all, owed)
         shares, fit = evenly(self.all, owed), 0
         for _ in range(_ROUNDS):
             asked = [line.ask(share) for line, share in zip(self.all, shares, strict=True)]
@@ -140,6 +143,15 @@ class _Lines:
             if fit == _START_ROUNDS:
                 break
         return shares
+
+    def _recalled(self, owed: int) -> bool:
+        """Take over what all lines were drawn to beside others, if that was for amounts nearby."""
+        known = [self._drawn.get(line.path, (0, line)) for line in self.all]
+        if not all(are_near(last, owed) and line.gentleness > 0 for last, line in known):
+            return False
+        for line, (_, other) in zip(self.all, known, strict=True):
+            line.recall(other)
+        return True
 
     def quote(self, shares: Sequence[int]) -> bool:
         """Quote shares; False when the pools cannot take them."""
@@ -163,6 +175,7 @@ class _Lines:
         found = Joint(repay=repay, sale=sale, buyback=buyback, after=after.exchange)
         for line, share, level in zip(self.all, shares, self._levels(found), strict=True):
             line.draw(share, level, is_first=is_first)
+            self._drawn[line.path] = (self._owed, line)
         return found
 
     def _blame(self, shares: Sequence[int], lines: Sequence[AnyLine], *, took: bool) -> None:

@@ -1,7 +1,7 @@
 """For every set of pools: no other division of what is bought and sold leaves more."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,6 +126,8 @@ def test_what_was_divided_before_does_no_harm(*, one: Drawn, thousandths: list[i
     for share in thousandths:
         owed, held = (max(amount * share // 1_000, 1) for amount in (one.owed, one.held))
         divide(broker, one.ways, owed=owed, held=held)
+        fewer = replace(one.ways, repay=one.ways.repay[:1], buyback=one.ways.buyback[:1])
+        divide(broker, fewer, owed=owed, held=held)
     after = divide(broker, one.ways, owed=one.owed, held=one.held)
     afresh = divide(Broker(one.desk), one.ways, owed=one.owed, held=one.held)
     if afresh is not None and afresh.proceeds >= 0:

@@ -198,4 +198,5 @@ def test_a_further_token_to_go_through_brings_no_less() -> None:
     )
     assert not isinstance(over_weth, Rejection)
     assert not isinstance(over_both, Rejection)
-    assert over_both.forecast.net >= over_weth.forecast.net
+    least = over_weth.forecast.net
+    assert over_both.forecast.net >= least - (least >> 20)  # divided with other paths beside
