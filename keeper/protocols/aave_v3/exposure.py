@@ -22,7 +22,7 @@ from typing import Final
 
 from keeper.core.screening import Exposure, Factor
 from keeper.core.units import BPS, RAY
-from keeper.protocols.aave_v3.health import category_lines, is_in_category, lines_of
+from keeper.protocols.aave_v3.health import by_category, is_in_category, lines_of
 from keeper.protocols.aave_v3.rules import health_factor_average
 from keeper.protocols.aave_v3.state import (
     AaveMarket,
@@ -107,12 +107,7 @@ def repriced(view: AaveMarket, prices: Mapping[str, int]) -> AaveMarket:
         view,
         prices=merged,
         lines=lines,
-        category_lines={
-            number: _with_prices(view.category_lines[number], moved)
-            if category.price_source is None
-            else category_lines(view, number, category, lines, merged)
-            for number, category in view.categories.items()
-        },
+        category_lines=by_category(view, lines, merged),
     )
 
 

@@ -13,6 +13,7 @@ from keeper.protocols.aave_v3.state import (
     AaveMarket,
     AavePosition,
     Category,
+    CategoryLines,
     Line,
     Lines,
     Reserve,
@@ -29,10 +30,15 @@ def view_at(market: AaveMarket, timestamp: int, prices: Mapping[str, int]) -> Aa
         timestamp=timestamp,
         prices=prices,
         lines=lines,
-        category_lines={
-            number: category_lines(market, number, category, lines, prices)
-            for number, category in market.categories.items()
-        },
+        category_lines=by_category(market, lines, prices),
+    )
+
+
+def by_category(market: AaveMarket, lines: Lines, prices: Mapping[str, int]) -> CategoryLines:
+    """Return the lines of each of the market's categories."""
+    known = market.categories
+    return CategoryLines(
+        known, lambda number: category_lines(market, number, known[number], lines, prices)
     )
 
 

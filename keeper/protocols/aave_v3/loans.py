@@ -10,7 +10,8 @@ from dataclasses import replace
 from keeper.core.fixed_point import percent_mul_half_up, ray_div_half_up, ray_mul_half_up
 from keeper.core.plan import Funding
 from keeper.protocols.aave_v3 import rules
-from keeper.protocols.aave_v3.state import AaveMarket, Line, Lines, Reserve, Supplied
+from keeper.protocols.aave_v3.health import by_category
+from keeper.protocols.aave_v3.state import AaveMarket, Line, Reserve, Supplied
 
 
 def after_loan(view: AaveMarket, loan: Funding) -> AaveMarket:
@@ -50,20 +51,17 @@ def accrued(reserve: Reserve, supplied: Supplied, line: Line) -> Supplied:
 
 def _with(view: AaveMarket, reserve: Reserve, line: Line) -> AaveMarket:
     """Return the view with a reserve and its index replaced, for every category of accounts."""
-
-    def lifted(lines: Lines) -> Lines:
-        return tuple(
-            one
-            if i != reserve.id or one is None
-            else one._replace(liquidity_index=line.liquidity_index)
-            for i, one in enumerate(lines)
-        )
-
+    lines = tuple(
+        one
+        if i != reserve.id or one is None
+        else one._replace(liquidity_index=line.liquidity_index)
+        for i, one in enumerate(view.lines)
+    )
     reserves = list(view.reserves)
     reserves[reserve.id] = reserve
     return replace(
         view,
         reserves=tuple(reserves),
-        lines=lifted(view.lines),
-        category_lines={key: lifted(one) for key, one in view.category_lines.items()},
+        lines=lines,
+        category_lines=by_category(view, lines, view.prices),
     )

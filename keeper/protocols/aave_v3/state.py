@@ -1,6 +1,6 @@
 """What is known of an Aave V3 market and of an account in it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -122,6 +122,36 @@ Lines = tuple[Line | None, ...]
 """By reserve id; None where the id was dropped."""
 
 
+class CategoryLines(Mapping[int, Lines]):
+    """The lines as accounts of each efficiency mode see them, made when they are first asked for.
+
+    A market may have dozens of modes, and few accounts are looked at in one view.
+    """
+
+    def __init__(self, categories: Collection[int], make: Callable[[int], Lines]) -> None:
+        """Take the categories' numbers, and what makes the lines of one."""
+        self._categories = categories
+        self._make = make
+        self._made: dict[int, Lines] = {}
+
+    def __getitem__(self, number: int) -> Lines:
+        """Return the lines of a category. Raises KeyError for one that there is not."""
+        found = self._made.get(number)
+        if found is None:
+            if number not in self._categories:
+                raise KeyError(number)
+            found = self._made[number] = self._make(number)
+        return found
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the categories' numbers."""
+        return iter(self._categories)
+
+    def __len__(self) -> int:
+        """Return how many categories there are."""
+        return len(self._categories)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AaveMarket:
     """A market at a block, and its view at a time and at prices."""
@@ -149,7 +179,8 @@ class AaveMarket:
     timestamp: int
     prices: Mapping[str, int] = field(default_factory=dict)
     lines: Lines = ()
-    category_lines: Mapping[int, Lines] = field(default_factory=dict)
+    category_lines: Mapping[int, Lines] = field(default_factory=dict, compare=False)
+    """Follows from the rest."""
 
     def reserve(self, asset: Address) -> Reserve | None:
         """Return the reserve of an underlying, None when it is not listed."""
