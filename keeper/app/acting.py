@@ -91,6 +91,11 @@ class Acting(Generic[M, P]):
         self.acted_on = -1
         """The newest block whose opportunities were dealt with."""
 
+    def take(self, market: M) -> None:
+        """Prepare for looks at the newest market."""
+        self.appraiser.take(market)
+        self._aim.take(market)
+
     def offer(self, look: Look[M, P]) -> None:
         """Take the newest look; one that waits is forgotten, unless nobody else was found."""
         found = look.found.opportunities

@@ -36,6 +36,12 @@ class Aim(Generic[M, P]):
     def __init__(self, adapter: ProtocolAdapter[M, P], simulator: Simulator) -> None:
         self._adapter = adapter
         self._simulator = simulator
+        self._known: tuple[M, Sequence[Feed]] | None = None
+        """A market, and its feeds that time alone moves."""
+
+    def take(self, market: M) -> None:
+        """Prepare for looks at a market: a large one has a hundred feeds."""
+        self._by_time(market)
 
     async def at_target(
         self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
@@ -58,14 +64,20 @@ class Aim(Generic[M, P]):
 
     def _moving(self, look: Look[M, P], fresh: Sequence[Opportunity]) -> list[Feed]:
         """Return the feeds behind the opportunities that time alone moves."""
-        moving = [one for one in self._adapter.feeds(look.book.market) if one.moves_by_time]
-        if not moving:
-            return []
         market, positions = look.book.market, look.book.positions
+        if not (moving := self._by_time(market)):
+            return []
         wanted = {
             feed for one in fresh for feed in self._adapter.feeds_of(market, positions[one.ref])
         }
         return [one for one in moving if one.id in wanted]
+
+    def _by_time(self, market: M) -> Sequence[Feed]:
+        """Return the market's feeds that time alone moves."""
+        if self._known is None or self._known[0] is not market:
+            feeds = self._adapter.feeds(market)
+            self._known = market, [one for one in feeds if one.moves_by_time]
+        return self._known[1]
 
     async def _prices(self, look: Look[M, P], feeds: Sequence[Feed]) -> Prices:
         """Return the prices that will be other than at the head."""

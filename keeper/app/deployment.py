@@ -271,7 +271,7 @@ class Deployment(Generic[M, P]):
         snapshot = self.mirror.snapshot
         self._rivals.hear(snapshot)
         await self._watcher.keep_following(self.adapter.feeds(snapshot.market), head)
-        self.acting.appraiser.take(snapshot.market)
+        self.acting.take(snapshot.market)
         before = self._prices
         self._prices, at_target = await self._growing.read(head, before)
         if self._paused:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -118,3 +119,26 @@ async def test_a_price_that_fails_or_leaps_stays_as_the_guards_judged_it(
     word = None if moved is None else priced(look, moved)
     aimed = await Aim(PORT, ToldSimulator(word)).at_target(look, look.found.opportunities)
     assert aimed.view is look.found.view
+
+
+async def test_the_feeds_of_a_market_are_made_once_before_it_is_looked_at() -> None:
+    first, second = look_at(moves_by_time=False), look_at(moves_by_time=True)
+    made: list[object] = []
+
+    class Counting:
+        """The adapter, whose feeds are counted."""
+
+        def feeds(self, market: Any) -> Any:
+            made.append(market)
+            return PORT.feeds(market)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(PORT, name)
+
+    aim: Aim[Any, Any] = Aim(Counting(), ToldSimulator(word=1))
+    aim.take(first.book.market)
+    assert not aim.moves(first, first.found.opportunities)
+    assert not (await aim.at_target(first, first.found.opportunities)).rejections
+    assert made == [first.book.market]
+    assert aim.moves(second, second.found.opportunities)
+    assert made == [first.book.market, second.book.market]
