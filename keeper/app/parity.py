@@ -102,6 +102,7 @@ class Parity(Generic[M, P]):
     def take(self, ground: Ground[M, P]) -> None:
         """Take the newest mirror: what is acted on is compared with the chain at its block."""
         self._ground = ground
+        self._audit.take(ground)
 
     async def check_ahead(self, refs: Sequence[AccountRef]) -> None:
         """Compare accounts that may be planned; ``sound`` asks again for those that differ."""

@@ -75,6 +75,12 @@ class ParityAudit(Generic[M, P]):
         self._sound: tuple[BlockRef | None, set[AccountRef]] = (None, set())
         self._doubted: set[BlockRef] = set()
         """Blocks in a row of which the node told two prices."""
+        self._seen: tuple[Ground[M, P], M] | None = None
+        """A ground, and its market's view."""
+
+    def take(self, ground: Ground[M, P]) -> None:
+        """Prepare to compare accounts of a ground."""
+        self._view(ground)
 
     async def check_sample(
         self, ground: Ground[M, P], known: Collection[AccountRef]
@@ -164,14 +170,17 @@ class ParityAudit(Generic[M, P]):
         positions = {ref: held[ref] for ref in refs if ref in held}
         if not positions:
             return {}
-        block = ground.block
-        view = self._adapter.at(
-            ground.snapshot.market,
-            block=block.number,
-            timestamp=block.timestamp,
-            prices=ground.prices,
-        )
-        return await self._adapter.audit(self._reader, block, view, positions)
+        return await self._adapter.audit(self._reader, ground.block, self._view(ground), positions)
+
+    def _view(self, ground: Ground[M, P]) -> M:
+        """Return the market at the ground's own time and prices."""
+        if self._seen is None or self._seen[0] is not ground:
+            market, block = ground.snapshot.market, ground.block
+            view = self._adapter.at(
+                market, block=block.number, timestamp=block.timestamp, prices=ground.prices
+            )
+            self._seen = ground, view
+        return self._seen[1]
 
     async def _idle(
         self, ground: Ground[M, P], refs: Sequence[AccountRef]
