@@ -1,4 +1,4 @@
-"""Ways from the seized collateral to the repaid debt and to the native coin.
+"""Sequence[Way] from the seized collateral to the repaid debt and to the native coin.
 
 The collateral first buys exactly what the lender is owed; what is left of it is sold for the
 wrapped native coin. Where debt or collateral is the wrapped native coin, or they are the same
@@ -46,7 +46,6 @@ class HopGas:
 
 FREE: Final = HopGas(collateral=0, native=0)
 
-Ways = Sequence[Way]
 Cost = Callable[[Way, int], int | None]
 """Of a way at a probe, lowest best; None for a way that cannot do it."""
 
@@ -155,13 +154,15 @@ def routes(
     )
 
 
-def _aside(leg: "_Leg", outlets: Sequence[Path], sales: Sequence[Way], debt: Address) -> Ways:
+def _aside(
+    leg: "_Leg", outlets: Sequence[Path], sales: Sequence[Way], debt: Address
+) -> Sequence[Way]:
     """Return the sales that what is owed can be bought out of: not for what it is bought with."""
     apart = tuple(path for path in outlets if all(hop.token_out != debt for hop in path))
     return sales if len(apart) == len(outlets) else _ways(leg, apart)
 
 
-def _leading(leg: "_Leg", ways: Ways) -> tuple[Way, ...]:
+def _leading(leg: "_Leg", ways: Sequence[Way]) -> tuple[Way, ...]:
     """Return the ways that do best at a probe of a division: what is divided jointly takes long.
 
     A further pool has to be worth its gas.
@@ -185,7 +186,7 @@ def _is_lent(desk: Desk, option: Option) -> bool:
     return option.pays_later or desk.most(option.debt) > 0
 
 
-def _best(leg: "_Leg", ways: Ways) -> tuple[Way, ...]:
+def _best(leg: "_Leg", ways: Sequence[Way]) -> tuple[Way, ...]:
     """Return the ways that do a part best at a probe, of each number of paths."""
     if len(ways) <= 1:
         return tuple(ways)
