@@ -11,6 +11,10 @@ pays for the accruals that the neighbours paid for in the rehearsal."""
 HEADS_APART: Final = 1_000
 """So many heads in a row each have a gas limit of their own: where several blocks share a second
 and fees stand still, what was refused at one would else be the very same bytes at the next."""
+CANCEL_GAS: Final = 21_000
+"""What a transfer of nothing costs."""
+MOST_TO_CANCEL: Final = CANCEL_GAS + HEADS_APART - 1
+"""The highest gas limit of one that cancels, whatever its head, without data charged as gas."""
 
 
 def gas_limit_of(gas: int, head: int) -> int:

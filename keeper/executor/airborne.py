@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 from keeper.core.chain import DataCost, Transaction
-from keeper.core.gas_limit import HEADS_APART
+from keeper.core.gas_limit import CANCEL_GAS, HEADS_APART, MOST_TO_CANCEL
 from keeper.core.plan import Intent, Purpose, Status, Submission
 from keeper.evm.signed_transaction import decode_signed
-
-CANCEL_GAS = 21_000
-"""What a transfer of nothing costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +41,7 @@ class Airborne:
     @property
     def cancel_gas(self) -> int:
         """The highest gas limit of what cancels it, whatever its block."""
-        return CANCEL_GAS + HEADS_APART - 1 + self.data_cost.gas
+        return MOST_TO_CANCEL + self.data_cost.gas
 
     @property
     def cancelled(self) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from keeper.core.gas_limit import MOST_TO_CANCEL
+from keeper.core.plan import Purpose
 from keeper.core.units import Address
 from keeper.ledger.lifecycle import OPEN_LIST
 from keeper.ledger.store import is_made, reading
@@ -17,15 +19,19 @@ def select_gas_at_stake(db: sqlite3.Connection) -> int:
     """
     rows = db.execute(
         f"""SELECT i.plan_id, i.gas_at_stake, json_extract(i.plan, '$.gas_limit'),
-        json_extract(i.plan, '$.fees.max_fee'), s.max_fee
+        json_extract(i.plan, '$.fees.max_fee'), json_extract(i.plan, '$.data_cost.gas'),
+        s.max_fee, s.purpose
         FROM intents i LEFT JOIN submissions s USING (plan_id)
         WHERE i.status IN ({OPEN_LIST})"""  # noqa: S608 - constants
     )
     worst: dict[str, int] = {}
-    for plan_id, planned, gas_limit, planned_fee, fee in rows:
-        raised = 0 if fee is None else max(int(fee) - int(planned_fee), 0)
-        gas = int(planned) + int(gas_limit) * raised
-        worst[plan_id] = max(gas, worst.get(plan_id, 0))
+    for plan_id, planned, gas_limit, planned_fee, data_gas, fee, purpose in rows:
+        at_plan = int(gas_limit) * int(planned_fee)
+        gas = int(gas_limit)
+        if purpose == Purpose.CANCEL:
+            gas = MOST_TO_CANCEL + int(data_gas or 0)
+        most = int(planned) - at_plan + gas * max(int(fee or 0), int(planned_fee))
+        worst[plan_id] = max(most, worst.get(plan_id, 0))
     return sum(worst.values())
 
 

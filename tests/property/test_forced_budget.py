@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from keeper.core.accounting import Waterfall
 from keeper.core.chain import Fees
+from keeper.core.gas_limit import CANCEL_GAS
 from keeper.core.plan import Plan, Purpose
-from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.flight import Flight
 from keeper.executor.forced import ForcedLimits
 from keeper.executor.policy import Exposure, Limits, judge, worst_gas

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from keeper.core.chain import DataCost, Transaction
+from keeper.core.gas_limit import CANCEL_GAS
 from keeper.core.plan import Companion, Intent, Plan, Purpose, Status, Submission
 from keeper.core.units import Address
-from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.flight import Flight
 from tests.support.eventually import PATIENCE_S
 from tests.support.ledger_records import EXECUTOR, MARKET, plan

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from keeper.core.chain import Fees
+from keeper.core.chain import DataCost, Fees
 from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef, Reason
-from keeper.core.plan import Status
+from keeper.core.plan import Purpose, Status
 from keeper.ledger.checkpoints import Checkpoint
 from keeper.ledger.spending import read_spending
 from tests.support.ledger_records import (
@@ -208,6 +208,22 @@ async def test_gas_at_stake_is_at_the_highest_fee_that_was_signed_for(tmp_path):
     spending = read_spending(tmp_path / "keeper.sqlite", since=0)
     most = one.gas_limit * wide.max_fee + two.gas_limit * two.fees.max_fee
     assert (await journal.gas_at_stake(), spending.at_stake) == (most, most)
+    await journal.close()
+
+
+async def test_a_cancellation_takes_no_more_gas_than_a_transfer(tmp_path):
+    journal = await opened(tmp_path)
+    one = replace(plan(1), data_cost=DataCost(wei=7, gas=500))
+    wide = Fees(max_fee=3 * one.fees.max_fee, priority_fee=one.fees.priority_fee)
+    wider = Fees(max_fee=1_000 * one.fees.max_fee, priority_fee=one.fees.priority_fee)
+    await journal.intend(one)
+    await journal.record_signed(submission(one))
+    cancel = replace(submission(one, replacement=1), purpose=Purpose.CANCEL)
+    await journal.record_signed(replace(cancel, fees=wide))
+    assert await journal.gas_at_stake() == one.gas_limit * one.fees.max_fee + 7
+    dear = replace(submission(one, replacement=2), purpose=Purpose.CANCEL, fees=wider)
+    await journal.record_signed(dear)
+    assert await journal.gas_at_stake() == (21_999 + 500) * wider.max_fee + 7
     await journal.close()
 
 

@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 
 from keeper.core.chain import DataCost, Fees, Transaction, next_base_fee
 from keeper.core.errors import TransientError
+from keeper.core.gas_limit import CANCEL_GAS
 from keeper.core.plan import Intent, Outcome, Plan, Purpose, Status, Submission
 from keeper.core.units import WAD, Address
 from keeper.evm.signed_transaction import decode_signed
-from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.breaker import BreakerLimits
 from keeper.executor.flight import Flight
 from keeper.executor.ladder import bumped

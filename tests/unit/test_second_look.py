@@ -17,8 +17,8 @@ from keeper.core.chain import (
     next_base_fee,
 )
 from keeper.core.errors import ConfigError, InvariantError, StaleError, TransientError
+from keeper.core.gas_limit import CANCEL_GAS
 from keeper.core.plan import Plan, Purpose, Status, Submission
-from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.dividing import Decoders
 from keeper.executor.flight import Flight
 from keeper.executor.forced import ForcedLimits

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from keeper.core.chain import DataCost, Fees, Log, Simulated
+from keeper.core.gas_limit import CANCEL_GAS
 from keeper.core.plan import Outcome, Purpose, Status, Submission
 from keeper.core.units import WAD, Address, Hash32
 from keeper.evm.signed_transaction import decode_signed
-from keeper.executor.airborne import CANCEL_GAS
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Taken
 from keeper.executor.means import Patience
