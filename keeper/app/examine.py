@@ -67,10 +67,10 @@ async def examine(
             yield await _checked("native_feed", _dollars(ground))
         for one in named_contracts(settings):
             yield await _checked(one.key, _code(ground, one.address))
-        if settings.operator.password_file is not None:
-            yield await _checked(
-                "operator.password_file", _password(settings.operator.password_file)
-            )
+        if (password := settings.operator.password_file) is not None:
+            yield await _checked("operator.password_file", _private(password, "a password file"))
+        for keystore in settings.operator.keystore:
+            yield await _checked("operator.keystore", _private(keystore, "a keystore"))
         yield await _checked("executor", _executor(ground))
         yield await _checked("sending", _sending(ground))
         for number, token in enumerate(settings.chain.unwind):
@@ -129,14 +129,14 @@ async def _code(ground: _Ground, address: Address) -> str:
     return f"{address}: {len(code):,} bytes of code"
 
 
-async def _password(file: Path) -> str:
-    """Check that not everybody may read the password, without reading it."""
+async def _private(file: Path, what: str) -> str:
+    """Check that not everybody may read a file, without reading it."""
     try:
         why = exposure(file)
     except PermissionError:
         return f"{file}: not for who asks"
     except OSError as error:
-        msg = f"{file}: expected a password file, found {error.strerror}"
+        msg = f"{file}: expected {what}, found {error.strerror}"
         raise KeeperError(msg) from error
     if why is not None:
         raise KeeperError(f"{file}: {why}")

@@ -71,7 +71,7 @@ def _keys(settings: Settings, environment: Mapping[str, str], ask: Ask | None) -
 
 
 def _read(settings: Settings, environment: Mapping[str, str], ask: Ask | None) -> Sequence[Signer]:
-    """Return the signers; say so where everybody on the machine could read their password."""
+    """Return the signers; say so where everybody on the machine could read what is theirs."""
     operator = settings.operator
     signers = load_signers(
         chain_id=settings.chain.chain_id,
@@ -80,8 +80,10 @@ def _read(settings: Settings, environment: Mapping[str, str], ask: Ask | None) -
         password_file=operator.password_file,
         ask=ask,
     )
-    file = operator.password_file if operator.keystore else None
-    if file is not None and (why := exposure(file)) is not None:
-        # Told, not refused: a mode that is another's to set would lock an honest operator out.
-        say(f"warning: operator.password_file: {file}: {why}")
+    password = (operator.password_file,) if operator.keystore else ()
+    for key, files in (("password_file", password), ("keystore", operator.keystore)):
+        for file in filter(None, files):
+            if (why := exposure(file)) is not None:
+                # Told, not refused: a mode that another sets would lock an honest operator out.
+                say(f"warning: operator.{key}: {file}: {why}")
     return signers

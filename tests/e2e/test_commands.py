@@ -199,13 +199,19 @@ def test_doctor_finds_a_password_that_every_user_may_read(market_copy, tmp_path,
         Path(folder).chmod(0o755)
         password = Path(folder) / "password"
         with config.open("a", encoding="utf-8") as file:
-            file.write(f"operator: {{password_file: {password}}}\n")
+            keystore = Path(folder) / "key.json"
+            file.write(f"operator: {{password_file: {password}, keystore: {keystore}}}\n")
 
-        def found() -> tuple[bool, str]:
+        def found(what: str = "password_file") -> tuple[bool, str]:
             run_command(lambda: doctor(config, as_json=True))
             lines = json_lines(printed())
-            (found,) = [one for one in lines if one["what"] == "operator.password_file"]
+            (found,) = [one for one in lines if one["what"] == f"operator.{what}"]
             return found["good"], found["detail"]
+
+        gone = f"{keystore}: expected a keystore, found No such file or directory"
+        assert found("keystore") == (False, gone)
+        keystore.touch(0o600)
+        assert found("keystore") == (True, f"{keystore}: not for every user of this machine")
 
         missing = f"{password}: expected a password file, found No such file or directory"
         assert found() == (False, missing)

@@ -89,6 +89,21 @@ def test_arming_says_it_and_goes_on(
     assert capsys.readouterr().err == ""
 
 
+def test_arming_says_it_of_a_keystore(
+    settings: Settings,
+    open_folder: Path,
+    password: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    password.chmod(0o600)
+    keystore = open_folder / "operator.json"
+    write_keystore(keystore, KEY, "open")
+    keystore.chmod(0o644)
+    operator = OperatorSettings(keystore=(keystore,), password_file=password)
+    assert armed(replace(settings, operator=operator)) == 1
+    assert capsys.readouterr().err == f"warning: operator.keystore: {keystore}: {READ}\n"
+
+
 def test_a_new_key_says_it(
     password: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
