@@ -32,9 +32,12 @@ def _of_route(trials: Trials, single: Trade, bar: int) -> Iterator[Trade]:
         if less is None or not _may_pay(offer, single, less):
             return
         further = offer.following()
-        if further is None or _at_most(further, single, less) <= bar:
+        if further is None:
             return
         is_cured_by_more = further.before[-1] != offer.seize(offer.option.max_repay)
+        steps = 1 if is_cured_by_more else MOST_STEPS - len(single.steps)
+        if _at_most(further, single, less, steps) <= bar:
+            return
         trials = Trials(offer=further, route=trials.route, pieces=further.pieces())
         found = trials.best(FINE)
         if isinstance(found, Miss):
@@ -62,13 +65,13 @@ def _may_pay(offer: Offer, single: Trade, less: Trade) -> bool:
     return (single.net - less.net) << _MARGIN > _gas_of_one_more(offer, single)
 
 
-def _at_most(further: Offer, single: Trade, less: Trade) -> int:
-    """Return what one step more can net at the most, wei: all that it may repay, at that rate.
+def _at_most(further: Offer, single: Trade, less: Trade, steps: int) -> int:
+    """Return what so many more can net at the most, wei: all that they may repay, at that rate.
 
-    The rate is that of what is earned before tip and bid: bids have a cap, above which more is
-    kept of it.
+    Each may repay no more than the one before it. The rate is that of what is earned before tip and
+    bid: bids have a cap, above which more is kept of it.
     """
-    may_repay = further.largest + sum(one.repay for one in further.before)
+    may_repay = steps * further.largest + sum(one.repay for one in further.before)
     more, margin = may_repay - single.seize.repay, single.seize.repay - less.seize.repay
     if more <= 0 or margin <= 0:
         return single.net

@@ -54,7 +54,7 @@ def _best_of_option(
     own = max((one.net for one in rough if isinstance(one, Trade)), default=0)
     best = own if bar is None else max(own, bar)
     results = [
-        one.best(FINE) if _is_near(found, best) else found
+        one.best(FINE) if _is_near(found, own) else found
         for one, found in zip(trials, rough, strict=True)
     ]
     near = [one for one in zip(trials, results, strict=True) if _is_near(one[1], own)]
