@@ -44,8 +44,8 @@ def _best_of_option(
 ) -> list[Trade | Miss]:
     """Return the best that each route comes to.
 
-    It is found roughly first, and to the last unit for those near the best of all; ``bar`` is that
-    of other options, wei, None without. Where one liquidation stays below it, several may not.
+    It is found roughly first, and to the last unit for those near the best of them. ``bar`` is what
+    another option nets, wei, None without: where one liquidation stays below it, several may not.
     """
     trials = _trials(case, desk, terms, option)
     if isinstance(trials, Miss):

@@ -59,6 +59,18 @@ class Drawn:
         bought = {part.path: part.amount_out for part in (*found.repay, *found.buyback)}
         return [bought.get(path, 0) for path in (*self.ways.repay, *self.ways.buyback)]
 
+    def holds(self, found: Joint) -> None:
+        """Check that each swap is what the pools quote, and that all of the rest is sold."""
+        after = self.desk.after(*found.repay)
+        for part in (*found.repay, *found.buyback):
+            assert self.desk.exact_out(part.path, part.amount_out) == part
+        for part in found.sale:
+            assert after.exact_in(part.path, part.amount_in) == part
+        spent = sum(part.amount_in for part in (*found.repay, *found.sale))
+        assert spent == self.held
+        paid = sum(part.amount_in for part in found.buyback)
+        assert found.proceeds == sum(part.amount_out for part in found.sale) - paid
+
     @property
     def slack(self) -> int:
         """Return the wei that are left on the table."""
@@ -104,6 +116,7 @@ def test_nothing_moved_from_one_path_to_another_leaves_more(
         return
     shares = one.shares(found)
     assert sum(shares) == one.owed
+    one.holds(found)
     if found.proceeds < 0:
         return
     slack = one.slack
