@@ -50,6 +50,14 @@ class Joint:
     after: Exchange
     """As it is when the sale begins."""
 
+    def goes_along(self, ways: "Ways") -> bool:
+        """Return whether nothing goes along other paths."""
+        swaps = (self.repay, self.sale, self.buyback)
+        return all(
+            all(part.path in way for part in parts)
+            for parts, way in zip(swaps, ways.legs, strict=True)
+        )
+
     @property
     def proceeds(self) -> int:
         """What is left of what the sale brings, raw units; negative when it is too little."""
@@ -73,10 +81,23 @@ class Ways:
     sale: Way
     buyback: Way
 
+    def are_of(self, wider: "Ways") -> bool:
+        """Return whether all paths are among those of other ways."""
+        return all(map(_is_within, self.legs, wider.legs))
+
+    @property
+    def legs(self) -> tuple[Way, Way, Way]:
+        """The three ways."""
+        return self.repay, self.sale, self.buyback
+
     @property
     def is_crossed(self) -> bool:
         """Whether the sale finds pools as the purchases with collateral leave them."""
         return not pools(self.repay).isdisjoint(pools(self.sale))
+
+
+def _is_within(way: Way, wider: Way) -> bool:
+    return all(path in wider for path in way)
 
 
 def pools(way: Iterable[Path]) -> set[Address]:
@@ -87,8 +108,20 @@ def pools(way: Iterable[Path]) -> set[Address]:
 def divide(broker: Broker, ways: Ways, *, owed: int, held: int) -> Joint | None:
     """Buy ``owed`` and sell the rest of ``held`` so that most is left; None if nothing fits.
 
-    It begins with the lines of the amounts that were divided before.
+    Where wider ways came to leave out what these do not have, that is it.
     """
+    tried: list[tuple[Ways, Joint]] = broker.kept((owed, held), list)
+    for wider, joint in tried:
+        if ways.are_of(wider) and joint.goes_along(ways):
+            return joint
+    found = _divided(broker, ways, owed=owed, held=held)
+    if found is not None:
+        tried.append((ways, found))
+    return found
+
+
+def _divided(broker: Broker, ways: Ways, *, owed: int, held: int) -> Joint | None:
+    """Divide beginning with the lines of the amounts that were divided before."""
     lines, best = broker.kept(ways, lambda: _Lines(broker, ways)), None
     shares = lines.start(owed, held)
     for _ in range(_ROUNDS):

@@ -13,10 +13,8 @@ from keeper.planner.sizing import FINE, ROUGH
 from keeper.planner.trade import Miss, Terms, Trade
 from keeper.planner.trials import Offer, Trials
 
-_FINALISTS: Final = 4
-"""Routes whose amount is searched, for each of the probed amounts."""
-_PROBES: Final = (0, 4)
-"""Amounts that routes are compared at: the largest one, shifted right by so many bits."""
+_FINALISTS: Final = 3
+"""Routes whose amount is searched."""
 _NEAR_SHIFT: Final = 6
 """A route within ``1/2**6`` of the best one is searched to the last unit."""
 
@@ -105,7 +103,7 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> list[Trials
     if not found:
         return _pathless(case, desk, terms, option)
     pieces = offer.pieces()
-    return _finalists([Trials(offer=offer, route=route, pieces=pieces) for route in found], most)
+    return _finalists([Trials(offer=offer, route=route, pieces=pieces) for route in found])
 
 
 def _sold_worth(case: Case, desk: Desk, option: Option, wei: int) -> int:
@@ -148,24 +146,22 @@ def _rank(result: Trade | Miss) -> tuple[int, int]:
     return (0, 0) if result.net is None else (1, result.net)
 
 
-def _finalists(trials: list[Trials], largest: int) -> list[Trials]:
-    """Return the routes that do best at a probed amount, or all when they are few.
+def _finalists(trials: list[Trials]) -> list[Trials]:
+    """Return the routes that do best where the widest of them do, or all when they are few.
 
-    Those whose legs are divided jointly take long, and save the most at the largest amount: where
-    that can be swapped they are ranked there alone.
+    That is where a route is compared with others at what it may really repay: the largest amount
+    may be refused, or more than the pools take. Of what is divided jointly the widest come first:
+    where they leave paths out, that is known of the narrower ones.
     """
     if len(trials) <= _FINALISTS:
         return trials
-    chosen: set[int] = set()
-    asked = set(range(len(trials)))
-    for shift in _PROBES:
-        amount = max(largest >> shift, 1)
-        found = {index: trials[index].at(amount) for index in sorted(asked)}
-        ranked = sorted(found, key=lambda index: _rank(found[index]), reverse=True)
-        chosen.update(ranked[:_FINALISTS])
-        asked = {i for i in asked if not (trials[i].route.is_joint and _is_trade(found[i]))}
-    return [trials[index] for index in sorted(chosen)]
+    by_width = sorted(trials, key=lambda one: -one.route.hops)
+    widest = {_kind(one): one for one in reversed(by_width)}
+    offers = [(one, one.best_offer(ROUGH)) for one in widest.values()]
+    _, amount = max(offers, key=lambda offer: _rank(offer[0].at(offer[1])))
+    return sorted(by_width, key=lambda one: _rank(one.at(amount)), reverse=True)[:_FINALISTS]
 
 
-def _is_trade(result: Trade | Miss) -> bool:
-    return isinstance(result, Trade)
+def _kind(one: Trials) -> tuple[bool, bool]:
+    """Return by what its debt is bought: with collateral, out of the sale or both at once."""
+    return (not one.route.repay, one.route.is_joint)

@@ -103,11 +103,15 @@ class Trials:
 
     def best(self, precision: int) -> Trade | Miss:
         """Return the trade with the greatest net, or the miss of the largest amount."""
+        return self.at(self.best_offer(precision))
+
+    def best_offer(self, precision: int) -> int:
+        """Return the amount whose trade has the greatest net, the largest one where all miss."""
         best = best_of(self.net, self.pieces, precision) or self.offer.largest
         if precision == FINE and best == self.pieces[0][1] and self.offer.is_near_edge(best):
             edge = edge_from(self.offer.refuses, best)
             best = best_amount(self.net, edge, precision, low=best) or best
-        return self.at(best)
+        return best
 
     def net(self, repay: int) -> int | None:
         """Return the net, None where there is no trade."""

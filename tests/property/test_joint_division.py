@@ -146,3 +146,24 @@ def test_what_was_divided_before_does_no_harm(*, one: Drawn, thousandths: list[i
     if afresh is not None and afresh.proceeds >= 0:
         assert after is not None
         assert after.proceeds >= afresh.proceeds - one.slack
+
+
+@settings(max_examples=80)
+@given(one=drawn(), fewer=st.tuples(st.integers(1, 3), st.integers(1, 3)))
+def test_what_wider_ways_left_out_is_known_of_narrower_ones(
+    *, one: Drawn, fewer: tuple[int, int]
+) -> None:
+    broker, own = Broker(one.desk), one.ways
+    ways = replace(own, repay=own.repay[: fewer[0]], buyback=own.buyback[: fewer[1]])
+    wide = divide(broker, own, owed=one.owed, held=one.held)
+    narrow = divide(broker, ways, owed=one.owed, held=one.held)
+    if narrow is not None:
+        parts = zip((narrow.repay, narrow.sale, narrow.buyback), ways.legs, strict=True)
+        assert all(part.path in way for swaps, way in parts for part in swaps)
+        replace(one, ways=ways).holds(narrow)
+        is_enough = wide is not None and wide.goes_along(ways)
+        assert not is_enough or narrow is wide
+    afresh = divide(Broker(one.desk), ways, owed=one.owed, held=one.held)
+    if afresh is not None and afresh.proceeds >= 0:
+        assert narrow is not None
+        assert narrow.proceeds >= afresh.proceeds - one.slack
