@@ -7,7 +7,6 @@ block can mend skips a block.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 from keeper.app.aiming import Aim
@@ -32,6 +31,7 @@ from keeper.core.pending import Lead
 from keeper.core.plan import Opportunity, Plan, Submission
 from keeper.core.ports import Journal, ProtocolAdapter
 from keeper.core.tick import Tick
+from keeper.core.values import replace
 from keeper.executor.dividing import Decoders
 from keeper.executor.executor import Executor
 from keeper.oracle.watcher import PriceWatcher

@@ -3,9 +3,11 @@
 import asyncio
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.config.chain_file import UniswapV3Settings
 from keeper.config.settings import Deployment, Settings
@@ -17,8 +19,7 @@ from keeper.core.units import Address
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedContract:
+class NamedContract(Struct, frozen=True, kw_only=True):
     """An address of the configuration at which there must be code."""
 
     path: Path

@@ -6,8 +6,9 @@ what was planned. So it is asked for once more, in a simulated block after the h
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from keeper.app.growing import asked, moved_by_time
 from keeper.app.sight import Look
@@ -15,14 +16,14 @@ from keeper.core.lending import Feed, Rejection
 from keeper.core.pending import Lead
 from keeper.core.plan import Opportunity
 from keeper.core.ports import Prices, ProtocolAdapter, Simulator
+from keeper.core.values import replace
 from keeper.scanner.scan import judge
 
 M = TypeVar("M")
 P = TypeVar("P")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aimed(Generic[M]):
+class Aimed(Struct, Generic[M], frozen=True, kw_only=True):
     """Opportunities judged at the target block's prices."""
 
     view: M

@@ -7,10 +7,10 @@ next block as it is; when it does not land, or another takes its place, ours wou
 intent is dropped at no cost.
 """
 
-from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import structlog
+from msgspec import Struct
 
 from keeper.app.acting import Acting
 from keeper.app.foresight import Foresight
@@ -21,6 +21,7 @@ from keeper.core.chain import Transaction
 from keeper.core.pending import Lead, PendingTransaction
 from keeper.core.ports import ProtocolAdapter, Wire
 from keeper.core.tick import Tick
+from keeper.core.values import replace
 from keeper.mirror.snapshot import Snapshot
 from keeper.runtime.latest import Latest
 from keeper.scanner.scan import Book, judge
@@ -34,8 +35,7 @@ M = TypeVar("M")
 P = TypeVar("P")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Foreseen(Generic[M, P]):
+class Foreseen(Struct, Generic[M, P], frozen=True, kw_only=True):
     """A pending update, what it would bring, and the loans that it was seen for."""
 
     transaction: PendingTransaction

@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from keeper.core.lending import AccountRef, Valuation
 from keeper.core.plan import Opportunity, Plan
@@ -17,8 +18,7 @@ P = TypeVar("P")
 ALL: Final = sys.maxsize
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch(Generic[M, P]):
+class Batch(Struct, Generic[M, P], frozen=True, kw_only=True):
     """What a planner plans from."""
 
     adapter: ProtocolAdapter[M, P]

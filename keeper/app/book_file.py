@@ -10,7 +10,6 @@ the positions, and a CRC-32 of all before it: it is read straight into the array
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from io import BufferedReader
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -19,6 +18,7 @@ from zlib import crc32
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from keeper.core.ports import ProtocolAdapter
@@ -77,8 +77,7 @@ class _Facts(msgspec.Struct, frozen=True):
     """The size of each."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedBook(Generic[P]):
+class SavedBook(Struct, Generic[P], frozen=True, kw_only=True):
     """A book as it was at a block."""
 
     block: int

@@ -5,14 +5,16 @@ never runs short (``keeper.app.endless``). Lenders, gas and least profit are the
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from keeper.app.endless import VENUE, EndlessBook
 from keeper.app.study import Study
 from keeper.core.lending import AccountRef, BaseUnit, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.planner.case import Case, Desk
 from keeper.planner.routing import pairs_needed
 from keeper.planner.unwinding import Unwinding
@@ -26,8 +28,7 @@ class Follow(NamedTuple):
     after: Desk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
+class Capacity(Struct, frozen=True, kw_only=True):
     """What the configured venues make of one collateral, in markets of one unit.
 
     Debt is in base units, each plan's rounded down; collateral in raw units.
@@ -55,8 +56,7 @@ class Capacity:
         return self.absorbed + self.left + self.unknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(Struct, frozen=True, kw_only=True):
     """A scan after the move, the positions it is of, and what was planned of it together."""
 
     scan: Scan[Any]

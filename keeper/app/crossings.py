@@ -6,8 +6,9 @@ it would be liquidated there.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar, cast
+
+from msgspec import Struct
 
 from keeper.app.books import Appraiser
 from keeper.app.parity import Parity
@@ -36,8 +37,7 @@ M = TypeVar("M")
 P = TypeVar("P")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ahead(Generic[M, P]):
+class Ahead(Struct, Generic[M, P], frozen=True, kw_only=True):
     """A head, and everything at it."""
 
     head: BlockRef
@@ -54,8 +54,7 @@ class Candidate(NamedTuple, Generic[M, P]):
     view: M
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side(Generic[M, P]):
+class Side(Struct, Generic[M, P], frozen=True, kw_only=True):
     """The candidates of one feed and one way that it moves, first to cross first."""
 
     feed: str
@@ -63,8 +62,7 @@ class Side(Generic[M, P]):
     candidates: tuple[Candidate[M, P], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench(Generic[M, P]):
+class Bench(Struct, Generic[M, P], frozen=True, kw_only=True):
     """What preparing works with."""
 
     adapter: ProtocolAdapter[M, P]

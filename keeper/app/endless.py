@@ -5,9 +5,10 @@ for what those lack: depth, a better price, or a pool at all.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Self
+
+from msgspec import Struct
 
 from keeper.core.lending import Valuation
 from keeper.core.ports import Hop, Moved
@@ -16,16 +17,14 @@ from keeper.core.units import WAD, ZERO_ADDRESS, Address
 VENUE = "oracle"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchanged:
+class Exchanged(Struct, frozen=True, kw_only=True):
     """What one swap moves, raw units."""
 
     amount_in: int
     amount_out: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndlessBook:
+class EndlessBook(Struct, frozen=True, kw_only=True):
     """A book (``SwapBook``) that swaps a market's assets at its oracle's prices."""
 
     valuation: Valuation

@@ -1,9 +1,10 @@
 """Hold a configuration against the chain: every address, feed and role, one finding each."""
 
 from collections.abc import AsyncIterator, Awaitable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from keeper.app.addresses import named_contracts
 from keeper.app.builders import protocol_file, unwinder_for
@@ -29,8 +30,7 @@ from keeper.runtime.clock import Clock, SystemClock
 from keeper.runtime.private import exposure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """One thing that was checked."""
 
     what: str
@@ -38,8 +38,7 @@ class Finding:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
+class _Ground(Struct, frozen=True, kw_only=True):
     settings: Settings
     chain: Chain
     head: BlockRef

@@ -1,13 +1,15 @@
 """The on-chain executor: the deployed one, or one that rehearsals pretend is there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
 
 from keeper.core.chain import BlockRef, Call, StateOverride
 from keeper.core.errors import ConfigError
 from keeper.core.ports import Reader
 from keeper.core.units import Address, address_of_word
+from keeper.core.values import replace
 from keeper.evm.artifacts import load_artifact
 from keeper.evm.program import OWNER_SLOT, RECIPIENT_SLOT, operator_slot
 
@@ -23,8 +25,7 @@ _RECIPIENT_CALL: Final = bytes.fromhex("66d003ac")
 _WORD: Final = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorContract:
+class ExecutorContract(Struct, frozen=True, kw_only=True):
     """Where programs run, on whose order, and who gets the profit."""
 
     address: Address

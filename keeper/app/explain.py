@@ -1,8 +1,9 @@
 """All there is to say about one account: its standing, where it crosses, what would be done."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from keeper.app.builders import limits_of
 from keeper.app.study import Study
@@ -15,8 +16,7 @@ from keeper.mirror.pauses import EVERY_MARKET, Pauses
 from keeper.scanner.crossing import crossing_price
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
+class Term(Struct, frozen=True, kw_only=True):
     """One collateral or debt with its weight in the health factor. Base units."""
 
     leg: Leg
@@ -25,8 +25,7 @@ class Term:
     value: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crossing:
+class Crossing(Struct, frozen=True, kw_only=True):
     """Where a feed takes the account over the line, every other price held."""
 
     feed: str
@@ -50,8 +49,7 @@ class Crossing:
         return distance // self.now if distance >= 0 else -(-distance // self.now)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class Moment(Struct, frozen=True, kw_only=True):
     """A block's number, timestamp and prices."""
 
     number: int
@@ -65,8 +63,7 @@ class Moment:
         return cls(number=block.number, timestamp=block.timestamp, prices=study.prices.prices)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(Struct, frozen=True, kw_only=True):
     """One page on one account."""
 
     deployment: str

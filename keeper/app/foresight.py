@@ -1,7 +1,8 @@
 """What a price update of the mempool would bring. It is told; acting on it is ``app.backrun``."""
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from keeper.app.observer import Observer
 from keeper.app.sight import Sight
@@ -14,8 +15,7 @@ MOST_FORESEEN = 64
 """Pending updates looked into between two heads: anybody may send what looks like one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Foresight:
+class Foresight(Struct, frozen=True, kw_only=True):
     """A price update of the mempool, and what it would bring."""
 
     pending: PendingPrice

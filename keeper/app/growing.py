@@ -8,7 +8,6 @@ be found a block late.
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
 
 from keeper.core.chain import BlockRef, Transaction, next_base_fee
@@ -16,6 +15,7 @@ from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.lending import Feed
 from keeper.core.ports import Prices, Simulator
 from keeper.core.units import BPS, ZERO_ADDRESS
+from keeper.core.values import replace
 from keeper.oracle.book import PriceBook
 from keeper.oracle.watcher import PriceWatcher
 

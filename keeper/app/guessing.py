@@ -10,8 +10,9 @@ very transaction.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from keeper.app.acting import Acting
 from keeper.app.causes import moved_in
@@ -29,8 +30,7 @@ Read = tuple[BlockRef, list[Log]]
 """A block, and all events of feeds in it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guess(Generic[M, P]):
+class Guess(Struct, Generic[M, P], frozen=True, kw_only=True):
     """A look at who crossed, as if an event were its block's only one."""
 
     log: Log

@@ -1,8 +1,9 @@
 """Why somebody else's liquidation was not ours, told from what we had done about the account."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.accounting import Settlement, waterfall
 from keeper.core.chain import BlockRef, Receipt
@@ -16,8 +17,7 @@ _DETAIL: Final = 200
 """Characters of a detail that are kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class Scene(Struct, frozen=True, kw_only=True):
     """A transaction that liquidated, where it stands in the chain."""
 
     receipt: Receipt
@@ -36,8 +36,7 @@ class Scene:
         return self.receipt.effective_gas_price - self.block.base_fee
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ours:
+class Ours(Struct, frozen=True, kw_only=True):
     """What we knew of an account, and had done about it, before the block."""
 
     since: int | None

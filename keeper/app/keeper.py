@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from keeper.app.compartment import AnyDeployment
 from keeper.app.drill import DRILL_INDEX
@@ -36,8 +37,7 @@ _REORG_S = 0.25
 not planned for anew."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Streams:
+class Streams(Struct, frozen=True, kw_only=True):
     """What comes from the node by itself."""
 
     heads: HeadStream
@@ -46,8 +46,7 @@ class Streams:
     """None where the mempool is not watched."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeeperPace:
+class KeeperPace(Struct, frozen=True, kw_only=True):
     """How long the daemon waits for what, seconds, and how deep a reorg may be."""
 
     drain_s: float

@@ -1,8 +1,9 @@
 """One look at every loan of a configuration, without a daemon."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from keeper.app.addresses import require_contracts
 from keeper.app.opening import adapters, opened_chain
@@ -23,8 +24,7 @@ P = TypeVar("P")
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look(Generic[M, P]):
+class Look(Struct, Generic[M, P], frozen=True, kw_only=True):
     """What one deployment looked like at a block."""
 
     adapter: ProtocolAdapter[M, P]

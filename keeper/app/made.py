@@ -1,11 +1,11 @@
 """What plans of one look were made of: to make them again, or one transaction of several."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from keeper.core.lending import Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.planner.case import Desk
 from keeper.planner.markets import Markets
 from keeper.planner.offers import Chosen

@@ -6,8 +6,9 @@ showing go on, nothing is done.
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from keeper.app.observer import Observer
 from keeper.core.chain import BlockRef
@@ -22,8 +23,7 @@ M = TypeVar("M")
 P = TypeVar("P")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadLimits:
+class HeadLimits(Struct, frozen=True, kw_only=True):
     """How far a head's timestamp may be from our clock, seconds."""
 
     most_age_s: int

@@ -7,8 +7,9 @@ been right again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from keeper.app.batch import Batch
 from keeper.core.lending import Rejection
@@ -22,8 +23,7 @@ FEW: Final = 4
 """So many accounts are planned ahead at most: for more, what is waited for is a small part."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class Planned(Struct, frozen=True, kw_only=True):
     """What was made of accounts at a desk."""
 
     chosen: Sequence[Chosen]
@@ -31,8 +31,7 @@ class Planned:
     plans: Sequence[Plan]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Guess:
+class _Guess(Struct, frozen=True, kw_only=True):
     batch: Batch[Any, Any]
     desk: Desk
     planned: Planned | None

@@ -9,7 +9,6 @@ must liquidate what the rules predict to the wei. What was signed at an earlier 
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -24,6 +23,7 @@ from keeper.core.chain import LogHint
 from keeper.core.errors import StaleError
 from keeper.core.plan import Plan
 from keeper.core.tick import Tick
+from keeper.core.values import replace
 from keeper.executor.arming import Arming
 from keeper.executor.policy import Exposure
 from keeper.executor.rehearse import Stage, rehearse

@@ -7,8 +7,9 @@ and no key is read. Exchanges stay as they are at the block, so what it would ne
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
 
 from keeper.app.builders import limits_of
 from keeper.app.explain import Crossing, Moment, crossings_of, nothing_at_stake, paused
@@ -19,6 +20,7 @@ from keeper.core.lending import AccountRef, Health, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.ports import Prices
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.executor.policy import judge
 from keeper.executor.rehearse import Stage, rehearse
 from keeper.oracle.answering import answering
@@ -26,8 +28,7 @@ from keeper.oracle.answering import answering
 _BROKEN = frozenset((Reason.SIMULATION_FAILED, Reason.SIMULATION_DIFFERS))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class Trial(Struct, frozen=True, kw_only=True):
     """What came of one account's rehearsal."""
 
     ref: AccountRef

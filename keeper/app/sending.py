@@ -1,8 +1,9 @@
 """Build what sends, and what follows what was sent, from settings and an open chain."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from keeper.app.builders import limits_of
 from keeper.app.executor_contract import ExecutorContract
@@ -45,8 +46,7 @@ from keeper.runtime.clock import Clock
 OnSettled = Callable[[Intent, Outcome], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
+class Post(Struct, frozen=True, kw_only=True):
     """What sending is built from."""
 
     chain: Chain
@@ -65,8 +65,7 @@ class Post:
     """Of the budgets over all chains; None where there is one chain."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
+class Sending(Struct, frozen=True, kw_only=True):
     """Everything from a plan to its outcome."""
 
     executor: Executor

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.app.addresses import require_contracts
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
@@ -32,8 +33,7 @@ Keys = Callable[[], Sequence[Signer]]
 """Reads the keys, each of which is a signer of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(Struct, frozen=True, kw_only=True):
     """An open keeper, ready to run at ``head``."""
 
     chain: Chain

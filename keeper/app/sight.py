@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef, Health, Option
@@ -25,8 +26,7 @@ _AT_ONCE: Final = 5_000
 """Loans whose index is built on the spot: sooner than a thread is started."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look(Generic[M, P]):
+class Look(Struct, Generic[M, P], frozen=True, kw_only=True):
     """A book, and who of it may be liquidated."""
 
     book: Book[M, P]

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import Any, Final
 
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from keeper import __version__
@@ -115,7 +115,7 @@ class Status:
             "lane": settings.sending.lane,
             "up_s": int(self._board.now() - self._board.started_at),
             "problems": self.unready(),
-            "nodes": [asdict(one) for one in self._nodes()],
+            "nodes": [structs.asdict(one) for one in self._nodes()],
             "deployments": [self._deployment(one) for one in keeper.deployments],
             "in_flight": [_flying(*pair) for pair in keeper.sending.flight.in_order()],
             "rejections": self._rejections(),

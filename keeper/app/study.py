@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from keeper.app.addresses import require_contracts
 from keeper.app.books import valuation
@@ -38,8 +39,7 @@ M = TypeVar("M")
 P = TypeVar("P")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Study(Generic[M, P]):
+class Study(Struct, Generic[M, P], frozen=True, kw_only=True):
     """One deployment at a block: its market and prices, and a planner for its chain."""
 
     settings: Settings

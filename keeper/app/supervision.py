@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from keeper.app.faults import is_broken_promise, kind_of, unforeseen, words_of
 from keeper.app.session import Session
@@ -36,8 +36,7 @@ STEADY_S: Final = 600.0
 """A chain that ran so long failed anew, not again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Berth:
+class Berth(Struct, frozen=True, kw_only=True):
     """A chain to keep up."""
 
     name: str

@@ -1,12 +1,12 @@
 """Why accounts were left alone: journaled each time, told of when the reason is new."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from keeper.app.observer import Observer
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.ports import Journal, ProtocolAdapter
+from keeper.core.values import replace
 from keeper.oracle.watcher import PriceWatcher
 from keeper.scanner.scan import Book
 

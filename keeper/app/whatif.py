@@ -1,9 +1,10 @@
 """What a move of prices would do: who falls, how much debt, what it brings, what stays bad."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
+
+from msgspec import Struct
 
 from keeper.app.capacity import Capacity, Follow, Judged, capacity_of
 from keeper.app.study import Study
@@ -12,6 +13,7 @@ from keeper.core.lending import AccountRef, AssetValue, BaseUnit, Feed, Health, 
 from keeper.core.plan import Plan
 from keeper.core.ports import Prices
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.scanner.scan import Scan
 
 BPS = 10_000
@@ -23,8 +25,7 @@ PLANNED_EVERY_BPS = 1_000
 """Moves of a sweep that are planned: planning one takes as long as all others together."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Move(Struct, frozen=True, kw_only=True):
     """A feed's or an asset's new price: a change in basis points, or a price (wad)."""
 
     label: str
@@ -47,8 +48,7 @@ class Move:
         return now * BPS // max(BPS + self.bps, 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fallen:
+class Fallen(Struct, frozen=True, kw_only=True):
     """An account that is under the line after the move."""
 
     ref: AccountRef
@@ -65,8 +65,7 @@ class Fallen:
         return max(self.health.debt_base - self.health.collateral_base, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class Moved(Struct, frozen=True, kw_only=True):
     """A feed's price before and after."""
 
     label: str
@@ -76,8 +75,7 @@ class Moved:
     after: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aftermath:
+class Aftermath(Struct, frozen=True, kw_only=True):
     """A deployment after the move."""
 
     deployment: str
@@ -111,8 +109,7 @@ class Aftermath:
         return tuple(one.done for one in self.fallen if isinstance(one.done, Plan))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Point(Struct, frozen=True, kw_only=True):
     """One point of a sweep: a move and what it puts under the line in markets of one unit."""
 
     bps: int

@@ -1,10 +1,11 @@
 """Introduce the rooms to each other: from settings and an open chain to a keeper that can run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from keeper.app.acting import Acting
 from keeper.app.aiming import Aim
@@ -62,8 +63,7 @@ from keeper.telemetry.metrics import STOPWATCH
 CHECKPOINT_EVERY_BLOCKS = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Parts(Struct, frozen=True, kw_only=True):
     """What a keeper is made from besides its settings."""
 
     chain: Chain

@@ -11,10 +11,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from msgspec import Struct, field
 
 from keeper.core.errors import ConfigError
 
@@ -38,8 +39,7 @@ rm -rf -- "$2"
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnvilOptions:
+class AnvilOptions(Struct, frozen=True, kw_only=True):
     """How to start anvil. A port of 0 takes a free one."""
 
     host: str = "127.0.0.1"
@@ -62,8 +62,7 @@ class AnvilOptions:
     extra: Sequence[str] = field(default_factory=tuple)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Anvil:
+class Anvil(Struct, frozen=True, kw_only=True):
     """A running anvil. Leaving its `with` or `async with` block stops it and removes its files."""
 
     process: subprocess.Popen[bytes]

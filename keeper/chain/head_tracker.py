@@ -1,7 +1,8 @@
 """From sights of the head to a chain without gaps: back-fill and reorgs by parent hash."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from keeper.chain.parallel import each
 from keeper.core.chain import BlockRef
@@ -11,8 +12,7 @@ from keeper.core.units import Hash32
 _AT_ONCE = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadEvent:
+class HeadEvent(Struct, frozen=True, kw_only=True):
     """A new head.
 
     ``reorg_from`` is None when the block only adds to the chain. Else it is the number of the

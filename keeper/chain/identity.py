@@ -1,9 +1,9 @@
 """Who a node is: its chain id, its head and a block that we know, asked in one message."""
 
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from keeper.chain.classify import Meaning, meaning, wished_wait_s
 from keeper.chain.errors import RateLimitedError
@@ -24,8 +24,7 @@ class OtherChainError(ConfigError):
     """The node is on another chain than the one configured."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class Sight(Struct, frozen=True, kw_only=True):
     """What a node of our chain said of itself."""
 
     head: BlockRef

@@ -1,18 +1,17 @@
 """JSON-RPC 2.0 on bytes: requests written, replies read and checked. No I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from keeper.core.errors import TransientError
 
 _SHOWN_BYTES = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """A method and its parameters, as JSON values."""
 
     method: str

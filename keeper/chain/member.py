@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from keeper.chain.transport import Transport
 from keeper.core.chain import BlockRef
 
@@ -9,8 +11,7 @@ _FIRST_REST_S = 1.0
 _LONGEST_REST_S = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeState:
+class NodeState(Struct, frozen=True, kw_only=True):
     """What is known of a node's health, for showing."""
 
     name: str

@@ -11,6 +11,8 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
+from msgspec import Struct
+
 from keeper.chain.member import Member
 from keeper.chain.pool import Pool
 from keeper.chain.reader import ChainReader
@@ -32,8 +34,7 @@ def _itself(told: object) -> object:
     return told
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Struct, frozen=True, kw_only=True):
     """One node of several, asked by itself."""
 
     reader: ChainReader
@@ -168,8 +169,7 @@ class _Vote(Generic[T]):
     """One did not know the block, and may in a moment."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Silence:
+class _Silence(Struct, frozen=True, kw_only=True):
     """A node without a voice, and why."""
 
     why: str

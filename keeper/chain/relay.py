@@ -1,10 +1,10 @@
 """JSON-RPC to a relay or a builder over HTTP, each request signed over its exact bytes."""
 
 import asyncio
-from dataclasses import dataclass
 
 import aiohttp
 import msgspec
+from msgspec import Struct
 
 from keeper.chain.classify import is_unsaid
 from keeper.chain.endpoint import Endpoint
@@ -22,8 +22,7 @@ class _Reply(msgspec.Struct, frozen=True):
     error: object = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relay:
+class Relay(Struct, frozen=True, kw_only=True):
     """One relay. ``identity`` is None where no signature is asked for."""
 
     endpoint: Endpoint

@@ -3,11 +3,11 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Never, TypeVar
 
 import msgspec
 import tenacity
+from msgspec import Struct
 
 from keeper.chain.classify import Meaning, meaning, wished_wait_s
 from keeper.chain.errors import NodeRefusedError, RateLimitedError
@@ -22,8 +22,7 @@ T = TypeVar("T")
 _SHOWN_CHARACTERS = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True, kw_only=True):
     """How long to insist. Waits double from the first to the longest, with full jitter."""
 
     timeout_s: float = 10.0

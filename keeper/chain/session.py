@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from keeper.chain.agreed import AgreedReader, AgreedWire
 from keeper.chain.background import Background
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
 _START_BUDGET_S = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainOptions:
+class ChainOptions(Struct, frozen=True, kw_only=True):
     """What the configuration of a chain says about talking to it."""
 
     chain_id: int

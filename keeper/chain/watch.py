@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.chain.errors import RateLimitedError
 from keeper.chain.identity import OtherChainError, Sight, look_at
@@ -18,8 +19,7 @@ _PEACE_S = 5.0
 _REMEMBERED = 512
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolOptions:
+class PoolOptions(Struct, frozen=True, kw_only=True):
     """How to judge the nodes of a chain."""
 
     chain_id: int

@@ -7,8 +7,9 @@ to the wei, and that whatever is still under the line has a reason.
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.app.keeper import Keeper
 from keeper.app.session import keeper_session
@@ -39,8 +40,7 @@ QUIET_BLOCKS = 3
 """Blocks without anything in flight after which the market is taken to be quiet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True):
     """The local market with the executor on it, and the keeper's files."""
 
     anvil: Anvil

@@ -1,14 +1,13 @@
 """What the demo checks of itself, from the chain and not from the keeper."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from keeper.core.plan import Status
 from keeper.devnet.stages import Scene
 from keeper.ledger.books import Books
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """The findings, one line each, and whether all of them are good."""
 
     lines: tuple[str, ...]

@@ -7,9 +7,10 @@ it can be named before it is paid for, and is the same on every chain with the s
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.app.executor_contract import ARTIFACT, read_executor
 from keeper.app.opening import opened_chain
@@ -43,8 +44,7 @@ _TREASURY: Final = selector("treasury()")
 _PATIENCE_BLOCKS: Final = 25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Roles:
+class Roles(Struct, frozen=True, kw_only=True):
     """Who may do what with the executor contract."""
 
     owner: Address
@@ -63,8 +63,7 @@ class Roles:
         return _placed(self.creation)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InventoryRoles:
+class InventoryRoles(Struct, frozen=True, kw_only=True):
     """Whose tokens the inventory lends, and to which executor alone."""
 
     executor: Address
@@ -87,8 +86,7 @@ def _placed(creation: bytes) -> Address:
     return Address("0x" + digest[12:].hex())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Contract:
+class _Contract(Struct, frozen=True, kw_only=True):
     """One contract to put on a chain."""
 
     what: str

@@ -6,8 +6,9 @@ The fork is ours alone: the key is thrown away with it, and nothing reaches the 
 import asyncio
 import os
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.app.log_observer import LogObserver
 from keeper.app.opening import opened_chain
@@ -22,6 +23,7 @@ from keeper.config.fleet import load_fleet
 from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.devnet.executor import deploy_executor
 from keeper.devnet.rpc import Rpc
 from keeper.devnet.sender import unlocked_accounts
@@ -37,8 +39,7 @@ FUNDS = 100 * WAD
 BLOCK_S = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fork:
+class Fork(Struct, frozen=True, kw_only=True):
     """A running fork with the executor on it."""
 
     settings: Settings

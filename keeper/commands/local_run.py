@@ -6,8 +6,9 @@ On such a node keys hold nothing of value, so it is armed with a throwaway one.
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.app.keeper import Keeper
 from keeper.chain.anvil import find_anvil
@@ -19,8 +20,7 @@ from keeper.devnet.rpc import Rpc
 _BALANCE_OF = "0x70a08231"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Purse:
+class Purse(Struct, frozen=True, kw_only=True):
     """Native and wrapped native coin of the operator and the recipient together, wei."""
 
     operator: Address

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
 from rich.table import Table
 
 from keeper.app.explain import Crossing
@@ -24,8 +24,7 @@ FAILS = "FAILS"
 LEFT = "left"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """Which accounts to rehearse. ``below`` is a health factor, wad."""
 
     below: int | None

@@ -1,9 +1,10 @@
 """``keeper report``: the books."""
 
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.commands.console import say, stdout
 from keeper.commands.each_chain import at_each
@@ -16,8 +17,7 @@ from keeper.ledger.report import html_page, summary, tables
 from keeper.ledger.store import require_chain_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(Struct, frozen=True, kw_only=True):
     """What is shown of the books, and where it is written besides."""
 
     as_json: bool = False

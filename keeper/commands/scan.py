@@ -1,10 +1,10 @@
 """``keeper scan``: every account with debt, riskiest first."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
 from rich.table import Table
 
 from keeper.app.look import Look, look
@@ -18,8 +18,7 @@ from keeper.core.text import printable
 from keeper.ledger.amounts import short_hex
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """Which accounts to show. ``below`` is a health factor, wad."""
 
     below: int | None

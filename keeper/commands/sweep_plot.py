@@ -1,18 +1,18 @@
 """Debt at risk against price move, as one static page."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from keeper.app.whatif import Point
 from keeper.core.errors import ConfigError
 from keeper.core.lending import BaseUnit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
+class Curve(Struct, frozen=True, kw_only=True):
     """One sweep."""
 
     name: str

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from rich.table import Table
 
 from keeper.app.study import Study, studies
@@ -38,8 +38,7 @@ SWEEP_BPS = tuple(range(0, -8_001, -100))
 """Moves of a sweep: down to minus 80 % in steps of one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """What is asked."""
 
     prices: tuple[str, ...]

@@ -5,15 +5,15 @@ identity ``net = penalty - protocol_fee - swap_cost - flash_fee - gas - tip`` ho
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.errors import InvariantError
 from keeper.core.lending import Liquidation, Valuation
 from keeper.core.units import Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waterfall:
+class Waterfall(Struct, frozen=True, kw_only=True):
     """The split of a liquidation's penalty, wei of the native coin. Costs are positive."""
 
     penalty: int
@@ -36,8 +36,7 @@ class Waterfall:
             raise InvariantError(msg)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(Struct, frozen=True, kw_only=True):
     """What one executed (or simulated) transaction moved."""
 
     liquidations: tuple[Liquidation, ...]

@@ -1,14 +1,15 @@
 """Values read from and sent to a chain."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from msgspec import Struct, field
+
 from keeper.core.units import Address, Hash32
+from keeper.core.values import same
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseFeeRule:
+class BaseFeeRule(Struct, frozen=True, kw_only=True):
     """How the base fee of a block follows from the block before."""
 
     elasticity: int = 2
@@ -22,8 +23,7 @@ class BaseFeeRule:
 EIP_1559: Final = BaseFeeRule()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockRef:
+class BlockRef(Struct, frozen=True, kw_only=True):
     """A block, by number and hash, with what the next one is computed from."""
 
     number: int
@@ -35,14 +35,21 @@ class BlockRef:
     """Wei per gas; 0 on a chain without EIP-1559."""
     gas_used: int
     gas_limit: int
-    logs_bloom: str = field(default="", repr=False, compare=False)
+    logs_bloom: str = ""
     """The header's filter of what logged, in hex; empty where the node did not tell."""
-    base_fee_rule: BaseFeeRule = field(default=EIP_1559, repr=False, compare=False)
+    base_fee_rule: BaseFeeRule = EIP_1559
     """For the block after it."""
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same block, whoever told of it."""
+        return same(self, other, but=("logs_bloom", "base_fee_rule"))
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+    def __hash__(self) -> int:
+        """Return the hash of equal blocks."""
+        return hash(self.hash)
+
+
+class Log(Struct, frozen=True, kw_only=True):
     """An event log as the node reports it."""
 
     address: Address
@@ -53,8 +60,16 @@ class Log:
     tx_hash: Hash32
     index: int
     removed: bool = False
-    seen_ns: int = field(default=0, repr=False, compare=False)
+    seen_ns: int = 0
     """When its push arrived, by ``time.perf_counter_ns``; 0 for a log that was read."""
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same log, pushed or read."""
+        return same(self, other, but=("seen_ns",))
+
+    def __hash__(self) -> int:
+        """Return the hash of equal logs."""
+        return hash((self.block_hash, self.index))
 
 
 class LogHint(Protocol):
@@ -86,16 +101,14 @@ class LogHint(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogFilter:
+class LogFilter(Struct, frozen=True, kw_only=True):
     """Which logs to watch: any of the addresses, any of the first topics."""
 
     addresses: frozenset[Address]
     topics: frozenset[Hash32]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """A read-only call. ``gas`` caps what one call of a batch may burn."""
 
     to: Address
@@ -103,16 +116,14 @@ class Call:
     gas: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallResult:
+class CallResult(Struct, frozen=True, kw_only=True):
     """What a call of a batch returned; on failure ``data`` is the revert data."""
 
     success: bool
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transaction:
+class Transaction(Struct, frozen=True, kw_only=True):
     """What a transaction does, before anybody prices, numbers or signs it."""
 
     sender: Address
@@ -122,8 +133,7 @@ class Transaction:
     """Wei."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateOverride:
+class StateOverride(Struct, frozen=True, kw_only=True):
     """Code, balance and storage that a simulation pretends an address has."""
 
     code: bytes | None = None
@@ -132,8 +142,7 @@ class StateOverride:
     """Slot to word; other slots keep their value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Simulated:
+class Simulated(Struct, frozen=True, kw_only=True):
     """The result of one simulated transaction."""
 
     success: bool
@@ -144,8 +153,7 @@ class Simulated:
     """The node's message when it failed, else empty."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(Struct, frozen=True, kw_only=True):
     """The chain's record of an included transaction."""
 
     tx_hash: Hash32
@@ -160,16 +168,14 @@ class Receipt:
     logs: tuple[Log, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fees:
+class Fees(Struct, frozen=True, kw_only=True):
     """EIP-1559 fee fields, wei per gas."""
 
     max_fee: int
     priority_fee: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataCost:
+class DataCost(Struct, frozen=True, kw_only=True):
     """What a rollup charges for the data of one transaction."""
 
     wei: int = 0

@@ -1,11 +1,13 @@
 """Plans made together: their order, what they are without one, and several in one transaction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
 
 from keeper.core.lending import Rejection
 from keeper.core.plan import Plan
+from keeper.core.values import replace
 
 Remake = Callable[[Sequence[Plan]], tuple[list[Plan], list[Rejection]]]
 """Return plans that were made together as they are without those that are not among them.
@@ -41,8 +43,7 @@ class Merging(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addition:
+class Addition(Struct, frozen=True, kw_only=True):
     """A plan that pays only as one more of a transaction that is sent anyway."""
 
     plan: Plan
@@ -50,8 +51,7 @@ class Addition:
     """Why it does not go alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joint:
+class Joint(Struct, frozen=True, kw_only=True):
     """Plans made together, in the order to send them."""
 
     plans: Sequence[Plan]

@@ -1,15 +1,15 @@
 """Values of the lending domain, common to every protocol."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from keeper.core.chain import Call, Log
 from keeper.core.units import WAD, Address, Hash32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class AccountRef:
+class AccountRef(Struct, frozen=True, kw_only=True, order=True):
     """A borrower in a market: the thing that has a health factor.
 
     ``market`` is the protocol's own name of the pool, comptroller or isolated market.
@@ -19,8 +19,7 @@ class AccountRef:
     account: Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Touched:
+class Touched(Struct, frozen=True, kw_only=True):
     """What a set of logs changed."""
 
     accounts: frozenset[AccountRef]
@@ -30,8 +29,7 @@ class Touched:
     """True when the market itself changed shape: read it again from the root."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
+class Feed(Struct, frozen=True, kw_only=True):
     """A price that a protocol reads, and how to read it the same way.
 
     ``id`` is the protocol's key of the price (an asset, an oracle, a market).
@@ -60,8 +58,7 @@ class Feed:
     """How much of the price is one, to show it to people; None is the base unit's scale."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class Price(Struct, frozen=True, kw_only=True):
     """A price in the protocol's own scale, with where it is from."""
 
     value: int
@@ -70,8 +67,7 @@ class Price:
     """Unix seconds of the answer, or of the block it was read at when the source has none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(Struct, frozen=True, kw_only=True):
     """An account's standing. ``health_factor`` orders, ``liquidatable`` decides."""
 
     health_factor: int
@@ -82,8 +78,7 @@ class Health:
     debt_base: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
+class Leg(Struct, frozen=True, kw_only=True):
     """One collateral or debt of an account."""
 
     asset: Address
@@ -96,16 +91,14 @@ class Leg:
     """Liquidation threshold; 0 for a debt."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Legs:
+class Legs(Struct, frozen=True, kw_only=True):
     """Every collateral and debt of an account."""
 
     collateral: tuple[Leg, ...]
     debt: tuple[Leg, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class Option(Struct, frozen=True, kw_only=True):
     """A way to liquidate an account that the protocol allows: one collateral, one debt."""
 
     collateral: Address
@@ -122,8 +115,7 @@ class Option:
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeizeQuote:
+class SeizeQuote(Struct, frozen=True, kw_only=True):
     """What repaying buys, as the protocol's own integers say."""
 
     repay: int
@@ -145,16 +137,14 @@ class SeizeQuote:
         return self.seized - self.protocol_fee
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(Struct, frozen=True, kw_only=True):
     """All that the executor holds of a token when it makes the call."""
 
     token: Address | None
     """None is the native coin."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProtocolCall:
+class ProtocolCall(Struct, frozen=True, kw_only=True):
     """A contract call of the executor, with the exact allowance that it needs."""
 
     target: Address
@@ -171,8 +161,7 @@ class ProtocolCall:
     """Word of ``data``, from 0 after the selector, to the balance that it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Liquidation:
+class Liquidation(Struct, frozen=True, kw_only=True):
     """A liquidation as the chain's logs tell it."""
 
     ref: AccountRef
@@ -187,8 +176,7 @@ class Liquidation:
     log: Log
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseUnit:
+class BaseUnit(Struct, frozen=True, kw_only=True):
     """What a market counts value in, to show it to people."""
 
     symbol: str
@@ -196,8 +184,7 @@ class BaseUnit:
     """Base units in one of ``symbol``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetValue:
+class AssetValue(Struct, frozen=True, kw_only=True):
     """The price of a whole asset, in the unit that its market is valued in."""
 
     symbol: str
@@ -206,8 +193,7 @@ class AssetValue:
     """``10**decimals`` of the asset."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Valuation:
+class Valuation(Struct, frozen=True, kw_only=True):
     """Prices of a market's assets at one moment, and of the native coin in the same base unit."""
 
     assets: Mapping[Address, AssetValue]
@@ -248,8 +234,7 @@ class Reason(StrEnum):
     RECOVERED = "recovered"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejection:
+class Rejection(Struct, frozen=True, kw_only=True):
     """A "no", with its reason and the figures behind it."""
 
     ref: AccountRef

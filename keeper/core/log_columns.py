@@ -1,9 +1,9 @@
 """Many logs as columns of bytes: what a cold start reads without making an object of each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from keeper.core.units import Address, Hash32
@@ -16,8 +16,7 @@ _MIXED = tuple(
 """Eight bytes of an address from each place, times what spreads them over 64 bits."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogColumns:
+class LogColumns(Struct, frozen=True, kw_only=True):
     """Logs in the chain's order, row by row."""
 
     emitters: NDArray[np.uint8]

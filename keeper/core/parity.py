@@ -1,11 +1,11 @@
 """One account as we have it and as the chain has it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sides:
+class Sides(Struct, frozen=True, kw_only=True):
     """The same figures of one account from the mirror and from the chain, at one block.
 
     Which figures is the adapter's choice: best are those that the protocol itself decides by.

@@ -1,14 +1,14 @@
 """What the mempool tells before a block does."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.chain import Transaction
 from keeper.core.units import Address, Hash32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingTransaction:
+class PendingTransaction(Struct, frozen=True, kw_only=True):
     """A transaction that no block has yet. It may never have one."""
 
     hash: Hash32
@@ -20,8 +20,7 @@ class PendingTransaction:
     """Wei."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lead:
+class Lead(Struct, frozen=True, kw_only=True):
     """A pending transaction of somebody else that ours are to follow in one bundle."""
 
     raw: bytes
@@ -29,8 +28,7 @@ class Lead:
     transaction: Transaction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingPrice:
+class PendingPrice(Struct, frozen=True, kw_only=True):
     """What a pending transaction would make of prices, should it be included.
 
     Nobody has checked its signatures: it foretells, it proves nothing.

@@ -3,8 +3,9 @@
 They are five different things with *option* (see ``keeper.core.lending``) and are never swapped.
 """
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
 
 from keeper.core.accounting import Waterfall
 from keeper.core.chain import NO_DATA_COST, BlockRef, DataCost, Fees, Transaction
@@ -17,10 +18,10 @@ from keeper.core.lending import (
     Valuation,
 )
 from keeper.core.units import Address, Hash32
+from keeper.core.values import replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opportunity:
+class Opportunity(Struct, frozen=True, kw_only=True):
     """An account that the protocol lets anybody liquidate in the next block."""
 
     ref: AccountRef
@@ -47,8 +48,7 @@ class SwapKind(StrEnum):
     """Sell a fixed amount: one part of a sale over several paths."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwapLeg:
+class SwapLeg(Struct, frozen=True, kw_only=True):
     """One swap of a route against one pool. Amounts are the forecast."""
 
     venue: str
@@ -79,8 +79,7 @@ class LoanKind(StrEnum):
     """No loan: a pool hands over the debt's asset and is paid in collateral after its callback."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Funding:
+class Funding(Struct, frozen=True, kw_only=True):
     """Where the repaid amount comes from, and what that costs. Raw units of ``asset``."""
 
     source: str
@@ -93,8 +92,7 @@ class Funding:
     kind: LoanKind = LoanKind.FLASH_SIMPLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Underlying:
+class Underlying(Struct, frozen=True, kw_only=True):
     """A token that shares are redeemed for; no market needs to price it."""
 
     address: Address
@@ -103,8 +101,7 @@ class Underlying:
     """``10**decimals``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unwound:
+class Unwound(Struct, frozen=True, kw_only=True):
     """Seized shares that are redeemed before anything is swapped. Amounts are the forecast."""
 
     kind: str
@@ -116,8 +113,7 @@ class Unwound:
     """What they bring, raw units of the underlying."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """One liquidation ready to be judged by policy, simulated, journaled and sent."""
 
     id: str
@@ -200,8 +196,7 @@ class Purpose(StrEnum):
     """Take the nonce of the intent's other transactions, and do nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(Struct, frozen=True, kw_only=True):
     """A signed transaction of an intent. Those of one intent share sender and nonce."""
 
     plan_id: str
@@ -216,16 +211,14 @@ class Submission:
     """The name of the lane that it went out by; it never goes by another."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Companion:
+class Companion(Struct, frozen=True, kw_only=True):
     """An account that goes with another one's intent."""
 
     plan_id: str
     ref: AccountRef
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Intent(Struct, frozen=True, kw_only=True):
     """A journaled plan that has no outcome yet: what a restart needs to close it."""
 
     plan_id: str
@@ -257,8 +250,7 @@ class Intent:
         return (*newest, *reversed(self.replaced))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """How a submission ended, with the realised split."""
 
     plan_id: str
@@ -280,8 +272,7 @@ class Outcome:
         return (self, *self.companions)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(Struct, frozen=True, kw_only=True):
     """An intent with the outcome that the books have of it."""
 
     intent: Intent

@@ -1,14 +1,14 @@
 """A request whose bytes are made and that has a place in line: what is left is to write them."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Primed(Generic[T]):
+class Primed(Struct, Generic[T], frozen=True, kw_only=True):
     """Written once at most. It outlives its connection as something that cannot be written."""
 
     write: Callable[[], bool]

@@ -7,8 +7,9 @@ and governance (``Factor``). The screen multiplies one by the other for every ac
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from msgspec import Struct
 
 from keeper.core.lending import AccountRef
 from keeper.core.log_columns import LogColumns
@@ -33,8 +34,7 @@ class Factor(NamedTuple):
     rate: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
+class Exposure(Struct, frozen=True, kw_only=True):
     """An account as a weighted sum of factors. Weights are not negative.
 
     With exact factors, ``sum(weight * rate * price) >= slack`` must imply that the account is not

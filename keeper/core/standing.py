@@ -1,11 +1,11 @@
 """Whether sending is allowed, and what is counted towards stopping it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StandingRow:
+class StandingRow(Struct, frozen=True, kw_only=True):
     """What the database says about sending. Unix seconds."""
 
     halted: str | None
@@ -16,8 +16,7 @@ class StandingRow:
     """What is dated before this counts no more towards the breaker; 0 where nobody rearmed yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, frozen=True, kw_only=True):
     """What outcomes cost lately. Wei."""
 
     reverts_in_row: int
@@ -33,8 +32,7 @@ class Tally:
     """What the forced outcomes of the window lost, by deployment."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Spent(Struct, frozen=True, kw_only=True):
     """What the outcomes of an hour and of a day took of the budgets. Wei."""
 
     hour: int

@@ -1,7 +1,8 @@
 """Liquidations that somebody else carried out, and why they were not ours."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Status
@@ -26,8 +27,7 @@ class Cause(StrEnum):
     """The keeper was not running."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asset:
+class Asset(Struct, frozen=True, kw_only=True):
     """A token as people read it."""
 
     address: Address
@@ -36,8 +36,7 @@ class Asset:
     """``10**decimals``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OurPart:
+class OurPart(Struct, frozen=True, kw_only=True):
     """Our newest intent of an account that somebody else liquidated."""
 
     status: Status
@@ -49,8 +48,7 @@ class OurPart:
     """Wei per gas."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class Taken(Struct, frozen=True, kw_only=True):
     """One liquidation by somebody else. ``repaid`` and ``seized`` are raw units."""
 
     deployment: str

@@ -1,8 +1,9 @@
 """Aave V3.0, deployed from its published artifacts in the order of Aave's own scripts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.devnet.assets import (
@@ -36,8 +37,7 @@ _PLACES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReserveTokens:
+class ReserveTokens(Struct, frozen=True, kw_only=True):
     """The tokens Aave made for one asset; stable debt is the zero address where there is none."""
 
     a_token: Address
@@ -45,8 +45,7 @@ class ReserveTokens:
     variable_debt_token: Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Root:
+class Root(Struct, frozen=True, kw_only=True):
     """What every release is deployed behind."""
 
     provider: Contract
@@ -54,8 +53,7 @@ class Root:
     oracle: Contract
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aave:
+class Aave(Struct, frozen=True, kw_only=True):
     """A deployed market; pool and configurator are the proxies."""
 
     provider: Contract

@@ -1,7 +1,8 @@
 """Who is who on the local node: its well-known accounts, which hold nothing of value anywhere."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
@@ -10,8 +11,7 @@ KEEPER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d
 """The private key of `Accounts.keeper`, from the public test mnemonic that anvil starts with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accounts:
+class Accounts(Struct, frozen=True, kw_only=True):
     """The roles of the node's first accounts."""
 
     deployer: Address

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from msgspec import Struct
+
 from keeper.core.errors import InvariantError
 from keeper.core.units import BPS, MAX_UINT256, WAD, Address
 from keeper.devnet.assets import ASSETS, CATEGORIES
@@ -26,8 +28,7 @@ _COLLATERAL = 0
 _DEBT = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionReport:
+class ActionReport(Struct, frozen=True, kw_only=True):
     """How many transactions of each kind succeeded and how many the protocol refused."""
 
     succeeded: Mapping[str, int]

@@ -1,8 +1,9 @@
 """The assets of the local market: decimals, prices, risk parameters and rate curves."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from keeper.core.units import BPS
 
@@ -13,8 +14,7 @@ ETH_CORRELATED = 1
 STABLECOINS = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateCurve:
+class RateCurve(Struct, frozen=True, kw_only=True):
     """A kinked interest curve, in basis points a year."""
 
     optimal_bps: int
@@ -29,8 +29,7 @@ class RateCurve:
         return tuple(bps * RAY_BPS for bps in (*variable, *stable))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetSpec:
+class AssetSpec(Struct, frozen=True, kw_only=True):
     """What an asset is made with. Prices have 8 decimals; `opening_bps` is of the price.
 
     Positions are opened at the opening price, which then falls to `price`: so that health factors
@@ -50,8 +49,7 @@ class AssetSpec:
     curve: RateCurve
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CategorySpec:
+class CategorySpec(Struct, frozen=True, kw_only=True):
     """An eMode category."""
 
     number: int
@@ -61,8 +59,7 @@ class CategorySpec:
     bonus_bps: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolSpec:
+class PoolSpec(Struct, frozen=True, kw_only=True):
     """A Uniswap V3 pool: its pair, its fee in hundredths of a basis point, and its liquidity.
 
     Each rung is a width around the price, in basis points, and the dollars provided in it.

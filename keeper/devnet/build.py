@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
@@ -41,8 +42,7 @@ _RICH_WEI = 10**9 * 10**18
 _USD = 10**8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Works:
+class _Works(Struct, frozen=True, kw_only=True):
     """What the stages of a build share."""
 
     rpc: Rpc
@@ -56,8 +56,7 @@ class _Works:
     progress: Progress
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Deployed:
+class _Deployed(Struct, frozen=True, kw_only=True):
     """The contracts of a market, before anyone used it."""
 
     tokens: Mapping[str, Contract]

@@ -1,8 +1,9 @@
 """Price feeds: real Chainlink aggregators, each behind a real proxy."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.devnet.assets import ASSETS
@@ -16,8 +17,7 @@ _ROUND_TIMEOUT_S = 1_800
 _LARGEST_ANSWER = 10**16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
+class Feed(Struct, frozen=True, kw_only=True):
     """A proxy, which protocols read, and the aggregator behind it, which emits the events."""
 
     proxy: Contract

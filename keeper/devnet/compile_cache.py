@@ -4,9 +4,10 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from keeper.devnet.contract import Artifact
 from keeper.devnet.packages import Progress, cache_root, manifest, quiet
@@ -15,8 +16,7 @@ from keeper.devnet.solc import Compiled, Settings, compile_sources
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class Program(Struct, frozen=True, kw_only=True):
     """What to compile: under `name` in the cache, and in words for who waits."""
 
     name: str

@@ -1,9 +1,9 @@
 """Write the configuration of a local market, in the same files that a real chain has."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from msgspec import Struct
 
 from keeper.core.units import Address
 from keeper.devnet.market import LocalMarket
@@ -13,8 +13,7 @@ from keeper.devnet.stages import DeploymentFile
 INTERMEDIATES = ("WETH", "USDC")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeeperFiles:
+class KeeperFiles(Struct, frozen=True, kw_only=True):
     """What the root file of a local market says."""
 
     rpc: str

@@ -9,6 +9,7 @@ from typing import Any
 
 from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
+from msgspec import Struct
 
 from keeper.core.errors import InvariantError
 from keeper.core.units import Address, address_bytes
@@ -63,8 +64,7 @@ class Artifact:
         return digits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contract:
+class Contract(Struct, frozen=True, kw_only=True):
     """A deployed contract, known by address and ABI."""
 
     artifact: Artifact

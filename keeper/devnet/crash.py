@@ -1,7 +1,8 @@
 """A crash in steps: feeds and exchange fall together, one block a step, always the same way."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.live import LiveMarket
@@ -11,8 +12,7 @@ _BPS = 10_000
 _GWEI = 10**9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fall:
+class Fall(Struct, frozen=True, kw_only=True):
     """One step: prices in basis points of those before the crash, and the block's base fee."""
 
     ether_bps: int
@@ -21,8 +21,7 @@ class Fall:
     base_fee_wei: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrashStep:
+class CrashStep(Struct, frozen=True, kw_only=True):
     """A step that has happened: its number from 1, the answers (8 decimals), and its block."""
 
     number: int

@@ -1,9 +1,10 @@
 """Venus's isolated pools, deployed from their published artifacts as their own scripts would."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.units import BPS, MAX_UINT256, WAD, ZERO_ADDRESS, Address
 from keeper.devnet.assets import ASSETS
@@ -62,8 +63,7 @@ _GOVERNED: Final = (
 Artifacts = Mapping[str, Artifact]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolSpec:
+class PoolSpec(Struct, frozen=True, kw_only=True):
     """A pool to make: its name, its assets, and its incentive in basis points."""
 
     name: str
@@ -77,8 +77,7 @@ POOLS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadePool:
+class MadePool(Struct, frozen=True, kw_only=True):
     """A pool that is there."""
 
     spec: PoolSpec
@@ -93,8 +92,7 @@ def isolated_artifacts(folders: Mapping[str, Path]) -> dict[str, Artifact]:
     return {n: load_artifact(folder / f"{where}.sol" / f"{n}.json") for where, n in names.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Works:
+class Works(Struct, frozen=True, kw_only=True):
     """What pools are made with."""
 
     rpc: Rpc
@@ -108,8 +106,7 @@ class Works:
         return (True, 0) if self.by_second else (False, _BLOCKS_PER_YEAR)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registry:
+class Registry(Struct, frozen=True, kw_only=True):
     """What the pools share."""
 
     registry: Contract

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.units import BPS, WAD, Address
 from keeper.devnet.assets import ASSETS
@@ -24,8 +25,7 @@ _SMALL_USD: Final = (55, 105)
 _LARGE_USD: Final = (1_000, 60_000)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loan:
+class Loan(Struct, frozen=True, kw_only=True):
     """A loan to open: raw amounts by asset."""
 
     account: Address

@@ -1,7 +1,8 @@
 """Venus's isolated pools on the local market as a value, and as contracts to call."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.units import Address
 from keeper.devnet.contract import Contract
@@ -11,8 +12,7 @@ from keeper.devnet.packages import ensure_all
 from keeper.devnet.sender import read_all
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalPool:
+class LocalPool(Struct, frozen=True, kw_only=True):
     """A pool: its Comptroller, its vTokens by asset, its borrowers."""
 
     name: str
@@ -21,8 +21,7 @@ class LocalPool:
     borrowers: tuple[Address, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalIsolated:
+class LocalIsolated(Struct, frozen=True, kw_only=True):
     """Everything a keeper, a test or a demo needs to know of them."""
 
     start_block: int
@@ -35,8 +34,7 @@ class LocalIsolated:
         return self.shared.registry.address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LivePool:
+class LivePool(Struct, frozen=True, kw_only=True):
     """A pool on a node that answers."""
 
     pool: LocalPool
@@ -44,8 +42,7 @@ class LivePool:
     markets: Mapping[str, Contract]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveIsolated:
+class LiveIsolated(Struct, frozen=True, kw_only=True):
     """They on a node that answers."""
 
     isolated: LocalIsolated

@@ -1,7 +1,8 @@
 """A built market with a connection to its node: contracts to call, accounts to read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.units import Address
 from keeper.devnet.borrowers import factory_artifact
@@ -16,8 +17,7 @@ from keeper.devnet.tokens import token_artifacts
 from keeper.devnet.uniswap import Pair, exchange_artifacts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountData:
+class AccountData(Struct, frozen=True, kw_only=True):
     """What `Pool.getUserAccountData` says of an account: base currency 1e8, health 1e18."""
 
     collateral_base: int
@@ -28,8 +28,7 @@ class AccountData:
     health_factor: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMarket:
+class LiveMarket(Struct, frozen=True, kw_only=True):
     """A market on a node that answers."""
 
     market: LocalMarket

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
@@ -13,8 +14,7 @@ from keeper.devnet.accounts import Accounts
 FORMAT = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketAsset:
+class MarketAsset(Struct, frozen=True, kw_only=True):
     """One reserve: its token, Aave's tokens for it, and its price feed."""
 
     symbol: str
@@ -27,8 +27,7 @@ class MarketAsset:
     aggregator: Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketPool:
+class MarketPool(Struct, frozen=True, kw_only=True):
     """One Uniswap V3 pool, its tokens in the pool's order."""
 
     address: Address
@@ -39,8 +38,7 @@ class MarketPool:
     fee: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalMarket:
+class LocalMarket(Struct, frozen=True, kw_only=True):
     """Everything a keeper, a test or a demo needs to know of a built market."""
 
     aave: str
@@ -81,7 +79,7 @@ class LocalMarket:
 
     def save(self, path: Path) -> None:
         """Write the market as JSON."""
-        path.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1), "utf-8")
+        path.write_text(json.dumps({"format": FORMAT, **to_builtins(self)}, indent=1), "utf-8")
 
 
 def load_market(path: Path) -> LocalMarket:

@@ -1,8 +1,9 @@
 """Build Morpho Blue on the local market: markets, suppliers and borrowers, all genuine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.units import MAX_UINT256, ZERO_ADDRESS, Address
 from keeper.devnet.assets import ASSETS
@@ -35,8 +36,7 @@ _FIRST_CLONE_NONCE: Final = 2
 _FACTORY_GAS: Final = 16_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalIsolated:
+class LocalIsolated(Struct, frozen=True, kw_only=True):
     """A market that was created."""
 
     id: str
@@ -46,8 +46,7 @@ class LocalIsolated:
     early: Address | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalMorpho:
+class LocalMorpho(Struct, frozen=True, kw_only=True):
     """Morpho Blue on the local market, as contracts to call."""
 
     live: LiveMarket

@@ -1,11 +1,12 @@
 """Markets of Morpho Blue on the local market, and who borrows in them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from math import exp
 from random import Random
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.units import BPS
 from keeper.devnet.assets import ASSETS
@@ -26,8 +27,7 @@ class Model(Enum):
     ODD = "OddRateModel"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MorphoSpec:
+class MorphoSpec(Struct, frozen=True, kw_only=True):
     """A market: what is lent against what, and how."""
 
     collateral: str
@@ -92,8 +92,7 @@ FIXED_RATE: Final = 2_219_685_438
 """Seven percent a year, wad a second."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MorphoLoan:
+class MorphoLoan(Struct, frozen=True, kw_only=True):
     """A position to open, raw amounts."""
 
     market: int

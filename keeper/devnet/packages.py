@@ -11,10 +11,11 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct
 
 from keeper.core.errors import ConfigError
 
@@ -44,8 +45,7 @@ _NPM_OPTIONS = (
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
+class Package(Struct, frozen=True, kw_only=True):
     """One pinned tarball, and the patterns of the files in it that are kept."""
 
     name: str

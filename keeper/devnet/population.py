@@ -1,9 +1,10 @@
 """Who borrows: positions drawn from a seed, spread like those of a real market."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import exp
 from random import Random
+
+from msgspec import Struct
 
 from keeper.devnet.assets import ASSETS, CATEGORIES, ETH_CORRELATED, STABLECOINS
 
@@ -15,8 +16,7 @@ _THIRD_COLLATERAL_SHARE = 0.3
 _STABLES = ("USDC", "DAI", "USDT")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(Struct, frozen=True, kw_only=True):
     """A position to open: raw amounts by symbol, and the eMode category (0 is none)."""
 
     category: int
@@ -24,8 +24,7 @@ class Position:
     debt: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(Struct, frozen=True, kw_only=True):
     """A position before its amounts: dollars of collateral, shares of debt, health to have."""
 
     category: int = 0

@@ -1,8 +1,9 @@
 """The releases of Aave V3 that a local market can run on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
@@ -19,8 +20,7 @@ Artifacts = Mapping[str, Artifact]
 """By the contracts' names in 3.0."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Release(Struct, frozen=True, kw_only=True):
     """How a release is had, deployed and given its reserves."""
 
     version: str

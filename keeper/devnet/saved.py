@@ -5,14 +5,15 @@ import hashlib
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.assets import ASSETS, opening_prices
 from keeper.devnet.borrowers import open_positions, supply_liquidity
 from keeper.devnet.build import (
@@ -37,8 +38,7 @@ _BEFORE_ANY = 1_500_000_000
 """Unix seconds before any market was built."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedMarket:
+class SavedMarket(Struct, frozen=True, kw_only=True):
     """Where a market is kept."""
 
     state: Path

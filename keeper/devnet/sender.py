@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from keeper.core.errors import InvariantError
 from keeper.core.units import Address, address
 from keeper.devnet.contract import Artifact, Contract, create_address
@@ -16,8 +18,7 @@ MAX_FEE_WEI = 100 * 10**9
 _GAS = 16_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queued:
+class Queued(Struct, frozen=True, kw_only=True):
     """A transaction and the words to use for it when it fails."""
 
     what: str

@@ -1,7 +1,8 @@
 """The guard of an L2: a real Chainlink feed says whether the sequencer is up, Aave asks it."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.devnet.chainlink import aggregator_artifact
@@ -17,8 +18,7 @@ DOWN = 1
 _ROUND_TIMEOUT_S = 1_800
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sequencer:
+class Sequencer(Struct, frozen=True, kw_only=True):
     """The contracts of the guard; `feed` is the uptime feed itself."""
 
     feed: Contract

@@ -4,9 +4,10 @@ import json
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from typing import Any
+
+from msgspec import Struct, field
 
 from keeper.core.errors import ConfigError
 from keeper.devnet.packages import Progress, ensure, quiet
@@ -15,8 +16,7 @@ _TIMEOUT_S = 600
 """The slowest machine that is worth waiting for: the largest program takes 20 s of a fast one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """How to compile; `compiler` names a pinned solc package."""
 
     compiler: str = "solc"
@@ -36,8 +36,7 @@ class Settings:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compiled:
+class Compiled(Struct, frozen=True, kw_only=True):
     """One contract as solc made it; bytecodes are lower-case 0x hex."""
 
     source: str

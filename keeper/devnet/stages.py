@@ -3,8 +3,9 @@
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, cast
+
+from msgspec import Struct
 
 import keeper.devnet
 from keeper.core.units import Address
@@ -15,8 +16,7 @@ from keeper.devnet.releases import OLDEST, RELEASES
 _PREFIX = "stage_"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """What a stage is to be like."""
 
     seed: int
@@ -26,8 +26,7 @@ class Wanted:
     progress: Progress = quiet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentFile:
+class DeploymentFile(Struct, frozen=True, kw_only=True):
     """What the keeper's file of a protocol says."""
 
     protocol: str
@@ -35,8 +34,7 @@ class DeploymentFile:
     parameters: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class Scene(Struct, frozen=True, kw_only=True):
     """A protocol with borrowers on the local market."""
 
     live: LiveMarket

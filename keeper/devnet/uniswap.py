@@ -1,9 +1,10 @@
 """Uniswap V3: the real factory, routers and quoter, with concentrated liquidity at a price."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import floor, isqrt, log
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.devnet.assets import ASSETS, POOLS, PoolSpec
@@ -20,8 +21,7 @@ _USD = 10**8
 _BPS = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uniswap:
+class Uniswap(Struct, frozen=True, kw_only=True):
     """The exchange's contracts."""
 
     factory: Contract
@@ -31,8 +31,7 @@ class Uniswap:
     quoter: Contract
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(Struct, frozen=True, kw_only=True):
     """The two tokens of a pool in its own order, which is that of their addresses."""
 
     symbol0: str
@@ -42,8 +41,7 @@ class Pair:
     fee: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExchangeArtifacts:
+class ExchangeArtifacts(Struct, frozen=True, kw_only=True):
     """What the exchange is deployed from."""
 
     factory: Artifact

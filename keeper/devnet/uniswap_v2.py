@@ -1,9 +1,9 @@
 """Uniswap V2: the real factory and pairs, seeded at a price."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from eth_utils.crypto import keccak
+from msgspec import Struct
 
 from keeper.core.units import ZERO_ADDRESS, Address, address_bytes
 from keeper.devnet.contract import Artifact, Contract, load_artifact
@@ -13,8 +13,7 @@ from keeper.devnet.sender import Sender
 PACKAGE = "uniswap-v2-core"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UniswapV2:
+class UniswapV2(Struct, frozen=True, kw_only=True):
     """A factory, and what it makes its pairs of."""
 
     factory: Contract

@@ -1,9 +1,10 @@
 """Venus's core pool, deployed from its published artifacts as its own scripts would."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.units import WAD, ZERO_ADDRESS, Address
 from keeper.devnet.contract import Artifact, Contract, load_artifact, selector
@@ -58,8 +59,7 @@ _ADD: Final = 0
 Artifacts = Mapping[str, Artifact]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Core:
+class Core(Struct, frozen=True, kw_only=True):
     """The contracts of the core pool before it has markets; proxies wear their implementation."""
 
     comptroller: Contract
@@ -69,8 +69,7 @@ class Core:
     reserve: Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Oracles:
+class Oracles(Struct, frozen=True, kw_only=True):
     """A resilient oracle with Chainlink's feeds as its main source."""
 
     resilient: Contract

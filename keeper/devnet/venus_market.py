@@ -1,7 +1,8 @@
 """Venus on the local market as a value, and as contracts to call."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.units import Address
 from keeper.devnet.contract import Artifact, Contract
@@ -11,8 +12,7 @@ from keeper.devnet.sender import read_all
 from keeper.devnet.venus import PACKAGES, venus_artifacts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalVenus:
+class LocalVenus(Struct, frozen=True, kw_only=True):
     """Everything a keeper, a test or a demo needs to know of it."""
 
     start_block: int
@@ -26,8 +26,7 @@ class LocalVenus:
     borrowers: tuple[Address, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveVenus:
+class LiveVenus(Struct, frozen=True, kw_only=True):
     """It on a node that answers."""
 
     venus: LocalVenus

@@ -1,8 +1,9 @@
 """Venus's markets for the assets of the local market: native coin too, and pools of accounts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.units import BPS, MAX_UINT256, WAD, Address
 from keeper.devnet.assets import ASSETS, CATEGORIES
@@ -25,8 +26,7 @@ _CURVE: Final = (0, WAD // 20, WAD, 8 * WAD // 10)
 """Base, slope, slope above the kink a year, and the kink."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketSpec:
+class MarketSpec(Struct, frozen=True, kw_only=True):
     """A market to make: its name, and the asset whose figures it takes."""
 
     name: str

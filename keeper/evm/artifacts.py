@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address, address_bytes
@@ -18,8 +19,7 @@ _FOLDERS = (
 _WORD = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
+class Artifact(Struct, frozen=True, kw_only=True):
     """One compiled contract."""
 
     name: str

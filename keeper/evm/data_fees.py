@@ -3,8 +3,9 @@
 The parameters are those that the rollup's own oracle answers at a block (``chain.data_fees``).
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import NO_DATA_COST, DataCost, Fees, Transaction
 from keeper.core.fixed_point import mul_div_ceil
@@ -23,8 +24,7 @@ _NONCE: Final = 2**16
 """Stands for the nonce, which is not known yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreeData:
+class FreeData(Struct, frozen=True, kw_only=True):
     """A chain that has no parent: data costs its gas and nothing else."""
 
     def at_most(self, size: int) -> DataCost:  # noqa: ARG002 - of any size
@@ -36,8 +36,7 @@ class FreeData:
         return NO_DATA_COST
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpStackData:
+class OpStackData(Struct, frozen=True, kw_only=True):
     """An OP-stack rollup from Ecotone on: a fee on top of the gas, by compressed size."""
 
     chain_id: int
@@ -87,8 +86,7 @@ class OpStackData:
         return size * self._price // _MILLION**2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArbitrumData:
+class ArbitrumData(Struct, frozen=True, kw_only=True):
     """An Arbitrum chain: data is charged as gas of the transaction itself.
 
     The chain goes by the size after Brotli; a program is mostly addresses, which do not compress,

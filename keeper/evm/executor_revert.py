@@ -1,8 +1,9 @@
 """Reader of the errors that the on-chain executor reverts with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.units import Address, address_of_word
 
@@ -10,8 +11,7 @@ _SELECTOR: Final = 4
 _WORD: Final = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(Struct, frozen=True, kw_only=True):
     """An error's name, and the names and types of its arguments."""
 
     name: str
@@ -88,8 +88,7 @@ ERRORS: Final[Mapping[str, Shape]] = {
 """By selector, as in ``abis/Liquidator.json`` and, for the last ones, ``abis/Inventory.json``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorRevert:
+class ExecutorRevert(Struct, frozen=True, kw_only=True):
     """One of the errors of the executor, or of the inventory that lends to it."""
 
     name: str

@@ -3,9 +3,10 @@
 Everything here is a value; ``keeper.evm.program_encoder`` turns a ``Program`` into calldata.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.units import Address, address_bytes
 from keeper.evm.hashing import keccak256
@@ -41,8 +42,7 @@ class Known(Enum):
     """All the native coin that the executor holds, in wei."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceOf:
+class BalanceOf(Struct, frozen=True, kw_only=True):
     """All that the executor holds of a token when the operand is read."""
 
     token: Address
@@ -53,8 +53,7 @@ Part = Operand | bytes
 """A piece of calldata: an operand fills one word, bytes stand as they are."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
+class Approval(Struct, frozen=True, kw_only=True):
     """An exact allowance for one call; what the call leaves of it is revoked."""
 
     token: Address
@@ -62,8 +61,7 @@ class Approval:
     amount: Operand
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """A call of any contract: the liquidation itself, an unwinding, an aggregator."""
 
     target: Address
@@ -76,8 +74,7 @@ class Call:
     """Go on with the next step when the call reverts: one of a batch that may be too late."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swap:
+class Swap(Struct, frozen=True, kw_only=True):
     """A swap against a Uniswap V3 pool; skipped, with its inner steps, when ``amount`` is zero."""
 
     pool: Address
@@ -91,8 +88,7 @@ class Swap:
     """Run after ``token_out`` is received, before ``token_in`` is paid."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairSwap:
+class PairSwap(Struct, frozen=True, kw_only=True):
     """A swap against a constant-product pair: Uniswap V2 and its forks.
 
     The price is worked out on chain from the reserves at that moment. Skipped, with its inner
@@ -127,8 +123,7 @@ class FlashKind(Enum):
     which asks nothing on top."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flash:
+class Flash(Struct, frozen=True, kw_only=True):
     """A loan of ``asset``, repaid with what the lender asks on top when the inner steps end."""
 
     lender: Address
@@ -138,8 +133,7 @@ class Flash:
     kind: FlashKind = FlashKind.SIMPLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PayLater:
+class PayLater(Struct, frozen=True, kw_only=True):
     """A call that hands over first and calls back for its pay: a loan, or a liquidation.
 
     The last argument of the function is ``bytes`` for the callback, which the executor fills in.
@@ -162,8 +156,7 @@ class PayLater:
 Step = Call | Swap | PairSwap | Flash | PayLater
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tip:
+class Tip(Struct, frozen=True, kw_only=True):
     """Wei for the block's proposer."""
 
     amount: int
@@ -171,8 +164,7 @@ class Tip:
     """The wrapped native token to take it from; None takes it from the value sent along."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class Program(Struct, frozen=True, kw_only=True):
     """One transaction of the executor."""
 
     deadline: int

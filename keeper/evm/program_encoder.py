@@ -5,8 +5,9 @@ tokens are swept at the end follows from the steps, the profit token first.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.units import MAX_UINT256, Address, address_bytes
 from keeper.evm.program import (
@@ -141,8 +142,7 @@ def _swap_flags(swap: Swap | PairSwap) -> int:
     return zero_for_one | (swap.limit is not None) << 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Writer:
+class _Writer(Struct, frozen=True, kw_only=True):
     """Writes operands and steps against one address table."""
 
     index: dict[Address, int]

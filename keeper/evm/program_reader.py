@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
+from msgspec import Struct
+
 from keeper.core.units import Address
 from keeper.evm.program import FlashKind, Known
 from keeper.evm.program_encoder import EXECUTE_SELECTOR
@@ -41,8 +43,7 @@ _DEADLINE: Final = 5
 _REMEMBERED: Final = 512
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class Reach(Struct, frozen=True, kw_only=True):
     """Whom a program deals with."""
 
     called: frozenset[Address]

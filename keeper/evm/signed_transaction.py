@@ -1,6 +1,6 @@
 """Read a signed type-2 transaction back from its bytes: what a restart knows of it."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from keeper.core.chain import Fees, Transaction
 from keeper.core.errors import InvariantError
@@ -17,8 +17,7 @@ _LONG_LIST = 0xF7
 _FIELDS = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedTransaction:
+class SignedTransaction(Struct, frozen=True, kw_only=True):
     """A signed transaction's content. The sender is who signed, which the caller knows."""
 
     chain_id: int

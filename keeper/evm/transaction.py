@@ -4,11 +4,11 @@ Byte for byte what eth-account makes, at a fraction of its time and without its 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Self
 
 from coincurve import PrivateKey, PublicKey
+from msgspec import Struct
 
 from keeper.core.chain import Fees, Transaction
 from keeper.core.errors import ConfigError, InvariantError
@@ -91,8 +91,7 @@ def _behind_nonce(
     return b"".join([encode_rlp(one) for one in fields])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(Struct, frozen=True, kw_only=True):
     """An unsigned type-2 transaction."""
 
     body: bytes

@@ -1,6 +1,6 @@
 """One intent that is out: what it may still cost, and what takes its place."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from keeper.core.chain import DataCost, Transaction
 from keeper.core.gas_limit import CANCEL_GAS, HEADS_APART, MOST_TO_CANCEL
@@ -8,8 +8,7 @@ from keeper.core.plan import Intent, Purpose, Status, Submission
 from keeper.evm.signed_transaction import decode_signed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Airborne:
+class Airborne(Struct, frozen=True, kw_only=True):
     """One open intent. ``transaction`` is None for one that never came to signing."""
 
     intent: Intent

@@ -1,7 +1,8 @@
 """The executor's part of signing ahead: who may be, the one policy, numbers and signatures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef
@@ -12,8 +13,7 @@ from keeper.executor.policy import Exposure, Limits, judge
 from keeper.executor.prearm import Prearm
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arming:
+class Arming(Struct, frozen=True, kw_only=True):
     """Signs what may be sent later, and sends nothing."""
 
     prearm: Prearm

@@ -4,8 +4,9 @@ The wait doubles with each failure in a row of the same cause, and is forgotten 
 moves: a failure at one price says little about the next, and one of a cause little about another.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Intent, Outcome, Status
@@ -25,8 +26,7 @@ class Cause(Enum):
     """It cost its gas."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wait:
+class _Wait(Struct, frozen=True, kw_only=True):
     until: int
     blocks: int
 

@@ -6,10 +6,10 @@ what it risks. Anything else is taken apart, and its plans go alone as they were
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from keeper.core.chain import next_base_fee
 from keeper.core.errors import RefusedError
@@ -18,6 +18,7 @@ from keeper.core.lending import AccountRef, Rejection
 from keeper.core.plan import Plan
 from keeper.core.ports import Simulator
 from keeper.core.units import BPS
+from keeper.core.values import replace
 from keeper.executor.dividing import Decoders
 from keeper.executor.door import Door, Grounds
 from keeper.executor.flight import Flight
@@ -38,8 +39,7 @@ Group = list[Plan]
 """Plans next to each other that are to go together; mostly one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """Plans that hold alone, and the one transaction that they are to be."""
 
     alone: Group

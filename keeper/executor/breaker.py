@@ -1,13 +1,13 @@
 """The circuit breaker: which costs stop all sending until a person has looked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from keeper.core.standing import Tally
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerLimits:
+class BreakerLimits(Struct, frozen=True, kw_only=True):
     """What trips the breaker. Wei unless said; 0 switches a limit off."""
 
     max_reverts_in_row: int

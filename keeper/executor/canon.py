@@ -11,7 +11,6 @@ as deep as a block must be to be final.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import structlog
 
@@ -20,6 +19,7 @@ from keeper.core.errors import InvariantError, RefusedError, StaleError, Transie
 from keeper.core.plan import Intent, Outcome, Settled, Status, Submission
 from keeper.core.ports import Journal, Reader
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.settler import Settler, dropped
 from keeper.executor.uses import Uses

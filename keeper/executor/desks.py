@@ -1,18 +1,19 @@
 """Several signers side by side: who sends what, each with nonces and a balance floor of its own."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Intent, Outcome, Plan, Status, Submission
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.policy import Exposure, worst_gas
 from keeper.executor.signing import SigningDesk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
+class Signed(Struct, frozen=True, kw_only=True):
     """What became of plans that were to be signed, each in one of the two."""
 
     pairs: tuple[tuple[Plan, Submission], ...]

@@ -7,7 +7,8 @@ the tip to the first. So the parts add up to the whole, to the wei.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.accounting import Settlement
 from keeper.core.chain import Log
@@ -16,8 +17,7 @@ from keeper.core.units import Address
 from keeper.executor.settlement import is_paid_to, received, settlement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoders:
+class Decoders(Struct, frozen=True, kw_only=True):
     """How to read a transaction's logs, and whose balance counts."""
 
     liquidations: Callable[[Sequence[Log]], tuple[Liquidation, ...]]

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, StateOverride, Transaction
 from keeper.core.lending import Reason, Rejection
@@ -10,6 +11,7 @@ from keeper.core.pending import Lead
 from keeper.core.plan import Plan
 from keeper.core.ports import Journal, Reader, Simulator
 from keeper.core.units import Address, Hash32
+from keeper.core.values import replace
 from keeper.executor.desks import Desks
 from keeper.executor.flight import Flight
 from keeper.executor.nonces_at import NoncesAt
@@ -19,8 +21,7 @@ from keeper.executor.totals import Share
 from keeper.executor.verdicts import of_plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grounds:
+class Grounds(Struct, frozen=True, kw_only=True):
     """What the executor stands on: the chain's side, and the limits."""
 
     reader: Reader

@@ -8,12 +8,12 @@ knows whether it was sent (see ``recovery``). Where another lane hides that, not
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 from keeper.core.plan import Plan, Submission
 from keeper.core.ports import Journal
 from keeper.core.tick import Tick
+from keeper.core.values import replace
 from keeper.executor.armament import Armament
 from keeper.executor.desks import Desks, Signed
 from keeper.executor.flight import Flight

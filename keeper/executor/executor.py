@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import structlog
 
@@ -14,6 +13,7 @@ from keeper.core.plan import Plan, Submission
 from keeper.core.ports import Journal
 from keeper.core.tick import Tick
 from keeper.core.units import Address, Hash32
+from keeper.core.values import replace
 from keeper.executor.armament import Armament
 from keeper.executor.asking_chain import AskingChain
 from keeper.executor.backoff import Backoff, Cause

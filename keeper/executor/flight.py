@@ -4,13 +4,15 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
+
+from msgspec import Struct, field
 
 from keeper.core.chain import Transaction
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Companion, Intent, Plan, Status, Submission
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.executor.airborne import Airborne, restored
 
 K = TypeVar("K")
@@ -21,8 +23,7 @@ NONE_RAN: Final[Mapping[Address, int]] = {}
 """Of senders of which nothing is known to have run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(Struct, frozen=True, kw_only=True):
     """The most that all intents with an outcome by now might have cost, wei.
 
     What was spent, read at one time, and what is at stake at a later one leave out whatever ended
@@ -34,8 +35,7 @@ class Ended:
     """Of the forced ones, by deployment."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sums:
+class _Sums(Struct, frozen=True, kw_only=True):
     """What follows from the open intents together."""
 
     busy: frozenset[tuple[str, Address]]

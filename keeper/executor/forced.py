@@ -6,11 +6,11 @@ limit and its highest fee, is what is held against the budget, also of one that 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForcedLimits:
+class ForcedLimits(Struct, frozen=True, kw_only=True):
     """What the forced liquidations of a deployment may lose. Wei."""
 
     max_loss_per_tx: int

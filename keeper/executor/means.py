@@ -1,7 +1,8 @@
 """What tending works with, and how long it waits."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.chain import StateOverride
 from keeper.core.plan import Intent
@@ -14,8 +15,7 @@ from keeper.executor.settler import Auditor
 from keeper.executor.signing import SigningDesk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(Struct, frozen=True, kw_only=True):
     """When a transaction that is not in a block yet is overdue."""
 
     replace_after_blocks: int
@@ -24,8 +24,7 @@ class Patience:
     halt_on_foreign_nonce: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class Means(Struct, frozen=True, kw_only=True):
     """What tending works with."""
 
     wire: Wire

@@ -1,20 +1,21 @@
 """The one gate that every send passes. Disarmed or armed, the same questions are asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
 
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.program_reader import read_reach
 from keeper.executor.flight import Ended, Flight
 from keeper.executor.forced import ForcedLimits, forced_refusal
 from keeper.executor.ladder import outbiddable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """What the operator allows. Wei unless said."""
 
     min_profit: int
@@ -45,8 +46,7 @@ class Limits:
         return outbiddable(self.max_gas_price)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchRules:
+class BatchRules(Struct, frozen=True, kw_only=True):
     """What the operator wants of batches."""
 
     most: int = 1
@@ -67,8 +67,7 @@ ALONE: Final = BatchRules()
 """Each plan is a transaction of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
+class Exposure(Struct, frozen=True, kw_only=True):
     """What is spent and at stake now. Wei unless said."""
 
     spent_hour: int

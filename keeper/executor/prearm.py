@@ -9,15 +9,17 @@ that changed) leaves the account to the ordinary way, which comes right behind.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from time import perf_counter_ns
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan, Submission
 from keeper.core.ports import Journal
 from keeper.core.tick import Rung, Tick
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.executor.armament import Armament
 from keeper.executor.executor import Executor
 from keeper.executor.lanes.lane import Delivery, delivered, withheld
@@ -26,8 +28,7 @@ from keeper.executor.salvo import Salvo, Shot
 from keeper.executor.upcoming import UpcomingNonces
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fired:
+class Fired(Struct, frozen=True, kw_only=True):
     """A transaction that was written, or is about to be where its lane cannot at once."""
 
     plan: Plan
@@ -37,8 +38,7 @@ class Fired:
     tick: Tick
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
+class _Batch(Struct, frozen=True, kw_only=True):
     """What one price brought, and its entry in the journal."""
 
     fired: tuple[Fired, ...]

@@ -6,9 +6,9 @@ forecast that the books later show beside what happened.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import structlog
+from msgspec import Struct
 
 from keeper.core.accounting import Settlement, Waterfall, waterfall
 from keeper.core.chain import BlockRef, Simulated, StateOverride, Transaction, next_base_fee
@@ -18,6 +18,7 @@ from keeper.core.lending import Liquidation, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.ports import Simulator
 from keeper.core.units import BPS, Address
+from keeper.core.values import replace
 from keeper.executor.dividing import Decoders, divided
 from keeper.executor.simulating_ahead import Setting, SimulatingAhead
 
@@ -29,8 +30,7 @@ _LEAST_ROOM_BPS, _MOST_ROOM_BPS = 9_000, 13_000
 """Of the gas limit that follows from the rehearsal, what a plan's own may be and stay."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True):
     """What the rehearsal stands on."""
 
     head: BlockRef

@@ -5,13 +5,16 @@ move always brings a prefix under the line, so that what is sent leaves no gap.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan, Submission
 from keeper.core.primed import Primed
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.executor.lanes.lane import Delivery
 
 NEAR: Final = 1_000_000
@@ -43,8 +46,7 @@ class Shot:
         return self.plan.ref
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Salvo:
+class Salvo(Struct, frozen=True, kw_only=True):
     """The shots of one feed and one way that it may move, the first to cross first."""
 
     feed: str

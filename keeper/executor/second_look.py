@@ -1,8 +1,9 @@
 """What becomes of a transaction that missed its block: it is run again and judged again."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Simulated, StateOverride, next_base_fee
 from keeper.core.errors import InvariantError, StaleError, TransientError
@@ -16,8 +17,7 @@ from keeper.executor.settlement import received
 from keeper.executor.settler import Auditor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What running the transaction again found. ``received`` is wei, ``gas_used`` units."""
 
     success: bool
@@ -30,8 +30,7 @@ UNREAD: Final = Verdict(success=False, received=0, gas_used=0, error="")
 """Of a transaction whose deployment cannot read what it would do: it is offered no more for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecondLook:
+class SecondLook(Struct, frozen=True, kw_only=True):
     """Runs what is in flight on a newer head, and says what it is worth there."""
 
     simulator: Simulator

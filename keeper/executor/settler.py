@@ -4,9 +4,9 @@ It works from the journal's record alone, so it serves a restart as it serves a 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
 
 import structlog
+from msgspec import Struct
 
 from keeper.core.accounting import Settlement, Waterfall, gas_only, waterfall
 from keeper.core.chain import BlockRef, Receipt
@@ -14,6 +14,7 @@ from keeper.core.errors import InvariantError, RefusedError, StaleError, Transie
 from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
+from keeper.core.values import replace
 from keeper.executor.dividing import Decoders, divided, equal_parts
 from keeper.executor.flight import Flight
 from keeper.executor.nonce import Doubts, is_ours
@@ -30,8 +31,7 @@ GRACE_S = 60
 """Seconds past its deadline after which a transaction that the node lost is given up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Auditor:
+class Auditor(Struct, frozen=True, kw_only=True):
     """What is needed to read a deployment's transactions: decoders, and prices at a block."""
 
     decoders: Decoders
@@ -191,8 +191,7 @@ class Settler:
         return _outcomes(intent, receipt, found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
+class _Found(Struct, frozen=True, kw_only=True):
     """What the chain says of one account of a transaction."""
 
     status: Status

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from keeper.core.chain import Fees, Transaction
 from keeper.core.errors import RefusedError
 from keeper.core.plan import Plan, Purpose, Submission
 from keeper.core.ports import Signer, Wire
 from keeper.core.units import Address, Hash32
+from keeper.core.values import replace
 from keeper.executor.airborne import Airborne, cancel_gas
 from keeper.executor.nonce import NonceKeeper
 from keeper.runtime.begun import begun

@@ -5,11 +5,11 @@ outlives the process. Only ``keeper rearm`` takes it back.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
 
 from keeper.core.ports import Journal
 from keeper.executor.breaker import BreakerLimits, tripped
@@ -23,8 +23,7 @@ HOUR = 3_600
 DAY = 86_400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Triggers:
+class Triggers(Struct, frozen=True, kw_only=True):
     """What halts sending by itself."""
 
     breaker: BreakerLimits

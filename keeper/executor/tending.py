@@ -9,13 +9,13 @@ sent, and only one of them can land.
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 
 import structlog
 
 from keeper.core.chain import BlockRef, Fees, next_base_fee
 from keeper.core.plan import Intent, Outcome, Purpose, Submission
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.executor.airborne import Airborne
 from keeper.executor.ladder import raised
 from keeper.executor.lanes.lane import Refused, Uncertain

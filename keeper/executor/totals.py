@@ -7,8 +7,9 @@ is known nothing is sent that needs it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.errors import RefusedError, StaleError, TransientError
@@ -30,8 +31,7 @@ PriceAt = Callable[[BlockRef], Awaitable[int | None]]
 """The native coin's price at a block, US dollars (wad); None when its feed has no fit answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TotalLimits:
+class TotalLimits(Struct, frozen=True, kw_only=True):
     """Budgets over all chains; None is no such budget. Money is US dollars (wad)."""
 
     max_in_flight: int | None = None
@@ -39,8 +39,7 @@ class TotalLimits:
     max_gas_per_day: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoinPrice:
+class CoinPrice(Struct, frozen=True, kw_only=True):
     """What a native coin was worth, US dollars (wad), and when it was read (unix seconds)."""
 
     value: int

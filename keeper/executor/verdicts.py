@@ -1,20 +1,21 @@
 """What becomes of a batch of plans, and of a plan that is not sent."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from keeper.core.accounting import gas_only
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.plan import Outcome, Plan, Status, Submission
 from keeper.core.units import Address
+from keeper.core.values import replace
 
 OPENED_MEANWHILE = "an intent of one of these accounts was opened since they were judged"
 
 Rejections = tuple[Rejection, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """What became of a batch of plans."""
 
     sent: tuple[Submission, ...] = ()

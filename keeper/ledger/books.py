@@ -3,10 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from keeper.core.accounting import Waterfall, gas_only
 from keeper.core.plan import Status
@@ -20,8 +21,7 @@ from keeper.ledger.store import reading
 from keeper.ledger.taken import select_taken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One outcome. ``repaid`` and ``seized`` are raw units, the waterfalls are wei."""
 
     plan_id: str
@@ -56,8 +56,7 @@ class Entry:
         return self.status in ON_CHAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missed:
+class Missed(Struct, frozen=True, kw_only=True):
     """An account that was left alone, with the latest reason."""
 
     deployment: str
@@ -71,8 +70,7 @@ class Missed:
     times: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Total:
+class Total(Struct, frozen=True, kw_only=True):
     """A sum of outcomes, forecast beside realised."""
 
     name: str
@@ -81,8 +79,7 @@ class Total:
     realised: Waterfall
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
+class Books(Struct, frozen=True, kw_only=True):
     """Everything that a report shows."""
 
     chain_id: int

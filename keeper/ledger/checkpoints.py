@@ -2,14 +2,14 @@
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.lending import AccountRef
 from keeper.core.units import Address, Hash32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True, kw_only=True):
     """A block up to which every account of a deployment is known."""
 
     block: int

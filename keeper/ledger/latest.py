@@ -1,15 +1,15 @@
 """The newest outcomes of the books, for whoever watches."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.core.plan import Status
 from keeper.core.units import Address, Hash32
 from keeper.ledger.store import reading
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latest:
+class Latest(Struct, frozen=True, kw_only=True):
     """How an intent ended, and of whom it was. Wei."""
 
     plan_id: str

@@ -5,14 +5,14 @@ Nobody else writes outcomes and plans: what was read stays true until something 
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.plan import Plan
 from keeper.core.standing import Spent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
+class Costs(Struct, frozen=True, kw_only=True):
     """What outcomes since a time took of the budgets, each with when it was recorded."""
 
     since: int

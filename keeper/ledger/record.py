@@ -1,16 +1,17 @@
 """Domain values as JSON for the database: integers as decimal text, bytes as hex."""
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Final
+
+from msgspec import Struct
 
 Plain = dict[str, "Plain"] | list["Plain"] | str | bool | None
 """What JSON holds here. It has no numbers: readers elsewhere would round them."""
 
 
 _FIELDS: Final[dict[type, tuple[str, ...]]] = {}
-"""Of the dataclasses seen: a plan is recorded while its transaction waits."""
+"""Of the structs seen: a plan is recorded while its transaction waits."""
 
 
 def to_plain(value: object) -> Plain:
@@ -32,8 +33,8 @@ def _nested(value: object) -> Plain:
         return [to_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        _FIELDS[type(value)] = tuple(one.name for one in dataclasses.fields(value))
+    if isinstance(value, Struct):
+        _FIELDS[type(value)] = value.__struct_fields__
         return _nested(value)
     msg = f"expected a domain value, found {type(value).__name__}"
     raise TypeError(msg)

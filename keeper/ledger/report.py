@@ -2,9 +2,9 @@
 
 import html
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 from rich.table import Table
 from rich.text import Text
 
@@ -18,8 +18,7 @@ _SPLIT_NAMES: Final = ("penalty", "protocol_fee", "swap_cost", "flash_fee", "gas
 _DETAIL: Final = 160
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
+class Sheet(Struct, frozen=True, kw_only=True):
     """One table as text. The first ``left`` columns are words, the others figures."""
 
     title: str

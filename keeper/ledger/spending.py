@@ -2,8 +2,9 @@
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.core.gas_limit import MOST_TO_CANCEL
 from keeper.core.plan import Purpose
@@ -49,8 +50,7 @@ def select_highest_nonce(db: sqlite3.Connection, sender: Address) -> int | None:
     return None if nonce is None else int(nonce)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
+class Spending(Struct, frozen=True, kw_only=True):
     """What a chain's database says of gas, wei."""
 
     spent: Mapping[str, tuple[int, int]]

@@ -5,9 +5,10 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 from keeper.core.errors import ConfigError
 from keeper.core.units import Hash32
@@ -21,8 +22,7 @@ from keeper.ledger.schema import (
 from keeper.runtime.private import privately
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainIdentity:
+class ChainIdentity(Struct, frozen=True, kw_only=True):
     """Which chain a database belongs to. The genesis hash tells forks of one id apart."""
 
     chain_id: int
@@ -35,8 +35,7 @@ def beside(path: Path, suffix: str) -> Path:
     return real.with_name(real.name + suffix)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseLock:
+class DatabaseLock(Struct, frozen=True, kw_only=True):
     """What keeps a database to one keeper, as long as it is open."""
 
     files: tuple[IO[bytes], ...]

@@ -1,15 +1,15 @@
 """What the outcomes of a time brought together, for whoever watches."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.core.plan import Status
 from keeper.ledger.lifecycle import ON_CHAIN
 from keeper.ledger.store import reading
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
+class Sums(Struct, frozen=True, kw_only=True):
     """Outcomes added up. Wei."""
 
     counts: dict[str, int]

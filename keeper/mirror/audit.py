@@ -6,9 +6,10 @@ person has looked.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.errors import DriftError, StaleError
@@ -28,8 +29,7 @@ OWES = "owes"
 """The figure compared of an account that the mirror has no debt of: 1 when it owes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground(Generic[M, P]):
+class Ground(Struct, Generic[M, P], frozen=True, kw_only=True):
     """A mirror and the prices of its own block."""
 
     snapshot: Snapshot[M, P]

@@ -4,7 +4,8 @@ A reorg is undone by reading again what the abandoned blocks touched, so that is
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import Touched
@@ -16,8 +17,7 @@ DEPTH_BLOCKS = 256
 """Blocks that are remembered; a deeper reorg reads everything again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """One passed block."""
 
     number: int
@@ -25,8 +25,7 @@ class Step:
     touched: Touched
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class History(Struct, frozen=True, kw_only=True):
     """Passed blocks, oldest first, each the parent of the next or an ancestor of it."""
 
     steps: tuple[Step, ...]

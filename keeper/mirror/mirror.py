@@ -6,8 +6,9 @@ changes only after every read of a step has succeeded, so a failed step is simpl
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Generic
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Log
 from keeper.core.errors import ConfigError, InvariantError, StaleError
@@ -15,6 +16,7 @@ from keeper.core.lending import AccountRef, Touched
 from keeper.core.ports import ProtocolAdapter, Reader
 from keeper.core.screening import Discovering
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.mirror.history import DEPTH_BLOCKS, History, begin, union
 from keeper.mirror.known import Known
 from keeper.mirror.positions import Positions, no_positions
@@ -28,8 +30,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True, kw_only=True):
     """A block up to which ``accounts`` names every account that may owe something."""
 
     block: int

@@ -7,8 +7,9 @@ the process, is written before anything else is done, and is never deleted by th
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError
@@ -20,8 +21,7 @@ EVERY_MARKET = "*"
 """In the place of a market's name: all of the deployment."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(Struct, frozen=True, kw_only=True):
     """Why markets are paused, with both sides of what differed."""
 
     why: str

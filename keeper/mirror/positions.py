@@ -10,10 +10,11 @@ it, does not grow with the accounts.
 import struct
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final, Generic, TypeVar
 from zlib import crc32
+
+from msgspec import Struct
 
 from keeper.core.lending import AccountRef
 from keeper.core.ports import ProtocolAdapter
@@ -82,8 +83,7 @@ class PlainPositions(Positions[P]):
         return (ref for ref in self._held if ref not in older)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packing(Generic[P]):
+class Packing(Struct, Generic[P], frozen=True, kw_only=True):
     """How one position becomes bytes and comes back."""
 
     pack: Callable[[P], bytes]

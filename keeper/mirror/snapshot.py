@@ -1,7 +1,8 @@
 """What the mirror holds of one deployment at one block."""
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Log
 from keeper.core.lending import AccountRef
@@ -11,8 +12,7 @@ M = TypeVar("M")
 P = TypeVar("P")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot(Generic[M, P]):
+class Snapshot(Struct, Generic[M, P], frozen=True, kw_only=True):
     """Every account with debt, and its market, as read from the chain at ``block``."""
 
     block: BlockRef

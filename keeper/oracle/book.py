@@ -1,7 +1,8 @@
 """The prices of one deployment at one moment, and which of them may not be acted on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import Price
@@ -10,8 +11,7 @@ from keeper.oracle.chainlink import Round
 from keeper.oracle.guards import Hold
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(Struct, frozen=True, kw_only=True):
     """What the guards judge by besides the prices."""
 
     rounds: Mapping[Address, Round | None] = field(default_factory=dict)
@@ -22,8 +22,7 @@ class Evidence:
     """Why nothing on this chain may be acted on, or None."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceBook:
+class PriceBook(Struct, frozen=True, kw_only=True):
     """Prices by feed id, in the protocol's own scale.
 
     A feed that could not be read has no price. A price with a problem is shown, never acted on.

@@ -5,8 +5,9 @@ Mirrors ``EACAggregatorProxy`` and ``AccessControlledAggregator`` (Chainlink con
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import Call, CallResult, Log
 from keeper.core.units import Address, Hash32
@@ -25,8 +26,7 @@ _SIGN_BIT = 255
 _BEYOND = 1 << 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class Round(Struct, frozen=True, kw_only=True):
     """What ``latestRoundData`` of a proxy says."""
 
     answer: int

@@ -1,7 +1,8 @@
 """The feeds that a watcher follows: each with what it is made of and what may go wrong with it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import Feed, Price
@@ -17,8 +18,7 @@ from keeper.oracle.sources import Leaf, resolve
 LATE = "Chainlink SVR: auctioned to others first, seen late by design"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FollowedFeed:
+class FollowedFeed(Struct, frozen=True, kw_only=True):
     """One price of the protocol."""
 
     feed: Feed
@@ -83,8 +83,7 @@ class FollowedFeed:
         return deviation_problem(self.feed.label, value, other, where=second.where, most_bps=most)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Following:
+class Following(Struct, frozen=True, kw_only=True):
     """Every feed of a deployment."""
 
     feeds: Mapping[str, FollowedFeed]

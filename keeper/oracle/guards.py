@@ -3,8 +3,9 @@
 All of it is pure: figures in, words out. An empty answer means that nothing is wrong.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.units import BPS
 from keeper.oracle.chainlink import Round
@@ -51,8 +52,7 @@ def deviation_problem(
     return f"{label}: expected {second} within {_percent(most_bps)} % ({where}), found {value}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(Struct, frozen=True, kw_only=True):
     """A price that leapt, and from where."""
 
     reference: int
@@ -61,8 +61,7 @@ class Hold:
     """The block of the leap."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpikeRule:
+class SpikeRule(Struct, frozen=True, kw_only=True):
     """How far a price may move from one block to the next before acting on it waits."""
 
     most_bps: int

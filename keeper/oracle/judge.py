@@ -1,12 +1,14 @@
 """Enter what was read of the feeds in a book, judged by the guards."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import Price
 from keeper.core.ports import Prices
+from keeper.core.values import replace
 from keeper.oracle.book import Evidence, PriceBook
 from keeper.oracle.chainlink import Round
 from keeper.oracle.feeds import FollowedFeed, Following
@@ -19,8 +21,7 @@ Values = Mapping[str, int | None]
 """What was read of each feed, by its id; None where the read reverted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class Judge(Struct, frozen=True, kw_only=True):
     """Judges prices of the feeds that are followed."""
 
     following: Following

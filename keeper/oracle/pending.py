@@ -7,9 +7,10 @@ by position, never sorted again. Whoever sends a transaction writes its calldata
 in it is checked and nothing in it is believed before it is in a block.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.units import Address
 from keeper.evm.words import WORD, address_at, int_at, selector, signed_at
@@ -46,8 +47,7 @@ class Kind(Enum):
     """The same for the auctioned face of an SVR aggregator alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
+class Update(Struct, frozen=True, kw_only=True):
     """What a pending transaction tells an aggregator."""
 
     aggregator: Address

@@ -1,24 +1,24 @@
 """What the operator says about prices: how old, how far apart, how sudden they may be."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
 
 from keeper.core.lending import Feed
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.oracle.guards import SpikeRule
 from keeper.oracle.second_source import Opinion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sequencer:
+class Sequencer(Struct, frozen=True, kw_only=True):
     """A rollup's uptime feed, and how long after a stop nothing is done."""
 
     feed: Address
     grace_s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OraclePolicy:
+class OraclePolicy(Struct, frozen=True, kw_only=True):
     """Guards of one deployment. Keys are a feed's label or its source's address.
 
     Without settings only what can never be right is refused: no price, zero, negative, a bound.

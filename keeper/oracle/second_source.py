@@ -5,8 +5,9 @@ the window, rounded down. It guards acting; it never decides that an account may
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.ports import Reader
@@ -23,8 +24,7 @@ _FIXED: Final = 256
 _TICK_BASE: Final = (10_001 << _FIXED) // 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedOpinion:
+class FeedOpinion(Struct, frozen=True, kw_only=True):
     """Another Chainlink proxy of the same price."""
 
     proxy: Address
@@ -34,8 +34,7 @@ class FeedOpinion:
     """Places of the protocol's own price; 8 is Aave's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolOpinion:
+class PoolOpinion(Struct, frozen=True, kw_only=True):
     """The mean price of a Uniswap V3 pool over a window."""
 
     pool: Address
@@ -51,8 +50,7 @@ class PoolOpinion:
 Opinion = FeedOpinion | PoolOpinion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(Struct, frozen=True, kw_only=True):
     """An opinion with what had to be read once: how to ask it, and how to read its answer."""
 
     opinion: Opinion
@@ -125,8 +123,7 @@ def price_of_tick(tick: int) -> int:
     return result if tick >= 0 else (1 << 2 * _FIXED) // result
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Contracts:
+class _Contracts(Struct, frozen=True, kw_only=True):
     tokens: Mapping[Address, tuple[Address, Address]]
     """Of each pool."""
     decimals: Mapping[Address, int]

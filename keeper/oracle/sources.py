@@ -7,8 +7,9 @@ assumed: the adapter itself is read for its price, its feeds for their age and t
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.ports import Reader
@@ -46,8 +47,7 @@ _PROBE_GAS: Final = 300_000
 """A probe is of a contract that nobody vouched for: it may not burn what a batch has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leaf:
+class Leaf(Struct, frozen=True, kw_only=True):
     """A feed with rounds: a Chainlink proxy, or a contract that answers like one."""
 
     proxy: Address
@@ -66,8 +66,7 @@ class Leaf:
     """True when this proxy is the auctioned face of a Chainlink SVR aggregator."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
+class _Seen(Struct, frozen=True, kw_only=True):
     aggregator: Address | None
     round: Round | None
     parts: tuple[Address, ...]

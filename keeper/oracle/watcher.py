@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter, LogHint
@@ -11,6 +10,7 @@ from keeper.core.lending import Feed
 from keeper.core.pending import PendingPrice, PendingTransaction
 from keeper.core.ports import Reader
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.oracle.book import Evidence, PriceBook
 from keeper.oracle.chainlink import (
     ANSWER_UPDATED,

@@ -6,11 +6,11 @@ how much it is, and nothing of this goes alone.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from keeper.core.lending import AccountRef, Option, Reason, Rejection, SeizeQuote
+from keeper.core.values import replace
 from keeper.planner.case import Case, Desk, Market
 from keeper.planner.markets import Markets
 from keeper.planner.offers import Chosen

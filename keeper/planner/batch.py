@@ -6,13 +6,13 @@ at the end. The least profit on chain is that of all together.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from keeper.core.chain import NO_DATA_COST, Transaction
 from keeper.core.errors import RefusedError
 from keeper.core.plan import Plan
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.program import BalanceOf, Call, Program, Step
 from keeper.evm.program_encoder import encode
 from keeper.evm.words import selector

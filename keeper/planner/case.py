@@ -1,10 +1,11 @@
 """What a plan is made from: one liquidatable account, and the desk that it is planned at."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from typing import Self, TypeVar, cast
+
+from msgspec import Struct, field
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Health, Option, ProtocolCall, SeizeQuote, Valuation
@@ -12,6 +13,7 @@ from keeper.core.plan import Funding, Opportunity
 from keeper.core.ports import LoanBook, ProtocolAdapter
 from keeper.core.stepping import Lending, Prepared, Stepwise, offers
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.exchange import Exchange
 from keeper.planner.unwinding import Unwinding
@@ -20,8 +22,7 @@ M = TypeVar("M")
 P = TypeVar("P")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """An opportunity with its protocol's arithmetic, bound to the market and the position."""
 
     opportunity: Opportunity
@@ -38,8 +39,7 @@ class Case:
     """None where liquidations are planned as if they did not move it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class After:
+class After(Struct, frozen=True, kw_only=True):
     """What a liquidation leaves of an account."""
 
     health: Health
@@ -47,8 +47,7 @@ class After:
     """With all that may be liquidated next."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Market:
+class Market(Struct, frozen=True, kw_only=True):
     """The market that a case is planned in."""
 
     after: Callable[[Option, SeizeQuote], object]
@@ -139,8 +138,7 @@ def _case_in(
     return case_of(adapter, market, position, opportunity=still, valuation=valuation)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk(Exchange):
+class Desk(Exchange, frozen=True, kw_only=True):
     """Everything outside the account that a plan depends on. Immutable; carried forward."""
 
     block: BlockRef
@@ -155,7 +153,7 @@ class Desk(Exchange):
 
     def repriced(self, factors: Mapping[Address, Fraction]) -> Self:
         """Return the desk once the exchanges followed a move; underlyings move as their shares."""
-        return super(Desk, self).repriced(self.unwinding.follow(factors))
+        return super().repriced(self.unwinding.follow(factors))
 
     @property
     def gas_price(self) -> int:

@@ -1,13 +1,12 @@
 """What a plan costs besides its swaps, and what it has to bring."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from keeper.core.fixed_point import mul_div_ceil, mul_div_floor
 from keeper.core.units import BPS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GasModel:
+class GasModel(Struct, frozen=True, kw_only=True):
     """Gas of a plan's own part before it is simulated; the simulation replaces the estimate.
 
     What liquidating takes is told by the protocol's adapter, what borrowing takes by the lender.
@@ -36,8 +35,7 @@ class GasModel:
         return base + (steps - 1) * self.bytes_more + hops * self.bytes_hop
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """What a plan must keep to."""
 
     min_profit: int

@@ -8,9 +8,10 @@ quoted in the pools' own integers, and the best of those is taken.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Final, Generic, TypeVar, cast
+
+from msgspec import Struct
 
 from keeper.core.ports import Path, SwapQuote
 from keeper.planner.exchange import Exchange
@@ -52,8 +53,7 @@ def purchase(exchange: Exchange) -> "Side[Path, SwapQuote]":
     return Side(quote=exchange.exact_out, level=level, worth=_spared)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side(Generic[P, Q]):
+class Side(Struct, Generic[P, Q], frozen=True, kw_only=True):
     """Selling or buying along paths of some kind."""
 
     quote: Callable[[P, int], Q | None]

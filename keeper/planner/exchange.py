@@ -1,17 +1,18 @@
 """Every venue's pools together: paths over them, and what swapping along a path moves."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Self
+
+from msgspec import Struct
 
 from keeper.core.plan import SwapKind, SwapLeg
 from keeper.core.ports import Hop, Moved, Path, SwapBook, SwapQuote
 from keeper.core.units import Address
+from keeper.core.values import replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(Struct, frozen=True, kw_only=True):
     """The books of all venues at one block, or after swaps already counted on. Immutable."""
 
     books: Mapping[str, SwapBook]

@@ -6,11 +6,11 @@ put in, and is none of these.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from keeper.core.gas_limit import gas_limit_of
 from keeper.core.lending import AssetValue, Health, Option, Reason, SeizeQuote
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.planner.case import Case, Desk
 from keeper.planner.search import whole_trades
 from keeper.planner.trade import Miss, Terms, Trade

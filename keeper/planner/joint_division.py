@@ -9,9 +9,10 @@ pools' own integers.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Final
+
+from msgspec import Struct
 
 from keeper.core.ports import Path
 from keeper.core.units import Address
@@ -37,8 +38,7 @@ _CLOSE_SHIFT: Final = 14
 """Shares that move by less than ``1/2**14`` of the amount are left: the gain is flat there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joint:
+class Joint(Struct, frozen=True, kw_only=True):
     """All swaps of a route, by what pays for them."""
 
     repay: Parts
@@ -70,8 +70,7 @@ class Joint:
         return max(self.after.rate(part.path, part) for part in self.sale)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ways:
+class Ways(Struct, frozen=True, kw_only=True):
     """The paths that a purchase and the sale behind it are divided over.
 
     Those of ``buyback`` share no pool with the others.

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.ports import FlashSource, LoanBook
@@ -13,8 +14,7 @@ _REMEMBERED_BLOCKS: Final = 300
 """So long something that was borrowed is read with the rest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Lent:
+class _Lent(Struct, frozen=True, kw_only=True):
     """What is lent of some assets at a block."""
 
     block: Hash32

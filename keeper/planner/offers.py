@@ -1,11 +1,13 @@
 """Offers from outside in place of a trade's local sale: what is asked, and which one gains."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.ports import Ask, SwapOffer
 from keeper.core.units import BPS
+from keeper.core.values import replace
 from keeper.planner.case import Case, Desk
 from keeper.planner.trade import Terms, Trade
 from keeper.planner.unwinding import value_floor
@@ -16,8 +18,7 @@ _CALL_BYTES: Final = 120
 """Of an offer in the program, besides its calldata."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class Chosen(Struct, frozen=True, kw_only=True):
     """The trade of an account that is to be carried out, and the desk that it is quoted at."""
 
     case: Case

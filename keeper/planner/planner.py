@@ -3,7 +3,6 @@
 import asyncio
 import heapq
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Option, Reason, Rejection
@@ -18,6 +17,7 @@ from keeper.core.ports import (
     Unwinder,
 )
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.data_fees import FREE_DATA, DataFees
 from keeper.planner.additions import terms_along
 from keeper.planner.batch import merged

@@ -7,13 +7,15 @@ along one path, or is divided over several where that saves more than the gas of
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Final
+
+from msgspec import Struct, field
 
 from keeper.core.lending import Option
 from keeper.core.ports import HopKind, Path
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.planner.broker import Broker
 from keeper.planner.case import Desk
 from keeper.planner.division import Way
@@ -36,8 +38,7 @@ _PART_PROBES: Final = (2, 5, 8)
 """Amounts that parts of what is owed are judged at, bought with collateral or out of the sale."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HopGas:
+class HopGas(Struct, frozen=True, kw_only=True):
     """What the gas of one more pool costs, in the two assets that legs are compared in."""
 
     collateral: int
@@ -50,8 +51,7 @@ Cost = Callable[[Way, int], int | None]
 """Of a way at a probe, lowest best; None for a way that cannot do it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(Struct, frozen=True, kw_only=True):
     """The ways of the two legs; a way without paths is a leg that falls away."""
 
     repay: Way
@@ -200,8 +200,7 @@ def _best(leg: "_Leg", ways: Sequence[Way]) -> tuple[Way, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Leg:
+class _Leg(Struct, frozen=True, kw_only=True):
     """How the ways of a leg are compared."""
 
     cost: Cost
@@ -219,8 +218,7 @@ def _ways(leg: _Leg, paths: Sequence[Path]) -> tuple[Way, ...]:
     return (*single, *judged.good.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(Struct, frozen=True):
     """What was found of divisions; paths are the same whichever comes first."""
 
     good: dict[frozenset[Path], Way] = field(default_factory=dict)

@@ -5,8 +5,9 @@ as the first leaves the account liquidatable: Qin et al. 2021, "An Empirical Stu
 Liquidations". So the first is as large as it may be without curing the account.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.errors import RefusedError
 from keeper.core.lending import Health, Option, SeizeQuote
@@ -25,8 +26,7 @@ Step = tuple[SeizeQuote, Case, Option]
 """A liquidation, what it leaves of the account, and what may then be repaid of the pair."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tried:
+class _Tried(Struct, frozen=True, kw_only=True):
     """A liquidation, and what it leaves of the account when that can be said."""
 
     quote: SeizeQuote

@@ -1,6 +1,6 @@
 """What is swapped along a route: what buys back what is owed, and what the rest comes to."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from keeper.core.ports import SwapQuote
 from keeper.core.units import Address
@@ -12,8 +12,7 @@ Swaps = tuple[SwapQuote, ...]
 """Of one leg, in the order of their execution."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swapped:
+class Swapped(Struct, frozen=True, kw_only=True):
     """The swaps of a route, and what is left at its end."""
 
     proceeds: int
@@ -27,8 +26,7 @@ class Swapped:
         return sum(len(swap.path) for swap in (*self.repay, *self.sale, *self.buyback))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Short:
+class Short(Struct, frozen=True, kw_only=True):
     """The collateral does not bring what is owed: how much of which asset is missing."""
 
     asset: Address
@@ -39,8 +37,7 @@ class Short:
     buys: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Struct, frozen=True, kw_only=True):
     """What is to be swapped."""
 
     token: Address

@@ -1,7 +1,8 @@
 """One amount along one route: everything that would move, to the raw unit."""
 
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from keeper.core.chain import DataCost
 from keeper.core.errors import RefusedError
@@ -9,6 +10,7 @@ from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.core.plan import Funding, LoanKind
 from keeper.core.ports import SwapOffer, SwapQuote
 from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.core.values import replace
 from keeper.planner.broker import Broker
 from keeper.planner.case import Case, Desk
 from keeper.planner.costs import GasModel, Limits
@@ -23,8 +25,7 @@ BOUGHT_FIRST: Final = "swap"
 """The funding's name where a pool hands over what is repaid and is paid after its callback."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(Struct, frozen=True, kw_only=True):
     """What holds for every plan of a planner."""
 
     executor: Address
@@ -35,8 +36,7 @@ class Terms:
     gas: GasModel
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
+class Trade(Struct, frozen=True, kw_only=True):
     """A liquidation that can be carried out, with what is left at its end."""
 
     option: Option
@@ -110,8 +110,7 @@ class Trade:
         return replace(left, unwinding=desk.unwinding.after(self.redeemed))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Miss:
+class Miss(Struct, frozen=True, kw_only=True):
     """An amount along a route that cannot be carried out, and why."""
 
     reason: Reason

@@ -1,8 +1,9 @@
 """Amounts tried of one option along one route, each of them once."""
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
 
 from keeper.core.lending import Option, SeizeQuote
+from keeper.core.values import replace
 from keeper.planner.broker import Broker
 from keeper.planner.case import Case, Desk
 from keeper.planner.routing import Route
@@ -11,8 +12,7 @@ from keeper.planner.stepping import largest_step
 from keeper.planner.trade import Miss, Terms, Trade, seizure, trade
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(Struct, frozen=True, kw_only=True):
     """One option, with the seizures already asked for: amounts recur along routes."""
 
     case: Case
@@ -85,8 +85,7 @@ class Offer:
         return split(pieces, (most - borrowed for most in self.desk.lent(self.option.debt)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trials:
+class Trials(Struct, frozen=True, kw_only=True):
     """What has been tried along one route, by amount."""
 
     offer: Offer

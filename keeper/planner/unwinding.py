@@ -1,18 +1,19 @@
 """Seized tokens that no pool trades: redeemed first, and their underlying is swapped."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
+
+from msgspec import Struct, field
 
 from keeper.core.fixed_point import mul_div_ceil
 from keeper.core.lending import Valuation
 from keeper.core.plan import Funding, Unwound
 from keeper.core.ports import UnwindBook
 from keeper.core.units import Address
+from keeper.core.values import replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redeemed:
+class Redeemed(Struct, frozen=True, kw_only=True):
     """A collateral that is redeemed, and the book that says what it brings."""
 
     book: UnwindBook
@@ -24,8 +25,7 @@ class Redeemed:
         return self.unwound.assets
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unwinding:
+class Unwinding(Struct, frozen=True, kw_only=True):
     """What tokens are redeemed for, at one block or after plans. Immutable."""
 
     books: Mapping[Address, UnwindBook] = field(default_factory=dict)

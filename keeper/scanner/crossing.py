@@ -5,11 +5,11 @@ whatever the protocol's rounding. For people; the hot path has an index.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
 from keeper.core.lending import Price
 from keeper.core.ports import Prices, ProtocolAdapter
+from keeper.core.values import replace
 
 M = TypeVar("M")
 P = TypeVar("P")

@@ -6,11 +6,11 @@ are. Every rung names all accounts that the exact rules would find, and some mor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, NamedTuple
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from keeper.core.errors import InvariantError
@@ -36,8 +36,7 @@ class Rung(StrEnum):
     SCREEN = "screen"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class Sighting(Struct, frozen=True, kw_only=True):
     """Accounts that may be under the line. No other one is."""
 
     refs: tuple[AccountRef, ...]
@@ -271,8 +270,7 @@ class Lookout(Generic[M, P]):
         return (*named, *self.columns.odd)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
+class Build(Struct, frozen=True, kw_only=True):
     """The work of building an index: numbers only, so that a thread may do it."""
 
     blocks: tuple[tuple[int, Block], ...]

@@ -5,8 +5,9 @@ its own integers.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.errors import StaleError
@@ -20,8 +21,7 @@ P = TypeVar("P")
 NO_PAIR = "the protocol allows no pair of collateral and debt"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Book(Generic[M, P]):
+class Book(Struct, Generic[M, P], frozen=True, kw_only=True):
     """All that a scan looks at: the loans and the prices of one deployment."""
 
     block: BlockRef
@@ -34,8 +34,7 @@ class Book(Generic[M, P]):
     """Which prices moved since the book before, in words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan(Generic[M]):
+class Scan(Struct, Generic[M], frozen=True, kw_only=True):
     """What a look at every loan found."""
 
     block: BlockRef

@@ -14,10 +14,10 @@ changed since are listed apart.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from keeper.scanner.columns import Block, Floats, Ints, Keys
@@ -68,8 +68,7 @@ class Hot(NamedTuple):
     slack: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
+class Index(Struct, frozen=True, kw_only=True):
     """Everybody's trigger prices, and who is near the line, as of when it was built."""
 
     rates: Floats

@@ -6,13 +6,15 @@ is found equals what ``scan`` finds, which assesses every loan.
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, Generic, cast
+
+from msgspec import Struct
 
 from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef, Health, Option
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.screening import Screened
+from keeper.core.values import replace
 from keeper.scanner.columns import Columns
 from keeper.scanner.lookout import Build, Crossing, Lookout
 from keeper.scanner.scan import Book, M, P, Scan, judge, scan
@@ -22,8 +24,7 @@ _NEAR: Final = 64
 """Accounts, on each side of each feed's price, whose positions are kept unpacked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True):
     """The block that liquidations are aimed at, as far as it can be known before."""
 
     number: int

@@ -1,12 +1,13 @@
 """What each factor is worth now: rates of the market, times prices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from keeper.core.screening import FactorKey, M, P, Screened
+from keeper.core.values import replace
 
 Floats = NDArray[np.float64]
 
@@ -14,8 +15,7 @@ EPSILON = 2.0**-40
 """What every sum is lowered by, relative to each of its terms. See ``keeper.scanner.screen``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worth:
+class Worth(Struct, frozen=True, kw_only=True):
     """Rates and prices by column number. Immutable: a move makes another one."""
 
     rates: Floats

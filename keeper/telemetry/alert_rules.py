@@ -5,8 +5,9 @@ through the redactor before it comes here, so that no channel hears more than th
 """
 
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.telemetry.alerts import Alert, AlertDesk, Severity
 
@@ -14,8 +15,7 @@ _MACHINERY: Final = frozenset({"event", "level", "timestamp", "exception", "stac
 """Fields of every line; a traceback is for the log alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """How an event of the log becomes an alert."""
 
     key: str

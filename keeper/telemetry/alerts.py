@@ -7,9 +7,13 @@ does the rest. What a channel cannot take is lost, counted, and said with the ne
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
+
+from msgspec import Struct
+
+from keeper.core.values import replace
 
 HOUR_S = 3_600.0
 
@@ -22,8 +26,7 @@ class Severity(IntEnum):
     CRITICAL = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
+class Alert(Struct, frozen=True, kw_only=True):
     """What a person should hear of. Its text holds no secret: it went through the redactor."""
 
     key: str
@@ -35,8 +38,7 @@ class Alert:
     """It is over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restraint:
+class Restraint(Struct, frozen=True, kw_only=True):
     """How many alerts are too many."""
 
     least: Severity

@@ -1,8 +1,9 @@
 """Loans within one transaction: Aave V3's ``flashLoanSimple``, a ``core.ports.FlashSource``."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Call, Log
 from keeper.core.errors import StaleError
@@ -42,8 +43,7 @@ _GAS: Final = 120_000
 that beside one in the same pool, which then finds its storage warm."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AaveV3LoanBook:
+class AaveV3LoanBook(Struct, frozen=True, kw_only=True):
     """What one Aave V3 pool lends at one block."""
 
     source: str

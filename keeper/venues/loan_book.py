@@ -1,7 +1,8 @@
 """What one lender has at one block, at one fee for everything: a ``core.ports.LoanBook``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.chain import CallResult
 from keeper.core.fixed_point import mul_div_ceil
@@ -10,8 +11,7 @@ from keeper.core.units import Address
 from keeper.evm.words import WORD, int_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoanBook:
+class LoanBook(Struct, frozen=True, kw_only=True):
     """Lends any part of what is held; the fee is rounded up, as every such lender rounds it."""
 
     source: str

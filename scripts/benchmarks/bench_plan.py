@@ -6,13 +6,13 @@ through the one direct pool of each leg, and leaves what would slip by more than
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from random import Random
 from typing import Final
 
 from benchmarks.rows import Row, at_least, interleaved, progress, within
 from keeper.core.plan import Plan
 from keeper.core.units import BPS
+from keeper.core.values import replace
 from keeper.evm.transaction import LocalSigner
 from keeper.planner.case import Case, Desk
 from keeper.planner.planner import Planner

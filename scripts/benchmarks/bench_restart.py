@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -25,6 +24,7 @@ from benchmarks.machine import steadily
 from benchmarks.rows import Row, progress, within
 from benchmarks.tick_crowd import DEPLOYMENT, write_book
 from keeper.app.log_observer import BLOCK_SCANNED
+from keeper.core.values import replace
 
 _GOALS_S = {100_000: 0.5, 1_000_000: 1.0}
 

@@ -9,7 +9,6 @@ integers" is deciding on every loan ourselves.
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 from benchmarks.bookshelf import Shelf, shelve
@@ -20,6 +19,7 @@ from benchmarks.machine import steadily
 from benchmarks.real_market import Others, RealMarket, others_of, real_market
 from benchmarks.rows import Row, interleaved, progress, within
 from benchmarks.scan_checks import memory, pauses, restart, truth
+from keeper.core.values import replace
 from keeper.scanner.lookout import Rung
 
 _SEED = 7

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -16,6 +15,7 @@ from keeper.chain.jsonrpc import decode_push
 from keeper.chain.records import decode_log
 from keeper.core.chain import Call, Log
 from keeper.core.lending import AccountRef, Feed, Price
+from keeper.core.values import replace
 from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.mirror.positions import PackedPositions, Packing
 from keeper.mirror.snapshot import Snapshot

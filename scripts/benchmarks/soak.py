@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from keeper.app.session import Session, keeper_session
@@ -30,6 +30,7 @@ from keeper.core.lending import Rejection
 from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Status, Submission
 from keeper.core.taken import Taken
+from keeper.core.values import replace
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.build import BLOCK_INTERVAL_S

@@ -1,7 +1,6 @@
 """A book on disk of the real market's loans and many synthetic ones far from the line."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -13,6 +12,7 @@ from keeper.app.sight import Sight
 from keeper.chain.session import ChainOptions, open_chain
 from keeper.core.lending import AccountRef
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.mirror.mirror import Mirror
 from keeper.oracle.watcher import PriceWatcher

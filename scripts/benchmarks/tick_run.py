@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
@@ -25,6 +25,7 @@ from benchmarks.tick_others import DRILL_MS, Echo, Web3Bot
 from keeper.app.session import Session, keeper_session
 from keeper.config.settings import load
 from keeper.core.tick import Rung, Tick
+from keeper.core.values import replace
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.sender import read
 from keeper.evm.keys import parse_key

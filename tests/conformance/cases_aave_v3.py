@@ -1,11 +1,11 @@
 """Aave V3 of every release that rounds or judges in its own way."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 
 from keeper.core.lending import AccountRef, Price
 from keeper.core.units import RAY, Address
+from keeper.core.values import replace
 from keeper.protocols.aave_v3.adapter import AaveAdapter
 from keeper.protocols.aave_v3.parameters import Parameters
 from keeper.protocols.aave_v3.revision import V3_0, V3_2, V3_3, V3_4, V3_5, V3_6, V3_7, Rules

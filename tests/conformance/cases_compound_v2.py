@@ -1,11 +1,11 @@
 """The Compound V2 family: accruing by block and by second, seizing a share for the market."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 
 from keeper.core.lending import AccountRef, Price
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.protocols.compound_v2.adapter import CompoundAdapter
 from keeper.protocols.compound_v2.parameters import Parameters
 from keeper.protocols.compound_v2.state import Deployment, Position

@@ -1,11 +1,11 @@
 """Morpho Blue: three markets of different decimals and models, and early liquidation in one."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 
 from keeper.core.lending import AccountRef, Price
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.protocols.morpho_blue.adapter import MorphoAdapter
 from keeper.protocols.morpho_blue.parameters import Parameters
 from keeper.protocols.morpho_blue.rules import Totals

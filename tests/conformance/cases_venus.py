@@ -1,10 +1,10 @@
 """Venus: thresholds by pool, the Liquidator and its treasury, a fee on redeeming, native coin."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.protocols.compound_v2.state import Pool, Risk
 from tests.conformance.case import Case
 from tests.conformance.cases_compound_v2 import case

@@ -1,11 +1,11 @@
 """Venus's isolated pools: by block and by second, loans above and below the least collateral."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 
 from keeper.core.lending import AccountRef, Price
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.protocols.venus_isolated.adapter import IsolatedAdapter
 from keeper.protocols.venus_isolated.parameters import Parameters
 from keeper.protocols.venus_isolated.state import Deployment, Position

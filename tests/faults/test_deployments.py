@@ -1,10 +1,10 @@
 """Two protocols on one chain: what befalls one does not stop the other."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from keeper.app.deployment import Deployment
 from keeper.core.lending import Reason
+from keeper.core.values import replace
 from keeper.devnet.morpho import build_morpho, liquidatable
 from keeper.devnet.morpho_specs import loan_of
 from keeper.devnet.stage_aave_v3 import aave_file

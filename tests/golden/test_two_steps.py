@@ -8,8 +8,6 @@ held to a percent of the first step, and the rules that make it are the adapter'
 contracts elsewhere.
 """
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.commands.amounts import decimal
@@ -17,6 +15,7 @@ from keeper.commands.explain import plan_table
 from keeper.core.lending import AssetValue, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.planner.case import Case, case_of
 from keeper.planner.ceiling import Ceilings
 from keeper.planner.markets import Markets

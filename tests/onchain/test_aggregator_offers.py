@@ -6,7 +6,6 @@ does not look at, where the collateral is worth two percent more.
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan, SwapKind
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.crash import crash
 from keeper.executor.dividing import Decoders
 from keeper.executor.rehearse import OFFER_BROKEN, Stage, rehearse

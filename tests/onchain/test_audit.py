@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from keeper.config.settings import load
 from keeper.core.errors import StaleError, TransientError
 from keeper.core.lending import AccountRef, Reason
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.crash import crash
 from keeper.mirror.audit import AccountsDriftedError, Ground, ParityAudit

@@ -6,7 +6,7 @@ and the gas is less than that of the same liquidations alone.
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from keeper.core.joint import Joint
 from keeper.core.lending import Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_executor

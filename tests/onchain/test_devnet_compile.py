@@ -1,13 +1,13 @@
 """What is compiled once and kept."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.compile_cache import Program, ensure_compiled
 from keeper.devnet.packages import ensure_all
 from keeper.devnet.solc import Settings

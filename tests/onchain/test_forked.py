@@ -3,7 +3,6 @@
 import asyncio
 import random
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from keeper.chain.anvil import AnvilOptions, open_anvil
@@ -11,6 +10,7 @@ from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.chain import Call
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.market import LocalMarket
 from keeper.devnet.rpc import Rpc
 from keeper.evm.words import selector, word_of_address

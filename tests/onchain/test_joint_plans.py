@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from keeper.app.study import Study, studies
 from keeper.config.settings import Settings
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan
+from keeper.core.values import replace
 from keeper.planner.case import Desk
 from keeper.planner.markets import Markets
 from keeper.planner.offers import Chosen

@@ -1,9 +1,8 @@
 """A callback counts once, from whom was called, of the right kind, with the bytes it was given."""
 
-from dataclasses import replace
-
 import pytest
 
+from keeper.core.values import replace
 from keeper.devnet.contract import Contract
 from keeper.devnet.sender import read
 from keeper.evm.executor_revert import ERRORS

@@ -1,9 +1,8 @@
 """A program that cannot be read to its very end is undone, at the place where reading failed."""
 
-from dataclasses import replace
-
 import pytest
 
+from keeper.core.values import replace
 from keeper.evm.program import Call
 from keeper.evm.program_encoder import encode
 from tests.support.executor_scene import LOAN, Scene, scene_of

@@ -1,9 +1,8 @@
 """Whole liquidations on real Aave V3 and Uniswap V3, prices from real Chainlink aggregators."""
 
-from dataclasses import replace
-
 import pytest
 
+from keeper.core.values import replace
 from keeper.devnet.live import account_data
 from keeper.devnet.prices import oracle_prices
 from keeper.devnet.sender import Sender

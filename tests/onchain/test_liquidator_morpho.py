@@ -1,10 +1,11 @@
 """A call that is paid later: one callback, from whom was called, and never more than the limit."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
+from keeper.core.values import replace
 from keeper.devnet.contract import Contract, selector
 from keeper.devnet.sender import read
 from keeper.evm.executor_revert import read_revert

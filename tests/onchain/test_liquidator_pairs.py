@@ -1,9 +1,10 @@
 """Swaps against real Uniswap V2 pairs, priced on chain at the reserves of that moment."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
+from keeper.core.values import replace
 from keeper.devnet.contract import Contract
 from keeper.devnet.sender import Sender, read
 from keeper.devnet.uniswap_v2 import UniswapV2, deploy_uniswap_v2, open_pair

@@ -1,9 +1,8 @@
 """What a well-meant program does, against small contracts of ours."""
 
-from dataclasses import replace
-
 import pytest
 
+from keeper.core.values import replace
 from keeper.devnet.contract import selector
 from keeper.devnet.sender import read
 from keeper.evm.hashing import keccak256

@@ -7,10 +7,11 @@ Uniswap V2's own formula) asks for what is owed. The gas is compared with
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
+from keeper.core.values import replace
 from keeper.devnet.contract import Contract
 from keeper.devnet.live import LiveMarket, under_water
 from keeper.devnet.sender import Sender, read

@@ -1,10 +1,9 @@
 """Loans of every kind: a hostile lender of each, and the real ones where they can be had."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.balancer import deploy_vault, queue_fee
 from keeper.devnet.contract import Contract, load_artifact
 from keeper.devnet.executor import deploy_inventory

@@ -1,9 +1,8 @@
 """Odd tokens: what works with them works, what does not is undone as a whole."""
 
-from dataclasses import replace
-
 import pytest
 
+from keeper.core.values import replace
 from keeper.evm.program import Approval, Swap
 from tests.support.executor_scene import FEE, GAIN, LOAN, scene_of
 from tests.support.executor_stage import RECIPIENT, Stage

@@ -1,7 +1,7 @@
 """The mirror equals the chain: by following, over reorgs, after failures and from checkpoints."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError, InvariantError, TransientError
 from keeper.core.units import WAD, Address, Hash32
+from keeper.core.values import replace
 from keeper.devnet.actions import random_actions
 from keeper.devnet.live import LiveMarket, account_data
 from keeper.devnet.sender import Sender

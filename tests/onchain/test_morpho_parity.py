@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from keeper.core.errors import ConfigError, StaleError
 from keeper.core.lending import AccountRef
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.devnet.morpho import LocalMorpho, liquidatable
 from keeper.devnet.morpho_actions import random_morpho_actions
 from keeper.devnet.prices import oracle_prices, push_prices

@@ -1,12 +1,12 @@
 """Events of real aggregators: a block's prices are one fact, and a bad answer is no price."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 
 from keeper.core.chain import BlockRef, Log
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.devnet.prices import oracle_prices, push_prices
 from keeper.oracle.book import PriceBook
 from tests.support.market_node import MarketNode

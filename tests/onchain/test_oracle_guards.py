@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from keeper.app.study import studies
 from keeper.config.chain_file import SequencerSettings
 from keeper.config.settings import load
 from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.core.values import replace
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.contract import Artifact, Contract, create_address
 from keeper.devnet.prices import move_market, oracle_prices, push_price

@@ -8,12 +8,12 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from keeper.core.values import replace
 from keeper.devnet.actions import random_actions
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.prices import move_market

@@ -4,13 +4,13 @@ Balancer's vault is the published bytecode, the pools are Uniswap's, the invento
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from keeper.core.plan import LoanKind, SwapKind
 from keeper.core.ports import FlashSource
+from keeper.core.values import replace
 from keeper.devnet.balancer import deploy_vault
 from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_inventory

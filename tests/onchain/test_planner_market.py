@@ -1,7 +1,6 @@
 """Plans on a real market come to exactly what they forecast, alone and one after the other."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from keeper.core.chain import Fees
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan, SwapKind
+from keeper.core.values import replace
 from keeper.devnet.crash import crash
 from keeper.devnet.prices import held_mining
 from keeper.devnet.sender import Sender, read

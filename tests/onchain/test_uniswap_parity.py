@@ -1,13 +1,14 @@
 """Local quotes are the real contracts' own, to the wei: QuoterV2's and those of real swaps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 import pytest
 
 from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.core.values import replace
 from keeper.devnet.live import LiveMarket
 from keeper.devnet.market import MarketPool
 from keeper.devnet.sender import Sender, read, read_all

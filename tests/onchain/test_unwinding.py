@@ -6,7 +6,6 @@ MetaMorpho, Morpho is Morpho.
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -18,6 +17,7 @@ from keeper.core.errors import RefusedError
 from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.core.plan import LoanKind, Plan
 from keeper.core.units import MAX_UINT256, Address
+from keeper.core.values import replace
 from keeper.devnet.prices import held_mining
 from keeper.devnet.sender import Sender, read
 from keeper.devnet.tokens import fund

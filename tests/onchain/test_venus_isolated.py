@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -11,6 +10,7 @@ import pytest
 from keeper.core.chain import Transaction
 from keeper.core.lending import AccountRef, Option, SeizeQuote
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.devnet.contract import Contract
 from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_executor

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -10,6 +9,7 @@ import pytest
 
 from keeper.core.lending import AccountRef, Option, Price, SeizeQuote
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.crash import crash
 from keeper.devnet.prices import push_prices
 from keeper.devnet.sender import Sender

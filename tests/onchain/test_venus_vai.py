@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -10,6 +9,7 @@ import pytest
 
 from keeper.core.lending import AccountRef, Option, SeizeQuote
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.devnet.crash import crash
 from keeper.devnet.sender import Sender
 from keeper.devnet.venus_actions import allow_liquidations, random_actions

@@ -1,12 +1,11 @@
 """Whatever an aggregator answers, an answer passes only when every one of its claims holds."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.core.ports import Ask
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.venues.aggregators.answer import Answer
 from keeper.venues.aggregators.checks import MOST_DATA, MOST_GAS, AllowList, fault
 from tests.support.ledger_records import account

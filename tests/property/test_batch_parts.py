@@ -1,7 +1,5 @@
 """However a transaction of several accounts ends, their parts are the whole, to the wei."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +7,7 @@ from keeper.core.accounting import waterfall
 from keeper.core.chain import Log
 from keeper.core.plan import Plan
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.executor.dividing import divided, equal_parts
 from keeper.executor.settlement import received
 from keeper.ledger.books import add_up

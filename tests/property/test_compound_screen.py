@@ -1,13 +1,12 @@
 """The screen never misses an account of the Compound family that the exact rules find."""
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keeper.core.lending import AccountRef
 from keeper.core.screening import Screened
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.protocols.compound_v2.adapter import CompoundAdapter
 from keeper.protocols.compound_v2.exposure import pack, unpack
 from keeper.protocols.compound_v2.health import (

@@ -1,6 +1,6 @@
 """Whatever is forced, in whatever order it ends, no more is lost than the budget allows."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -9,6 +9,7 @@ from keeper.core.accounting import Waterfall
 from keeper.core.chain import Fees
 from keeper.core.gas_limit import CANCEL_GAS
 from keeper.core.plan import Plan, Purpose
+from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.forced import ForcedLimits
 from keeper.executor.policy import Exposure, Limits, judge, worst_gas

@@ -1,12 +1,11 @@
 """Isolated pools under every input: the screen misses nobody, and what is offered is allowed."""
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keeper.core.screening import Screened
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.protocols.venus_isolated import rules
 from keeper.protocols.venus_isolated.adapter import IsolatedAdapter
 from keeper.protocols.venus_isolated.case import KEY_SEPARATOR, Way

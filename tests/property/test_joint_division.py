@@ -1,12 +1,13 @@
 """For every set of pools: no other division of what is bought and sold leaves more."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keeper.core.ports import SwapQuote
+from keeper.core.values import replace
 from keeper.planner.broker import Broker
 from keeper.planner.case import Desk
 from keeper.planner.joint_division import Joint, Ways, divide

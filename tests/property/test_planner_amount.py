@@ -1,12 +1,13 @@
 """For every account and depth of pools: no other amount, route or pair would have paid more."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keeper.core.lending import Option, Rejection, SeizeQuote
 from keeper.core.plan import Plan
+from keeper.core.values import replace
 from keeper.planner.case import Case, Desk
 from keeper.planner.ceiling import Ceilings
 from keeper.planner.planner import Planner

@@ -1,7 +1,7 @@
 """Under Aave's own rules, whose close factor and dust leave holes, no other amount pays more."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from keeper.core.lending import Option, Rejection, SeizeQuote
 from keeper.core.units import BPS
+from keeper.core.values import replace
 from keeper.planner.case import Case, Desk
 from keeper.planner.ceiling import Ceilings
 from keeper.planner.planner import Planner

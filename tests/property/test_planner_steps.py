@@ -1,11 +1,10 @@
 """What is left out of several liquidations in turn would hardly have netted more."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keeper.core.values import replace
 from keeper.planner import in_steps as stepping
 from keeper.planner.case import Case, Desk
 from keeper.planner.search import best_trades, closest

@@ -1,6 +1,6 @@
 """The one gate: whatever is asked of it and in whatever order, no limit is ever passed."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from keeper.core.chain import Fees
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan
+from keeper.core.values import replace
 from keeper.executor.policy import Exposure, Limits, judge, worst_gas
 from tests.support.ledger_records import FORECAST, OPERATOR, plan
 

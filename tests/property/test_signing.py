@@ -1,7 +1,5 @@
 """Our signed transactions are eth-account's, byte for byte."""
 
-from dataclasses import replace
-
 import rlp
 from eth_account import Account
 from eth_utils import to_checksum_address
@@ -10,6 +8,7 @@ from hypothesis import strategies as st
 
 from keeper.core.chain import Fees, Transaction
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.hashing import checksum_address
 from keeper.evm.transaction import LocalSigner, encode_rlp
 

@@ -1,10 +1,9 @@
 """For every pool, amount and direction: rounding is against the trader, and swaps compose."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keeper.core.values import replace
 from keeper.venues.uniswap_v3.pool import PoolState, TickBand
 from keeper.venues.uniswap_v3.tick_math import (
     MAX_SQRT_RATIO,

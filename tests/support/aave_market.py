@@ -1,10 +1,10 @@
 """A small Aave market made by hand, for tests that need no chain."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from keeper.core.lending import AccountRef
 from keeper.core.units import RAY, Address
+from keeper.core.values import replace
 from keeper.protocols.aave_v3.health import view_at
 from keeper.protocols.aave_v3.revision import V3_0, Rules
 from keeper.protocols.aave_v3.state import (

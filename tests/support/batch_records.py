@@ -1,12 +1,13 @@
 """Batches for tests: three accounts in one transaction, what it logs, and how that is read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from keeper.core.chain import Log, Simulated
 from keeper.core.lending import Liquidation
 from keeper.core.plan import Plan
 from keeper.core.units import WAD, Address, Hash32
+from keeper.core.values import replace
 from keeper.executor.dividing import Decoders
 from tests.support.ledger_records import EXECUTOR, USDC, WETH, liquidation
 from tests.support.rehearsal_node import ONE, RECIPIENT, THREE, TWO, transfer

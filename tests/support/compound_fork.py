@@ -6,11 +6,11 @@ a pause of all seizures. It is priced as the plain fork is, by Venus's oracle ov
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.devnet.compile_cache import ensure_compiled
 from keeper.devnet.contract import Artifact, Contract, load_artifact
 from keeper.devnet.live import LiveMarket

@@ -1,10 +1,10 @@
 """A small deployment of the Compound family made by hand, for tests that need no chain."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from keeper.core.lending import AccountRef
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.protocols.compound_v2.health import view_at
 from keeper.protocols.compound_v2.rules import Stored, mul_exp_truncated
 from keeper.protocols.compound_v2.state import (

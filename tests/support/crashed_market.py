@@ -1,6 +1,6 @@
 """A market of Aave's in a crash, with an executor and a planner on it, and what plans come to."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from keeper.app.books import valuation
 from keeper.chain.fees import fees_for
@@ -9,6 +9,7 @@ from keeper.core.chain import Simulated, next_base_fee
 from keeper.core.plan import Plan
 from keeper.core.ports import FlashSource, SwapVenue
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.prices import oracle_prices
 from keeper.devnet.sender import Sender
 from keeper.devnet.uniswap_v2 import deploy_uniswap_v2, open_pair

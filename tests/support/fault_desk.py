@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from keeper.chain.trouble import Trouble
 from keeper.config.settings import Settings, load
 from keeper.core.plan import Outcome, Plan, Status, Submission
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.executor import deploy_executor

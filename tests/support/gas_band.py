@@ -1,6 +1,5 @@
 """What plans count on in gas, held to what their transactions take."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from keeper.app.study import Study, studies
 from keeper.config.settings import load
 from keeper.core.chain import Simulated
 from keeper.core.plan import Plan
+from keeper.core.values import replace
 from keeper.planner.case import Case, Desk
 
 LEAST_BPS = 9_000

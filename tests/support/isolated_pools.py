@@ -1,10 +1,10 @@
 """Two small isolated pools made by hand, for tests that need no chain."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from keeper.core.lending import AccountRef
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.protocols.compound_v2.rules import Stored
 from keeper.protocols.venus_isolated.health import view_at
 from keeper.protocols.venus_isolated.state import (

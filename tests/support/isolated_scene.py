@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
@@ -10,6 +10,7 @@ from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.chain import BlockRef, Log, Simulated, Transaction
 from keeper.core.lending import AccountRef, Option, Price, SeizeQuote
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.build import build_market
 from keeper.devnet.isolated_build import build_isolated
 from keeper.devnet.isolated_market import LiveIsolated, LocalIsolated, open_isolated

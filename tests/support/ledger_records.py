@@ -1,6 +1,6 @@
 """Records for the ledger's tests: plans, submissions and outcomes with what matters to say."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from keeper.core.accounting import Waterfall, gas_only
@@ -25,6 +25,7 @@ from keeper.core.plan import (
     Submission,
 )
 from keeper.core.units import WAD, Address, Hash32
+from keeper.core.values import replace
 from keeper.evm.hashing import keccak256
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.store import ChainIdentity

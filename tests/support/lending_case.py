@@ -1,9 +1,8 @@
 """Accounts of a real adapter's rules beside the hand-made pools of ``lending_desk``."""
 
-from dataclasses import replace
-
 from keeper.core.lending import AccountRef, Option, SeizeQuote, Valuation
 from keeper.core.plan import Opportunity
+from keeper.core.values import replace
 from keeper.planner.case import After, Case
 from keeper.protocols.aave_v3 import aftermath, gas, health, liquidation
 from keeper.protocols.aave_v3.revision import Rules

@@ -1,9 +1,8 @@
 """A small Morpho Blue deployment made by hand, for tests that need no chain."""
 
-from dataclasses import replace
-
 from keeper.core.lending import AccountRef
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.protocols.morpho_blue import codec
 from keeper.protocols.morpho_blue.health import view_at
 from keeper.protocols.morpho_blue.rules import PreTerms, Totals

@@ -1,12 +1,13 @@
 """A node that rehearses plans as a test says, and what is read of its answers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from keeper.core.chain import BlockRef, Log, Simulated, StateOverride, Transaction
 from keeper.core.lending import Liquidation
 from keeper.core.plan import Plan
 from keeper.core.units import WAD, Address, Hash32
+from keeper.core.values import replace
 from keeper.executor.dividing import Decoders
 from keeper.executor.settlement import TRANSFER
 from tests.support.ledger_records import (

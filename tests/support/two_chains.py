@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -18,6 +18,7 @@ from keeper.config.fleet import Fleet, load_fleet
 from keeper.config.settings import Settings
 from keeper.core.plan import Status
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.crash import crash

@@ -5,7 +5,7 @@ Aave V3, Morpho is its published source; only the oracle's contract is ours.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from keeper.app.aiming import Aim, Aimed
@@ -19,6 +19,7 @@ from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Unwinder
 from keeper.core.tick import Tick
 from keeper.core.units import MAX_UINT256, ZERO_ADDRESS, Address
+from keeper.core.values import replace
 from keeper.devnet.aave_v36_source import program_of
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.compile_cache import Program, ensure_compiled

@@ -1,9 +1,8 @@
 """The lines of an efficiency mode are made when an account of it is looked at, and once."""
 
-from dataclasses import replace
-
 import pytest
 
+from keeper.core.values import replace
 from keeper.protocols.aave_v3.exposure import repriced
 from keeper.protocols.aave_v3.health import category_lines, view_at
 from keeper.protocols.aave_v3.revision import V3_0, V3_6

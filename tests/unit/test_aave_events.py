@@ -1,12 +1,11 @@
 """Whom and what the logs of a market change."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.core.chain import Log
 from keeper.core.lending import AccountRef
 from keeper.core.units import Address, Hash32
+from keeper.core.values import replace
 from keeper.protocols.aave_v3 import codec, events
 from keeper.protocols.aave_v3.codec import topic, word_of_address, word_of_int
 from keeper.protocols.aave_v3.state import Sentinel

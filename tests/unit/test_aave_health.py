@@ -1,11 +1,10 @@
 """Health by release: categories, zero thresholds, roundings, missing prices."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.core.errors import StaleError
 from keeper.core.units import RAY, WAD, Address
+from keeper.core.values import replace
 from keeper.protocols.aave_v3.health import assess, indices_at, legs
 from keeper.protocols.aave_v3.revision import V3_0, V3_2, V3_5, V3_6
 from keeper.protocols.aave_v3.rules import compounded_interest_binomial

@@ -1,12 +1,11 @@
 """Options, quotes and refusals by release."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.core.errors import RefusedError
 from keeper.core.lending import Option
 from keeper.core.units import MAX_UINT256, RAY
+from keeper.core.values import replace
 from keeper.protocols.aave_v3 import liquidation
 from keeper.protocols.aave_v3.adapter import AaveAdapter
 from keeper.protocols.aave_v3.case import case_of, leaves_no_collateral

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
 from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.errors import ConfigError, DriftError
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.protocols.aave_v3 import codec
 from keeper.protocols.aave_v3.codec import word_of_address, word_of_int
 from keeper.protocols.aave_v3.positions import read_positions

@@ -1,9 +1,8 @@
 """Who pays only because others are sent anyway is planned at what it adds to their gas."""
 
-from dataclasses import replace
-
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan
+from keeper.core.values import replace
 from keeper.planner.additions import LEAST_SAVED, after, along, only_along, worth_a_look
 from keeper.planner.case import Case
 from keeper.planner.costs import Limits

@@ -1,12 +1,11 @@
 """Aggregators are asked in their own words, and what they answer is believed only when it holds."""
 
-from dataclasses import replace
-
 import pytest
 from structlog.testing import capture_logs
 
 from keeper.core.ports import Ask
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.venues.aggregators.checks import LEAST_GAS, MOST_DATA, MOST_GAS
 from keeper.venues.aggregators.desk import OFFER_REFUSED, Aggregators
 from tests.support.aggregator_server import (

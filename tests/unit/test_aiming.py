@@ -1,7 +1,6 @@
 """Prices that time alone moves are those of the target block; no other price is asked for again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from keeper.core.chain import Simulated, StateOverride, Transaction
 from keeper.core.lending import AccountRef, Price
 from keeper.core.tick import Tick
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.protocols.morpho_blue.adapter import MorphoAdapter
 from keeper.protocols.morpho_blue.parameters import Parameters
 from keeper.scanner.scan import Book, scan

@@ -1,7 +1,6 @@
 """What a transaction may call and which tokens it may move is the operator's to say."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from keeper.config.settings import load
 from keeper.core.errors import ConfigError
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan, Underlying, Unwound
+from keeper.core.values import replace
 from keeper.evm.program import Approval, Call, Flash, Program
 from keeper.evm.program_encoder import encode
 from keeper.executor.policy import Exposure, Limits, judge, tokens_of

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
 from keeper.core.errors import RefusedError
 from keeper.core.plan import Submission
+from keeper.core.values import replace
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.signing import SigningDesk
 from tests.support.fake_wire import FakeWire

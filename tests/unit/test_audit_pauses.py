@@ -4,7 +4,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError, DriftError, TransientError
 from keeper.core.lending import AccountRef, Reason
 from keeper.core.parity import Sides
+from keeper.core.values import replace
 from keeper.mirror.audit import AccountsDriftedError, Ground, ParityAudit
 from keeper.mirror.pauses import EVERY_MARKET, Evidence, Pauses
 from keeper.mirror.snapshot import Snapshot

@@ -1,7 +1,7 @@
 """A difference is asked for once more before it is called drift."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef, Feed, Price
 from keeper.core.parity import Sides
 from keeper.core.units import Address, Hash32
+from keeper.core.values import replace
 from keeper.mirror.audit import AccountsDriftedError, Ground, ParityAudit
 from keeper.mirror.snapshot import Snapshot
 

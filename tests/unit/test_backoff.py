@@ -1,9 +1,8 @@
 """An account that failed is left alone for a while, never for good."""
 
-from dataclasses import replace
-
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Companion, Intent, Outcome, Status
+from keeper.core.values import replace
 from keeper.executor.backoff import LONGEST_WAIT_BLOCKS, Backoff, Cause
 from tests.support.ledger_records import MARKET, account, landed, plan, submission
 

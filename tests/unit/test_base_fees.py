@@ -1,6 +1,5 @@
 """The base fee of the next block, by the rule that a chain's header tells."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -9,6 +8,7 @@ import pytest
 from keeper.chain.data_fees import Rollup
 from keeper.chain.records import decode_block
 from keeper.core.chain import EIP_1559, BlockRef, next_base_fee
+from keeper.core.values import replace
 
 MILLION = 10**6
 

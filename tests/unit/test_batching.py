@@ -1,7 +1,6 @@
 """Plans go together where that earns more, and alone where it does not or does not hold."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from keeper.core.joint import Addition, Joint
 from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import BPS
+from keeper.core.values import replace
 from keeper.executor.batching import MOST_GAS, grouped
 from keeper.executor.dividing import divided, equal_parts
 from keeper.executor.flight import Flight

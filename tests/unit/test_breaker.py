@@ -1,12 +1,12 @@
 """What trips the breaker, at which wei, and what does not."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from keeper.core.plan import Outcome, Plan, Status
 from keeper.core.standing import Tally
+from keeper.core.values import replace
 from keeper.executor.breaker import BreakerLimits, tripped
 from keeper.executor.standing import DAY, HOUR
 from keeper.ledger.journal import SqliteJournal

@@ -1,7 +1,7 @@
 """A halt takes back all bundles at once, each builder being asked a few at a time."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -9,6 +9,7 @@ import aiohttp
 from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.relay import Relay
 from keeper.core.plan import Plan, Purpose, Status, Submission
+from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.bundle import BundleLane
 from keeper.executor.lanes.lane import AT_ONCE

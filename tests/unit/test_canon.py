@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
@@ -11,6 +11,7 @@ from keeper.core.chain import BlockRef, Transaction
 from keeper.core.errors import RefusedError, StaleError
 from keeper.core.plan import Intent, Outcome, Settled, Status
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.executor.canon import GONE, Canon
 from keeper.executor.flight import Flight
 from tests.support.ledger_records import EXECUTOR, block, hash32, landed, plan

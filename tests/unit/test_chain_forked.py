@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 import pytest
@@ -13,6 +13,7 @@ from keeper.chain.jsonrpc import Reply, Request
 from keeper.chain.session import ChainOptions, open_chain
 from keeper.core.primed import Primed
 from keeper.core.units import ZERO_ADDRESS
+from keeper.core.values import replace
 from tests.support.fake_node import fake_node
 
 CALL = Request(method="eth_call")

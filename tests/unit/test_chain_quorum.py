@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +17,7 @@ from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.chain import BlockRef, Call, Transaction
 from keeper.core.errors import StaleError
 from keeper.core.units import ZERO_ADDRESS, Hash32, address
+from keeper.core.values import replace
 from keeper.executor.lanes.lane import Refused, Taken, Uncertain
 from keeper.executor.lanes.mempool import MempoolLane
 from tests.support.fake_chain import FakeChainNode

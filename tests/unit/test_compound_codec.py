@@ -1,7 +1,6 @@
 """Bytes of the Compound family against its ABIs: Compound's own, and what Venus adds."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from eth_utils.crypto import keccak
 
 from keeper.core.lending import Held, Option, SeizeQuote
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.words import selector, topic
 from keeper.protocols.compound_v2 import calls, codec, events
 from keeper.protocols.compound_v2.parameters import BORROWS_SLOT

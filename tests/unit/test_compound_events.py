@@ -1,9 +1,8 @@
 """Whom and what logs of the family change, and the liquidations among them."""
 
-from dataclasses import replace
-
 from keeper.core.chain import Log
 from keeper.core.units import WAD, Address, Hash32
+from keeper.core.values import replace
 from keeper.evm.words import topic, word_of_address, word_of_int
 from keeper.protocols.compound_v2 import codec, decoding, events
 from tests.support.compound_market import (

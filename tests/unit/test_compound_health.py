@@ -1,11 +1,10 @@
 """Which of an account's markets are accrued, and what that makes of it."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.core.errors import StaleError
 from keeper.core.units import MAX_UINT256, WAD
+from keeper.core.values import replace
 from keeper.protocols.compound_v2.health import accrued_at, assess, shortfall
 from keeper.protocols.compound_v2.liquidation import options, seize
 from keeper.protocols.compound_v2.refusals import MarketRefusedError, Refusal

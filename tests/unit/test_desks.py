@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
 from keeper.core.errors import TransientError
 from keeper.core.plan import Plan
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.signed_transaction import decode_signed
 from keeper.evm.transaction import LocalSigner
 from keeper.executor.desks import Desks, Signed

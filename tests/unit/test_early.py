@@ -1,7 +1,7 @@
 """Plans that are signed and on disk while they are rehearsed: what goes is what was rehearsed."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from keeper.core.errors import RefusedError
 from keeper.core.plan import Intent, Plan, Status, Submission
 from keeper.core.tick import Tick
+from keeper.core.values import replace
 from keeper.executor.armament import Armament
 from keeper.executor.desks import Desks, Signed
 from keeper.executor.early import Early

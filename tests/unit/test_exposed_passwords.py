@@ -3,7 +3,6 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from keeper.commands.arming import CONFIRM_VARIABLE, arming
 from keeper.commands.keys import new_key
 from keeper.config.keeper_file import Mode, OperatorSettings
 from keeper.config.settings import Settings, load
+from keeper.core.values import replace
 from keeper.evm.keys import write_keystore
 from keeper.runtime.private import exposure
 from tests.support.settings_files import write_settings

@@ -1,7 +1,7 @@
 """What is spent and at stake, read while transactions end."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,7 @@ from keeper.core.errors import TransientError
 from keeper.core.plan import Status
 from keeper.core.standing import Spent
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.executor.door import Door
 from keeper.executor.flight import Flight
 from keeper.executor.standing import HOUR

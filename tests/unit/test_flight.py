@@ -1,7 +1,6 @@
 """The intents without an outcome: what they hold, what they may cost, and when none is left."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -9,6 +8,7 @@ from keeper.core.chain import DataCost, Transaction
 from keeper.core.gas_limit import CANCEL_GAS
 from keeper.core.plan import Companion, Intent, Plan, Purpose, Status, Submission
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from tests.support.eventually import PATIENCE_S
 from tests.support.ledger_records import EXECUTOR, MARKET, plan

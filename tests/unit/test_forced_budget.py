@@ -2,7 +2,6 @@
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from keeper.core.accounting import Waterfall
 from keeper.core.chain import Fees
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan, Purpose, Status
+from keeper.core.values import replace
 from keeper.executor.breaker import BreakerLimits, tripped
 from keeper.executor.flight import Flight
 from keeper.executor.forced import ForcedLimits

@@ -1,12 +1,11 @@
 """Loans whose collateral will not cover their debt: closed at a loss, where that is allowed."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.core.lending import Health, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.executor.policy import worst_gas
 from keeper.planner.case import Case, Desk
 from keeper.planner.costs import Limits

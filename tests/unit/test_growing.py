@@ -1,7 +1,7 @@
 """Which prices are asked for one block ahead, and what becomes of the answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
@@ -12,6 +12,7 @@ from keeper.core.errors import KeeperError, StaleError, TransientError
 from keeper.core.lending import Feed
 from keeper.core.ports import Reader
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.words import ask_address
 from keeper.oracle.book import PriceBook
 from keeper.oracle.policy import NO_POLICY

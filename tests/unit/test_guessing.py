@@ -1,6 +1,6 @@
 """For whom it is planned ahead, and when a look at one event is the look at its block."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +10,7 @@ from keeper.app.guessing import Guess
 from keeper.app.planning_ahead import FEW
 from keeper.core.lending import AccountRef
 from keeper.core.tick import Tick
+from keeper.core.values import replace
 from keeper.runtime.precedence import Precedence
 from tests.support.acting_alone import acting_among
 from tests.support.ledger_records import MARKET, account, block

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 
 from keeper.core.joint import Joint
 from keeper.core.plan import Plan, Submission
+from keeper.core.values import replace
 from keeper.executor.armament import Armament
 from keeper.executor.desks import Desks
 from keeper.executor.executor import Executor

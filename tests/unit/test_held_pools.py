@@ -1,6 +1,5 @@
 """Which pools are read again at a block."""
 
-from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -9,6 +8,7 @@ from keeper.core.chain import BlockRef, Call, Log
 from keeper.core.errors import StaleError
 from keeper.core.ports import Reader
 from keeper.core.units import Address, Hash32
+from keeper.core.values import replace
 from keeper.evm.words import ask, word_of_address
 from keeper.venues.uniswap_v2.venue import (
     GET_PAIR,

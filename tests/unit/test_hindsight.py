@@ -1,7 +1,5 @@
 """Why somebody else's liquidation was not ours, from what we knew and had done."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.app.hindsight import Ours, Scene, cause_of, told
@@ -10,6 +8,7 @@ from keeper.core.lending import AccountRef, Liquidation, Reason, Rejection
 from keeper.core.plan import Status
 from keeper.core.taken import Cause, OurPart
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from tests.support.ledger_records import USDC, VALUATION, WETH, account, hash32
 
 REF = AccountRef(market="pool", account=account(1))

@@ -1,7 +1,6 @@
 """Venus's isolated pools: bytes against the ABI, events, and whole accounts by hand."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from keeper.core.chain import Log
 from keeper.core.errors import ConfigError
 from keeper.core.lending import AccountRef, Held, Option, SeizeQuote
 from keeper.core.units import WAD, Address, Hash32
+from keeper.core.values import replace
 from keeper.evm.words import selector, topic
 from keeper.protocols.compound_v2 import codec as family
 from keeper.protocols.registry import adapter_for

@@ -5,7 +5,6 @@ The executor is disarmed: what it shows is what it would send.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from keeper.core.joint import Joint
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan, Status
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.executor.policy import Limits
 from keeper.executor.totals import TotalLimits, Totals
 from keeper.executor.verdicts import Report

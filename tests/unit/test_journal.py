@@ -1,7 +1,6 @@
 """The journal: records survive, steps keep their order, one open intent for an account."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -9,6 +8,7 @@ from keeper.core.chain import DataCost, Fees
 from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef, Reason
 from keeper.core.plan import Purpose, Status
+from keeper.core.values import replace
 from keeper.ledger.checkpoints import Checkpoint
 from keeper.ledger.spending import read_spending
 from tests.support.ledger_records import (

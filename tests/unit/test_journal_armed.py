@@ -1,13 +1,13 @@
 """Transactions signed ahead, on disk: they hold nothing until they are fired, and that once."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from keeper.core.errors import InvariantError
 from keeper.core.plan import Status, Submission
+from keeper.core.values import replace
 from keeper.ledger.journal import SqliteJournal
 from tests.support.ledger_records import OPERATOR, ended, opened, plan, submission
 

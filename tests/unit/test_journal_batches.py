@@ -1,7 +1,6 @@
 """A batch in the journal: one intent of several accounts, each with an outcome of its own."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from keeper.core.errors import InvariantError
 from keeper.core.plan import Companion, Outcome, Purpose, Status
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.ledger.books import read_books
 from keeper.ledger.journal import SqliteJournal

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from keeper.core.plan import Plan, Status
+from keeper.core.values import replace
 from keeper.ledger.journal import SqliteJournal
 from tests.support.ledger_records import HandClock, ended, landed, opened, plan, submission
 

@@ -2,13 +2,13 @@
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
 from keeper.core.chain import DataCost
 from keeper.core.errors import InvariantError
 from keeper.core.plan import Purpose, Status
+from keeper.core.values import replace
 from keeper.ledger.books import read_books
 from keeper.ledger.schema import SCHEMA_VERSION, TABLES
 from keeper.ledger.spending import read_spending

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from keeper.core.chain import Fees
 from keeper.core.plan import Plan, Purpose, Status
 from keeper.core.taken import Asset, Cause, OurPart, Taken
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.taken import select_taken
 from tests.support.batch_records import merged

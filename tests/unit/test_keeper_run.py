@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +21,7 @@ from keeper.core.errors import (
     StaleError,
     TransientError,
 )
+from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.seam import Seam
 from keeper.runtime.clock import SystemClock

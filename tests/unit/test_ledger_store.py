@@ -6,7 +6,6 @@ import sqlite3
 import stat
 import tempfile
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from keeper.core.errors import ConfigError, InvariantError
 from keeper.core.lending import Reason
+from keeper.core.values import replace
 from keeper.ledger.books import read_books
 from keeper.ledger.schema import SCHEMA_VERSION
 from keeper.ledger.spending import read_spending

@@ -3,13 +3,13 @@
 import asyncio
 import sqlite3
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from keeper.core.errors import InvariantError
 from keeper.core.lending import Reason
+from keeper.core.values import replace
 from keeper.ledger.books import read_books
 from keeper.ledger.journal import SqliteJournal
 from tests.support.ledger_records import DEPLOYMENT, hash32, opened, plan, rejection, submission

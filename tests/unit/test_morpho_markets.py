@@ -1,13 +1,12 @@
 """Which markets are followed, what logs touch, and what is not known is said."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.core.chain import Log
 from keeper.core.errors import ConfigError, RefusedError, StaleError
 from keeper.core.lending import AccountRef, Option
 from keeper.core.units import MAX_UINT256, Address, Hash32
+from keeper.core.values import replace
 from keeper.evm.words import word_of_address
 from keeper.protocols.morpho_blue import codec, events
 from keeper.protocols.morpho_blue.adapter import MorphoAdapter

@@ -1,6 +1,5 @@
 """Markets without the native coin are tied to it by a token that a reference prices too."""
 
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -10,6 +9,7 @@ from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef
 from keeper.core.ports import Reader
 from keeper.core.units import WAD, Address, Hash32
+from keeper.core.values import replace
 from keeper.oracle.reference import ReferencePrices
 from keeper.protocols.morpho_blue.adapter import MorphoAdapter
 from keeper.protocols.morpho_blue.parameters import Parameters

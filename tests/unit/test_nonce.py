@@ -1,7 +1,6 @@
 """One writer of nonces: in order, never one that an open intent holds."""
 
-from dataclasses import replace
-
+from keeper.core.values import replace
 from keeper.executor.desks import Desks
 from keeper.executor.flight import Flight
 from keeper.executor.nonce import NonceKeeper

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from keeper.core.errors import TransientError
 from keeper.core.gas_limit import CANCEL_GAS
 from keeper.core.plan import Intent, Outcome, Plan, Purpose, Status, Submission
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.evm.signed_transaction import decode_signed
 from keeper.executor.breaker import BreakerLimits
 from keeper.executor.flight import Flight

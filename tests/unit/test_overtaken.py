@@ -4,13 +4,13 @@ The executor is disarmed: what it shows is what it would send.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from keeper.core.chain import BlockRef, Simulated, Transaction, next_base_fee
 from keeper.core.joint import Joint
 from keeper.core.lending import Liquidation, Reason
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.executor.executor import Executor
 from keeper.executor.verdicts import Report
 from tests.support.disarmed import disarmed

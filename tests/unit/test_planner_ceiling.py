@@ -1,13 +1,13 @@
 """What an account can bring at most: close where pools are deep, and never below what it brings."""
 
 import math
-from dataclasses import replace
 
 import pytest
 
 from keeper.core.lending import Health, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.planner.case import After, Case, Desk
 from keeper.planner.costs import Limits
 from keeper.planner.planner import Planner

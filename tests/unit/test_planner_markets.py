@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from keeper.core.errors import RefusedError
 from keeper.core.lending import Option, Reason, Rejection, SeizeQuote
 from keeper.core.plan import Plan
+from keeper.core.values import replace
 from keeper.planner.case import Case, Market
 from keeper.planner.offers import Chosen
 from keeper.planner.planner import Planner

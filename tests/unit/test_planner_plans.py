@@ -1,13 +1,12 @@
 """Which plan is made of an opportunity."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.core.chain import Fees
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import LoanKind, Plan, SwapKind
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.data_fees import ArbitrumData, OpStackData
 from keeper.evm.program import BalanceOf, Call, Flash, Known, Swap
 from keeper.planner.build import steps

@@ -1,7 +1,6 @@
 """Why there is no plan, and by how much; what the chain enforces of the plan there is."""
 
 import re
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from keeper.core.chain import Fees
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan
+from keeper.core.values import replace
 from keeper.planner.case import Case, Desk
 from keeper.planner.costs import Limits
 from keeper.planner.planner import Planner

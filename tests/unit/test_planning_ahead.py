@@ -1,14 +1,15 @@
 """A plan made ahead of its reads is taken where the reads change nothing that it was made from."""
 
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from msgspec import field
 
 from keeper.app.batch import Batch
 from keeper.app.planning_ahead import PlanningAhead, planned_of
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Opportunity, Plan
+from keeper.core.values import replace
 from keeper.planner.case import Case, Desk
 from keeper.planner.planner import Planner
 from tests.support.lending_desk import (
@@ -30,8 +31,7 @@ DEEP = desk_of(pool_at_par(WETH, USDC, dollars=50_000_000))
 SHALLOW = desk_of(pool_at_par(WETH, USDC, dollars=40_000_000))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Few(Batch[Any, Any]):
+class Few(Batch[Any, Any], frozen=True, kw_only=True):
     """A batch whose cases are known."""
 
     known: dict[AccountRef, Case] = field(default_factory=dict)

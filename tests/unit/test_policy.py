@@ -1,6 +1,5 @@
 """Figures of the one gate, to the wei."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from keeper.core.chain import DataCost, Fees
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan
+from keeper.core.values import replace
 from keeper.executor.ladder import bumped
 from keeper.executor.policy import BatchRules, Exposure, Limits, judge, worst_gas
 from tests.support.ledger_records import OPERATOR, account, plan

@@ -1,7 +1,7 @@
 """Sending what was signed ahead: nonces, policy, the journal, and what stands in the way."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import perf_counter_ns
 from types import SimpleNamespace
 
@@ -12,6 +12,7 @@ from keeper.core.errors import RefusedError
 from keeper.core.plan import Status
 from keeper.core.primed import Primed
 from keeper.core.tick import Rung, Tick
+from keeper.core.values import replace
 from keeper.evm.signed_transaction import decode_signed
 from keeper.evm.transaction import LocalSigner
 from keeper.executor.arming import Arming

@@ -1,6 +1,6 @@
 """A price event's block is read with all events in it, and only while it is that block."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import StaleError
 from keeper.core.units import Address, Hash32
+from keeper.core.values import replace
 from keeper.oracle.watcher import PriceWatcher
 from tests.support.ledger_records import block
 

@@ -1,7 +1,7 @@
 """A burst goes to a private relay several at a time, in the order of the nonces."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -10,6 +10,7 @@ from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.relay import Relay
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Submission
+from keeper.core.values import replace
 from keeper.executor.lanes.lane import AT_ONCE, Refused, Taken, Uncertain
 from keeper.executor.lanes.private import PrivateLane
 from tests.support.ledger_records import plan

@@ -1,10 +1,9 @@
 """The packed program, byte for byte."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.program import (
     Approval,
     BalanceOf,

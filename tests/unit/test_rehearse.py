@@ -1,7 +1,6 @@
 """A plan goes on only if its very transaction does what the rules foretold."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -17,6 +16,7 @@ from keeper.core.gas_limit import gas_limit_of
 from keeper.core.lending import Liquidation, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.executor.dividing import Decoders
 from keeper.executor.rehearse import Stage, rehearse, run_once
 from tests.support.batch_records import ACCOUNTS, GAINS, merged, simulated

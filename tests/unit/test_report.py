@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -11,6 +10,7 @@ from rich.console import Console
 from keeper.core.lending import AssetValue, Reason
 from keeper.core.plan import Status
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.ledger.amounts import coins_text, short_hex, units_text
 from keeper.ledger.books import add_up, read_books
 from keeper.ledger.exports import COLUMNS, csv_text, json_lines

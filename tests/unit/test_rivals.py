@@ -3,7 +3,7 @@
 # ruff: noqa: ARG002 - the ports' arguments
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from keeper.app.rivals import Rivals
@@ -11,6 +11,7 @@ from keeper.core.errors import StaleError, TransientError
 from keeper.core.lending import Liquidation
 from keeper.core.taken import Cause, Taken
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.mirror.snapshot import Snapshot
 from tests.support.heard import Heard
 from tests.support.ledger_records import hash32

@@ -1,10 +1,9 @@
 """What was signed ahead for a feed: who is due at a price, and who is not any more."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.app.trigger_price import crossing_price, last_admitted
+from keeper.core.values import replace
 from keeper.executor.salvo import NEAR, Salvo, Shot
 from tests.support.ledger_records import plan, submission
 

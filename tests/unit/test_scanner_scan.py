@@ -1,13 +1,13 @@
 """What a look at every loan finds, and what it must not find."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef, Price, Reason
 from keeper.core.units import WAD, Address, Hash32
+from keeper.core.values import replace
 from keeper.protocols.aave_v3.adapter import AaveAdapter
 from keeper.protocols.aave_v3.parameters import Parameters
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition

@@ -1,7 +1,6 @@
 """What becomes of an overdue transaction, and the most that its next rung may offer."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +18,7 @@ from keeper.core.chain import (
 from keeper.core.errors import ConfigError, InvariantError, StaleError, TransientError
 from keeper.core.gas_limit import CANCEL_GAS
 from keeper.core.plan import Plan, Purpose, Status, Submission
+from keeper.core.values import replace
 from keeper.executor.dividing import Decoders
 from keeper.executor.flight import Flight
 from keeper.executor.forced import ForcedLimits

@@ -1,12 +1,12 @@
 """What of a transaction's logs is pay: transfers of the one token, to and from the one account."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
 from keeper.core.chain import Log
 from keeper.core.units import WAD, Hash32
+from keeper.core.values import replace
 from keeper.executor.dividing import divided
 from keeper.executor.settlement import is_paid_to, received, settlement
 from tests.support.batch_records import decoders, part

@@ -1,7 +1,7 @@
 """How intents end: by their receipt, by another's, or by time; and what the books get of it."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from keeper.core.errors import (
 from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Intent, Outcome, Plan, Purpose, Status, Submission
 from keeper.core.units import WAD, Address, Hash32
+from keeper.core.values import replace
 from keeper.executor.dividing import Decoders
 from keeper.executor.flight import Flight
 from keeper.executor.nonce import UNEXPLAINED_S

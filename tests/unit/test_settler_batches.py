@@ -1,7 +1,6 @@
 """How batches end: each account by its own part of the receipt, and the parts are the whole."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from keeper.core.chain import Log
 from keeper.core.lending import Liquidation
 from keeper.core.plan import Plan, Purpose, Status
+from keeper.core.values import replace
 from keeper.executor.canon import Canon
 from keeper.executor.dividing import equal_parts
 from keeper.executor.flight import Flight

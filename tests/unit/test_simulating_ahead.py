@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 
 from keeper.core.chain import BlockRef, Simulated, Transaction
 from keeper.core.errors import TransientError
+from keeper.core.values import replace
 from keeper.executor.simulating_ahead import SimulatingAhead
 from tests.support.ledger_records import block, plan
 from tests.support.rehearsal_node import ONE, done

@@ -1,7 +1,7 @@
 """What becomes of a transaction that is overdue, by its lane and by what the node has of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +11,7 @@ from keeper.core.chain import DataCost, Fees, Log, Simulated
 from keeper.core.gas_limit import CANCEL_GAS
 from keeper.core.plan import Outcome, Purpose, Status, Submission
 from keeper.core.units import WAD, Address, Hash32
+from keeper.core.values import replace
 from keeper.evm.signed_transaction import decode_signed
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Taken

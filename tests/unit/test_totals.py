@@ -1,7 +1,6 @@
 """Budgets over all chains: what is spent, at stake and reserved anywhere counts, in dollars."""
 
 import json
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +15,7 @@ from keeper.core.errors import ConfigError, RefusedError, StaleError, TransientE
 from keeper.core.lending import Reason
 from keeper.core.plan import Outcome, Status
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.policy import worst_gas
 from keeper.executor.totals import CoinPrice, TotalLimits, Totals

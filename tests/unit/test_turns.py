@@ -1,11 +1,10 @@
 """Who is planned at once, and who waits for a quiet moment."""
 
-from dataclasses import replace
-
 from keeper.app.turns import FOREMOST, TOGETHER, Turns
 from keeper.core.lending import Reason
 from keeper.core.plan import Opportunity
 from keeper.core.units import Address
+from keeper.core.values import replace
 from tests.support.ledger_records import plan, rejection
 
 

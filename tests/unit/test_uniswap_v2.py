@@ -1,11 +1,10 @@
 """A pair's arithmetic, against the figures in Uniswap V2's own tests."""
 
-from dataclasses import replace
-
 import pytest
 
 from keeper.core.errors import InvariantError
 from keeper.core.ports import HopKind
+from keeper.core.values import replace
 from keeper.evm.program import BalanceOf, Known, PairSwap, Swap
 from keeper.planner.exchange import Exchange
 from keeper.planner.swap_steps import purchase_steps, sale_steps

@@ -1,6 +1,5 @@
 """What a snapshot asks, and what it makes of the answers."""
 
-from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -9,6 +8,7 @@ from keeper.core.chain import BlockRef, Call
 from keeper.core.errors import InvariantError, StaleError
 from keeper.core.ports import Reader
 from keeper.core.units import ZERO_ADDRESS, Address, Hash32
+from keeper.core.values import replace
 from keeper.planner.exchange import Exchange
 from keeper.venues.uniswap_v3.codec import Ask, Field, ask_pool, get_pool, tick_spacing
 from keeper.venues.uniswap_v3.pool import TickBand

@@ -1,7 +1,6 @@
 """Curves of vaults, reserves of aTokens, and the part of the configuration that names them."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -12,6 +11,7 @@ from keeper.config.settings import Settings, load
 from keeper.core.errors import ConfigError, RefusedError, StaleError
 from keeper.core.plan import Funding, Plan, Underlying
 from keeper.core.units import RAY, WAD
+from keeper.core.values import replace
 from keeper.evm.program import BalanceOf, Call, Flash
 from keeper.planner.build import steps
 from keeper.planner.case import Desk

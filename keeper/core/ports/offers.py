@@ -1,14 +1,14 @@
 """What rooms ask of those who offer to swap from outside: aggregators."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from keeper.core.units import Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(Struct, frozen=True, kw_only=True):
     """A sale of exactly so much, by the executor and to it."""
 
     token_in: Address
@@ -22,8 +22,7 @@ class Ask:
     """Of ``token_in`` and ``token_out``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwapOffer:
+class SwapOffer(Struct, frozen=True, kw_only=True):
     """One call that is said to carry out what was asked. Checked, but still only a promise."""
 
     source: str

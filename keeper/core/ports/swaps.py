@@ -1,10 +1,11 @@
 """What rooms ask of a place to swap tokens."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from typing import Protocol
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.units import Address
@@ -17,8 +18,7 @@ class HopKind(StrEnum):
     UNISWAP_V2 = "uniswap_v2"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hop:
+class Hop(Struct, frozen=True, kw_only=True):
     """One pool to swap through, in one direction."""
 
     venue: str
@@ -48,8 +48,7 @@ class Moved(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwapQuote:
+class SwapQuote(Struct, frozen=True, kw_only=True):
     """What swapping along a path moves, to the raw unit."""
 
     path: Path

@@ -1,8 +1,9 @@
 """What every lane is: a way to the chain for transactions that are signed and on disk."""
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from keeper.core.pending import Lead
 from keeper.core.plan import Submission
@@ -10,22 +11,19 @@ from keeper.core.primed import Primed
 from keeper.core.tick import Tick
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """A definite no: the transaction is not in flight by this lane."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uncertain:
+class Uncertain(Struct, frozen=True, kw_only=True):
     """Nobody said; it may be in flight, and is looked up by its hash later."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class Taken(Struct, frozen=True, kw_only=True):
     """The other side has it."""
 
 

@@ -1,8 +1,9 @@
 """Aave V3 behind the port that every room sees."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.lending import (
@@ -46,8 +47,7 @@ PROTOCOL: Final = "aave_v3"
 DOLLAR: Final = BaseUnit(symbol="USD", scale=10**8)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AaveAdapter:
+class AaveAdapter(Struct, frozen=True, kw_only=True):
     """One deployment of Aave V3 or of a fork of it (``ProtocolAdapter``)."""
 
     deployment: str

@@ -4,9 +4,8 @@ Mirrors what ``LiquidationLogic.executeLiquidationCall`` burns, hands over and b
 in the block finds the same indices: no time has passed.
 """
 
-from dataclasses import replace
-
 from keeper.core.lending import Option, SeizeQuote
+from keeper.core.values import replace
 from keeper.protocols.aave_v3.case import Case, case_of
 from keeper.protocols.aave_v3.health import assess
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition, Reserve

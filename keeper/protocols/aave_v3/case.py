@@ -1,6 +1,6 @@
 """An account with one collateral and one debt chosen, as the Pool sees it when it liquidates."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from keeper.core.errors import StaleError
 from keeper.core.lending import Health
@@ -18,8 +18,7 @@ from keeper.protocols.aave_v3.seizing import Pair, Seizure
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition, Line, Reserve
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """An account with one collateral and one debt chosen."""
 
     collateral: Reserve

@@ -16,12 +16,12 @@ What is left is at most ``max(1, threshold)`` base units for each term and one h
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import nan
 from typing import Final
 
 from keeper.core.screening import Exposure, Factor
 from keeper.core.units import BPS, RAY
+from keeper.core.values import replace
 from keeper.protocols.aave_v3.health import by_category, is_in_category, lines_of
 from keeper.protocols.aave_v3.rules import health_factor_average
 from keeper.protocols.aave_v3.state import (

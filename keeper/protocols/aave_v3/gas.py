@@ -9,8 +9,9 @@ by least squares (``tests/support/gas_band.py`` holds the figures to real execut
 between are counted by what they share with either.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.lending import Option
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
@@ -18,8 +19,7 @@ from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 _PAIR: Final = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GasTable:
+class GasTable(Struct, frozen=True, kw_only=True):
     """Units of gas, what refunds give back taken off."""
 
     first: int

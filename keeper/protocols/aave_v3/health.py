@@ -1,12 +1,12 @@
 """A market at a moment, and an account's standing in it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from keeper.core.errors import StaleError
 from keeper.core.fixed_point import HALF_RAY, ray_mul_half_up
 from keeper.core.lending import Health, Leg, Legs
 from keeper.core.units import RAY
+from keeper.core.values import replace
 from keeper.protocols.aave_v3 import rules
 from keeper.protocols.aave_v3.revision import Rules
 from keeper.protocols.aave_v3.state import (

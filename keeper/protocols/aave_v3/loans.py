@@ -5,10 +5,9 @@ Mirrors ``FlashLoanLogic._handleFlashLoanRepayment`` with ``ReserveLogic.updateS
 at once: whoever is liquidated later in the block has a grain more of that collateral.
 """
 
-from dataclasses import replace
-
 from keeper.core.fixed_point import percent_mul_half_up, ray_div_half_up, ray_mul_half_up
 from keeper.core.plan import Funding
+from keeper.core.values import replace
 from keeper.protocols.aave_v3 import rules
 from keeper.protocols.aave_v3.health import by_category
 from keeper.protocols.aave_v3.state import AaveMarket, Line, Reserve, Supplied

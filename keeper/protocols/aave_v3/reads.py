@@ -1,10 +1,10 @@
 """Read a market, whole or only what was touched."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from keeper.core.lending import Touched
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.protocols.aave_v3 import codec
 from keeper.protocols.aave_v3.health import view_at
 from keeper.protocols.aave_v3.reserves import read_reserves, read_sources, refresh_reserves

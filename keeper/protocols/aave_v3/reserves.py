@@ -1,11 +1,13 @@
 """Reserves: read whole, or only what transactions move."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from keeper.core.chain import Call, CallResult
 from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.core.values import replace
 from keeper.protocols.aave_v3 import codec
 from keeper.protocols.aave_v3.revision import Rules
 from keeper.protocols.aave_v3.roots import Asking, Root
@@ -17,8 +19,7 @@ _VIRTUAL_BIT = 252
 _DATA_WORDS = 15
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReserveWords:
+class ReserveWords(Struct, frozen=True, kw_only=True):
     """``getReserveData`` and the word of ``ReserveConfiguration``, unpacked."""
 
     configuration: int

@@ -6,7 +6,8 @@ Either way the Pool is asked whether it has the functions of that release and no
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from keeper.core.fixed_point import (
     mul_div_ceil,
@@ -15,6 +16,7 @@ from keeper.core.fixed_point import (
     ray_div_half_up,
     ray_mul_half_up,
 )
+from keeper.core.values import replace
 from keeper.protocols.aave_v3 import rules
 
 Rounding = Callable[[int, int], int]
@@ -24,8 +26,7 @@ Valuing = Callable[[int, int, int], int]
 """Combine amount, price and unit to base units, or the sums of an account to its health."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(Struct, frozen=True, kw_only=True):
     """The rules of one release: what exists in it, and how it rounds."""
 
     release: str

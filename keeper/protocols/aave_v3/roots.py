@@ -1,7 +1,8 @@
 """The root of a market: its contracts, its revision and what is not of one reserve."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.errors import ConfigError
@@ -14,8 +15,7 @@ from keeper.protocols.aave_v3.state import Category, Sentinel
 _CATEGORIES = range(1, 256)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Root:
+class Root(Struct, frozen=True, kw_only=True):
     """Where a market's contracts are, and what its Pool says of itself."""
 
     provider: Address
@@ -30,8 +30,7 @@ class Root:
     assets: tuple[Address, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class Asking(Struct, frozen=True, kw_only=True):
     """A reader at a block, for one deployment: names the deployment when an answer is wrong."""
 
     reader: Reader

@@ -1,13 +1,12 @@
 """The seize arithmetic of ``LiquidationLogic``: numbers in, numbers out."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from keeper.protocols.aave_v3 import rules
 from keeper.protocols.aave_v3.revision import Rules
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(Struct, frozen=True, kw_only=True):
     """One collateral and one debt of an account, as the seize arithmetic takes them."""
 
     collateral_price: int
@@ -21,8 +20,7 @@ class Pair:
     """Borrower's collateral, raw units."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seizure:
+class Seizure(Struct, frozen=True, kw_only=True):
     """What the arithmetic takes for a repayment, before the fee is clipped."""
 
     net: int

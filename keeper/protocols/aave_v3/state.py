@@ -1,15 +1,16 @@
 """What is known of an Aave V3 market and of an account in it."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec import Struct, field
+
 from keeper.core.units import Address
+from keeper.core.values import same
 from keeper.protocols.aave_v3.revision import Rules
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
+class Tokens(Struct, frozen=True, kw_only=True):
     """The tokens of a reserve. They change only when the market is read from the root."""
 
     a_token: Address
@@ -20,8 +21,7 @@ class Tokens:
     """Where the aToken sends the protocol's part of a liquidation bonus."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Struct, frozen=True, kw_only=True):
     """The contract that a price comes from."""
 
     address: Address
@@ -29,8 +29,7 @@ class Source:
     """True when the price is the answer of a Chainlink proxy, unchanged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reserve:
+class Reserve(Struct, frozen=True, kw_only=True):
     """A reserve as stored on chain; indices are those of ``updated``."""
 
     id: int
@@ -62,8 +61,7 @@ class Reserve:
     what it accrues to the treasury is not known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Category:
+class Category(Struct, frozen=True, kw_only=True):
     """An efficiency mode. An undefined one is all zeros, as on chain."""
 
     threshold_bps: int = 0
@@ -74,8 +72,7 @@ class Category:
     """Up to 3.1: the key under which the oracle prices the whole category."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Supplied:
+class Supplied(Struct, frozen=True, kw_only=True):
     """What a premium is shared by, as stored (up to 3.3)."""
 
     scaled: int
@@ -88,8 +85,7 @@ class Supplied:
     """Reserve factor."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sentinel:
+class Sentinel(Struct, frozen=True, kw_only=True):
     """The L2 sequencer's guard: liquidations above HF 0.95 wait for it."""
 
     address: Address
@@ -152,8 +148,7 @@ class CategoryLines(Mapping[int, Lines]):
         return len(self._categories)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AaveMarket:
+class AaveMarket(Struct, frozen=True, kw_only=True):
     """A market at a block, and its view at a time and at prices."""
 
     pool: Address
@@ -179,8 +174,14 @@ class AaveMarket:
     timestamp: int
     prices: Mapping[str, int] = field(default_factory=dict)
     lines: Lines = ()
-    category_lines: Mapping[int, Lines] = field(default_factory=dict, compare=False)
+    category_lines: Mapping[int, Lines] = field(default_factory=dict)
     """Follows from the rest."""
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same market, seen alike."""
+        return same(self, other, but=("category_lines",))
+
+    __hash__ = None  # type: ignore[assignment]  # it holds mappings
 
     def reserve(self, asset: Address) -> Reserve | None:
         """Return the reserve of an underlying, None when it is not listed."""
@@ -188,8 +189,7 @@ class AaveMarket:
         return None if number is None else self.reserves[number]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StableDebt:
+class StableDebt(Struct, frozen=True, kw_only=True):
     """A stable-rate debt, which compounds by itself (up to 3.1)."""
 
     reserve: int
@@ -198,8 +198,7 @@ class StableDebt:
     updated: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AavePosition:
+class AavePosition(Struct, frozen=True, kw_only=True):
     """An account: pairs of reserve id and scaled balance, for the reserves its word flags."""
 
     collateral: tuple[tuple[int, int], ...] = ()

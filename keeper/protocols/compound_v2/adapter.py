@@ -1,8 +1,9 @@
 """Compound V2 and its forks behind the port that every room sees."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.lending import (
@@ -46,8 +47,7 @@ PROTOCOL: Final = "compound_v2"
 DOLLAR: Final = BaseUnit(symbol="USD", scale=WAD)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompoundAdapter:
+class CompoundAdapter(Struct, frozen=True, kw_only=True):
     """One deployment of Compound V2 or of a fork of it (``ProtocolAdapter``)."""
 
     protocol: str = PROTOCOL

@@ -4,9 +4,8 @@ Mirrors what ``liquidateBorrowFresh``, ``seize`` and ``redeem`` store. The next 
 accrues nothing more.
 """
 
-from dataclasses import replace
-
 from keeper.core.lending import Option, SeizeQuote
+from keeper.core.values import replace
 from keeper.protocols.compound_v2 import rules
 from keeper.protocols.compound_v2.case import NO_MARKET, Case, case_of, markets_of
 from keeper.protocols.compound_v2.health import accrued_at, line_at

@@ -1,7 +1,8 @@
 """Ask the contracts of a deployment; forks do not all answer the same questions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.errors import ConfigError
@@ -9,8 +10,7 @@ from keeper.core.ports import Reader
 from keeper.evm.words import WORD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class Asking(Struct, frozen=True, kw_only=True):
     """A reader at a block, for one deployment: names the deployment when an answer is wrong."""
 
     reader: Reader

@@ -1,7 +1,8 @@
 """An account with one collateral and one debt chosen: a market's debt, or VAI."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.lending import Option
 from keeper.core.units import WAD, Address
@@ -35,8 +36,7 @@ NO_MARKET = -1
 """The number of what stands in a market's place."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Minted:
+class Minted(Struct, frozen=True, kw_only=True):
     """A debt of VAI, of which an offer is not taken to the last raw unit."""
 
     owed: int
@@ -48,8 +48,7 @@ class Minted:
         return rules.minted_repaid(repay, self.owed, self.amount, self.past_interest)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """An account with one collateral and one debt chosen."""
 
     collateral: Market

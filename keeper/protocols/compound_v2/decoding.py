@@ -6,7 +6,8 @@ and the liquidator redeems its own.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.chain import Log
 from keeper.core.lending import AccountRef, Liquidation
@@ -16,8 +17,7 @@ from keeper.protocols.compound_v2 import codec, rules
 from keeper.protocols.compound_v2.state import Deployment, Market
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seized:
+class _Seized(Struct, frozen=True, kw_only=True):
     """One ``LiquidateBorrow``, with what is found out of it."""
 
     log: Log

@@ -13,12 +13,12 @@ whose debt may be liquidated in health has a factor that is not a number.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import nan
 from typing import Final
 
 from keeper.core.screening import Exposure, Factor
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.protocols.compound_v2.health import risk_of
 from keeper.protocols.compound_v2.packing import packed, unpacked
 from keeper.protocols.compound_v2.state import CORE_POOL, Deployment, Entry, Position

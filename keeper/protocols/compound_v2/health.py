@@ -5,12 +5,12 @@ stored. Anybody may accrue a market, so what counts is the best that the liquida
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from keeper.core.errors import StaleError
 from keeper.core.lending import Health
 from keeper.core.units import MAX_UINT256, WAD
+from keeper.core.values import replace
 from keeper.protocols.compound_v2 import rules
 from keeper.protocols.compound_v2.rules import Stored
 from keeper.protocols.compound_v2.state import (

@@ -4,10 +4,11 @@ Mirrors ``CToken.liquidateBorrowFresh`` with ``Comptroller.liquidateBorrowAllowe
 ``seizeAllowed``, in their order, and Venus's ``Liquidator.liquidateBorrow`` around them.
 """
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
 
 from keeper.core.lending import Option, SeizeQuote
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.protocols.compound_v2 import rules
 from keeper.protocols.compound_v2.case import KEY_SEPARATOR, Case, case_of, cases_of, markets_of
 from keeper.protocols.compound_v2.health import accrued_at
@@ -73,8 +74,7 @@ def max_repay(view: Deployment, case: Case) -> int:
     return _most_redeemable(view, case, most)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spoils:
+class Spoils(Struct, frozen=True, kw_only=True):
     """What a liquidation takes, in underlying of the collateral, raw units."""
 
     gross: int

@@ -1,9 +1,11 @@
 """Markets: read whole, or only what transactions move."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.core.values import replace
 from keeper.evm.erc20 import DECIMALS, SYMBOL, symbol_of
 from keeper.evm.words import address_at, ask, ask_address, int_at, word_of_address, word_of_int
 from keeper.protocols.compound_v2 import codec
@@ -15,8 +17,7 @@ _COMPOUND_WORDS = 3
 _ACTIONS = tuple(Action)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class Ground(Struct, frozen=True, kw_only=True):
     """What reading markets needs to know of their Comptroller."""
 
     comptroller: Address

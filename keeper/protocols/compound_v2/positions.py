@@ -1,8 +1,9 @@
 """Read accounts: the markets they entered, what they hold and owe there, and since which index."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Call
 from keeper.core.errors import DriftError
@@ -22,8 +23,7 @@ from keeper.protocols.compound_v2.principals import Owing, read_principals
 from keeper.protocols.compound_v2.state import CORE_POOL, Deployment, Entry, Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """Where accounts are read: a block, the deployment at it, and where markets keep debts."""
 
     reader: Reader

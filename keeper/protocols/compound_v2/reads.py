@@ -1,11 +1,11 @@
 """Read a deployment, whole or only what was touched."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from keeper.core.errors import ConfigError
 from keeper.core.lending import Touched
 from keeper.core.units import WAD, ZERO_ADDRESS, Address
+from keeper.core.values import replace
 from keeper.evm.words import (
     address_at,
     addresses_at_start,

@@ -7,9 +7,11 @@ are wads. A price is that of one raw unit of the underlying, in 1e18 US dollars 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from keeper.core.units import WAD
+from keeper.core.values import replace
 
 MulExp = Callable[[int, int], int]
 """Product of two mantissas."""
@@ -28,8 +30,7 @@ def mul_exp_half_up(a: int, b: int) -> int:
 # --- interest: CToken.accrueInterest ----------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(Struct, frozen=True, kw_only=True):
     """What of a market accrues, as it is stored. Raw units of the underlying; ``index`` a wad."""
 
     cash: int

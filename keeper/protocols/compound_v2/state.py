@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from keeper.core.units import Address
 from keeper.protocols.compound_v2.rules import MulExp, Stored
 
@@ -21,8 +23,7 @@ class Action(IntEnum):
     TRANSFER = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Risk:
+class Risk(Struct, frozen=True, kw_only=True):
     """How a pool of accounts (e-mode) judges a market. Wads."""
 
     threshold: int
@@ -31,8 +32,7 @@ class Risk:
     listed: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
+class Pool(Struct, frozen=True, kw_only=True):
     """A pool of accounts beside the core one."""
 
     active: bool
@@ -40,8 +40,7 @@ class Pool:
     """Whether markets that it does not list are judged as in the core pool."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Market:
+class Market(Struct, frozen=True, kw_only=True):
     """One cToken. What never changes comes first, what governance sets after it."""
 
     number: int
@@ -74,8 +73,7 @@ class Market:
     """First block whose accrual pays the reserves out; None where that never happens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Struct, frozen=True, kw_only=True):
     """The feed behind a price."""
 
     address: Address
@@ -83,8 +81,7 @@ class Source:
     """Answer to price; 0 when the price is not simply the feed's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Liquidator:
+class Liquidator(Struct, frozen=True, kw_only=True):
     """Venus's contract through which alone markets may be liquidated."""
 
     address: Address
@@ -95,8 +92,7 @@ class Liquidator:
     vai_minimum: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vai:
+class Vai(Struct, frozen=True, kw_only=True):
     """Venus's own dollar, owed at an index that grows without an event."""
 
     controller: Address
@@ -189,8 +185,7 @@ class Entry(NamedTuple):
     """Index that ``principal`` is of; the debt is theirs times the market's index."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(Struct, frozen=True, kw_only=True):
     """An account."""
 
     entries: tuple[Entry, ...] = ()

@@ -1,8 +1,9 @@
 """Morpho Blue behind the port that every room sees."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.errors import StaleError
@@ -50,8 +51,7 @@ _BOOKED_WITHIN_S: Final = 86_400
 UNFOLLOWED: Final = BaseUnit(symbol="?", scale=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MorphoAdapter:
+class MorphoAdapter(Struct, frozen=True, kw_only=True):
     """One deployment of Morpho Blue (``ProtocolAdapter``).
 
     ``AccountRef.market`` is a market's id, or the address of a pre-liquidation contract: that has

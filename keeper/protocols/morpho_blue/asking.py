@@ -1,7 +1,8 @@
 """Ask the chain for one deployment, naming it when an answer is wrong."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.errors import ConfigError
@@ -9,8 +10,7 @@ from keeper.core.ports import Reader
 from keeper.evm.words import WORD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class Asking(Struct, frozen=True, kw_only=True):
     """A reader at a block, for one deployment."""
 
     reader: Reader

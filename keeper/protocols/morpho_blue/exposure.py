@@ -8,12 +8,12 @@ more than its limit. Early liquidation asks for more: above its threshold, and n
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import nan
 from typing import Final
 
 from keeper.core.screening import Exposure, Factor
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.protocols.morpho_blue.rules import ORACLE_PRICE_SCALE, VIRTUAL_ASSETS, VIRTUAL_SHARES
 from keeper.protocols.morpho_blue.state import MorphoMarket, MorphoPosition
 

@@ -1,11 +1,11 @@
 """A deployment at a moment, and an account's standing in it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from keeper.core.errors import StaleError
 from keeper.core.lending import Health, Leg, Legs
 from keeper.core.units import BPS, MAX_UINT256, WAD
+from keeper.core.values import replace
 from keeper.protocols.morpho_blue import rules
 from keeper.protocols.morpho_blue.models import borrow_rate
 from keeper.protocols.morpho_blue.state import (

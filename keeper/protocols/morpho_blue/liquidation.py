@@ -1,10 +1,12 @@
 """What ``liquidate`` and ``preLiquidate`` would do, before they are called."""
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.lending import Option, SeizeQuote
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.protocols.morpho_blue import rules
 from keeper.protocols.morpho_blue.health import assess, borrowed, line_of, price_of
 from keeper.protocols.morpho_blue.refusals import MorphoRefusedError, Refusal
@@ -16,8 +18,7 @@ _HEADROOM_LEAST: Final = 2
 """Raw units by which shares may round differently in a later block."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """A liquidatable position with the factors that its liquidation goes by."""
 
     market: IsolatedMarket

@@ -1,12 +1,12 @@
 """Read a deployment, whole or only the markets that were touched."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from keeper.core.chain import CallResult
 from keeper.core.lending import Touched
 from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.core.values import replace
 from keeper.evm.erc20 import DECIMALS, SYMBOL, symbol_of
 from keeper.evm.words import address_at, ask, int_at
 from keeper.protocols.morpho_blue import codec

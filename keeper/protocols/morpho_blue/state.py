@@ -1,9 +1,10 @@
 """What is known of a Morpho Blue deployment and of an account in one of its markets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from keeper.core.units import Address
 from keeper.protocols.morpho_blue.rules import PreTerms, Totals
@@ -33,8 +34,7 @@ class RateModel(Enum):
     """None that is known: the market's accounts cannot be judged at a later time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class Token(Struct, frozen=True, kw_only=True):
     """A token of a market."""
 
     address: Address
@@ -42,8 +42,7 @@ class Token:
     unit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IsolatedMarket:
+class IsolatedMarket(Struct, frozen=True, kw_only=True):
     """A market as stored on chain; the totals are those of ``updated``."""
 
     id: str
@@ -63,8 +62,7 @@ class IsolatedMarket:
     """The model's own word of the market: the rate at target, or the fixed rate."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreLiquidation:
+class PreLiquidation(Struct, frozen=True, kw_only=True):
     """A contract that borrowers of one market may authorise to liquidate them early."""
 
     address: Address
@@ -88,8 +86,7 @@ class Line(NamedTuple):
     """Why no account can be judged at this time, else empty."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MorphoMarket:
+class MorphoMarket(Struct, frozen=True, kw_only=True):
     """A deployment at a block, and its view at a time and at prices."""
 
     morpho: Address
@@ -115,8 +112,7 @@ class MorphoMarket:
         return tuple(key for key, one in self.pre_liquidations.items() if one.market == market)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MorphoPosition:
+class MorphoPosition(Struct, frozen=True, kw_only=True):
     """An account in a market; all zeros where it may not be pre-liquidated."""
 
     market: str

@@ -1,8 +1,9 @@
 """Venus's isolated pools behind the port that every room sees."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.lending import (
@@ -46,8 +47,7 @@ PROTOCOL: Final = "venus_isolated"
 DOLLAR: Final = BaseUnit(symbol="USD", scale=WAD)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IsolatedAdapter:
+class IsolatedAdapter(Struct, frozen=True, kw_only=True):
     """The pools of one registry (``ProtocolAdapter``)."""
 
     deployment: str

@@ -4,9 +4,8 @@ Mirrors what ``VToken._liquidateBorrowFresh``, ``healBorrow``, ``_seize`` and ``
 next call of the block accrues nothing more.
 """
 
-from dataclasses import replace
-
 from keeper.core.lending import Option, SeizeQuote
+from keeper.core.values import replace
 from keeper.protocols.compound_v2.rules import Stored
 from keeper.protocols.venus_isolated.case import Case, Way, chosen
 from keeper.protocols.venus_isolated.health import accrued_at, entered, line_at

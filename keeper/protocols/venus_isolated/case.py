@@ -1,8 +1,9 @@
 """An account with one collateral, one debt and one of the three calls chosen."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from keeper.core.lending import Option
 from keeper.core.units import Address
@@ -35,8 +36,7 @@ class Way(StrEnum):
     """``healAccount``: all of too little collateral, for the share of the debt that it is worth."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """An account with a collateral, a debt and a way chosen."""
 
     way: Way

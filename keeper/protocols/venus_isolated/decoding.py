@@ -5,12 +5,12 @@ those came to is told by their redemption.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from keeper.core.chain import Log
 from keeper.core.lending import AccountRef, Liquidation
 from keeper.core.units import Address, address_of_word
+from keeper.core.values import replace
 from keeper.evm.words import int_at
 from keeper.protocols.compound_v2 import codec as family
 from keeper.protocols.compound_v2 import rules

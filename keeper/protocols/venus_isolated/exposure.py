@@ -14,12 +14,12 @@ call is open to it. One whose debt may be liquidated in health has a factor that
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import nan
 from typing import Final
 
 from keeper.core.screening import Exposure, Factor
 from keeper.core.units import WAD, Address
+from keeper.core.values import replace
 from keeper.protocols.compound_v2.packing import packed, unpacked
 from keeper.protocols.venus_isolated.state import Deployment, Entry, Position
 

@@ -6,12 +6,12 @@ Anybody may accrue a market first, so that what counts is the best that a liquid
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from keeper.core.errors import StaleError
 from keeper.core.lending import Health
 from keeper.core.units import MAX_UINT256, WAD
+from keeper.core.values import replace
 from keeper.protocols.compound_v2 import rules as family
 from keeper.protocols.venus_isolated import rules
 from keeper.protocols.venus_isolated.state import Deployment, Entry, Line, Market, Position

@@ -4,10 +4,11 @@ Mirrors ``preLiquidateHook``, ``liquidateAccount`` and ``healAccount`` of ``Comp
 ``VToken._liquidateBorrowFresh`` and ``_seize``, in their order.
 """
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
 
 from keeper.core.lending import Option, SeizeQuote
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.protocols.compound_v2 import rules as family
 from keeper.protocols.compound_v2.rules import Stored
 from keeper.protocols.venus_isolated import rules
@@ -71,8 +72,7 @@ def max_repay(view: Deployment, case: Case) -> int:
     return _most_redeemable(view, case, most)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spoils:
+class Spoils(Struct, frozen=True, kw_only=True):
     """What a liquidation takes, in underlying of the collateral, raw units."""
 
     kept: int

@@ -1,10 +1,10 @@
 """Markets: read whole, or only what transactions move."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.erc20 import DECIMALS, SYMBOL, symbol_of
 from keeper.evm.words import address_at, ask, ask_address, int_at, word_of_address, word_of_int
 from keeper.protocols.compound_v2 import codec as family

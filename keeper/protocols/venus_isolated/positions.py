@@ -1,8 +1,9 @@
 """Read accounts: the markets of a pool that they entered, and what they hold and owe there."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Call
 from keeper.core.errors import DriftError
@@ -15,8 +16,7 @@ from keeper.protocols.compound_v2.principals import Owing, read_principals
 from keeper.protocols.venus_isolated.state import Deployment, Entry, Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """Where accounts are read: a block, the deployment at it, and where markets keep debts."""
 
     reader: Reader

@@ -1,11 +1,11 @@
 """Read a deployment from its registry, whole or only what was touched."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from keeper.core.errors import ConfigError
 from keeper.core.lending import Touched
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.words import WORD, address_at, addresses_at_start, ask, int_at
 from keeper.protocols.compound_v2 import codec as family
 from keeper.protocols.compound_v2.asking import Asking

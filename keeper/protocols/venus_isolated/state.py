@@ -1,8 +1,9 @@
 """What is known of a deployment and of an account in one of its pools."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+from msgspec import Struct, field
 
 from keeper.core.units import Address
 from keeper.protocols.compound_v2.rules import Stored
@@ -23,8 +24,7 @@ __all__ = [
 _POOL_BITS: Final = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
+class Pool(Struct, frozen=True, kw_only=True):
     """One Comptroller. Wads; values 1e18 dollars."""
 
     comptroller: Address
@@ -35,8 +35,7 @@ class Pool:
     """An account with no more is liquidated whole or healed, and not otherwise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Market:
+class Market(Struct, frozen=True, kw_only=True):
     """One vToken. What never changes comes first, what governance sets after it."""
 
     number: int
@@ -93,8 +92,7 @@ class Line(NamedTuple):
     """None when it is not known: an account that needs it cannot be judged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
+class Deployment(Struct, frozen=True, kw_only=True):
     """The pools of a registry at a block, and their view at a moment and at prices."""
 
     registry: Address
@@ -116,8 +114,7 @@ class Deployment:
         return self.pools[self.markets[number].comptroller]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(Struct, frozen=True, kw_only=True):
     """An account in one pool: the markets that it entered and holds or owes something in."""
 
     entries: tuple[Entry, ...] = ()

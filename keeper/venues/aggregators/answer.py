@@ -6,6 +6,7 @@ from typing import Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
+from msgspec import Struct
 
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.ports import Ask
@@ -19,8 +20,7 @@ _MOST_DIGITS: Final = 78
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What an aggregator said it would do. Nothing in it is to be believed."""
 
     token_in: Address

@@ -1,8 +1,9 @@
 """What an answer must hold before it is an offer. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.ports import Ask
 from keeper.core.units import BPS, Address
@@ -17,8 +18,7 @@ _LEAST_DATA: Final = 4
 MOST_DATA: Final = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllowList:
+class AllowList(Struct, frozen=True, kw_only=True):
     """Whom an offer may have called, and who may be allowed to take the tokens."""
 
     targets: frozenset[Address]

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.ports import Ask, SwapOffer
@@ -17,8 +17,7 @@ log = structlog.get_logger()
 OFFER_REFUSED: Final = "offer.refused"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aggregator:
+class Aggregator(Struct, frozen=True, kw_only=True):
     """One aggregator, and what is expected of it."""
 
     name: str
@@ -59,8 +58,7 @@ class Aggregator:
         return answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aggregators:
+class Aggregators(Struct, frozen=True, kw_only=True):
     """Asks every configured aggregator in parallel."""
 
     members: Sequence[Aggregator]

@@ -1,8 +1,7 @@
 """Odos, smart order routing v2: ``POST /sor/quote/v2``, then ``POST /sor/assemble``."""
 
-from dataclasses import dataclass
-
 import msgspec
+from msgspec import Struct
 
 from keeper.core.errors import RefusedError
 from keeper.core.ports import Ask
@@ -27,8 +26,7 @@ class _Assembled(msgspec.Struct, frozen=True, rename="camel"):
     gas_estimate: float = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Odos:
+class Odos(Struct, frozen=True, kw_only=True):
     """Asks Odos, whose router takes the tokens itself."""
 
     slippage_bps: int

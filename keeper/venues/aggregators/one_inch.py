@@ -1,8 +1,7 @@
 """1inch, classic swap v6.0: ``GET /swap/v6.0/{chain}/swap``."""
 
-from dataclasses import dataclass
-
 import msgspec
+from msgspec import Struct
 
 from keeper.core.ports import Ask
 from keeper.core.units import BPS
@@ -20,8 +19,7 @@ class _Swap(msgspec.Struct, frozen=True, rename="camel"):
     tx: CallSaid
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneInch:
+class OneInch(Struct, frozen=True, kw_only=True):
     """Asks 1inch, whose router takes the tokens itself."""
 
     slippage_bps: int

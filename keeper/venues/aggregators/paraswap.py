@@ -1,8 +1,7 @@
 """ParaSwap (Velora), Market API 6.2: ``GET /swap``."""
 
-from dataclasses import dataclass
-
 import msgspec
+from msgspec import Struct
 
 from keeper.core.ports import Ask
 from keeper.venues.aggregators.answer import Answer, CallSaid, Line, calldata, spelled, whole
@@ -22,8 +21,7 @@ class _Swap(msgspec.Struct, frozen=True, rename="camel"):
     tx_params: CallSaid
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParaSwap:
+class ParaSwap(Struct, frozen=True, kw_only=True):
     """Asks ParaSwap for price and transaction at once."""
 
     slippage_bps: int

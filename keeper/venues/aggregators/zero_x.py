@@ -1,8 +1,7 @@
 """0x, Swap API v2 by AllowanceHolder: ``GET /swap/allowance-holder/quote``."""
 
-from dataclasses import dataclass
-
 import msgspec
+from msgspec import Struct
 
 from keeper.core.errors import RefusedError
 from keeper.core.ports import Ask
@@ -19,8 +18,7 @@ class _Quote(msgspec.Struct, frozen=True, rename="camel"):
     liquidity_available: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZeroX:
+class ZeroX(Struct, frozen=True, kw_only=True):
     """Asks 0x."""
 
     slippage_bps: int

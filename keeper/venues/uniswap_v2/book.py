@@ -1,20 +1,21 @@
 """Quotes over a set of pairs at one block. Implements ``core.ports.SwapBook``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import cast
 
+from msgspec import Struct
+
 from keeper.core.ports import Hop, HopKind, Moved
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.venues.pairs import Pair, pair_of
 from keeper.venues.uniswap_v2.pair import FEE_UNIT, PairState, PairSwap
 
 ONE = Fraction(1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UniswapV2Book:
+class UniswapV2Book(Struct, frozen=True, kw_only=True):
     """Pairs as they stood at one block, or after swaps already counted on."""
 
     venue: str

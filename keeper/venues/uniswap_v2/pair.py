@@ -5,14 +5,16 @@ as a parameter, and the bounds of v2-core 1.0.1 ``UniswapV2Pair.swap`` and ``_up
 library's 997/1000 is 3000 hundredths of a basis point here: a fraction that is only extended.
 """
 
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
 from typing import Final
 
+from msgspec import Struct
+
 from keeper.core.errors import InvariantError
 from keeper.core.fixed_point import mul_div_floor
 from keeper.core.units import Address
+from keeper.core.values import replace
 
 FEE_UNIT: Final = 1_000_000
 """Fees are in hundredths of a basis point."""
@@ -20,8 +22,7 @@ MAX_RESERVE: Final = 2**112 - 1
 """What ``_update`` can store; it reverts above."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairSwap:
+class PairSwap(Struct, frozen=True, kw_only=True):
     """What a swap moves, and the reserves it leaves."""
 
     amount_in: int
@@ -30,8 +31,7 @@ class PairSwap:
     reserve1: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairState:
+class PairState(Struct, frozen=True, kw_only=True):
     """A pair at one block, or after swaps already counted on."""
 
     address: Address

@@ -1,8 +1,9 @@
 """Uniswap V2 and its forks as a place to swap. Implements ``core.ports.SwapVenue``."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.errors import StaleError
@@ -28,8 +29,7 @@ SYNC: Final = topic("Sync(uint112,uint112)")
 """Emitted by ``_update``, the only place where a pair's reserves change."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UniswapV2Settings:
+class UniswapV2Settings(Struct, frozen=True, kw_only=True):
     """Which factory to trust, and what its pairs charge."""
 
     factory: Address
@@ -41,8 +41,7 @@ class UniswapV2Settings:
     """After how many blocks to look again for a pair that was not there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairKey:
+class PairKey(Struct, frozen=True, kw_only=True):
     """What of a pair never changes."""
 
     address: Address

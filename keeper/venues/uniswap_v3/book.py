@@ -1,13 +1,15 @@
 """Quotes over a set of pools at one block. Implements ``core.ports.SwapBook``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
 from typing import cast
 
+from msgspec import Struct
+
 from keeper.core.ports import Hop, Moved
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.venues.pairs import Pair, pair_of
 from keeper.venues.uniswap_v3.pool import PoolState, Swap
 from keeper.venues.uniswap_v3.sqrt_price_math import Q96
@@ -16,8 +18,7 @@ from keeper.venues.uniswap_v3.swap_math import FEE_UNIT
 ONE = Fraction(1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UniswapV3Book:
+class UniswapV3Book(Struct, frozen=True, kw_only=True):
     """Pools as they stood at one block, or after swaps already counted on."""
 
     venue: str

@@ -1,8 +1,9 @@
 """Calls of the factory and of pools, and their answers. Words are sliced by hand."""
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import Call
 from keeper.core.errors import StaleError
@@ -40,8 +41,7 @@ class Field(Enum):
     """``ticks(int24)``"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(Struct, frozen=True, kw_only=True):
     """One question to a pool; ``at`` is the word or the tick that is asked about."""
 
     field: Field

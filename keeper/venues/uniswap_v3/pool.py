@@ -6,10 +6,13 @@ refused, never guessed.
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from keeper.core.errors import InvariantError
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.venues.uniswap_v3.swap_math import step_exact_in, step_exact_out
 from keeper.venues.uniswap_v3.tick_math import (
     MAX_SQRT_RATIO,
@@ -53,8 +56,7 @@ class TickBand:
             raise InvariantError(msg)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swap:
+class Swap(Struct, frozen=True, kw_only=True):
     """What a swap moves, and where it leaves the pool."""
 
     amount_in: int
@@ -65,8 +67,7 @@ class Swap:
     """None when the price ended within a range: then the tick follows from the price."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolState:
+class PoolState(Struct, frozen=True, kw_only=True):
     """A pool at one block, or after swaps already counted on."""
 
     address: Address

@@ -6,7 +6,8 @@ round, so that a pool whose price moved little is read in one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.errors import StaleError
@@ -24,8 +25,7 @@ _LIQUIDITY_NET = 1
 Answers = Mapping[Ask, bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolKey:
+class PoolKey(Struct, frozen=True, kw_only=True):
     """What of a pool never changes."""
 
     address: Address

@@ -1,7 +1,8 @@
 """Uniswap V3 as a place to swap. Implements ``core.ports.SwapVenue``."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, CallResult
 from keeper.core.errors import StaleError
@@ -25,8 +26,7 @@ Slot = tuple[Address, Address, int]
 """A place for a pool: the pair in order, and the fee."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UniswapV3Settings:
+class UniswapV3Settings(Struct, frozen=True, kw_only=True):
     """Which factory and pools to trust, and how far around the price to read them."""
 
     factory: Address

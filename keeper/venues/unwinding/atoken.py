@@ -6,8 +6,9 @@ transferred, in the pool's when it is a balance (``TokenMath``).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.errors import RefusedError, StaleError
@@ -21,6 +22,7 @@ from keeper.core.lending import ProtocolCall
 from keeper.core.plan import Funding, Underlying
 from keeper.core.ports import Reader
 from keeper.core.units import MAX_UINT256, RAY, YEAR, Address
+from keeper.core.values import replace
 from keeper.evm.erc20 import BALANCE_OF
 from keeper.evm.words import (
     WORD,
@@ -53,8 +55,7 @@ _FIRST_DIRECTED: Final = 9
 """Revision of 3.5."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reserve:
+class Reserve(Struct, frozen=True, kw_only=True):
     """What withdrawing depends on."""
 
     index: int
@@ -92,8 +93,7 @@ class Reserve:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ATokenBook:
+class ATokenBook(Struct, frozen=True, kw_only=True):
     """What an aToken is worth at one block, and at any later time without further events."""
 
     share: Address
@@ -165,8 +165,7 @@ class ATokenBook:
         return replace(self, reserve=replace(self.reserve, cash=self.reserve.cash - assets))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Identity:
+class _Identity(Struct, frozen=True, kw_only=True):
     """What does not change of an aToken."""
 
     pool: Address

@@ -7,12 +7,14 @@ less. A vault that answers to neither is not understood.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
+from msgspec import Struct
+
 from keeper.core.errors import StaleError
 from keeper.core.units import RAY, WAD
+from keeper.core.values import replace
 
 PROBE: Final = 2**128
 """Shares whose worth tells the price of one share to 38 digits."""
@@ -20,8 +22,7 @@ _DENOMINATORS: Final = (10**5, WAD)
 """Of what a fee leaves, at the most: of one in basis points, and of any other."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
+class Curve(Struct, frozen=True, kw_only=True):
     """``floor(floor(shares * assets / supply) * kept)``, less ``slack``."""
 
     assets: int
@@ -46,8 +47,7 @@ class Curve:
         return replace(self, assets=self.assets - assets, supply=self.supply - shares)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Readings:
+class Readings(Struct, frozen=True, kw_only=True):
     """What a vault says of itself at one block."""
 
     total_assets: int

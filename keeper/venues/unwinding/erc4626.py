@@ -1,8 +1,9 @@
 """Shares of vaults by ERC-4626: redeemed by their holder for the vault's asset."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.errors import RefusedError, StaleError
@@ -10,6 +11,7 @@ from keeper.core.lending import Held, ProtocolCall
 from keeper.core.plan import Funding, Underlying
 from keeper.core.ports import Reader
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.erc20 import BALANCE_OF, DECIMALS
 from keeper.evm.words import (
     address_at,
@@ -44,8 +46,7 @@ _ODD: Final = 7_919
 """Added to each, so that none is a round number."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VaultBook:
+class VaultBook(Struct, frozen=True, kw_only=True):
     """What a vault gives at one block. Interest until the target block is not counted on."""
 
     share: Address
@@ -105,8 +106,7 @@ class VaultBook:
         return replace(self, most=self.most - shares, curve=self.curve.after(shares, assets))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Identity:
+class _Identity(Struct, frozen=True, kw_only=True):
     """What does not change of a vault."""
 
     underlying: Underlying

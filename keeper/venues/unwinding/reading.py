@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Call
 from keeper.core.errors import StaleError
@@ -18,8 +19,7 @@ _MOST_DECIMALS = 77
 """Of a number that 256 bits hold."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """A call whose answer is one word or more, and the words to say which."""
 
     name: str
@@ -63,8 +63,7 @@ def decimals_of(data: bytes, token: Address) -> int:
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnknownBook:
+class UnknownBook(Struct, frozen=True, kw_only=True):
     """A token of which it is not known what it is redeemed for: nothing is planned with it."""
 
     kind: str

@@ -1,7 +1,7 @@
 """What the adapter foretells of an offer, and what the pool does with it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ from keeper.chain.records import LogRecord
 from keeper.core.chain import Log
 from keeper.core.lending import AccountRef
 from keeper.core.units import MAX_UINT256, Address, address_of_word
+from keeper.core.values import replace
 from keeper.devnet.live import LiveMarket
 from keeper.protocols.aave_v3 import codec
 from keeper.protocols.aave_v3.adapter import AaveAdapter

@@ -1,12 +1,13 @@
 """Let steps happen to a market, and compare the adapter with the contracts after every block."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
 from keeper.core.lending import AccountRef
 from keeper.core.units import BPS
+from keeper.core.values import replace
 from keeper.protocols.aave_v3.refusals import Refusal
 from keeper.protocols.aave_v3.state import AaveMarket
 from tests.support.aave_scene import Look, Scene, differences, pairs_of
