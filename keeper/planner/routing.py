@@ -30,10 +30,8 @@ MOST_PARTS: Final = 3
 """Paths that a leg is divided over."""
 _DIVISION_PROBES: Final = (0, 3)
 """Amounts that divisions are judged at, the largest first."""
-_PART_SHIFT: Final = 2
-"""Paths to divide over are ranked at a smaller amount than the whole."""
-_SMALL_PART_SHIFT: Final = 5
-"""Those that cannot do even that come after, ranked at a smaller amount yet."""
+_PART_SHIFTS: Final = (2, 5, 8)
+"""Paths to divide over are ranked at smaller amounts than the whole, the first that they can do."""
 _PART_PROBES: Final = (2, 5, 8)
 """Amounts that parts of what is owed are judged at, bought with collateral or out of the sale."""
 
@@ -247,11 +245,15 @@ def _divide(leg: _Leg, paths: Sequence[Path], probe: int, judged: _Judged) -> No
 
 
 def _parts(leg: _Leg, paths: Sequence[Path], probe: int) -> Sequence[Path]:
-    """Return the paths that can do a part of what is asked for at a probe, the best first."""
-    ranked = _ranked(paths, leg.cost, probe + _PART_SHIFT)
-    if len(ranked) == len(paths):
-        return ranked
-    return tuple(dict.fromkeys((*ranked, *_ranked(paths, leg.cost, probe + _SMALL_PART_SHIFT))))
+    """Return the paths that can do a part of what is asked for at a probe, the best first.
+
+    Those that cannot do much come after.
+    """
+    found: dict[Path, None] = {}
+    for shift in _PART_SHIFTS:
+        if len(found) < len(paths):
+            found |= dict.fromkeys(_ranked(paths, leg.cost, probe + shift))
+    return tuple(found)
 
 
 def _disjoint(ranked: Sequence[Path]) -> Iterator[Way]:
