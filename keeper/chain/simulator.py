@@ -132,7 +132,7 @@ def _simulated(record: SimulatedCallRecord) -> Simulated:
     return Simulated(
         success=success,
         gas_used=quantity(record.gas_used),
-        logs=tuple(log.value() for log in record.logs),
+        logs=tuple([log.value() for log in record.logs]),
         return_data=data,
         error=error if error or success else "execution failed",
     )

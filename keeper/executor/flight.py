@@ -1,8 +1,8 @@
 """The intents without an outcome, shared by the sending and the settling of one chain."""
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -38,9 +38,13 @@ class Ended(Struct, frozen=True, kw_only=True):
 class _Sums(Struct, frozen=True, kw_only=True):
     """What follows from the open intents together."""
 
+    order: Sequence[tuple[Submission, Airborne]]
     busy: frozenset[tuple[str, Address]]
     at_stake: int
+    staked: Mapping[Address, int]
+    forced_staked: Mapping[str, int]
     held: Mapping[Address, frozenset[int]]
+    lately: frozenset[Address]
 
 
 class Flight:
@@ -76,28 +80,18 @@ class Flight:
         return self._summed().at_stake
 
     @property
-    def staked(self) -> dict[Address, int]:
+    def staked(self) -> Mapping[Address, int]:
         """The most that those of each sender may still cost, wei."""
-        found: dict[Address, int] = {}
-        for newest, one in self.in_order():
-            found[newest.sender] = found.get(newest.sender, 0) + one.worst_gas
-        return found
+        return self._summed().staked
 
     @property
-    def forced_staked(self) -> dict[str, int]:
+    def forced_staked(self) -> Mapping[str, int]:
         """The most that forced ones may still lose, wei, by deployment."""
-        found: dict[str, int] = {}
-        for one in self._open.values():
-            if one.intent.forced:
-                name = one.intent.deployment
-                found[name] = found.get(name, 0) + one.worst_gas
-        return found
+        return self._summed().forced_staked
 
-    def in_order(self) -> list[tuple[Submission, Airborne]]:
+    def in_order(self) -> Sequence[tuple[Submission, Airborne]]:
         """Return the open intents with their newest transaction, by nonce within each sender."""
-        signed = [(one.intent.submission, one) for one in self._open.values()]
-        found = [(newest, one) for newest, one in signed if newest is not None]
-        return sorted(found, key=lambda pair: pair[0].nonce)
+        return self._summed().order
 
     def held(self, sender: Address) -> frozenset[int]:
         """Return the nonces that open intents of a sender hold."""
@@ -112,15 +106,7 @@ class Flight:
     def _summed(self) -> "_Sums":
         """Return what is asked again and again, worked out once for each change."""
         if self._sums is None:
-            held: defaultdict[Address, set[int]] = defaultdict(set)
-            for one, _ in self.in_order():
-                held[one.sender].add(one.nonce)
-            refs = (ref for one in self._open.values() for ref in one.intent.refs)
-            self._sums = _Sums(
-                busy=frozenset((ref.market, ref.account) for ref in refs),
-                at_stake=sum(one.worst_gas for one in self._open.values()),
-                held={sender: frozenset(nonces) for sender, nonces in held.items()},
-            )
+            self._sums = _sums(self._open.values(), self._ran)
         return self._sums
 
     def _put(self, plan_id: str, one: Airborne) -> None:
@@ -159,12 +145,12 @@ class Flight:
     @property
     def senders(self) -> frozenset[Address]:
         """Return whose transactions are in flight."""
-        return frozenset(newest.sender for newest, _ in self.in_order())
+        return frozenset(self._summed().held)
 
     @property
     def lately(self) -> frozenset[Address]:
         """Return whose transactions ran lately."""
-        return frozenset(newest.sender for newest, _ in self._ran)
+        return self._summed().lately
 
     @asynccontextmanager
     async def numbered(self) -> AsyncIterator[None]:
@@ -268,6 +254,28 @@ class Flight:
         while self._open:
             self._changed.clear()
             await self._changed.wait()
+
+
+def _sums(flying: Collection[Airborne], ran: Iterable[tuple[Submission, Airborne]]) -> _Sums:
+    signed = [(one.intent.submission, one) for one in flying]
+    found = [(newest, one) for newest, one in signed if newest is not None]
+    order = sorted(found, key=lambda pair: pair[0].nonce)
+    held, staked, forced = defaultdict[Address, set[int]](set), Counter[Address](), Counter[str]()
+    for newest, one in order:
+        held[newest.sender].add(newest.nonce)
+        staked[newest.sender] += one.worst_gas
+    for one in flying:
+        if one.intent.forced:
+            forced[one.intent.deployment] += one.worst_gas
+    return _Sums(
+        order=order,
+        busy=frozenset((ref.market, ref.account) for one in flying for ref in one.intent.refs),
+        at_stake=sum(one.worst_gas for one in flying),
+        staked=dict(staked),
+        forced_staked=dict(forced),
+        held={sender: frozenset(nonces) for sender, nonces in held.items()},
+        lately=frozenset(newest.sender for newest, _ in ran),
+    )
 
 
 def _added(one: Mapping[K, int], other: Mapping[K, int], sign: int = 1) -> dict[K, int]:

@@ -29,8 +29,8 @@ class Costs(Struct, frozen=True, kw_only=True):
             if settled >= day:
                 lost[deployment] = lost.get(deployment, 0) + one
         return Spent(
-            hour=sum(one for settled, one in self.gas if settled >= hour),
-            day=sum(one for settled, one in self.gas if settled >= day),
+            hour=sum([one for settled, one in self.gas if settled >= hour]),
+            day=sum([one for settled, one in self.gas if settled >= day]),
             forced=lost,
         )
 

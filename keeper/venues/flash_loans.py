@@ -130,7 +130,7 @@ class AaveV3FlashSource:
 
         The premiums of several loans are added; they are of one asset, as the plans are.
         """
-        paid = [log for log in logs if self._is_loan(log)]
+        paid = [log for log in logs if log.address == self._pool and self._is_loan(log)]
         if not paid:
             return None
         asset = address_of_word(paid[0].topics[2])
@@ -143,8 +143,7 @@ class AaveV3FlashSource:
 
     def _is_loan(self, log: Log) -> bool:
         return (
-            log.address == self._pool
-            and log.topics[:1] == (FLASH_LOAN_TOPIC,)
+            log.topics[:1] == (FLASH_LOAN_TOPIC,)
             and address_of_word(log.topics[1]) == self._executor
         )
 

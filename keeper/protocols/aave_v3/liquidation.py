@@ -31,15 +31,16 @@ HEADROOM_LEAST: Final = 4
 def validate(view: AaveMarket, case: Case) -> None:
     """Mirror ``ValidationLogic.validateLiquidationCall``; raise RefusedError with its reason."""
     pair = f"{case.collateral.symbol}/{case.debt.symbol}"
-    both = (case.collateral, case.debt)
-    if not all(one.is_active for one in both):
+    collateral, debt = case.collateral, case.debt
+    if not (collateral.is_active and debt.is_active):
         raise PoolRefusedError(Refusal.RESERVE_INACTIVE, pair)
-    if any(one.is_paused for one in both):
+    if collateral.is_paused or debt.is_paused:
         raise PoolRefusedError(Refusal.RESERVE_PAUSED, pair)
     guarded = case.health.health_factor >= rules.CLOSE_FACTOR_HF
     if view.sentinel is not None and guarded and not view.sentinel.allows(view.timestamp):
         raise PoolRefusedError(Refusal.SENTINEL, f"sequencer down or in grace at {view.timestamp}")
-    if view.rules.grace_period and any(one.grace_until >= view.timestamp for one in both):
+    graced = max(collateral.grace_until, debt.grace_until)
+    if view.rules.grace_period and graced >= view.timestamp:
         raise PoolRefusedError(Refusal.GRACE_PERIOD, pair)
     if not case.health.liquidatable:
         raise PoolRefusedError(Refusal.HEALTHY, f"health factor {case.health.health_factor}")
