@@ -280,6 +280,7 @@ class Keeper:
             outcomes: list[Outcome] = []
             try:
                 await sending.confirm(head)
+                await sending.doubtful.look(head)
                 outcomes += await sending.settler.settle(head)
                 outcomes += await sending.canon.review(head, sending.settler)
                 self._settled = head

@@ -24,6 +24,7 @@ from keeper.executor.breaker import BreakerLimits
 from keeper.executor.canon import Canon
 from keeper.executor.desks import Desks
 from keeper.executor.door import Grounds
+from keeper.executor.doubtful import Doubtful
 from keeper.executor.executor import Executor
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.bundle import BundleLane
@@ -69,6 +70,7 @@ class Sending(Struct, frozen=True, kw_only=True):
     """Everything from a plan to its outcome."""
 
     executor: Executor
+    doubtful: Doubtful
     settler: Settler
     canon: Canon
     flight: Flight
@@ -85,7 +87,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
 
     Raises ConfigError when an open intent is of a deployment that is no longer configured.
     """
-    await recover_armed(post.journal, post.chain.wire)
+    doubts = await recover_armed(post.journal, post.chain.wire)
     flight = Flight(await post.journal.open_intents())
     _require_configured(settings, flight)
     standing = Standing(post.journal, _triggers(settings), now=post.clock.now)
@@ -122,8 +124,16 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
             *([armament.desks.settled] if armament else []),
         ),
     )
+    doubtful = Doubtful(
+        [one for one in doubts if one.intent.deployment in _enabled(settings)],
+        journal=post.journal,
+        wire=post.chain.wire,
+        flight=flight,
+        depth=settings.chain.finality_depth,
+    )
     return Sending(
         executor=executor,
+        doubtful=doubtful,
         settler=settler,
         canon=canon,
         flight=flight,
@@ -159,9 +169,13 @@ def _arming(
     return Arming(prearm=prearm, executor=executor, armament=armament, limits=limits)
 
 
+def _enabled(settings: Settings) -> set[str]:
+    return {one.name for one in settings.deployments if one.settings.enabled}
+
+
 def _require_configured(settings: Settings, flight: Flight) -> None:
     """Raise ConfigError unless every open intent can be followed to its end."""
-    enabled = {one.name for one in settings.deployments if one.settings.enabled}
+    enabled = _enabled(settings)
     for one in flight.airborne.values():
         name = one.intent.deployment
         if name not in enabled:

@@ -91,3 +91,30 @@ def live_through(stage, step, fall, *, least):
     sent = int(stage.rpc("eth_getTransactionCount", stage.operator, "latest"), 16)
     assert sent == len(landed)
     assert books.total.realised.net == stage.grown()
+
+
+def test_what_the_node_lost_with_its_memory_and_another_one_lands_is_in_the_books(stage):
+    stage.configure(prearm_accounts=8, halt_file="halt")
+    stage.limit(slippage_bps=500)
+    run_until_it_dies(stage, "between writing and its record", lambda: stage.push(DIPPED))
+    armed_ahead = stage.sql(
+        "SELECT tx_hash, raw, account FROM submissions JOIN intents USING (plan_id)"
+        " WHERE intents.status = 'armed'"
+    )
+    out = [one for one in armed_ahead if stage.rpc("eth_getTransactionByHash", one[0])]
+    (tx_hash, raw, account), *_ = out
+    stage.rpc("anvil_dropAllTransactions")
+    (stage.folder / "halt").touch()  # it only watches: nothing of its own takes the nonce first
+    with armed(stage) as keeper:
+        stage.mine_seen(keeper, base_fee=CHEAP)
+        assert len(stage.sql("SELECT * FROM intents WHERE status = 'armed'")) == len(armed_ahead)
+        assert stage.rpc("eth_sendRawTransaction", f"0x{raw.hex()}") == tx_hash
+        for _ in range(3):
+            stage.mine_seen(keeper, base_fee=CHEAP)
+        stage.settle(keeper)
+        assert keeper.events("prearm.found_landed")
+        assert not keeper.events("key.used_elsewhere")
+        stop(keeper)
+    (landed,) = [one for one in stage.books().entries if one.status is Status.LANDED]
+    assert (landed.tx_hash, landed.account) == (tx_hash, account)
+    assert landed.realised.net == stage.grown()

@@ -1,0 +1,89 @@
+"""What an earlier run signed ahead, and the node has not got: it was not sent, or the node lost it.
+
+Another node may hold such a transaction yet. Until its nonce has been used for as long as a reorg
+reaches back it may turn out to be what used it, and then its intent is open again: it is in the
+books as any other, and nobody else is accused of having used the key.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import structlog
+from msgspec import Struct
+
+from keeper.core.chain import BlockRef
+from keeper.core.errors import RefusedError, StaleError
+from keeper.core.plan import Intent, Submission
+from keeper.core.ports import Journal, Wire
+from keeper.core.units import Address
+from keeper.executor.flight import Flight
+
+log = structlog.get_logger()
+
+FOUND_LATE: Final = "prearm.found_landed"
+UNTOLD: Final = "prearm.untold"
+"""Nodes tell otherwise, or not at all, whether it landed; the next head looks again."""
+
+
+class Doubt(Struct, frozen=True, kw_only=True):
+    """An armed intent, and all that was signed for it."""
+
+    intent: Intent
+    signed: Sequence[Submission]
+
+
+class Doubtful:
+    """Watches them, until it is known what became of each. Only the settling loop calls it."""
+
+    def __init__(
+        self, doubts: Sequence[Doubt], *, journal: Journal, wire: Wire, flight: Flight, depth: int
+    ) -> None:
+        """Watch some; ``depth`` blocks after its nonce was used one is forgotten."""
+        self._doubts = {one.intent.plan_id: one for one in doubts}
+        self._used_since: dict[str, int] = {}
+        self._journal = journal
+        self._wire = wire
+        self._flight = flight
+        self._depth = depth
+
+    async def look(self, head: BlockRef) -> None:
+        """Open what has landed by ``head``, and forget what cannot land any more."""
+        senders = {signed.sender for one in self._doubts.values() for signed in one.signed}
+        counts = {sender: await self._wire.nonce(sender, pending=False) for sender in senders}
+        for plan_id, one in list(self._doubts.items()):
+            ref = one.intent.ref
+            if (ref.market, ref.account) in self._flight.busy:
+                continue  # an account has one open intent: this one's turn comes after it
+            try:
+                landed = await self._landed(one, counts)
+            except (StaleError, RefusedError) as error:
+                log.warning(UNTOLD, plan=plan_id, why=str(error))
+                continue
+            if landed is not None:
+                await self._open(landed)
+                del self._doubts[plan_id]
+            elif self._is_over(one, counts, head):
+                await self._journal.disarm([plan_id])
+                del self._doubts[plan_id]
+
+    async def _landed(self, one: Doubt, counts: Mapping[Address, int]) -> Submission | None:
+        for signed in one.signed:
+            is_used = signed.nonce < counts[signed.sender]
+            if is_used and await self._wire.receipt(signed.tx_hash) is not None:
+                return signed
+        return None
+
+    def _is_over(self, one: Doubt, counts: Mapping[Address, int], head: BlockRef) -> bool:
+        """Return whether something else has used every nonce of it, for long enough."""
+        plan_id = one.intent.plan_id
+        if any(signed.nonce >= counts[signed.sender] for signed in one.signed):
+            self._used_since.pop(plan_id, None)  # or a reorg has freed it again
+            return False
+        return head.number - self._used_since.setdefault(plan_id, head.number) >= self._depth
+
+    async def _open(self, landed: Submission) -> None:
+        log.warning(FOUND_LATE, plan=landed.plan_id, tx=landed.tx_hash, nonce=landed.nonce)
+        await self._journal.fired([landed])
+        for intent in await self._journal.open_intents():
+            if intent.plan_id == landed.plan_id:
+                self._flight.reopened(intent)

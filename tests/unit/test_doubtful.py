@@ -1,0 +1,128 @@
+"""What was signed ahead before a crash, and is on no node: watched until its fate is known."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from keeper.core.plan import Plan, Submission
+from keeper.core.values import replace
+from keeper.executor.doubtful import Doubtful
+from keeper.executor.flight import Flight
+from keeper.executor.recovery import recover_armed
+from keeper.ledger.journal import SqliteJournal
+from tests.support.fake_wire import FakeWire
+from tests.support.ledger_records import block, opened, plan
+from tests.support.signed_plans import SIGNER, signed
+
+NONCE, DEPTH, HEAD = 7, 3, 200
+
+
+def mine(number: int) -> Plan:
+    one = plan(number)
+    return replace(one, transaction=replace(one.transaction, sender=SIGNER.address))
+
+
+ONE, TWO = mine(1), mine(2)
+SENT = signed(ONE, NONCE)
+
+
+@dataclass
+class Watch:
+    """A journal and a node, as they are after a crash."""
+
+    journal: SqliteJournal
+    wire: FakeWire = field(default_factory=lambda: FakeWire(used=NONCE))
+    flight: Flight = field(default_factory=Flight)
+
+    async def begin(self, *armed: tuple[Plan, Submission]) -> None:
+        await self.journal.arm(armed)
+        self.doubtful = Doubtful(
+            await recover_armed(self.journal, self.wire),
+            journal=self.journal,
+            wire=self.wire,
+            flight=self.flight,
+            depth=DEPTH,
+        )
+
+    async def look(self, number: int) -> tuple[list[str], list[str]]:
+        """Look at a head; return the plans that are open, and armed, then."""
+        await self.doubtful.look(block(number))
+        opened_now = await self.journal.open_intents()
+        assert [one.plan_id for one in opened_now if one.submission] == list(self.flight.airborne)
+        armed = await self.journal.armed()
+        return [one.plan_id for one in opened_now], [one.plan_id for one in armed]
+
+
+@pytest.fixture
+async def watch(tmp_path: Path) -> AsyncIterator[Watch]:
+    journal = await opened(tmp_path)
+    yield Watch(journal)
+    await journal.close()
+
+
+async def test_what_lands_after_all_is_an_open_intent(watch: Watch) -> None:
+    await watch.begin((ONE, SENT))
+    assert await watch.look(HEAD) == ([], [ONE.id])
+    watch.wire.used = NONCE + 1
+    watch.wire.include(SENT.tx_hash, HEAD + 1)
+    assert await watch.look(HEAD + 1) == ([ONE.id], [])
+    assert watch.flight.airborne[ONE.id].intent.submission == SENT
+    assert await watch.look(HEAD + 99) == ([ONE.id], [])
+
+
+async def test_what_was_signed_anew_is_watched_as_well(watch: Watch) -> None:
+    anew = signed(ONE, NONCE + 1)
+    watch.journal.spool.prepare()
+    watch.journal.note(anew)
+    await watch.begin((ONE, SENT))
+    watch.wire.used = NONCE + 2
+    watch.wire.include(anew.tx_hash, HEAD)
+    assert await watch.look(HEAD) == ([ONE.id], [])
+    assert watch.flight.airborne[ONE.id].intent.submission == anew
+
+
+async def test_it_is_forgotten_once_something_else_has_its_nonce_for_good(watch: Watch) -> None:
+    await watch.begin((ONE, SENT))
+    watch.wire.used = NONCE + 1
+    for depth in range(DEPTH):
+        assert await watch.look(HEAD + depth) == ([], [ONE.id])
+    assert await watch.look(HEAD + DEPTH) == ([], [])
+
+
+async def test_a_reorg_that_frees_its_nonce_begins_the_wait_anew(watch: Watch) -> None:
+    await watch.begin((ONE, SENT))
+    watch.wire.used = NONCE + 1
+    await watch.look(HEAD)
+    watch.wire.used = NONCE
+    await watch.look(HEAD + 1)
+    watch.wire.used = NONCE + 1
+    assert await watch.look(HEAD + DEPTH) == ([], [ONE.id])
+    assert await watch.look(HEAD + 2 * DEPTH) == ([], [])
+
+
+async def test_its_account_has_one_open_intent_at_a_time(watch: Watch) -> None:
+    newer = replace(ONE, id="newer")
+    await watch.begin((ONE, SENT))
+    own = signed(newer, NONCE, max_fee=40 * 10**9)
+    await watch.journal.seal([(newer, own)])
+    watch.flight.took_off(newer, own)
+    watch.wire.used = NONCE + 1
+    watch.wire.include(SENT.tx_hash, HEAD)
+    assert await watch.look(HEAD) == ([newer.id], [ONE.id])
+
+
+async def test_where_nodes_tell_otherwise_the_others_do_not_wait(watch: Watch) -> None:
+    other = signed(TWO, NONCE, max_fee=50 * 10**9)
+    await watch.begin((ONE, SENT), (TWO, other))
+    watch.wire.used = NONCE + 1
+    watch.wire.disputed.add(SENT.tx_hash)
+    watch.wire.include(other.tx_hash, HEAD)
+    assert await watch.look(HEAD) == ([TWO.id], [ONE.id])
+
+
+async def test_nobody_is_asked_where_nothing_is_in_doubt(watch: Watch) -> None:
+    await watch.begin()
+    await watch.look(HEAD)
+    assert watch.wire.asked_nonces == []
