@@ -1,5 +1,7 @@
 """The lines of an efficiency mode are made when an account of it is looked at, and once."""
 
+import gc
+
 import pytest
 
 from keeper.core.values import replace
@@ -39,6 +41,22 @@ def test_they_are_those_of_the_view(rules: object) -> None:
     moved = repriced(view, {next(iter(prices)): 2 * 10**8})
     for one in (view, moved):
         for number, category in one.categories.items():
-            expected = category_lines(one, number, category, one.lines, one.prices)
+            expected = category_lines(
+                one.rules, one.reserves, number, category, one.lines, one.prices
+            )
             assert one.category_lines[number] == expected
     assert moved.category_lines[1] != view.category_lines[1]
+
+
+def test_a_view_keeps_none_of_those_that_it_was_made_from() -> None:
+    def living() -> int:
+        gc.collect()
+        return sum(isinstance(one, AaveMarket) for one in gc.get_objects())
+
+    view = market(V3_6)
+    prices = {reserve.asset: 10**8 for reserve in view.reserves if reserve}
+    view, before = view_at(view, view.timestamp, prices), living()
+    for seconds in range(20):
+        view = repriced(view_at(view, view.timestamp + seconds, prices), prices)
+        assert view.category_lines[1]
+    assert living() <= before

@@ -1,6 +1,6 @@
 """A market at a moment, and an account's standing in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from keeper.core.errors import StaleError
 from keeper.core.fixed_point import HALF_RAY, ray_mul_half_up
@@ -36,10 +36,13 @@ def view_at(market: AaveMarket, timestamp: int, prices: Mapping[str, int]) -> Aa
 
 def by_category(market: AaveMarket, lines: Lines, prices: Mapping[str, int]) -> CategoryLines:
     """Return the lines of each of the market's categories."""
-    known = market.categories
-    return CategoryLines(
-        known, lambda number: category_lines(market, number, known[number], lines, prices)
-    )
+    # Not the market itself, which has lines of its own: each view would keep all before it.
+    known, release, reserves = market.categories, market.rules, market.reserves
+
+    def made(number: int) -> Lines:
+        return category_lines(release, reserves, number, known[number], lines, prices)
+
+    return CategoryLines(known, made)
 
 
 def indices_at(release: Rules, reserve: Reserve, timestamp: int) -> tuple[int, int]:
@@ -71,7 +74,7 @@ def lines_of(view: AaveMarket, emode: int) -> Lines:
     known = view.category_lines.get(emode)
     if known is not None:
         return known
-    return category_lines(view, emode, UNDEFINED, view.lines, view.prices)
+    return category_lines(view.rules, view.reserves, emode, UNDEFINED, view.lines, view.prices)
 
 
 def assess(view: AaveMarket, position: AavePosition) -> Health:
@@ -222,7 +225,12 @@ def _line(
 
 
 def category_lines(
-    market: AaveMarket, number: int, category: Category, lines: Lines, prices: Mapping[str, int]
+    release: Rules,
+    reserves: Sequence[Reserve | None],
+    number: int,
+    category: Category,
+    lines: Lines,
+    prices: Mapping[str, int],
 ) -> Lines:
     """Return the lines with the category's threshold, and its price if it has one (to 3.1).
 
@@ -234,11 +242,11 @@ def category_lines(
         if own_price is None:
             return tuple(line and line._replace(price=None) for line in lines)
     changed = list(lines)
-    for reserve in market.reserves:
+    for reserve in reserves:
         line = None if reserve is None else lines[reserve.id]
         if reserve is None or line is None:
             continue
-        if is_in_category(market.rules, reserve, number, category):
+        if is_in_category(release, reserve, number, category):
             changed[reserve.id] = line._replace(
                 threshold_bps=category.threshold_bps, price=own_price or line.price
             )
