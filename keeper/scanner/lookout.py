@@ -5,7 +5,7 @@ they were computed; else the accounts near the line are screened, if nothing mov
 are. Every rung names all accounts that the exact rules would find, and some more: those decide.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Generic, NamedTuple
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from keeper.core.errors import InvariantError
 from keeper.core.lending import AccountRef
 from keeper.core.screening import M, P, Screened
-from keeper.scanner.columns import Block, Columns, Floats
+from keeper.scanner.columns import Block, Columns
 from keeper.scanner.screen import places_under, some_under
 from keeper.scanner.triggers import Index, Side, Triggers, build_index
 from keeper.scanner.worth import Worth, worth_of
@@ -26,6 +26,9 @@ _CLOSE = 5e-4
 
 _MOST_CHANGED = 2_048
 """Places looked at apart before the index is built again."""
+
+_FEW = 4
+"""Accounts that the exact rules judge in the time that their columns take to be screened."""
 
 
 class Rung(StrEnum):
@@ -246,13 +249,16 @@ class Lookout(Generic[M, P]):
     ) -> Sighting:
         """Return what the index found, and who of those that changed since may be under."""
         if index.changed:
-            values = (worth or self._now()).values
-            changed = self._changed_under(index, values)
+            changed = self._changed_under(index, worth)
             # Not by np.unique, which loads numpy.ma: 25 ms within the first price.
-            found = np.array(sorted({*found.tolist(), *changed.tolist()}), np.int64)
+            found = np.array(sorted({*found.tolist(), *changed}), np.int64)
         return Sighting(refs=self._refs(found), rung=rung)
 
-    def _changed_under(self, index: Index, values: Floats) -> NDArray[np.int64]:
+    def _changed_under(self, index: Index, worth: Worth | None) -> Collection[int]:
+        """Screen those that changed, but a few: the rules judge them sooner."""
+        if len(index.changed) <= _FEW:
+            return index.changed
+        values = (worth or self._now()).values
         found = [
             first
             + slots[
@@ -262,7 +268,8 @@ class Lookout(Generic[M, P]):
             ]
             for first, block, slots in self.columns.rows(index.changed)
         ]
-        return np.concatenate(found)
+        screened: list[int] = np.concatenate(found).tolist()
+        return screened
 
     def _refs(self, places: NDArray[np.int64]) -> tuple[AccountRef, ...]:
         known, look_up = self._named, self.columns.ref
