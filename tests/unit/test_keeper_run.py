@@ -110,6 +110,7 @@ def keeper_of(
     sending: Any = SimpleNamespace(
         flight=deployed.flight,
         confirm=nothing,
+        doubtful=SimpleNamespace(look=nothing),
         settler=SimpleNamespace(settle=settle),
         canon=SimpleNamespace(review=nothing),
         executor=SimpleNamespace(tend=nothing, head_seen=lambda _: None),
