@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.errors import RefusedError, StaleError
-from keeper.core.plan import Intent, Submission
+from keeper.core.plan import Intent, Status, Submission
 from keeper.core.ports import Journal, Wire
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.executor.flight import Flight
 
 log = structlog.get_logger()
@@ -48,23 +49,26 @@ class Doubtful:
 
     async def look(self, head: BlockRef) -> None:
         """Open what has landed by ``head``, and forget what cannot land any more."""
-        senders = {signed.sender for one in self._doubts.values() for signed in one.signed}
-        counts = {sender: await self._wire.nonce(sender, pending=False) for sender in senders}
         for plan_id, one in list(self._doubts.items()):
-            ref = one.intent.ref
-            if (ref.market, ref.account) in self._flight.busy:
-                continue  # an account has one open intent: this one's turn comes after it
             try:
-                landed = await self._landed(one, counts)
+                is_known = await self._is_known(one, head)
             except (StaleError, RefusedError) as error:
                 log.warning(UNTOLD, plan=plan_id, why=str(error))
                 continue
-            if landed is not None:
-                await self._open(landed)
+            if is_known:
                 del self._doubts[plan_id]
-            elif self._is_over(one, counts, head):
-                await self._journal.disarm([plan_id])
-                del self._doubts[plan_id]
+
+    async def _is_known(self, one: Doubt, head: BlockRef) -> bool:
+        """Return whether it is known by now what became of it, and is acted on."""
+        senders = {signed.sender for signed in one.signed}
+        counts = {sender: await self._wire.nonce(sender, pending=False) for sender in senders}
+        landed = await self._landed(one, counts)
+        if landed is not None:
+            return await self._is_opened(one.intent, landed)
+        if self._is_over(one, counts, head):
+            await self._journal.disarm([one.intent.plan_id])
+            return True
+        return False
 
     async def _landed(self, one: Doubt, counts: Mapping[Address, int]) -> Submission | None:
         for signed in one.signed:
@@ -81,9 +85,12 @@ class Doubtful:
             return False
         return head.number - self._used_since.setdefault(plan_id, head.number) >= self._depth
 
-    async def _open(self, landed: Submission) -> None:
-        log.warning(FOUND_LATE, plan=landed.plan_id, tx=landed.tx_hash, nonce=landed.nonce)
-        await self._journal.fired([landed])
-        for intent in await self._journal.open_intents():
-            if intent.plan_id == landed.plan_id:
-                self._flight.reopened(intent)
+    async def _is_opened(self, intent: Intent, landed: Submission) -> bool:
+        """Open an intent, unless its account has another open one: its turn comes after that."""
+        async with self._flight.numbered():  # nobody opens one from this look to the journal
+            if (intent.ref.market, intent.ref.account) in self._flight.busy:
+                return False
+            log.warning(FOUND_LATE, plan=landed.plan_id, tx=landed.tx_hash, nonce=landed.nonce)
+            self._flight.reopened(replace(intent, status=Status.SIGNED, submission=landed))
+            await self._journal.fired([landed])
+        return True

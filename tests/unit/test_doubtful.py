@@ -1,5 +1,6 @@
 """What was signed ahead before a crash, and is on no node: watched until its fate is known."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,10 @@ class Watch:
         """Look at a head; return the plans that are open, and armed, then."""
         await self.doubtful.look(block(number))
         opened_now = await self.journal.open_intents()
-        assert [one.plan_id for one in opened_now if one.submission] == list(self.flight.airborne)
+        flying = [one.intent for one in self.flight.airborne.values()]
+        assert [(one.plan_id, one.submission) for one in opened_now] == [
+            (one.plan_id, one.submission) for one in flying
+        ]
         armed = await self.journal.armed()
         return [one.plan_id for one in opened_now], [one.plan_id for one in armed]
 
@@ -111,6 +115,20 @@ async def test_its_account_has_one_open_intent_at_a_time(watch: Watch) -> None:
     watch.wire.used = NONCE + 1
     watch.wire.include(SENT.tx_hash, HEAD)
     assert await watch.look(HEAD) == ([newer.id], [ONE.id])
+
+
+async def test_nothing_is_opened_while_others_look_for_open_intents(watch: Watch) -> None:
+    await watch.begin((ONE, SENT))
+    watch.wire.used = NONCE + 1
+    watch.wire.include(SENT.tx_hash, HEAD)
+    newer = replace(ONE, id="newer")
+    own = signed(newer, NONCE, max_fee=40 * 10**9)
+    async with watch.flight.numbered():
+        looking = asyncio.ensure_future(watch.look(HEAD))
+        await asyncio.sleep(0.05)
+        watch.flight.took_off(newer, own)
+        await watch.journal.seal([(newer, own)])
+    assert await looking == ([newer.id], [ONE.id])
 
 
 async def test_where_nodes_tell_otherwise_the_others_do_not_wait(watch: Watch) -> None:
