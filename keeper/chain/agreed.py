@@ -79,7 +79,7 @@ async def require_agreed(reader: Reader, head: BlockRef) -> None:
         return
     found = await reader.block(head.number)
     if found != head:
-        raise StaleError(f"block {head.number}: expected {head}, found {found}")
+        raise StaleError(f"block {head.number} as told by most: {head.unlike(found)}")
 
 
 class AgreedWire(NodeWire):

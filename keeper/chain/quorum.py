@@ -223,7 +223,7 @@ class QuorumSimulator:
                 ),
             )
             if found != base:
-                raise RefusedError(f"block: expected {base}, found {found}")
+                raise RefusedError(f"block {base.number}: {base.unlike(found)}")
             return results
 
         return await self._quorum.alike(f"what runs on block {base.number} {base.hash}", run, _ran)

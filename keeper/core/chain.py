@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from keeper.core.units import Address, Hash32
 from keeper.core.values import same
@@ -21,6 +22,9 @@ class BaseFeeRule(Struct, frozen=True, kw_only=True):
 
 
 EIP_1559: Final = BaseFeeRule()
+
+_NO_IDENTITY: Final = 2
+"""How many of the last fields of a block nodes need not tell alike."""
 
 
 class BlockRef(Struct, frozen=True, kw_only=True):
@@ -42,11 +46,20 @@ class BlockRef(Struct, frozen=True, kw_only=True):
 
     def __eq__(self, other: object) -> bool:
         """Return whether it is the same block, whoever told of it."""
-        return same(self, other, but=2)
+        return same(self, other, but=_NO_IDENTITY)
 
     def __hash__(self) -> int:
         """Return the hash of equal blocks."""
         return hash(self.hash)
+
+    def unlike(self, found: "BlockRef") -> str:
+        """Return what another's word of this block has otherwise, for an error to say."""
+        told = zip(self.__struct_fields__, astuple(self), astuple(found), strict=True)
+        return "; ".join(
+            f"{name}: expected {one}, found {other}"
+            for name, one, other in list(told)[:-_NO_IDENTITY]
+            if one != other
+        )
 
 
 class Log(Struct, frozen=True, kw_only=True):

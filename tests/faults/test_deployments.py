@@ -44,8 +44,7 @@ async def test_a_market_that_drifts_does_not_stop_another_of_its_chain(
         await desk.until(lambda: bool(desk.ears.pauses), mining=True)
         desk.fall()
         await desk.until(lambda: bool(barred(desk, isolated)), mining=True)
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
         assert set(liquidatable(local)) == {account for account, _ in local.borrowers}
         assert [plan for plan, _ in desk.ears.sent_plans if plan.ref.market == isolated] == []
         assert desk.ears.broken == []

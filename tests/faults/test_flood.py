@@ -81,6 +81,5 @@ async def test_40_a_feed_that_burns_or_returns_too_much_stops_its_own_accounts_a
     async with keeper_desk(tmp_path, market, [market.anvil.ws_url]) as desk:
         push_price(market.live, "WETH", ASSETS["WETH"].price * FALLEN // 10_000)
         await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
         assert all(desk.ears.reasons())

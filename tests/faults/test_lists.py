@@ -35,8 +35,7 @@ async def test_with_exactly_the_lists_that_are_right_it_liquidates(
     async with keeper_desk(tmp_path, market, [proxy.ws_url], root=lists(market)) as desk:
         assert desk.settings.limits.targets is not None
         desk.fall()
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
         assert [one for one in desk.ears.rejections if one.reason is Reason.POLICY] == []
         desk.require_invariants()
 

@@ -62,8 +62,7 @@ async def test_33_a_wrong_clock_stops_acting_and_says_so(
         assert proxy.sent == []
         clock.shift_s = 0
         desk.fall(8_400)
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
         desk.require_invariants()
 
 
@@ -81,8 +80,7 @@ async def test_43_a_pause_in_the_middle_stops_and_its_end_resumes(
         assert {one.reason for one in desk.ears.rejections} == {Reason.NO_OPTION}
         desk.require_invariants()
         pause(desk, paused=False)
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
         await desk.require_cold_start()
         desk.require_invariants()
 

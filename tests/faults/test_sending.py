@@ -49,8 +49,7 @@ async def test_26_below_the_balance_floor_nothing_is_sent_until_there_is_money(
         desk.require_invariants()
         desk.rpc("anvil_setBalance", who, hex(10**20))
         desk.fall(8_400)
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
 
 
 async def test_27_29_transactions_that_run_out_of_gas_stop_all_sending(
@@ -103,8 +102,7 @@ async def test_34_a_node_that_was_swapped_is_left_for_the_other(
         first.spoil(Lie(alter=other))
         await desk.until(lambda: bool(desk.told(Trouble.EXCLUDED)))
         desk.fall()
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
         assert first.sent == []
         await desk.require_cold_start()
         desk.require_invariants()

@@ -32,8 +32,7 @@ async def test_02_a_socket_that_drops_again_and_again_loses_no_block(
                 desk.mine(3)
                 await desk.until(lambda: bool(desk.trouble))
             await desk.at_head()
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
         await desk.require_cold_start()
         desk.require_invariants()
     assert proxy.connections > 4
@@ -83,8 +82,7 @@ async def test_04_05_06_what_is_pushed_wrongly_changes_no_end(
         rule = proxy.spoil(fault)
         for ether_bps in (9_200, 8_800, 8_500):
             desk.fall(ether_bps)
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
         assert rule.hits > 0
         proxy.heal()
         await desk.require_cold_start()
@@ -99,8 +97,7 @@ async def test_09_blocks_that_were_not_told_are_filled_in(
             desk.fall(9_000)
             desk.mine(20)
             desk.fall(8_500)
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
         await desk.require_cold_start()
         desk.require_invariants()
 
@@ -111,8 +108,7 @@ async def test_14_a_limit_of_log_ranges_is_learned_at_the_cold_start(
     rule = proxy.spoil(RangeLimit(blocks=7), method="eth_getLogs")
     async with keeper_desk(tmp_path, market, [proxy.url]) as desk:
         desk.fall()
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
         await desk.require_cold_start()
         desk.require_invariants()
     assert rule.hits > 0

@@ -54,8 +54,7 @@ async def test_01_12_13_another_node_takes_over_and_the_crash_is_liquidated(
         await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
         assert desk.session.chain.rpc.name == second.url
         assert f'keeper_node_active{{node="{second.url}"}} 1.0' in measured(desk)
-        await desk.settle()
-        assert desk.ears.landed() != []
+        await desk.settle_landed()
         first.heal()
         await desk.require_cold_start()
         desk.require_invariants()

@@ -165,6 +165,14 @@ class Desk:
         await self.at_head()
         await self.until(self._all_told, mining=True)
 
+    async def settle_landed(self) -> None:
+        """Settle once something was sent, however late on a busy machine; some of it must land."""
+        if not self.ears.sent_plans:
+            self.mine()
+            await self.until(lambda: bool(self.ears.sent_plans), mining=True)
+        await self.settle()
+        assert self.ears.landed() != []
+
     def _all_told(self) -> bool:
         """Tell whether every send has been heard to end, but for what is still in flight."""
         ended = {one.plan_id for one in self.ears.outcomes}

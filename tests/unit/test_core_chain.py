@@ -4,6 +4,7 @@ import pytest
 
 from keeper.core.chain import BlockRef, next_base_fee
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 
 
 def block(*, base_fee: int, gas_used: int, gas_limit: int = 30_000_000) -> BlockRef:
@@ -34,6 +35,13 @@ def block(*, base_fee: int, gas_used: int, gas_limit: int = 30_000_000) -> Block
 )
 def test_the_fee_follows_the_gas_used_around_the_target(base_fee, gas_used, expected):
     assert next_base_fee(block(base_fee=base_fee, gas_used=gas_used)) == expected
+
+
+def test_two_words_of_one_block_differ_by_what_the_error_names():
+    told = block(base_fee=1, gas_used=5)
+    found = replace(told, base_fee=7, timestamp=9, logs_bloom="0x1")
+    assert told.unlike(found) == "timestamp: expected 0, found 9; base_fee: expected 1, found 7"
+    assert told.unlike(replace(told, logs_bloom="0x1")) == ""
 
 
 def test_a_block_without_a_gas_limit_keeps_the_fee():
