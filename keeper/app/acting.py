@@ -12,21 +12,21 @@ from typing import Generic, TypeVar
 from keeper.app.aiming import Aim
 from keeper.app.batch import ALL, Batch
 from keeper.app.books import Appraiser
+from keeper.app.fresh import Fresh
 from keeper.app.observer import Observer
 from keeper.app.parity import Parity
 from keeper.app.planning import Planning
 from keeper.app.planning_ahead import FEW
 from keeper.app.reading_ahead import ReadingAhead
-from keeper.app.refusals import gas_capped, refused, too_small
+from keeper.app.refusals import gas_capped
 from keeper.app.sight import Look
 from keeper.app.skipping import RETRY_S, SKIPPED, TRIES
 from keeper.app.telling import Telling
 from keeper.app.turns import Turns
 from keeper.chain.errors import GasCappedError
 from keeper.core.chain import BlockRef
-from keeper.core.errors import StaleError
 from keeper.core.joint import Joint
-from keeper.core.lending import AccountRef, Option, Reason, Rejection, Valuation
+from keeper.core.lending import AccountRef, Option, Rejection
 from keeper.core.pending import Lead
 from keeper.core.plan import Opportunity, Plan, Submission
 from keeper.core.ports import Journal, ProtocolAdapter
@@ -37,7 +37,7 @@ from keeper.executor.executor import Executor
 from keeper.oracle.watcher import PriceWatcher
 from keeper.runtime.latest import Latest
 from keeper.runtime.precedence import Precedence
-from keeper.scanner.scan import Book, Scan
+from keeper.scanner.scan import Book
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -77,7 +77,7 @@ class Acting(Generic[M, P]):
         self._executor = executor
         self._parity = parity
         self._aim = aim
-        self._min_debt_base = min_debt_base
+        self._fresh = Fresh(executor, parity, min_debt_base=min_debt_base)
         self._part = part
         self._observer = observer
         self._precedence = precedence
@@ -154,7 +154,7 @@ class Acting(Generic[M, P]):
             self._adapter.deployment, book.block, len(found.opportunities), book.moved
         )
         rejected = list(found.rejections)
-        now, later = self._turns.divided(self._fresh(found, rejected), of_all=look.of_all)
+        now, later = self._turns.divided(self._fresh.among(found, rejected), of_all=look.of_all)
         if self._turns.sent:
             self._turns.keep_unrun(await self._executor.to_run(look.held_at))
         if now:
@@ -169,7 +169,7 @@ class Acting(Generic[M, P]):
         Nothing comes of it but that the same plan, and the same rehearsal, are there sooner.
         """
         self._guessed = look.book
-        fresh, _ = self._turns.divided(self._fresh(look.found, []), of_all=False)
+        fresh, _ = self._turns.divided(self._fresh.among(look.found, []), of_all=False)
         if not 0 < len(fresh) <= FEW or self._aim.moves(look, fresh):
             return
         batch, _ = self._valued(look, look.found.view, fresh)
@@ -180,25 +180,10 @@ class Acting(Generic[M, P]):
     async def follow(self, look: Look[M, P], lead: Lead) -> list[Rejection]:
         """Plan and carry out right behind a pending transaction; return what is not taken."""
         rejected = list(look.found.rejections)
-        fresh = self._fresh(look.found, rejected)
+        fresh = self._fresh.among(look.found, rejected)
         if fresh:
             rejected += await self._carry_out(look, fresh, lead)
         return rejected
-
-    def _fresh(self, found: Scan[M], rejected: list[Rejection]) -> list[Opportunity]:
-        """Return the opportunities that are worth planning now."""
-        fresh: list[Opportunity] = []
-        for one in found.opportunities:
-            waiting = self._executor.waiting(one.ref, found.block.number)
-            if barred := self._parity.bar(one.ref, found.block):
-                rejected.append(barred)
-            elif one.health.debt_base < self._min_debt_base:
-                rejected.append(too_small(one, self._min_debt_base))
-            elif waiting is None:
-                fresh.append(one)
-            elif waiting.reason is not Reason.IN_FLIGHT:
-                rejected.append(waiting)
-        return fresh
 
     async def _carry_out(
         self, look: Look[M, P], fresh: Sequence[Opportunity], lead: Lead | None = None
@@ -257,7 +242,7 @@ class Acting(Generic[M, P]):
         self, look: Look[M, P], view: M, fresh: Sequence[Opportunity], part: int = ALL
     ) -> tuple[Batch[M, P], list[Rejection]]:
         """Return what to plan from ``part`` by part, and whom nothing can be said of."""
-        valuations, unvalued = self._value(view, fresh)
+        valuations, unvalued = self.appraiser.values(view, fresh)
         batch = Batch(
             adapter=self._adapter,
             view=view,
@@ -300,19 +285,6 @@ class Acting(Generic[M, P]):
         for plan in report.shown:
             self._observer.shown(plan)
         return [*drifted, *gone, *report.rejected]
-
-    def _value(
-        self, view: M, fresh: Sequence[Opportunity]
-    ) -> tuple[dict[AccountRef, Valuation], list[Rejection]]:
-        """Return the prices that each opportunity is planned at, and those that have none."""
-        valuations: dict[AccountRef, Valuation] = {}
-        unvalued: list[Rejection] = []
-        for one in fresh:
-            try:
-                valuations[one.ref] = self.appraiser.at(view, one.ref)
-            except StaleError as error:
-                unvalued.append(refused(one, Reason.PRICE_UNUSABLE, error))
-        return valuations, unvalued
 
 
 def _foremost(waiting: Look[M, P], newer: Look[M, P]) -> Look[M, P]:

@@ -3,9 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Generic, TypeVar
 
+from keeper.app.refusals import refused
 from keeper.core.chain import BlockRef
 from keeper.core.errors import StaleError
-from keeper.core.lending import AccountRef, AssetValue, Valuation
+from keeper.core.lending import AccountRef, AssetValue, Reason, Rejection, Valuation
+from keeper.core.plan import Opportunity
 from keeper.core.ports import Prices, ProtocolAdapter
 from keeper.core.units import Address
 from keeper.oracle.reference import ReferencePrices
@@ -95,6 +97,19 @@ class Appraiser(Generic[M, P]):
     def at(self, view: M, ref: AccountRef) -> Valuation:
         """Return the valuation of an account's market in a view that was prepared."""
         return self._value(view, ref, self._known)
+
+    def values(
+        self, view: M, opportunities: Iterable[Opportunity]
+    ) -> tuple[dict[AccountRef, Valuation], list[Rejection]]:
+        """Return the prices that each opportunity is planned at, and those that have none."""
+        valuations: dict[AccountRef, Valuation] = {}
+        unvalued: list[Rejection] = []
+        for one in opportunities:
+            try:
+                valuations[one.ref] = self.at(view, one.ref)
+            except StaleError as error:
+                unvalued.append(refused(one, Reason.PRICE_UNUSABLE, error))
+        return valuations, unvalued
 
     async def at_block(self, block: BlockRef, ref: AccountRef) -> Valuation:
         """Read the prices of a block and return the valuation of an account's market."""

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from keeper.core.lending import AccountRef
 from keeper.ledger.checkpoints import Checkpoint as Kept
-from keeper.ledger.journal import SqliteJournal
+from keeper.ledger.checkpoints import CheckpointJournal
 from keeper.mirror.known import Held, Known
 from keeper.mirror.mirror import Checkpoint
 
@@ -29,17 +29,17 @@ class CheckpointStore(Protocol):
 class JournaledCheckpoints:
     """Saves only the accounts that are not in the database yet."""
 
-    def __init__(self, journal: SqliteJournal) -> None:
-        """Keep checkpoints in ``journal``'s database."""
+    def __init__(self, journal: CheckpointJournal) -> None:
+        """Keep checkpoints in ``journal``."""
         self._journal = journal
         self._kept: dict[str, Collection[AccountRef]] = {}
 
     async def load(self, deployment: str) -> Checkpoint | None:
         """Return the newest checkpoint with every account ever recorded."""
-        kept = await self._journal.checkpoint(deployment)
+        kept = await self._journal.newest(deployment)
         if kept is None:
             return None
-        accounts = await self._journal.known_accounts(deployment)
+        accounts = await self._journal.accounts(deployment)
         self._kept[deployment] = accounts
         return Checkpoint(block=kept.block, hash=kept.hash, accounts=accounts)
 
@@ -48,11 +48,11 @@ class JournaledCheckpoints:
         old, accounts = self._kept.get(deployment, ()), checkpoint.accounts
         new = accounts.beyond(old) if isinstance(accounts, Known) else set(accounts) - set(old)
         kept = Kept(block=checkpoint.block, hash=checkpoint.hash)
-        await self._journal.save_checkpoint(deployment, kept, new)
+        await self._journal.save(deployment, kept, new)
         self._kept[deployment] = checkpoint.accounts
         return kept
 
     async def adopt(self, deployment: str, kept: Kept, held: Held) -> None:
         """Know that who owed something was kept with a checkpoint, if it is still the newest."""
-        if await self._journal.checkpoint(deployment) == kept:
+        if await self._journal.newest(deployment) == kept:
             self._kept[deployment] = Known.of((), held)

@@ -144,7 +144,7 @@ def _deployment(
         acting=acting,
         shelf=Shelf(
             adapter,
-            JournaledCheckpoints(parts.journal),
+            JournaledCheckpoints(parts.journal.checkpoints),
             _book_file(settings.database, adapter.deployment),
             every_blocks=CHECKPOINT_EVERY_BLOCKS,
         ),

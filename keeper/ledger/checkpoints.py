@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from keeper.core.lending import AccountRef
 from keeper.core.units import Address, Hash32
+from keeper.ledger.writer import Writer
+from keeper.runtime.clock import Clock
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
@@ -14,6 +16,39 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
 
     block: int
     hash: Hash32
+
+
+class CheckpointJournal:
+    """Keeps checkpoints beside the journal, in the thread that writes it.
+
+    Each method raises InvariantError once the disk has failed.
+    """
+
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        """Write by a journal's writer."""
+        self._writer = writer
+        self._clock = clock
+
+    async def newest(self, deployment: str) -> Checkpoint | None:
+        """Return the last checkpoint of a deployment."""
+        return await self._writer.run("checkpoint", lambda db: select_checkpoint(db, deployment))
+
+    async def accounts(self, deployment: str) -> frozenset[AccountRef]:
+        """Return every account of a deployment that was ever recorded."""
+        return await self._writer.run("accounts", lambda db: select_accounts(db, deployment))
+
+    async def save(
+        self, deployment: str, checkpoint: Checkpoint, new_accounts: Iterable[AccountRef]
+    ) -> None:
+        """Record a checkpoint and the accounts first seen since the last one.
+
+        They are gone through once, in the writer's thread.
+        """
+        now = int(self._clock.now())
+        await self._writer.run(
+            f"checkpoint of {deployment}",
+            lambda db: upsert_checkpoint(db, deployment, checkpoint, new_accounts, now=now),
+        )
 
 
 def upsert_checkpoint(

@@ -1,35 +1,22 @@
 """The write-ahead journal: an async face on one database and the one thread that writes it."""
 
 import sqlite3
-from collections.abc import Awaitable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
-from keeper.core.lending import AccountRef, Rejection
+from keeper.core.lending import Rejection
 from keeper.core.plan import Intent, Outcome, Plan, Settled, Status, Submission
 from keeper.core.standing import Spent, StandingRow, Tally
 from keeper.core.units import Address, Hash32
 from keeper.ledger.armed import delete_armed, fire_all, insert_armed, select_armed
-from keeper.ledger.checkpoints import (
-    Checkpoint,
-    select_accounts,
-    select_checkpoint,
-    upsert_checkpoint,
-)
-from keeper.ledger.intents import (
-    insert_intent,
-    select_open_intents,
-    select_tried,
-    select_unfinal,
-)
+from keeper.ledger.checkpoints import CheckpointJournal
+from keeper.ledger.intents import insert_intent, select_open_intents, select_tried, select_unfinal
 from keeper.ledger.lifecycle import OPEN, status_of
 from keeper.ledger.others import OthersJournal
 from keeper.ledger.outcomes import finish_outcomes, insert_outcome, reopen_intent, revise_outcome
 from keeper.ledger.recent import Costs, NewestHead, select_costs, select_newest_head
-from keeper.ledger.spending import (
-    select_gas_at_stake,
-    select_highest_nonce,
-)
+from keeper.ledger.spending import select_gas_at_stake, select_highest_nonce
 from keeper.ledger.spool import Spool
 from keeper.ledger.standing import record_halt, select_standing, select_tally
 from keeper.ledger.store import ChainIdentity, DatabaseLock, beside, lock_database, open_for_writing
@@ -47,7 +34,7 @@ T = TypeVar("T")
 
 
 class SqliteJournal:
-    """Implements ``core.ports.Journal``, checkpoints and budgets on SQLite.
+    """Implements ``core.ports.Journal`` and budgets on SQLite.
 
     Each method returns when its record is on disk, ``reject`` excepted. When the disk fails, the
     method that met it raises InvariantError, and so does every one after it: what cannot be
@@ -59,6 +46,7 @@ class SqliteJournal:
         self._clock = clock
         self._writer = Writer(path)
         self.others = OthersJournal(self._writer, clock)
+        self.checkpoints = CheckpointJournal(self._writer, clock)
         self._lock: DatabaseLock | None = None
         self.spool = Spool(beside(path, ".spool"))
         """Transactions that are out and not in the database yet."""
@@ -288,27 +276,6 @@ class SqliteJournal:
     async def signed_with(self, sender: Address, nonce: int) -> list[Hash32]:
         """Return every transaction that we signed with a nonce, of whatever became of it."""
         return await self._run("a nonce", lambda db: select_signed_with(db, sender, nonce))
-
-    async def checkpoint(self, deployment: str) -> Checkpoint | None:
-        """Return the last checkpoint of a deployment."""
-        return await self._run("checkpoint", lambda db: select_checkpoint(db, deployment))
-
-    async def known_accounts(self, deployment: str) -> frozenset[AccountRef]:
-        """Return every account of a deployment that was ever recorded."""
-        return await self._run("accounts", lambda db: select_accounts(db, deployment))
-
-    async def save_checkpoint(
-        self, deployment: str, checkpoint: Checkpoint, new_accounts: Iterable[AccountRef]
-    ) -> None:
-        """Record a checkpoint and the accounts first seen since the last one.
-
-        They are gone through once, in the writer's thread.
-        """
-        now = self._now()
-        await self._run(
-            f"checkpoint of {deployment}",
-            lambda db: upsert_checkpoint(db, deployment, checkpoint, new_accounts, now=now),
-        )
 
     def _outcome_changes(self) -> None:
         self._costs, self._outcomes = None, self._outcomes + 1

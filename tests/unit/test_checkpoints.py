@@ -23,15 +23,15 @@ async def written(
 ) -> set[AccountRef]:
     """Save a checkpoint with one more account; return what was handed to the database."""
     told: set[AccountRef] = set()
-    save = journal.save_checkpoint
+    save = journal.checkpoints.save
 
     async def watched(deployment, checkpoint, new):
         told.update(new)
         await save(deployment, checkpoint, told)
 
-    monkeypatch.setattr(journal, "save_checkpoint", watched)
+    monkeypatch.setattr(journal.checkpoints, "save", watched)
     await store.save("d", at(6, OLD | {NEW}))
-    assert await journal.known_accounts("d") == OLD | {NEW}
+    assert await journal.checkpoints.accounts("d") == OLD | {NEW}
     return told
 
 
@@ -39,8 +39,8 @@ async def test_what_was_kept_with_the_newest_checkpoint_is_not_written_again(
     tmp_path: Path, monkeypatch
 ) -> None:
     journal = await opened(tmp_path)
-    await JournaledCheckpoints(journal).save("d", at(5, OLD))
-    again = JournaledCheckpoints(journal)
+    await JournaledCheckpoints(journal.checkpoints).save("d", at(5, OLD))
+    again = JournaledCheckpoints(journal.checkpoints)
     await again.adopt("d", FIRST, dict.fromkeys(OLD, True))
     assert await written(journal, monkeypatch, again) == {NEW}
     await journal.close()
@@ -48,8 +48,8 @@ async def test_what_was_kept_with_the_newest_checkpoint_is_not_written_again(
 
 async def test_with_another_checkpoint_all_are_written(tmp_path: Path, monkeypatch) -> None:
     journal = await opened(tmp_path)
-    await JournaledCheckpoints(journal).save("d", at(4, frozenset()))
-    again = JournaledCheckpoints(journal)
+    await JournaledCheckpoints(journal.checkpoints).save("d", at(4, frozenset()))
+    again = JournaledCheckpoints(journal.checkpoints)
     await again.adopt("d", FIRST, dict.fromkeys(OLD, True))
     assert await written(journal, monkeypatch, again) == OLD | {NEW}
     await journal.close()

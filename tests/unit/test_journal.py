@@ -230,14 +230,14 @@ async def test_a_cancellation_takes_no_more_gas_than_a_transfer(tmp_path):
 async def test_checkpoints_and_accounts_survive(tmp_path):
     refs = [AccountRef(market=MARKET, account=account(index)) for index in range(3)]
     journal = await opened(tmp_path)
-    await journal.save_checkpoint(DEPLOYMENT, Checkpoint(block=5, hash=hash32(5)), refs[:2])
-    await journal.save_checkpoint(DEPLOYMENT, Checkpoint(block=9, hash=hash32(9)), refs[1:])
+    await journal.checkpoints.save(DEPLOYMENT, Checkpoint(block=5, hash=hash32(5)), refs[:2])
+    await journal.checkpoints.save(DEPLOYMENT, Checkpoint(block=9, hash=hash32(9)), refs[1:])
     await journal.close()
 
     again = await opened(tmp_path)
-    assert await again.checkpoint(DEPLOYMENT) == Checkpoint(block=9, hash=hash32(9))
-    assert await again.known_accounts(DEPLOYMENT) == frozenset(refs)
-    assert await again.checkpoint("aave_v3.other") is None
+    assert await again.checkpoints.newest(DEPLOYMENT) == Checkpoint(block=9, hash=hash32(9))
+    assert await again.checkpoints.accounts(DEPLOYMENT) == frozenset(refs)
+    assert await again.checkpoints.newest("aave_v3.other") is None
     await again.close()
 
 
