@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-import structlog
-
 from keeper.core.chain import BlockRef
 from keeper.core.joint import Joint
 from keeper.core.lending import AccountRef, Reason, Rejection
@@ -16,7 +14,7 @@ from keeper.core.units import Address, Hash32
 from keeper.core.values import replace
 from keeper.executor.armament import Armament
 from keeper.executor.asking_chain import AskingChain
-from keeper.executor.backoff import Backoff, Cause
+from keeper.executor.backoff import Backoff
 from keeper.executor.batching import Batcher
 from keeper.executor.booking import Booking
 from keeper.executor.dividing import Decoders
@@ -25,7 +23,8 @@ from keeper.executor.early import Early
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Refused, posted, sent, withheld
 from keeper.executor.policy import Exposure
-from keeper.executor.rehearse import Stage, rehearse
+from keeper.executor.rehearsals import Rehearsal, Rehearsals
+from keeper.executor.rehearse import Stage
 from keeper.executor.rehearsing_ahead import RehearsingAhead
 from keeper.executor.seam import Seam
 from keeper.executor.standing import Standing
@@ -35,13 +34,7 @@ from keeper.executor.verdicts import (
     of_all,
     of_barred,
     of_busy,
-    of_companions,
 )
-
-log = structlog.get_logger()
-
-OVERTAKEN = "rehearsal.overtaken"
-"""A head came since; what is to be sent is rehearsed there too."""
 
 
 class Executor:
@@ -76,6 +69,8 @@ class Executor:
         self._early = Early(flight, journal)
         """Of what is being carried out now, as the tick is."""
         self.rehearsing_ahead = RehearsingAhead(grounds, flight, armament)
+        simulator = self.rehearsing_ahead.simulator
+        self._rehearsals = Rehearsals(simulator, self._door, flight, self.backoff)
         self._asking_chain = AskingChain(armament)
         self.seam = Seam()
         """From the first signature to the last entry in the books."""
@@ -188,60 +183,16 @@ class Executor:
                     is_final = not self._batcher.may_join(admitted, joint)
                     signs = is_final and self.standing.halted is None
                     self._early.begin(admitted, self._armament, asks=asks, signs=signs)
-                sure, failed = await self._rehearsed(admitted, exposure, stage, decoders)
+                case = Rehearsal(exposure=exposure, decoders=decoders, tick=self._tick)
+                sure, failed = await self._rehearsals.held(admitted, stage, case)
                 sure, left = await self._batcher.batched(sure, joint, exposure, stage, decoders)
                 failed += left
-                sure, late = await self._looked_again(sure, exposure, stage, decoders, lead)
+                sure, late = await self._rehearsals.again(sure, self.newest, stage, case, lead)
                 report = await self._finish(sure, joint, on_sent, lead)
             finally:
                 self._door.release()
                 await self._early.end()
         return replace(report, rejected=(*tried, *refused, *failed, *late, *report.rejected))
-
-    async def _looked_again(
-        self,
-        plans: list[Plan],
-        exposure: Exposure,
-        stage: Stage,
-        decoders: Decoders,
-        lead: Lead | None,
-    ) -> tuple[list[Plan], list[Rejection]]:
-        """Rehearse once more, on the newest head, where one came since; no plan is made anew.
-
-        What would fail there, or does not pay there, is not sent; whoever it is of is planned for
-        at that head.
-        """
-        newest = self.newest
-        if not plans or newest is None or not stage.is_behind(newest):
-            return plans, []
-        log.info(OVERTAKEN, planned_at=stage.head.number, head=newest.number, plans=len(plans))
-        self._door.release()
-        ahead = await self._door.ahead(newest, newest, lead)
-        sure, gone = await self._rehearsed(plans, exposure, stage.moved_to(newest, ahead), decoders)
-        return sure, [*gone, *of_companions(plans, gone)]
-
-    async def _rehearsed(
-        self, plans: list[Plan], exposure: Exposure, stage: Stage, decoders: Decoders
-    ) -> tuple[list[Plan], list[Rejection]]:
-        """Return the plans that hold and are let through with the gas that they really take.
-
-        Those behind one that is not are rehearsed again, made anew where they counted on it. What
-        the budgets over all chains leave room for is kept for the plans.
-        """
-        rejected: list[Rejection] = []
-        simulator = self.rehearsing_ahead.simulator
-        while True:
-            held, failed = await rehearse(plans, simulator, stage, decoders)
-            self._tick.mark("rehearse")
-            for rejection in failed:
-                self.backoff.failed(rejection.ref, Cause.REHEARSAL, stage.head.number)
-            sure, late = self._door.reserve(*self._door.admit(held, exposure.by_now(self.flight)))
-            rejected += [*failed, *late]
-            if sure == held[: len(sure)]:
-                return sure, rejected
-            self._door.release()
-            plans, gone = stage.remake(sure)
-            rejected += gone
 
     async def book(
         self,

@@ -16,7 +16,7 @@ from keeper.core.tick import Tick
 from keeper.devnet.prices import oracle_prices, push_prices
 from keeper.devnet.sender import Sender
 from keeper.devnet.uniswap import queue_moves
-from keeper.executor.executor import OVERTAKEN
+from keeper.executor.rehearsals import OVERTAKEN
 from tests.faults.test_market import fallen, rival
 from tests.support.fault_desk import PATIENCE_S, Desk, keeper_desk
 from tests.support.fault_proxy import FaultProxy, Hold
