@@ -21,6 +21,7 @@ with _loading():
     import typer
 
     from keeper import __version__
+    from keeper.cli_keys import keys
 
 app = typer.Typer(
     name="keeper",
@@ -261,33 +262,7 @@ def rearm(config: Config, chain: ChainName = None, as_json: AsJson = False) -> N
         rearm_sending(config, as_json=as_json, chain=chain)
 
 
-keys = typer.Typer(help="Make or import the operator's encrypted keystore.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
-
-Keystore = Annotated[Path, typer.Argument(help="The new file.")]
-PasswordFile = Annotated[
-    Path | None, typer.Option(help="Holds the password; else the environment or a prompt.")
-]
-
-
-@keys.command("new")
-def keys_new(keystore: Keystore, password_file: PasswordFile = None) -> None:
-    """Write a new random key into an encrypted keystore."""
-    from keeper.commands.keys import new_key
-    from keeper.commands.running import plainly
-
-    with plainly():
-        new_key(keystore, password_file)
-
-
-@keys.command("import")
-def keys_import(keystore: Keystore, password_file: PasswordFile = None) -> None:
-    """Write the key of KEEPER_PRIVATE_KEY, or of a prompt, into an encrypted keystore."""
-    from keeper.commands.keys import import_key
-    from keeper.commands.running import plainly
-
-    with plainly():
-        import_key(keystore, password_file)
 
 
 @app.callback(invoke_without_command=True)

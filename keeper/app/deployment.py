@@ -14,6 +14,7 @@ from keeper.app.acting import Acting
 from keeper.app.backrun import Backrun, Foreseen
 from keeper.app.causes import Causes
 from keeper.app.crossings import Ahead
+from keeper.app.filling import Filling
 from keeper.app.foresight import Foreseer, Foresight
 from keeper.app.growing import Growing
 from keeper.app.guessing import Guessing
@@ -80,13 +81,21 @@ class Deployment(Generic[M, P]):
         """What it leaves for its next start."""
         self._watcher = watcher
         self._parity = parity
-        self._finality_depth = finality_depth
         self._growing = growing
         self._rivals = rivals
         self._observer = observer
         self._precedence = precedence
         self._prices: PriceBook | None = None
         self._sight: Sight[M, P] = Sight(adapter, block_time_s=block_time_s)
+        self._filling = Filling(
+            self.mirror,
+            shelf,
+            self._sight,
+            parity,
+            observer,
+            name=self.name,
+            finality_depth=finality_depth,
+        )
         self.prearming = None if prearming is None else prearming(self._sight)
         """What signs ahead, where the operator allows it."""
         self._guessing = Guessing(watcher, self._sight, acting)
@@ -139,7 +148,8 @@ class Deployment(Generic[M, P]):
         self._parity.start(self.name)
         for left in reversed(range(STARTS)):
             try:
-                return await self._fill(head)
+                await self._filling.fill(head)
+                return await self._publish(head, Tick())
             except (StaleError, TransientError) as error:
                 if not left:
                     raise
@@ -147,16 +157,6 @@ class Deployment(Generic[M, P]):
             await asyncio.sleep(RETRY_S)
             head = await self._reader.head()
         return None
-
-    async def _fill(self, head: BlockRef) -> None:
-        """Fill the mirror from the newest checkpoint and the logs since."""
-        resumed = not self._parity.is_paused and await self.shelf.resume(
-            head, self.mirror, self._sight
-        )
-        if not resumed:
-            anchor = await self.shelf.checkpoint()
-            self._sight.take(await self.mirror.start(head, anchor, self._progress))
-        await self._publish(head, Tick())
 
     async def see_head(self, head: BlockRef) -> bool:
         """Bring mirror and prices to a head and leave the book for acting.
@@ -169,7 +169,7 @@ class Deployment(Generic[M, P]):
         if self._paused:
             return True
         try:
-            await self._mirror(head)
+            await self._filling.follow(head)
             await self._publish(head, tick)
         except SKIPPED as error:
             self._observer.skipped(self.name, str(error))
@@ -179,15 +179,6 @@ class Deployment(Generic[M, P]):
         except ConfigError as error:
             self.pause(str(error))
         return True
-
-    async def _mirror(self, head: BlockRef) -> None:
-        """Bring the mirror to a head; read everything anew once a person has lifted a pause."""
-        if self._parity.is_lifted:
-            known = self.mirror.checkpoint(self._finality_depth)
-            self._sight.take(await self.mirror.start(head, known, self._progress))
-            self._parity.resume(self.name)  # not before: a read that fails leaves what drifted
-        else:
-            self._sight.take(await self.mirror.advance(head))
 
     async def see_price(self, log: Log) -> None:
         """Re-price the loans at hand on a feed's event, before the head it came with is read.
@@ -262,9 +253,7 @@ class Deployment(Generic[M, P]):
 
     async def checkpoint(self) -> None:
         """Write a checkpoint now."""
-        known = self.mirror.checkpoint(self._finality_depth)
-        columns = None if self._parity.is_paused else self._sight.columns
-        await self.shelf.keep(known, self.mirror.snapshot, columns)
+        await self._filling.keep()
 
     async def _publish(self, head: BlockRef, tick: Tick) -> None:
         """Read the prices at ``head`` and leave the book; then prepare for what comes next."""
@@ -303,6 +292,3 @@ class Deployment(Generic[M, P]):
         """Put what was found in the mailbox."""
         self.acting.offer(look)
         self._rivals.looked(look)
-
-    def _progress(self, what: str, done: int, of: int) -> None:
-        self._observer.progressed(self.name, what, done, of)

@@ -6,20 +6,18 @@ from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
 
 from keeper.app.batch import Batch
+from keeper.app.fees import data_fees_of, fees_of, open_desk
 from keeper.app.made import Made, Merger
 from keeper.app.planning_ahead import Planned, PlanningAhead, planned_of
-from keeper.chain.data_fees import NewestDataFees, Rollup
 from keeper.chain.errors import GasCappedError
-from keeper.chain.fees import fees_for
 from keeper.config.chain_file import ChainSettings
-from keeper.core.chain import BlockRef, Fees, next_base_fee
+from keeper.core.chain import BlockRef, next_base_fee
 from keeper.core.errors import RefusedError
 from keeper.core.joint import Addition, Joint
 from keeper.core.lending import Option, Rejection
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Ask, OfferDesk, Reader
 from keeper.core.units import Address
-from keeper.evm.data_fees import DataFees
 from keeper.planner.additions import after, only_along, worth_a_look
 from keeper.planner.case import Case, Desk, case_of
 from keeper.planner.markets import Markets
@@ -266,36 +264,3 @@ async def with_offers(planner: Planner, chosen: Sequence[Chosen], offers: OfferD
     found = await asyncio.gather(*(offers.offers(ask) for _, ask in asks.values()))
     got = {place: many for (place, _), many in zip(asks.values(), found, strict=True)}
     return [planner.build_offered(one, got.get(place, ())) for place, one in enumerate(chosen)]
-
-
-async def open_desk(
-    planner: Planner,
-    chain: ChainSettings,
-    *,
-    opportunities: Sequence[Opportunity],
-    block: BlockRef,
-    data_fees: DataFees,
-    max_gas_price: int | None = None,
-) -> Desk:
-    """Read what planning depends on at ``block``, with the fees of the block after it.
-
-    Raises GasCappedError when gas costs more than ``max_gas_price``, in wei.
-    """
-    return await planner.desk(
-        opportunities,
-        block,
-        fees=fees_of(chain, block, max_gas_price),
-        base_fee=next_base_fee(block),
-        data_fees=data_fees,
-    )
-
-
-def data_fees_of(reader: Reader, chain: ChainSettings) -> NewestDataFees:
-    """Return what reads the cost of data on a chain."""
-    rollup = None if chain.rollup is None else Rollup(chain.rollup)
-    return NewestDataFees(reader, rollup, chain_id=chain.chain_id)
-
-
-def fees_of(chain: ChainSettings, block: BlockRef, cap: int | None) -> Fees:
-    """Return the fees of the block after ``block``. Raises GasCappedError over the cap."""
-    return fees_for(block, priority_fee=chain.priority_fee_wei, max_fee_cap=cap)

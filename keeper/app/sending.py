@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from keeper.app.builders import limits_of
 from keeper.app.executor_contract import ExecutorContract
+from keeper.app.hearing import OnSettled, each, ears, foreign
 from keeper.app.outside import Dial
 from keeper.app.totals import price_reader
 from keeper.chain.agreed import require_agreed
@@ -16,7 +17,7 @@ from keeper.config.sending import ForeignNonce
 from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError
-from keeper.core.plan import Intent, Outcome, Submission
+from keeper.core.plan import Intent
 from keeper.core.ports import Signer
 from keeper.executor.armament import Armament
 from keeper.executor.arming import Arming
@@ -43,8 +44,6 @@ from keeper.executor.tending import Tender
 from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
 from keeper.runtime.clock import Clock
-
-OnSettled = Callable[[Intent, Outcome], None]
 
 
 class Post(Struct, frozen=True, kw_only=True):
@@ -100,7 +99,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
     )
     if post.share is not None:
         post.share.opened(flight, price_reader(settings, post.share, post.chain.agreed))
-    on_settled = _ears(canon, post.share)
+    on_settled = ears(canon, post.share)
     armament = await _armament(settings, post, flight, standing, on_settled)
     executor = Executor(
         _grounds(settings, post),
@@ -117,8 +116,8 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         auditor_of=post.auditor_of,
         on_stuck=post.on_stuck,
         confirmations=settings.chain.confirmations,
-        on_foreign=_foreign(armament),
-        on_settled=_each(
+        on_foreign=foreign(armament),
+        on_settled=each(
             on_settled,
             executor.backoff.settled,
             *([armament.desks.settled] if armament else []),
@@ -142,17 +141,6 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         arming=_arming(settings, post, executor, armament),
         confirm=partial(require_agreed, post.chain.agreed),
     )
-
-
-def _foreign(armament: Armament | None) -> Callable[[Submission], None]:
-    """Return who hears of a transaction of ours whose nonce somebody else used."""
-
-    def told(submission: Submission) -> None:
-        for tender in armament.tenders if armament else ():
-            if tender.address == submission.sender:
-                tender.used_elsewhere(submission.nonce)
-
-    return told
 
 
 def _arming(
@@ -184,28 +172,6 @@ def _require_configured(settings: Settings, flight: Flight) -> None:
                 f"open intents, found {', '.join(sorted(enabled)) or 'none'}"
             )
             raise ConfigError(msg)
-
-
-def _each(*ears: OnSettled) -> OnSettled:
-    """Return one who tells several of each outcome."""
-
-    def heard(intent: Intent, outcome: Outcome) -> None:
-        for one in ears:
-            one(intent, outcome)
-
-    return heard
-
-
-def _ears(canon: Canon, share: Share | None) -> OnSettled:
-    """Return who hears of each outcome."""
-
-    def heard(intent: Intent, outcome: Outcome) -> None:
-        canon.note(intent, outcome)
-        if share is not None:
-            for one in outcome.each:
-                share.note(one)
-
-    return heard
 
 
 async def _armament(

@@ -16,9 +16,9 @@ from keeper.app.builders import (
     reference_of,
 )
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
+from keeper.app.fees import data_fees_of, open_desk
 from keeper.app.look import too_old
 from keeper.app.opening import adapters, opened_chain
-from keeper.app.planning import data_fees_of, open_desk
 from keeper.app.prices import watcher_for
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
