@@ -25,7 +25,7 @@ from keeper.devnet.morpho_specs import loan_of
 from keeper.devnet.prices import push_prices
 from keeper.devnet.stage_aave_v3 import aave_file
 from keeper.devnet.stage_morpho_blue import morpho_file
-from keeper.executor import executor
+from keeper.executor import rehearsals
 from keeper.executor.lanes.mempool import MempoolLane
 from keeper.ledger.books import read_books
 from keeper.runtime.clock import SystemClock
@@ -253,7 +253,7 @@ async def test_what_a_failed_deployment_has_rehearsed_is_not_signed_any_more(
 ) -> None:
     async with aboard(tmp_path, market, root=PLAIN) as both:
         desk, rehearsing, failed = both.desk, asyncio.Event(), asyncio.Event()
-        whole = executor.rehearse
+        whole = rehearsals.rehearse
 
         async def late(plans: Any, *rest: Any) -> Any:
             found = await whole(plans, *rest)
@@ -262,7 +262,7 @@ async def test_what_a_failed_deployment_has_rehearsed_is_not_signed_any_more(
                 await failed.wait()
             return found
 
-        monkeypatch.setattr(executor, "rehearse", late)
+        monkeypatch.setattr(rehearsals, "rehearse", late)
         desk.fall()
         await desk.until(rehearsing.is_set, mining=True)
         monkeypatch.setattr(both.ill, "see_head", fail)
