@@ -37,5 +37,5 @@ class PriceBook(Struct, frozen=True, kw_only=True):
     remarks: Mapping[str, str] = field(default_factory=dict)
     """Feed id to what should be known of it although it is sound."""
     holds: Mapping[str, Hold] = field(default_factory=dict)
-    """Feeds that leapt, by id."""
+    """Feeds that leapt, or are lost, by id."""
     evidence: Evidence = field(default_factory=Evidence)

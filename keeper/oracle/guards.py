@@ -53,12 +53,12 @@ def deviation_problem(
 
 
 class Hold(Struct, frozen=True, kw_only=True):
-    """A price that leapt, and from where."""
+    """A price that leapt, or is lost, and from where."""
 
     reference: int
-    """The price before the leap."""
+    """The price before that."""
     since: int
-    """The block of the leap."""
+    """The block of the leap, or the newest one without the price."""
 
 
 class SpikeRule(Struct, frozen=True, kw_only=True):

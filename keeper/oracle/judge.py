@@ -52,7 +52,7 @@ class Judge(Struct, frozen=True, kw_only=True):
         """Return ``book`` with what was read entered; ``before`` tells what moved and leapt."""
         prices = _without(book.prices, values)
         problems = _without(book.problems, values)
-        holds = _without(book.holds, values)
+        holds = _without(book.holds, values) | _over_gaps(values, before, block)
         for key, value in values.items():
             one = self.following.feeds[key]
             if value is None:
@@ -103,6 +103,20 @@ def _hold(rule: SpikeRule, before: PriceBook, key: str, value: int, block: Block
     earlier = before.prices.get(key)
     was = earlier.value if earlier else None
     return spike_after(rule, value, was, before.holds.get(key), block.number)
+
+
+def _over_gaps(values: Values, before: PriceBook, block: BlockRef) -> dict[str, Hold]:
+    """Return from where the prices that are lost at ``block`` would leap once they are found.
+
+    Else a leap would be none where the feed could not be read on the way.
+    """
+    holds = {}
+    for key, value in values.items():
+        hold, was = before.holds.get(key), before.prices.get(key)
+        reference = hold.reference if hold else was.value if was else None
+        if reference is not None and (value is None or value <= 0):
+            holds[key] = Hold(reference=reference, since=block.number)
+    return holds
 
 
 def _updated_at(one: FollowedFeed, evidence: Evidence, block: BlockRef) -> int:
