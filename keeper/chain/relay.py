@@ -18,7 +18,7 @@ _SERVER_ERROR = 500
 
 
 class _Reply(msgspec.Struct, frozen=True):
-    result: object = None
+    result: object = msgspec.UNSET
     error: object = None
 
 
@@ -55,6 +55,9 @@ class Relay(Struct, frozen=True, kw_only=True):
             said = str(reply.error)[:_SHOWN]
             kind = TransientError if is_unsaid(said) else RefusedError
             raise kind(f"{self.name}: {method}: expected a result, found {said}")
+        if reply.result is msgspec.UNSET:
+            msg = f"{self.name}: {method}: expected JSON-RPC, found HTTP {status} without a result"
+            raise TransientError(msg)
         return reply.result
 
     async def _post(self, body: bytes, headers: dict[str, str], method: str) -> tuple[int, bytes]:

@@ -6,7 +6,7 @@ import pytest
 from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.relay import Relay
 from keeper.core.errors import RefusedError, TransientError
-from tests.support.fake_node import Refusal, fake_node
+from tests.support.fake_node import Raw, Refusal, fake_node
 
 SENT = "eth_sendPrivateTransaction"
 
@@ -28,3 +28,20 @@ async def test_an_error_of_the_way_to_a_relay_is_no_refusal(
         relay = Relay(endpoint=parse_endpoint(node.url), session=session, identity=None)
         with pytest.raises(kind, match=words):
             await relay.ask(SENT, {})
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 404])
+async def test_json_that_tells_no_result_is_not_taken_for_one(status: int) -> None:
+    """As what stands before a relay answers to a key that it does not know."""
+    async with fake_node() as node, aiohttp.ClientSession() as session:
+        node.faults.append(Raw(body='{"message":"Forbidden"}', status=status))
+        relay = Relay(endpoint=parse_endpoint(node.url), session=session, identity=None)
+        with pytest.raises(TransientError, match=f"found HTTP {status} without a result"):
+            await relay.ask(SENT, {})
+
+
+async def test_a_result_of_null_is_one() -> None:
+    async with fake_node() as node, aiohttp.ClientSession() as session:
+        node.answers[SENT] = lambda _: None
+        relay = Relay(endpoint=parse_endpoint(node.url), session=session, identity=None)
+        assert await relay.ask(SENT, {}) is None
