@@ -70,8 +70,8 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
     params: tuple[object, ...]
 
 
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
-"""What JSON raises that is none, or has a text that is not UTF-8."""
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What JSON raises that is none, has a text that is not UTF-8, or is nested without end."""
 
 _encoder = msgspec.json.Encoder()
 _one = msgspec.json.Decoder(Message)

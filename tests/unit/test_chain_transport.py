@@ -33,6 +33,7 @@ from tests.support.fake_node import (
 CHAIN_ID = Request(method="eth_chainId")
 SECRET = "/v3/k3y"  # noqa: S105 - made up
 TIMEOUT_S = 30.0
+DEEP = "[" * 100_000 + "]" * 100_000
 
 
 @asynccontextmanager
@@ -63,6 +64,7 @@ async def node() -> AsyncIterator[FakeNode]:
         (CUT_JSON, "found JSON cut short"),
         (EMPTY, "found an empty body"),
         (Raw(body="ok"), "found 'ok'"),
+        (Raw(body=f'{{"id":1,"result":{DEEP}}}'), "expected a JSON-RPC reply"),
         (Raw(body='{"jsonrpc":"2.0","id":1}'), "found neither"),
         (Raw(body="bad gateway", status=502), "expected HTTP 200, found 502"),
         (Raw(body="", status=429), "expected HTTP 200, found 429"),

@@ -45,3 +45,12 @@ async def test_a_result_of_null_is_one() -> None:
         node.answers[SENT] = lambda _: None
         relay = Relay(endpoint=parse_endpoint(node.url), session=session, identity=None)
         assert await relay.ask(SENT, {}) is None
+
+
+async def test_json_without_end_is_no_result() -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    async with fake_node() as node, aiohttp.ClientSession() as session:
+        node.faults.append(Raw(body=f'{{"id":1,"result":{deep}}}'))
+        relay = Relay(endpoint=parse_endpoint(node.url), session=session, identity=None)
+        with pytest.raises(TransientError, match="of another shape"):
+            await relay.ask(SENT, {})
