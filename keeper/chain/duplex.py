@@ -8,6 +8,7 @@ import msgspec
 from keeper.chain.jsonrpc import (
     UNREADABLE,
     Message,
+    NodeError,
     Notification,
     Reply,
     Request,
@@ -122,15 +123,19 @@ class _Connection:
         self._glance = glance
         self._tell_lost = tell_lost
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._sends: set[int] = set()
+        """Those that wait for what became of a transaction."""
         self._next_id = 1
 
     async def ask(self, request: Request) -> Reply:
         (number,), (future,) = self._expect(1)
+        if request.is_send:
+            self._sends.add(number)
         try:
             await self._send(encode_request(request, number))
             return await future
         finally:
-            self._waiting.pop(number, None)
+            self._forget(number)
 
     def prime(self, request: Request) -> Primed[Reply] | None:
         """Keep a number for a request, and make its frame."""
@@ -141,12 +146,14 @@ class _Connection:
         return Primed(
             write=lambda: self.open and write(frame),
             touch=lambda: self.open and write(b""),
-            answer=lambda: self._expect_one(number),
+            answer=lambda: self._expect_one(number, request),
         )
 
-    def _expect_one(self, number: int) -> "asyncio.Future[Reply]":
+    def _expect_one(self, number: int, request: Request) -> "asyncio.Future[Reply]":
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(lambda _: self._waiting.pop(number, None))
+        if request.is_send:
+            self._sends.add(number)
+        future.add_done_callback(lambda _: self._forget(number))
         return future
 
     async def ask_many(self, requests: Sequence[Request]) -> list[Reply]:
@@ -161,7 +168,7 @@ class _Connection:
             return [future.result() for future in futures]
         finally:
             for number in numbers:
-                self._waiting.pop(number, None)
+                self._forget(number)
 
     async def close(self) -> None:
         self._fail(f"{self._name}: expected a connection, found it closed by us")
@@ -209,9 +216,7 @@ class _Connection:
                 raise not_json_rpc(message.method.encode(), self._name)
             return
         if message.id is None and message.error is not None:
-            # The node could not even read the id: it may be any of those that wait.
-            for future in list(self._waiting.values()):
-                _resolve(future, message.error)
+            self._take_unnamed(message.error)
             return
         if not isinstance(message.id, int) or not 0 < message.id < self._next_id:
             waiting = next(iter(self._waiting), self._next_id)
@@ -219,6 +224,22 @@ class _Connection:
         asked = self._waiting.get(message.id)
         if asked is not None:  # else nobody waits any more: the answer came too late
             _resolve(asked, message.reply(self._name))
+
+    def _take_unnamed(self, error: NodeError) -> None:
+        """Take an error of a request whose id the node could not read: any of those that wait.
+
+        To a send it is no answer, for the node may have taken that one.
+        """
+        for number, future in list(self._waiting.items()):
+            if number not in self._sends:
+                _resolve(future, error)
+            elif not future.done():
+                msg = f"{self._name}: expected a reply, found one to no request: {error.message}"
+                future.set_exception(TransientError(msg))
+
+    def _forget(self, number: int) -> None:
+        self._waiting.pop(number, None)
+        self._sends.discard(number)
 
     def _give_up(self, reason: str) -> None:
         """Treat a stream that cannot be trusted as lost; the socket closes when it notices."""

@@ -17,6 +17,11 @@ class Request(Struct, frozen=True, kw_only=True):
     method: str
     params: tuple[object, ...] = ()
 
+    @property
+    def is_send(self) -> bool:
+        """Return whether it gives the node a transaction: it must be known what became of it."""
+        return self.method.startswith("eth_send")
+
 
 class NodeError(msgspec.Struct, frozen=True):
     """An error object as the node sent it."""

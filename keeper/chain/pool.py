@@ -20,7 +20,6 @@ from keeper.core.errors import TransientError
 from keeper.core.primed import Primed
 from keeper.runtime.clock import Clock
 
-_SEND = "eth_send"
 _SLOW = frozenset({"eth_getLogs", "eth_simulateV1"})
 
 _Ask = Callable[[Transport, float], Awaitable[Sequence[Reply]]]
@@ -64,7 +63,7 @@ class Pool:
 
     async def request(self, request: Request, *, timeout_s: float) -> Reply:
         """Ask the active node; a read goes on to the next when there is no answer."""
-        if request.method.startswith(_SEND):
+        if request.is_send:
             return await self._send(request, timeout_s)
 
         async def ask(node: Transport, wait_s: float) -> Sequence[Reply]:

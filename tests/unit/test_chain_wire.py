@@ -1,19 +1,25 @@
 """A transaction is sent once, and a refusal is believed only when the node has it not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
+from keeper.chain.background import Background
+from keeper.chain.duplex import DuplexTransport
 from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.errors import NodeRefusedError
 from keeper.chain.http import HttpTransport
+from keeper.chain.jsonrpc import NodeError, Request
+from keeper.chain.net import open_net
 from keeper.chain.rpc import RetryPolicy, Rpc
 from keeper.chain.wire import NodeWire
 from keeper.core.errors import TransientError
 from keeper.core.units import Hash32
 from keeper.evm.hashing import keccak_hash
-from tests.support.fake_node import Drop, FakeNode, Raw, Refusal, block_hash, fake_node
+from tests.support.eventually import eventually
+from tests.support.fake_node import Drop, FakeNode, Raw, Refusal, Stall, block_hash, fake_node
 from tests.support.instant_clock import InstantClock
 
 RAW = b"\x02signed"
@@ -96,6 +102,29 @@ async def test_an_error_of_the_way_to_the_node_leaves_it_open_whether_it_has_the
     with pytest.raises(TransientError):
         await wire.send_raw(RAW)
     assert node.methods() == ["eth_sendRawTransaction", "eth_getTransactionByHash"]
+
+
+@pytest.mark.parametrize("is_posted", [False, True])
+async def test_an_error_that_names_no_request_is_no_refusal_of_a_transaction(
+    node: FakeNode, *, is_posted: bool
+) -> None:
+    """As nodes answer to a batch that is too large, on the socket that a send waits on too."""
+    error = '{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batch too large"}}'
+    async with open_net() as net, Background() as background:
+        endpoint = parse_endpoint(node.ws_url)
+        transport = DuplexTransport(endpoint.label, net.connector(endpoint, background))
+        rpc = Rpc(transport, clock=InstantClock(), policy=RetryPolicy(timeout_s=30.0))
+        await rpc.ask("eth_chainId")
+        node.faults += [Stall(), Raw(body=error)]
+        wire = NodeWire(rpc)
+        posted = wire.post_raw(RAW) if is_posted else None
+        sending = asyncio.ensure_future(posted or wire.send_raw(RAW))
+        await eventually(lambda: "eth_sendRawTransaction" in node.methods())
+        reads = await rpc.ask_many([Request(method="eth_blockNumber")] * 2)
+        assert reads == [NodeError(code=-32600, message="batch too large")] * 2
+        with pytest.raises(TransientError, match="found one to no request: batch too large"):
+            await sending
+        await transport.close()
 
 
 async def test_a_hash_that_is_not_ours_is_not_believed(node: FakeNode, wire: NodeWire) -> None:
