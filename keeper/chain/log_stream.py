@@ -150,7 +150,15 @@ class LogStream:
     async def _missed(self, wanted: LogFilter) -> list[Log]:
         """Return the logs since the last look, that block's own included; none at the first."""
         head = await self._reader.head()
-        first, self._from = self._from, head.number
+        try:
+            found = await self._since(self._from, wanted, head)
+        except RefusedError:  # a definite no: whoever asks again is told the same
+            self._from = head.number
+            raise
+        self._from = head.number
+        return found
+
+    async def _since(self, first: int | None, wanted: LogFilter, head: BlockRef) -> list[Log]:
         if first is None:
             return []
         return await self._reader.logs_between(wanted, min(first, head.number), head.number)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from keeper.core.chain import Log, LogFilter
 from keeper.core.units import ZERO_ADDRESS, Hash32, address
 from tests.support.eventually import eventually
 from tests.support.fake_chain import FakeChainNode, log_record
-from tests.support.fake_node import FakeNode, fake_node
+from tests.support.fake_node import FakeNode, Refusal, fake_node
 from tests.unit.test_chain_heads import HurriedClock
 
 FEED = address("0x" + "fe" * 20)
@@ -112,6 +113,52 @@ async def test_logs_missed_while_the_connection_was_lost_are_read_afterwards(
         await subscribed(node, 2)
         await node.push("0x2", log_record(13, address=FEED))
         assert (await heard.until(4))[-1] == (13, 0, False)
+
+
+async def test_logs_that_could_not_be_read_after_a_loss_are_read_after_the_next(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with listening(node.url, node.ws_url) as heard:
+        await subscribed(node, 1)
+        await node.push("0x1", chain.add_log(log_record(10, address=FEED)))
+        await heard.until(1)
+        answers, failed = node.answers["eth_getLogs"], asyncio.Event()
+
+        def fail(_: object) -> object:
+            failed.set()
+            return {"not": "logs"}
+
+        node.answers["eth_getLogs"] = fail
+        chain.add(11)
+        chain.add(12)
+        chain.add_log(log_record(11, address=FEED))
+        await node.drop_sockets()
+        await eventually(failed.is_set)
+        node.answers["eth_getLogs"] = answers
+        assert await heard.until(2) == [(10, 0, False), (11, 0, False)]
+
+
+async def test_a_gap_that_the_node_refuses_to_tell_holds_up_no_later_log(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with listening(node.url, node.ws_url) as heard:
+        await subscribed(node, 1)
+        await node.push("0x1", chain.add_log(log_record(10, address=FEED)))
+        await heard.until(1)
+        answers, refused = node.answers["eth_getLogs"], asyncio.Event()
+
+        def refuse(params: list[Any]) -> object:
+            if int(params[0]["fromBlock"], 16) > 10:
+                return answers(params)
+            refused.set()
+            return Refusal(code=-32000, message="pruned")
+
+        node.answers["eth_getLogs"] = refuse
+        await node.drop_sockets()
+        await eventually(refused.is_set)
+        chain.add(11)
+        chain.add_log(log_record(11, address=FEED))
+        assert await heard.until(2) == [(10, 0, False), (11, 0, False)]
 
 
 async def test_a_new_connection_resumes_at_the_last_log_that_was_pushed(
