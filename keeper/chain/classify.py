@@ -17,6 +17,7 @@ class Meaning(Enum):
     REFUSED = "anything else: a definite no"
 
 
+_LONGEST_WISH_S = 1e9
 _RATE_LIMIT_CODES = frozenset({-32005, 429, -32097, -32029})
 _REVERT_CODE = 3
 
@@ -94,4 +95,6 @@ def wished_wait_s(data: object) -> float | None:
         return None
     rate = data.get("rate")
     seconds = rate.get("backoff_seconds") if isinstance(rate, dict) else data.get("retry_after")
-    return float(seconds) if isinstance(seconds, int | float) else None
+    if not isinstance(seconds, int | float):
+        return None
+    return float(min(max(seconds, 0), _LONGEST_WISH_S))

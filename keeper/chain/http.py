@@ -113,11 +113,11 @@ def retry_after_s(header: str | None, now: float) -> float | None:
     """Return the seconds that a ``Retry-After`` header asks for: a number or an HTTP date."""
     if header is None:
         return None
-    if header.strip().isdigit():
-        return float(header)
     try:
+        if header.strip().isdigit():
+            return float(header)
         date = email.utils.parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

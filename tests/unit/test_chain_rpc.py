@@ -100,6 +100,15 @@ async def test_a_rate_limit_in_json_is_retried_after_the_time_it_names() -> None
     assert clock.slept[0] >= 3.0
 
 
+@pytest.mark.parametrize("wish", [-1_000, 10**400])
+async def test_a_wish_that_makes_no_sense_ends_with_the_budget(wish: float) -> None:
+    limit = NodeError(code=-32005, message="limit", data={"retry_after": wish})
+    script, clock = Script(*[limit] * 1_000, OK), InstantClock()
+    with pytest.raises(RateLimitedError):
+        await rpc_over(script, clock).ask("eth_chainId")
+    assert all(seconds >= 0 for seconds in clock.slept)
+
+
 async def test_a_refusal_is_not_retried() -> None:
     script, clock = Script(NodeError(code=-32601, message="Method not found")), InstantClock()
     with pytest.raises(

@@ -135,6 +135,9 @@ async def test_retry_after_is_kept(node: FakeNode, status: int) -> None:
         ("Thu, 01 Jan 1970 00:01:40 GMT", 40.0),
         ("Thu, 01 Jan 1970 00:00:01 GMT", 0.0),
         ("soon", None),
+        ("²", None),
+        ("Thu, 01 Jan 99999999999999999999 00:00:01 GMT", None),
+        ("Thu, 01 Jan 1970 00:01:40 +99999999999999999999", None),
     ],
 )
 def test_retry_after_may_be_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
