@@ -5,14 +5,18 @@ eth-account costs 0.6 s to import, so it is imported only when a keystore is ope
 
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
 from keeper.evm.hashing import keccak256
 from keeper.evm.transaction import KEY_SIZE, LocalSigner
+
+if TYPE_CHECKING:
+    from eth_account import Account
 
 PRIVATE_KEY_VARIABLE: Final = "KEEPER_PRIVATE_KEY"
 PASSWORD_VARIABLE: Final = "KEEPER_KEYSTORE_PASSWORD"  # noqa: S105 - a name, not a password
@@ -98,10 +102,8 @@ def read_password(
 
 def open_keystore(path: Path, password: str) -> bytes:
     """Return the key in an encrypted keystore (Web3 secret storage, version 3)."""
-    from eth_account import Account  # noqa: PLC0415 - 0.6 s, see the module's docstring
-
     try:
-        return bytes(Account.decrypt(json.loads(path.read_text("utf-8")), password))
+        return bytes(_eth_account().decrypt(json.loads(path.read_text("utf-8")), password))
     except OSError as error:
         msg = f"{path}: expected a keystore, found: {error.strerror}"
         raise ConfigError(msg) from error
@@ -117,10 +119,8 @@ def write_keystore(path: Path, key: bytes, password: str) -> Address:
 
     Returns the key's address. Raises ConfigError when the file exists or cannot be written.
     """
-    from eth_account import Account  # noqa: PLC0415 - 0.6 s, see the module's docstring
-
     address = LocalSigner(key, chain_id=0).address
-    content = json.dumps(Account.encrypt(key, password))
+    content = json.dumps(_eth_account().encrypt(key, password))
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_MODE)
         with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
@@ -129,6 +129,19 @@ def write_keystore(path: Path, key: bytes, password: str) -> Address:
         msg = f"{path}: expected a new file to write a keystore to, found: {error.strerror}"
         raise ConfigError(msg) from error
     return address
+
+
+def _eth_account() -> "type[Account]":
+    """Return what opens and makes keystores, and leave Python's bound of recursion as it is.
+
+    A library that is loaded with it raises that to 100,000: JSON nested so deep, by a node or a
+    relay, would then overflow the stack and end the process, where it is an error that is caught.
+    """
+    depth = sys.getrecursionlimit()
+    from eth_account import Account  # noqa: PLC0415 - 0.6 s, see the module's docstring
+
+    sys.setrecursionlimit(depth)
+    return Account
 
 
 def throwaway_signer(*, chain_id: int, seed: bytes) -> LocalSigner:

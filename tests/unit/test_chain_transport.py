@@ -29,6 +29,7 @@ from tests.support.fake_node import (
     WrongId,
     fake_node,
 )
+from tests.support.recursion import usual_recursion
 
 CHAIN_ID = Request(method="eth_chainId")
 SECRET = "/v3/k3y"  # noqa: S105 - made up
@@ -77,7 +78,7 @@ async def test_http_faults_are_transient_and_keep_the_key_secret(
 ) -> None:
     node.faults.append(fault)
     async with http_to(node.url + SECRET) as transport:
-        with pytest.raises(TransientError, match=found) as caught:
+        with usual_recursion(), pytest.raises(TransientError, match=found) as caught:
             await transport.request(CHAIN_ID, timeout_s=TIMEOUT_S)
     assert str(caught.value).startswith(node.url)
     assert "k3y" not in str(caught.value)

@@ -7,6 +7,7 @@ from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.relay import Relay
 from keeper.core.errors import RefusedError, TransientError
 from tests.support.fake_node import Raw, Refusal, fake_node
+from tests.support.recursion import usual_recursion
 
 SENT = "eth_sendPrivateTransaction"
 
@@ -52,5 +53,5 @@ async def test_json_without_end_is_no_result() -> None:
     async with fake_node() as node, aiohttp.ClientSession() as session:
         node.faults.append(Raw(body=f'{{"id":1,"result":{deep}}}'))
         relay = Relay(endpoint=parse_endpoint(node.url), session=session, identity=None)
-        with pytest.raises(TransientError, match="of another shape"):
+        with usual_recursion(), pytest.raises(TransientError, match="of another shape"):
             await relay.ask(SENT, {})

@@ -29,6 +29,29 @@ def keystore(tmp_path_factory):
     return path
 
 
+_NESTED = """
+import sys
+from pathlib import Path
+from keeper.chain.jsonrpc import decode_reply
+from keeper.core.errors import TransientError
+from keeper.evm.keys import open_keystore
+
+open_keystore(Path(sys.argv[1]), sys.argv[2])
+deep = b"[" * 100_000 + b"]" * 100_000
+try:
+    decode_reply(b'{"id":1,"error":{"code":1,"data":' + deep + b"}}", 1, "node")
+except TransientError:
+    print("caught")
+"""
+
+
+def test_json_nested_without_end_ends_no_process_that_has_opened_a_keystore(keystore):
+    """A library that keystores are opened with lets Python recurse until the stack is full."""
+    command = [sys.executable, "-c", _NESTED, str(keystore), PASSWORD]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "caught\n")
+
+
 def test_the_address_is_the_keys():
     assert LocalSigner(KEY, chain_id=1).address == ADDRESS
 
