@@ -86,8 +86,8 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
 
     Raises ConfigError when an open intent is of a deployment that is no longer configured.
     """
-    doubts = await recover_armed(post.journal, post.chain.wire)
     flight = Flight(await post.journal.open_intents())
+    doubts = await recover_armed(post.journal, post.chain.wire, flight)
     _require_configured(settings, flight)
     standing = Standing(post.journal, _triggers(settings), now=post.clock.now)
     await standing.review()
@@ -124,7 +124,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         ),
     )
     doubtful = Doubtful(
-        [one for one in doubts if one.intent.deployment in _enabled(settings)],
+        [one for one in doubts if one.deployment in _enabled(settings)],
         journal=post.journal,
         wire=post.chain.wire,
         flight=flight,

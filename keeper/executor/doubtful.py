@@ -9,15 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
-from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.errors import RefusedError, StaleError
-from keeper.core.plan import Intent, Status, Submission
+from keeper.core.plan import Intent, Submission
 from keeper.core.ports import Journal, Wire
 from keeper.core.units import Address
-from keeper.core.values import replace
 from keeper.executor.flight import Flight
+from keeper.executor.recovery import open_armed
 
 log = structlog.get_logger()
 
@@ -26,21 +25,14 @@ UNTOLD: Final = "prearm.untold"
 """Nodes tell otherwise, or not at all, whether it landed; the next head looks again."""
 
 
-class Doubt(Struct, frozen=True, kw_only=True):
-    """An armed intent, and all that was signed for it."""
-
-    intent: Intent
-    signed: Sequence[Submission]
-
-
 class Doubtful:
     """Watches them, until it is known what became of each. Only the settling loop calls it."""
 
     def __init__(
-        self, doubts: Sequence[Doubt], *, journal: Journal, wire: Wire, flight: Flight, depth: int
+        self, doubts: Sequence[Intent], *, journal: Journal, wire: Wire, flight: Flight, depth: int
     ) -> None:
-        """Watch some; ``depth`` blocks after its nonce was used one is forgotten."""
-        self._doubts = {one.intent.plan_id: one for one in doubts}
+        """Watch armed ones; ``depth`` blocks after its nonce was used one is forgotten."""
+        self._doubts = {one.plan_id: one for one in doubts}
         self._used_since: dict[str, int] = {}
         self._journal = journal
         self._wire = wire
@@ -58,39 +50,29 @@ class Doubtful:
             if is_known:
                 del self._doubts[plan_id]
 
-    async def _is_known(self, one: Doubt, head: BlockRef) -> bool:
+    async def _is_known(self, one: Intent, head: BlockRef) -> bool:
         """Return whether it is known by now what became of it, and is acted on."""
-        senders = {signed.sender for signed in one.signed}
+        senders = {signed.sender for signed in one.attempts}
         counts = {sender: await self._wire.nonce(sender, pending=False) for sender in senders}
         landed = await self._landed(one, counts)
         if landed is not None:
-            return await self._is_opened(one.intent, landed)
+            return await open_armed(one, landed, FOUND_LATE, self._journal, self._flight)
         if self._is_over(one, counts, head):
-            await self._journal.disarm([one.intent.plan_id])
+            await self._journal.disarm([one.plan_id])
             return True
         return False
 
-    async def _landed(self, one: Doubt, counts: Mapping[Address, int]) -> Submission | None:
-        for signed in one.signed:
+    async def _landed(self, one: Intent, counts: Mapping[Address, int]) -> Submission | None:
+        for signed in one.attempts:
             is_used = signed.nonce < counts[signed.sender]
             if is_used and await self._wire.receipt(signed.tx_hash) is not None:
                 return signed
         return None
 
-    def _is_over(self, one: Doubt, counts: Mapping[Address, int], head: BlockRef) -> bool:
+    def _is_over(self, one: Intent, counts: Mapping[Address, int], head: BlockRef) -> bool:
         """Return whether something else has used every nonce of it, for long enough."""
-        plan_id = one.intent.plan_id
-        if any(signed.nonce >= counts[signed.sender] for signed in one.signed):
+        plan_id = one.plan_id
+        if any(signed.nonce >= counts[signed.sender] for signed in one.attempts):
             self._used_since.pop(plan_id, None)  # or a reorg has freed it again
             return False
         return head.number - self._used_since.setdefault(plan_id, head.number) >= self._depth
-
-    async def _is_opened(self, intent: Intent, landed: Submission) -> bool:
-        """Open an intent, unless its account has another open one: its turn comes after that."""
-        async with self._flight.numbered():  # nobody opens one from this look to the journal
-            if (intent.ref.market, intent.ref.account) in self._flight.busy:
-                return False
-            log.warning(FOUND_LATE, plan=landed.plan_id, tx=landed.tx_hash, nonce=landed.nonce)
-            self._flight.reopened(replace(intent, status=Status.SIGNED, submission=landed))
-            await self._journal.fired([landed])
-        return True

@@ -27,6 +27,17 @@ def insert_armed(db: sqlite3.Connection, plan: Plan, submission: Submission, *, 
     insert_signed(db, submission, Status.ARMED, now=now)
 
 
+def insert_noted(db: sqlite3.Connection, noted: Iterable[Submission], *, now: int) -> None:
+    """Record further transactions of what is still armed: which of them went out is not known."""
+    for one in noted:
+        query = "SELECT status FROM intents WHERE plan_id = ?"
+        found = db.execute(query, (one.plan_id,)).fetchone()
+        query = "SELECT 1 FROM submissions WHERE tx_hash = ?"
+        is_recorded = db.execute(query, (one.tx_hash,)).fetchone() is not None
+        if found == (Status.ARMED,) and not is_recorded:
+            insert_signed(db, one, Status.ARMED, now=now)
+
+
 def delete_armed(db: sqlite3.Connection, plan_ids: Iterable[str]) -> None:
     """Forget what was armed and is void; what was fired since is left alone."""
     for plan_id in plan_ids:
@@ -65,5 +76,5 @@ def fire_all(db: sqlite3.Connection, submissions: Sequence[Submission], *, now: 
 
 
 def select_armed(db: sqlite3.Connection) -> list[Intent]:
-    """Return every armed intent with its transaction, oldest first."""
+    """Return every armed intent with its transactions, oldest first."""
     return intents_in(db, f"'{Status.ARMED}'")

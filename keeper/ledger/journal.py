@@ -9,7 +9,13 @@ from keeper.core.lending import Rejection
 from keeper.core.plan import Intent, Outcome, Plan, Settled, Status, Submission
 from keeper.core.standing import Spent, StandingRow, Tally
 from keeper.core.units import Address, Hash32
-from keeper.ledger.armed import delete_armed, fire_all, insert_armed, select_armed
+from keeper.ledger.armed import (
+    delete_armed,
+    fire_all,
+    insert_armed,
+    insert_noted,
+    select_armed,
+)
 from keeper.ledger.checkpoints import CheckpointJournal
 from keeper.ledger.intents import insert_intent, select_open_intents, select_tried, select_unfinal
 from keeper.ledger.lifecycle import OPEN, status_of
@@ -167,8 +173,11 @@ class SqliteJournal:
         """Return what an earlier run noted, as far as it is whole."""
         return self.spool.read()
 
-    def forget_notes(self) -> None:
-        """Forget what was noted: the database has all that matters of it."""
+    async def keep_notes(self) -> None:
+        """Put what an earlier run noted with what it armed, and empty the notes."""
+        now, noted = self._now(), self.noted()
+        if noted:
+            await self._run("noted transactions", lambda db: insert_noted(db, noted, now=now))
         self.spool.clear()
 
     def note(self, submission: Submission, *, dry: bool = False) -> None:

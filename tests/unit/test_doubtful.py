@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from keeper.core.plan import Plan, Submission
+from keeper.core.plan import Plan, Status, Submission
 from keeper.core.values import replace
 from keeper.executor.doubtful import Doubtful
 from keeper.executor.flight import Flight
 from keeper.executor.recovery import recover_armed
 from keeper.ledger.journal import SqliteJournal
 from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import block, opened, plan
+from tests.support.ledger_records import block, ended, opened, plan
 from tests.support.signed_plans import SIGNER, signed
 
 NONCE, DEPTH, HEAD = 7, 3, 200
@@ -39,13 +39,29 @@ class Watch:
 
     async def begin(self, *armed: tuple[Plan, Submission]) -> None:
         await self.journal.arm(armed)
+        await self.start()
+
+    async def start(self) -> None:
+        """Start, once more where one did before."""
+        self.flight = Flight(await self.journal.open_intents())
         self.doubtful = Doubtful(
-            await recover_armed(self.journal, self.wire),
+            await recover_armed(self.journal, self.wire, self.flight),
             journal=self.journal,
             wire=self.wire,
             flight=self.flight,
             depth=DEPTH,
         )
+
+    async def open(self, of: Plan, nonce: int) -> None:
+        """Send what takes the place of what nobody knows of."""
+        own = signed(of, nonce, max_fee=40 * 10**9)
+        await self.journal.seal([(of, own)])
+        self.flight.took_off(of, own)
+
+    def land(self) -> None:
+        """Let it have landed after all."""
+        self.wire.used = NONCE + 1
+        self.wire.include(SENT.tx_hash, HEAD)
 
     async def look(self, number: int) -> tuple[list[str], list[str]]:
         """Look at a head; return the plans that are open, and armed, then."""
@@ -106,15 +122,49 @@ async def test_a_reorg_that_frees_its_nonce_begins_the_wait_anew(watch: Watch) -
     assert await watch.look(HEAD + 2 * DEPTH) == ([], [])
 
 
-async def test_its_account_has_one_open_intent_at_a_time(watch: Watch) -> None:
-    newer = replace(ONE, id="newer")
+async def test_what_was_signed_anew_is_watched_by_the_start_after_the_next_too(
+    watch: Watch,
+) -> None:
+    anew = signed(ONE, NONCE + 1)
+    watch.journal.note(anew)
     await watch.begin((ONE, SENT))
-    own = signed(newer, NONCE, max_fee=40 * 10**9)
-    await watch.journal.seal([(newer, own)])
-    watch.flight.took_off(newer, own)
-    watch.wire.used = NONCE + 1
-    watch.wire.include(SENT.tx_hash, HEAD)
+    await watch.start()
+    assert await watch.journal.signed_with(SIGNER.address, NONCE + 1) == [anew.tx_hash]
+    watch.wire.used = NONCE + 2
+    watch.wire.include(anew.tx_hash, HEAD)
+    assert await watch.look(HEAD) == ([ONE.id], [])
+    assert watch.flight.airborne[ONE.id].intent.attempts == (anew,)
+
+
+@pytest.mark.parametrize("newer", [replace(ONE, id="newer"), TWO], ids=["account", "nonce"])
+async def test_its_account_and_its_nonce_have_one_open_intent_at_a_time(
+    watch: Watch, newer: Plan
+) -> None:
+    await watch.begin((ONE, SENT))
+    await watch.open(newer, NONCE)
+    watch.land()
     assert await watch.look(HEAD) == ([newer.id], [ONE.id])
+    await watch.journal.settle(ended(newer, Status.DROPPED))
+    watch.flight.landed(newer.id)
+    assert await watch.look(HEAD + 1) == ([ONE.id], [])
+
+
+@pytest.mark.parametrize(
+    ("newer", "nonce"),
+    [(replace(ONE, id="newer"), NONCE + 1), (TWO, NONCE)],
+    ids=["account", "nonce"],
+)
+async def test_a_start_finds_it_landed_while_another_is_open(
+    watch: Watch, newer: Plan, nonce: int
+) -> None:
+    await watch.begin((ONE, SENT))
+    await watch.open(newer, nonce)
+    watch.land()
+    await watch.start()
+    assert await watch.look(HEAD) == ([newer.id], [ONE.id])
+    await watch.journal.settle(ended(newer, Status.DROPPED))
+    watch.flight.landed(newer.id)
+    assert await watch.look(HEAD + 1) == ([ONE.id], [])
 
 
 async def test_nothing_is_opened_while_others_look_for_open_intents(watch: Watch) -> None:

@@ -86,15 +86,11 @@ class Journal(Protocol):
         ...
 
     async def armed(self) -> list[Intent]:
-        """Return what is armed: after a start, what an earlier run left."""
+        """Return what is armed: after a start, what an earlier run left, with all of its notes."""
         ...
 
-    def noted(self) -> list[Submission]:
-        """Return what an earlier run noted, as far as it is whole."""
-        ...
-
-    def forget_notes(self) -> None:
-        """Forget what was noted: the database has all that matters of it."""
+    async def keep_notes(self) -> None:
+        """Put what an earlier run noted with what it armed, and empty the notes."""
         ...
 
     def note(self, submission: Submission, *, dry: bool = False) -> None:
