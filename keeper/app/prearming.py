@@ -116,11 +116,12 @@ class Prearming(Generic[M, P]):
         self.void()
 
     async def _prepare(self, ahead: Ahead[M, P]) -> None:
-        if self._arming.is_halted or self._bench.parity.is_paused:
+        arming, is_paused = self._arming, self._bench.parity.is_paused
+        if arming.is_halted or is_paused or arming.is_of_before(ahead.head):
             self.void()
             return
         sides = [side async for side in self._crossings.sides(ahead)]
-        exposure = await self._arming.ready(ahead.head)
+        exposure = await arming.ready(ahead.head)
         salvos: list[Salvo] = []
         if sides:
             everybody = [one.opportunity for side in sides for one in side.candidates]
@@ -131,7 +132,7 @@ class Prearming(Generic[M, P]):
             held = await asyncio.gather(*map(partial(self._rehearsed, ahead), sides, planned))
             for side, plans in zip(sides, held, strict=True):
                 salvos.append(self._salvo(ahead, side, plans, exposure))
-        prearm = self._arming.prearm
+        prearm = arming.prearm
         await prearm.load(self._name, [one for one in salvos if one.shots], exposure)
         self.sample = self._sampled(salvos)
         log.debug(PREARM_DONE, deployment=self._name, shots=prearm.holds(self._name))

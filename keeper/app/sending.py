@@ -154,7 +154,13 @@ def _arming(
     post.journal.spool.prepare()
     limits = limits_of(settings)
     prearm = Prearm(executor, armament, journal=post.journal, limits=limits)
-    return Arming(prearm=prearm, executor=executor, armament=armament, limits=limits)
+    return Arming(
+        prearm=prearm,
+        executor=executor,
+        armament=armament,
+        limits=limits,
+        planned_before=post.journal.planned_before,
+    )
 
 
 def _enabled(settings: Settings) -> set[str]:

@@ -20,11 +20,20 @@ class Arming(Struct, frozen=True, kw_only=True):
     executor: Executor
     armament: Armament
     limits: Limits
+    planned_before: int = -1
+    """The newest head that an earlier run made a plan at."""
 
     @property
     def is_halted(self) -> bool:
         """Return whether nothing may be sent at all."""
         return self.executor.standing.halted is not None
+
+    def is_of_before(self, head: BlockRef) -> bool:
+        """Return whether an earlier run may have signed at ``head``: it may be the same bytes.
+
+        Those are in the journal under the name of its plan, and may be out.
+        """
+        return head.number <= self.planned_before
 
     def waits(self, ref: AccountRef, block: int) -> bool:
         """Return whether an account has an open intent, or failed lately."""

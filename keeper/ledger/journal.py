@@ -57,6 +57,8 @@ class SqliteJournal:
         self.spool = Spool(beside(path, ".spool"))
         """Transactions that are out and not in the database yet."""
         self._newest_head = NewestHead()
+        self.planned_before = -1
+        """The newest head that an earlier run made a plan at, as far as that is recorded."""
         self._costs: Costs | None = None
         self._outcomes = 0
         """How often outcomes changed: what was read of them before is not theirs now."""
@@ -72,8 +74,8 @@ class SqliteJournal:
         journal._lock = lock_database(path)
         try:
             await journal._writer.open(lambda: open_for_writing(path, identity, now=journal._now()))
-            newest = await journal._run("the newest head", select_newest_head)
-            journal._newest_head.recorded(newest)
+            journal.planned_before = await journal._run("the newest head", select_newest_head)
+            journal._newest_head.recorded(journal.planned_before)
         except BaseException:
             await journal.close()
             raise

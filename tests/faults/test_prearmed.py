@@ -1,5 +1,6 @@
 """Signed ahead with three keys on a real chain: each price brings several accounts at once."""
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,3 +138,24 @@ async def test_on_a_far_node_several_are_rehearsed_at_once_and_no_more_than_that
         after = await armed(desk, "WBTC")
         assert proxy.methods[seen:].count("eth_simulateV1") > AT_ONCE
         assert [one.plan.ref for one in after.shots] == [one.plan.ref for one in before.shots]
+
+
+async def test_a_start_at_the_head_of_an_earlier_run_signs_nothing_ahead_before_the_next(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=AHEAD) as desk:
+        await armed(desk, "WBTC")
+        executor, height = desk.settings.executor, desk.height()
+    nodes = [proxy.ws_url]
+    async with keeper_desk(tmp_path, market, nodes, root=AHEAD, executor=executor) as desk:
+        assert desk.height() == height
+        await asyncio.sleep(1)
+        assert not desk.running.done(), desk.running.exception()
+        assert salvo(desk, "WBTC") is None
+        desk.mine()
+        ready = await armed(desk, "WBTC")
+        push_prices(market.live, {"WBTC": ready.shots[-1].price})
+        await desk.settle()
+        sent = [one.tx_hash for _, one in desk.ears.sent_plans]
+        assert {one.submission.tx_hash for one in ready.shots} <= set(sent)
+        desk.require_invariants()
