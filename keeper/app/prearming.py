@@ -107,7 +107,8 @@ class Prearming(Generic[M, P]):
             except SKIPPED as error:
                 self.void()
                 log.warning(PREARM_SKIPPED, deployment=self._name, why=str(error))
-        self.void()  # what was being prepared when it was closed
+        # What was being prepared when it was closed too: nothing of that went out.
+        await self._arming.prearm.disarm(self._name)
 
     def close(self) -> None:
         """Let ``run`` end, and fire nothing more."""

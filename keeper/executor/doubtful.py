@@ -41,19 +41,31 @@ class Doubtful:
 
     async def look(self, head: BlockRef) -> None:
         """Open what has landed by ``head``, and forget what cannot land any more."""
+        senders = {signed.sender for one in self._doubts.values() for signed in one.attempts}
+        counts = {
+            sender: count for sender in senders if (count := await self._count(sender)) is not None
+        }
         for plan_id, one in list(self._doubts.items()):
+            if any(signed.sender not in counts for signed in one.attempts):
+                continue
             try:
-                is_known = await self._is_known(one, head)
+                is_known = await self._is_known(one, counts, head)
             except (StaleError, RefusedError) as error:
                 log.warning(UNTOLD, plan=plan_id, why=str(error))
                 continue
             if is_known:
                 del self._doubts[plan_id]
 
-    async def _is_known(self, one: Intent, head: BlockRef) -> bool:
+    async def _count(self, sender: Address) -> int | None:
+        """Return the next nonce of a sender, asked once for all that it signed."""
+        try:
+            return await self._wire.nonce(sender, pending=False)
+        except (StaleError, RefusedError) as error:
+            log.warning(UNTOLD, sender=sender, why=str(error))
+            return None
+
+    async def _is_known(self, one: Intent, counts: Mapping[Address, int], head: BlockRef) -> bool:
         """Return whether it is known by now what became of it, and is acted on."""
-        senders = {signed.sender for signed in one.attempts}
-        counts = {sender: await self._wire.nonce(sender, pending=False) for sender in senders}
         landed = await self._landed(one, counts)
         if landed is not None:
             return await open_armed(one, landed, FOUND_LATE, self._journal, self._flight)

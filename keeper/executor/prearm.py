@@ -118,6 +118,13 @@ class Prearm:
         """Fire nothing of a deployment until it is loaded again."""
         self._salvos = {key: one for key, one in self._salvos.items() if key[0] != deployment}
 
+    async def disarm(self, deployment: str) -> None:
+        """Fire nothing of a deployment any more, and forget what was signed for it."""
+        self.void(deployment)
+        signed = self._on_disk.pop(deployment, {})
+        if signed:
+            await self._journal.disarm([shot.plan.id for shot in signed.values()])
+
     def touched(self, deployment: str, refs: Collection[AccountRef]) -> None:
         """Take out accounts that changed since they were armed."""
         self._change(deployment, lambda salvo: salvo.without(frozenset(refs)))

@@ -159,3 +159,14 @@ async def test_a_start_at_the_head_of_an_earlier_run_signs_nothing_ahead_before_
         sent = [one.tx_hash for _, one in desk.ears.sent_plans]
         assert {one.submission.tx_hash for one in ready.shots} <= set(sent)
         desk.require_invariants()
+
+
+async def test_a_keeper_that_is_told_to_stop_leaves_nothing_to_be_in_doubt_of(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=AHEAD) as desk:
+        await armed(desk, "WBTC")
+        assert await desk.session.journal.armed()
+        desk.stop.set()
+        await desk.running
+        assert await desk.session.journal.armed() == []

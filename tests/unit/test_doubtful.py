@@ -194,3 +194,9 @@ async def test_nobody_is_asked_where_nothing_is_in_doubt(watch: Watch) -> None:
     await watch.begin()
     await watch.look(HEAD)
     assert watch.wire.asked_nonces == []
+
+
+async def test_a_sender_is_asked_for_once_at_a_head_however_much_is_in_doubt(watch: Watch) -> None:
+    await watch.begin((ONE, SENT), (TWO, signed(TWO, NONCE, max_fee=50 * 10**9)))
+    await watch.look(HEAD)
+    assert watch.wire.asked_nonces == [SIGNER.address]

@@ -719,3 +719,14 @@ async def test_more_is_noted_than_there_is_room_for_and_after_a_restart_behind_t
     again.append(one)
     assert again.read() == [one]
     again.close()
+
+
+async def test_what_is_disarmed_is_off_the_disk_but_what_was_fired_before(yard):
+    await yard.load(3)
+    assert yard.fire() == 1
+    await yard.prearm.disarm(DEPLOYMENT)
+    assert yard.fire(PRICE - 2) == 0
+    await yard.settle()
+    assert await yard.journal.armed() == []
+    (intent,) = await yard.journal.open_intents()
+    assert intent.submission == yard.shots[0].submission
