@@ -134,10 +134,10 @@ class Door:
             exposure = exposure.with_plan(plan)
         return admitted, rejected
 
-    def over_totals(self, plan: Plan) -> bool:
-        """Return whether the budgets over all chains leave no room for a plan just now."""
+    def over_totals(self, plans: Sequence[Plan]) -> bool:
+        """Return whether the budgets over all chains leave no room for all the plans just now."""
         share = self._grounds.share
-        return share is not None and not share.has_room(plan)
+        return share is not None and not share.has_room(plans)
 
     def reserve(
         self, plans: list[Plan], rejected: list[Rejection]

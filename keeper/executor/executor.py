@@ -113,9 +113,9 @@ class Executor:
         tenders = () if self._armament is None else self._armament.tenders
         return {one.address: one.balance for one in tenders if one.balance is not None}
 
-    def over_totals(self, plan: Plan) -> bool:
-        """Return whether the budgets over all chains leave no room for a plan just now."""
-        return self._door.over_totals(plan)
+    def over_totals(self, plans: Sequence[Plan]) -> bool:
+        """Return whether the budgets over all chains leave no room for all the plans just now."""
+        return self._door.over_totals(plans)
 
     async def make_ready(self, head: BlockRef) -> None:
         """Begin to read what carrying out at ``head`` needs, and ask which chain it is."""

@@ -214,7 +214,7 @@ class Prearm:
                 nonce = nonces.upcoming(shot.submission.sender)
                 if nonce is None or (number >= cleared and not self._passes(shot, exposure)):
                     continue
-                if self._executor.over_totals(shot.plan):
+                if self._executor.over_totals([*(one.plan for one in written), shot.plan]):
                     continue
                 written.append(self._sent(shot, nonce, dry=dry))
                 nonces.used(shot.submission.sender, nonce)

@@ -131,9 +131,16 @@ class Share:
                 rejected.append(_no(plan, why))
         return admitted, rejected
 
-    def has_room(self, plan: Plan) -> bool:
-        """Return whether the totals leave room for a plan that takes off before anything else."""
-        return self._totals.refusal(self, worst_gas(plan)) is None
+    def has_room(self, plans: Sequence[Plan]) -> bool:
+        """Return whether there is room for all of the plans, which take off before anything else.
+
+        No room is kept for them.
+        """
+        before, self._reserved = self._reserved, [*self._reserved]
+        try:
+            return not self.admit(plans)[1]
+        finally:
+            self._reserved = before
 
     def release(self) -> None:
         """Give back what was reserved: what came of it is in flight by now."""

@@ -17,6 +17,7 @@ from keeper.evm.signed_transaction import decode_signed
 from keeper.evm.transaction import LocalSigner
 from keeper.executor.arming import Arming
 from keeper.executor.desks import Desks
+from keeper.executor.door import Door, Grounds
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.mempool import MempoolLane
 from keeper.executor.nonce import NonceKeeper
@@ -25,6 +26,7 @@ from keeper.executor.prearm import Prearm
 from keeper.executor.recovery import recover_armed
 from keeper.executor.salvo import Salvo, Shot
 from keeper.executor.signing import SigningDesk
+from keeper.executor.totals import TotalLimits, Totals
 from keeper.ledger.spool import Spool
 from tests.support.fake_wire import FakeWire
 from tests.support.ledger_records import DEPLOYMENT, block, ended, opened, plan, submission
@@ -236,6 +238,22 @@ async def test_nothing_is_sent_where_the_budgets_over_all_chains_leave_no_room(y
     yard.over_totals = True
     assert yard.fire() == 0
     assert yard.wire.posted == []
+
+
+async def test_what_one_price_brings_together_keeps_to_the_budgets_over_all_chains(yard):
+    totals = Totals(TotalLimits(max_in_flight=2), now=lambda: 0)
+    share = totals.share("one")
+    share.opened(yard.flight, None)
+    yard.executor.over_totals = Door(
+        Grounds(reader=None, simulator=None, limits=LIMITS, now=None, overrides={}, share=share),
+        journal=yard.journal,
+        flight=yard.flight,
+        desks=yard.armament.desks,
+    ).over_totals
+    await yard.load(4)
+    assert yard.fire(PRICE - 3) == 2
+    assert yard.nonces() == [FIRST, FIRST + 1]
+    await yard.settle()
 
 
 async def test_a_fault_in_a_write_ends_it_with_what_is_out_before_in_the_books(yard):

@@ -148,11 +148,18 @@ def test_what_is_reserved_counts_at_once_and_until_it_is_given_back():
 
 def test_the_caps_may_be_reached_and_not_passed():
     _, one, _ = two_chains(TotalLimits(max_gas_per_day=WAD, max_gas_per_hour=WAD))
-    assert one.has_room(PLAN)
+    assert one.has_room([PLAN])
     one.price = CoinPrice(value=DOLLAR_A_PLAN + 10**4, read=NOW)
     assert one.dollars(WORST) > WAD
-    assert not one.has_room(PLAN)
+    assert not one.has_room([PLAN])
     assert one.admit([PLAN])[0] == []
+
+
+def test_plans_that_take_off_together_need_room_together_and_none_is_kept_for_them():
+    _, one, _ = two_chains(TotalLimits(max_in_flight=3, max_gas_per_hour=2 * WAD))
+    assert one.has_room([PLAN, PLAN])
+    assert not one.has_room([PLAN, PLAN, PLAN])
+    assert (one.in_flight, one.at_stake) == (0, 0)
 
 
 def test_an_outcome_that_is_corrected_counts_once():
@@ -182,11 +189,11 @@ def test_the_tightest_budget_says_how_much_is_left_and_whether_there_is_room():
     _, one, _ = two_chains(limits, clock=lambda: clock.now)
     assert one.left() == 2 * WAD * WAD // DOLLAR_A_PLAN
     one.note(ended("a", 2 * WORST))
-    assert not one.has_room(PLAN)
+    assert not one.has_room([PLAN])
     clock.now += 3_601
     one.price = CoinPrice(value=DOLLAR_A_PLAN, read=clock.now)
     assert one.left() == (3 * WAD - one.dollars(2 * WORST)) * WAD // DOLLAR_A_PLAN
-    assert one.has_room(PLAN)
+    assert one.has_room([PLAN])
 
 
 def test_each_coin_counts_at_its_own_price():
@@ -340,9 +347,9 @@ async def test_a_price_of_this_second_is_not_read_again():
 def test_a_clock_may_be_set_back_by_as_much_as_lies_between_two_looks():
     _, one, _ = two_chains(TotalLimits(max_gas_per_day=WAD))
     one.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW + 60)
-    assert one.has_room(PLAN)
+    assert one.has_room([PLAN])
     one.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW + 61)
-    assert not one.has_room(PLAN)
+    assert not one.has_room([PLAN])
 
 
 @pytest.mark.parametrize("error", [TransientError("x"), StaleError("x"), RefusedError("x")])
