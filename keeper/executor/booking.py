@@ -62,7 +62,7 @@ class Booking:
         for member in plan.members:
             block = member.opportunity.block.number
             self._backoff.failed(member.ref, Cause.REFUSAL, block)
-        if max(self._flight.held(one.sender)) == one.nonce:
+        if self._is_all(one) and max(self._flight.held(one.sender)) == one.nonce:
             intent = self._flight.airborne[plan.id].intent
             outcome = unsent(plan, Status.DROPPED, why)
             self._flight.landed(plan.id)
@@ -70,3 +70,12 @@ class Booking:
             await self._journal.settle(outcome)
             desks.on_settled(intent, outcome)
         return of_each(plan, Reason.POLICY, why)
+
+    def _is_all(self, one: Submission) -> bool:
+        """Return whether nothing came of an intent but what was sent first.
+
+        A refusal may come blocks later, when another transaction has taken the place of that one,
+        or the intent has ended.
+        """
+        flying = self._flight.airborne.get(one.plan_id)
+        return flying is not None and flying.intent.attempts == (one,)
