@@ -36,8 +36,13 @@ def ears(canon: Canon, share: Share | None) -> OnSettled:
 
     def heard(intent: Intent, outcome: Outcome) -> None:
         canon.note(intent, outcome)
-        if share is not None:
-            for one in outcome.each:
-                share.note(one)
+        noted(share, outcome)
 
     return heard
+
+
+def noted(share: Share | None, outcome: Outcome) -> None:
+    """Have the budgets over all chains count what an outcome is by now."""
+    if share is not None:
+        for one in outcome.each:
+            share.note(one)

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from keeper.app.builders import limits_of
 from keeper.app.executor_contract import ExecutorContract
-from keeper.app.hearing import OnSettled, each, ears, foreign
+from keeper.app.hearing import OnSettled, each, ears, foreign, noted
 from keeper.app.outside import Dial
 from keeper.app.totals import price_reader
 from keeper.chain.agreed import require_agreed
@@ -96,6 +96,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         reader=post.chain.agreed,
         flight=flight,
         depth=settings.chain.finality_depth,
+        on_corrected=partial(noted, post.share),
     )
     if post.share is not None:
         post.share.opened(flight, price_reader(settings, post.share, post.chain.agreed))

@@ -10,7 +10,7 @@ a reorg as well: then what was dropped may land, or leaves a gap. So it is watch
 as deep as a block must be to be final.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -37,8 +37,20 @@ GONE = "its block was reorged away"
 class Canon:
     """The outcomes that are not final yet. Only the settling loop calls it."""
 
-    def __init__(self, *, journal: Journal, reader: Reader, flight: Flight, depth: int) -> None:
-        """Make a watch over the outcomes of the last ``depth`` blocks."""
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        reader: Reader,
+        flight: Flight,
+        depth: int,
+        on_corrected: Callable[[Outcome], None] = lambda _: None,
+    ) -> None:
+        """Make a watch over the outcomes of the last ``depth`` blocks.
+
+        ``on_corrected`` hears of each one that is another in the books now.
+        """
+        self._on_corrected = on_corrected
         self._journal = journal
         self._reader = reader
         self._flight = flight
@@ -141,8 +153,7 @@ class Canon:
         if found is not None:
             if (found.block_hash, found.status) == (one.block_hash, one.outcome_status):
                 return None  # only its block could not be told
-            await self._journal.revise(found)
-            recent[intent.plan_id] = _settled(intent, found)
+            await self._revised(intent, found)
             log.warning(OUTCOME_CORRECTED, plan=intent.plan_id, block=found.block)
             return found
         if one.outcome_status is Status.DROPPED:
@@ -152,9 +163,14 @@ class Canon:
             del recent[intent.plan_id]
             return None
         gone = dropped(intent, GONE)
-        await self._journal.revise(gone)
-        recent[intent.plan_id] = _settled(intent, gone)
+        await self._revised(intent, gone)
         return gone
+
+    async def _revised(self, intent: Intent, outcome: Outcome) -> None:
+        """Enter another outcome in the books."""
+        await self._journal.revise(outcome)
+        (self._recent or {})[intent.plan_id] = _settled(intent, outcome)
+        self._on_corrected(outcome)
 
     async def _reopened(self, intent: Intent) -> bool:
         """Take an intent into flight again; False where another has its nonce.

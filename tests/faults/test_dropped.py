@@ -1,11 +1,13 @@
 """What was dropped may land after all, or leave a gap behind, until a reorg reaches it no more."""
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 from keeper.core.plan import Status
 from keeper.core.units import Address
+from keeper.executor.totals import TotalLimits, Totals
 from tests.support.fault_desk import Desk, keeper_desk
 from tests.support.fault_proxy import FaultProxy, Refuse
 from tests.support.market_node import MarketNode
@@ -65,9 +67,11 @@ async def refuse_all(desk: Desk, proxy: FaultProxy) -> None:
 async def test_what_was_refused_and_lands_after_all_is_in_the_books(
     market: MarketNode, tmp_path: Path, proxy: FaultProxy
 ) -> None:
-    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+    share = Totals(TotalLimits(max_in_flight=9), now=time.time).share("local")
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], share=share) as desk:
         began, who = desk.height(), market.market.accounts.keeper
         await refuse_all(desk, proxy)
+        assert share.spent_since(0) == 0
         nonce, raw = refused(desk)
         desk.rpc(SEND, raw)
         desk.mine()
@@ -75,6 +79,8 @@ async def test_what_was_refused_and_lands_after_all_is_in_the_books(
         found = mined(desk, who, began)
         assert set(found) == {nonce}
         await desk.until(lambda: booked(desk) == set(found.values()), mining=True)
+        ((gas,),) = sql(desk, "SELECT gas FROM outcomes WHERE block > 0")
+        assert share.spent_since(0) == int(gas) > 0
         assert desk.session.keeper.sending.standing.halted is None
 
 

@@ -29,6 +29,7 @@ from keeper.devnet.stages import DeploymentFile
 from keeper.evm.keys import parse_key
 from keeper.evm.transaction import LocalSigner
 from keeper.executor.policy import worst_gas
+from keeper.executor.totals import Share
 from keeper.ledger.books import read_books
 from keeper.mirror.mirror import Mirror
 from keeper.runtime.clock import Clock
@@ -271,6 +272,7 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
     deployments: tuple[DeploymentFile, ...] = (),
     retry: RetryPolicy = QUICK,
     besides: Sequence[Observer] = (),
+    share: Share | None = None,
 ) -> AsyncIterator[Desk]:
     """Run a keeper on the nodes at ``urls`` until the block ends; its blocks are mined by hand."""
     who = node.market.accounts
@@ -296,7 +298,9 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
     stop = asyncio.Event()
     with _tuned(trouble, retry):
         observer = Chorus([ears, *besides])
-        async with keeper_session(settings, observer, signer=signer, clock=clock) as session:
+        async with keeper_session(
+            settings, observer, signer=signer, clock=clock, share=share
+        ) as session:
             running = asyncio.create_task(session.keeper.run(session.head, stop))
             ears.in_flight = lambda: session.keeper.in_flight
             desk = Desk(

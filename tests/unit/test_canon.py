@@ -135,6 +135,7 @@ class Chain:
     revised: list[Outcome] = field(default_factory=list)
     reopened: list[str] = field(default_factory=list)
     flight: Flight = field(default_factory=Flight)
+    told: list[Outcome] = field(default_factory=list)
 
     async def unfinal(self) -> list[Settled]:
         self.loads += 1
@@ -177,7 +178,13 @@ class Chain:
     def canon(self) -> Canon:
         journal: Any = self
         reader: Any = self
-        return Canon(journal=journal, reader=reader, flight=self.flight, depth=DEPTH)
+        return Canon(
+            journal=journal,
+            reader=reader,
+            flight=self.flight,
+            depth=DEPTH,
+            on_corrected=self.told.append,
+        )
 
     async def review(self, number: int) -> list[Outcome]:
         settler: Any = self
@@ -207,6 +214,7 @@ async def test_what_landed_in_another_block_is_corrected() -> None:
     chain = Chain([in_block(101)], hashes={101: hash32(7)}, found={PLAN.id: on_chain(INTENT, 102)})
     assert [one.block for one in await chain.review(105)] == [102]
     assert [one.block for one in chain.revised] == [102]
+    assert chain.told == chain.revised
     assert chain.reopened == []
 
 
