@@ -27,8 +27,12 @@ class Doubts(Generic[K]):
         return seen.number < head.number and head.timestamp >= seen.timestamp + UNEXPLAINED_S
 
     def over(self, key: K) -> None:
-        """Forget what is settled."""
+        """Forget what is settled, or was not used after all: the next time it is seen anew."""
         self._since.pop(key, None)
+
+    def only(self, keys: Collection[K]) -> None:
+        """Forget all but some."""
+        self._since = {key: head for key, head in self._since.items() if key in keys}
 
 
 class NonceKeeper:
@@ -124,6 +128,7 @@ async def foreign_nonce(
     node counts a transaction before it has its receipt. Without a ``head`` nothing is waited for.
     """
     is_unclear = False
+    keeper.doubts.only(keeper.unaccounted(confirmed))  # a reorg may have freed the others
     for nonce in keeper.unaccounted(confirmed):
         if await is_ours(journal, wire, keeper.sender, nonce):
             continue

@@ -120,6 +120,7 @@ class Settler:
         found = await self._landed(intent)
         if found is None:
             return await self._end_without_receipt(intent, intent.submission, head)
+        self._doubts.over(intent.plan_id)
         submission, receipt = found
         if head.number - receipt.block_number < self._confirmations:
             return None
@@ -152,6 +153,7 @@ class Settler:
             if not await is_ours(self._journal, self._wire, submission.sender, submission.nonce):
                 self._on_foreign(submission)
             return dropped(intent, f"another transaction took nonce {submission.nonce}")
+        self._doubts.over(intent.plan_id)
         if head.timestamp <= intent.deadline + GRACE_S:
             return None
         if self._flight.holds_up(submission):

@@ -1,13 +1,17 @@
 """One writer of nonces: in order, never one that an open intent holds."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
 from keeper.core.values import replace
 from keeper.executor.desks import Desks
 from keeper.executor.flight import Flight
-from keeper.executor.nonce import NonceKeeper
+from keeper.executor.nonce import NonceKeeper, foreign_nonce
 from keeper.executor.settler import dropped
 from keeper.executor.signing import SigningDesk
 from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import OPERATOR, block, plan
+from tests.support.ledger_records import OPERATOR, block, hash32, plan
 from tests.support.signed_plans import SIGNER
 
 NOTHING: frozenset[int] = frozenset()
@@ -189,3 +193,12 @@ def test_a_doubt_lasts_from_the_head_at_which_it_came_up_and_ends_when_all_is_ac
     assert keeper.doubts.lasted(5, block(102))
     keeper.accounted(7)
     assert not keeper.doubts.lasted(5, block(103))
+
+
+async def test_a_doubt_about_a_nonce_that_a_reorg_frees_begins_anew_when_it_is_used_again() -> None:
+    wire: Any = FakeWire()
+    keeper = NonceKeeper(wire, OPERATOR, highest=4)
+    signed: Any = SimpleNamespace(signed_with=lambda *_: asyncio.sleep(0, [hash32(1)]))
+    for confirmed, number in ((6, 101), (5, 102), (6, 150)):
+        assert await foreign_nonce(keeper, signed, wire, confirmed, block(number)) is None
+    assert await foreign_nonce(keeper, signed, wire, 6, block(151)) == 5

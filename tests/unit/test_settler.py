@@ -347,6 +347,24 @@ async def test_a_nonce_that_one_of_ours_took_which_was_given_up_is_nobody_else_s
     assert desk.foreign == []
 
 
+@pytest.mark.parametrize("receipt_came", [True, False])
+async def test_after_a_reorg_a_receipt_may_come_as_late_as_before(
+    desk: Desk, *, receipt_came: bool
+) -> None:
+    sent = await desk.send(ONE, 5)
+    for number in (101, 105):  # it is in both blocks; the node counts it before it has the receipt
+        desk.wire.used = 6
+        assert await desk.settle(number) == []
+        if receipt_came:
+            desk.wire.include(sent.tx_hash, number)
+            assert await desk.settle(number + 1) == []
+            del desk.wire.receipts[sent.tx_hash]
+        else:
+            desk.wire.used = 5
+            assert await desk.settle(number + 1) == []
+    assert desk.foreign == []
+
+
 async def test_a_receipt_that_comes_late_is_not_taken_for_another_s(desk: Desk) -> None:
     sent = await desk.send(ONE, 5)
     # The node counts the nonce as used before it hands out the receipt.
