@@ -1,6 +1,6 @@
 """Introduce the rooms to each other: from settings and an open chain to a keeper that can run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +43,7 @@ from keeper.config.settings import Deployment as DeploymentSettings
 from keeper.config.settings import Settings
 from keeper.core.chain import LogFilter
 from keeper.core.errors import ConfigError
+from keeper.core.plan import Intent
 from keeper.core.ports import OfferDesk, Signer
 from keeper.core.screening import Screened
 from keeper.executor.executor import Executor
@@ -102,7 +103,7 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
         dial=parts.dial,
         share=parts.share,
         auditor_of=lambda name: _auditor(by_name[name].deployment),
-        on_stuck=lambda intent, error: by_name[intent.deployment].blame(error),
+        on_stuck=partial(_blame, by_name),
     )
     sending = await build_sending(settings, post)
     for one in settings.deployments:
@@ -128,6 +129,12 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
         ),
         precedence=parts.precedence,
     )
+
+
+def _blame(by_name: Mapping[str, Compartment], intent: Intent, error: Exception) -> None:
+    """Take out the deployment of an intent; one that is no longer configured is out already."""
+    if (one := by_name.get(intent.deployment)) is not None:
+        one.blame(error)
 
 
 def _deployment(

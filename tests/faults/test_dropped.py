@@ -144,3 +144,29 @@ async def test_a_reorg_that_frees_the_nonce_of_what_was_dropped_leaves_no_gap(
         assert set(found.values()) == booked(desk)
         assert desk.ears.broken == []
         await desk.require_cold_start()
+
+
+async def test_what_is_of_a_deployment_that_is_no_longer_configured_ends_nothing_after_a_reorg(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
+        await desk.settle()
+        landed = desk.ears.landed()[0]
+    with closing(sqlite3.connect(desk.settings.database)) as db, db:
+        db.execute("UPDATE intents SET deployment = 'aave_v3.gone'")
+        ((raw,),) = db.execute(
+            "SELECT hex(raw) FROM submissions WHERE tx_hash = ?", (landed.tx_hash,)
+        )
+    async with keeper_desk(
+        tmp_path, market, [proxy.ws_url], executor=desk.settings.executor
+    ) as again:
+        assert landed.block is not None
+        depth = again.height() - landed.block + 1
+        again.rpc("anvil_reorg", depth, [["0x" + raw.lower(), 1]])
+        for _ in range(3):
+            again.mine()
+            await again.at_head()
+        assert not again.running.done(), again.running.exception()
+        assert again.ears.pauses == []
