@@ -60,7 +60,7 @@ class Door:
         spent = await asyncio.shield(known[1])  # others wait for the same
         share = self._grounds.share
         left = None if share is None else share.left()
-        return replace(spent, left_of_totals=left).by_now(self._flight)
+        return replace(spent.by_now(self._flight), left_of_totals=left)
 
     async def _read(self, head: BlockRef) -> Exposure:
         now, ended = int(self._grounds.now()), self._flight.ended

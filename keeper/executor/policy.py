@@ -92,10 +92,12 @@ class Exposure(Struct, frozen=True, kw_only=True):
 
     def by_now(self, flight: Flight) -> "Exposure":
         """Return it with what took off or ended since: nothing is counted in neither place."""
-        staked = flight.staked_since(self.ended)
+        staked, left = flight.staked_since(self.ended), self.left_of_totals
+        at_stake = sum(staked.values())
         return replace(
             self,
-            at_stake=sum(staked.values()),
+            at_stake=at_stake,
+            left_of_totals=None if left is None else left - (at_stake - self.at_stake),
             in_flight=len(flight.airborne),
             busy=flight.busy,
             staked=staked,

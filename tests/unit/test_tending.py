@@ -1,5 +1,6 @@
 """What becomes of a transaction that is overdue, by its lane and by what the node has of it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -10,9 +11,11 @@ import pytest
 from keeper.core.chain import DataCost, Fees, Log, Simulated
 from keeper.core.gas_limit import CANCEL_GAS
 from keeper.core.plan import Outcome, Purpose, Status, Submission
+from keeper.core.standing import Spent
 from keeper.core.units import WAD, Address, Hash32
 from keeper.core.values import replace
 from keeper.evm.signed_transaction import decode_signed
+from keeper.executor.door import Door, Grounds
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.lane import Delivery, Taken
 from keeper.executor.means import Patience
@@ -21,6 +24,7 @@ from keeper.executor.policy import Exposure, Limits
 from keeper.executor.settlement import TRANSFER
 from keeper.executor.signing import SigningDesk
 from keeper.executor.tending import Tender
+from keeper.executor.totals import CoinPrice, TotalLimits, Totals
 from tests.support.fake_wire import FakeWire
 from tests.support.ledger_records import (
     EXECUTOR,
@@ -160,6 +164,9 @@ class Yard:
     async def record_all_sent(self, sent: Sequence[Submission]) -> None:
         """Take note of nothing."""
 
+    async def spent(self, **_: int) -> Spent:
+        return Spent(hour=0, day=0, forced={})
+
     async def signed_with(self, sender: Address, nonce: int) -> list[Hash32]:
         assert sender == SIGNER.address
         return self.signed.get(nonce, [])
@@ -170,7 +177,7 @@ class Yard:
     async def settle(self, outcome: Outcome) -> None:
         self.settled.append(outcome)
 
-    async def tend(self, number: int) -> None:
+    async def tend(self, number: int, exposure: Exposure = NOTHING) -> None:
         desk = SigningDesk(
             chain_id=31337,
             signer=SIGNER,
@@ -195,7 +202,7 @@ class Yard:
         )
         standing: Any = self
         tender = Tender(means, patience, standing, on_settled=lambda *_: None)
-        await tender.tend(block(number), NOTHING)
+        await tender.tend(block(number), exposure)
 
 
 def flown(yard: Yard, *, lane: str) -> Submission:
@@ -245,6 +252,35 @@ async def test_a_halt_while_a_transaction_is_run_again_stops_its_next_rung() -> 
     await yard.tend(102)
     assert [one.purpose for one in yard.lane.sent] == [Purpose.CANCEL]
     assert yard.lane.sent[0].nonce == sent.nonce
+
+
+async def test_next_rungs_keep_to_the_budgets_over_all_chains_together() -> None:
+    yard = Yard(Way("mempool", public=True))
+    other = replace(plan(2), transaction=OURS.transaction)
+    for nonce, one in enumerate((OURS, other)):
+        sent = signed(one, nonce, max_fee=90 * GWEI)
+        yard.flight.took_off(one, sent)
+        yard.wire.pending.add(sent.tx_hash)
+    most = yard.flight.at_stake + 10 * GWEI * OURS.gas_limit  # one of them may offer a tenth more
+    totals = Totals(TotalLimits(max_gas_per_hour=most), now=lambda: 0)
+    share = totals.share("one")
+    share.opened(yard.flight, lambda _: asyncio.sleep(0, WAD))
+    share.price = CoinPrice(value=WAD, read=0)
+    reader: Any = SimpleNamespace(nonce=lambda *_: asyncio.sleep(0, 0))
+    simulator: Any = None
+    grounds = Grounds(
+        reader=reader,
+        simulator=simulator,
+        limits=LIMITS,
+        now=lambda: 0,
+        overrides={},
+        share=share,
+    )
+    journal: Any = yard
+    door = Door(grounds, journal=journal, flight=yard.flight, desks=None)
+    await yard.tend(101, await door.exposure(block(101)))
+    assert len(yard.lane.sent) == 1
+    assert share.at_stake <= most
 
 
 async def test_a_cancellation_has_gas_for_its_data_where_that_is_charged_as_gas() -> None:
