@@ -26,14 +26,12 @@ async def recover_armed(journal: Journal, wire: Wire, flight: Flight) -> list[In
     doubtful: list[Intent] = []
     for intent in await journal.armed():
         sent = await _sent(intent, wire)
-        if sent is None or not await open_armed(intent, sent, PREARM_FOUND, journal, flight):
+        if sent is None or not await open_armed(intent, sent, journal, flight):
             doubtful.append(intent)
     return doubtful
 
 
-async def open_armed(
-    intent: Intent, sent: Submission, event: str, journal: Journal, flight: Flight
-) -> bool:
+async def open_armed(intent: Intent, sent: Submission, journal: Journal, flight: Flight) -> bool:
     """Open an armed intent by the one of its transactions that is out.
 
     Not while its account, or the nonce, has another open intent: its turn comes after that. As
@@ -43,7 +41,7 @@ async def open_armed(
         is_claimed = (intent.ref.market, intent.ref.account) in flight.busy
         if is_claimed or sent.nonce in flight.held(sent.sender):
             return False
-        log.warning(event, plan=intent.plan_id, tx=sent.tx_hash, nonce=sent.nonce)
+        log.warning(PREARM_FOUND, plan=intent.plan_id, tx=sent.tx_hash, nonce=sent.nonce)
         flight.reopened(replace(intent, status=Status.SIGNED, submission=sent, replaced=()))
         await journal.fired([sent])
     return True

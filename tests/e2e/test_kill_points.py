@@ -112,7 +112,7 @@ def test_what_the_node_lost_with_its_memory_and_another_one_lands_is_in_the_book
         for _ in range(3):
             stage.mine_seen(keeper, base_fee=CHEAP)
         stage.settle(keeper)
-        assert keeper.events("prearm.found_landed")
+        assert keeper.events("prearm.found_sent")
         assert not keeper.events("key.used_elsewhere")
         stop(keeper)
     (landed,) = [one for one in stage.books().entries if one.status is Status.LANDED]

@@ -92,6 +92,24 @@ async def test_what_lands_after_all_is_an_open_intent(watch: Watch) -> None:
     assert await watch.look(HEAD + 99) == ([ONE.id], [])
 
 
+async def test_what_the_node_has_a_moment_later_is_an_open_intent_before_it_lands(
+    watch: Watch,
+) -> None:
+    await watch.begin((ONE, SENT))
+    watch.wire.pending.add(SENT.tx_hash)
+    watch.wire.queued = 1
+    assert await watch.look(HEAD) == ([ONE.id], [])
+    assert (ONE.ref.market, ONE.ref.account) in watch.flight.busy
+    assert watch.flight.held(SIGNER.address) == {NONCE}
+
+
+async def test_what_is_pending_of_another_intent_is_not_looked_up(watch: Watch) -> None:
+    await watch.begin((ONE, SENT))
+    await watch.open(TWO, NONCE)
+    watch.wire.queued = 1
+    assert await watch.look(HEAD) == ([TWO.id], [ONE.id])
+
+
 async def test_what_was_signed_anew_is_watched_as_well(watch: Watch) -> None:
     anew = signed(ONE, NONCE + 1)
     watch.journal.spool.prepare()
@@ -199,4 +217,4 @@ async def test_nobody_is_asked_where_nothing_is_in_doubt(watch: Watch) -> None:
 async def test_a_sender_is_asked_for_once_at_a_head_however_much_is_in_doubt(watch: Watch) -> None:
     await watch.begin((ONE, SENT), (TWO, signed(TWO, NONCE, max_fee=50 * 10**9)))
     await watch.look(HEAD)
-    assert watch.wire.asked_nonces == [SIGNER.address]
+    assert watch.wire.asked_nonces == [SIGNER.address] * 2  # with what is pending, and without
