@@ -61,6 +61,11 @@ class Board:
     def progressed(self, deployment: str, what: str, done: int, of: int) -> None:
         """Take no note: the log has it."""
 
+    def begun(self, deployment: str) -> None:
+        """Note that a pause from before the chain was opened again is over."""
+        if self.of(deployment).paused:
+            self.resumed(deployment)
+
     def mirrored(self, deployment: str, block: BlockRef, accounts: int) -> None:
         """Note the mirror's block."""
         facts = self.of(deployment)

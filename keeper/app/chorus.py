@@ -22,6 +22,11 @@ class Chorus:
         for one in self._observers:
             one.progressed(deployment, what, done, of)
 
+    def begun(self, deployment: str) -> None:
+        """Tell that a deployment was read at a start, and nothing of it is paused."""
+        for one in self._observers:
+            one.begun(deployment)
+
     def mirrored(self, deployment: str, block: BlockRef, accounts: int) -> None:
         """Tell that a mirror is at a block."""
         for one in self._observers:

@@ -101,6 +101,8 @@ class Compartment:
         self._newest = head
         await self.deployment.start(head)
         self._is_read = True
+        if not self.deployment.is_barred:
+            self._observer.begun(self.deployment.name)
 
     async def run(self) -> None:
         """Run its deployment, and again after each fault, until closed.

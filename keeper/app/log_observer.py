@@ -28,10 +28,16 @@ class LogObserver:
         """Log through structlog as it is configured."""
         self._log = structlog.get_logger("keeper")
         self._accounts: dict[str, int] = {}
+        self._paused: set[str] = set()
 
     def progressed(self, deployment: str, what: str, done: int, of: int) -> None:
         """Log the steps of a cold start."""
         self._log.info(MIRROR_READ, deployment=deployment, what=what, done=done, of=of)
+
+    def begun(self, deployment: str) -> None:
+        """Log that a pause from before the chain was opened again is over."""
+        if deployment in self._paused:
+            self.resumed(deployment)
 
     def mirrored(self, deployment: str, block: BlockRef, accounts: int) -> None:  # noqa: ARG002 - the port's
         """Remember how many loans there are, for the block's line."""
@@ -102,6 +108,7 @@ class LogObserver:
 
     def paused(self, deployment: str, why: str) -> None:
         """Log that somebody must look at a deployment."""
+        self._paused.add(deployment)
         self._log.error(MARKET_PAUSED, deployment=deployment, why=why)
 
     def lost(self, deployment: str) -> None:
@@ -109,6 +116,7 @@ class LogObserver:
 
     def resumed(self, deployment: str) -> None:
         """Log that a pause is over."""
+        self._paused.discard(deployment)
         self._log.warning(MARKET_RESUMED, deployment=deployment)
 
     def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:

@@ -16,6 +16,10 @@ class Observer(Protocol):
         """Hear how far the cold start is."""
         ...
 
+    def begun(self, deployment: str) -> None:
+        """Hear that a deployment was read at a start, and that nothing of it is paused."""
+        ...
+
     def mirrored(self, deployment: str, block: BlockRef, accounts: int) -> None:
         """Hear that the mirror of a deployment is at a block."""
         ...

@@ -79,6 +79,9 @@ class DemoObserver:
         """Tell that somebody must look."""
         say(f"  {deployment}: paused: {why}")
 
+    def begun(self, deployment: str) -> None:
+        """Say nothing: nothing was paused."""
+
     def lost(self, deployment: str) -> None:
         """Say nothing: the pause was told."""
 

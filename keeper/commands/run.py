@@ -101,18 +101,18 @@ class _Watched:
         self._registry = with_process(CollectorRegistry())
         self._tallies = Tallies(self._registry)
         self._board = Board(self._tallies, now=time.monotonic)
+        self._observer = Chorus([LogObserver(), self._board])
         self.switch = Switch(settings.database, SystemClock())
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Session]:
         """Open the keeper and what shows it, and say how it stands."""
-        settings, board, clock = self._settings, self._board, SystemClock()
-        observer = Chorus([LogObserver(), board])
+        settings, clock = self._settings, SystemClock()
         async with (
             signers_of(settings, armed=self._keys is not None) as remote,
             keeper_session(
                 settings,
-                observer,
+                self._observer,
                 signer=joined(self._keys, remote),
                 clock=clock,
                 share=self._share,

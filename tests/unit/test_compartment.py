@@ -10,17 +10,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from keeper.app import compartment
+from keeper.app.board import Board
+from keeper.app.chorus import Chorus
 from keeper.app.compartment import Compartment
 from keeper.app.hull import Hull
+from keeper.app.log_observer import MARKET_RESUMED, LogObserver
 from keeper.core.chain import LogFilter
 from keeper.core.errors import ConfigError, DriftError, InvariantError, TransientError
 from keeper.core.units import Address
 from keeper.executor.seam import Seam
 from keeper.runtime.clock import SystemClock
 from keeper.runtime.latest import Latest
+from keeper.telemetry.tallies import Tallies
 from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.heard import Heard
 from tests.support.ledger_records import block
@@ -319,6 +324,27 @@ async def test_the_last_sound_deployment_takes_the_chain_with_it() -> None:
     with pytest.raises(ExceptionGroup) as failed:
         await asyncio.wait_for(running, PATIENCE_S)
     assert failed.group_contains(BugError, match="last")
+
+
+@pytest.mark.usefixtures("for_good")
+async def test_the_pause_of_the_last_is_over_once_its_chain_is_opened_again(
+    lines: list[Any],
+) -> None:
+    board = Board(Tallies(CollectorRegistry()), now=lambda: 0.0)
+    told: Any = Chorus([LogObserver(), board])
+    chain = Chain(heard=told)
+    running = await up(chain)
+    for one in (chain.ill, chain.sound):
+        deployed(one).acting.mail.put(BugError())
+    with pytest.raises(ExceptionGroup):
+        await asyncio.wait_for(running, PATIENCE_S)
+    assert all(board.of(one).paused for one in ("sound", "ill"))
+    again = Chain(heard=told)
+    deployed(again.ill).is_barred = True
+    running = await up(again)
+    assert [bool(board.of(one).paused) for one in ("sound", "ill")] == [False, True]
+    assert [one["deployment"] for one in lines if one["event"] == MARKET_RESUMED] == ["sound"]
+    await closed(again, running)
 
 
 @pytest.mark.usefixtures("for_good")

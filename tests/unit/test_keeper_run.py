@@ -28,6 +28,7 @@ from keeper.runtime.clock import SystemClock
 from keeper.runtime.lasting import EndedError
 from keeper.runtime.precedence import Precedence
 from tests.support.eventually import PATIENCE_S, eventually
+from tests.support.heard import Heard
 from tests.support.ledger_records import block, plan
 from tests.support.signed_plans import SIGNER, signed
 
@@ -58,6 +59,7 @@ class Deployed:
     price_filter: LogFilter = NOTHING
     name: str = "one"
     is_paused: bool = False
+    is_barred: bool = False
     acted_on: int = 0
     prearming: None = None
     backrun: None = None
@@ -118,15 +120,16 @@ def keeper_of(
         arming=None,
     )
     quiet: Any = Quiet()
+    told = observer or Heard()
     compartments: Any = [
-        Compartment(lambda made=one: made, Seam(), observer, SystemClock())  # type: ignore[misc]
+        Compartment(lambda made=one: made, Seam(), told, SystemClock())  # type: ignore[misc]
         for one in (deployed, *others)
     ]
     return Keeper(
         hull=Hull(compartments),
         sending=sending,
         streams=Streams(heads=heads or quiet, prices=prices or quiet, pending=None),
-        observer=observer,
+        observer=told,
         pace=KeeperPace(drain_s=drain_s, max_head_gap_s=0, finality_depth=8),
         precedence=Precedence(),
     )
@@ -214,7 +217,7 @@ async def test_a_head_that_cannot_be_settled_is_skipped_and_said_so(
 
     deployed, stop = Deployed(Flight()), asyncio.Event()
     deployed.may_start.set()
-    observer = SimpleNamespace(skipped=lambda *what: said.append(what))
+    observer = SimpleNamespace(skipped=lambda *what: said.append(what), begun=lambda _: None)
     keeper = keeper_of(deployed, settle=settle, observer=observer, drain_s=0.1)
     running = asyncio.ensure_future(keeper.run(block(1), stop))
     await eventually(lambda: said == [("settler", "no answer")])
