@@ -61,7 +61,9 @@ class Supervisor:
     def halt(self, why: str) -> None:
         """Stop all sending on every chain, also on one that is opened later."""
         for one in self._berths:
-            one.halt(why)
+            # Told from outside of any chain: what is said of it must name the chain all the same.
+            with structlog.contextvars.bound_contextvars(chain=one.name):
+                one.halt(why)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run every chain until ``stop``, and then until each has drained.

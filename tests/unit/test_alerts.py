@@ -2,6 +2,7 @@
 
 import io
 import logging
+from contextlib import ExitStack
 
 import pytest
 import structlog
@@ -9,19 +10,27 @@ import structlog
 from keeper.app.alerting import alert_tap
 from keeper.app.log_observer import LIQUIDATION_SETTLED, MARKET_PAUSED, MARKET_RESUMED
 from keeper.app.opening import NODE_FAILED
-from keeper.app.supervision import CHAIN_FAILED, CHAIN_STARTED
-from keeper.app.switch import HALT_IN_MEMORY
+from keeper.app.supervision import CHAIN_FAILED, CHAIN_STARTED, Berth, Supervisor
+from keeper.app.switch import HALT_IN_MEMORY, Switch
 from keeper.commands.run import KEEPER_FAILED, secrets_of
 from keeper.config.settings import load
 from keeper.core.errors import ConfigError
+from keeper.executor.breaker import BreakerLimits
 from keeper.executor.purse import BALANCE_FELL, BALANCE_RESTORED
-from keeper.executor.standing import SENDING_HALTED, SENDING_RESUMED
+from keeper.executor.standing import SENDING_HALTED, SENDING_RESUMED, Standing, Triggers
 from keeper.executor.tending import KEY_USED
+from keeper.ledger.standing import rearm
+from keeper.runtime.clock import SystemClock
 from keeper.telemetry.alert_rules import RULES, AlertTap
 from keeper.telemetry.alerts import Alert, AlertDesk, Restraint, Severity
 from keeper.telemetry.logging import configure_logging
 from tests.support.alert_inbox import alert_inbox
+from tests.support.ledger_records import opened
 from tests.support.settings_files import write_settings
+
+NO_BREAKER = BreakerLimits(
+    max_reverts_in_row=None, max_loss_per_day=None, max_wasted_gas_per_hour=None
+)
 
 
 class Person:
@@ -139,6 +148,36 @@ def test_the_same_trouble_on_two_chains_is_two_alerts_each_with_its_chain(person
         "Keeper on north: sending is halted",
         "Keeper on south: sending is halted",
     ]
+
+
+async def test_the_kill_switch_of_all_chains_is_told_of_each_until_that_one_goes_on(
+    person, time, logged, tmp_path
+):
+    configure_logging(
+        stream=io.StringIO(), tap=AlertTap(desk(person, time, most_per_hour=9), where="north")
+    )
+    names, triggers = ("north", "south"), Triggers(breaker=NO_BREAKER, halt_file=None)
+    databases = [tmp_path / name / "keeper.sqlite" for name in names]
+    journals = [await opened(one.parent) for one in databases]
+    switches = [Switch(one, SystemClock()) for one in databases]
+    berths = [
+        Berth(name=name, open=None, halt=one.halt)
+        for name, one in zip(names, switches, strict=True)
+    ]
+    standings = [Standing(one, triggers, now=SystemClock().now) for one in journals]
+    with ExitStack() as stack:
+        for switch, standing in zip(switches, standings, strict=True):
+            await standing.review()
+            stack.enter_context(switch.over(standing))
+        Supervisor(berths, clock=SystemClock()).halt("kill switch: signal SIGUSR1")
+    assert [one.key for one in person.heard] == ["halt@north", "halt@south"]
+    with structlog.contextvars.bound_contextvars(chain="south"):  # as in all that runs for it
+        await standings[1].review()
+        rearm(databases[1], now=int(SystemClock().now()))
+        await standings[1].review()
+    assert [(one.key, one.recovered) for one in person.heard[2:]] == [("halt@south", True)]
+    for journal in journals:
+        await journal.close()
 
 
 def test_a_line_that_is_not_written_is_heard_all_the_same(person, time, logged):
