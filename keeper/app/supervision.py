@@ -114,12 +114,7 @@ class Supervisor:
     async def _once(self, berth: Berth, stop: asyncio.Event) -> Exception | None:
         """Open a chain and run its keeper; return what ended it, None for a stop."""
         try:
-            async with berth.open() as session:
-                self.sessions[berth.name] = session
-                self._ever.add(berth.name)
-                log.info(CHAIN_STARTED, block=session.head.number)
-                run = partial(session.keeper.run, session.head, stop)
-                await lasting(run, stop.is_set)
+            await lasting(partial(self._opened, berth, stop), stop.is_set)
         except Exception as error:
             if is_broken_promise(error):
                 raise
@@ -128,6 +123,13 @@ class Supervisor:
             self.sessions.pop(berth.name, None)
             let_go()  # what is opened next sets apart anew what lives long
         return None
+
+    async def _opened(self, berth: Berth, stop: asyncio.Event) -> None:
+        async with berth.open() as session:
+            self.sessions[berth.name] = session
+            self._ever.add(berth.name)
+            log.info(CHAIN_STARTED, block=session.head.number)
+            await session.keeper.run(session.head, stop)
 
     def _require_any(self, berth: Berth, error: Exception) -> None:
         """Raise when the first try of every chain has failed: that is no matter of one chain."""

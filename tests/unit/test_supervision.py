@@ -110,6 +110,31 @@ async def test_a_chain_that_ends_though_nobody_told_it_to_is_opened_again(
     await asyncio.wait_for(running, PATIENCE_S)
 
 
+async def test_a_chain_whose_opening_is_cancelled_by_what_it_waits_for_is_opened_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound, ill = Chain("sound"), Chain("ill")
+    tries = 0
+
+    @asynccontextmanager
+    async def open_at_last() -> AsyncIterator[Any]:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            answer = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(answer.cancel)
+            await answer
+        async with Chain.open(ill) as session:
+            yield session
+
+    monkeypatch.setattr(ill, "open", open_at_last)
+    _, stop, running = supervised(sound, ill)
+    await eventually(lambda: ill.running)
+    assert (sound.opened, sound.running) == (1, True)
+    stop.set()
+    await asyncio.wait_for(running, PATIENCE_S)
+
+
 async def test_what_a_chain_that_failed_held_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     class Held:
         """As a mirror: long-lived, and in a circle."""
