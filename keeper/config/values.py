@@ -96,7 +96,11 @@ def parse_path(value: object) -> Path:
     if not isinstance(value, str | Path) or not text or _KEY.fullmatch(text):
         msg = "expected a path"
         raise ValueError(msg)
-    return Path(value).expanduser()
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        msg = "expected a path, or '~' of a user whose home is known"
+        raise ValueError(msg) from None
 
 
 def parse_name(value: object) -> str:

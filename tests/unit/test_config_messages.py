@@ -65,6 +65,9 @@ GOLDEN = [
     (CHAIN, "${KEEPER_RPC_ETHEREUM:-ws://127.0.0.1:8546}", "eth.example.com/v2/key",
      ("config/chains/ethereum.yaml:11: rpc.0: expected a URL with its scheme, as wss://, or the "
      "path of an IPC socket, found neither")),
+    (KEEPER, "../data/keeper.ethereum.sqlite", "~nobody-of-that-name/keeper.sqlite",
+     ("config/keeper.yaml:11: database: expected a path, or '~' of a user whose home is known, "
+     "found '~nobody-of-that-name/keeper.sqlite'")),
     (KEEPER, "mode: observe", "mode: lve",
      ("config/keeper.yaml:7: mode: expected 'observe', 'fork' or 'live', found 'lve'; "
      "did you mean 'live'?")),
