@@ -6,7 +6,7 @@ deployment and leaves the others alone.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -214,16 +214,30 @@ class Deployment(Generic[M, P]):
         )
         (block, logs), guess = await asyncio.gather(reading, guessing)
         await self.acting.reading_ahead.asked()
-        prices = await self._watcher.moved(before, logs, block)
-        if block.number > (self._prices or before).block.number and prices.moved:
+        known, prices = await self._moved(before, logs, block)
+        if block.number > known.block.number and prices.moved:
             self._prices = prices
             self.acting.price_moved()
             tick.mark("read")
             if len(logs) > 1:
                 crossed = self._sight.glance_at_all(map(self._watcher.moves, logs))
             trigger, snapshot = self._causes.of(block, prices.moved), self.mirror.snapshot
-            look = guess and guess.confirmed(block, logs, snapshot)
+            look = guess and known is before and guess.confirmed(block, logs, snapshot)
             self._leave(look or self._sight.look(block, snapshot, prices, trigger, tick, crossed))
+
+    async def _moved(
+        self, before: PriceBook, logs: Sequence[Log], block: BlockRef
+    ) -> tuple[PriceBook, PriceBook]:
+        """Return the newest prices, and what the events in ``block`` make of them.
+
+        A head may be read meanwhile: what it tells of other feeds, and of why they may not be acted
+        on, must not be lost.
+        """
+        while True:
+            known = self._prices or before
+            prices = await self._watcher.moved(known, logs, block)
+            if self._prices is known:
+                return known, prices
 
     def hear_price(self, hint: LogHint, at_ns: int) -> None:
         """Answer a feed's event at once with what was signed ahead; ``see_price`` does the rest."""
