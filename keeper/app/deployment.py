@@ -137,7 +137,13 @@ class Deployment(Generic[M, P]):
         return self._sight.closest(most)
 
     def decoders(self) -> Decoders:
-        """Return how to read this deployment's transactions."""
+        """Return how to read this deployment's transactions.
+
+        Raises ConfigError while its market was never read, as where it was left out at the start.
+        """
+        if not self.mirror.is_read:
+            msg = f"{self.name}: expected a market to read its transactions by, found none read"
+            raise ConfigError(msg)
         return self.acting.decoders(self.mirror.snapshot.market)
 
     async def start(self, head: BlockRef) -> None:

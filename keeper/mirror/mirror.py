@@ -59,6 +59,11 @@ class Mirror(Generic[M, P]):
         self._sieve = LogSieve()
 
     @property
+    def is_read(self) -> bool:
+        """Return whether it was filled once."""
+        return self._snapshot is not None
+
+    @property
     def snapshot(self) -> Snapshot[M, P]:
         """Return the newest snapshot; raise InvariantError before ``start``."""
         if self._snapshot is None:
