@@ -57,6 +57,8 @@ class Filling(Generic[M, P]):
         known = self._mirror.checkpoint(self._finality_depth)
         columns = None if self._parity.is_paused else self._sight.columns
         await self._shelf.keep(known, self._mirror.snapshot, columns)
+        if self._parity.is_paused:  # what drifted may have been found while it was written
+            self._shelf.forget_book()
 
     def _progress(self, what: str, done: int, of: int) -> None:
         self._observer.progressed(self._name, what, done, of)

@@ -42,14 +42,19 @@ class Parity(Generic[M, P]):
         every_blocks: int,
         heads: HeadLimits | None,
         now: Callable[[], float],
+        forget: Callable[[], None] = lambda: None,
     ) -> None:
-        """Look at a sample ``every_blocks``. Without ``heads`` a head has no age."""
+        """Look at a sample ``every_blocks``. Without ``heads`` a head has no age.
+
+        ``forget`` takes away what a later start would go on from: what drifted may be in it.
+        """
         self._audit = audit
         self._pauses = pauses
         self._observer = observer
         self._every = every_blocks
         self._heads = heads
         self._now = now
+        self._forget = forget
         self._paused: dict[str, str] = {}
         self._ground: Ground[M, P] | None = None
         self._looked_at = -1
@@ -153,6 +158,7 @@ class Parity(Generic[M, P]):
         evidence = Evidence(why=why, markets=markets, block=block, drifted=drifted)
         self._pauses.add(evidence, now=int(self._now()))
         self._paused |= dict.fromkeys(markets, why)
+        self._forget()
         self._observer.paused(deployment, why)
 
 

@@ -143,18 +143,19 @@ def _deployment(
     """Bring the rooms of one deployment together."""
     chain, adapter = settings.chain, adapter_of(file)
     watcher = watcher_for(settings, adapter.deployment, parts.chain.reader)
-    watched = Watched(adapter, watcher, _parity(settings, parts, adapter))
+    shelf: Shelf[Any, Any] = Shelf(
+        adapter,
+        JournaledCheckpoints(parts.journal.checkpoints),
+        _book_file(settings.database, adapter.deployment),
+        every_blocks=CHECKPOINT_EVERY_BLOCKS,
+    )
+    watched = Watched(adapter, watcher, _parity(settings, parts, adapter, shelf))
     acting = _acting(settings, parts, sending.executor, watched)
     return Deployment(
         adapter=adapter,
         reader=parts.chain.reader,
         acting=acting,
-        shelf=Shelf(
-            adapter,
-            JournaledCheckpoints(parts.journal.checkpoints),
-            _book_file(settings.database, adapter.deployment),
-            every_blocks=CHECKPOINT_EVERY_BLOCKS,
-        ),
+        shelf=shelf,
         watcher=watcher,
         parity=watched.parity,
         block_time_s=chain.block_time_s,
@@ -252,7 +253,9 @@ def _book_file(database: Path, deployment: str) -> Path:
     return database.with_name(f"{database.name}.{deployment}.book")
 
 
-def _parity(settings: Settings, parts: Parts, adapter: AnyAdapter) -> Parity[Any, Any]:
+def _parity(
+    settings: Settings, parts: Parts, adapter: AnyAdapter, shelf: Shelf[Any, Any]
+) -> Parity[Any, Any]:
     chain, audit = settings.chain, settings.audit
     heads = HeadLimits(most_age_s=chain.max_head_age_s, most_lead_s=chain.max_head_lead_s)
     return Parity(
@@ -262,6 +265,7 @@ def _parity(settings: Settings, parts: Parts, adapter: AnyAdapter) -> Parity[Any
         every_blocks=audit.every_blocks,
         heads=heads if chain.follows_wall_clock else None,
         now=parts.clock.now,
+        forget=shelf.forget_book,
     )
 
 
