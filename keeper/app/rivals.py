@@ -121,10 +121,11 @@ class Rivals(Generic[M, P]):
             return
         self._heard = snapshot.block.hash
         since = snapshot.since
-        if since is not None and since <= self._noted:
-            self._gone = since if self._gone is None else min(self._gone, since)
+        if since is not None:  # whatever is of these blocks is heard again, if it still is there
             self._waiting = [one for one in self._waiting if one.block < since]
             self._missed = [one for one in self._missed if one.block < since]
+            if since <= self._noted:
+                self._gone = since if self._gone is None else min(self._gone, since)
         if snapshot.logs and since is None:
             self._missed = self._transactions(snapshot, away=True)
         elif snapshot.logs:

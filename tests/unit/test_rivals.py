@@ -136,6 +136,16 @@ async def test_a_head_that_is_seen_again_is_heard_once() -> None:
     assert len(books.notes) == 1
 
 
+async def test_what_a_reorg_puts_into_a_block_of_the_same_number_is_told_once() -> None:
+    books, heard = Books(), Heard()
+    ours = rivals(Chain(), books, heard)
+    ours.hear(snapshot())  # whose prices could not be read: its block was gone by then
+    other = replace(snapshot().block, hash=hash32(7))
+    ours.hear(replace(snapshot(), block=other))
+    await ours.note(snapshot(), "")
+    assert len(heard.takens) == len(books.notes) == 1
+
+
 async def test_a_branch_that_is_gone_takes_its_notes_along() -> None:
     books = Books()
     ours = rivals(Chain(), books, Heard())
