@@ -15,6 +15,7 @@ class Hull:
     def __init__(self, compartments: Sequence[Compartment]) -> None:
         """Let each know whether others would go on without it."""
         self.compartments = compartments
+        self._newest = -1
         for one in compartments:
             one.others_are_sound = lambda one=one: self._goes_on_without(one)  # type: ignore[misc]
 
@@ -27,7 +28,8 @@ class Hull:
     def acted_on(self) -> int:
         """The newest block that every deployment has dealt with that is not out."""
         sound = [one for one in self.compartments if one.is_sound] or self.compartments
-        return min(one.deployment.acting.acted_on for one in sound)
+        acted_on = (one.deployment.acting.acted_on for one in sound)
+        return min(acted_on, default=self._newest)  # where none is enabled there is nothing to do
 
     @property
     def price_filter(self) -> LogFilter:
@@ -70,6 +72,7 @@ class Hull:
 
     def see_head(self, head: BlockRef) -> None:
         """Leave a head for every watcher."""
+        self._newest = head.number
         for one in self.compartments:
             one.see_head(head)
 

@@ -186,7 +186,8 @@ class Keeper:
         self._hull.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._pace.drain_s):
-                await asyncio.wait(acting)
+                if acting:  # there may be no deployment that is enabled
+                    await asyncio.wait(acting)
                 await self._sending.flight.drained()
         await self._hull.checkpoint()
         self._settle_mail.close()

@@ -170,6 +170,17 @@ async def test_a_deployment_that_cannot_be_read_is_left_out_and_the_others_run(
     assert "checkpoint" not in ill.done
 
 
+async def test_a_keeper_of_nobody_who_is_enabled_ends_in_order() -> None:
+    keeper, stop = keeper_of(Deployed(Flight())), asyncio.Event()
+    keeper._hull = Hull([])
+    running = asyncio.ensure_future(keeper.run(block(1), stop))
+    await asyncio.wait_for(keeper.watching.wait(), PATIENCE_S)
+    keeper._hull.see_head(block(7))
+    assert keeper.acted_on == 7
+    stop.set()
+    await asyncio.wait_for(running, PATIENCE_S)
+
+
 async def test_a_deployment_with_something_in_flight_is_not_left_out() -> None:
     flight = Flight()
     flight.took_off(PLAN, signed(PLAN, 5))
