@@ -1,6 +1,7 @@
 """Where settings come from: environment over secret files over the YAML file."""
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -10,12 +11,15 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from keeper.core.errors import ConfigError
 
 SECRETS_DIR_VARIABLE: Final = "KEEPER_SECRETS_DIR"
 NESTED: Final = "__"
+
+_FIELD: Final = re.compile(r'field "([^"]+)"')
 
 
 class FileSettings(BaseSettings):
@@ -71,11 +75,28 @@ def find_outside(name: str) -> str | None:
 
 
 def overrides(settings: type[FileSettings]) -> dict[str, object]:
-    """Return what the environment and the secret files say about these settings."""
+    """Return what the environment and the secret files say about these settings.
+
+    Raises ConfigError for a whole section that is not JSON, or cannot be read.
+    """
     found: dict[str, object] = {}
     for source in reversed(_outside(settings)):
-        found.update(source())
+        try:
+            found.update(source())
+        except SettingsError as error:
+            raise ConfigError(_unread(settings, str(error))) from None  # the cause has the value
     return found
+
+
+def _unread(settings: type[FileSettings], said: str) -> str:
+    """Return what is wrong with a variable, or the secret file of its name, in words of ours."""
+    field = _FIELD.search(said)
+    prefix = str(settings.model_config.get("env_prefix", ""))
+    name = f"{prefix}{field.group(1) if field else ''}".upper()
+    if not said.startswith("error parsing"):
+        return f"environment {name}: expected a value that can be read, found none"
+    wanted = f"JSON, or {name}{NESTED}KEY for each of its keys"
+    return f"environment {name}: expected {wanted}, found other text"
 
 
 def _outside(settings: type[BaseSettings]) -> tuple[PydanticBaseSettingsSource, ...]:

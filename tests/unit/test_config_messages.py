@@ -201,6 +201,23 @@ def test_a_mistake_in_the_environment_names_the_variable_and_hides_its_value(con
     )
 
 
+@pytest.mark.parametrize("section", ["LOG", "LIMITS", "OPERATOR"])
+def test_a_section_in_the_environment_that_is_no_json_is_named(config, monkeypatch, section):
+    name = f"KEEPER_{section}"
+    monkeypatch.setenv(name, "canary")
+    assert complaint(config) == (
+        f"environment {name}: expected JSON, or {name}__KEY for each of its keys, found other text"
+    )
+
+
+def test_a_section_in_a_secret_file_that_is_no_text_is_named(config, monkeypatch, tmp_path):
+    (tmp_path / "keeper_log").write_bytes(b"\xff")
+    monkeypatch.setenv("KEEPER_SECRETS_DIR", str(tmp_path))
+    assert (
+        complaint(config) == "environment KEEPER_LOG: expected a value that can be read, found none"
+    )
+
+
 def test_an_unknown_nested_variable_is_refused(config, monkeypatch):
     monkeypatch.setenv("KEEPER_LIMITS__MIN_PROFT_WEI", "1")
     assert complaint(config) == (
