@@ -243,6 +243,7 @@ def _pool(nodes: Sequence[Transport], options: ChainOptions, clock: Clock, repor
     judged = PoolOptions(
         chain_id=options.chain_id,
         max_lag_blocks=options.max_lag_blocks,
+        quorum=options.quorum,
         watch_s=options.watch_s,
         patience_s=options.patience_s,
         recover_s=options.recover_s,

@@ -25,6 +25,8 @@ class PoolOptions(Struct, frozen=True, kw_only=True):
     chain_id: int
     max_lag_blocks: int = 3
     """A node that is further behind the others is not used."""
+    quorum: int = 1
+    """Where so many nodes must agree, so many must have come to a block that others are behind."""
     agree_depth: int = 2
     """Blocks below the newest known one at which a node must have the known hash."""
     watch_s: float = 2.0
@@ -47,6 +49,8 @@ class Watch:
         self._report = report
         self._known: dict[int, Hash32] = {}
         """Blocks of the active node, oldest first."""
+        self._reached = 0
+        """The newest block that a quorum came to."""
 
     async def look(self, active: Member) -> None:
         """Look at every node that may ever be used again."""
@@ -100,8 +104,7 @@ class Watch:
 
     def _fault(self, sight: Sight, height: int | None) -> str:
         """Return what is wrong with a node by what it says, empty when nothing."""
-        heads = [one.head.number for one in self._members if one.head and not one.excluded]
-        newest = max([*heads, next(reversed(self._known), 0)])
+        newest = self._newest()
         behind = newest - sight.head.number
         if behind > self._options.max_lag_blocks:
             return f"{behind} blocks behind block {newest}"
@@ -109,6 +112,16 @@ class Watch:
             return ""
         found = sight.at_height or "no block"
         return f"block {height}: expected {self._known.get(height)}, found {found}"
+
+    def _newest(self) -> int:
+        """Return the newest block that enough nodes came to: one alone may claim any."""
+        heads = [one.head.number for one in self._members if one.head and not one.excluded]
+        quorum = self._options.quorum
+        if quorum == 1:
+            return max([*heads, next(reversed(self._known), 0)])
+        if len(heads) >= quorum:
+            self._reached = max(self._reached, sorted(heads, reverse=True)[quorum - 1])
+        return self._reached
 
     def _exclude(self, member: Member, why: str) -> None:
         member.excluded = why
