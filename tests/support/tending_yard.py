@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keeper.core.chain import Transaction
 from keeper.core.plan import Intent, Outcome, Plan, Submission
 from keeper.core.units import WAD, Address
 from keeper.core.values import replace
@@ -23,21 +22,15 @@ from keeper.executor.tending import Means, Patience, Tender
 from keeper.ledger.journal import SqliteJournal
 from tests.support.disarmed import LIMITS
 from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import EXECUTOR, VALUATION, block, opened, plan
+from tests.support.ledger_records import VALUATION, block, opened
 from tests.support.rehearsal_node import Node, decoders, done, failed
-from tests.support.signed_plans import SIGNER, signed
+from tests.support.signed_plans import ONE, SIGNER, TWO, signed
 
 HEAD = block(101)
 """The target of what was sent; there it is overdue after no patience."""
 NOBODY = BreakerLimits(max_reverts_in_row=None, max_loss_per_day=None, max_wasted_gas_per_hour=None)
 
 
-def made(number: int) -> Plan:
-    transaction = Transaction(sender=SIGNER.address, to=EXECUTOR, data=bytes([number]))
-    return replace(plan(number), transaction=transaction)
-
-
-ONE, TWO = made(1), made(2)
 BY_TRANSACTION = {one.transaction: one for one in (ONE, TWO)}
 
 

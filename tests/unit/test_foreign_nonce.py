@@ -14,8 +14,8 @@ from keeper.executor.nonce import NonceKeeper
 from keeper.executor.settler import dropped
 from keeper.executor.signing import SigningDesk
 from keeper.executor.tending import KEY_USED
-from tests.support.signed_plans import SIGNER
-from tests.support.tending_yard import ONE, TWO, Yard, yard_in
+from tests.support.signed_plans import ONE, SIGNER, TWO
+from tests.support.tending_yard import Yard, yard_in
 
 
 @pytest.fixture

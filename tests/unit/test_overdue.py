@@ -21,8 +21,8 @@ from keeper.executor.policy import Exposure, worst_gas
 from keeper.executor.tending import CANCELLED, GIVEN_UP, RAISED, RESENT
 from tests.support.eventually import PATIENCE_S
 from tests.support.ledger_records import EXECUTOR, block, hash32, opened, plan
-from tests.support.signed_plans import SIGNER
-from tests.support.tending_yard import HEAD, ONE, TWO, Yard, decoded, yard_in
+from tests.support.signed_plans import ONE, SIGNER, TWO
+from tests.support.tending_yard import HEAD, Yard, decoded, yard_in
 
 OTHER = Address("0x" + "0b" * 20)
 

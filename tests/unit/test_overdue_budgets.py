@@ -13,7 +13,8 @@ from keeper.executor.ladder import bumped
 from keeper.executor.tending import NOT_REPLACED
 from tests.support.disarmed import LIMITS
 from tests.support.ledger_records import hash32
-from tests.support.tending_yard import HEAD, ONE, TWO, Yard, decoded, yard_in
+from tests.support.signed_plans import ONE, TWO
+from tests.support.tending_yard import HEAD, Yard, decoded, yard_in
 
 
 @pytest.fixture

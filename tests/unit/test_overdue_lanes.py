@@ -13,8 +13,8 @@ from keeper.executor.settler import GRACE_S
 from keeper.executor.tending import GIVEN_UP, NOT_REPLACED
 from keeper.ledger.books import read_books
 from tests.support.ledger_records import opened
-from tests.support.signed_plans import signed
-from tests.support.tending_yard import HEAD, ONE, TWO, Yard, yard_in
+from tests.support.signed_plans import ONE, TWO, signed
+from tests.support.tending_yard import HEAD, Yard, yard_in
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from keeper.ledger.books import read_books
 from tests.support.batch_records import ACCOUNTS, GAINS, decoders, logs_of, merged
 from tests.support.ledger_records import block, hash32, opened
 from tests.support.rehearsal_node import ONE, THREE
+from tests.support.settling_desk import GAS, Desk
 from tests.support.signed_plans import SIGNER, signed
-from tests.unit.test_settler import GAS, Desk
 
 REFS = [one.ref for one in ACCOUNTS]
 
