@@ -12,13 +12,15 @@ from keeper.core.lending import (
     Health,
     Option,
     ProtocolCall,
+    Rejection,
     SeizeQuote,
     Valuation,
 )
-from keeper.core.plan import Opportunity
+from keeper.core.plan import Opportunity, Plan
 from keeper.core.units import BPS, WAD, Address, Hash32
 from keeper.planner.case import Case, Desk
 from keeper.planner.costs import GasModel, Limits
+from keeper.planner.planner import Planner
 from keeper.planner.trade import Terms
 from keeper.venues.flash_loans import AaveV3LoanBook
 from keeper.venues.pairs import pair_of
@@ -227,3 +229,21 @@ def option_of(collateral: Address, debt: Address, *, dollars: int) -> Option:
 def markets(dollars: int, pairs: Sequence[tuple[Address, Address]]) -> tuple[PoolState, ...]:
     """Return a pool of the 0.05 % tier for each pair."""
     return tuple(pool_at_par(a, b, dollars=dollars) for a, b in pairs)
+
+
+DEEP = 50_000_000
+TRIANGLE = markets(DEEP, [(WETH, USDC), (WBTC, WETH), (WBTC, USDC)])
+
+
+def planned(case: Case, desk: Desk, limits: Limits | None = None) -> Plan:
+    """Return the plan, which there must be."""
+    found = Planner(terms=terms_of(limits), venues=(), lenders=()).plan(case, desk)
+    assert isinstance(found, Plan), found
+    return found
+
+
+def refused(case: Case, desk: Desk, limits: Limits | None = None) -> Rejection:
+    """Return why there is no plan, which there must not be."""
+    found = Planner(terms=terms_of(limits), venues=(), lenders=()).plan(case, desk)
+    assert isinstance(found, Rejection), found
+    return found

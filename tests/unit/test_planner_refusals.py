@@ -15,6 +15,8 @@ from keeper.planner.planner import Planner
 from tests.support.lending_desk import (
     ACCOUNT,
     DAI,
+    DEEP,
+    TRIANGLE,
     USDC,
     WBTC,
     WETH,
@@ -24,24 +26,11 @@ from tests.support.lending_desk import (
     markets,
     named,
     option_of,
+    planned,
     pool_at_par,
+    refused,
     terms_of,
 )
-
-DEEP = 50_000_000
-TRIANGLE = markets(DEEP, [(WETH, USDC), (WBTC, WETH), (WBTC, USDC)])
-
-
-def planned(case: Case, desk: Desk, limits: Limits | None = None) -> Plan:
-    found = Planner(terms=terms_of(limits), venues=(), lenders=()).plan(case, desk)
-    assert isinstance(found, Plan), found
-    return found
-
-
-def refused(case: Case, desk: Desk, limits: Limits | None = None) -> Rejection:
-    found = Planner(terms=terms_of(limits), venues=(), lenders=()).plan(case, desk)
-    assert isinstance(found, Rejection), found
-    return found
 
 
 def test_too_little_profit_says_how_much_is_missing() -> None:
