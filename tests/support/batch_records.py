@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from keeper.core.chain import Log, Simulated
+from keeper.core.chain import Log, Simulated, Transaction, next_base_fee
 from keeper.core.lending import Liquidation
 from keeper.core.plan import Plan
 from keeper.core.units import WAD, Address, Hash32
 from keeper.core.values import replace
 from keeper.executor.dividing import Decoders
+from keeper.executor.policy import BatchRules
+from keeper.executor.verdicts import Report
 from tests.support.ledger_records import EXECUTOR, USDC, WETH, liquidation
-from tests.support.rehearsal_node import ONE, RECIPIENT, THREE, TWO, transfer
+from tests.support.rehearsal_node import HEAD, ONE, RECIPIENT, THREE, TWO, Answer, failed, transfer
 
 ACCOUNTS = (ONE, TWO, THREE)
 GAINS = (9 * WAD, 7 * WAD + 1, 5 * WAD + 2)
@@ -96,3 +98,31 @@ def decoders(known: Sequence[Plan] = ACCOUNTS) -> Decoders:
         wrapped_native=WETH,
         recipient=RECIPIENT,
     )
+
+
+ALONE_GAS, TOGETHER_GAS = 600_000, 1_300_001
+"""Of one plan by itself, and of all in one transaction."""
+PRICE = min(ONE.fees.max_fee, next_base_fee(HEAD) + ONE.fees.priority_fee)
+ALL = BatchRules(most=10)
+"""Everybody may go together."""
+
+
+def carried(one: Transaction) -> list[Plan]:
+    """Return whose transaction it is: their data stands in a row."""
+    return [plan for plan in ACCOUNTS if plan.transaction.data in one.data]
+
+
+def answering(*, together: int = TOGETHER_GAS, broken: Sequence[Plan] = ()) -> Answer:
+    """Let each plan hold; a batch takes so much gas, and reverts when just these are in it."""
+
+    def answer(_before: Sequence[Transaction], one: Transaction) -> Simulated:
+        plans = carried(one)
+        if list(broken) == plans:
+            return failed("execution reverted: 45")
+        return simulated(plans, ALONE_GAS if len(plans) == 1 else together)
+
+    return answer
+
+
+def gas_of(report: Report) -> list[int]:
+    return [one.forecast.gas for one in report.shown]
