@@ -1,19 +1,13 @@
-"""Opening a database: whose it is, whether it is sound, whether it can be written."""
+"""Opening a database, and reading one: whose it is, and whether it is sound."""
 
 import asyncio
-import os
 import sqlite3
-import stat
-import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from keeper.core.errors import ConfigError, InvariantError
-from keeper.core.lending import Reason
-from keeper.core.values import replace
+from keeper.core.errors import ConfigError
 from keeper.ledger.books import read_books
 from keeper.ledger.schema import SCHEMA_VERSION
 from keeper.ledger.spending import read_spending
@@ -21,50 +15,18 @@ from keeper.ledger.standing import read_halt
 from keeper.ledger.store import reading, require_of_chain
 from keeper.ledger.totals import read_sums
 from tests.support.backups import back_up
-from tests.support.ledger_records import (
-    CHAIN,
-    DEPLOYMENT,
-    hash32,
-    opened,
-    plan,
-    rejection,
-    submission,
-)
-
-NOBODY = 65534
+from tests.support.ledger_files import refused, used_database
+from tests.support.ledger_records import CHAIN, hash32, opened, plan
 
 
 @pytest.fixture
 async def database(tmp_path):
-    """A database that was used and closed."""
-    journal = await opened(tmp_path)
-    await journal.intend(plan())
-    await journal.close()
-    return tmp_path / "keeper.sqlite"
-
-
-@pytest.fixture
-def any_mode():
-    """A process that takes no permission away from what it makes."""
-    before = os.umask(0)
-    yield
-    os.umask(before)
-
-
-def files_of(folder):
-    return list(folder.iterdir())
+    return await used_database(tmp_path)
 
 
 def sql(path, statement):
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         return db.execute(statement).fetchall()
-
-
-async def refused(folder, **changes):
-    with pytest.raises(ConfigError) as caught:
-        await opened(folder, identity=replace(CHAIN, **changes))
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 async def test_every_commit_is_on_disk_and_readers_are_not_blocked(database, tmp_path):
@@ -145,54 +107,6 @@ async def test_a_corrupt_database_is_refused(database):
     assert "malformed" in said or "Tree" in said or "btree" in said
 
 
-async def test_a_second_keeper_on_one_database_is_refused(tmp_path):
-    journal = await opened(tmp_path)
-    assert await refused(tmp_path) == (
-        f"{tmp_path}/keeper.sqlite: expected a database of our own, "
-        "found it in use by another keeper"
-    )
-    await journal.close()
-    await (await opened(tmp_path)).close()
-
-
-async def test_a_second_keeper_by_a_link_to_the_database_is_refused(tmp_path):
-    (tmp_path / "keeper.sqlite").symlink_to(tmp_path / "there" / "books.sqlite")
-    journal = await opened(tmp_path)
-    (tmp_path / "there" / "keeper.sqlite").symlink_to("books.sqlite")
-    assert "found it in use by another keeper" in await refused(tmp_path / "there")
-    journal.note(submission(plan()))
-    await journal.close()
-    again = await opened(tmp_path / "there")
-    assert again.noted() == [submission(plan())]
-    await again.close()
-
-
-async def test_a_second_keeper_is_refused_although_somebody_deleted_the_lock_file(tmp_path):
-    journal = await opened(tmp_path)
-    (tmp_path / "keeper.sqlite.lock").unlink()
-    assert "found it in use by another keeper" in await refused(tmp_path)
-    await journal.close()
-    await (await opened(tmp_path)).close()
-
-
-async def test_nobody_else_on_the_machine_reads_what_a_keeper_writes(tmp_path, any_mode):
-    journal = await opened(tmp_path)
-    await journal.intend(plan())
-    journal.note(submission(plan()))
-    modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in files_of(tmp_path)}
-    assert set(modes) == {
-        f"keeper.sqlite{suffix}" for suffix in ("", "-wal", "-shm", ".lock", ".spool")
-    }
-    assert set(modes.values()) == {0o600}
-    await journal.close()
-
-
-async def test_what_the_operator_lets_others_read_stays_so(database):
-    database.chmod(0o640)
-    await (await opened(database.parent)).close()
-    assert stat.S_IMODE(database.stat().st_mode) == 0o640
-
-
 async def test_a_keeper_that_died_as_it_made_its_database_is_no_obstacle(tmp_path):
     (tmp_path / "keeper.sqlite").touch()
     assert read_spending(tmp_path / "keeper.sqlite", since=0) is None
@@ -232,107 +146,6 @@ async def test_a_folder_in_a_file_is_named(tmp_path):
 async def test_a_missing_folder_is_made(tmp_path):
     await (await opened(tmp_path / "a" / "b")).close()
     assert (tmp_path / "a" / "b" / "keeper.sqlite").is_file()
-
-
-@contextmanager
-def as_nobody():
-    """Drop the superuser's right to write anywhere, where the tests have it."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def open_folder(tmp_path):
-    """A folder that anybody may go through to."""
-    ours = len(tmp_path.parents) - len(Path(tempfile.gettempdir()).parents) - 1
-    for folder in (tmp_path, *list(tmp_path.parents)[:ours]):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    return tmp_path
-
-
-async def test_a_read_only_file_is_refused(open_folder, database):
-    for path in open_folder.iterdir():
-        path.chmod(0o444)
-    open_folder.chmod(0o777)
-    (open_folder / "keeper.sqlite.lock").chmod(0o666)
-    with as_nobody():
-        said = await refused(open_folder)
-    assert said == (
-        f"{database}: expected a Keeper database that can be written, "
-        "found: attempt to write a readonly database"
-    )
-
-
-async def test_a_read_only_folder_is_refused(open_folder):
-    folder = open_folder / "read_only"
-    folder.mkdir()
-    folder.chmod(0o555)
-    with as_nobody():
-        said = await refused(folder)
-    assert said == (
-        f"{folder}/keeper.sqlite: expected a database that can be written, found: Permission denied"
-    )
-
-
-async def test_a_full_disk_stops_the_journal_before_anything_is_sent(tmp_path):
-    journal = await opened(tmp_path)
-    await journal.intend(plan(1))
-    await journal._run("the disk's end", _fill_disk)
-    with pytest.raises(InvariantError, match=r"expected intent .* on disk, found: .*full"):
-        await _intend_for(journal, range(2, 200))
-    with pytest.raises(InvariantError, match="full"):
-        await journal.record_signed(submission(plan(1)))
-    with pytest.raises(InvariantError, match="full"):
-        await journal.open_intents()
-    await journal.close()
-
-    again = await opened(tmp_path)
-    kept = [one.plan_id for one in await again.open_intents()]
-    await again.close()
-    assert kept[0] == plan(1).id
-    assert len(kept) < 199
-
-
-async def test_all_who_write_when_the_disk_is_full_are_told_the_same(tmp_path):
-    journal = await opened(tmp_path)
-    await journal.intend(plan(1))
-    await journal._run("the disk's end", _fill_disk)
-    writes = [journal.intend(plan(borrower)) for borrower in range(2, 200)]
-    writes += [journal.arm([(one, submission(one))]) for one in map(plan, range(200, 300))]
-    found = await asyncio.gather(*writes, return_exceptions=True)
-    assert len({str(one) for one in found if isinstance(one, InvariantError)}) == 1
-    await journal.close()
-
-
-async def _intend_for(journal, borrowers):
-    for borrower in borrowers:
-        await journal.intend(plan(borrower))
-
-
-async def _reject_and_look(journal, borrowers):
-    for borrower in borrowers:
-        await journal.reject(DEPLOYMENT, rejection(borrower, Reason.NO_ROUTE, block=1))
-    await journal.open_intents()
-
-
-def _fill_disk(db):
-    """Let SQLite take no further page, as on a disk that is full."""
-    (pages,) = db.execute("PRAGMA page_count").fetchone()
-    db.execute(f"PRAGMA max_page_count = {pages}")
-
-
-async def test_a_failure_to_write_rejections_shows_at_the_next_record(tmp_path):
-    journal = await opened(tmp_path)
-    await journal._run("the disk's end", _fill_disk)
-    with pytest.raises(InvariantError, match="full"):
-        await _reject_and_look(journal, range(5_000))
-    await journal.close()
 
 
 def test_books_of_a_missing_database_are_refused(tmp_path):
