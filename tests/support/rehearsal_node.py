@@ -9,6 +9,7 @@ from keeper.core.plan import Plan
 from keeper.core.units import WAD, Address, Hash32
 from keeper.core.values import replace
 from keeper.executor.dividing import Decoders
+from keeper.executor.rehearse import Stage
 from keeper.executor.settlement import TRANSFER
 from tests.support.ledger_records import (
     EXECUTOR,
@@ -108,3 +109,13 @@ def decoders(*, change: Callable[[Liquidation], Liquidation] = lambda one: one) 
         wrapped_native=WETH,
         recipient=RECIPIENT,
     )
+
+
+def stage(*ahead: Transaction) -> Stage:
+    """Return what a rehearsal for the next block stands on."""
+    return Stage(head=HEAD, timestamp=FUTURE, ahead=ahead, overrides={})
+
+
+def succeed(_before: Sequence[Transaction], one: Transaction) -> Simulated:
+    """Let each plan do what it foretold."""
+    return done(PLANS[one])

@@ -4,14 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from keeper.core.accounting import Waterfall
-from keeper.core.chain import (
-    DataCost,
-    Simulated,
-    StateOverride,
-    Transaction,
-    next_base_fee,
-)
+from keeper.core.chain import DataCost, Simulated, StateOverride, Transaction, next_base_fee
 from keeper.core.gas_limit import gas_limit_of
 from keeper.core.lending import Liquidation, Reason, Rejection
 from keeper.core.plan import Plan
@@ -21,14 +14,7 @@ from keeper.executor.dividing import Decoders
 from keeper.executor.rehearse import Stage, rehearse, run_once
 from tests.support.batch_records import ACCOUNTS, GAINS, merged, simulated
 from tests.support.batch_records import decoders as batch_decoders
-from tests.support.ledger_records import (
-    EXECUTOR,
-    OPERATOR,
-    USDC,
-    WETH,
-    account,
-    block,
-)
+from tests.support.ledger_records import EXECUTOR, OPERATOR, USDC, WETH, block
 from tests.support.rehearsal_node import (
     FLASH_FEE,
     FUTURE,
@@ -45,16 +31,10 @@ from tests.support.rehearsal_node import (
     decoders,
     done,
     failed,
+    stage,
+    succeed,
     transfer,
 )
-
-
-def stage(*ahead: Transaction) -> Stage:
-    return Stage(head=HEAD, timestamp=FUTURE, ahead=ahead, overrides={})
-
-
-def succeed(_before: Sequence[Transaction], one: Transaction) -> Simulated:
-    return done(PLANS[one])
 
 
 async def rejected(answer: Answer, how: Decoders | None = None) -> Rejection:
@@ -218,38 +198,6 @@ async def test_without_plans_the_node_is_not_asked() -> None:
     assert node.rounds == []
 
 
-@pytest.mark.parametrize(
-    "unmasked", [failed("reverted"), done(ONE, gain=GAIN // 2)], ids=["reverts", "brings less"]
-)
-async def test_an_offer_that_is_not_kept_gives_way_to_the_local_plan(unmasked: Simulated) -> None:
-    offered = replace(TWO, id=ONE.id, local=ONE)
-
-    def answer(_before: Sequence[Transaction], one: Transaction) -> Simulated:
-        return unmasked if one == offered.transaction else done(PLANS[one])
-
-    held, refused = await rehearse([offered, THREE], Node(answer), stage(), decoders())
-    assert [one.transaction for one in held] == [ONE.transaction, THREE.transaction]
-    assert refused == []
-
-
-async def test_the_local_plan_is_sent_by_whom_the_offer_was_to_be_sent() -> None:
-    other = account(78)
-    offered = replace(TWO, id=ONE.id, local=ONE, transaction=replace(TWO.transaction, sender=other))
-
-    def answer(_before: Sequence[Transaction], one: Transaction) -> Simulated:
-        return failed("reverted") if one == offered.transaction else done(ONE)
-
-    (held,), _ = await rehearse([offered], Node(answer), stage(), decoders())
-    assert held.transaction == replace(ONE.transaction, sender=other)
-
-
-async def test_an_offer_that_is_kept_goes_on_alone() -> None:
-    offered = replace(ONE, local=TWO)
-    (held,), _ = await rehearse([offered], Node(succeed), stage(), decoders())
-    assert held.transaction == ONE.transaction
-    assert held.local is None
-
-
 ROLLED = replace(ONE, data_cost=DataCost(wei=300, gas=50), tip=9)
 
 
@@ -334,42 +282,3 @@ def test_a_stage_that_is_moved_keeps_its_distance_and_remakes_nothing() -> None:
         overrides=before.overrides,
         is_planned=False,
     )
-
-
-LOCAL = Waterfall(
-    penalty=GAIN, protocol_fee=0, swap_cost=0, flash_fee=0, gas=5, tip=0, net=GAIN - 5
-)
-OFFERED = replace(TWO, id=ONE.id, local=replace(ONE, forecast=LOCAL))
-"""Beside a local plan whose gas is reckoned to be five wei."""
-DEARER = GAS_USED * (next_base_fee(HEAD) + ONE.fees.priority_fee) - LOCAL.gas
-
-
-@pytest.mark.parametrize(
-    ("more", "is_kept"),
-    [(0, False), (1, False), (DEARER - 1, False), (DEARER, True)],
-    ids=["as much", "more, and more for gas", "a wei less in the end", "as much in the end"],
-)
-async def test_an_offer_must_bring_more_and_net_no_less_than_local_pools(
-    more: int, *, is_kept: bool
-) -> None:
-    def answer(_before: Sequence[Transaction], one: Transaction) -> Simulated:
-        return done(ONE, gain=GAIN + more) if one == OFFERED.transaction else done(ONE)
-
-    (held,), refused = await rehearse([OFFERED], Node(answer), stage(), decoders())
-    assert (held.transaction == OFFERED.transaction) is is_kept
-    assert (held.local, refused) == (None, [])
-
-
-@pytest.mark.parametrize(("more", "is_kept"), [(0, False), (1, True)])
-async def test_an_offer_that_brings_no_more_is_none_though_its_gas_is_less_than_was_reckoned(
-    more: int, *, is_kept: bool
-) -> None:
-    dear = LOCAL.gas + DEARER + 7
-    reckoned = replace(LOCAL, gas=dear, net=GAIN - dear)
-    offered = replace(OFFERED, local=replace(ONE, forecast=reckoned))
-
-    def answer(_before: Sequence[Transaction], one: Transaction) -> Simulated:
-        return done(ONE, gain=GAIN + more) if one == OFFERED.transaction else done(ONE)
-
-    (held,), _ = await rehearse([offered], Node(answer), stage(), decoders())
-    assert (held.transaction == OFFERED.transaction) is is_kept
