@@ -12,7 +12,7 @@ import yaml
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.stages import DeploymentFile
 from tests.support.market_node import built_market
-from tests.support.unwinding_scene import STATIC_SINCE, Pledged, pledged
+from tests.support.pledged_shares import STATIC_SINCE, Pledged, pledged
 
 BORROWERS = 20
 

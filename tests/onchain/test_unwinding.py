@@ -30,7 +30,8 @@ from keeper.venues.unwinding.erc4626 import VaultBook
 from tests.support.executor_stage import RECIPIENT
 from tests.support.gas_record import on_record
 from tests.support.market_node import MarketNode, built_market, copied_market
-from tests.support.unwinding_scene import Pledge, Pledged, Sight, look, pledged
+from tests.support.pledged_shares import Pledge, Pledged, pledged
+from tests.support.unwinding_scene import Sight, look
 
 BORROWERS = 40
 VAULTS = ("plain", "offset", "native", "same", "for ether", "fee", "moody")
