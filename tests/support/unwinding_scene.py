@@ -1,20 +1,22 @@
-"""Loans against shares as a planner that redeems them sees them."""
+"""Loans against shares on an anvil of their own, and what a planner that redeems sees of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from keeper.app.aiming import Aim, Aimed
 from keeper.app.books import valuation
 from keeper.app.sight import Look
 from keeper.chain.fees import fees_for
-from keeper.chain.session import Chain
+from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.chain import BlockRef, next_base_fee
 from keeper.core.lending import Price
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.tick import Tick
 from keeper.devnet.prices import oracle_prices
 from keeper.executor.dividing import Decoders
-from keeper.executor.rehearse import Stage
+from keeper.executor.rehearse import Stage, rehearse
 from keeper.planner.case import Case, Desk, case_of
 from keeper.planner.costs import GasModel, Limits
 from keeper.planner.planner import Planner
@@ -24,10 +26,17 @@ from keeper.protocols.morpho_blue.state import MorphoMarket
 from keeper.scanner.scan import Book, scan
 from keeper.venues.uniswap_v3.venue import UniswapV3Settings, UniswapV3Venue
 from tests.support.executor_stage import RECIPIENT
-from tests.support.pledged_shares import Pledged
+from tests.support.market_node import MarketNode, built_market, copied_market
+from tests.support.pledged_shares import Pledged, pledged
 
 NEXT_BLOCK_S = 12
 GWEI = 10**9
+BORROWERS = 40
+RELEASES = ("3.0", "3.6")
+"""Of Aave."""
+VAULTS = ("plain", "offset", "native", "same", "for ether", "fee", "moody")
+ATOKENS = ("aWBTC", "aWETH")
+"""Pledges by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,3 +181,45 @@ def _venue(pledged: Pledged, chain: Chain) -> UniswapV3Venue:
         intermediates=(market.weth, market.asset("USDC").token),
     )
     return UniswapV3Venue(chain.reader, settings)
+
+
+@contextmanager
+def ground_of(aave: str, binary: Path, local_market: MarketNode) -> Iterator[Pledged]:
+    """Build the pledges on a market of that release of Aave."""
+    if aave == local_market.market.aave:
+        with copied_market(binary, local_market) as node:
+            yield pledged(node)
+        return
+    with built_market(binary, seed=5, borrowers=BORROWERS, aave=aave) as node:
+        yield pledged(node)
+
+
+@contextmanager
+def undone(built: Pledged) -> Iterator[Pledged]:
+    """Undo what is done to the built market."""
+    mark = built.live.rpc.call("evm_snapshot")
+    yield built
+    built.live.rpc.call("evm_revert", mark)
+
+
+@asynccontextmanager
+async def opened(ground: Pledged) -> AsyncIterator[Chain]:
+    """Open the chain that the pledges are on."""
+    market = ground.node.market
+    options = ChainOptions(chain_id=market.chain_id, multicall3=market.multicall3)
+    async with open_chain(ground.node.anvil.http_url, options) as chain:
+        yield chain
+
+
+@asynccontextmanager
+async def seen(ground: Pledged) -> AsyncIterator[Sight]:
+    """Look at the newest block."""
+    async with opened(ground) as chain:
+        yield await look(ground, chain)
+
+
+async def rehearsed(sight: Sight, *plans: Plan) -> list[Plan]:
+    """Return the plans as the executor would send them: their exact transactions were run."""
+    held, failed = await rehearse(plans, sight.chain.simulator, sight.stage(), sight.decoders())
+    assert not failed, failed
+    return held
