@@ -19,6 +19,11 @@ GAINS = (9 * WAD, 7 * WAD + 1, 5 * WAD + 2)
 FEES = (50 * 10**6, 0, 3)
 """Of each account's flash loan, raw USDC; nothing is a loan without a fee."""
 LIQUIDATED, LENT = Hash32("0x" + "11" * 32), Hash32("0x" + "22" * 32)
+ALONE_GAS, TOGETHER_GAS = 600_000, 1_300_001
+"""Of one plan by itself, and of all in one transaction."""
+PRICE = min(ONE.fees.max_fee, next_base_fee(HEAD) + ONE.fees.priority_fee)
+ALL = BatchRules(most=10)
+"""Everybody may go together."""
 
 
 def merged(*plans: Plan, gas_limit: int = 2_000_000) -> Plan:
@@ -98,13 +103,6 @@ def decoders(known: Sequence[Plan] = ACCOUNTS) -> Decoders:
         wrapped_native=WETH,
         recipient=RECIPIENT,
     )
-
-
-ALONE_GAS, TOGETHER_GAS = 600_000, 1_300_001
-"""Of one plan by itself, and of all in one transaction."""
-PRICE = min(ONE.fees.max_fee, next_base_fee(HEAD) + ONE.fees.priority_fee)
-ALL = BatchRules(most=10)
-"""Everybody may go together."""
 
 
 def carried(one: Transaction) -> list[Plan]:
