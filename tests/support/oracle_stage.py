@@ -19,6 +19,8 @@ from keeper.oracle.watcher import PriceWatcher
 from tests.support.aave_scene import Scene, open_scene
 from tests.support.market_node import MarketNode
 
+DAY = 86_400
+
 
 @dataclass(slots=True, kw_only=True)
 class OracleStage:
@@ -127,3 +129,10 @@ async def oracle_stage(
     async with open_scene(node.live, node.anvil.ws_url) as scene:
         watcher = PriceWatcher(scene.chain.reader)
         yield OracleStage(scene=scene, live=node.live, artifacts=artifacts, watcher=watcher)
+
+
+def submit(stage: OracleStage, aggregator: Contract, answer: int) -> None:
+    """Have the market's oracle node submit the first answer of an aggregator."""
+    node = Sender.of(stage.rpc, stage.live.market.accounts.oracle_node)
+    node.call(aggregator, "submit", 1, answer)
+    node.mine()
