@@ -4,127 +4,34 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 from aiohttp import WSMsgType, web
 
-Json = Any
-Alter = Callable[[list[Json], Json], Json]
-"""Takes method with parameters, and the result; returns what is told instead, or a ``Refuse``."""
-
-
-class Stall:
-    """Nothing comes back, and the connection stays open."""
-
-
-class Drop:
-    """The connection closes, before the node has heard anything."""
-
-
-class Deaf:
-    """The node hears it and acts; the connection closes before its answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delay:
-    """It takes so long."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
-    """Other bytes come back; over HTTP with this status."""
-
-    text: str
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """The node has answered; what it said comes back when a test lets it."""
-
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-    release: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-class Cut:
-    """Half of the answer comes back."""
-
-
-class WrongId:
-    """The answer is to another request."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
-    """A JSON-RPC error comes back, and the node hears nothing."""
-
-    code: int
-    message: str
-    data: Json = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lie:
-    """The node's result is altered."""
-
-    alter: Alter
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RangeLimit:
-    """Logs of more blocks than this are refused."""
-
-    blocks: int
-
-
-class Mute:
-    """Notifications are swallowed."""
-
-
-class Twice:
-    """Notifications come twice."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Backwards:
-    """So many notifications are held and come in reverse."""
-
-    of: int
-    held: list[str] = field(default_factory=list)
-
-
-class Removed:
-    """Each pushed log is followed by its own removal, and by itself again."""
-
+from tests.support.proxy_faults import (
+    PUSHED,
+    Alter,
+    Backwards,
+    Body,
+    Cut,
+    Deaf,
+    Delay,
+    Drop,
+    Fault,
+    Hold,
+    Json,
+    Lie,
+    Mute,
+    RangeLimit,
+    Refuse,
+    Removed,
+    Rule,
+    Stall,
+    Twice,
+    WrongId,
+)
 
 HTML = Body(text="<html><body>502 Bad Gateway</body></html>", status=502)
-
-Fault = (
-    Stall | Drop | Deaf | Delay | Hold | Body | Cut | WrongId | Refuse | Lie | RangeLimit | Mute
-    | Twice | Backwards | Removed
-)  # fmt: skip
-_PUSH = (Mute, Twice, Backwards, Removed)
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Rule:
-    """What to spoil: the messages with a method, or any; so many of them, or all."""
-
-    fault: Fault
-    method: str | None = None
-    count: int | None = None
-    hits: int = 0
-
-    def catches(self, message: Json) -> bool:
-        methods = [one["method"] for one in (message if isinstance(message, list) else [message])]
-        if self.count is not None and self.hits >= self.count:
-            return False
-        return self.method is None or self.method in methods
 
 
 class FaultProxy:
@@ -199,7 +106,7 @@ class FaultProxy:
             if one["method"] == "eth_sendRawTransaction":
                 self.sent.append(one["params"][0])
         for rule in self.rules:
-            if not isinstance(rule.fault, _PUSH) and rule.catches(message):
+            if not isinstance(rule.fault, PUSHED) and rule.catches(message):
                 rule.hits += 1
                 return rule.fault
         return None
@@ -295,7 +202,7 @@ class FaultProxy:
             return [text]
         told = [text]
         for rule in self.rules:
-            if isinstance(rule.fault, _PUSH) and rule.catches(message | {"params": []}):
+            if isinstance(rule.fault, PUSHED) and rule.catches(message | {"params": []}):
                 rule.hits += 1
                 told = _spoiled_push(told, message, rule.fault)
         return told
