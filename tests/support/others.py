@@ -14,8 +14,9 @@ from keeper.core.taken import Taken
 from keeper.core.units import WAD, Address
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.contract import Contract
+from keeper.devnet.crash import crash
 from keeper.devnet.live import LiveMarket
-from keeper.devnet.sender import read_all
+from keeper.devnet.sender import Sender, read_all
 from keeper.devnet.stages import DeploymentFile
 from keeper.ledger.books import read_books
 from tests.support.heard import Heard
@@ -128,3 +129,15 @@ def growth(live: LiveMarket, block: int, token: Contract, who: Address) -> int:
     """Return by how much a balance grew in a block."""
     before, after = (ask_at(live, at, token, "balanceOf", who) for at in (block - 1, block))
     return int(after - before)
+
+
+def fall(live: LiveMarket, steps: int) -> None:
+    """Let prices fall by so many steps of the crash."""
+    for step in crash(live):
+        if step.number == steps:
+            return
+
+
+def supplier_of(live: LiveMarket) -> Sender:
+    """Return who liquidates: the supplier of the local market."""
+    return Sender.of(live.rpc, live.market.accounts.supplier)
