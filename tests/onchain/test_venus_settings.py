@@ -1,135 +1,33 @@
-"""Venus under governance: pauses, forced liquidation, VAI first, fees, and no Liquidator."""
+"""Venus under governance: pauses, forced liquidation, VAI first, fees and prices."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from keeper.core.chain import Transaction
-from keeper.core.lending import AccountRef, Option, SeizeQuote
+from keeper.core.lending import SeizeQuote
 from keeper.core.units import WAD, Address
-from keeper.devnet.contract import Contract
 from keeper.devnet.crash import crash
-from keeper.devnet.executor import deploy_executor
-from keeper.devnet.sender import Sender
-from keeper.devnet.venus_actions import allow_liquidations
-from keeper.evm.program import Call, Program, call_parts
-from keeper.evm.program_encoder import encode
 from keeper.evm.words import address_at, ask_address, selector, word_of_address, word_of_int
 from keeper.protocols.compound_v2 import codec
-from keeper.protocols.compound_v2.refusals import FAILURES, Refusal
+from keeper.protocols.compound_v2.refusals import Refusal
 from keeper.protocols.compound_v2.state import Action, Position
-from tests.support.venus_scene import (
-    Look,
-    Scene,
-    VenusNode,
-    built_venus,
-    copied_venus,
-    differences,
-    failures,
-    judge,
-    liquidate_call,
-    open_scene,
-)
+from tests.support.others import fall
+from tests.support.venus_governance import all_options, govern, healthy_pair, open_copy, some_option
+from tests.support.venus_scene import Scene, VenusNode, built_venus, differences, judge
 
 
 @pytest.fixture(scope="module")
 def venus_node(anvil_binary: Path) -> Iterator[VenusNode]:
     with built_venus(anvil_binary) as node:
-        for step in crash(node.live.live):
-            if step.number == 5:
-                break
+        fall(node.live.live, 5)
         yield node
 
 
 @pytest.fixture
 async def scene(anvil_binary: Path, venus_node: VenusNode) -> AsyncIterator[Scene]:
-    with copied_venus(anvil_binary, venus_node) as node:
-        async with open_scene(node) as opened:
-            allow_liquidations(node.live, Sender.of(node.live.live.rpc, opened.supplier))
-            yield opened
-
-
-def govern(scene: Scene, contract: Contract, function: str, *arguments: object) -> None:
-    deployer = Sender.of(scene.live.live.rpc, scene.live.live.market.accounts.deployer)
-    deployer.call(contract, function, *arguments)
-    deployer.mine()
-
-
-def remove_liquidator(scene: Scene) -> None:
-    """Take the Liquidator out of the Comptroller's storage: governance cannot."""
-    rpc, comptroller = scene.live.live.rpc, scene.live.venus.comptroller
-    wanted = int(scene.live.venus.liquidator, 16)
-    slots = range(100)
-    words = rpc.batch(("eth_getStorageAt", [comptroller, hex(one), "latest"]) for one in slots)
-    (slot,) = [one for one, word in zip(slots, words, strict=True) if int(word, 16) == wanted]
-    rpc.call("anvil_setStorageAt", comptroller, hex(slot), "0x" + "00" * 32)
-    rpc.call("evm_mine")
-
-
-def some_option(scene: Scene, look: Look) -> tuple[AccountRef, Option]:
-    view = scene.view(look, ahead=1)
-    for ref, position in sorted(look.positions.items()):
-        for option in scene.adapter.options(view, position):
-            return ref, option
-    msg = "expected somebody to liquidate, found nobody"
-    raise AssertionError(msg)
-
-
-def all_options(scene: Scene, look: Look) -> list[tuple[AccountRef, Option]]:
-    view = scene.view(look, ahead=1)
-    return [
-        (ref, option)
-        for ref, position in sorted(look.positions.items())
-        for option in scene.adapter.options(view, position)
-    ]
-
-
-def healthy_pair(scene: Scene, look: Look) -> tuple[AccountRef, Option]:
-    view = scene.view(look, ahead=1)
-    markets = look.market.markets
-    for ref, position in sorted(look.positions.items()):
-        health = scene.adapter.assess(view, position)
-        held = [markets[one.market] for one in position.entries if one.tokens]
-        owed = [one for one in position.entries if one.principal]
-        if not health.liquidatable and held and owed and not markets[owed[0].market].native:
-            debt = markets[owed[0].market]
-            key = f"{held[0].token}:{debt.token}"
-            return ref, Option(collateral=held[0].asset, debt=debt.asset, max_repay=1, key=key)
-    msg = "expected a healthy borrower, found none"
-    raise AssertionError(msg)
-
-
-async def test_without_a_liquidator_contract_a_refusal_is_soft(scene: Scene):
-    remove_liquidator(scene)
-    look = await scene.look()
-    assert look.market.liquidator is None
-    ref, option = healthy_pair(scene, look)
-    view = scene.view(look, ahead=1)
-    collateral, debt = (Address(one) for one in option.key.split(":"))
-    assert await judge(scene, look, ref, option, 10**6) is Refusal.HEALTHY
-    (done,) = await scene.run(look, liquidate_call(view, ref, collateral, debt, 10**6))
-    assert done.success
-    assert len(failures(done.logs)) == 1
-    assert scene.adapter.decode(view, done.logs) == ()
-
-
-async def test_without_a_liquidator_contract_options_liquidate_as_quoted(scene: Scene):
-    remove_liquidator(scene)
-    for token in scene.live.markets.values():
-        for asset in scene.live.live.tokens.values():
-            data = asset.encode("approve", token.address, 2**255)
-            scene.live.live.rpc.call(
-                "eth_sendTransaction",
-                {"from": scene.supplier, "to": asset.address, "data": "0x" + data.hex()},
-            )
-    look = await scene.look()
-    quotes = [
-        await judge(scene, look, ref, option, option.max_repay)
-        for ref, option in all_options(scene, look)
-    ]
-    assert len(quotes) > 10
-    assert all(isinstance(one, SeizeQuote) and one.protocol_fee == 0 for one in quotes)
+    async with open_copy(anvil_binary, venus_node) as opened:
+        yield opened
 
 
 async def test_the_treasury_takes_its_part_of_the_bonus_alone(scene: Scene):
@@ -296,41 +194,6 @@ async def chainlink_oracle(scene: Scene) -> Address:
     call = ask_address(scene.live.venus.oracle, codec.GET_TOKEN_CONFIG, token)
     (answer,) = await scene.chain.reader.call_many([call], await scene.chain.reader.head())
     return address_at(answer.data, 1)
-
-
-async def test_status_one_is_not_success(scene: Scene):
-    """A program whose market refuses softly runs to its end, and liquidates nobody."""
-    remove_liquidator(scene)
-    look = await scene.look()
-    who = scene.live.live.market.accounts
-    executor = deploy_executor(
-        scene.live.live.rpc, owner=who.deployer, operator=who.keeper, recipient=who.recipient
-    )
-    look = await scene.look()
-    ref, option = healthy_pair(scene, look)
-    view = scene.view(look, ahead=1)
-    quote = SeizeQuote(repay=10**6, seized=0, protocol_fee=0)
-    calls = [
-        Call(target=one.target, selector=one.data[:4], parts=call_parts(one.data)[1])
-        for one in scene.adapter.calls(view, ref, option, quote, executor)
-    ]
-    program = Program(
-        deadline=look.block.timestamp + 100,
-        profit_token=scene.live.live.market.weth,
-        min_profit=0,
-        steps=tuple(calls),
-    )
-    transaction = Transaction(sender=who.keeper, to=executor, data=encode(program))
-    (done,) = await scene.chain.simulator.simulate(
-        [transaction],
-        base=look.block,
-        timestamp=look.block.timestamp + 12,
-        base_fee=0,
-        overrides={},
-    )
-    assert done.success
-    assert failures(done.logs) == [FAILURES[Refusal.HEALTHY]]
-    assert scene.adapter.decode(view, done.logs) == ()
 
 
 async def test_redeeming_beyond_the_cash_is_refused(scene: Scene):

@@ -12,21 +12,19 @@ from keeper.core.units import WAD
 from keeper.core.values import replace
 from keeper.devnet.crash import crash
 from keeper.devnet.sender import Sender
-from keeper.devnet.venus_actions import allow_liquidations, random_actions
+from keeper.devnet.venus_actions import random_actions
 from keeper.protocols.compound_v2 import codec
 from keeper.protocols.compound_v2.case import KEY_SEPARATOR
 from keeper.protocols.compound_v2.health import accrued_vai_debt
 from keeper.protocols.compound_v2.refusals import Refusal
-from tests.onchain.test_venus_settings import govern, remove_liquidator
+from tests.support.venus_governance import govern, open_copy, remove_liquidator
 from tests.support.venus_scene import (
     Look,
     Scene,
     VenusNode,
     built_venus,
-    copied_venus,
     differences,
     judge,
-    open_scene,
 )
 
 
@@ -42,10 +40,8 @@ def venus_node(anvil_binary: Path) -> Iterator[VenusNode]:
 
 @pytest.fixture
 async def scene(anvil_binary: Path, venus_node: VenusNode) -> AsyncIterator[Scene]:
-    with copied_venus(anvil_binary, venus_node) as node:
-        async with open_scene(node) as opened:
-            allow_liquidations(node.live, Sender.of(node.live.live.rpc, opened.supplier))
-            yield opened
+    async with open_copy(anvil_binary, venus_node) as opened:
+        yield opened
 
 
 def pairs(scene: Scene, look: Look) -> list[tuple[AccountRef, Option, int]]:
