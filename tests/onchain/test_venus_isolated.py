@@ -8,28 +8,22 @@ from random import Random
 import pytest
 
 from keeper.core.chain import Transaction
-from keeper.core.lending import AccountRef, Option, SeizeQuote
-from keeper.core.units import WAD, Address
+from keeper.core.lending import SeizeQuote
+from keeper.core.units import Address
 from keeper.core.values import replace
-from keeper.devnet.contract import Contract
-from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_executor
-from keeper.devnet.isolated import PACKAGE, Works, add_market, isolated_artifacts
 from keeper.devnet.isolated_actions import random_actions
-from keeper.devnet.isolated_market import LivePool
-from keeper.devnet.packages import ensure_all
 from keeper.devnet.sender import Sender, read_all
 from keeper.evm.program import Program
 from keeper.evm.program_encoder import encode
 from keeper.planner.build import protocol_call
 from keeper.protocols.venus_isolated.case import KEY_SEPARATOR, Way
 from keeper.protocols.venus_isolated.refusals import Refusal
-from keeper.protocols.venus_isolated.state import Action
 from tests.support.gas_record import gas_of_a_whole_liquidation, on_record
+from tests.support.isolated_governance import all_options, comptroller_of, crashed, way_of
 from tests.support.isolated_scene import (
     BORROWERS,
     IsolatedNode,
-    Look,
     Scene,
     built_isolated,
     copied_isolated,
@@ -54,37 +48,6 @@ async def scene(anvil_binary: Path, isolated_node: IsolatedNode) -> AsyncIterato
     with copied_isolated(anvil_binary, isolated_node) as node:
         async with open_scene(node) as opened:
             yield opened
-
-
-async def crashed(scene: Scene, steps: int = 6) -> Look:
-    for step in crash(scene.live.live):
-        if step.number == steps:
-            break
-    return await scene.look()
-
-
-def way_of(option: Option) -> Way:
-    return Way(option.key.split(KEY_SEPARATOR)[0])
-
-
-def govern(scene: Scene, contract: Contract, function: str, *arguments: object) -> None:
-    deployer = Sender.of(scene.live.live.rpc, scene.live.live.market.accounts.deployer)
-    deployer.call(contract, function, *arguments)
-    deployer.mine()
-
-
-def comptroller_of(scene: Scene, ref: AccountRef) -> Contract:
-    (found,) = [p.comptroller for p in scene.live.pools if p.pool.comptroller == ref.market]
-    return found
-
-
-def all_options(scene: Scene, look: Look) -> list[tuple[AccountRef, Option]]:
-    view = scene.view(look, ahead=1)
-    return [
-        (ref, option)
-        for ref, position in sorted(look.positions.items())
-        for option in scene.adapter.options(view, position)
-    ]
 
 
 async def test_every_account_is_as_short_as_its_comptroller_says(scene: Scene):
@@ -168,66 +131,6 @@ async def test_a_healed_account_leaves_bad_debt_that_the_rate_goes_on_counting(s
     assert rates == [one.stored_rate for one in scene.view(look).lines.values()]
 
 
-@pytest.mark.parametrize(
-    ("action", "side"),
-    [(Action.LIQUIDATE, 2), (Action.REPAY, 2), (Action.SEIZE, 1), (Action.REDEEM, 1)],
-)
-async def test_a_pause_is_foreseen(scene: Scene, action: Action, side: int):
-    before = await crashed(scene)
-    ref, option = next((r, o) for r, o in all_options(scene, before) if way_of(o) is Way.BORROW)
-    token = option.key.split(KEY_SEPARATOR)[side]
-    comptroller = comptroller_of(scene, ref)
-    govern(scene, comptroller, "setActionsPaused", [token], [action], True)
-    look = await scene.follow(before)
-    assert await judge(scene, look, ref, option, option.max_repay) is Refusal.ACTION_PAUSED
-    assert option.key not in {o.key for r, o in all_options(scene, look) if r == ref}
-
-
-async def test_a_forced_market_is_liquidated_in_full_and_in_health(scene: Scene):
-    before = await scene.look()
-    ref, option, owed = next(
-        (ref, option, owed)
-        for ref, option, owed in every_case(before, scene.view(before, ahead=1))
-        if not scene.adapter.assess(scene.view(before, ahead=1), before.positions[ref]).liquidatable
-    )
-    debt = option.key.split(KEY_SEPARATOR)[2]
-    govern(scene, comptroller_of(scene, ref), "setForcedLiquidation", debt, True)
-    look = await scene.follow(before)
-    view = scene.view(look, ahead=1)
-    assert scene.adapter.assess(view, look.positions[ref]).liquidatable
-    mine = [o for o in scene.adapter.options(view, look.positions[ref]) if o.key == option.key]
-    assert mine[0].max_repay > owed // 2
-    assert isinstance(await judge(scene, look, ref, mine[0], mine[0].max_repay), SeizeQuote)
-
-
-async def test_what_governance_sets_moves_every_quote(scene: Scene):
-    before = await crashed(scene)
-    ref, option = next((r, o) for r, o in all_options(scene, before) if way_of(o) is Way.BORROW)
-    comptroller = comptroller_of(scene, ref)
-    markets = {t.address: t for p in scene.live.pools for t in p.markets.values()}
-    collateral = markets[Address(option.key.split(KEY_SEPARATOR)[1])]
-    for contract, function, value in (
-        (comptroller, "setCloseFactor", WAD // 4),
-        (comptroller, "setLiquidationIncentive", WAD * 108 // 100),
-        (comptroller, "setMinLiquidatableCollateral", 40 * WAD),
-        (collateral, "setProtocolSeizeShare", WAD * 3 // 100),
-    ):
-        govern(scene, contract, function, value)
-    govern(scene, scene.live.rate_model, "updateJumpRateModel", WAD, WAD, WAD, WAD // 2)
-    look = await scene.follow(before)
-    cold = await scene.look(look.positions)
-    assert look.market == cold.market
-    assert look.market.markets[0].rate > before.market.markets[0].rate
-    assert await differences(scene, look) == []
-    quotes = [
-        await judge(scene, look, who, one, one.max_repay)
-        for who, one in all_options(scene, look)
-        if who == ref
-    ]
-    assert quotes
-    assert all(isinstance(one, SeizeQuote) for one in quotes)
-
-
 async def test_markets_by_the_second_are_reckoned_by_the_second(anvil_binary: Path):
     with built_isolated(anvil_binary, by_second=True) as node:
         async with open_scene(node) as scene:
@@ -282,48 +185,6 @@ async def test_a_whole_liquidation_takes_the_gas_on_record(scene: Scene):
     await crashed(scene)
     gas = await gas_of_a_whole_liquidation(scene, "USDC", lambda one: way_of(one) is Way.BORROW)
     on_record("venus isolated, aave flash, one hop", gas)
-
-
-async def test_a_market_that_is_listed_later_leaves_the_numbers_of_others(scene: Scene):
-    before = await scene.look()
-    main = scene.live.pools[0]
-    made = list_another(scene, main, "wstETH")
-    look = await scene.follow(before)
-    cold = await scene.look(look.positions)
-    assert made in look.market.numbers
-    assert look.market == cold.market
-    assert look.positions == cold.positions
-    assert await differences(scene, look) == []
-
-
-def list_another(scene: Scene, pool: LivePool, name: str) -> Address:
-    """Give a pool a market of an asset that only another has; return its vToken."""
-    live, shared = scene.live.live, scene.live.isolated.shared
-    works = Works(
-        rpc=live.rpc,
-        sender=Sender.of(live.rpc, live.market.accounts.deployer),
-        artifacts=isolated_artifacts(ensure_all((PACKAGE,))),
-        by_second=False,
-    )
-    market = add_market(works, shared, live, pool.comptroller, name)
-    works.sender.mine()
-    return market.address
-
-
-async def test_a_market_that_is_unlisted_does_not_count(scene: Scene):
-    before = await scene.look()
-    ref, option, _ = next(iter(every_case(before, scene.view(before, ahead=1))))
-    comptroller = comptroller_of(scene, ref)
-    token = option.key.split(KEY_SEPARATOR)[1]
-    govern(scene, comptroller, "setActionsPaused", [token], list(range(9)), True)
-    govern(scene, comptroller, "setMarketSupplyCaps", [token], [0])
-    govern(scene, comptroller, "setMarketBorrowCaps", [token], [0])
-    govern(scene, comptroller, "setCollateralFactor", token, 0, 0)
-    govern(scene, comptroller, "unlistMarket", token)
-    look = await scene.follow(before)
-    assert not look.market.markets[look.market.numbers[Address(token)]].listed
-    assert look.positions[ref] == before.positions[ref]
-    assert await differences(scene, look) == []
 
 
 async def test_a_position_that_was_not_read_again_is_found_by_the_audit(scene: Scene):
