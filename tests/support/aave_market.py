@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from keeper.core.lending import AccountRef
+from keeper.core.lending import AccountRef, Option
 from keeper.core.units import RAY, Address
 from keeper.core.values import replace
 from keeper.protocols.aave_v3.health import view_at
@@ -118,3 +118,18 @@ def account(
 def ref(owner: Address = ALICE) -> AccountRef:
     """Return an account of the market."""
     return AccountRef(market=POOL, account=owner)
+
+
+SICK = account({0: 10 * 10**18}, {1: 16_200 * 10**6})
+"""20,000 dollars of collateral, health 0.9877."""
+PAIR = Option(collateral=WETH, debt=USDC, max_repay=0)
+
+
+def dollars(whole: int) -> int:
+    """Return so many dollars in USDC."""
+    return whole * 10**6
+
+
+def changed(number: int, **fields: object) -> tuple[Reserve, ...]:
+    """Return the reserves, one of which is otherwise."""
+    return tuple(replace(one, **fields) if one.id == number else one for one in RESERVES)
