@@ -11,11 +11,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from keeper.core.tick import STAGES
+from tests.support.deploy_kit import ADDED_BY_PROMETHEUS, expressions, series
 from tests.support.keeper_process import ARMED, running_keeper, until
 from tests.support.market_node import MarketNode
 from tests.support.sending_stage import CHEAP, FALLEN, TELLING, SendingStage, ready_shots
 from tests.support.sending_stage import stage as staged
-from tests.unit.test_deploy_kit import ADDED_BY_PROMETHEUS, expressions, series
 
 BOTH_DIPPED = 9_500
 """Prices in basis points at which somebody crosses by either feed."""
