@@ -9,7 +9,7 @@ from keeper.core.lending import Health
 from keeper.core.stepping import Stepwise
 from keeper.planner.forced import is_insolvent
 from tests.conformance.case import Case
-from tests.conformance.test_laws import CASES, offered
+from tests.conformance.gathered import CASES, offered
 
 MOST_STEPS = 12
 """Of half of what is owed each: what is left after them is too little to tell."""
