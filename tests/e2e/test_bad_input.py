@@ -13,7 +13,6 @@ import pytest
 from keeper.app.opening import opened_chain
 from keeper.chain import session
 from keeper.chain.rpc import RetryPolicy
-from keeper.cli import main
 from keeper.commands.doctor import doctor
 from keeper.commands.run import run
 from keeper.commands.running import MISCONFIGURED, CommandFailed, run_command
@@ -25,11 +24,10 @@ from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.store import ChainIdentity
 from keeper.runtime.clock import SystemClock
 from tests.support.bad_nodes import closed_port, html_node, silent_node
-from tests.support.keeper_process import configured, with_executor
+from tests.support.keeper_process import NOBODY, configured, with_executor
 from tests.support.ledger_records import plan
 from tests.support.market_node import MarketNode
 
-NOBODY = "0x" + "12" * 20
 EVERYBODY = Wanted(below=None, block=None, most=None)
 REVERT = "0x5f5ffd"
 
@@ -279,64 +277,3 @@ def test_open_intents_of_a_deployment_that_is_gone_keep_it_from_starting(
         "intents, found aave_v3.local"
     )
     assert read_books(database).open_intents == 1
-
-
-CROOKED = "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756CC2"
-STRAIGHT = "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"
-FEEDS = "expected a feed of DAI, USDC, USDT, WBTC, WETH, wstETH"
-MOVE = "--price: FEED=-12% or FEED=1800: expected"
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (
-            ["scan", "--below", "1,05"],
-            "--below: expected a decimal number of at most 18 places, found '1,05'",
-        ),
-        (
-            ["explain", CROOKED],
-            f"ACCOUNT: bad checksum: expected {STRAIGHT}, found '{CROOKED}'",
-        ),
-        (
-            ["deploy", "--owner", CROOKED, "--operator", NOBODY, "--recipient", NOBODY],
-            f"--owner: bad checksum: expected {STRAIGHT}, found '{CROOKED}'",
-        ),
-        (
-            ["whatif", "--price", "WETH=1e3"],
-            f"{MOVE} a decimal number of at most 18 places, found '1e3' in 'WETH=1e3'",
-        ),
-        (
-            ["whatif", "--price", "WETH=-150%"],
-            f"{MOVE} a fall of at most 100 %, found '-150%' in 'WETH=-150%'",
-        ),
-        (
-            ["whatif", "--price", "WETH=-5"],
-            f"{MOVE} a price of at least 0, or a move with %, found '-5' in 'WETH=-5'",
-        ),
-        (
-            ["whatif", "--price", "weth=-5%"],
-            f"--price: {FEEDS}, found 'weth'; did you mean 'WETH'?",
-        ),
-        (
-            ["whatif", "--sweep", "WETH", "--html", "/nowhere/at-all.html"],
-            "--html: /nowhere/at-all.html: expected a file in a folder that is there, found none",
-        ),
-        (["whatif", "--sweep", "FOO"], f"--sweep: {FEEDS}, found 'FOO'"),
-        (
-            ["whatif", "--price", "WETH=-5%", "--price", "WETH=-6%"],
-            "--price: expected each feed once, found 'WETH' 2 times",
-        ),
-    ],
-)
-def test_what_is_mistyped_is_told_with_its_option_and_without_a_traceback(
-    config, words, said, monkeypatch, capsys
-):
-    name, *rest = words
-    monkeypatch.setattr(sys, "argv", ["keeper", name, "-c", str(config), *rest])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == MISCONFIGURED
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.splitlines() == [f"error: {said}"]

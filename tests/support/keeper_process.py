@@ -20,6 +20,8 @@ from keeper.devnet.rpc import Rpc
 from tests.support.market_node import MarketNode
 
 ARMED = {"KEEPER_PRIVATE_KEY": KEEPER_KEY, "KEEPER_CONFIRM_LIVE_CHAIN_ID": "31337"}
+NOBODY = "0x" + "12" * 20
+"""An address at which no local market has anything."""
 
 
 PATIENCE_S = 90.0
