@@ -61,6 +61,7 @@ class Chain:
     revised: list[Outcome] = field(default_factory=list)
     reopened: list[str] = field(default_factory=list)
     flight: Flight = field(default_factory=Flight)
+    told: list[Outcome] = field(default_factory=list)
 
     async def unfinal(self) -> list[Settled]:
         self.loads += 1
@@ -103,7 +104,13 @@ class Chain:
     def canon(self) -> Canon:
         journal: Any = self
         reader: Any = self
-        return Canon(journal=journal, reader=reader, flight=self.flight, depth=DEPTH)
+        return Canon(
+            journal=journal,
+            reader=reader,
+            flight=self.flight,
+            depth=DEPTH,
+            on_corrected=self.told.append,
+        )
 
     async def review(self, number: int) -> list[Outcome]:
         settler: Any = self

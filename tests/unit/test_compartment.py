@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from keeper.app import compartment

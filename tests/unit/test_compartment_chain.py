@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from keeper.app.board import Board
+from keeper.app.chorus import Chorus
+from keeper.app.log_observer import MARKET_RESUMED, LogObserver
 from keeper.core.errors import ConfigError, DriftError, InvariantError, TransientError
 from keeper.executor.seam import Seam
+from keeper.telemetry.tallies import Tallies
 from tests.support.compartments import (
     BugError,
     Chain,
@@ -51,6 +56,27 @@ async def test_the_last_sound_deployment_takes_the_chain_with_it() -> None:
     with pytest.raises(ExceptionGroup) as failed:
         await asyncio.wait_for(running, PATIENCE_S)
     assert failed.group_contains(BugError, match="last")
+
+
+@pytest.mark.usefixtures("for_good")
+async def test_the_pause_of_the_last_is_over_once_its_chain_is_opened_again(
+    lines: list[Any],
+) -> None:
+    board = Board(Tallies(CollectorRegistry()), now=lambda: 0.0)
+    told: Any = Chorus([LogObserver(), board])
+    chain = Chain(heard=told)
+    running = await up(chain)
+    for one in (chain.ill, chain.sound):
+        deployed(one).acting.mail.put(BugError())
+    with pytest.raises(ExceptionGroup):
+        await asyncio.wait_for(running, PATIENCE_S)
+    assert all(board.of(one).paused for one in ("sound", "ill"))
+    again = Chain(heard=told)
+    deployed(again.ill).is_barred = True
+    running = await up(again)
+    assert [bool(board.of(one).paused) for one in ("sound", "ill")] == [False, True]
+    assert [one["deployment"] for one in lines if one["event"] == MARKET_RESUMED] == ["sound"]
+    await closed(again, running)
 
 
 @pytest.mark.usefixtures("for_good")

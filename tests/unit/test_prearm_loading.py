@@ -95,3 +95,14 @@ async def test_what_is_void_is_off_the_disk_once_the_next_is_on_it(yard):
     await yard.load(1, first=FIRST + 3)
     (armed,) = await yard.journal.armed()
     assert armed.submission == yard.shots[0].submission
+
+
+async def test_what_is_disarmed_is_off_the_disk_but_what_was_fired_before(yard):
+    await yard.load(3)
+    assert yard.fire() == 1
+    await yard.prearm.disarm(DEPLOYMENT)
+    assert yard.fire(PRICE - 2) == 0
+    await yard.settle()
+    assert await yard.journal.armed() == []
+    (intent,) = await yard.journal.open_intents()
+    assert intent.submission == yard.shots[0].submission

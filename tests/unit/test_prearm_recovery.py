@@ -60,11 +60,11 @@ async def test_a_fault_in_judging_one_salvo_leaves_what_the_one_before_sent_in_t
 async def test_after_a_kill_what_the_node_has_is_an_open_intent_and_the_rest_is_in_doubt(yard):
     await yard.load(2)
     yard.wire.pending.add(yard.shots[1].submission.tx_hash)
-    doubts = await recover_armed(yard.journal, yard.wire)
+    doubts = await recover_armed(yard.journal, yard.wire, yard.flight)
     (intent,) = await yard.journal.open_intents()
     assert intent.submission == yard.shots[1].submission
-    assert [one.signed for one in doubts] == [(yard.shots[0].submission,)]
-    assert [one.intent for one in doubts] == await yard.journal.armed()
+    assert [one.attempts for one in doubts] == [(yard.shots[0].submission,)]
+    assert doubts == await yard.journal.armed()
 
 
 async def test_after_a_kill_what_was_signed_anew_and_sent_is_found_by_its_note(yard):
@@ -72,7 +72,7 @@ async def test_after_a_kill_what_was_signed_anew_and_sent_is_found_by_its_note(y
     anew = yard.desk.renumbered(yard.shots[0].plan, yard.shots[0].submission, FIRST + 7)
     yard.journal.note(anew)
     yard.wire.pending.add(anew.tx_hash)
-    await recover_armed(yard.journal, yard.wire)
+    await recover_armed(yard.journal, yard.wire, yard.flight)
     (intent,) = await yard.journal.open_intents()
     assert intent.attempts == (anew,)
     assert yard.journal.noted() == []

@@ -4,6 +4,8 @@ import pytest
 
 from keeper.core.chain import Fees
 from keeper.core.values import replace
+from keeper.executor.door import Door, Grounds
+from keeper.executor.totals import TotalLimits, Totals
 from tests.support.ledger_records import DEPLOYMENT, plan, submission
 from tests.support.prearm_yard import BLOCK, FIRST, LIMITS, PRICE, SPENT, salvo, yard_in
 
@@ -30,6 +32,22 @@ async def test_nothing_is_sent_where_the_budgets_over_all_chains_leave_no_room(y
     yard.over_totals = True
     assert yard.fire() == 0
     assert yard.wire.posted == []
+
+
+async def test_what_one_price_brings_together_keeps_to_the_budgets_over_all_chains(yard):
+    totals = Totals(TotalLimits(max_in_flight=2), now=lambda: 0)
+    share = totals.share("one")
+    share.opened(yard.flight, None)
+    yard.executor.over_totals = Door(
+        Grounds(reader=None, simulator=None, limits=LIMITS, now=None, overrides={}, share=share),
+        journal=yard.journal,
+        flight=yard.flight,
+        desks=yard.armament.desks,
+    ).over_totals
+    await yard.load(4)
+    assert yard.fire(PRICE - 3) == 2
+    assert yard.nonces() == [FIRST, FIRST + 1]
+    await yard.settle()
 
 
 @pytest.mark.parametrize("way", ["halt", "numbering", "unknown nonce", "old block", "touched"])

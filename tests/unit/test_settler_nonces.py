@@ -173,3 +173,21 @@ async def test_above_what_somebody_else_has_pending_it_may_land_yet(desk: Desk) 
     desk.wire.used, desk.wire.queued = 4, 2
     await desk.send(ONE, 5)
     assert await desk.settle(120, timestamp=ONE.deadline + GRACE_S + 1) == []
+
+
+@pytest.mark.parametrize("receipt_came", [True, False])
+async def test_after_a_reorg_a_receipt_may_come_as_late_as_before(
+    desk: Desk, *, receipt_came: bool
+) -> None:
+    sent = await desk.send(ONE, 5)
+    for number in (101, 105):  # it is in both blocks; the node counts it before it has the receipt
+        desk.wire.used = 6
+        assert await desk.settle(number) == []
+        if receipt_came:
+            desk.wire.include(sent.tx_hash, number)
+            assert await desk.settle(number + 1) == []
+            del desk.wire.receipts[sent.tx_hash]
+        else:
+            desk.wire.used = 5
+            assert await desk.settle(number + 1) == []
+    assert desk.foreign == []

@@ -146,9 +146,9 @@ async def test_a_price_of_this_second_is_not_read_again():
 def test_a_clock_may_be_set_back_by_as_much_as_lies_between_two_looks():
     _, one, _ = two_chains(TotalLimits(max_gas_per_day=WAD))
     one.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW + 60)
-    assert one.has_room(PLAN)
+    assert one.has_room([PLAN])
     one.price = CoinPrice(value=DOLLAR_A_PLAN, read=NOW + 61)
-    assert not one.has_room(PLAN)
+    assert not one.has_room([PLAN])
 
 
 @pytest.mark.parametrize("error", [TransientError("x"), StaleError("x"), RefusedError("x")])
