@@ -137,3 +137,17 @@ async def test_a_node_that_stalls_holds_up_no_count_for_longer_than_the_patience
     async with three.opened() as chain:
         three.liar.faults.append(Stall())
         assert await chain.wire.nonce(WHO, pending=True) == 7
+
+
+async def test_who_is_behind_is_told_by_a_quorum_and_not_by_one_that_claims_to_be_ahead(
+    three: Three,
+) -> None:
+    async with three.opened() as chain:
+        assert chain.pool is not None
+        for ahead, fit in ((three.chains[2], 3), (three.chains[1], 2)):
+            for number in range(11, 31):
+                ahead.add(number)
+            await chain.pool.look()
+            await chain.pool.look()
+            assert len(chain.pool.fit()) == fit
+        assert chain.nodes()[0].trouble == "20 blocks behind block 30"
