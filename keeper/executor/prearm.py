@@ -206,6 +206,7 @@ class Prearm:
     def _write(self, salvo: Salvo, due: Sequence[Shot], *, dry: bool = False) -> list["_Written"]:
         """Pass each shot through policy and write it; all else waits until those are out."""
         written: list[_Written] = []
+        going: list[Plan] = []
         nonces = UpcomingNonces(self._armament.desks, self._flight)
         cleared = salvo.cleared if salvo.as_of == self._flight.changes else 0
         exposure = self._current() if len(due) > cleared else None
@@ -214,7 +215,9 @@ class Prearm:
                 nonce = nonces.upcoming(shot.submission.sender)
                 if nonce is None or (number >= cleared and not self._passes(shot, exposure)):
                     continue
-                if self._executor.over_totals([*(one.plan for one in written), shot.plan]):
+                going.append(shot.plan)
+                if self._executor.over_totals(going):
+                    going.pop()
                     continue
                 written.append(self._sent(shot, nonce, dry=dry))
                 nonces.used(shot.submission.sender, nonce)
