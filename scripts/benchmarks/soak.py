@@ -20,6 +20,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keeper.app.observer import Observer
 from keeper.app.session import Session, keeper_session
 from keeper.chain.anvil import AnvilOptions, start_anvil
 from keeper.chain.endpoint import parse_endpoint
@@ -27,9 +28,7 @@ from keeper.commands.local_run import anvil_binary
 from keeper.config.settings import Settings, load
 from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
-from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Status, Submission
-from keeper.core.taken import Taken
 from keeper.core.values import replace
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.devnet.assets import ASSETS
@@ -61,20 +60,14 @@ MOST_DB_PER_BLOCK = 128
 
 
 @dataclass(slots=True)
-class Counter:
-    """Counts what it hears."""
+class Counter(Observer):
+    """Counts what it hears; of the rest it hears and says nothing."""
 
     heard: dict[str, int] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
     def _count(self, what: str) -> None:
         self.heard[what] = self.heard.get(what, 0) + 1
-
-    def progressed(self, *_: object) -> None:
-        """Hear how far the cold start is."""
-
-    def mirrored(self, deployment: str, block: BlockRef, accounts: int) -> None:
-        """Hear of a block."""
 
     def scanned(self, deployment: str, block: BlockRef, under: int, moved: str) -> None:
         """Count a scan."""
@@ -83,9 +76,6 @@ class Counter:
     def sent(self, plan: Plan, submission: Submission) -> None:
         """Count a send."""
         self._count("sent")
-
-    def shown(self, plan: Plan) -> None:
-        """Hear nothing: it is armed."""
 
     def rejected(self, deployment: str, rejection: Rejection) -> None:
         """Count a rejection."""
@@ -112,12 +102,6 @@ class Counter:
     def resumed(self, deployment: str) -> None:
         """Count the end of a pause."""
         self._count("resumed")
-
-    def foreseen(self, deployment: str, pending: PendingPrice, under: int) -> None:
-        """Hear nothing: pending updates are not watched."""
-
-    def taken(self, taken: Taken) -> None:
-        """Hear nothing: nobody else is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
