@@ -50,6 +50,8 @@ STAGES_OF = {
     "prepared": AT_ONCE | {"sign", "journal"},
     "planned": set(STAGES),
 }
+OF_AN_EVENT = {"decode"}
+"""What is not timed where a head is read before its price's event is answered, as under load."""
 
 
 def stages(metrics: str) -> dict[str, set[str]]:
@@ -155,7 +157,8 @@ def test_every_rung_of_a_running_keeper_is_timed_whole_and_by_its_stages(stage):
         until(lambda: rungs(page) == {"prearmed", "prepared", "planned"})
         metrics = page.ask("/metrics")[1]  # once: the next look may end between two answers
         for rung, counts in stages(metrics).items():
-            assert set(counts) == STAGES_OF[rung]
+            unneeded = OF_AN_EVENT if rung == "planned" else set()
+            assert set(counts) | unneeded == STAGES_OF[rung]
             whole = sample(metrics, f'keeper_tick_to_send_seconds_sum{{rung="{rung}"}}')
             parts = [f'{{rung="{rung}",stage="{one}"}}' for one in counts]
             spent = sum(sample(metrics, f"keeper_tick_stage_seconds_sum{one}") for one in parts)
