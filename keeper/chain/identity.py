@@ -12,7 +12,6 @@ from keeper.chain.records import BlockRecord, quantity
 from keeper.chain.transport import Transport
 from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError, TransientError
-from keeper.core.units import Hash32
 
 T = TypeVar("T")
 
@@ -28,8 +27,8 @@ class Sight(Struct, frozen=True, kw_only=True):
     """What a node of our chain said of itself."""
 
     head: BlockRef
-    at_height: Hash32 | None
-    """Its hash of the block asked for, None when it has none or none was asked for."""
+    at_height: BlockRef | None
+    """The block asked for, None when it has none or none was asked for."""
 
 
 async def look_at(node: Transport, height: int | None, *, chain_id: int, timeout_s: float) -> Sight:
@@ -43,14 +42,14 @@ async def look_at(node: Transport, height: int | None, *, chain_id: int, timeout
         raise OtherChainError(f"chain id: expected {chain_id}, found {found}")
     return Sight(
         head=_decoded(node, _BLOCK, head, BlockRecord).value(),
-        at_height=_hash(node, known[0]) if known else None,
+        at_height=_block(node, known[0]) if known else None,
     )
 
 
-def _hash(node: Transport, reply: Reply) -> Hash32 | None:
+def _block(node: Transport, reply: Reply) -> BlockRef | None:
     if not isinstance(reply, NodeError) and bytes(reply) == b"null":
         return None
-    return _decoded(node, _BLOCK, reply, BlockRecord).value().hash
+    return _decoded(node, _BLOCK, reply, BlockRecord).value()
 
 
 def _decoded(node: Transport, method: str, reply: Reply, kind: type[T]) -> T:

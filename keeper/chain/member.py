@@ -34,6 +34,8 @@ class Member:
     """Why it is never used again in this run, empty when it may be."""
     unfit: str = ""
     """What the last look at it found wrong, empty when nothing."""
+    outvoted: str = ""
+    """What enough nodes told otherwise when all were asked last, empty when nothing."""
     limited_until: float = 0.0
     """Its own wish: before that it is asked for nothing."""
     resting_until: float = 0.0

@@ -53,22 +53,33 @@ class Watch:
         """The newest block that a quorum came to."""
 
     async def look(self, active: Member) -> None:
-        """Look at every node that may ever be used again."""
-        await asyncio.gather(
-            *(self.inspect(one, trusted=one is active) for one in self._members if not one.excluded)
-        )
-        if active.head is not None and not active.excluded:
+        """Look at every node that may ever be used again.
+
+        The active one need not agree with what is known, for it is from there; only with a quorum.
+        """
+        height = self._height()
+        asked = [one for one in self._members if not one.excluded]
+        sights = await asyncio.gather(*(self._sight(one, height) for one in asked))
+        told = [(one, sight) for one, sight in zip(asked, sights, strict=True) if sight is not None]
+        self._vote(told)
+        for one, sight in told:
+            self._judge(one, self._fault(one, sight, None if one is active else height))
+        if active.head is not None and not active.excluded and not active.outvoted:
             self._remember(active.head)
 
-    async def inspect(self, member: Member, *, trusted: bool = False) -> bool:
-        """Look at one node and note what is wrong; tell whether it may be used.
-
-        The node that is ``trusted`` need not agree with what is known: it is from there.
-        """
-        now = self._clock.monotonic()
-        if member.excluded or now < member.limited_until:
-            return False
+    async def inspect(self, member: Member) -> bool:
+        """Look at one node that is to be the active one; tell whether it may be used."""
         height = self._height()
+        sight = await self._sight(member, height)
+        if sight is None:
+            return False
+        self._judge(member, self._fault(member, sight, height))
+        return not member.unfit
+
+    async def _sight(self, member: Member, height: int | None) -> Sight | None:
+        """Return what a node says of itself; None, and the reason is noted, where it is no use."""
+        if member.excluded or self._clock.monotonic() < member.limited_until:
+            return None
         try:
             sight = await look_at(
                 member.transport,
@@ -78,16 +89,31 @@ class Watch:
             )
         except OtherChainError as e:
             self._exclude(member, str(e))
-            return False
+            return None
         except TransientError as e:
             self.failed(member, e)
             if not isinstance(e, RateLimitedError):
                 self._judge(member, str(e))
-            return False
+            return None
         member.head = sight.head
         member.answered()
-        self._judge(member, self._fault(sight, None if trusted else height))
-        return not member.unfit
+        return sight
+
+    def _vote(self, told: Sequence[tuple[Member, Sight]]) -> None:
+        """Note who tells the block that all were asked for otherwise than a quorum does.
+
+        Also of the active node, whose word is then not what the others must agree with.
+        """
+        blocks = {one: sight.at_height for one, sight in told if sight.at_height is not None}
+        voices, least = list(blocks.values()), self._options.quorum
+        agreed = next((one for one in voices if voices.count(one) >= least), None)
+        if least == 1 or agreed is None:
+            return
+        if self._known.get(agreed.number, agreed.hash) != agreed.hash:
+            self._known = {agreed.number: agreed.hash}
+        for member, block in blocks.items():
+            unlike = agreed.unlike(block)
+            member.outvoted = f"block {agreed.number}: {unlike}" if unlike else ""
 
     def failed(self, member: Member, error: TransientError) -> None:
         """Note that a node did not answer, or wants peace."""
@@ -102,16 +128,17 @@ class Watch:
         member.limited_until = self._clock.monotonic() + wait_s
         self._report(Trouble.LIMITED, f"{member.name}: no request for {wait_s:g} s")
 
-    def _fault(self, sight: Sight, height: int | None) -> str:
+    def _fault(self, member: Member, sight: Sight, height: int | None) -> str:
         """Return what is wrong with a node by what it says, empty when nothing."""
         newest = self._newest()
         behind = newest - sight.head.number
         if behind > self._options.max_lag_blocks:
             return f"{behind} blocks behind block {newest}"
-        if height is None or sight.at_height == self._known.get(height):
-            return ""
-        found = sight.at_height or "no block"
-        return f"block {height}: expected {self._known.get(height)}, found {found}"
+        known = None if height is None else self._known.get(height)
+        told = None if sight.at_height is None else sight.at_height.hash
+        if member.outvoted or known in (None, told):
+            return member.outvoted
+        return f"block {height}: expected {known}, found {told or 'no block'}"
 
     def _newest(self) -> int:
         """Return the newest block that enough nodes came to: one alone may claim any."""
@@ -142,9 +169,12 @@ class Watch:
 
     def _height(self) -> int | None:
         """Return the height at which nodes must agree, None while nothing is known."""
-        deepest = next(iter(self._known), None)
-        newest = next(reversed(self._known), 0) - self._options.agree_depth
-        return max((one for one in self._known if one <= newest), default=deepest)
+        if self._options.quorum > 1:
+            newest = deepest = self._reached - self._options.agree_depth
+        else:
+            newest = next(reversed(self._known), 0) - self._options.agree_depth
+            deepest = next(iter(self._known), 0)
+        return max((one for one in self._known if one <= newest), default=max(deepest, 0)) or None
 
     def _remember(self, head: BlockRef) -> None:
         """Add the active node's head; what it contradicts is forgotten."""

@@ -96,6 +96,46 @@ async def test_a_head_that_one_node_makes_up_settles_nothing(three: Three) -> No
                 await require_agreed(chain.agreed, wrong)
 
 
+LIES: dict[str, Callable[[dict[str, str]], dict[str, str]]] = {
+    "base_fee: expected 1000000000, found 1": lambda block: block | {"baseFeePerGas": "0x1"},
+    "timestamp": lambda block: block | {"timestamp": hex(int(block["timestamp"], 16) + 9_999)},
+    "hash": lambda block: block | {"hash": "0x" + block["hash"][2:].replace("6", "7")},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_the_active_node_is_left_when_most_tell_its_blocks_otherwise(
+    three: Three, lie: str
+) -> None:
+    truth = three.liar.answers["eth_getBlockByNumber"]
+    three.liar.answers["eth_getBlockByNumber"] = lambda params: LIES[lie](truth(params))
+    async with three.opened() as chain:
+        assert chain.pool is not None
+        assert [one.is_active for one in chain.nodes()] == [False, True, False]
+        assert lie in chain.nodes()[0].trouble
+        assert len(chain.pool.fit()) == 2
+        head = await chain.reader.head()
+        await require_agreed(chain.agreed, head)
+
+        three.liar.answers["eth_getBlockByNumber"] = truth
+        for number in (11, 12):
+            for one in three.chains:
+                one.add(number)
+            await chain.pool.look()
+        assert len(chain.pool.fit()) == 3
+
+
+async def test_two_of_two_that_differ_leave_the_first_in_charge(three: Three) -> None:
+    truth = three.liar.answers["eth_getBlockByNumber"]
+    three.liar.answers["eth_getBlockByNumber"] = lambda params: truth(params) | {"timestamp": "0x1"}
+    async with three.opened(of=2) as chain:
+        assert chain.pool is not None
+        await chain.pool.look()
+        assert [one.is_active for one in chain.nodes()] == [True, False]
+        with pytest.raises(StaleError, match="quorum: expected 2 nodes to agree"):
+            await require_agreed(chain.agreed, await chain.reader.head())
+
+
 async def test_without_a_quorum_a_head_is_believed_and_nothing_is_asked(three: Three) -> None:
     async with three.opened(quorum=1) as chain:
         head = await chain.reader.head()
