@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 
 from keeper.core.chain import BlockRef
 from keeper.core.joint import Joint
@@ -29,6 +30,7 @@ from keeper.executor.rehearsing_ahead import RehearsingAhead
 from keeper.executor.seam import Seam
 from keeper.executor.standing import Standing
 from keeper.executor.verdicts import (
+    Rejections,
     Report,
     of_account,
     of_all,
@@ -67,7 +69,8 @@ class Executor:
         self._next_head = asyncio.Event()
         self._tick = Tick()
         self._early = Early(flight, journal)
-        """Of what is being carried out now, as the tick is."""
+        self._exposure: Exposure | None = None
+        """These are of what is being carried out now, as the tick is; the last as it was begun."""
         self.rehearsing_ahead = RehearsingAhead(grounds, flight, armament)
         simulator = self.rehearsing_ahead.simulator
         self._rehearsals = Rehearsals(simulator, self._door, flight, self.backoff)
@@ -163,7 +166,7 @@ class Executor:
         async with self._turn:
             self._tick = tick or Tick()
             self._early = Early(self.flight, self._journal)
-            exposure = exposure.by_now(self.flight)
+            exposure = self._exposure = exposure.by_now(self.flight)
             untried, tried = await self._door.untried(self._door.spread(joint.plans, exposure))
             admitted, refused = self._door.admit(untried, exposure)
             if tried or refused:
@@ -241,8 +244,8 @@ class Executor:
         seen = 0 if self.newest is None else self.newest.number
         newest = max([seen, *(plan.opportunity.block.number for plan in plans)])
         async with self.flight.numbered():
-            late = of_busy(plans, self.flight.busy) or of_barred(plans, joint.bar)
-            if late:
+            plans, late = self._still(plans, joint)
+            if not plans:
                 return Report(rejected=late)
             done, launch = await self._early.signed(plans, armament, newest + 1, self._tick)
             for plan, submission in done.pairs:
@@ -261,4 +264,20 @@ class Executor:
             for one in () if isinstance(delivery, Refused) else plan.members:
                 on_sent(one, submission)
         report = await self._booking.book(done.pairs, deliveries, desks)
-        return replace(report, rejected=(*of_all(done.refused, Reason.POLICY), *report.rejected))
+        refused = of_all(done.refused, Reason.POLICY)
+        return replace(report, rejected=(*late, *refused, *report.rejected))
+
+    def _still(self, plans: Sequence[Plan], joint: Joint) -> tuple[Sequence[Plan], Rejections]:
+        """Return the plans that may go after what others did since all were judged.
+
+        Whoever stands behind one over a limit was rehearsed behind it, and goes no more either.
+        """
+        late = of_busy(plans, self.flight.busy) or of_barred(plans, joint.bar)
+        before = self._exposure
+        if late or before is None or before.as_of == self.flight.changes:
+            return ([] if late else plans), late
+        admitted, over = self._door.admit(plans, before.by_now(self.flight))
+        both = zip(plans, admitted, strict=False)
+        sure = [one for one, _ in takewhile(lambda pair: pair[0] is pair[1], both)]
+        gone = ((plan, over[0].detail) for plan in plans[len(sure) :])
+        return sure, of_all(gone, over[0].reason) if over else ()

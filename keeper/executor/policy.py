@@ -89,6 +89,8 @@ class Exposure(Struct, frozen=True, kw_only=True):
     """Most that those in flight may still lose, by deployment."""
     ended: Ended = field(default_factory=Ended)
     """What had ended before what was spent was read."""
+    as_of: int = -1
+    """The flight's ``changes`` that it tells of."""
 
     def by_now(self, flight: Flight) -> "Exposure":
         """Return it with what took off or ended since: nothing is counted in neither place."""
@@ -102,6 +104,7 @@ class Exposure(Struct, frozen=True, kw_only=True):
             busy=flight.busy,
             staked=staked,
             forced_staked=flight.forced_staked_since(self.ended),
+            as_of=flight.changes,
         )
 
     def with_plan(self, plan: Plan) -> "Exposure":

@@ -77,8 +77,7 @@ class Prearm:
         self._exposure: Exposure | None = None
         """What was spent as of the head that was armed at."""
         self._now: Exposure | None = None
-        """That with what is at stake, as of the flight's state ``_as_of``."""
-        self._as_of = -1
+        """That with what is at stake."""
         self._mail: asyncio.Queue[_Batch | Exception] = asyncio.Queue()
         self._fault: Exception | None = None
         self._drills = 0
@@ -101,7 +100,7 @@ class Prearm:
         fresh = [(s.plan, s.submission) for key, s in signed.items() if key not in before]
         if fresh:
             await self._journal.arm(fresh)
-        self._exposure, self._as_of = exposure, -1
+        self._exposure, self._now = exposure, None
         by_feed: dict[tuple[str, str], tuple[Salvo, ...]] = {}
         primed = {key: self._primed(shot) for key, shot in signed.items()}
         for salvo in (self._cleared(one.journaled(primed)) for one in salvos):
@@ -268,10 +267,10 @@ class Prearm:
 
     def _current(self) -> Exposure | None:
         """Return what is at stake now; what was spent is as of the head that was armed at."""
-        changes = self._flight.changes
-        if self._as_of != changes and self._exposure is not None:
-            self._now, self._as_of = self._exposure.by_now(self._flight), changes
-        return self._now
+        now, armed = self._now, self._exposure
+        if armed is not None and (now is None or now.as_of != self._flight.changes):
+            now = self._now = armed.by_now(self._flight)
+        return now
 
     def _primed(self, shot: Shot) -> Shot:
         return replace(shot, primed=self._armament.lane.prime(shot.submission))
