@@ -1,10 +1,12 @@
 """Limits that others reach while a plan waits for its signature."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from keeper.core.chain import Simulated, Transaction
 from keeper.core.joint import Joint
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan
@@ -41,19 +43,22 @@ def armed(executor: Executor, wire: FakeWire) -> None:
 async def sent_after(folder: Path, others: int, most: int) -> tuple[Report, list[Plan]]:
     """Return what becomes of all when ``others`` take off before they may be signed."""
     plans, told = {one.transaction: one for one in ALL}, list[Plan]()
-    node, wire = Node(lambda _, one: done(plans[one])), FakeWire()
+    rehearsed, wire = asyncio.Event(), FakeWire()
+
+    def answer(_before: Sequence[Transaction], one: Transaction) -> Simulated:
+        rehearsed.set()
+        return done(plans[one])
+
     journal = await opened(folder)
     limits = replace(LIMITS, max_in_flight=most)
-    executor = disarmed(journal, HandClock(), node, limits=limits)
+    executor = disarmed(journal, HandClock(), Node(answer), limits=limits)
     armed(executor, wire)
     going = executor.carry_out(
         Joint(plans=ALL), HEAD, FUTURE, decoders(), lambda one, _: told.append(one)
     )
     async with executor.flight.numbered():
         ending = asyncio.ensure_future(going)
-        async with asyncio.timeout(10):
-            while not node.rounds:
-                await asyncio.sleep(0)
+        await asyncio.wait_for(rehearsed.wait(), 10)
         for number in range(4, 4 + others):
             executor.flight.took_off(plan(number), submission(plan(number), nonce=number))
     report = await ending
