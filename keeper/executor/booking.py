@@ -75,7 +75,9 @@ class Booking:
         """Return whether nothing came of an intent but what was sent first.
 
         A refusal may come blocks later, when another transaction has taken the place of that one,
-        or the intent has ended.
+        or the intent has ended, or is just being ended.
         """
+        if one.plan_id in self._flight.closing:
+            return False
         flying = self._flight.airborne.get(one.plan_id)
         return flying is not None and flying.intent.attempts == (one,)

@@ -63,6 +63,8 @@ class Flight:
         self.numbering = False
         """True while nonces are being taken: nobody else may then."""
         self._numbering = asyncio.Lock()
+        self.closing: set[str] = set()
+        """Plans whose end is being entered in the books: nobody else may end them."""
 
     @property
     def airborne(self) -> Mapping[str, Airborne]:

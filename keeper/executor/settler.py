@@ -94,9 +94,9 @@ class Settler:
             except Exception as error:  # noqa: BLE001 - the others do not wait for it either
                 self.stuck(airborne.intent, error)
                 continue
-            if outcome is None:
-                continue
-            await self._journal.settle(outcome)
+            if outcome is None or outcome.plan_id not in self._flight.airborne:
+                continue  # or whoever carried it out ended it meanwhile
+            await self._enter(outcome)
             ran = outcome.status in (Status.LANDED, Status.REVERTED)
             self._flight.landed(outcome.plan_id, ran=ran)
             if outcome.companions and outcome.status is Status.REVERTED:
@@ -105,6 +105,14 @@ class Settler:
             self._on_settled(airborne.intent, outcome)
             outcomes += outcome.each
         return outcomes
+
+    async def _enter(self, outcome: Outcome) -> None:
+        """Put an outcome on disk; a refusal that comes meanwhile ends nothing."""
+        self._flight.closing.add(outcome.plan_id)
+        try:
+            await self._journal.settle(outcome)
+        finally:
+            self._flight.closing.discard(outcome.plan_id)
 
     def stuck(self, intent: Intent, error: Exception) -> None:
         """Leave an intent as it is, and say so once: only its own deployment is to blame."""
