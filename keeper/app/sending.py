@@ -194,7 +194,9 @@ async def _armament(
         tender = _tender(settings, post, flight, standing, on_settled, desk, lane)
         await tender.begin()
         tenders.append(tender)
-    return Armament(desks=Desks(desks, on_settled), lane=lane, tenders=tuple(tenders))
+    all_desks = Desks(desks, on_settled)
+    await all_desks.count(flight)  # a price may come before the first head is tended
+    return Armament(desks=all_desks, lane=lane, tenders=tuple(tenders))
 
 
 async def _desk(settings: Settings, post: Post, signer: Signer) -> SigningDesk:
