@@ -1,7 +1,6 @@
 """JSON as nodes write it, and the values it becomes."""
 
-from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 
@@ -14,7 +13,7 @@ from keeper.core.units import Address, Hash32
 
 T = TypeVar("T")
 
-_lower = cast("Callable[[str], Hash32]", str.lower)
+_WORD_SIZE = 32
 
 
 class BlockRecord(msgspec.Struct, frozen=True, rename="camel"):
@@ -69,7 +68,7 @@ class LogRecord(msgspec.Struct, frozen=True, rename="camel"):
         try:
             return Log(
                 address=Address(self.address.lower()),
-                topics=tuple(map(_lower, self.topics)),
+                topics=tuple(map(_word, self.topics)),
                 data=bytes.fromhex(self.data[2:]),
                 block_number=int(self.block_number, 16),
                 block_hash=Hash32(self.block_hash.lower()),
@@ -201,6 +200,14 @@ def data_bytes(text: str) -> bytes:
 
 def hash32(text: str) -> Hash32:
     """Return a hash in lower case."""
+    return Hash32(text.lower())
+
+
+def _word(text: str) -> Hash32:
+    """Return a word in lower case. Raises ValueError unless it is one: contracts read topics."""
+    if len(text) != 2 + 2 * _WORD_SIZE or len(bytes.fromhex(text[2:])) != _WORD_SIZE:
+        msg = f"a topic is {text[:20]!r}"
+        raise ValueError(msg)
     return Hash32(text.lower())
 
 

@@ -12,6 +12,7 @@ from keeper.chain.jsonrpc import NodeError, Reply, Request
 from keeper.chain.records import decode_log
 from keeper.chain.rpc import RetryPolicy, Rpc
 from keeper.core.errors import StaleError, TransientError
+from tests.support.fake_chain import log_record
 from tests.support.instant_clock import InstantClock
 
 OK = msgspec.Raw(b'"0x1"')
@@ -64,6 +65,16 @@ async def test_a_result_that_is_not_utf_8_is_trouble_of_the_node() -> None:
         await rpc_over(script, InstantClock()).read(str, "eth_chainId", budget_s=0.0)
     with pytest.raises(TransientError, match="expected a log"):
         decode_log(msgspec.Raw(b'{"address":"\xff"}'))
+
+
+@pytest.mark.parametrize("topic", ["0x" + "zz" * 32, "0x12", "0x" + " " * 64, "0x" + "12" * 33, ""])
+def test_a_log_whose_topic_is_no_word_is_trouble_of_the_node(topic: str) -> None:
+    """Whoever decodes events takes a topic for thirty-two bytes."""
+    record = log_record(7, address="0x" + "fe" * 20)
+    assert decode_log(msgspec.Raw(msgspec.json.encode(record))).topics == tuple(record["topics"])
+    record["topics"].append(topic)
+    with pytest.raises(TransientError, match="expected a log in hex, found one where"):
+        decode_log(msgspec.Raw(msgspec.json.encode(record)))
 
 
 async def test_the_budget_is_an_argument() -> None:
