@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from msgspec import Struct, field
 
+from keeper.core.errors import RefusedError
 from keeper.core.fixed_point import mul_div_ceil
 from keeper.core.lending import Valuation
 from keeper.core.plan import Funding, Unwound
@@ -46,17 +47,20 @@ class Unwinding(Struct, frozen=True, kw_only=True):
     ) -> Redeemed | None:
         """Return what becomes of a collateral that comes in these parts, None when nothing need.
 
-        Raises RefusedError when as much cannot be redeemed.
+        Raises RefusedError when as much cannot be redeemed, or is too little to bring anything.
         """
         book = self.books.get(collateral)
         if book is None:
             return None
+        shares, assets = sum(received), book.redeem(received, timestamp=timestamp, funding=funding)
+        if assets < 1:
+            raise RefusedError(f"{collateral}: {shares} shares bring nothing")
         unwound = Unwound(
             kind=book.kind,
             share=collateral,
-            shares=sum(received),
+            shares=shares,
             underlying=book.underlying,
-            assets=book.redeem(received, timestamp=timestamp, funding=funding),
+            assets=assets,
         )
         return Redeemed(book=book, unwound=unwound)
 
@@ -94,7 +98,7 @@ def value_floor(
     if token in valuation.assets or redeemed is None:
         return valuation.wei_floor(token, amount)
     done = redeemed.unwound
-    shares = mul_div_ceil(amount, done.shares, max(done.assets, 1))
+    shares = mul_div_ceil(amount, done.shares, done.assets)
     return valuation.wei_floor(done.share, shares)
 
 

@@ -181,6 +181,7 @@ def test_a_reserve_that_gives_nothing_says_why(changes: dict[str, object], said:
 
 # --- plans -----------------------------------------------------------------------------------
 
+BORROWED = Funding(source="aave_v3", lender=LENDER, asset=WETH, amount=1, fee=0, gas=0)
 POOLS = markets(50_000_000, [(WETH, USDC), (WBTC, WETH), (WBTC, USDC)])
 
 
@@ -242,6 +243,23 @@ def test_an_underlying_without_a_price_is_valued_by_its_shares() -> None:
     assert "WETH short" in without.detail
     # Shares are worth 60,000 dollars by their own price, 40,000 by what they are redeemed for.
     assert without.net_wei < with_price.net_wei < 0
+
+
+def test_shares_that_bring_nothing_are_refused_and_not_sold() -> None:
+    """A search for an amount that pays ends at so few shares where none does."""
+    dollars = vault(
+        share=DAI,
+        underlying=Underlying(address=USDC, symbol="USDC", unit=10**6),
+        curve=Curve(assets=95, supply=100 * 10**12),
+    )
+    unwinding = Unwinding(books={DAI: dollars})
+    with pytest.raises(RefusedError, match=f"{DAI}: 1000000000000 shares bring nothing"):
+        unwinding.redeem(DAI, [10**12], 0, BORROWED)
+    desk = replace(desk_of(*POOLS), unwinding=unwinding)
+    case = case_with(option_of(DAI, WETH, dollars=20_000))
+    found = Planner(terms=terms_of(), venues=(), lenders=()).plan(case, desk)
+    assert not isinstance(found, Plan)
+    assert "WETH short of what is owed" in found.detail
 
 
 def test_a_plan_leaves_fewer_shares_to_redeem() -> None:
