@@ -9,7 +9,7 @@ from keeper.core.errors import RefusedError
 from keeper.core.lending import Option, Reason, SeizeQuote
 from keeper.core.plan import Funding, LoanKind
 from keeper.core.ports import SwapOffer, SwapQuote
-from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.core.units import WAD, ZERO_ADDRESS, Address
 from keeper.core.values import replace
 from keeper.planner.broker import Broker
 from keeper.planner.case import Case, Desk
@@ -256,27 +256,34 @@ def _missing(
 ) -> Miss:
     """Say what is missing; a loss in wei when the pools could quote it."""
     redeemed = spoils.redeemed
-    symbol = symbol_of(case.valuation, short.asset, redeemed)
     if short.amount == 0:
+        symbol = symbol_of(case.valuation, short.asset, redeemed)
         swap = "buying" if short.buys else "selling"
         detail = f"{swap} {short.tried} raw units of {symbol} goes beyond the pools' known range"
         return Miss(reason=Reason.NO_ROUTE, detail=detail)
     data = desk.data_fees.at_most(terms.gas.size(route.hops, unwinds=redeemed is not None))
     units = terms.gas.units(route.hops) + spoils.gas
     gas = units * desk.gas_price + data.at(desk.gas_price)
-    amount = _whole(case, short)
+    amount, lost = _amiss(case, terms, short, redeemed)
     return Miss(
         reason=Reason.BELOW_MIN_PROFIT,
-        detail=f"the collateral is {amount} {symbol} short of what is owed",
-        net=-value_floor(case.valuation, short.asset, short.amount, redeemed) - gas,
+        detail=f"the collateral is {amount} short of what is owed",
+        net=-lost - gas,
     )
 
 
-def _whole(case: Case, short: Short) -> str:
-    """Return an amount in whole units, exactly; of an asset without a price in raw ones."""
-    known = case.valuation.assets.get(short.asset)
-    if known is None:
-        return f"{short.amount} raw units of"
-    whole, rest = divmod(short.amount, known.unit)
-    digits = f"{rest:0{len(str(known.unit)) - 1}d}".rstrip("0")
+def _amiss(case: Case, terms: Terms, short: Short, redeemed: Redeemed | None) -> tuple[str, int]:
+    """Return what is missing in words, and in wei."""
+    valuation, asset, amount = case.valuation, short.asset, short.amount
+    if asset == terms.native and asset not in valuation.assets:  # no market need price it
+        return f"{_whole(amount, WAD)} of the native coin", amount
+    known, symbol = valuation.assets.get(asset), symbol_of(valuation, asset, redeemed)
+    whole = f"{amount} raw units of" if known is None else _whole(amount, known.unit)
+    return f"{whole} {symbol}", value_floor(valuation, asset, amount, redeemed)
+
+
+def _whole(amount: int, unit: int) -> str:
+    """Return an amount in whole units, exactly."""
+    whole, rest = divmod(amount, unit)
+    digits = f"{rest:0{len(str(unit)) - 1}d}".rstrip("0")
     return f"{whole}.{digits}" if digits else str(whole)

@@ -7,17 +7,22 @@ import pytest
 
 from keeper.core.chain import Fees
 from keeper.core.lending import Reason, Rejection
-from keeper.core.plan import Plan
+from keeper.core.plan import Plan, Underlying
 from keeper.core.values import replace
 from keeper.planner.case import Case, Desk
 from keeper.planner.costs import Limits
 from keeper.planner.planner import Planner
+from keeper.planner.unwinding import Unwinding
+from keeper.venues.unwinding.curve import Curve
+from keeper.venues.unwinding.erc4626 import VaultBook
 from tests.support.lending_desk import (
     ACCOUNT,
+    ASSETS,
     DAI,
     DEEP,
     TRIANGLE,
     USDC,
+    VALUATION,
     WBTC,
     WETH,
     Bonus,
@@ -68,6 +73,39 @@ def test_collateral_that_does_not_buy_the_debt_back_is_a_loss_with_a_figure() ->
     assert short is not None, rejection.detail
     # The rest is gas.
     assert 0 < -rejection.net_wei - Decimal(short[1]) * 10**18 < 10**17
+
+
+UNPRICED = replace(VALUATION, assets={a: v for a, v in ASSETS.items() if a != WETH})
+
+
+@pytest.mark.parametrize("dollars", [20_000, 200_000])
+def test_a_native_coin_that_the_market_does_not_price_may_be_what_is_short(dollars: int) -> None:
+    """As in a market of two other tokens; the debt is bought out of what the sale brings of it."""
+    case = case_with(option_of(WBTC, USDC, dollars=dollars), protocol=Bonus(bonus_bps=0, fee_bps=0))
+    pools = markets(2_000_000, [(WETH, USDC), (WBTC, WETH)])
+    desk = desk_of(*pools, intermediates=(WETH,))
+    found, priced = refused(replace(case, valuation=UNPRICED), desk), refused(case, desk)
+    assert priced.reason is Reason.BELOW_MIN_PROFIT
+    assert found.detail == priced.detail.replace("WETH", "of the native coin")
+    assert found.net_wei == priced.net_wei
+
+
+def test_what_is_short_of_the_native_coin_is_no_amount_of_an_underlying() -> None:
+    """An ether that is missing is not a dollar that is missing."""
+    share, dollars = WBTC, Underlying(address=DAI, symbol="DAI", unit=10**18)
+    book = VaultBook(
+        share=share,
+        underlying=dollars,
+        gas=100_000,
+        curve=Curve(assets=50_000 * 10**10, supply=1),
+        most=10**30,
+        held=10**30,
+    )
+    pools = markets(50_000_000, [(DAI, WETH), (WETH, USDC)])
+    desk = replace(desk_of(*pools, intermediates=(WETH,)), unwinding=Unwinding(books={share: book}))
+    case = case_with(option_of(share, USDC, dollars=10_000))
+    found, priced = refused(replace(case, valuation=UNPRICED), desk), refused(case, desk)
+    assert found.net_wei == priced.net_wei
 
 
 @pytest.mark.parametrize(

@@ -235,12 +235,15 @@ def test_the_underlying_is_named_where_it_does_not_suffice() -> None:
 
 def test_an_underlying_without_a_price_is_valued_by_its_shares() -> None:
     case = case_with(option_of(WBTC, USDC, dollars=10_000))
-    known = {a: v for a, v in case.valuation.assets.items() if a != WETH}
+    known = {a: v for a, v in case.valuation.assets.items() if a != DAI}
     bare = replace(case, valuation=replace(case.valuation, assets=known))
-    poor = unwinding_desk(vault(curve=Curve(assets=20 * 10**10, supply=1)))
+    dollars = Underlying(address=DAI, symbol="DAI", unit=10**18)
+    book = vault(underlying=dollars, curve=Curve(assets=40_000 * 10**10, supply=1))
+    desk = desk_of(*markets(50_000_000, [(DAI, USDC), (DAI, WETH)]))
+    poor = replace(desk, unwinding=Unwinding(books={WBTC: book}))
     planner = Planner(terms=terms_of(), venues=(), lenders=())
     (with_price, without) = (planner.plan(one, poor) for one in (case, bare))
-    assert "WETH short" in without.detail
+    assert "raw units of DAI short" in without.detail
     # Shares are worth 60,000 dollars by their own price, 40,000 by what they are redeemed for.
     assert without.net_wei < with_price.net_wei < 0
 
