@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from keeper.core.errors import RefusedError
 from keeper.core.lending import Option, SeizeQuote
 from keeper.core.plan import Funding
-from keeper.planner.case import Case
-from keeper.planner.trade import Trade
+from keeper.planner.case import Case, Desk
+from keeper.planner.exchange import Exchange
+from keeper.planner.trade import Terms, Trade, trade
 
 
 class Markets:
@@ -36,7 +37,21 @@ class Markets:
             self._views[case.deployment] = last.market.lent(left, loan)
 
 
-def comes_out(case: Case, trade: Trade) -> bool:
+def repeated(case: Case, desk: Desk, terms: Terms, was: Trade) -> Trade | None:
+    """Return a trade of the same liquidations at another desk, None where it is to be another.
+
+    What the chain has to see of it at the least, and what it leaves of the pools, follow from its
+    swaps as they are quoted there.
+    """
+    if not _comes_out(case, was):
+        return None
+    if _is_quoted_alike(desk, was):
+        return was
+    found = trade(case, desk, terms, was.route, was.option, *was.steps)
+    return found if isinstance(found, Trade) and not was.forced else None
+
+
+def _comes_out(case: Case, trade: Trade) -> bool:
     """Return whether each liquidation of a trade is in a case what it was planned to be."""
     for number, step in enumerate(trade.steps, 1):
         try:
@@ -50,6 +65,23 @@ def comes_out(case: Case, trade: Trade) -> bool:
             if after is None:
                 return False
             case = after.case()
+    return True
+
+
+def _is_quoted_alike(desk: Desk, trade: Trade) -> bool:
+    """Return whether a trade redeems and swaps at a desk as it was planned to."""
+    exchange: Exchange = desk
+    redeemed, books = trade.redeemed, desk.unwinding.books
+    if redeemed is not None and redeemed.book != books[trade.option.collateral]:
+        return False
+    for quote in trade.swaps():
+        if any(quote is one for one in trade.sale):
+            found = exchange.exact_in(quote.path, quote.amount_in)
+        else:
+            found = exchange.exact_out(quote.path, quote.amount_out)
+        if found != quote:
+            return False
+        exchange = exchange.after(quote)
     return True
 
 

@@ -26,7 +26,7 @@ from keeper.planner.case import Case, Desk
 from keeper.planner.ceiling import Ceilings
 from keeper.planner.forced import at_a_loss
 from keeper.planner.lenders import Lenders
-from keeper.planner.markets import Markets, comes_out
+from keeper.planner.markets import Markets, repeated
 from keeper.planner.next_one import first_of
 from keeper.planner.offers import Chosen, ask_of, best_offered
 from keeper.planner.refusals import gas_refusal, missed, refused, too_little
@@ -196,17 +196,23 @@ class Planner:
         """Return the chosen as they are without others that were chosen among them.
 
         ``desk`` and ``markets`` are those before the first. A trade whose liquidations come out the
-        same stays; any other is chosen anew, on what those before it leave.
+        same repays as much, with its swaps as they are quoted by now; any other is chosen anew, on
+        what those before it leave.
         """
         kept, refused = list[Chosen](), list[Rejection]()
         markets = Markets() if markets is None else markets.copy()
         for one in chosen:
-            case, trade = markets.place(one.alone), one.trade
-            found = trade if comes_out(case, trade) else self._choose(case, desk)
+            case = markets.place(one.alone)
+            again = repeated(case, desk, self._terms, one.trade)
+            if again is not one.trade and again is not None and self._missing(case, again) > 0:
+                again = None
+            found = again or self._choose(case, desk)
             if isinstance(found, Rejection):
                 refused.append(found)
                 continue
-            kept.append(one if found is trade else replace(one, case=case, desk=desk, trade=found))
+            kept.append(
+                one if found is one.trade else replace(one, case=case, desk=desk, trade=found)
+            )
             desk = found.leave(desk)
             markets.take(case, found.option, found.steps, found.funding)
         return kept, refused

@@ -111,6 +111,34 @@ def test_what_is_planned_anew_is_what_would_have_been_planned_without_the_other(
     assert [PLANNER.build(one) for one in again] == [PLANNER.build(one) for one in alone]
 
 
+SHALLOW = desk_of(*markets(5_000_000, [(WETH, USDC)]))
+
+
+def test_without_one_of_them_nobody_finds_the_pools_as_that_one_would_have_left_them() -> None:
+    """The second one liquidates what it did, and the third one is planned behind that alone."""
+    first, third = account(1, dollars=60_000), account(3, dollars=20_000)
+    second = account(2, dollars=30_000, deployment="other.local")
+    chosen, _ = PLANNER.choose_all([first, second, third], SHALLOW)
+    assert counted(chosen) == [("b1", 0), ("b2", 0), ("b3", 1)]
+    again, refused = PLANNER.choose_again(chosen[1:], SHALLOW)
+    alone, _ = PLANNER.choose_all([second, third], SHALLOW)
+    assert (counted(again), refused) == ([("b2", 0), ("b3", 0)], [])
+    assert again[0].trade.steps == chosen[1].trade.steps
+    assert [PLANNER.build(one) for one in again] == [PLANNER.build(one) for one in alone]
+
+
+def test_what_the_chain_must_see_follows_the_pools_that_remain() -> None:
+    one, two = (
+        account(number, dollars=60_000 // number, deployment=f"{number}.local") for number in (1, 2)
+    )
+    chosen, _ = PLANNER.choose_all([one, two], SHALLOW)
+    (again,), _ = PLANNER.choose_again(chosen[1:], SHALLOW)
+    before, now = PLANNER.build(chosen[1]), PLANNER.build(again)
+    assert now.quote == before.quote
+    proceeds = now.forecast.net + now.forecast.gas
+    assert now.min_profit == -(-proceeds * 9_500 // 10_000) > before.min_profit
+
+
 def test_one_that_depended_on_another_is_refused_when_that_is_gone() -> None:
     """It comes third only as long as there is a second."""
     waiting = account(1, dollars=10_000)
