@@ -229,7 +229,7 @@ class _Behind(Generic[M, P]):
     def now(self) -> Desk:
         """Return the desk behind all that was sent by now; ``markets`` are then as well."""
         for plan in self._batch.sent[self._counted :]:
-            self._desk = self._desk.past(plan.route)
+            self._desk = self._desk.behind(plan)
             self._pass(plan)
             self._counted += 1
         return self._desk

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from keeper.core.chain import BlockRef, Fees
 from keeper.core.lending import Health, Option, ProtocolCall, SeizeQuote, Valuation
-from keeper.core.plan import Funding, Opportunity
+from keeper.core.plan import Funding, Opportunity, Plan
 from keeper.core.ports import LoanBook, ProtocolAdapter
 from keeper.core.stepping import Lending, Prepared, Stepwise, offers
 from keeper.core.units import Address
@@ -154,6 +154,11 @@ class Desk(Exchange, frozen=True, kw_only=True):
     def repriced(self, factors: Mapping[Address, Fraction]) -> Self:
         """Return the desk once the exchanges followed a move; underlyings move as their shares."""
         return super().repriced(self.unwinding.follow(factors))
+
+    def behind(self, plan: Plan) -> Self:
+        """Return the desk as a plan leaves it of which nothing else is known."""
+        left = self.past(plan.route)
+        return replace(left, unwinding=self.unwinding.after(plan.unwound))
 
     @property
     def gas_price(self) -> int:

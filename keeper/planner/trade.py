@@ -107,7 +107,7 @@ class Trade(Struct, frozen=True, kw_only=True):
         left = desk.after(*self.swaps())
         if self.redeemed is None:
             return left
-        return replace(left, unwinding=desk.unwinding.after(self.redeemed))
+        return replace(left, unwinding=desk.unwinding.after(self.redeemed.unwound))
 
 
 class Miss(Struct, frozen=True, kw_only=True):

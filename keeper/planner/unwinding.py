@@ -73,13 +73,12 @@ class Unwinding(Struct, frozen=True, kw_only=True):
         """Return the symbol of each underlying."""
         return {one.underlying.address: one.underlying.symbol for one in self.books.values()}
 
-    def after(self, redeemed: Redeemed | None) -> "Unwinding":
-        """Return what is left to redeem once a plan's collateral was."""
-        if redeemed is None:
+    def after(self, done: Unwound | None) -> "Unwinding":
+        """Return what is left to redeem once a plan's collateral was; None where none had to be."""
+        book = None if done is None else self.books.get(done.share)
+        if done is None or book is None:
             return self
-        done = redeemed.unwound
-        book = self.books[done.share].after(done.shares, done.assets)
-        return replace(self, books={**self.books, done.share: book})
+        return replace(self, books={**self.books, done.share: book.after(done.shares, done.assets)})
 
     def follow(self, factors: Mapping[Address, Fraction]) -> Mapping[Address, Fraction]:
         """Return moves of tokens' values with those of their underlyings, which move alike."""

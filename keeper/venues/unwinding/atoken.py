@@ -162,7 +162,7 @@ class ATokenBook(Struct, frozen=True, kw_only=True):
     def after(self, shares: int, assets: int) -> "ATokenBook":
         """Return the book once ``assets`` were withdrawn."""
         del shares
-        return replace(self, reserve=replace(self.reserve, cash=self.reserve.cash - assets))
+        return replace(self, reserve=replace(self.reserve, cash=max(self.reserve.cash - assets, 0)))
 
 
 class _Identity(Struct, frozen=True, kw_only=True):

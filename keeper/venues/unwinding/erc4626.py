@@ -103,6 +103,8 @@ class VaultBook(Struct, frozen=True, kw_only=True):
 
     def after(self, shares: int, assets: int) -> "VaultBook":
         """Return the book once shares were redeemed for ``assets``."""
+        if shares >= self.most:  # perhaps more than there are by now: of what is in flight
+            return replace(self, most=0)
         return replace(self, most=self.most - shares, curve=self.curve.after(shares, assets))
 
 
