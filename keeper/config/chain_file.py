@@ -59,8 +59,8 @@ class UniswapV2Settings(Section):
     kind: Literal["uniswap_v2"]
     name: Name = "uniswap_v2"
     factory: AddressValue
-    fee: Annotated[Positive, Field(lt=1_000_000)] = 3_000
-    """What its pairs keep of the amount in, hundredths of a basis point."""
+    fee: Annotated[Positive, Field(lt=2**16)] = 3_000
+    """What its pairs keep of the amount in, hundredths of a basis point: 3000 is 0.3 %."""
     intermediates: Annotated[tuple[AddressValue, ...], BeforeValidator(distinct)] = ()
     """Tokens that a route may pass through."""
 

@@ -137,6 +137,8 @@ GOLDEN = [
      "found 'uniswap_v4'; did you mean 'uniswap_v3'?")),
     (CHAIN, "    name: sushiswap", "    fee: 3000",
      "venues: expected venues of different names, found uniswap_v3, uniswap_v2, uniswap_v2"),
+    (CHAIN, "    name: sushiswap", "    name: sushiswap\n    fee: 300000",
+     "fee: expected less than 65536, found 300000"),
     (CHAIN, "${KEEPER_RPC_ETHEREUM:-ws://127.0.0.1:8546}", "${KEEPER_RPC_OTHER}",
      ("config/chains/ethereum.yaml:11: expected the environment variable or secret file "
      "KEEPER_RPC_OTHER, found none")),
