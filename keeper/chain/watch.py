@@ -62,6 +62,8 @@ class Watch:
         sights = await asyncio.gather(*(self._sight(one, height) for one in asked))
         told = [(one, sight) for one, sight in zip(asked, sights, strict=True) if sight is not None]
         self._vote(told)
+        if active.outvoted:
+            self._known = {}
         for one, sight in told:
             self._judge(one, self._fault(one, sight, None if one is active else height))
         if active.head is not None and not active.excluded and not active.outvoted:
@@ -100,17 +102,17 @@ class Watch:
         return sight
 
     def _vote(self, told: Sequence[tuple[Member, Sight]]) -> None:
-        """Note who tells the block that all were asked for otherwise than a quorum does.
+        """Note who tells the block that all were asked for otherwise than a quorum that is most.
 
-        Also of the active node, whose word is then not what the others must agree with.
+        Also of the active node: what is known is its word, and nobody must agree with that then.
         """
         blocks = {one: sight.at_height for one, sight in told if sight.at_height is not None}
-        voices, least = list(blocks.values()), self._options.quorum
+        voices = list(blocks.values())
+        least = max(self._options.quorum, len(voices) // 2 + 1)
         agreed = next((one for one in voices if voices.count(one) >= least), None)
-        if least == 1 or agreed is None:
+        if self._options.quorum == 1 or agreed is None:
             return
-        if self._known.get(agreed.number, agreed.hash) != agreed.hash:
-            self._known = {agreed.number: agreed.hash}
+        self._known.pop(agreed.number, None)
         for member, block in blocks.items():
             unlike = agreed.unlike(block)
             member.outvoted = f"block {agreed.number}: {unlike}" if unlike else ""
@@ -135,10 +137,10 @@ class Watch:
         if behind > self._options.max_lag_blocks:
             return f"{behind} blocks behind block {newest}"
         known = None if height is None else self._known.get(height)
-        told = None if sight.at_height is None else sight.at_height.hash
-        if member.outvoted or known in (None, told):
+        if member.outvoted or known is None or sight.head.number < (height or 0):
             return member.outvoted
-        return f"block {height}: expected {known}, found {told or 'no block'}"
+        told = "no block" if sight.at_height is None else sight.at_height.hash
+        return "" if told == known else f"block {height}: expected {known}, found {told}"
 
     def _newest(self) -> int:
         """Return the newest block that enough nodes came to: one alone may claim any."""

@@ -48,8 +48,8 @@ class Three:
 
 
 @asynccontextmanager
-async def three_nodes() -> AsyncIterator[Three]:
-    """Serve the three, each with a few blocks."""
+async def three_nodes(count: int = 3) -> AsyncIterator[Three]:
+    """Serve the three, or as many as are wanted, each with a few blocks."""
     async with AsyncExitStack() as stack:
-        nodes = [await stack.enter_async_context(fake_node()) for _ in range(3)]
+        nodes = [await stack.enter_async_context(fake_node()) for _ in range(count)]
         yield Three(nodes=nodes, chains=[FakeChainNode(one, first=5, last=10) for one in nodes])
