@@ -194,16 +194,15 @@ class Mirror(Generic[M, P]):
         self, head: BlockRef, branch: Sequence[BlockRef], undone: Touched
     ) -> tuple[M, Touched, list[Log]]:
         """Return the market at ``head``, what the branch touched, and what it logged."""
-        before = self.snapshot.market
+        adapter, before = self._adapter, self.snapshot.market
         logs = await self._logs_of(branch, before)
-        done = self._adapter.touched(before, logs)
-        touched = union((undone, done))
-        market = await self._adapter.read_market(self._reader, head, before, touched)
-        if done.structure:
+        done = adapter.touched(before, logs)
+        market = await adapter.read_market(self._reader, head, before, union((undone, done)))
+        if adapter.log_filter(market) != adapter.log_filter(before):
             # A contract listed in the branch may have emitted in it too, unwatched until now.
             logs = await self._logs_of(branch, market)
-            done = union((done, self._adapter.touched(market, logs)))
-        return market, done, logs
+        # Nor were the accounts of a market known that began in the branch.
+        return market, union((done, adapter.touched(market, logs))), logs
 
     async def _read(
         self,
