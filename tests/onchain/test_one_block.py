@@ -75,7 +75,7 @@ async def aave(binary: Path, node: MarketNode) -> AsyncIterator[Field]:
                 prices=look.prices,
                 sending=by_somebody(scene.adapter, fork.market.accounts.supplier),
                 live=fork.live,
-                stored=lambda view: (view.lines, [(one.cash, one.held) for one in view.reserves]),
+                stored=lambda view: (view.lines, [r and (r.cash, r.held) for r in view.reserves]),
             )
 
 

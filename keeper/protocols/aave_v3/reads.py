@@ -1,6 +1,7 @@
 """Read a market, whole or only what was touched."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from keeper.core.lending import Touched
 from keeper.core.units import Address
@@ -16,6 +17,9 @@ from keeper.protocols.aave_v3.roots import (
     sequencer_status,
 )
 from keeper.protocols.aave_v3.state import AaveMarket, Reserve, Sentinel
+
+_MOST_RESERVES: Final = 128
+"""For which an account's word has flags: an id is asked for after its reserve was dropped too."""
 
 
 async def read_whole(asking: Asking, provider: Address) -> AaveMarket:
@@ -73,7 +77,7 @@ async def _refresh_sentinel(asking: Asking, previous: AaveMarket) -> Sentinel | 
 
 
 def _by_id(reserves: Mapping[int, Reserve]) -> tuple[Reserve | None, ...]:
-    return tuple(reserves.get(i) for i in range(max(reserves, default=-1) + 1))
+    return tuple(reserves.get(i) for i in range(_MOST_RESERVES))
 
 
 def _tokens(reserve: Reserve) -> Iterator[Address]:

@@ -162,7 +162,7 @@ class AaveMarket(Struct, frozen=True, kw_only=True):
     """Of the premium; the rest is the suppliers' up to 3.3."""
     sentinel: Sentinel | None
     reserves: tuple[Reserve | None, ...]
-    """By reserve id; None where the id was dropped."""
+    """By reserve id; None where the id was dropped, or is of none yet."""
     ids: Mapping[Address, int]
     """Reserve id by underlying."""
     token_ids: Mapping[Address, int]
