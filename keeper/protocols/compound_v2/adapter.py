@@ -114,7 +114,8 @@ class CompoundAdapter(Struct, frozen=True, kw_only=True):
 
     def feeds_of(self, market: Deployment, position: Position) -> frozenset[str]:
         """Return the ids of the prices that the account's health depends on."""
-        return frozenset(market.markets[one.market].token for one in position.entries)
+        counted = health.entered(market, position)
+        return frozenset(market.markets[one.market].token for one in counted)
 
     def at(self, market: Deployment, *, block: int, timestamp: int, prices: Prices) -> Deployment:
         """Return the deployment as of a block and at ``prices``."""
