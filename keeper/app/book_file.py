@@ -21,6 +21,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from keeper.core.lending import Scope
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.units import Hash32
 from keeper.ledger.checkpoints import Checkpoint as Kept
@@ -32,7 +33,7 @@ from keeper.scanner.columns import Columns
 M = TypeVar("M")
 P = TypeVar("P")
 
-_VERSION: Final = 5
+_VERSION: Final = 6
 _CRC_BYTES: Final = 4
 _LONGEST_LINE: Final = 2**24
 """Of JSON: a file without a line is not read whole to find that out."""
@@ -69,6 +70,9 @@ class _Facts(msgspec.Struct, frozen=True):
     hash: str
     known_at: int
     known_hash: str
+    since: int
+    places: tuple[str, ...]
+    """With ``since`` where accounts were looked for."""
     position_markets: tuple[str, ...]
     column_markets: tuple[str, ...]
     count: int
@@ -109,6 +113,8 @@ def save_book(
         hash=snapshot.block.hash,
         known_at=known.block,
         known_hash=known.hash,
+        since=known.scope.since,
+        places=tuple(sorted(known.scope.places)),
         position_markets=markets,
         column_markets=tuple(columns.markets),
         count=count,
@@ -168,7 +174,11 @@ def _read(file: BufferedReader, deployment: str, empty: PackedPositions[P]) -> S
     return SavedBook(
         block=facts.block,
         hash=Hash32(facts.hash),
-        known=Kept(block=facts.known_at, hash=Hash32(facts.known_hash)),
+        known=Kept(
+            block=facts.known_at,
+            hash=Hash32(facts.known_hash),
+            scope=Scope(since=facts.since, places=frozenset(facts.places)),
+        ),
         positions=empty.filled(buckets, facts.position_markets, facts.count),
         columns=Columns.of_arrays(arrays, facts.column_markets),
     )

@@ -41,13 +41,13 @@ class JournaledCheckpoints:
             return None
         accounts = await self._journal.accounts(deployment)
         self._kept[deployment] = accounts
-        return Checkpoint(block=kept.block, hash=kept.hash, accounts=accounts)
+        return Checkpoint(block=kept.block, hash=kept.hash, accounts=accounts, scope=kept.scope)
 
     async def save(self, deployment: str, checkpoint: Checkpoint) -> Kept:
         """Keep a checkpoint and its new accounts; return its mark."""
         old, accounts = self._kept.get(deployment, ()), checkpoint.accounts
         new = accounts.beyond(old) if isinstance(accounts, Known) else set(accounts) - set(old)
-        kept = Kept(block=checkpoint.block, hash=checkpoint.hash)
+        kept = Kept(block=checkpoint.block, hash=checkpoint.hash, scope=checkpoint.scope)
         await self._journal.save(deployment, kept, new)
         self._kept[deployment] = checkpoint.accounts
         return kept

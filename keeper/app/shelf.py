@@ -46,7 +46,9 @@ class Shelf(Generic[M, P]):
         saved = load_book(self._book_file, self._adapter)
         if saved is None:
             return False
-        snapshot = await mirror.resume(head, saved.block, saved.hash, saved.positions)
+        scope = saved.known.scope
+        anchor = Checkpoint(block=saved.block, hash=saved.hash, accounts=(), scope=scope)
+        snapshot = await mirror.resume(head, anchor, saved.positions)
         if snapshot is None:
             return False
         sight.resume(saved.columns)

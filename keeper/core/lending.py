@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct, field
 
@@ -27,6 +28,22 @@ class Touched(Struct, frozen=True, kw_only=True):
     """Parts of the market to read again, in the adapter's own naming (reserves, market ids)."""
     structure: bool = False
     """True when the market itself changed shape: read it again from the root."""
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """Where accounts were looked for: nothing is known of any that are elsewhere."""
+
+    since: int
+    """The first block that was looked through."""
+    places: frozenset[str]
+    """``AccountRef.market`` of each."""
+
+    def covers(self, other: "Scope") -> bool:
+        """Return whether all that is in the other one was looked for."""
+        return self.since <= other.since and self.places >= other.places
+
+
+NOWHERE: Final = Scope(since=0, places=frozenset())
 
 
 class Feed(Struct, frozen=True, kw_only=True):

@@ -5,17 +5,18 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from keeper.core.lending import AccountRef
+from keeper.core.lending import NOWHERE, AccountRef, Scope
 from keeper.core.units import Address, Hash32
 from keeper.ledger.writer import Writer
 from keeper.runtime.clock import Clock
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
-    """A block up to which every account of a deployment is known."""
+    """A block up to which every account of a deployment is known, where it was looked for."""
 
     block: int
     hash: Hash32
+    scope: Scope = NOWHERE
 
 
 class CheckpointJournal:
@@ -64,18 +65,26 @@ def upsert_checkpoint(
         "INSERT OR IGNORE INTO accounts VALUES (?, ?, ?, ?)",
         ((deployment, ref.market, ref.account, checkpoint.block) for ref in new_accounts),
     )
+    scope = checkpoint.scope
+    places = " ".join(sorted(scope.places))
     db.execute(
-        "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)",
-        (deployment, checkpoint.block, checkpoint.hash, now),
+        """INSERT OR REPLACE INTO checkpoints
+        (deployment, block, block_hash, saved, since, places) VALUES (?, ?, ?, ?, ?, ?)""",
+        (deployment, checkpoint.block, checkpoint.hash, now, scope.since, places),
     )
 
 
 def select_checkpoint(db: sqlite3.Connection, deployment: str) -> Checkpoint | None:
     """Return the last checkpoint of a deployment."""
     row = db.execute(
-        "SELECT block, block_hash FROM checkpoints WHERE deployment = ?", (deployment,)
+        "SELECT block, block_hash, since, places FROM checkpoints WHERE deployment = ?",
+        (deployment,),
     ).fetchone()
-    return None if row is None else Checkpoint(block=row[0], hash=Hash32(row[1]))
+    if row is None:
+        return None
+    block, block_hash, since, places = row
+    scope = Scope(since=since, places=frozenset(places.split()))
+    return Checkpoint(block=block, hash=Hash32(block_hash), scope=scope)
 
 
 def select_accounts(db: sqlite3.Connection, deployment: str) -> frozenset[AccountRef]:

@@ -6,7 +6,7 @@ returns, whatever happens to the process or to the power.
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 
 APPLICATION_ID: Final = 0x4B454550
 """``KEEP`` in the header of the file: tells our databases from others."""
@@ -153,7 +153,9 @@ TABLES: Final = (
         deployment TEXT PRIMARY KEY,
         block INTEGER NOT NULL,
         block_hash TEXT NOT NULL,
-        saved INTEGER NOT NULL
+        saved INTEGER NOT NULL,
+        since INTEGER NOT NULL DEFAULT 0,
+        places TEXT NOT NULL DEFAULT ''
     ) WITHOUT ROWID""",
     """CREATE TABLE accounts (
         deployment TEXT NOT NULL,
@@ -182,6 +184,11 @@ MIGRATIONS: Final = {
         "ALTER TABLE outcomes ADD COLUMN final INTEGER NOT NULL DEFAULT 0",
         """UPDATE outcomes SET final = 1
         WHERE settled < CAST(strftime('%s', 'now') AS INTEGER) - 86400""",
+    ),
+    # Where accounts were looked for is not known of what was kept before: nowhere.
+    6: (
+        "ALTER TABLE checkpoints ADD COLUMN since INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE checkpoints ADD COLUMN places TEXT NOT NULL DEFAULT ''",
     ),
 }
 """What makes each older version the next one."""

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
-from keeper.core.lending import AccountRef
+from keeper.core.lending import AccountRef, Scope
+from keeper.core.ports import ProtocolAdapter
+from keeper.core.units import ZERO_ADDRESS
 from keeper.mirror.positions import PackedPositions, Packing, Positions
+from keeper.mirror.snapshot import M, P
 
 # Any: whose positions these are is not asked.
 Held = Positions[Any]
@@ -57,6 +60,19 @@ class Known(Collection[AccountRef]):
         if isinstance(older, Known):
             some = chain(self.held.unlike(older.held), self.idle.unlike(older.idle))
         return _absent(some, older)
+
+
+def scope_of(adapter: ProtocolAdapter[M, P], market: M) -> Scope:
+    """Return where a deployment's accounts are."""
+    places = frozenset(ref.market for ref in adapter.refs_of(market, ZERO_ADDRESS))
+    return Scope(since=adapter.start_block, places=places)
+
+
+def outside(scope: Scope, held: Held, before: Scope) -> frozenset[AccountRef]:
+    """Return whose positions, which were all in another scope, are not in this one."""
+    if before.places <= scope.places:
+        return frozenset()
+    return frozenset(ref for ref in held if ref.market not in scope.places)
 
 
 def _absent(accounts: Iterable[AccountRef], there: Collection[AccountRef]) -> Iterator[AccountRef]:

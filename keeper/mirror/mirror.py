@@ -12,13 +12,13 @@ from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Log
 from keeper.core.errors import ConfigError, InvariantError, StaleError
-from keeper.core.lending import AccountRef, Touched
+from keeper.core.lending import NOWHERE, AccountRef, Scope, Touched
 from keeper.core.ports import ProtocolAdapter, Reader
 from keeper.core.screening import Discovering
 from keeper.core.units import Hash32
 from keeper.core.values import replace
 from keeper.mirror.history import DEPTH_BLOCKS, History, begin, union
-from keeper.mirror.known import Known
+from keeper.mirror.known import Known, outside, scope_of
 from keeper.mirror.positions import Positions, no_positions
 from keeper.mirror.sieve import LogSieve
 from keeper.mirror.snapshot import M, P, Snapshot
@@ -31,11 +31,12 @@ Progress = Callable[[str, int, int], None]
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
-    """A block up to which ``accounts`` names every account that may owe something."""
+    """A block up to which ``accounts`` names every account of ``scope`` that may owe something."""
 
     block: int
     hash: Hash32
     accounts: Collection[AccountRef]
+    scope: Scope = NOWHERE
 
 
 class Mirror(Generic[M, P]):
@@ -81,14 +82,15 @@ class Mirror(Generic[M, P]):
     ) -> Snapshot[M, P]:
         """Fill the mirror at ``head``, from a checkpoint when it is still canonical.
 
-        Raises ConfigError when the deployment is said to begin after ``head``.
+        And when accounts were looked for wherever they are now. Raises ConfigError when the
+        deployment is said to begin after ``head``.
         """
         self._require_begun(head)
-        if anchor is not None and not await self._canonical(anchor, head):
+        market = await self._adapter.read_market(self._reader, head, None, None)
+        if anchor is not None and not await self._serves(anchor, head, market):
             anchor = None
         known = frozenset(anchor.accounts if anchor else ())
         since = anchor.block + 1 if anchor else self._adapter.start_block
-        market = await self._adapter.read_market(self._reader, head, None, None)
         seen = known | await self._discover(market, since, head.number, progress)
         positions = await self._read(head, market, seen, progress, no_positions(self._adapter))
         self._anchor = replace(anchor, accounts=()) if anchor else None
@@ -96,26 +98,28 @@ class Mirror(Generic[M, P]):
         return self._publish(head, market, positions, None)
 
     async def resume(
-        self, head: BlockRef, block: int, block_hash: Hash32, positions: Positions[P]
+        self, head: BlockRef, anchor: Checkpoint, positions: Positions[P]
     ) -> Snapshot[M, P] | None:
-        """Fill the mirror at ``head`` from positions as they were at a block.
+        """Fill the mirror at ``head`` from positions as they were at a checkpoint's block.
 
         Only what logs since then touched is read; the snapshot names it. None when the block is
-        not an ancestor of ``head``, or the market changed shape since.
+        not an ancestor of ``head``, the market changed shape since, or accounts are looked for
+        where they were not.
         """
-        anchor = Checkpoint(block=block, hash=block_hash, accounts=())
-        if not await self._canonical(anchor, head):
-            return None
         market = await self._adapter.read_market(self._reader, head, None, None)
+        if not await self._serves(anchor, head, market):
+            return None
         wanted = self._adapter.log_filter(market)
-        logs = await self._reader.logs_between(wanted, block + 1, head.number)
+        logs = await self._reader.logs_between(wanted, anchor.block + 1, head.number)
         touched = self._adapter.touched(market, logs)
         if touched.structure:
             return None
-        held = await self._read(head, market, touched.accounts, _silent, positions)
+        left = outside(scope_of(self._adapter, market), positions, anchor.scope)
+        changed = touched.accounts | left
+        held = await self._read(head, market, changed, _silent, positions)
         self._anchor, self._history = None, begin(head)
-        self._known = Known.of(touched.accounts, held)
-        return self._publish(head, market, held, touched.accounts, logs=logs)
+        self._known = Known.of(changed, held)
+        return self._publish(head, market, held, changed, logs=logs)
 
     async def advance(self, head: BlockRef) -> Snapshot[M, P]:
         """Bring the mirror to ``head``: a child, a later block, an earlier one, or a branch."""
@@ -137,7 +141,8 @@ class Mirror(Generic[M, P]):
     def checkpoint(self, depth: int) -> Checkpoint:
         """Return a checkpoint ``depth`` blocks back: its accounts may be more than need be."""
         step = self._passed.at_or_before(self.snapshot.block.number - depth)
-        return Checkpoint(block=step.number, hash=step.hash, accounts=self._known)
+        scope = scope_of(self._adapter, self.snapshot.market)
+        return Checkpoint(block=step.number, hash=step.hash, accounts=self._known, scope=scope)
 
     @property
     def _passed(self) -> History:
@@ -159,10 +164,16 @@ class Mirror(Generic[M, P]):
         After a long silence that is the oldest block remembered; after a deep reorg perhaps the
         checkpoint of the start.
         """
-        for anchor in (self.checkpoint(self._depth), self._anchor):
+        newest = self.checkpoint(self._depth)
+        for anchor in (newest, self._anchor):
             if anchor is not None and await self._canonical(anchor, head):
-                return replace(anchor, accounts=self._known)
+                return replace(newest, block=anchor.block, hash=anchor.hash)
         return None
+
+    async def _serves(self, anchor: Checkpoint, head: BlockRef, market: M) -> bool:
+        """Return whether all accounts of the market up to the checkpoint's block are known."""
+        covered = anchor.scope.covers(scope_of(self._adapter, market))
+        return covered and await self._canonical(anchor, head)
 
     async def _canonical(self, anchor: Checkpoint, head: BlockRef) -> bool:
         """Return whether the checkpoint's block is an ancestor of ``head``."""

@@ -17,6 +17,7 @@ from keeper.core.chain import Call, Log
 from keeper.core.lending import AccountRef, Feed, Price
 from keeper.core.values import replace
 from keeper.ledger.checkpoints import Checkpoint as Kept
+from keeper.mirror.known import scope_of
 from keeper.mirror.positions import PackedPositions, Packing
 from keeper.mirror.snapshot import Snapshot
 from keeper.oracle.chainlink import ANSWER_UPDATED
@@ -151,7 +152,8 @@ class Shelf(Generic[M, P]):
         """Write the book as the daemon does at a checkpoint."""
         snapshot = Snapshot(block=HEAD, market=self._made.market, positions=self._positions)
         name = self._made.adapter.deployment
-        known = Kept(block=HEAD.number, hash=HEAD.hash)
+        scope = scope_of(self._made.adapter, self._made.market)
+        known = Kept(block=HEAD.number, hash=HEAD.hash, scope=scope)
         if not save_book(path, name, snapshot, self._lookout.columns, known):
             raise AssertionError("a book that can be saved")
 

@@ -14,6 +14,7 @@ from keeper.core.lending import AccountRef
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.ledger.checkpoints import Checkpoint as Kept
+from keeper.mirror.known import scope_of
 from keeper.mirror.mirror import Mirror
 from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.aave_v3.adapter import AaveAdapter
@@ -53,7 +54,8 @@ async def write_book(steps: Ladder, path: Path, many: int) -> None:
         if done % 200_000 == 0:
             progress(f"{done:,} loans made")
     whole = replace(snapshot, positions=positions)
-    known = Kept(block=head.number, hash=head.hash)
+    scope = scope_of(adapter, snapshot.market)
+    known = Kept(block=head.number, hash=head.hash, scope=scope)
     if sight.columns is None or not save_book(path, DEPLOYMENT, whole, sight.columns, known):
         raise AssertionError("a book that can be saved")
 

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from keeper.app.book_file import load_book, save_book
+from keeper.app.book_file import SavedBook, load_book, save_book
 from keeper.app.shelf import BOOK_MISSED, Shelf
 from keeper.app.sight import Sight
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.devnet.actions import random_actions
 from keeper.devnet.crash import crash
 from keeper.ledger.checkpoints import Checkpoint as Kept
-from keeper.mirror.mirror import Mirror
+from keeper.mirror.known import scope_of
+from keeper.mirror.mirror import Checkpoint, Mirror
 from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from keeper.scanner.scan import scan
@@ -38,15 +40,22 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-async def saved(scene: Scene, path: Path) -> None:
-    """Mirror the market at its head and write the book."""
+async def saved(scene: Scene, path: Path) -> Kept:
+    """Mirror the market at its head and write the book; return what is known with it."""
     head = await scene.chain.reader.head()
     snapshot = await Mirror(scene.adapter, scene.chain.reader).start(head, None, silent)
     sight: Sight[AaveMarket, AavePosition] = Sight(scene.adapter, block_time_s=BLOCK_S)
     sight.take(snapshot)
     assert sight.columns is not None
-    assert save_book(path, scene.adapter.deployment, snapshot, sight.columns, KEPT)
+    known = replace(KEPT, scope=scope_of(scene.adapter, snapshot.market))
+    assert save_book(path, scene.adapter.deployment, snapshot, sight.columns, known)
     assert mode_of(path) == 0o600
+    return known
+
+
+def anchor_of(book: SavedBook[AavePosition]) -> Checkpoint:
+    """Return the block that a book is of, and where its accounts are."""
+    return Checkpoint(block=book.block, hash=book.hash, accounts=(), scope=book.known.scope)
 
 
 async def test_a_resumed_book_equals_a_cold_start_and_reads_only_what_changed(
@@ -54,17 +63,17 @@ async def test_a_resumed_book_equals_a_cold_start_and_reads_only_what_changed(
 ):
     path = tmp_path / "book"
     async with open_scene(market_copy.live, market_copy.anvil.http_url) as scene:
-        await saved(scene, path)
+        known = await saved(scene, path)
         random_actions(scene.live, seed=9, count=25)
         for _ in zip(range(4), crash(scene.live), strict=False):
             pass
         head = await scene.chain.reader.head()
         book = load_book(path, scene.adapter)
         assert book is not None
-        assert book.known == KEPT
+        assert book.known == known
         reader = WatchedReader(reader=scene.chain.reader)
         mirror: Mirror[AaveMarket, AavePosition] = Mirror(scene.adapter, reader)
-        snapshot = await mirror.resume(head, book.block, book.hash, book.positions)
+        snapshot = await mirror.resume(head, anchor_of(book), book.positions)
         assert snapshot is not None
         assert snapshot.changed is not None
         assert 0 < len(snapshot.changed) < len(snapshot.positions) // 2
@@ -97,7 +106,7 @@ async def test_a_book_of_an_abandoned_block_is_not_used(market_copy: MarketNode,
         assert book is not None
         head = await scene.chain.reader.head()
         mirror: Mirror[AaveMarket, AavePosition] = Mirror(scene.adapter, scene.chain.reader)
-        assert await mirror.resume(head, book.block, book.hash, book.positions) is None
+        assert await mirror.resume(head, anchor_of(book), book.positions) is None
 
 
 @pytest.mark.parametrize("damage", ["torn", "flipped", "vast"])

@@ -1,17 +1,27 @@
-"""Markets that begin, and loans in them, while the mirror follows Morpho Blue."""
+"""Markets that begin, and that are followed or not, while the mirror follows Morpho Blue."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 
+from keeper.app.checkpoints import JournaledCheckpoints
+from keeper.app.shelf import Shelf
+from keeper.app.sight import Sight
+from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.devnet.contract import create_address
 from keeper.devnet.morpho import EARLY_TERMS, LocalMorpho, market_id
 from keeper.devnet.sender import Sender
+from keeper.ledger.journal import SqliteJournal
 from keeper.mirror.mirror import Mirror
+from keeper.protocols.morpho_blue.adapter import MorphoAdapter
 from keeper.protocols.morpho_blue.state import MorphoMarket, MorphoPosition
+from tests.support.ledger_records import opened
 from tests.support.market_node import MarketNode
 from tests.support.mirror_stand import silent
 from tests.support.morpho_scene import Scene, morpho_node, open_scene
@@ -82,3 +92,85 @@ async def test_a_loan_in_the_block_that_begins_its_market_is_followed(
         snapshot = await mirror.advance(await scene.chain.reader.head())
         assert places == {ref.market for ref in snapshot.positions if ref.account == sender.account}
         assert dict(snapshot.positions) == await cold(scene)
+
+
+def following(scene: Scene, many: int) -> MorphoAdapter:
+    """Return an adapter that follows the first so many markets alone, and early in none."""
+    markets = tuple(one.id for one in scene.local.markets[:many])
+    parameters = replace(scene.adapter.parameters, markets=markets, pre_liquidation_factories=())
+    return replace(scene.adapter, parameters=parameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A start with a mirror of its own; ledger and book are those of the starts before."""
+
+    mirror: MorphoMirror
+    sight: Sight[MorphoMarket, MorphoPosition]
+    shelf: Shelf[MorphoMarket, MorphoPosition]
+
+    @classmethod
+    def of(cls, adapter: MorphoAdapter, scene: Scene, journal: SqliteJournal, book: Path) -> Self:
+        """Begin with nothing read."""
+        store = JournaledCheckpoints(journal.checkpoints)
+        return cls(
+            mirror=Mirror(adapter, scene.chain.reader),
+            sight=Sight(adapter, block_time_s=12),
+            shelf=Shelf(adapter, store, book, every_blocks=1),
+        )
+
+    async def fill(self, head: BlockRef) -> bool:
+        """Go on from the book, else from the checkpoint; return whether the book was of use."""
+        if await self.shelf.resume(head, self.mirror, self.sight):
+            return True
+        self.sight.take(await self.mirror.start(head, await self.shelf.checkpoint(), silent))
+        return False
+
+    async def keep(self) -> None:
+        """Leave what the next start goes on from."""
+        checkpoint, snapshot = self.mirror.checkpoint(0), self.mirror.snapshot
+        await self.shelf.keep(checkpoint, snapshot, self.sight.columns)
+
+
+@pytest.mark.parametrize("has_book", [True, False])
+@pytest.mark.parametrize(("first", "then"), [(2, 4), (4, 2), (3, 3)])
+async def test_a_start_that_follows_other_markets_equals_a_cold_one(
+    node: tuple[MarketNode, LocalMorpho],
+    tmp_path: Path,
+    has_book: bool,  # noqa: FBT001 - a parameter of the test
+    first: int,
+    then: int,
+):
+    market_node, local = node
+    book, journal = tmp_path / "book", await opened(tmp_path)
+    async with open_scene(market_node, local) as scene:
+        before = Start.of(following(scene, first), scene, journal, book)
+        head = await scene.chain.reader.head()
+        await before.fill(head)
+        await before.keep()
+        if not has_book:
+            book.unlink()
+        after = Start.of(following(scene, then), scene, journal, book)
+        assert await after.fill(head) == (has_book and then <= first)
+        cold_mirror: MorphoMirror = Mirror(following(scene, then), scene.chain.reader)
+        cold_start = await cold_mirror.start(head, None, silent)
+        assert dict(after.mirror.snapshot.positions) == dict(cold_start.positions)
+        assert after.sight.columns is not None
+        assert len(after.sight.columns) == len(cold_start.positions)
+    await journal.close()
+
+
+async def test_a_start_block_that_is_set_back_is_gone_back_to(
+    node: tuple[MarketNode, LocalMorpho], tmp_path: Path
+):
+    market_node, local = node
+    book, journal = tmp_path / "book", await opened(tmp_path)
+    async with open_scene(market_node, local) as scene:
+        head = await scene.chain.reader.head()
+        late = Start.of(replace(scene.adapter, start_block=head.number), scene, journal, book)
+        await late.fill(head)
+        await late.keep()
+        after = Start.of(scene.adapter, scene, journal, book)
+        assert not await after.fill(head)
+        assert dict(after.mirror.snapshot.positions) == await cold(scene) != {}
+    await journal.close()

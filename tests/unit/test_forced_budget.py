@@ -217,6 +217,8 @@ async def test_a_database_of_the_second_version_keeps_everything_and_forces_noth
     )
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         before = [db.execute(one).fetchall() for one in tables]
+        db.execute("ALTER TABLE checkpoints DROP COLUMN places")
+        db.execute("ALTER TABLE checkpoints DROP COLUMN since")
         db.execute("ALTER TABLE outcomes DROP COLUMN final")
         db.execute("DROP TABLE taken")
         db.execute("DROP INDEX intents_by_carrier")

@@ -6,7 +6,7 @@ import pytest
 
 from keeper.core.chain import DataCost, Fees
 from keeper.core.errors import InvariantError
-from keeper.core.lending import AccountRef, Reason
+from keeper.core.lending import AccountRef, Reason, Scope
 from keeper.core.plan import Purpose, Status
 from keeper.core.values import replace
 from keeper.ledger.checkpoints import Checkpoint
@@ -231,11 +231,13 @@ async def test_checkpoints_and_accounts_survive(tmp_path):
     refs = [AccountRef(market=MARKET, account=account(index)) for index in range(3)]
     journal = await opened(tmp_path)
     await journal.checkpoints.save(DEPLOYMENT, Checkpoint(block=5, hash=hash32(5)), refs[:2])
-    await journal.checkpoints.save(DEPLOYMENT, Checkpoint(block=9, hash=hash32(9)), refs[1:])
+    scope = Scope(since=3, places=frozenset((MARKET, "another")))
+    newest = Checkpoint(block=9, hash=hash32(9), scope=scope)
+    await journal.checkpoints.save(DEPLOYMENT, newest, refs[1:])
     await journal.close()
 
     again = await opened(tmp_path)
-    assert await again.checkpoints.newest(DEPLOYMENT) == Checkpoint(block=9, hash=hash32(9))
+    assert await again.checkpoints.newest(DEPLOYMENT) == newest
     assert await again.checkpoints.accounts(DEPLOYMENT) == frozenset(refs)
     assert await again.checkpoints.newest("aave_v3.other") is None
     await again.close()

@@ -274,6 +274,8 @@ async def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):
         db.execute("DROP TABLE standing")
         db.execute("ALTER TABLE submissions DROP COLUMN purpose")
         db.execute("ALTER TABLE submissions DROP COLUMN lane")
+        db.execute("ALTER TABLE checkpoints DROP COLUMN places")
+        db.execute("ALTER TABLE checkpoints DROP COLUMN since")
         db.execute("ALTER TABLE outcomes DROP COLUMN final")
         db.execute("ALTER TABLE outcomes DROP COLUMN block_hash")
         db.execute("DROP TABLE taken")

@@ -72,7 +72,10 @@ class ProtocolAdapter(Protocol[M, P]):
         ...
 
     def refs_of(self, market: M, account: Address) -> tuple[AccountRef, ...]:
-        """Return every place in the market where an address may have a position."""
+        """Return every place in the market where an address may have a position.
+
+        The same for each address. A start that finds a place anew discovers all accounts anew.
+        """
         ...
 
     def log_filter(self, market: M) -> LogFilter:
