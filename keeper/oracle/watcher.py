@@ -50,7 +50,7 @@ class PriceWatcher:
         self._rereading = Rereading(reader)
         self._judge = Judge(following=NOTHING, policy=policy)
         self._movers: dict[str, _Mover] = {}
-        self._names: frozenset[str] = frozenset()
+        self._known: frozenset[tuple[object, ...]] = frozenset()
 
     @property
     def following(self) -> Following:
@@ -69,11 +69,14 @@ class PriceWatcher:
         self._movers = {}
 
     async def keep_following(self, feeds: Sequence[Feed], block: BlockRef) -> None:
-        """Follow the feeds, found out about anew only where they are others than before."""
-        names = frozenset(f"{one.id}:{one.source}:{one.underlying}" for one in feeds)
-        if names != self._names:
+        """Follow the feeds, found out about anew only where they are others than before.
+
+        Or are read in another way: a protocol may ask another oracle for the same ones.
+        """
+        known = frozenset(map(_followed_by, feeds))
+        if known != self._known:
             await self.follow(feeds, block)
-            self._names = names
+            self._known = known
 
     def log_filter(self) -> LogFilter:
         """Return the events that move a price."""
@@ -279,3 +282,8 @@ class PriceWatcher:
             latest is not None and latest.phase != leaves[proxy].phase
             for proxy, latest in evidence.rounds.items()
         )
+
+
+def _followed_by(feed: Feed) -> tuple[object, ...]:
+    """Return how a feed is followed and read; of several markets' names for it it may have any."""
+    return feed.id, feed.source, feed.underlying, feed.read, feed.direct, feed.multiplier
