@@ -11,6 +11,7 @@ from keeper.devnet.isolated import PACKAGE, Works, add_market, isolated_artifact
 from keeper.devnet.isolated_market import LivePool
 from keeper.devnet.packages import ensure_all
 from keeper.devnet.sender import Sender
+from keeper.evm.words import selector, word_of_address, word_of_int
 from keeper.protocols.venus_isolated.case import KEY_SEPARATOR, Way
 from keeper.protocols.venus_isolated.refusals import Refusal
 from keeper.protocols.venus_isolated.state import Action
@@ -140,3 +141,20 @@ async def test_a_market_that_is_unlisted_does_not_count(scene: Scene):
     assert not look.market.markets[look.market.numbers[Address(token)]].listed
     assert look.positions[ref] == before.positions[ref]
     assert await differences(scene, look) == []
+
+
+async def test_another_feed_of_an_asset_is_followed(scene: Scene):
+    before = await scene.look()
+    known = before.market.sources
+    one, other = sorted(before.market.markets.values(), key=lambda market: market.unit)[-2:]
+    main, feed = known[one.token].main, known[other.token].address
+    assert feed != known[one.token].address
+    live = scene.live.live
+    data = selector("setTokenConfig((address,address,uint256))") + word_of_address(one.asset)
+    data += word_of_address(feed) + word_of_int(10**9)
+    sender = Sender.of(live.rpc, live.market.accounts.deployer)
+    sender.add("a feed", to=main, data=data)
+    sender.mine()
+    look = await scene.follow(before)
+    assert look.market.sources[one.token].address == feed
+    assert look.market == (await scene.look()).market

@@ -8,6 +8,7 @@ import pytest
 from keeper.core.lending import SeizeQuote
 from keeper.core.units import WAD, Address
 from keeper.devnet.crash import crash
+from keeper.devnet.sender import Sender
 from keeper.evm.words import address_at, ask_address, selector, word_of_address, word_of_int
 from keeper.protocols.compound_v2 import codec
 from keeper.protocols.compound_v2.refusals import Refusal
@@ -173,19 +174,32 @@ async def test_every_price_is_a_feeds_answer_times_its_multiplier(scene: Scene):
 async def test_a_price_that_is_not_the_feeds_is_read_from_the_oracle(scene: Scene):
     before = await scene.look()
     token = scene.live.live.market.asset("DAI").token
-    chainlink = await chainlink_oracle(scene)
-    rpc, deployer = scene.live.live.rpc, scene.live.live.market.accounts.deployer
     data = selector("setDirectPrice(address,uint256)") + word_of_address(token)
     data += word_of_int(99 * 10**16)
-    call = {"from": deployer, "to": chainlink, "data": "0x" + data.hex()}
-    rpc.call("eth_sendTransaction", call)
-    rpc.call("evm_mine")  # anvil answers before its own mining is done
-    look = await scene.look()
+    deployer = Sender.of(scene.live.live.rpc, scene.live.live.market.accounts.deployer)
+    deployer.add("a price", to=await chainlink_oracle(scene), data=data)
+    deployer.mine()
+    look = await scene.follow(before)
+    assert look.market == (await scene.look()).market
     (feed,) = [one for one in scene.adapter.feeds(look.market) if one.label == "DAI"]
     assert not feed.direct
     assert feed.source == scene.live.venus.oracle
     assert look.prices[feed.id].value == 99 * 10**16
     assert look.prices[feed.id] != before.prices[feed.id]
+
+
+async def test_another_feed_of_an_asset_is_followed(scene: Scene):
+    before, market = await scene.look(), scene.live.live.market
+    dai, usdc = market.asset("DAI").token, market.asset("USDC").feed
+    data = selector("setTokenConfig((address,address,uint256))") + word_of_address(dai)
+    data += word_of_address(usdc) + word_of_int(10**9)
+    deployer = Sender.of(scene.live.live.rpc, market.accounts.deployer)
+    deployer.add("a feed", to=await chainlink_oracle(scene), data=data)
+    deployer.mine()
+    look = await scene.follow(before)
+    assert look.market == (await scene.look()).market
+    (feed,) = [one for one in scene.adapter.feeds(look.market) if one.label == "DAI"]
+    assert (feed.source, feed.direct) == (usdc, True)
 
 
 async def chainlink_oracle(scene: Scene) -> Address:

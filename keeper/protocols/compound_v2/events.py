@@ -8,7 +8,7 @@ from keeper.core.lending import AccountRef, Touched
 from keeper.core.units import ZERO_ADDRESS, Address, Hash32, address_of_word
 from keeper.evm.words import WORD, address_at, topic
 from keeper.protocols.compound_v2 import codec
-from keeper.protocols.compound_v2.state import Deployment
+from keeper.protocols.compound_v2.state import Deployment, main_oracles
 
 DATA_ACCOUNTS: Final[Mapping[Hash32, int]] = {
     codec.BORROW: 0,
@@ -91,6 +91,8 @@ STRUCTURE: Final = frozenset(
             "TokenConfigAdded(address,address,address,address)",
             "OracleSet(address,address,uint256)",
             "OracleEnabled(address,uint256,bool)",
+            "TokenConfigAdded(address,address,uint256)",
+            "PricePosted(address,uint256,uint256)",
             "Upgraded(address)",
         ),
     )
@@ -151,7 +153,7 @@ def _accounts(log: Log) -> Iterator[Address]:
 
 def _contracts(market: Deployment) -> set[Address]:
     """Return the contracts around the markets."""
-    found = {market.comptroller, market.oracle}
+    found = {market.comptroller, market.oracle, *main_oracles(market.sources)}
     if market.liquidator is not None:
         found.add(market.liquidator.address)
     if market.vai is not None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.core.values import replace
 from keeper.evm.erc20 import DECIMALS
 from keeper.evm.words import WORD, address_at, ask, ask_address, int_at, signed_at
 from keeper.protocols.compound_v2 import codec
@@ -37,8 +38,12 @@ async def read_sources(
     asking: Asking, oracle: Address, markets: Sequence[Priced]
 ) -> Mapping[Address, Source]:
     """Return the source of each market's price; the oracle itself where no feed is behind it."""
-    feeds = await _feeds(asking, await _main_oracles(asking, oracle, markets))
-    found = {one.token: Source(address=oracle, multiplier=0) for one in markets}
+    asked = await _main_oracles(asking, oracle, markets)
+    main = {one.market.token: one.oracle for one in asked}
+    feeds = await _feeds(asking, asked)
+    found = {
+        one.token: Source(address=oracle, multiplier=0, main=main.get(one.token)) for one in markets
+    }
     calls = [
         call
         for market, feed in feeds
@@ -52,7 +57,7 @@ async def read_sources(
     for i, (market, feed) in enumerate(feeds):
         multiplier = _multiplier(market, answers[3 * i : 3 * i + 3])
         if multiplier:
-            found[market.token] = Source(address=feed, multiplier=multiplier)
+            found[market.token] = replace(found[market.token], address=feed, multiplier=multiplier)
     return found
 
 

@@ -79,6 +79,13 @@ class Source(Struct, frozen=True, kw_only=True):
     address: Address
     multiplier: int
     """Answer to price; 0 when the price is not simply the feed's."""
+    main: Address | None = None
+    """The oracle that a resilient one asks first: it may be told of another feed, or of a price."""
+
+
+def main_oracles(sources: Mapping[Address, Source]) -> set[Address]:
+    """Return the oracles that resilient ones ask first."""
+    return {one.main for one in sources.values() if one.main is not None}
 
 
 class Liquidator(Struct, frozen=True, kw_only=True):

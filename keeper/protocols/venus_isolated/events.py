@@ -9,7 +9,7 @@ from keeper.core.units import ZERO_ADDRESS, Address, Hash32, address_of_word
 from keeper.evm.words import topic
 from keeper.protocols.compound_v2 import codec as family
 from keeper.protocols.venus_isolated import codec
-from keeper.protocols.venus_isolated.state import Deployment
+from keeper.protocols.venus_isolated.state import Deployment, main_oracles
 
 MARKET_ACCOUNTS: Final[Mapping[Hash32, tuple[int, ...]]] = {
     family.BORROW: (1,),
@@ -75,6 +75,8 @@ STRUCTURE: Final = frozenset(
             "TokenConfigAdded(address,address,address,address)",
             "OracleSet(address,address,uint256)",
             "OracleEnabled(address,uint256,bool)",
+            "TokenConfigAdded(address,address,uint256)",
+            "PricePosted(address,uint256,uint256)",
             "Upgraded(address)",
         ),
     )
@@ -140,4 +142,4 @@ def _named(log: Log, positions: Iterable[int]) -> Iterator[Address]:
 def _contracts(market: Deployment) -> set[Address]:
     """Return the contracts around the markets."""
     oracles = {one.oracle for one in market.pools.values()}
-    return {market.registry, *market.pools, *oracles}
+    return {market.registry, *market.pools, *oracles, *main_oracles(market.sources)}

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from keeper.core.units import Address
 from keeper.protocols.compound_v2.rules import Stored
-from keeper.protocols.compound_v2.state import Action, Entry, Source
+from keeper.protocols.compound_v2.state import Action, Entry, Source, main_oracles
 
 __all__ = [
     "Action",
@@ -18,6 +18,7 @@ __all__ = [
     "Pool",
     "Position",
     "Source",
+    "main_oracles",
     "numbered",
 ]
 
