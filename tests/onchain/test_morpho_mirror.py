@@ -174,3 +174,33 @@ async def test_a_start_block_that_is_set_back_is_gone_back_to(
         assert not await after.fill(head)
         assert dict(after.mirror.snapshot.positions) == await cold(scene) != {}
     await journal.close()
+
+
+def second_of_oracle(sender: Sender, local: LocalMorpho) -> None:
+    """Queue a market of other collateral at the first one's oracle, with a lower id than that's."""
+    loan, own, oracle, irm, _ = local.markets[0].params
+    others = {one.address for one in local.live.tokens.values()} - {loan, own}
+    thresholds = {one.params[-1] for one in local.markets}
+    found = [(loan, other, oracle, irm, lltv) for other in others for lltv in thresholds]
+    params = min(found, key=market_id)
+    assert market_id(params) < local.markets[0].id
+    sender.call(local.morpho, "createMarket", params)
+
+
+async def test_an_oracle_keeps_the_name_that_guards_know_it_by(
+    node: tuple[MarketNode, LocalMorpho],
+):
+    """Anybody may begin another market at it, of a token with a name of their choice."""
+    market_node, local = node
+    async with open_scene(market_node, local) as scene:
+        before = await scene.look()
+        first = local.markets[0]
+        sender = Sender.of(local.live.rpc, scene.liquidator)
+        second_of_oracle(sender, local)
+        sender.mine()
+        sender.call(local.morpho, "supply", first.params, 1_000, 0, sender.account, b"")
+        sender.mine()
+        for look in (await scene.follow(before), await scene.look()):
+            feeds = {one.id: one for one in scene.adapter.feeds(look.market)}
+            assert len(look.market.markets) == len(before.market.markets) + 1
+            assert feeds[first.params[2]].label == "WETH/USDC"

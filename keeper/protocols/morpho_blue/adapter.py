@@ -109,7 +109,8 @@ class MorphoAdapter(Struct, frozen=True, kw_only=True):
     def feeds(self, market: MorphoMarket) -> tuple[Feed, ...]:
         """Return the oracle of each market that owes anything, and of early liquidations in it.
 
-        One that owed until lately is among them: its last liquidation is yet to be valued.
+        One that owed until lately is among them: its last liquidation is yet to be valued. What
+        several share has the oldest one's label: guards may be set by it.
         """
         found: dict[str, Feed] = {}
         for one in market.markets.values():

@@ -62,7 +62,8 @@ async def read_again(
     found = await params_of(asking, previous.morpho, new_keys) if new_keys else {}
     new = {key: params for key, params in found.items() if parameters.wants(key, params)}
     fresh |= await read_markets(asking, previous.morpho, new)
-    kept = {key: one for key, one in previous.markets.items() if key not in keys}
+    gone = known.keys() - fresh.keys()
+    kept = {key: one for key, one in previous.markets.items() if key not in gone}
     markets = kept | fresh
     early = {key: one for key, one in previous.pre_liquidations.items() if one.market in markets}
     announced = sorted(keys - known.keys() - new_keys)
@@ -80,8 +81,11 @@ async def read_again(
 async def read_markets(
     asking: Asking, morpho: Address, wanted: Mapping[str, MarketParams]
 ) -> dict[str, IsolatedMarket]:
-    """Read markets from their parameters; one whose tokens have no decimals is left out."""
-    keys = sorted(wanted)
+    """Read markets from their parameters; one whose tokens have no decimals is left out.
+
+    They stay in the order in which they were created: what several share is named by the oldest.
+    """
+    keys = list(wanted)
     calls = [codec.ask_market(morpho, codec.MARKET, key) for key in keys]
     states = await asking.all(calls, "markets", _MARKET_WORDS)
     rows = [(key, wanted[key], data) for key, data in zip(keys, states, strict=True)]

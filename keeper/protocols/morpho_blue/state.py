@@ -92,7 +92,7 @@ class MorphoMarket(Struct, frozen=True, kw_only=True):
     morpho: Address
     factories: tuple[Address, ...]
     markets: Mapping[str, IsolatedMarket]
-    """Those that are followed, by id."""
+    """Those that are followed, by id, oldest first: anybody may add to them."""
     pre_liquidations: Mapping[str, PreLiquidation]
     """By address: each is a market of its own to the rooms."""
     block: int
