@@ -68,6 +68,11 @@ def scope_of(adapter: ProtocolAdapter[M, P], market: M) -> Scope:
     return Scope(since=adapter.start_block, places=places)
 
 
+def inside(scope: Scope, accounts: Iterable[AccountRef]) -> frozenset[AccountRef]:
+    """Return which accounts are in a scope: more may be kept under a deployment's name."""
+    return frozenset(ref for ref in accounts if ref.market in scope.places)
+
+
 def outside(scope: Scope, held: Held, before: Scope) -> frozenset[AccountRef]:
     """Return whose positions, which were all in another scope, are not in this one."""
     if before.places <= scope.places:

@@ -18,7 +18,7 @@ from keeper.core.screening import Discovering
 from keeper.core.units import Hash32
 from keeper.core.values import replace
 from keeper.mirror.history import DEPTH_BLOCKS, History, begin, union
-from keeper.mirror.known import Known, outside, scope_of
+from keeper.mirror.known import Known, inside, outside, scope_of
 from keeper.mirror.positions import Positions, no_positions
 from keeper.mirror.sieve import LogSieve
 from keeper.mirror.snapshot import M, P, Snapshot
@@ -89,7 +89,7 @@ class Mirror(Generic[M, P]):
         market = await self._adapter.read_market(self._reader, head, None, None)
         if anchor is not None and not await self._serves(anchor, head, market):
             anchor = None
-        known = frozenset(anchor.accounts if anchor else ())
+        known = inside(scope_of(self._adapter, market), anchor.accounts if anchor else ())
         since = anchor.block + 1 if anchor else self._adapter.start_block
         seen = known | await self._discover(market, since, head.number, progress)
         positions = await self._read(head, market, seen, progress, no_positions(self._adapter))

@@ -120,6 +120,16 @@ async def test_a_checkpoint_at_the_head_needs_no_logs(stand: Stand):
     await assert_cold(stand)
 
 
+async def test_accounts_of_another_contract_under_the_same_name_are_left_out(stand: Stand):
+    """The database keeps them: they are not read as if they were of this one."""
+    checkpoint = stand.mirror.checkpoint(0)
+    moved = {replace(ref, market="0x" + "ab" * 20) for ref in checkpoint.accounts}
+    both = replace(checkpoint, accounts={*checkpoint.accounts, *moved})
+    stand.mirror = stand.restart(stand.reader)
+    await stand.mirror.start(await stand.head(), both, silent)
+    await assert_cold(stand)
+
+
 async def test_a_checkpoint_above_the_head_is_not_trusted(stand: Stand):
     head = await stand.head()
     ahead = Checkpoint(block=head.number + 5, hash=Hash32("0x" + "ab" * 32), accounts=frozenset())
