@@ -92,7 +92,8 @@ class MorphoAdapter(Struct, frozen=True, kw_only=True):
 
     def refs_of(self, market: MorphoMarket, account: Address) -> tuple[AccountRef, ...]:
         """Return the account in every followed market."""
-        return tuple(one for key in market.markets for one in events.refs_in(market, key, account))
+        names = (*market.markets, *market.pre_liquidations)  # those are of followed markets
+        return tuple(AccountRef(market=name, account=account) for name in names)
 
     def log_filter(self, market: MorphoMarket) -> LogFilter:
         """Return which logs change accounts or markets."""
