@@ -75,7 +75,11 @@ class Case(Struct, frozen=True, kw_only=True):
 def cases_of(view: Deployment, position: Position) -> Iterator[Case]:
     """Yield every collateral with every debt, VAI last."""
     entries = entered(view, position)
-    held = [view.markets[one.market] for one in entries if one.tokens]
+    held = [
+        view.markets[one.market]
+        for one in entries
+        if one.tokens and not is_worthless(view, one.market)
+    ]
     for owed in entries:
         if owed.principal:
             for collateral in held:
@@ -83,6 +87,14 @@ def cases_of(view: Deployment, position: Position) -> Iterator[Case]:
     if view.vai is not None and position.vai_minted:
         for collateral in held:
             yield case_of(view, position, collateral, controller_of(view.vai))
+
+
+def is_worthless(view: Deployment, number: int) -> bool:
+    """Return whether a market's cTokens come to nothing: what they are seized by divides by that.
+
+    So they do where the underlying is gone.
+    """
+    return view.mul(known_price(view, number), view.lines[number].rate) == 0
 
 
 def markets_of(view: Deployment, position: Position, option: Option) -> tuple[Market, Market]:
@@ -135,8 +147,11 @@ def controller_of(vai: Vai) -> Market:
 def case_of(view: Deployment, position: Position, collateral: Market, debt: Market) -> Case:
     """Return the case of one pair. Raises StaleError when a price is not known.
 
-    VAI counts as a dollar, and is seized for at the core pool's incentive.
+    VAI counts as a dollar, and is seized for at the core pool's incentive. Raises RefusedError
+    where the collateral is worth nothing.
     """
+    if is_worthless(view, collateral.number):
+        raise MarketRefusedError(Refusal.WORTHLESS, collateral.symbol)
     if debt.number == NO_MARKET:
         return _vai_case(view, position, collateral, debt)
     none = Entry(market=-1, tokens=0, principal=0, principal_index=0)

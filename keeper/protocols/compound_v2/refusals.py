@@ -25,6 +25,7 @@ class Refusal(StrEnum):
     VAI_FIRST = "VAIDebtTooHigh"
     VAI_PAUSED = "VAI is paused"
     NO_INCENTIVE = "the account's pool gives no incentive"
+    WORTHLESS = "divide by zero"
     ILLIQUID = "the market's cash does not cover the redemption"
 
 

@@ -15,6 +15,7 @@ from keeper.protocols.venus_isolated.health import (
     arrangements,
     debt_of,
     entered,
+    is_worthless,
     known_price,
     snapshot,
     terms_of,
@@ -69,7 +70,8 @@ class Case(Struct, frozen=True, kw_only=True):
 def cases_of(view: Deployment, position: Position) -> Iterator[Case]:
     """Yield every collateral with every debt, then the account as a whole where it is one pair."""
     entries = entered(view, position)
-    held = [one.market for one in entries if one.tokens]
+    every = [one.market for one in entries if one.tokens]
+    held = [one for one in every if not is_worthless(view, one)]
     owed = [one.market for one in entries if one.principal]
     for debt in owed:
         for collateral in held:
@@ -77,12 +79,17 @@ def cases_of(view: Deployment, position: Position) -> Iterator[Case]:
     if len(owed) == 1:
         for collateral in held:
             yield case_of(view, position, Way.ACCOUNT, collateral, owed[0])
-        if len(held) == 1:
+        if held and len(every) == 1:
             yield case_of(view, position, Way.HEAL, held[0], owed[0])
 
 
 def case_of(view: Deployment, position: Position, way: Way, collateral: int, debt: int) -> Case:
-    """Return one case. Raises StaleError when a price is not known."""
+    """Return one case. Raises StaleError when a price is not known.
+
+    Raises RefusedError where the collateral is worth nothing.
+    """
+    if is_worthless(view, collateral):
+        raise PoolRefusedError(Refusal.WORTHLESS, view.markets[collateral].symbol)
     entries = {one.market: one for one in position.entries}
     owing, held, pool = entries[debt], entries[collateral], view.pool_of(debt)
     found, accrue = _found(pool, terms_of(view, position), way, (collateral, debt))

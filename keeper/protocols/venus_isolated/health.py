@@ -147,6 +147,14 @@ def known_price(view: Deployment, number: int) -> int:
     return price
 
 
+def is_worthless(view: Deployment, number: int) -> bool:
+    """Return whether a market's cTokens come to nothing: what they are seized by divides by that.
+
+    So they do where the underlying is gone.
+    """
+    return family.mul_exp_truncated(known_price(view, number), view.lines[number].rate) == 0
+
+
 def line_at(moment: Deployment, market: Market) -> Line:
     """Return a market as it is at a moment."""
     after = accrued_at(moment, market)

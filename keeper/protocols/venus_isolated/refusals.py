@@ -19,6 +19,7 @@ class Refusal(StrEnum):
     DEBT_LEFT = "Nonzero borrow balance after liquidation"
     NOTHING_TO_REDEEM = "redeemAmount is zero"
     ILLIQUID = "RedeemTransferOutNotPossible()"
+    WORTHLESS = "division by zero"
     NOT_COLLATERAL = "MarketNotCollateral(address,address)"
     NOT_BORROWED = "nothing is owed in the market"
     NOT_THE_SHARE = "healing repays its own share, and no other"
