@@ -5,17 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from keeper.core.lending import SeizeQuote
+from keeper.core.lending import Option, SeizeQuote
 from keeper.core.units import WAD, Address
 from keeper.devnet.crash import crash
 from keeper.devnet.sender import Sender
 from keeper.evm.words import address_at, ask_address, selector, word_of_address, word_of_int
 from keeper.protocols.compound_v2 import codec
-from keeper.protocols.compound_v2.refusals import Refusal
+from keeper.protocols.compound_v2.refusals import MarketRefusedError, Refusal
 from keeper.protocols.compound_v2.state import Action, Position
 from tests.support.others import fall
 from tests.support.venus_governance import all_options, govern, healthy_pair, open_copy, some_option
-from tests.support.venus_scene import Scene, VenusNode, built_venus, differences, judge
+from tests.support.venus_scene import (
+    Scene,
+    VenusNode,
+    built_venus,
+    differences,
+    judge,
+    liquidate_call,
+)
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +165,41 @@ async def test_a_market_that_is_unlisted_does_not_count(scene: Scene):
     assert scene.adapter.assess(view, look.positions[ref]) == scene.adapter.assess(
         view, cold.positions[ref]
     )
+
+
+async def test_a_pool_that_gives_nothing_for_a_collateral_is_foreseen(scene: Scene):
+    """Where it does not fall back on the core pool, collateral that it does not list is idle."""
+    before, comptroller = await scene.look(), scene.live.comptroller
+    ref, pool = next((r, one.pool) for r, one in sorted(before.positions.items()) if one.pool)
+    markets, accounts = before.market.markets, scene.live.live.market.accounts
+    idle = next(one for one in markets if not (one.native or one.risks[pool].listed))
+    supplier = Sender.of(scene.live.live.rpc, accounts.supplier)
+    data = selector("mintBehalf(address,uint256)") + word_of_address(ref.account)
+    supplier.add("supply", to=idle.token, data=data + word_of_int(10**15))
+    supplier.mine()
+    scene.live.live.rpc.call("anvil_impersonateAccount", ref.account)
+    scene.live.live.rpc.call("anvil_setBalance", ref.account, hex(10**6 * WAD))
+    borrower = Sender.of(scene.live.live.rpc, ref.account)
+    borrower.call(comptroller, "enterMarkets", [idle.token])
+    borrower.mine()
+    govern(scene, comptroller, "setAllowCorePoolFallback", pool, False)
+    factor = "setCollateralFactor(uint96,address,uint256,uint256)"
+    for one in markets:
+        if one.risks[pool].listed:
+            govern(scene, comptroller, factor, pool, one.token, WAD // 3, WAD // 3)
+    look = await scene.follow(before)
+    assert await differences(scene, look) == []
+    taken = [option.key.split(":") for who, option in all_options(scene, look) if who == ref]
+    assert taken
+    assert idle.token not in {held for held, _ in taken}
+    key = f"{idle.token}:{taken[0][1]}"
+    debt = look.market.markets[look.market.numbers[Address(taken[0][1])]].asset
+    option = Option(collateral=idle.asset, debt=debt, max_repay=1, key=key)
+    with pytest.raises(MarketRefusedError, match=Refusal.NO_INCENTIVE):
+        scene.adapter.seize(scene.view(look, ahead=1), look.positions[ref], option, 1_000)
+    places = (Address(one) for one in key.split(":"))
+    call = liquidate_call(scene.view(look, ahead=1), ref, *places, 1_000)
+    assert not (await scene.run(look, call))[0].success
 
 
 async def test_every_price_is_a_feeds_answer_times_its_multiplier(scene: Scene):

@@ -103,6 +103,15 @@ def test_a_pool_without_fallback_gives_unlisted_collateral_no_weight():
     assert assess(view(of), replace(position, pool=1)).liquidatable
 
 
+def test_collateral_that_the_pool_does_not_list_is_seized_by_nobody():
+    listed = Risk(threshold=8 * WAD // 10, incentive=11 * WAD // 10)
+    first = replace(MARKETS[0], risks={**MARKETS[0].risks, 1: listed})
+    pools = {1: Pool(active=True, falls_back=False)}
+    of = deployment((first, *MARKETS[1:]), pools=pools, liquidator=THROUGH)
+    position = account({0: 10**10, 2: 10**8}, {1: 10**12}, pool=1)
+    assert {one.key for one in options(view(of), position)} == {f"{TOKENS[0]}:{TOKENS[1]}"}
+
+
 def test_a_market_older_than_pools_asks_for_the_core_pools_incentive():
     less = Risk(threshold=8 * WAD // 10, incentive=102 * WAD // 100)
     first = replace(MARKETS[0], risks={**MARKETS[0].risks, 1: less})

@@ -65,6 +65,8 @@ def refusal_of(view: Deployment, case: Case, repay: int) -> Refusal | None:
 
 def max_repay(view: Deployment, case: Case) -> int:
     """Return the most that may be repaid and whose spoils can be redeemed; 0 when nothing can."""
+    if _gives_nothing(view, case):
+        return 0
     most = _most_closed(view, case)
     by_tokens = rules.most_repaid_for(case.ratio, case.tokens)
     if by_tokens is not None:
@@ -165,11 +167,19 @@ def _seizure(view: Deployment, case: Case, repay: int) -> Refusal | None:
     needed = {Action.SEIZE, Action.REDEEM}
     if view.liquidator is not None:
         needed.add(Action.TRANSFER)
-        if case.incentive < WAD:
+        if _gives_nothing(view, case):
             return Refusal.NO_INCENTIVE
     if needed & case.collateral.paused:
         return Refusal.ACTION_PAUSED
     return None if is_redeemable(view, case, repay) else Refusal.ILLIQUID
+
+
+def _gives_nothing(view: Deployment, case: Case) -> bool:
+    """Return whether Venus's Liquidator finds no bonus to take the treasury's part of.
+
+    So it is of a market that the borrower's pool does not list.
+    """
+    return view.liquidator is not None and case.incentive < WAD
 
 
 def _most_closed(view: Deployment, case: Case) -> int:
