@@ -61,6 +61,8 @@ def factor(view: AaveMarket, key: int) -> Factor:
     if reserve is None or line is None:
         return Factor(None, 0.0)
     feed = _feed(view, emode, reserve)
+    if feed is None:
+        return Factor(None, nan)
     rate = -_debt_rate(line) if key & 1 else _collateral_rate(view, line)
     return Factor(feed, rate)
 
@@ -82,14 +84,18 @@ def _collateral_rate(view: AaveMarket, line: Line) -> float:
     return line.liquidity_index * threshold / (RAY * line.unit * BPS)
 
 
-def _feed(view: AaveMarket, emode: int, reserve: Reserve) -> str:
-    """Return the feed behind a reserve's price as accounts of an efficiency mode see it."""
+def _feed(view: AaveMarket, emode: int, reserve: Reserve) -> str | None:
+    """Return the feed behind a reserve's price as accounts of an efficiency mode see it.
+
+    None where the mode's own price is not known: nothing of these accounts can be judged, and what
+    they are worth once it is told is for the exact rules.
+    """
     category = view.categories.get(emode)
     if emode == 0 or category is None or category.price_source is None:
         return reserve.asset
     source = category.price_source
     if source not in view.prices:
-        return source  # without it nothing of these accounts can be judged
+        return None
     covers = is_in_category(view.rules, reserve, emode, category)
     return source if covers and view.prices[source] else reserve.asset
 
