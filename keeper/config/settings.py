@@ -129,11 +129,12 @@ def _beside(folder: Path, path: Path | None) -> Path | None:
 def _checked(model: type[F], document: Document) -> F:
     """Return the settings of a document with what overrides them."""
     given = overrides(model)
-    # A key with a leading underscore would be taken for an argument of pydantic-settings.
-    private = [key for key in document.data if key.startswith("_")]
-    if private:
-        line = f"{document.where((private[0],))}: unknown key {private[0]!r}"
-        raise ConfigError(line)
+    # pydantic-settings would take these for the field, or for an argument of its own.
+    known = model.model_fields
+    for key in document.data:
+        if key not in known and (key.startswith("_") or key.lower() in known):
+            near = suggestion(key, known)
+            raise ConfigError(f"{document.where((key,))}: unknown key {key!r}{near}")
     try:
         return model(**document.data)
     except ValidationError as error:

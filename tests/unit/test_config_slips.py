@@ -1,0 +1,30 @@
+"""Slips in a configuration that look as if they held, and would not."""
+
+import pytest
+
+from keeper.config.fleet import load_fleet
+from keeper.core.errors import ConfigError
+from tests.support.settings_files import write_settings
+
+
+def complaint(root) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_fleet(root)
+    return str(caught.value)
+
+
+def added(path, text):
+    path.write_text(path.read_text("utf-8") + text, "utf-8")
+
+
+@pytest.mark.parametrize("slip", ["Limits", "LIMITS", "Alerts", "Mode"])
+def test_a_key_of_the_root_file_in_other_case_is_unknown(tmp_path, slip):
+    root = write_settings(tmp_path)
+    added(root, f"{slip}: {{}}\n")
+    assert complaint(root).endswith(f"unknown key '{slip}'; did you mean '{slip.lower()}'?")
+
+
+def test_a_key_of_a_chains_file_in_other_case_is_unknown(tmp_path):
+    root = write_settings(tmp_path)
+    added(root.parent / "chains" / "ethereum.yaml", "Quorum: 1\n")
+    assert complaint(root).endswith("unknown key 'Quorum'; did you mean 'quorum'?")
