@@ -32,6 +32,15 @@ def parse_port(value: object) -> int:
     return port
 
 
+def parse_host(value: object) -> str:
+    """Return a host to listen on. Nothing is refused: sockets take it for every interface."""
+    host = value.strip() if isinstance(value, str) else ""
+    if not host or any(map(str.isspace, host)):
+        msg = "expected a host name or an IP address"
+        raise ValueError(msg)
+    return host
+
+
 class AlertSettings(Section):
     """Who is told when something needs a person."""
 
@@ -48,5 +57,5 @@ class HttpSettings(Section):
 
     port: Annotated[int, BeforeValidator(parse_port)] | None = None
     """None keeps it off."""
-    host: Annotated[str, BeforeValidator(str)] = "127.0.0.1"
+    host: Annotated[str, BeforeValidator(parse_host)] = "127.0.0.1"
     """Loopback by default: what it shows is nobody else's business."""

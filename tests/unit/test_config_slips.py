@@ -28,3 +28,14 @@ def test_a_key_of_a_chains_file_in_other_case_is_unknown(tmp_path):
     root = write_settings(tmp_path)
     added(root.parent / "chains" / "ethereum.yaml", "Quorum: 1\n")
     assert complaint(root).endswith("unknown key 'Quorum'; did you mean 'quorum'?")
+
+
+@pytest.mark.parametrize("host", ["", " ", None, 3, "two words"])
+def test_a_host_to_listen_on_is_never_nothing(tmp_path, host):
+    root = write_settings(tmp_path, http={"port": 9464, "host": host})
+    assert "http.host: expected a host name or an IP address, found" in complaint(root)
+
+
+def test_a_host_that_the_environment_leaves_empty_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("KEEPER_HTTP__HOST", "")
+    assert "http.host: expected a host name" in complaint(write_settings(tmp_path))
