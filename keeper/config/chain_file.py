@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_settings import NoDecode
 
+from keeper.chain.endpoint import Endpoint
 from keeper.config.aggregators import AggregatorSettings
 from keeper.config.endpoint import EndpointValue
 from keeper.config.lanes import LaneSettings
@@ -22,6 +23,14 @@ from keeper.config.values import (
     filled,
     split_list,
 )
+
+
+def _apart(nodes: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    """Return nodes of which none is named twice: a quorum of one node with itself is none."""
+    if len(set(nodes)) < len(nodes):
+        msg = "expected each node once"
+        raise ValueError(msg)
+    return nodes
 
 
 def _enough_nodes(quorum: int, info: ValidationInfo) -> int:
@@ -102,6 +111,7 @@ class ChainSettings(FileSettings, env_prefix="KEEPER_CHAIN_"):
     rpc: Annotated[
         tuple[EndpointValue, ...],
         NoDecode,
+        AfterValidator(_apart),
         BeforeValidator(filled),
         BeforeValidator(split_list),
     ]

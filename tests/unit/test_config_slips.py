@@ -39,3 +39,11 @@ def test_a_host_to_listen_on_is_never_nothing(tmp_path, host):
 def test_a_host_that_the_environment_leaves_empty_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("KEEPER_HTTP__HOST", "")
     assert "http.host: expected a host name" in complaint(write_settings(tmp_path))
+
+
+def test_a_node_that_is_named_twice_is_no_quorum(tmp_path, monkeypatch):
+    monkeypatch.setenv("KEEPER_CHAIN_RPC", "wss://one/canary, wss://one/canary")
+    monkeypatch.setenv("KEEPER_CHAIN_QUORUM", "2")
+    found = complaint(write_settings(tmp_path))
+    assert "environment KEEPER_CHAIN_RPC: rpc: expected each node once, found" in found
+    assert "canary" not in found
