@@ -21,6 +21,12 @@ _TAG_ERRORS: Final = {"union_tag_invalid", "union_tag_not_found"}
 """What pydantic adds to the location of a mapping's key."""
 _SECTION_ERRORS: Final = {"model_type", "dict_type", "model_attributes_type"}
 """What pydantic says with the names of our classes."""
+_PLAIN: Final = {
+    "tuple_type": "a list",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+"""What pydantic says in words of its library."""
 _SHOWN: Final = 80
 
 
@@ -106,7 +112,8 @@ def _problem(detail: ErrorDetails, *, hidden: bool) -> str:
         return f"expected {context['expected']}, found {found}{near}"
     if detail["type"] in _SECTION_ERRORS:
         return f"expected keys and values, found {found}"
-    expected = detail["msg"].removeprefix("Input should be ").removeprefix("Input should ")
+    said = detail["msg"].removeprefix("Input should be ").removeprefix("Input should ")
+    expected = _PLAIN.get(detail["type"], said)
     return f"expected {expected[:1].lower()}{expected[1:]}, found {found}"
 
 

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator
 
 from keeper.config.endpoint import EndpointValue
 from keeper.config.section import Section
-from keeper.config.values import Name, Positive, filled
+from keeper.config.values import Name, Positive, filled, split_list
 
 
 class PrivateLaneSettings(Section):
@@ -26,7 +26,7 @@ class BundleLaneSettings(Section):
 
     kind: Literal["bundle"]
     name: Name
-    rpc: Annotated[tuple[EndpointValue, ...], BeforeValidator(filled)]
+    rpc: Annotated[tuple[EndpointValue, ...], BeforeValidator(filled), BeforeValidator(split_list)]
     signed: bool = True
 
 

@@ -9,13 +9,13 @@ import dataclasses
 import importlib
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, BeforeValidator, Field, create_model
 
 import keeper.protocols
 from keeper.config.section import Section
-from keeper.config.values import AddressValue, Whole
+from keeper.config.values import AddressValue, Whole, split_list
 from keeper.core.units import Address
 
 
@@ -53,7 +53,8 @@ def _accepted(hint: object) -> object:
         key, value = map(_accepted, get_args(hint))
         return Mapping[key, value]  # type: ignore[valid-type]
     if get_origin(hint) is tuple:
-        return tuple[tuple(map(_accepted, get_args(hint)))]  # type: ignore[misc]
+        items: Any = tuple[tuple(map(_accepted, get_args(hint)))]  # type: ignore[misc]
+        return Annotated[items, BeforeValidator(split_list)]
     return hint
 
 

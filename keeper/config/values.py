@@ -140,6 +140,7 @@ def filled(value: object) -> object:
 
 def distinct(value: object) -> object:
     """Return a list of scalars in which nothing is named twice; one scalar is a list of one."""
+    value = split_list(value)
     items = value if isinstance(value, list | tuple) else [value]
     seen: set[str] = set()
     for item in items:

@@ -47,3 +47,43 @@ def test_a_node_that_is_named_twice_is_no_quorum(tmp_path, monkeypatch):
     found = complaint(write_settings(tmp_path))
     assert "environment KEEPER_CHAIN_RPC: rpc: expected each node once, found" in found
     assert "canary" not in found
+
+
+def test_builders_are_a_list_or_a_text_with_commas(tmp_path, monkeypatch):
+    root = write_settings(tmp_path, sending={"lane": "builders"})
+    monkeypatch.setenv("BUILDERS", "https://one/canary, https://two")
+    lane = "lanes:\n  - {kind: bundle, name: builders, rpc: '${BUILDERS}'}\n"
+    added(root.parent / "chains" / "ethereum.yaml", lane)
+    (chain,) = load_fleet(root).chains
+    assert [one.label for one in chain.chain.lanes[0].rpc] == ["https://one", "https://two"]
+
+
+def test_lists_of_the_other_files_may_be_texts_as_well(tmp_path):
+    root = write_settings(tmp_path, protocols="protocols/morpho_blue.ethereum.yaml")
+    files = root.parent / "chains" / "ethereum.yaml", root.parent / "protocols"
+    chain = files[0].read_text("utf-8").replace("[100, 500, 3000, 10000]", '"100, 500"')
+    files[0].write_text(chain, "utf-8")
+    one, two = "0x" + "11" * 20, "0x" + "22" * 20
+    added(files[0], f"unwind:\n  - {{kind: erc4626, token: '{one}', holders: '{one}, {two}'}}\n")
+    path = files[1] / "morpho_blue.ethereum.yaml"
+    text = path.read_text("utf-8").replace("oracles: []", f"oracles: '{one}, {two}'")
+    path.write_text(text, "utf-8")
+    (chain,) = load_fleet(root).chains
+    assert chain.chain.venues[0].fee_tiers == (100, 500)
+    assert chain.chain.unwind[0].holders == (one, two)
+    assert chain.deployments[0].parameters.oracles == (one, two)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("confirm_dangerous", 3, "confirm_dangerous: expected a list, found 3"),
+        (
+            "sending",
+            {"backrun": "perhaps"},
+            "sending.backrun: expected true or false, found 'perhaps'",
+        ),
+    ],
+)
+def test_what_was_expected_is_said_in_words_of_the_file(tmp_path, key, value, said):
+    assert complaint(write_settings(tmp_path, **{key: value})).endswith(said)
