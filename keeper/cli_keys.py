@@ -18,9 +18,10 @@ def keys_new(keystore: Keystore, password_file: PasswordFile = None) -> None:
     """Write a new random key into an encrypted keystore."""
     from keeper.commands.keys import new_key
     from keeper.commands.running import plainly
+    from keeper.commands.typed import typed_path
 
     with plainly():
-        new_key(keystore, password_file)
+        new_key(typed_path("KEYSTORE", keystore), password_file)
 
 
 @keys.command("import")
@@ -28,6 +29,7 @@ def keys_import(keystore: Keystore, password_file: PasswordFile = None) -> None:
     """Write the key of KEEPER_PRIVATE_KEY, or of a prompt, into an encrypted keystore."""
     from keeper.commands.keys import import_key
     from keeper.commands.running import plainly
+    from keeper.commands.typed import typed_path
 
     with plainly():
-        import_key(keystore, password_file)
+        import_key(typed_path("KEYSTORE", keystore), password_file)

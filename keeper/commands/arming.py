@@ -8,6 +8,7 @@ from typing import Final
 
 from keeper.app.session import Keys
 from keeper.commands.console import say
+from keeper.config.complaints import shown
 from keeper.config.keeper_file import Mode
 from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
@@ -55,10 +56,10 @@ def armings(
 def _require_confirmed(settings: Settings, environment: Mapping[str, str]) -> None:
     """Raise ConfigError unless the chain's id is one of those that the operator confirmed."""
     chain = settings.chain
-    confirmed = environment.get(CONFIRM_VARIABLE, "nothing")
-    if str(chain.chain_id) not in [one.strip() for one in confirmed.split(",")]:
+    confirmed = environment.get(CONFIRM_VARIABLE)
+    if str(chain.chain_id) not in [one.strip() for one in (confirmed or "").split(",")]:
         where = f"{chain.chain_id} to arm on this chain ({chain.name})"
-        raise ConfigError(f"{CONFIRM_VARIABLE}: expected {where}, found {confirmed}")
+        raise ConfigError(f"{CONFIRM_VARIABLE}: expected {where}, found {shown(confirmed)}")
 
 
 def _keys(settings: Settings, environment: Mapping[str, str], ask: Ask | None) -> Keys:

@@ -35,12 +35,18 @@ def test_every_live_chain_must_be_confirmed_by_its_id():
     with pytest.raises(ConfigError) as caught:
         armings([ONE, TWO], {CONFIRM_VARIABLE: "1"}, arm=True)
     assert str(caught.value) == (
-        "KEEPER_CONFIRM_LIVE_CHAIN_ID: expected 56 to arm on this chain (two), found 1"
+        "KEEPER_CONFIRM_LIVE_CHAIN_ID: expected 56 to arm on this chain (two), found '1'"
     )
     with pytest.raises(ConfigError, match="found nothing"):
         arming(ONE, {}, arm=True)
     keys = armings([ONE, TWO], {CONFIRM_VARIABLE: "56, 1"}, arm=True)
     assert all(keys)
+
+
+def test_a_key_in_place_of_the_id_is_not_shown():
+    with pytest.raises(ConfigError, match="expected 1 to arm") as caught:
+        arming(ONE, {CONFIRM_VARIABLE: "0x" + "c0" * 32}, arm=True)
+    assert "c0c0" not in str(caught.value)
 
 
 @pytest.mark.parametrize("confirmed", ["11", "1 56", "", "one", "1.56"])

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from keeper.commands.keys import import_key, new_key
+from keeper.commands.typed import typed_address
 from keeper.core.errors import ConfigError
 from keeper.evm.keys import load_signers, parse_key
 from keeper.evm.transaction import LocalSigner
@@ -53,6 +54,24 @@ def test_an_imported_key_is_shown_nowhere(tmp_path):
     assert done.returncode == 0, done.stderr
     assert opened(keystore, password) == LocalSigner(parse_key(CANARY), chain_id=1).address
     assert CANARY not in done.stdout + done.stderr + keystore.read_text()
+
+
+@pytest.mark.parametrize("word", ["new", "import"])
+def test_a_key_in_place_of_the_file_is_refused_and_not_shown(tmp_path, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    password = tmp_path / "password"
+    password.write_text("correct horse")
+    done = keys(word, "0x" + CANARY, "--password-file", password, KEEPER_PRIVATE_KEY=CANARY)
+    assert done.returncode == 2
+    assert "KEYSTORE: expected a path, found 64 hex digits or more" in done.stderr
+    assert CANARY not in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == [password]
+
+
+def test_a_key_in_place_of_an_address_is_not_shown():
+    with pytest.raises(ConfigError, match="--operator: expected an address of 0x") as caught:
+        typed_address("--operator", "0x" + CANARY)
+    assert CANARY not in str(caught.value)
 
 
 def test_without_a_key_or_a_terminal_nothing_is_written(tmp_path):
