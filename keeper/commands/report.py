@@ -16,6 +16,9 @@ from keeper.ledger.exports import csv_text, json_lines, missed_lines
 from keeper.ledger.report import html_page, summary, tables
 from keeper.ledger.store import require_chain_id
 
+_LONGEST = 18
+"""Digits of a number that the database takes."""
+
 
 class Shown(Struct, frozen=True, kw_only=True):
     """What is shown of the books, and where it is written besides."""
@@ -59,7 +62,7 @@ def report(config: Path, shown: Shown, *, since: int, chain: str | None = None) 
 
 def parse_since(text: str) -> int:
     """Return the unix seconds of a day (UTC) or of a number; raise ConfigError."""
-    if text.isdecimal():
+    if text.isdecimal() and len(text) <= _LONGEST:
         return int(text)
     try:
         moment = datetime.fromisoformat(text)

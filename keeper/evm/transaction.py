@@ -153,7 +153,8 @@ class LocalSigner:
             # coincurve would fill up a shorter one with zeros.
             self._key = PrivateKey(key if len(key) == KEY_SIZE else bytes(KEY_SIZE))
         except ValueError:
-            msg = f"private key: expected a secp256k1 key of 32 bytes, found {len(key)} bytes"
+            found = f"{len(key)} bytes" if len(key) != KEY_SIZE else "a number out of its range"
+            msg = f"private key: expected a secp256k1 key of 32 bytes, found {found}"
             # The cause is cut: a library's message may carry what it was given.
             raise ConfigError(msg) from None
         self._chain_id = chain_id

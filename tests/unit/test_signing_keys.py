@@ -74,6 +74,7 @@ def test_bytes_that_are_no_key_are_refused_without_showing_them(key):
     with pytest.raises(ConfigError, match="expected a secp256k1 key") as caught:
         LocalSigner(key, chain_id=1)
     assert key.hex() not in str(caught.value) or not key
+    assert "32 bytes, found 32 bytes" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
