@@ -10,7 +10,7 @@ from keeper.app.addresses import named_contracts
 from keeper.app.builders import protocol_file, unwinder_for
 from keeper.app.executor_contract import read_executor
 from keeper.app.opening import adapters, opened_chain
-from keeper.app.prices import watcher_for
+from keeper.app.prices import strangers, watcher_for
 from keeper.app.totals import require_dollars
 from keeper.chain.session import Chain
 from keeper.config.protocol_file import ForcedSettings
@@ -235,10 +235,12 @@ async def _start(ground: _Ground, adapter: AnyAdapter) -> str:
 async def _feeds(
     ground: _Ground, adapter: ProtocolAdapter[Any, Any], market: object
 ) -> AsyncIterator[Finding]:
-    """Check that every price can be read and acted on."""
+    """Check that every price can be read and acted on, and that every guard is of a price."""
     watcher = watcher_for(ground.settings, adapter.deployment, ground.chain.reader)
     feeds = adapter.feeds(market)
     await watcher.follow(feeds, ground.head)
+    for detail in strangers(ground.settings, adapter.deployment, watcher.following):
+        yield Finding(what=f"{adapter.deployment}: guards", good=False, detail=detail)
     book = await watcher.read(ground.head, None)
     nobody = adapter.refs_of(market, ground.settings.chain.multicall3)[0]
     scale = adapter.base_unit(market, nobody).scale

@@ -1,9 +1,11 @@
 """Watchers of prices with the guards that the configuration asks for."""
 
 from keeper.app.builders import protocol_file
+from keeper.config.complaints import suggestion
 from keeper.config.oracle_section import SecondFeedSettings, SecondPoolSettings
 from keeper.config.settings import Settings
 from keeper.core.ports import Reader
+from keeper.oracle.feeds import Following
 from keeper.oracle.guards import SpikeRule
 from keeper.oracle.policy import OraclePolicy, Sequencer
 from keeper.oracle.second_source import FeedOpinion, Opinion, PoolOpinion
@@ -30,6 +32,25 @@ def oracle_policy(settings: Settings, deployment: str) -> OraclePolicy:
         if chain.sequencer
         else None,
     )
+
+
+def strangers(settings: Settings, deployment: str, following: Following) -> list[str]:
+    """Return what is wrong of each guard that is set for no feed of a deployment: it never acts."""
+    file = protocol_file(settings, deployment)
+    feeds = [one.feed for one in following.feeds.values()]
+    known = {one.label for one in feeds} | {one.source for one in feeds}
+    guards = (
+        ("heartbeats_s", file.heartbeats_s, known | following.leaves.keys()),
+        ("oracle.max_moves_bps", file.oracle.max_moves_bps, known),
+        ("oracle.second_sources", file.oracle.second_sources, known),
+    )
+    wanted = "the label or the source of one of its feeds"
+    return [
+        f"{key}: expected {wanted}, found {name!r}{suggestion(name, known)}"
+        for key, named, those in guards
+        for name in named
+        if name not in those
+    ]
 
 
 def _opinion(found: SecondFeedSettings | SecondPoolSettings) -> Opinion:

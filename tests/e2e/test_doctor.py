@@ -74,6 +74,26 @@ def test_doctor_finds_what_keeps_it_from_sending(market_copy, tmp_path, printed)
     assert sending() == (False, f"halted: the kill switch's file is there, {switch}")
 
 
+def test_doctor_finds_guards_of_feeds_that_are_not_there(market_copy, tmp_path, printed):
+    config = configured(tmp_path, market_copy, mode="observe")
+    source = market_copy.market.asset("WBTC").feed
+    second = f"{{kind: chainlink, feed: '{source}'}}"
+    with (tmp_path / "aave_v3.local.yaml").open("a", encoding="utf-8") as file:
+        file.write(
+            f"heartbeats_s: {{WETH: 90000, '{source}': 90000, WETC: 60}}\n"
+            "oracle:\n  max_moves_bps: {wEth: 100, DAI: 100}\n"
+            f"  second_sources: {{PEPE: {second}}}\n"
+        )
+    assert run_command(lambda: doctor(config, as_json=True)) is False
+    found = [one["detail"] for one in json_lines(printed()) if one["what"].endswith(": guards")]
+    wanted = "expected the label or the source of one of its feeds"
+    assert found == [
+        f"heartbeats_s: {wanted}, found 'WETC'; did you mean 'WETH'?",
+        f"oracle.max_moves_bps: {wanted}, found 'wEth'; did you mean 'WETH'?",
+        f"oracle.second_sources: {wanted}, found 'PEPE'",
+    ]
+
+
 def test_doctor_finds_a_password_that_every_user_may_read(market_copy, tmp_path, printed):
     config = configured(tmp_path, market_copy, mode="observe")
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
