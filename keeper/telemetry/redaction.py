@@ -26,7 +26,8 @@ _HEX_RUN: Final = re.compile(
 
 Hashes are a word with ``0x`` and stay readable.
 """
-_URL: Final = re.compile(r"\b(?:https?|wss?)://[^\s'\"<>]+", re.IGNORECASE)
+_URL: Final = re.compile(r"\b(?:https?|wss?)://[^\s'\"<>]*[^\s'\"<>.,:;!?()]", re.IGNORECASE)
+"""Without the mark of a sentence behind it: ``http://host:8545:`` would be no URL at all."""
 _OTHER_URL: Final = re.compile(r"\b(?!(?:https?|wss?)://)[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 """Of a channel or a database: even its host may be a secret."""
 _MANY_LINES: Final = frozenset({"exception", "stack"})

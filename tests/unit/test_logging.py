@@ -98,6 +98,18 @@ def test_hashes_stay_readable():
     assert Redactor().text(f"sent {HASH}") == f"sent {HASH}"
 
 
+@pytest.mark.parametrize(
+    ("text", "logged"),
+    [
+        ("http://10.0.0.1:8545: expected a reply", "http://10.0.0.1:8545: expected a reply"),
+        ("by (wss://h:1/canary), or ws://h:2.", "by (wss://h:1), or ws://h:2."),
+        (f"{CANARY_URL}: no", "https://eth.example.com:8443: no"),
+    ],
+)
+def test_a_url_in_a_sentence_is_shown_by_its_host(text, logged):
+    assert Redactor().text(text) == logged
+
+
 def test_a_url_that_is_all_host_is_no_secret():
     redactor = Redactor(["ws://127.0.0.1:8546", "wss://node.example/canarysecret"])
     assert redactor.text("head from ws://127.0.0.1:8546") == "head from ws://127.0.0.1:8546"
