@@ -38,9 +38,14 @@ class CommandFailed(Exception):  # noqa: N818 - it ends a command, it is not an 
 
 
 def run_command(work: Callable[[], Coroutine[None, None, T]]) -> T:
-    """Run a command's coroutine on uvloop; raise CommandFailed after saying what is wrong."""
+    """Run a command's coroutine on uvloop; raise CommandFailed after saying what is wrong.
+
+    A reader that has seen enough is nothing wrong: its BrokenPipeError is the caller's.
+    """
     try:
         return uvloop.run(work())
+    except BrokenPipeError:
+        raise
     except KeeperError as error:
         raise _failed([error]) from error
     except ExceptionGroup as group:

@@ -63,6 +63,17 @@ def test_what_a_command_ended_with_passes_through() -> None:
         raise BrokenPipeError
 
 
+def test_a_reader_that_has_seen_enough_is_no_fault_of_ours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def work() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_command(work)
+    assert not capsys.readouterr().err
+
+
 def test_a_demo_that_is_to_be_kept_in_a_file_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
