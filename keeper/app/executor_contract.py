@@ -71,7 +71,8 @@ async def read_executor(reader: Reader, address: Address, block: BlockRef) -> Ex
     found = await reader.code(address, block)
     if found != expected:
         what = "no code" if not found else f"{len(found)} bytes of other code"
-        msg = f"executor {address}: expected the code of {ARTIFACT}.json, found {what}"
+        wanted = f"the code of {ARTIFACT}.json at block {block.number}"
+        msg = f"executor {address}: expected {wanted}, found {what}"
         raise ConfigError(msg)
     calls = [Call(to=address, data=_OPERATORS_CALL), Call(to=address, data=_RECIPIENT_CALL)]
     listed, recipient = await reader.call_many(calls, block)

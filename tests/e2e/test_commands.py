@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from keeper.commands.dry_run import dry_run
+from keeper.commands.explain import explain_account
 from keeper.commands.running import MISCONFIGURED, CommandFailed, run_command
 from keeper.commands.scan import Wanted, scan
 from keeper.core.units import WAD
 from keeper.devnet.live import account_data
 from tests.support.command_output import Lines, Printed, fall, json_lines
-from tests.support.keeper_process import configured
+from tests.support.keeper_process import configured, with_executor
 from tests.support.market_node import MarketNode
 
 
@@ -131,4 +132,17 @@ def test_dry_run_refuses_to_fork_ahead_of_the_head(market_copy, config, capsys):
         run_command(lambda: dry_run(config, fork_block=10_000, blocks=1))
     assert failed.value.code == MISCONFIGURED
     expected = f"error: --fork-block: expected at most the head, {head}, found 10000"
+    assert capsys.readouterr().err.splitlines() == [expected]
+
+
+def test_a_block_before_the_executor_was_there_is_named(market_copy, tmp_path, capsys):
+    before = int(market_copy.live.rpc.call("eth_blockNumber"), 16)
+    executor = with_executor(market_copy)
+    config = configured(tmp_path, market_copy, mode="observe", executor=executor)
+    account = market_copy.market.borrowers[0]
+    with pytest.raises(CommandFailed) as failed:
+        run_command(lambda: explain_account(config, account, block=before, as_json=True))
+    assert failed.value.code == MISCONFIGURED
+    wanted = f"the code of Liquidator.json at block {before}"
+    expected = f"error: executor {executor}: expected {wanted}, found no code"
     assert capsys.readouterr().err.splitlines() == [expected]
