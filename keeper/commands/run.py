@@ -170,7 +170,8 @@ def _shown(error: Exception) -> str:
 
 def _standing(settings: Settings, *, armed: bool) -> str:
     """Say plainly whether anything can be sent."""
-    names = ", ".join(one.name for one in settings.deployments if one.settings.enabled)
+    enabled = [one.name for one in settings.deployments if one.settings.enabled]
+    names = ", ".join(enabled) or "no deployment, none being enabled,"
     if armed:
         return f"ARMED on {settings.chain.name}: liquidations of {names} are sent for real"
     return f"disarmed on {settings.chain.name}: {names} is watched, nothing is sent, no key is read"
