@@ -54,7 +54,7 @@ async def test_arming_is_refused_unless_all_of_it_is_asked_for(
     cases = [
         (observing, confirm, "mode: expected live for --arm, found observe"),
         (live, {}, "KEEPER_CONFIRM_LIVE_CHAIN_ID: expected 31337"),
-        (live, {"KEEPER_CONFIRM_LIVE_CHAIN_ID": "1"}, "found 1"),
+        (live, {"KEEPER_CONFIRM_LIVE_CHAIN_ID": "1"}, "found '1'"),
         (live, confirm, "expected a key in operator.keystore or KEEPER_PRIVATE_KEY, found none"),
         (live, {**confirm, "KEEPER_PRIVATE_KEY": CANARY}, "expected operator"),
         (bare, {**confirm, "KEEPER_PRIVATE_KEY": CANARY}, "found none configured"),
