@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from keeper.core.tick import STAGES
 from tests.support.deploy_kit import ADDED_BY_PROMETHEUS, expressions, series
-from tests.support.keeper_process import ARMED, running_keeper, until
+from tests.support.keeper_process import ARMED, KeeperProcess, running_keeper, until
 from tests.support.market_node import MarketNode
 from tests.support.sending_stage import CHEAP, FALLEN, TELLING, SendingStage, ready_shots
 from tests.support.sending_stage import stage as staged
@@ -76,6 +76,13 @@ def stage(market_copy: MarketNode, tmp_path: Path) -> SendingStage:
     return staged(market_copy, tmp_path)
 
 
+def is_over(stage: SendingStage, keeper: KeeperProcess, page: Page) -> bool:
+    """Settle; tell whether nothing else was sent at the last block, and all is on the page."""
+    stage.settle(keeper)
+    ended, status = len(keeper.events("liquidation.settled")), page.status()
+    return status["in_flight"] == [] and len(status["outcomes"]) >= ended
+
+
 def test_the_endpoint_shows_what_happens_goes_red_and_halts(stage):
     port = free_port()
     environment = {**ARMED, "KEEPER_HTTP__PORT": str(port), "KEEPER_HALT_TOKEN": HALT}
@@ -85,9 +92,7 @@ def test_the_endpoint_shows_what_happens_goes_red_and_halts(stage):
         stage.move(FALLEN, base_fee=CHEAP)
         stage.until_sent(keeper)
         until(lambda: page.status()["in_flight"] != [])
-        stage.settle(keeper)
-        landed = len(keeper.events("liquidation.settled"))
-        until(lambda: len(page.status()["outcomes"]) >= landed)
+        until(lambda: is_over(stage, keeper, page))
 
         status = page.status()
         books = stage.books()
