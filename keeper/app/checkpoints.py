@@ -6,8 +6,8 @@ from typing import Protocol
 from keeper.core.lending import AccountRef
 from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.ledger.checkpoints import CheckpointJournal
+from keeper.mirror.checkpoint import Checkpoint
 from keeper.mirror.known import Held, Known
-from keeper.mirror.mirror import Checkpoint
 
 
 class CheckpointStore(Protocol):

@@ -11,7 +11,8 @@ from keeper.app.checkpoints import CheckpointStore
 from keeper.app.sight import Sight
 from keeper.core.chain import BlockRef
 from keeper.core.ports import ProtocolAdapter
-from keeper.mirror.mirror import Checkpoint, Mirror
+from keeper.mirror.checkpoint import Checkpoint
+from keeper.mirror.mirror import Mirror
 from keeper.mirror.snapshot import Snapshot
 from keeper.scanner.columns import Columns
 

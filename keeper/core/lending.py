@@ -38,10 +38,6 @@ class Scope(Struct, frozen=True, kw_only=True):
     places: frozenset[str]
     """``AccountRef.market`` of each."""
 
-    def covers(self, other: "Scope") -> bool:
-        """Return whether all that is in the other one was looked for."""
-        return self.since <= other.since and self.places >= other.places
-
 
 NOWHERE: Final = Scope(since=0, places=frozenset())
 

@@ -6,11 +6,12 @@ only when the account is touched (``Exposure``), and what belongs to the market 
 and governance (``Factor``). The screen multiplies one by the other for every account at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
+from keeper.core.chain import Log, LogFilter
 from keeper.core.lending import AccountRef
 from keeper.core.log_columns import LogColumns
 
@@ -83,4 +84,17 @@ class Discovering(Protocol[M_contra]):
 
     def borrowers(self, market: M_contra, logs: LogColumns) -> frozenset[AccountRef]:
         """Return the accounts that the logs of ``discovery_filter`` name, as ``touched`` would."""
+        ...
+
+
+@runtime_checkable
+class Opening(Protocol[M_contra]):
+    """An adapter whose deployment logs each new place for accounts, before anybody can be there."""
+
+    def opening_filter(self, market: M_contra) -> LogFilter:
+        """Return the logs that say so."""
+        ...
+
+    def opened(self, logs: Sequence[Log]) -> frozenset[str]:
+        """Return ``AccountRef.market`` of each place that the logs say began."""
         ...

@@ -5,18 +5,16 @@ read again what both branches touched. Nothing is replayed, so nothing drifts by
 changes only after every read of a step has succeeded, so a failed step is simply taken again.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic
-
-from msgspec import Struct
 
 from keeper.core.chain import BlockRef, Log
 from keeper.core.errors import ConfigError, InvariantError, StaleError
-from keeper.core.lending import NOWHERE, AccountRef, Scope, Touched
+from keeper.core.lending import AccountRef, Touched
 from keeper.core.ports import ProtocolAdapter, Reader
 from keeper.core.screening import Discovering
-from keeper.core.units import Hash32
 from keeper.core.values import replace
+from keeper.mirror.checkpoint import Checkpoint, is_canonical, serves
 from keeper.mirror.history import DEPTH_BLOCKS, History, begin, union
 from keeper.mirror.known import Known, inside, outside, scope_of
 from keeper.mirror.positions import Positions, no_positions
@@ -28,15 +26,6 @@ READ_CHUNK = 500
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
-
-
-class Checkpoint(Struct, frozen=True, kw_only=True):
-    """A block up to which ``accounts`` names every account of ``scope`` that may owe something."""
-
-    block: int
-    hash: Hash32
-    accounts: Collection[AccountRef]
-    scope: Scope = NOWHERE
 
 
 class Mirror(Generic[M, P]):
@@ -87,7 +76,9 @@ class Mirror(Generic[M, P]):
         """
         self._require_begun(head)
         market = await self._adapter.read_market(self._reader, head, None, None)
-        if anchor is not None and not await self._serves(anchor, head, market):
+        if anchor is not None and not await serves(
+            anchor, self._adapter, self._reader, head, market
+        ):
             anchor = None
         known = inside(scope_of(self._adapter, market), anchor.accounts if anchor else ())
         since = anchor.block + 1 if anchor else self._adapter.start_block
@@ -107,7 +98,7 @@ class Mirror(Generic[M, P]):
         where they were not.
         """
         market = await self._adapter.read_market(self._reader, head, None, None)
-        if not await self._serves(anchor, head, market):
+        if not await serves(anchor, self._adapter, self._reader, head, market):
             return None
         wanted = self._adapter.log_filter(market)
         logs = await self._reader.logs_between(wanted, anchor.block + 1, head.number)
@@ -166,20 +157,9 @@ class Mirror(Generic[M, P]):
         """
         newest = self.checkpoint(self._depth)
         for anchor in (newest, self._anchor):
-            if anchor is not None and await self._canonical(anchor, head):
+            if anchor is not None and await is_canonical(anchor, self._reader, head):
                 return replace(newest, block=anchor.block, hash=anchor.hash)
         return None
-
-    async def _serves(self, anchor: Checkpoint, head: BlockRef, market: M) -> bool:
-        """Return whether all accounts of the market up to the checkpoint's block are known."""
-        covered = anchor.scope.covers(scope_of(self._adapter, market))
-        return covered and await self._canonical(anchor, head)
-
-    async def _canonical(self, anchor: Checkpoint, head: BlockRef) -> bool:
-        """Return whether the checkpoint's block is an ancestor of ``head``."""
-        if anchor.block > head.number:
-            return False
-        return (await self._reader.block(anchor.block)).hash == anchor.hash
 
     async def _discover(
         self, market: M, since: int, until: int, progress: Progress

@@ -16,8 +16,9 @@ from keeper.core.values import replace
 from keeper.devnet.actions import random_actions
 from keeper.devnet.crash import crash
 from keeper.ledger.checkpoints import Checkpoint as Kept
+from keeper.mirror.checkpoint import Checkpoint
 from keeper.mirror.known import scope_of
-from keeper.mirror.mirror import Checkpoint, Mirror
+from keeper.mirror.mirror import Mirror
 from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from keeper.scanner.scan import scan

@@ -9,7 +9,8 @@ from keeper.core.errors import ConfigError, InvariantError, TransientError
 from keeper.core.units import Hash32
 from keeper.core.values import replace
 from keeper.devnet.actions import random_actions
-from keeper.mirror.mirror import Checkpoint, Mirror
+from keeper.mirror.checkpoint import Checkpoint
+from keeper.mirror.mirror import Mirror
 from keeper.protocols.aave_v3.state import AaveMarket, AavePosition
 from tests.support.market_node import MarketNode, built_market, copied_market
 from tests.support.mirror_stand import (

@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
 from keeper.app.checkpoints import JournaledCheckpoints
 from keeper.app.shelf import Shelf
 from keeper.app.sight import Sight
-from keeper.core.chain import BlockRef
+from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.lending import AccountRef
+from keeper.core.ports import Reader
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.devnet.contract import create_address
@@ -19,6 +20,7 @@ from keeper.devnet.morpho import EARLY_TERMS, LocalMorpho, market_id
 from keeper.devnet.sender import Sender
 from keeper.ledger.journal import SqliteJournal
 from keeper.mirror.mirror import Mirror
+from keeper.protocols.morpho_blue import codec
 from keeper.protocols.morpho_blue.adapter import MorphoAdapter
 from keeper.protocols.morpho_blue.state import MorphoMarket, MorphoPosition
 from tests.support.ledger_records import opened
@@ -157,6 +159,52 @@ async def test_a_start_that_follows_other_markets_equals_a_cold_one(
         assert dict(after.mirror.snapshot.positions) == dict(cold_start.positions)
         assert after.sight.columns is not None
         assert len(after.sight.columns) == len(cold_start.positions)
+    await journal.close()
+
+
+class Noted:
+    """The chain's own reader; notes from which block borrowers are looked for."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.since: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    async def logs_between(self, wanted: LogFilter, since: int, until: int) -> list[Log]:
+        if codec.BORROW_EVENT in wanted.topics:
+            self.since.append(since)
+        return await self._reader.logs_between(wanted, since, until)
+
+
+@pytest.mark.parametrize("has_book", [True, False])
+async def test_a_market_that_began_since_is_no_reason_to_discover_anew(
+    node: tuple[MarketNode, LocalMorpho],
+    tmp_path: Path,
+    has_book: bool,  # noqa: FBT001 - a parameter of the test
+):
+    market_node, local = node
+    book, journal = tmp_path / "book", await opened(tmp_path)
+    async with open_scene(market_node, local) as scene:
+        before = Start.of(scene.adapter, scene, journal, book)
+        kept_at = await scene.chain.reader.head()
+        await before.fill(kept_at)
+        await before.keep()
+        if not has_book:
+            book.unlink()
+        sender = Sender.of(local.live.rpc, scene.liquidator)
+        key = begin_market(sender, local)
+        places = {key, begin_early(sender, local, key)}
+        sender.mine()
+        noted: Any = Noted(scene.chain.reader)
+        after = Start.of(scene.adapter, scene, journal, book)
+        after = replace(after, mirror=Mirror(scene.adapter, noted))
+        assert await after.fill(await scene.chain.reader.head()) == has_book
+        positions = after.mirror.snapshot.positions
+        assert places == {ref.market for ref in positions if ref.account == sender.account}
+        assert dict(positions) == await cold(scene)
+        assert noted.since == [kept_at.number + 1]
     await journal.close()
 
 

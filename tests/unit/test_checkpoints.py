@@ -6,7 +6,7 @@ from keeper.app.checkpoints import JournaledCheckpoints
 from keeper.core.lending import AccountRef
 from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.ledger.journal import SqliteJournal
-from keeper.mirror.mirror import Checkpoint
+from keeper.mirror.checkpoint import Checkpoint
 from tests.support.ledger_records import account, hash32, opened
 
 OLD = frozenset(AccountRef(market="pool", account=account(n)) for n in range(3))

@@ -74,7 +74,8 @@ class ProtocolAdapter(Protocol[M, P]):
     def refs_of(self, market: M, account: Address) -> tuple[AccountRef, ...]:
         """Return every place in the market where an address may have a position.
 
-        The same for each address. A start that finds a place anew discovers all accounts anew.
+        The same for each address. A start that finds another place discovers all accounts anew,
+        unless an adapter that is ``Opening`` says that it began since.
         """
         ...
 

@@ -35,6 +35,7 @@ from keeper.protocols.morpho_blue import (
     rules,
 )
 from keeper.protocols.morpho_blue.asking import Asking
+from keeper.protocols.morpho_blue.feeds import priced
 from keeper.protocols.morpho_blue.parameters import Parameters
 from keeper.protocols.morpho_blue.positions import read_positions
 from keeper.protocols.morpho_blue.reads import read_again, read_whole
@@ -42,12 +43,9 @@ from keeper.protocols.morpho_blue.state import (
     IsolatedMarket,
     MorphoMarket,
     MorphoPosition,
-    PreLiquidation,
 )
 
 PROTOCOL: Final = "morpho_blue"
-_BOOKED_WITHIN_S: Final = 86_400
-"""How long after its last loan was closed a market's price is still read: the books need it."""
 UNFOLLOWED: Final = BaseUnit(symbol="?", scale=1)
 
 
@@ -90,6 +88,14 @@ class MorphoAdapter(Struct, frozen=True, kw_only=True):
         """Return the logs that name every account that ever borrowed."""
         return events.discovery_filter(market)
 
+    def opening_filter(self, market: MorphoMarket) -> LogFilter:
+        """Return the logs that announce markets and pre-liquidation contracts (``Opening``)."""
+        return events.opening_filter(market)
+
+    def opened(self, logs: Sequence[Log]) -> frozenset[str]:
+        """Return which ones they announce (``Opening``)."""
+        return events.opened(logs)
+
     def refs_of(self, market: MorphoMarket, account: Address) -> tuple[AccountRef, ...]:
         """Return the account in every followed market."""
         names = (*market.markets, *market.pre_liquidations)  # those are of followed markets
@@ -108,20 +114,8 @@ class MorphoAdapter(Struct, frozen=True, kw_only=True):
         return position.shares > 0
 
     def feeds(self, market: MorphoMarket) -> tuple[Feed, ...]:
-        """Return the oracle of each market that owes anything, and of early liquidations in it.
-
-        One that owed until lately is among them: its last liquidation is yet to be valued. What
-        several share has the oldest one's label: guards may be set by it.
-        """
-        found: dict[str, Feed] = {}
-        for one in market.markets.values():
-            if _is_priced(market, one):
-                found.setdefault(one.params.oracle, _feed(one, one.params.oracle, one))
-        for early in market.pre_liquidations.values():
-            isolated = market.markets[early.market]
-            if _is_priced(market, isolated):
-                found.setdefault(early.oracle, _feed(isolated, early.oracle, early))
-        return tuple(found.values())
+        """Return the oracle of each market that owes anything, and of early liquidations in it."""
+        return priced(market)
 
     def feeds_of(self, market: MorphoMarket, position: MorphoPosition) -> frozenset[str]:
         """Return the oracles that the account's health depends on."""
@@ -272,25 +266,6 @@ def _followed(view: MorphoMarket, key: str) -> IsolatedMarket:
         msg = f"market {key}: expected it to be followed, found it is not"
         raise StaleError(msg)
     return market
-
-
-def _is_priced(market: MorphoMarket, one: IsolatedMarket) -> bool:
-    """Return whether a market's price may be asked for: it owes, or somebody was there lately."""
-    return one.totals.borrow_shares > 0 or market.timestamp - one.updated < _BOOKED_WITHIN_S
-
-
-def _feed(market: IsolatedMarket, oracle: Address, of: IsolatedMarket | PreLiquidation) -> Feed:
-    return Feed(
-        id=oracle,
-        label=f"{market.collateral.symbol}/{market.loan.symbol}",
-        read=codec.ask_price(oracle),
-        source=oracle,
-        direct=False,
-        underlying=of.feeds,
-        moves_by_time=of.moves_by_time,
-        pair=(market.collateral.symbol, market.loan.symbol),
-        scale=rules.ORACLE_PRICE_SCALE * market.loan.unit // market.collateral.unit,
-    )
 
 
 def build(*, deployment: str, start_block: int, parameters: Parameters) -> MorphoAdapter:

@@ -47,6 +47,21 @@ def discovery_filter(market: MorphoMarket) -> LogFilter:
     return LogFilter(addresses=frozenset((market.morpho,)), topics=frozenset(topics))
 
 
+def opening_filter(market: MorphoMarket) -> LogFilter:
+    """Return the logs that announce markets and pre-liquidation contracts."""
+    topics = {codec.CREATE_MARKET}
+    if market.factories:
+        topics.add(codec.CREATE_PRE_LIQUIDATION)
+    return LogFilter(
+        addresses=frozenset((market.morpho, *market.factories)), topics=frozenset(topics)
+    )
+
+
+def opened(logs: Sequence[Log]) -> frozenset[str]:
+    """Return the markets and pre-liquidation contracts that such logs announce."""
+    return frozenset((*(key for key, _ in created(logs)), *announced(logs)))
+
+
 def log_filter(market: MorphoMarket) -> LogFilter:
     """Return the logs that change accounts or markets; Morpho's are of all its markets."""
     early = [one.address for one in market.pre_liquidations.values()]
