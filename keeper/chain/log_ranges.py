@@ -25,6 +25,8 @@ _NAMED_LIMIT = re.compile(
     re.IGNORECASE,
 )
 _CLOSE_ENOUGH = 4
+_MOST_WORDS = 1_000
+"""As many as geth takes for one topic."""
 
 
 def log_query(wanted: LogFilter, **where: str) -> dict[str, object]:
@@ -35,6 +37,8 @@ def log_query(wanted: LogFilter, **where: str) -> dict[str, object]:
     query: dict[str, object] = {"address": sorted(wanted.addresses), **where}
     if wanted.topics:
         query["topics"] = [sorted(wanted.topics)]
+    if wanted.topics and 0 < len(wanted.third) <= _MOST_WORDS:
+        query["topics"] = [sorted(wanted.topics), None, None, sorted(wanted.third)]
     return query
 
 

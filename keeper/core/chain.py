@@ -115,10 +115,12 @@ class LogHint(Protocol):
 
 
 class LogFilter(Struct, frozen=True, kw_only=True):
-    """Which logs to watch: any of the addresses, any of the first topics."""
+    """Which logs to watch: any of the addresses, any of the first topics, any third argument."""
 
     addresses: frozenset[Address]
     topics: frozenset[Hash32]
+    third: frozenset[Hash32] = frozenset()
+    """Words of the third indexed argument, none for any. Other logs may come with them."""
 
 
 class Call(Struct, frozen=True, kw_only=True):

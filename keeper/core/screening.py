@@ -89,12 +89,12 @@ class Discovering(Protocol[M_contra]):
 
 @runtime_checkable
 class Opening(Protocol[M_contra]):
-    """An adapter whose deployment logs each new place for accounts, before anybody can be there."""
+    """An adapter whose deployment logs from when on accounts can be in a place."""
 
     def opening_filter(self, market: M_contra) -> LogFilter:
         """Return the logs that say so."""
         ...
 
-    def opened(self, logs: Sequence[Log]) -> frozenset[str]:
-        """Return ``AccountRef.market`` of each place that the logs say began."""
+    def opened(self, market: M_contra, logs: Sequence[Log]) -> frozenset[str]:
+        """Return ``AccountRef.market`` of each place where nobody was before the logs."""
         ...

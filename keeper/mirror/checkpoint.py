@@ -43,8 +43,8 @@ async def serves(
 async def _opened(
     adapter: ProtocolAdapter[M, P], reader: Reader, market: M, since: int, until: int
 ) -> frozenset[str]:
-    """Return the places that began in a range of blocks: nobody was there before."""
+    """Return the places where nobody was before a range of blocks."""
     if not isinstance(adapter, Opening) or since > until:
         return frozenset()
     logs = await reader.logs_between(adapter.opening_filter(market), since, until)
-    return adapter.opened(logs)
+    return adapter.opened(market, logs)

@@ -1,40 +1,30 @@
 """Markets that begin, and that are followed or not, while the mirror follows Morpho Blue."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-from keeper.app.checkpoints import JournaledCheckpoints
-from keeper.app.shelf import Shelf
-from keeper.app.sight import Sight
-from keeper.core.chain import BlockRef, Log, LogFilter
 from keeper.core.lending import AccountRef
-from keeper.core.ports import Reader
-from keeper.core.units import Address
 from keeper.core.values import replace
-from keeper.devnet.contract import create_address
-from keeper.devnet.morpho import EARLY_TERMS, LocalMorpho, market_id
+from keeper.devnet.morpho import LocalMorpho, market_id
 from keeper.devnet.sender import Sender
-from keeper.ledger.journal import SqliteJournal
 from keeper.mirror.mirror import Mirror
-from keeper.protocols.morpho_blue import codec
 from keeper.protocols.morpho_blue.adapter import MorphoAdapter
-from keeper.protocols.morpho_blue.state import MorphoMarket, MorphoPosition
 from tests.support.ledger_records import opened
 from tests.support.market_node import MarketNode
 from tests.support.mirror_stand import silent
 from tests.support.morpho_scene import Scene, morpho_node, open_scene
-
-_SUPPLY = 10**12
-_COLLATERAL = 10**18
-_LOAN = 10**8
-_SECOND = 2
-"""Nonce of the factory after its first contract."""
-
-MorphoMirror = Mirror[MorphoMarket, MorphoPosition]
+from tests.support.morpho_starts import (
+    MorphoMirror,
+    Noted,
+    Start,
+    begin_early,
+    begin_loan,
+    begin_market,
+    cold,
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,34 +42,6 @@ def node(built: tuple[MarketNode, LocalMorpho]) -> Iterator[tuple[MarketNode, Lo
     rpc.call("evm_revert", mark)
 
 
-def begin_market(sender: Sender, local: LocalMorpho) -> str:
-    """Queue a market and a loan in it, both by the supplier of the others; return its id."""
-    morpho, first = local.morpho, local.markets[0]
-    *parties, _ = first.params
-    params = (*parties, local.markets[1].params[-1])
-    sender.call(morpho, "createMarket", params)
-    sender.call(morpho, "supply", params, _SUPPLY, 0, sender.account, b"")
-    sender.call(morpho, "supplyCollateral", params, _COLLATERAL, sender.account, b"")
-    sender.call(morpho, "borrow", params, _LOAN, 0, sender.account, sender.account)
-    return market_id(params)
-
-
-def begin_early(sender: Sender, local: LocalMorpho, key: str) -> Address:
-    """Queue a contract that liquidates a market's loans early, and consent; return its address."""
-    early = create_address(local.factory.address, _SECOND)
-    terms = (*EARLY_TERMS, local.markets[0].params[2])
-    sender.call(local.factory, "createPreLiquidation", bytes.fromhex(key[2:]), terms)
-    sender.call(local.morpho, "setAuthorization", early, True)
-    return early
-
-
-async def cold(scene: Scene) -> dict[AccountRef, MorphoPosition]:
-    """Return who owes something at the head, read anew."""
-    mirror: MorphoMirror = Mirror(scene.adapter, scene.chain.reader)
-    snapshot = await mirror.start(await scene.chain.reader.head(), None, silent)
-    return dict(snapshot.positions)
-
-
 async def test_a_loan_in_the_block_that_begins_its_market_is_followed(
     node: tuple[MarketNode, LocalMorpho],
 ):
@@ -93,7 +55,7 @@ async def test_a_loan_in_the_block_that_begins_its_market_is_followed(
         sender.mine()
         snapshot = await mirror.advance(await scene.chain.reader.head())
         assert places == {ref.market for ref in snapshot.positions if ref.account == sender.account}
-        assert dict(snapshot.positions) == await cold(scene)
+        assert dict(snapshot.positions) == dict((await cold(scene)).positions)
 
 
 def following(scene: Scene, many: int) -> MorphoAdapter:
@@ -101,37 +63,6 @@ def following(scene: Scene, many: int) -> MorphoAdapter:
     markets = tuple(one.id for one in scene.local.markets[:many])
     parameters = replace(scene.adapter.parameters, markets=markets, pre_liquidation_factories=())
     return replace(scene.adapter, parameters=parameters)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """A start with a mirror of its own; ledger and book are those of the starts before."""
-
-    mirror: MorphoMirror
-    sight: Sight[MorphoMarket, MorphoPosition]
-    shelf: Shelf[MorphoMarket, MorphoPosition]
-
-    @classmethod
-    def of(cls, adapter: MorphoAdapter, scene: Scene, journal: SqliteJournal, book: Path) -> Self:
-        """Begin with nothing read."""
-        store = JournaledCheckpoints(journal.checkpoints)
-        return cls(
-            mirror=Mirror(adapter, scene.chain.reader),
-            sight=Sight(adapter, block_time_s=12),
-            shelf=Shelf(adapter, store, book, every_blocks=1),
-        )
-
-    async def fill(self, head: BlockRef) -> bool:
-        """Go on from the book, else from the checkpoint; return whether the book was of use."""
-        if await self.shelf.resume(head, self.mirror, self.sight):
-            return True
-        self.sight.take(await self.mirror.start(head, await self.shelf.checkpoint(), silent))
-        return False
-
-    async def keep(self) -> None:
-        """Leave what the next start goes on from."""
-        checkpoint, snapshot = self.mirror.checkpoint(0), self.mirror.snapshot
-        await self.shelf.keep(checkpoint, snapshot, self.sight.columns)
 
 
 @pytest.mark.parametrize("has_book", [True, False])
@@ -162,22 +93,6 @@ async def test_a_start_that_follows_other_markets_equals_a_cold_one(
     await journal.close()
 
 
-class Noted:
-    """The chain's own reader; notes from which block borrowers are looked for."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self.since: list[int] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reader, name)
-
-    async def logs_between(self, wanted: LogFilter, since: int, until: int) -> list[Log]:
-        if codec.BORROW_EVENT in wanted.topics:
-            self.since.append(since)
-        return await self._reader.logs_between(wanted, since, until)
-
-
 @pytest.mark.parametrize("has_book", [True, False])
 async def test_a_market_that_began_since_is_no_reason_to_discover_anew(
     node: tuple[MarketNode, LocalMorpho],
@@ -203,7 +118,7 @@ async def test_a_market_that_began_since_is_no_reason_to_discover_anew(
         assert await after.fill(await scene.chain.reader.head()) == has_book
         positions = after.mirror.snapshot.positions
         assert places == {ref.market for ref in positions if ref.account == sender.account}
-        assert dict(positions) == await cold(scene)
+        assert dict(positions) == dict((await cold(scene)).positions)
         assert noted.since == [kept_at.number + 1]
     await journal.close()
 
@@ -220,7 +135,93 @@ async def test_a_start_block_that_is_set_back_is_gone_back_to(
         await late.keep()
         after = Start.of(scene.adapter, scene, journal, book)
         assert not await after.fill(head)
-        assert dict(after.mirror.snapshot.positions) == await cold(scene) != {}
+        assert dict(after.mirror.snapshot.positions) == dict((await cold(scene)).positions) != {}
+    await journal.close()
+
+
+async def test_contracts_that_nobody_authorised_are_not_asked(
+    node: tuple[MarketNode, LocalMorpho],
+):
+    """Anybody may create any number of them, with an oracle of their choice."""
+    market_node, local = node
+    async with open_scene(market_node, local) as scene:
+        reader = scene.chain.reader
+        mirror: MorphoMirror = Mirror(scene.adapter, reader)
+        before = await mirror.start(await reader.head(), None, silent)
+        sender = Sender.of(local.live.rpc, scene.liquidator)
+        key = begin_market(sender, local)
+        strange = {begin_early(sender, local, key, nth=n, consent=False) for n in range(1, 31)}
+        sender.mine()
+        after = await mirror.advance(await reader.head())
+        assert after.market.dormant == before.market.dormant | strange
+        assert after.market.pre_liquidations == before.market.pre_liquidations
+        new = {ref for ref in mirror.known if ref.account == sender.account}
+        assert new == {AccountRef(market=key, account=sender.account)}
+        assert len(scene.adapter.feeds(after.market)) == len(scene.adapter.feeds(before.market))
+        assert (await cold(scene)).market == after.market
+
+
+async def test_a_contract_is_asked_for_those_alone_that_authorised_it(
+    node: tuple[MarketNode, LocalMorpho],
+):
+    market_node, local = node
+    first = local.markets[0]
+    async with open_scene(market_node, local) as scene:
+        reader = scene.chain.reader
+        mirror: MorphoMirror = Mirror(scene.adapter, reader)
+        before = await mirror.start(await reader.head(), None, silent)
+        owing = next(ref.account for ref in before.positions if ref.market == first.id)
+        sender = Sender.of(local.live.rpc, scene.liquidator)
+        early = begin_early(sender, local, first.id, consent=False)
+        begin_loan(sender, local, first.params)
+        sender.mine()
+        await mirror.advance(await reader.head())
+        sender.call(local.morpho, "setAuthorization", early, True)
+        sender.call(local.morpho, "repay", first.params, 1_000, 0, owing, b"")
+        sender.mine()
+        snapshot = await mirror.advance(await reader.head())
+        own = AccountRef(market=early, account=sender.account)
+        assert {ref for ref in mirror.known if ref.market == early} == {own}
+        assert snapshot.positions[own].shares
+        assert snapshot.market.pre_liquidations[early].users == {sender.account}
+        fresh = await cold(scene)
+        assert (snapshot.market, dict(snapshot.positions)) == (fresh.market, dict(fresh.positions))
+
+
+@pytest.mark.parametrize("has_book", [True, False])
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_a_contract_that_was_authorised_is_known_to_a_start(
+    node: tuple[MarketNode, LocalMorpho],
+    tmp_path: Path,
+    has_book: bool,  # noqa: FBT001 - a parameter of the test
+    is_new: bool,  # noqa: FBT001 - a parameter of the test
+):
+    """Of users since then the start before knew the loans, not of those before it followed it."""
+    market_node, local = node
+    book, journal = tmp_path / "book", await opened(tmp_path)
+    async with open_scene(market_node, local) as scene:
+        sender = Sender.of(local.live.rpc, scene.liquidator)
+        begin_loan(sender, local, local.markets[0].params)
+        early = begin_early(sender, local, local.markets[0].id, consent=not is_new)
+        sender.mine()
+        followed = scene.adapter if is_new else following(scene, len(local.markets))
+        before = Start.of(followed, scene, journal, book)
+        kept_at = await scene.chain.reader.head()
+        await before.fill(kept_at)
+        await before.keep()
+        if not has_book:
+            book.unlink()
+        if is_new:
+            sender.call(local.morpho, "setAuthorization", early, True)
+        sender.mine()
+        noted: Any = Noted(scene.chain.reader)
+        after = replace(
+            Start.of(scene.adapter, scene, journal, book), mirror=Mirror(scene.adapter, noted)
+        )
+        assert await after.fill(await scene.chain.reader.head()) == (has_book and is_new)
+        assert dict(after.mirror.snapshot.positions) == dict((await cold(scene)).positions)
+        assert AccountRef(market=early, account=sender.account) in after.mirror.snapshot.positions
+        assert noted.since == [kept_at.number + 1 if is_new else scene.adapter.start_block]
     await journal.close()
 
 

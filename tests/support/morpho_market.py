@@ -81,6 +81,7 @@ EARLY = PreLiquidation(
     terms=PreTerms(80 * 10**16, 10**17, 5 * 10**17, 101 * 10**16, 104 * 10**16),
     oracle=Address("0x" + "0e" * 20),
     feeds=(),
+    users=frozenset((ALICE,)),
 )
 EARLY_PRICES = {**PRICES, EARLY.oracle: PRICES[MARKETS[0].params.oracle]}
 

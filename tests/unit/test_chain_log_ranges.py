@@ -10,7 +10,7 @@ import pytest
 from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.errors import NodeRefusedError
 from keeper.chain.http import HttpTransport
-from keeper.chain.log_ranges import LogRanges
+from keeper.chain.log_ranges import LogRanges, log_query
 from keeper.chain.rpc import Rpc
 from keeper.core.chain import LogFilter
 from keeper.core.errors import StaleError
@@ -79,6 +79,14 @@ async def test_one_question_is_enough_where_the_node_has_no_limit() -> None:
             {"address": [POOL], "topics": [[TOPIC]], "fromBlock": "0x0", "toBlock": "0x3e7"}
         ])
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("many", "asked"), [(0, 1), (1_000, 4), (1_001, 1)])
+def test_a_node_is_asked_for_no_more_words_than_it_takes(many: int, asked: int) -> None:
+    words = frozenset(Hash32(f"0x{n:064x}") for n in range(many))
+    wanted = LogFilter(addresses=frozenset({POOL}), topics=frozenset({TOPIC}), third=words)
+    topics = log_query(wanted)["topics"]
+    assert topics == [[TOPIC], None, None, sorted(words)][:asked]
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,15 @@ def test_consent_to_early_liquidation_touches_the_borrower_there():
     topics = [codec.SET_AUTHORIZATION_EVENT, word(OTHER), word(ALICE)]
     found = events.touched(market, wanting(), [log([*topics, word(EARLY.address)])])
     assert found.accounts == {AccountRef(market=EARLY.address, account=ALICE)}
-    assert events.touched(market, wanting(), [log([*topics, word(OTHER)])]).accounts == frozenset()
+    assert found.parts == {EARLY.address}
+    stranger = events.touched(market, wanting(), [log([*topics, word(OTHER)])])
+    assert (stranger.accounts, stranger.parts) == (frozenset(), NOTHING)
+
+
+def test_an_account_that_did_not_consent_is_touched_in_its_market_alone():
+    topics = [codec.BORROW_EVENT, FIRST.id, word(OTHER), word(OTHER)]
+    found = events.touched(deployment(), wanting(), [log(topics)])
+    assert found.accounts == {AccountRef(market=FIRST.id, account=OTHER)}
 
 
 def test_a_new_early_liquidation_contract_is_read():

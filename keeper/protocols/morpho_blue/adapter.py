@@ -89,12 +89,12 @@ class MorphoAdapter(Struct, frozen=True, kw_only=True):
         return events.discovery_filter(market)
 
     def opening_filter(self, market: MorphoMarket) -> LogFilter:
-        """Return the logs that announce markets and pre-liquidation contracts (``Opening``)."""
+        """Return the logs that announce markets and authorisations (``Opening``)."""
         return events.opening_filter(market)
 
-    def opened(self, logs: Sequence[Log]) -> frozenset[str]:
-        """Return which ones they announce (``Opening``)."""
-        return events.opened(logs)
+    def opened(self, market: MorphoMarket, logs: Sequence[Log]) -> frozenset[str]:
+        """Return in which places nobody was before the logs (``Opening``)."""
+        return events.opened(market, logs)
 
     def refs_of(self, market: MorphoMarket, account: Address) -> tuple[AccountRef, ...]:
         """Return the account in every followed market."""

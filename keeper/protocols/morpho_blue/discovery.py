@@ -4,14 +4,15 @@ from collections.abc import Collection, Iterable
 
 from keeper.core.chain import Log, LogFilter
 from keeper.core.errors import ConfigError
-from keeper.core.units import Address, address_of_word
-from keeper.evm.words import WORD, address_at, ask
+from keeper.core.units import Address, Hash32, address_of_word
+from keeper.evm.words import WORD, address_at, ask, word_of_address
 from keeper.protocols.morpho_blue import codec
 from keeper.protocols.morpho_blue.asking import Asking, is_word
 from keeper.protocols.morpho_blue.parameters import Parameters
 from keeper.protocols.morpho_blue.state import IsolatedMarket, MarketParams
 
 _PARAM_WORDS = 5
+_AUTHORIZER, _AUTHORIZED = 2, 3
 _NO_MARKET = f"0x{0:064x}"
 
 
@@ -100,6 +101,40 @@ def announced(logs: Iterable[Log]) -> Iterable[Address]:
     for log in logs:
         if log.topics[:1] == (codec.CREATE_PRE_LIQUIDATION,) and len(log.topics) > 1:
             yield address_of_word(log.topics[1])
+
+
+async def find_users(
+    asking: Asking, parameters: Parameters, agents: Collection[Address], start_block: int
+) -> dict[Address, frozenset[Address]]:
+    """Return who ever authorised each of some contracts; one that nobody did is not in it."""
+    if not agents:
+        return {}
+    wanted = LogFilter(
+        addresses=frozenset((parameters.morpho,)),
+        topics=frozenset((codec.SET_AUTHORIZATION_EVENT,)),
+        third=frozenset(Hash32("0x" + word_of_address(one).hex()) for one in agents),
+    )
+    logs = await asking.reader.logs_between(wanted, start_block, asking.block.number)
+    return users_of(authorised(logs), agents)
+
+
+def users_of(
+    pairs: Iterable[tuple[Address, Address]], agents: Collection[str]
+) -> dict[Address, frozenset[Address]]:
+    """Return the accounts of each of some contracts, from pairs of the two."""
+    found: dict[Address, set[Address]] = {}
+    for agent, account in pairs:
+        if agent in agents:
+            found.setdefault(agent, set()).add(account)
+    return {agent: frozenset(accounts) for agent, accounts in found.items()}
+
+
+def authorised(logs: Iterable[Log]) -> Iterable[tuple[Address, Address]]:
+    """Yield who was authorised or not any more, and by whom, as Morpho's logs say."""
+    for log in logs:
+        if log.topics[:1] == (codec.SET_AUTHORIZATION_EVENT,) and len(log.topics) > _AUTHORIZED:
+            account = address_of_word(log.topics[_AUTHORIZER])
+            yield address_of_word(log.topics[_AUTHORIZED]), account
 
 
 def is_large(market: IsolatedMarket, parameters: Parameters) -> bool:

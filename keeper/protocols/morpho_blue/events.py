@@ -1,13 +1,13 @@
 """What logs say: who and what changed, and the liquidations among them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from keeper.core.chain import Log, LogFilter
 from keeper.core.lending import AccountRef, Liquidation, Touched
 from keeper.core.units import Address, Hash32, address_of_word
 from keeper.protocols.morpho_blue import codec
-from keeper.protocols.morpho_blue.discovery import announced, created
+from keeper.protocols.morpho_blue.discovery import announced, authorised, created, users_of
 from keeper.protocols.morpho_blue.parameters import Parameters
 from keeper.protocols.morpho_blue.state import MorphoMarket
 
@@ -31,8 +31,6 @@ MARKETS: Final = frozenset(
 )
 """Events that change the market that their first topic names."""
 
-_AUTHORIZER: Final = 2
-_AUTHORIZED: Final = 3
 _MORPHO_TOPICS: Final = frozenset((*MARKETS, codec.CREATE_MARKET))
 _EARLY_TOPICS: Final = frozenset(
     (codec.SET_AUTHORIZATION_EVENT, codec.CREATE_PRE_LIQUIDATION, codec.PRE_LIQUIDATE_EVENT)
@@ -48,18 +46,17 @@ def discovery_filter(market: MorphoMarket) -> LogFilter:
 
 
 def opening_filter(market: MorphoMarket) -> LogFilter:
-    """Return the logs that announce markets and pre-liquidation contracts."""
-    topics = {codec.CREATE_MARKET}
-    if market.factories:
-        topics.add(codec.CREATE_PRE_LIQUIDATION)
-    return LogFilter(
-        addresses=frozenset((market.morpho, *market.factories)), topics=frozenset(topics)
-    )
+    """Return the logs that announce markets and authorisations."""
+    topics = {codec.CREATE_MARKET, codec.SET_AUTHORIZATION_EVENT}
+    return LogFilter(addresses=frozenset((market.morpho,)), topics=frozenset(topics))
 
 
-def opened(logs: Sequence[Log]) -> frozenset[str]:
-    """Return the markets and pre-liquidation contracts that such logs announce."""
-    return frozenset((*(key for key, _ in created(logs)), *announced(logs)))
+def opened(market: MorphoMarket, logs: Sequence[Log]) -> frozenset[str]:
+    """Return the markets that such logs announce, and what all its users authorised in them."""
+    users = users_of(authorised(logs), market.pre_liquidations)
+    early = market.pre_liquidations.items()
+    begun = {key for key, one in early if one.users <= users.get(one.address, frozenset())}
+    return frozenset(key for key, _ in created(logs)) | begun
 
 
 def log_filter(market: MorphoMarket) -> LogFilter:
@@ -70,20 +67,22 @@ def log_filter(market: MorphoMarket) -> LogFilter:
     return LogFilter(addresses=addresses, topics=topics)
 
 
-def touched(market: MorphoMarket, parameters: Parameters, logs: Iterable[Log]) -> Touched:
+def touched(market: MorphoMarket, parameters: Parameters, logs: Sequence[Log]) -> Touched:
     """Return whom and what the logs changed; those of markets not followed change nothing."""
+    new = set(announced(log for log in logs if log.address in market.factories))
+    agents = new.union(market.pre_liquidations, market.dormant)
     accounts: set[AccountRef] = set()
-    parts: set[str] = set()
+    parts: set[str] = set(new)
     for log in logs:
         first = log.topics[0] if log.topics else None
-        if log.address in market.factories:
-            parts.update(announced((log,)))
-        elif log.address != market.morpho or first is None:
+        if log.address != market.morpho or first is None:
             continue
-        elif first == codec.CREATE_MARKET:
+        if first == codec.CREATE_MARKET:
             parts.update(key for key, one in created((log,)) if parameters.wants(key, one))
         elif first == codec.SET_AUTHORIZATION_EVENT:
-            accounts.update(_authorized(market, log))
+            found = [pair for pair in authorised((log,)) if pair[0] in agents]
+            parts.update(agent for agent, _ in found)
+            accounts.update(AccountRef(market=agent, account=one) for agent, one in found)
         elif first in MARKETS and log.topics[1] in market.markets:
             parts.add(log.topics[1])
             accounts.update(_named(market, log))
@@ -128,13 +127,6 @@ def _named(market: MorphoMarket, log: Log) -> Iterator[AccountRef]:
 
 
 def refs_in(market: MorphoMarket, key: str, account: Address) -> Iterator[AccountRef]:
-    """Yield an account in a market, and in each pre-liquidation contract of the market."""
-    for name in (key, *market.early_of(key)):
+    """Yield an account in a market, and in each pre-liquidation contract that it authorised."""
+    for name in (key, *market.early_of(key, account)):
         yield AccountRef(market=name, account=account)
-
-
-def _authorized(market: MorphoMarket, log: Log) -> Iterator[AccountRef]:
-    agent = address_of_word(log.topics[_AUTHORIZED])
-    if agent in market.pre_liquidations:
-        account = address_of_word(log.topics[_AUTHORIZER])
-        yield AccountRef(market=agent, account=account)

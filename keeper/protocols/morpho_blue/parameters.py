@@ -33,7 +33,8 @@ class Parameters:
     """Whole loan tokens that must be owed in a market when the keeper starts. A market that is
     created later is followed whatever its size; one that grows later, from the next start on."""
     pre_liquidation_factories: tuple[Address, ...] = ()
-    """Factories of pre-liquidation contracts; those of followed markets are followed too."""
+    """Factories of pre-liquidation contracts; those of followed markets are followed too, each from
+    when somebody authorised it."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for what is not an address, an id or an LLTV; take all in lower case."""

@@ -14,9 +14,11 @@ from keeper.protocols.morpho_blue.asking import Asking, is_word
 from keeper.protocols.morpho_blue.discovery import (
     find_early,
     find_markets,
+    find_users,
     is_large,
     params_of,
     require_contracts,
+    users_of,
 )
 from keeper.protocols.morpho_blue.health import view_at
 from keeper.protocols.morpho_blue.models import recognise, stored_call
@@ -39,12 +41,14 @@ async def read_whole(asking: Asking, parameters: Parameters, start_block: int) -
     wanted = await find_markets(asking, parameters, start_block)
     markets = await read_markets(asking, parameters.morpho, wanted)
     large = {key: one for key, one in markets.items() if is_large(one, parameters)}
-    addresses = await find_early(asking, parameters, start_block)
+    announced = await find_early(asking, parameters, start_block)
+    users = await find_users(asking, parameters, announced, start_block)
     market = MorphoMarket(
         morpho=parameters.morpho,
         factories=parameters.pre_liquidation_factories,
         markets=large,
-        pre_liquidations=await read_early(asking, addresses, large),
+        pre_liquidations=await read_early(asking, users, large),
+        dormant=frozenset(announced) - users.keys(),
         block=asking.block.number,
         timestamp=asking.block.timestamp,
     )
@@ -55,23 +59,23 @@ async def read_again(
     asking: Asking, parameters: Parameters, previous: MorphoMarket, touched: Touched
 ) -> MorphoMarket:
     """Read the touched markets again, and the new ones from their parameters."""
-    keys = {part for part in touched.parts if part not in previous.pre_liquidations}
+    agents = {Address(part) for part in touched.parts if len(part) == len(ZERO_ADDRESS)}
+    keys = touched.parts - agents
     known = {key: previous.markets[key] for key in sorted(keys) if key in previous.markets}
     fresh = await _refresh(asking, previous.morpho, known)
-    new_keys = {key for key in keys - known.keys() if len(key) > len(ZERO_ADDRESS)}
+    new_keys = keys - known.keys()
     found = await params_of(asking, previous.morpho, new_keys) if new_keys else {}
     new = {key: params for key, params in found.items() if parameters.wants(key, params)}
     fresh |= await read_markets(asking, previous.morpho, new)
     gone = known.keys() - fresh.keys()
     kept = {key: one for key, one in previous.markets.items() if key not in gone}
     markets = kept | fresh
-    early = {key: one for key, one in previous.pre_liquidations.items() if one.market in markets}
-    announced = sorted(keys - known.keys() - new_keys)
-    early |= await read_early(asking, [Address(one) for one in announced], markets)
+    users = users_of(((Address(ref.market), ref.account) for ref in touched.accounts), agents)
     moved = replace(
         previous,
         markets=markets,
-        pre_liquidations=early,
+        pre_liquidations=await _with_users(asking, previous, users, markets),
+        dormant=previous.dormant.union(agents - previous.pre_liquidations.keys()) - users.keys(),
         block=asking.block.number,
         timestamp=asking.block.timestamp,
     )
@@ -114,11 +118,30 @@ async def read_markets(
     return found
 
 
-async def read_early(
-    asking: Asking, addresses: Collection[Address], markets: Mapping[str, IsolatedMarket]
+async def _with_users(
+    asking: Asking,
+    previous: MorphoMarket,
+    users: Mapping[Address, frozenset[Address]],
+    markets: Mapping[str, IsolatedMarket],
 ) -> dict[str, PreLiquidation]:
-    """Read pre-liquidation contracts, those of followed markets alone."""
-    ordered = sorted(addresses)
+    """Return the pre-liquidation contracts of markets with more users, and what is new of them."""
+    kept = previous.pre_liquidations.items()
+    early = {
+        key: replace(one, users=one.users | users.get(one.address, frozenset()))
+        for key, one in kept
+        if one.market in markets
+    }
+    new = {one: accounts for one, accounts in users.items() if one not in early}
+    return early | await read_early(asking, new, markets)
+
+
+async def read_early(
+    asking: Asking,
+    users: Mapping[Address, frozenset[Address]],
+    markets: Mapping[str, IsolatedMarket],
+) -> dict[str, PreLiquidation]:
+    """Read pre-liquidation contracts that have users, those of followed markets alone."""
+    ordered = sorted(users)
     ids = await asking.each([ask(one, codec.PRE_ID) for one in ordered])
     terms = await asking.each([ask(one, codec.PRE_PARAMS) for one in ordered])
     found: dict[str, PreLiquidation] = {}
@@ -128,7 +151,12 @@ async def read_early(
             continue
         factors, oracle = codec.pre_terms_of(answer.data)
         found[address] = PreLiquidation(
-            address=address, market=key, terms=factors, oracle=oracle, feeds=()
+            address=address,
+            market=key,
+            terms=factors,
+            oracle=oracle,
+            feeds=(),
+            users=users[address],
         )
     oracles = await _oracles(asking, {one.oracle for one in found.values()})
     return {

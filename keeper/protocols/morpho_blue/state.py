@@ -72,6 +72,8 @@ class PreLiquidation(Struct, frozen=True, kw_only=True):
     """May differ from the market's."""
     feeds: tuple[Address, ...]
     moves_by_time: bool = False
+    users: frozenset[Address]
+    """Who ever authorised it: nobody else can be liquidated by it."""
 
 
 class Line(NamedTuple):
@@ -94,7 +96,10 @@ class MorphoMarket(Struct, frozen=True, kw_only=True):
     markets: Mapping[str, IsolatedMarket]
     """Those that are followed, by id, oldest first: anybody may add to them."""
     pre_liquidations: Mapping[str, PreLiquidation]
-    """By address: each is a market of its own to the rooms."""
+    """By address, those that somebody authorised: each is a market of its own to the rooms."""
+    dormant: frozenset[Address] = frozenset()
+    """Pre-liquidation contracts that nobody authorised. Anybody may create more of them, with an
+    oracle of their choice: none of them is asked for anything."""
     block: int
     timestamp: int
     prices: Mapping[str, int] = field(default_factory=dict)
@@ -107,9 +112,13 @@ class MorphoMarket(Struct, frozen=True, kw_only=True):
         early = self.pre_liquidations.get(key)
         return self.markets.get(early.market if early is not None else key)
 
-    def early_of(self, market: str) -> tuple[str, ...]:
-        """Return the pre-liquidation contracts of a market."""
-        return tuple(key for key, one in self.pre_liquidations.items() if one.market == market)
+    def early_of(self, market: str, account: Address) -> tuple[str, ...]:
+        """Return the pre-liquidation contracts of a market that an account ever authorised."""
+        return tuple(
+            key
+            for key, one in self.pre_liquidations.items()
+            if one.market == market and account in one.users
+        )
 
 
 class MorphoPosition(Struct, frozen=True, kw_only=True):
