@@ -180,6 +180,23 @@ async def test_a_new_source_of_an_asset_is_found(governed: Governed):
     assert dai.direct
 
 
+async def test_an_oracle_that_is_set_by_its_id_is_found(governed: Governed):
+    """``setAddress`` tells nothing but the id: no ``PriceOracleUpdated``."""
+    admin, market = governed.admin, governed.look.market
+    other = admin.deploy(
+        load_artifact(governed.contracts / "misc/AaveOracle.sol/AaveOracle.json"),
+        governed.provider.address,
+        [one.token for one in governed.scene.live.market.assets],
+        [one.feed for one in governed.scene.live.market.assets],
+        ZERO_ADDRESS,
+        ZERO_ADDRESS,
+        10**8,
+    )
+    admin.call(governed.provider, "setAddress", b"PRICE_ORACLE".ljust(32, b"\0"), other.address)
+    look = await governed.follow()
+    assert look.market.oracle == other.address != market.oracle
+
+
 async def test_stable_debt_compounds_for_each_account(governed: Governed):
     scene, admin = governed.scene, governed.admin
     admin.call(governed.configurator, "setReserveStableRateBorrowing", governed.token("DAI"), True)

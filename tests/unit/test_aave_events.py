@@ -126,6 +126,8 @@ def test_reserves_that_a_log_changes(given, parts):
         log(CONFIGURATOR, "AssetCollateralInEModeChanged(address,uint8,bool)", WETH),
         log(ORACLE, "AssetSourceUpdated(address,address)", WETH, BOB),
         log(PROVIDER, "PriceOracleUpdated(address,address)", ORACLE, BOB),
+        log(PROVIDER, "AddressSet(bytes32,address,address)", ALICE, ORACLE, BOB),
+        log(PROVIDER, "AddressSetAsProxy(bytes32,address,address,address)", ALICE, ORACLE, BOB),
         log(POOL, "Upgraded(address)", BOB),
         log(WETH_A, "Upgraded(address)", BOB),
     ],

@@ -79,6 +79,8 @@ STRUCTURE: Final = frozenset(
             "FlashloanPremiumToProtocolUpdated(uint128,uint128)",
             "AssetSourceUpdated(address,address)",
             "FallbackOracleUpdated(address)",
+            "AddressSet(bytes32,address,address)",
+            "AddressSetAsProxy(bytes32,address,address,address)",
             "PoolUpdated(address,address)",
             "PoolConfiguratorUpdated(address,address)",
             "PriceOracleUpdated(address,address)",
