@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from keeper.app.addresses import named_contracts
 from keeper.app.builders import protocol_file, unwinder_for
+from keeper.app.examine_chain import ChainExam
 from keeper.app.executor_contract import read_executor
 from keeper.app.opening import adapters, opened_chain
 from keeper.app.prices import strangers, watcher_for
@@ -19,6 +20,7 @@ from keeper.config.unwinding import UnwindSettings
 from keeper.core.chain import BlockRef
 from keeper.core.errors import KeeperError
 from keeper.core.ports import ProtocolAdapter
+from keeper.core.text import decimal
 from keeper.core.units import WAD, Address
 from keeper.ledger.standing import read_halt
 from keeper.ledger.store import require_of_chain
@@ -70,6 +72,9 @@ async def examine(
             yield await _checked("operator.password_file", _private(password, "a password file"))
         for keystore in settings.operator.keystore:
             yield await _checked("operator.keystore", _private(keystore, "a keystore"))
+        exam = ChainExam(chain=settings.chain, reader=chain.reader, head=head)
+        for what, work in exam.checks():
+            yield await _checked(what, work)
         yield await _checked("executor", _executor(ground))
         yield await _checked("sending", _sending(ground))
         for number, token in enumerate(settings.chain.unwind):
@@ -165,7 +170,7 @@ async def _operator(ground: _Ground, operator: Address) -> str:
         msg = f"operator {operator}: expected at least {floor} wei, found {balance} wei"
         raise KeeperError(msg)
     coin = ground.settings.chain.native_symbol
-    return f"operator {operator} with {_cut(balance, WAD, 6)} {coin}"
+    return f"operator {operator} with {decimal(balance, WAD, 6)} {coin}"
 
 
 async def _unwinding(ground: _Ground, one: UnwindSettings) -> str:
@@ -254,11 +259,5 @@ async def _feeds(
         age = ground.head.timestamp - price.updated_at
         how = "events" if watcher.following.feeds[feed.id].moves_by_event else "read each block"
         remark = f"; {watcher.remarks[feed.id]}" if feed.id in watcher.remarks else ""
-        shown = _cut(price.value, feed.scale or scale, 8)
+        shown = decimal(price.value, feed.scale or scale, 8)
         yield Finding(what=what, good=True, detail=f"{shown}, {age} s old, {how}{remark}")
-
-
-def _cut(value: int, scale: int, places: int) -> str:
-    """Return ``value/scale`` as a person reads it, cut to so many digits after the point."""
-    whole, rest = divmod(value, scale)
-    return f"{whole:,}.{rest * 10**places // scale:0{places}d}"

@@ -2,15 +2,8 @@
 
 from keeper.core.errors import ConfigError
 from keeper.core.lending import BaseUnit, Health
+from keeper.core.text import decimal
 from keeper.core.units import MAX_UINT256, WAD
-
-
-def decimal(value: int, scale: int, places: int) -> str:
-    """Return ``value/scale`` cut to ``places`` digits after the point, with thousands marks."""
-    sign = "-" if value < 0 else ""
-    whole, rest = divmod(abs(value), scale)
-    digits = f"{rest * 10**places // scale:0{places}d}" if places else ""
-    return f"{sign}{whole:,}{'.' if places else ''}{digits}"
 
 
 def priced(value: int, scale: int) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from keeper.app.capacity import Capacity
-from keeper.commands.amounts import base, decimal, share
+from keeper.commands.amounts import base, share
 from keeper.commands.sweep_plot import Curve
 from keeper.core.lending import BaseUnit
-from keeper.core.text import printable
+from keeper.core.text import decimal, printable
 
 _DEPTH = ("Closed at a profit", "Left for lack of depth")
 

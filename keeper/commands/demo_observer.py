@@ -2,14 +2,14 @@
 
 import asyncio
 
-from keeper.commands.amounts import decimal, ether
+from keeper.commands.amounts import ether
 from keeper.commands.console import say
 from keeper.core.chain import BlockRef
 from keeper.core.lending import Rejection
 from keeper.core.pending import PendingPrice
 from keeper.core.plan import Outcome, Plan, Status, Submission
 from keeper.core.taken import Taken
-from keeper.core.text import readable
+from keeper.core.text import decimal, readable
 from keeper.core.units import Address
 from keeper.devnet.crash import CrashStep
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from keeper.app.explain import Crossing, Explanation, Term, explain
 from keeper.app.study import studies
-from keeper.commands.amounts import base, decimal, ether, health, priced, verdict
+from keeper.commands.amounts import base, ether, health, priced, verdict
 from keeper.commands.console import print_json, say, stdout
 from keeper.commands.each_chain import of_one_block, on_each
 from keeper.commands.typed import typed_address
@@ -16,7 +16,7 @@ from keeper.config.settings import Settings
 from keeper.core.accounting import Waterfall
 from keeper.core.lending import AssetValue, SeizeQuote
 from keeper.core.plan import Plan
-from keeper.core.text import printable, readable
+from keeper.core.text import decimal, printable, readable
 from keeper.core.units import Address
 from keeper.ledger.amounts import short_hex
 

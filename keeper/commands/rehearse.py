@@ -11,13 +11,13 @@ from rich.table import Table
 from keeper.app.explain import Crossing
 from keeper.app.readiness import Trial, trials
 from keeper.app.study import Study, studies
-from keeper.commands.amounts import decimal, health, priced
+from keeper.commands.amounts import health, priced
 from keeper.commands.console import print_json, progress_bar, say, stdout
 from keeper.commands.each_chain import of_one_block, on_each
 from keeper.config.fleet import load_fleet
 from keeper.config.settings import Settings
 from keeper.core.plan import Plan
-from keeper.core.text import printable, readable
+from keeper.core.text import decimal, printable, readable
 
 LIQUIDATED = "liquidated"
 FAILS = "FAILS"

@@ -32,6 +32,14 @@ def printable(text: str | bytes, limit: int = SHOWN_LENGTH) -> str:
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
+def decimal(value: int, scale: int, places: int) -> str:
+    """Return ``value/scale`` cut to ``places`` digits after the point, with thousands marks."""
+    sign = "-" if value < 0 else ""
+    whole, rest = divmod(abs(value), scale)
+    digits = f"{rest * 10**places // scale:0{places}d}" if places else ""
+    return f"{sign}{whole:,}{'.' if places else ''}{digits}"
+
+
 def shown_url(url: str) -> str:
     """Return a URL's scheme, host and port: the path, query and user may hold a secret."""
     try:

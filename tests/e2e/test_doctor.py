@@ -7,16 +7,24 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 
+from keeper.app.totals import OLDEST_ANSWER_S
 from keeper.commands.doctor import doctor
 from keeper.commands.rearm import rearm_sending
 from keeper.commands.running import run_command
+from keeper.core.units import ZERO_ADDRESS, Address
+from keeper.devnet.chainlink import aggregator_artifact
+from keeper.devnet.contract import load_artifact
+from keeper.devnet.packages import ensure
+from keeper.devnet.sender import Sender
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.store import ChainIdentity
 from keeper.runtime.clock import SystemClock
 from tests.support.command_output import Printed, json_lines
 from tests.support.executor_stage import mine
 from tests.support.keeper_process import configured, with_executor
+from tests.support.market_node import MarketNode
 
 DISARM = "0x83985082"
 """Of the executor's ``disarm()``."""
@@ -144,3 +152,94 @@ def test_doctor_finds_an_executor_that_nobody_operates(market_copy, tmp_path, pr
     assert run_command(lambda: doctor(config, as_json=True)) is False
     (bad,) = [one for one in json_lines(printed()) if not one["good"]]
     assert bad["detail"].endswith("expected an operator, found none: the contract is disarmed")
+
+
+@pytest.mark.parametrize(
+    ("at", "replaced", "what", "said"),
+    [
+        (
+            ("wrapped_native",),
+            "USDC",
+            "wrapped_native: token",
+            "expected a token of 18 decimals, as the native coin has, found USDC of 6",
+        ),
+        (
+            ("native_feed",),
+            "WETH",
+            "native_feed: price",
+            "expected a Chainlink feed with an answer, found none",
+        ),
+        (
+            ("venues", 0, "quoter_v2"),
+            "WETH",
+            "venues.0: uniswap_v3",
+            "expected a quoter of Uniswap V3, found a contract that does not answer 0xc45a0155",
+        ),
+        (
+            ("venues", 0, "factory"),
+            "WETH",
+            "venues.0: uniswap_v3",
+            "expected a factory of Uniswap V3, found a contract that does not answer 0x22afcccb",
+        ),
+        (
+            ("flash_sources", 0, "pool"),
+            "WETH",
+            "flash_sources.0: aave_v3",
+            "expected a Pool of Aave V3, found a contract that does not answer 0x074b2e43",
+        ),
+    ],
+)
+def test_doctor_finds_a_contract_that_is_another_than_it_should(
+    market_copy, tmp_path, printed, at, replaced, what, said
+):
+    config = configured(tmp_path, market_copy, mode="observe")
+    token = market_copy.market.asset(replaced).token
+    path = tmp_path / "chain.yaml"
+    chain = yaml.safe_load(path.read_text("utf-8"))
+    *way, last = at
+    part = chain
+    for key in way:
+        part = part[key]
+    part[last] = token
+    path.write_text(yaml.safe_dump(chain), "utf-8")
+    assert run_command(lambda: doctor(config, as_json=True)) is False
+    found = {one["what"]: one["detail"] for one in json_lines(printed()) if not one["good"]}
+    assert found[what] == f"{token}: {said}"
+
+
+def in_another_currency(node: MarketNode) -> Address:
+    """Return a feed that prices USDC in ETH."""
+    live, accounts = node.live, node.market.accounts
+    package = ensure("chainlink-feeds")
+    sender = Sender.of(live.rpc, accounts.deployer)
+    arguments = (ZERO_ADDRESS, 0, 1_800, ZERO_ADDRESS, 1, 10**30, 18, "USDC / ETH")
+    behind = sender.deploy(aggregator_artifact(package), *arguments)
+    sender.call(behind, "changeOracles", [], [sender.account], [sender.account], 1, 1, 0)
+    proxy = load_artifact(package / "abi/v0.6/EACAggregatorProxy.json")
+    front = sender.deploy(proxy, behind.address, ZERO_ADDRESS)
+    sender.call(behind, "addAccess", front.address)
+    sender.call(behind, "submit", 1, 10**18 // 3_000)
+    sender.mine()
+    return front.address
+
+
+def test_doctor_finds_a_reference_price_that_is_none(market_copy, tmp_path, printed):
+    config = configured(tmp_path, market_copy, mode="observe")
+    path, usdc = tmp_path / "chain.yaml", market_copy.market.asset("USDC").token
+    chain = yaml.safe_load(path.read_text("utf-8"))
+    chain["price_feeds"][usdc] = feed = in_another_currency(market_copy)
+    path.write_text(yaml.safe_dump(chain), "utf-8")
+
+    def said() -> dict[str, str]:
+        run_command(lambda: doctor(config, as_json=True))
+        lines = json_lines(printed())
+        return {one["what"]: one["detail"] for one in lines if not one["good"]}
+
+    expected = "expected a feed in USD, as the native coin's is, found 'USDC / ETH'"
+    assert said() == {f"price_feeds.{usdc}: price": f"{feed}: {expected}"}
+    rpc = market_copy.live.rpc
+    head = int(rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+    rpc.call("evm_setNextBlockTimestamp", head + OLDEST_ANSWER_S)
+    rpc.call("evm_mine")
+    old = said()["native_feed: price"]
+    assert "expected an answer of the last 90000 s, found one 90" in old

@@ -10,10 +10,10 @@ contracts elsewhere.
 
 import pytest
 
-from keeper.commands.amounts import decimal
 from keeper.commands.explain import plan_table
 from keeper.core.lending import AssetValue, Valuation
 from keeper.core.plan import Opportunity, Plan
+from keeper.core.text import decimal
 from keeper.core.units import WAD
 from keeper.core.values import replace
 from keeper.planner.case import Case, case_of
