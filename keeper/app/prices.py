@@ -1,5 +1,7 @@
 """Watchers of prices with the guards that the configuration asks for."""
 
+import structlog
+
 from keeper.app.builders import protocol_file
 from keeper.config.complaints import suggestion
 from keeper.config.oracle_section import SecondFeedSettings, SecondPoolSettings
@@ -11,10 +13,27 @@ from keeper.oracle.policy import OraclePolicy, Sequencer
 from keeper.oracle.second_source import FeedOpinion, Opinion, PoolOpinion
 from keeper.oracle.watcher import PriceWatcher
 
+log = structlog.get_logger()
+
+GUARD_IDLE = "guard.idle"
+
 
 def watcher_for(settings: Settings, deployment: str, reader: Reader) -> PriceWatcher:
     """Return the watcher of a deployment's prices."""
     return PriceWatcher(reader, oracle_policy(settings, deployment))
+
+
+def warning_watcher_for(settings: Settings, deployment: str, reader: Reader) -> PriceWatcher:
+    """Return the watcher of a deployment's prices; it logs each guard that is of none of them."""
+    told: set[str] = set()
+
+    def tell(following: Following) -> None:
+        found = set(strangers(settings, deployment, following))
+        for detail in sorted(found - told):
+            log.warning(GUARD_IDLE, deployment=deployment, why=detail)
+        told.update(found)
+
+    return PriceWatcher(reader, oracle_policy(settings, deployment), tell)
 
 
 def oracle_policy(settings: Settings, deployment: str) -> OraclePolicy:

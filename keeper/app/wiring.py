@@ -33,7 +33,7 @@ from keeper.app.outside import Dial
 from keeper.app.parity import HeadLimits, Parity
 from keeper.app.planning import PART, PlannerDesk
 from keeper.app.prearming import Prearming
-from keeper.app.prices import watcher_for
+from keeper.app.prices import warning_watcher_for
 from keeper.app.rivals import Rivals
 from keeper.app.sending import Post, Sending, build_sending
 from keeper.app.shelf import Shelf
@@ -142,7 +142,7 @@ def _deployment(
 ) -> Deployment[Any, Any]:
     """Bring the rooms of one deployment together."""
     chain, adapter = settings.chain, adapter_of(file)
-    watcher = watcher_for(settings, adapter.deployment, parts.chain.reader)
+    watcher = warning_watcher_for(settings, adapter.deployment, parts.chain.reader)
     shelf: Shelf[Any, Any] = Shelf(
         adapter,
         JournaledCheckpoints(parts.journal.checkpoints),

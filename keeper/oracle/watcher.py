@@ -1,7 +1,7 @@
 """Read a deployment's prices per block, and move them at once on a feed's event."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter, LogHint
@@ -43,10 +43,16 @@ class _Mover(NamedTuple):
 class PriceWatcher:
     """Prices of one deployment."""
 
-    def __init__(self, reader: Reader, policy: OraclePolicy = NO_POLICY) -> None:
-        """Make a watcher that has seen no feed."""
+    def __init__(
+        self,
+        reader: Reader,
+        policy: OraclePolicy = NO_POLICY,
+        told: Callable[[Following], None] = lambda _: None,
+    ) -> None:
+        """Make a watcher that has seen no feed; ``told`` is called with what it follows anew."""
         self._reader = reader
         self._policy = policy
+        self._told = told
         self._rereading = Rereading(reader)
         self._judge = Judge(following=NOTHING, policy=policy)
         self._movers: dict[str, _Mover] = {}
@@ -67,6 +73,7 @@ class PriceWatcher:
         following = await follow(self._reader, block, feeds, self._policy)
         self._judge = Judge(following=following, policy=self._policy)
         self._movers = {}
+        self._told(following)
 
     async def keep_following(self, feeds: Sequence[Feed], block: BlockRef) -> None:
         """Follow the feeds, found out about anew only where they are others than before.

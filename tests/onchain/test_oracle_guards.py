@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from keeper.app.examine import Finding, examine
+from keeper.app.prices import warning_watcher_for
 from keeper.config.chain_file import SequencerSettings
 from keeper.config.settings import load
 from keeper.core.values import replace
@@ -163,3 +165,21 @@ async def test_doctor_names_a_head_of_another_time_and_a_sequencer_that_is_down(
     assert (await found(head.timestamp + 60, follows_wall_clock=True)).good
     down = await found(0, sequencer=SequencerSettings(feed=proxy.address))
     assert (down.good, "found it down" in down.detail) == (False, True)
+
+
+async def test_a_running_keeper_says_once_which_guard_is_of_no_feed(
+    market_copy: MarketNode, stage: OracleStage, tmp_path: Path
+) -> None:
+    await stage.follow()
+    feeds = [one.feed for one in stage.watcher.following.feeds.values()]
+    files = KeeperFiles(rpc=market_copy.anvil.ws_url, mode="observe", executor=None, recipient=None)
+    config = write_config(tmp_path, market_copy.market, files)
+    with (tmp_path / "aave_v3.local.yaml").open("a", encoding="utf-8") as file:
+        file.write("heartbeats_s: {WETH: 90000, WETC: 60}\n")
+    watcher = warning_watcher_for(load(config), "aave_v3.local", stage.scene.chain.reader)
+    with capture_logs() as logs:
+        for _ in range(2):
+            await watcher.follow(feeds, await stage.head())
+    wanted = "expected the label or the source of one of its feeds"
+    why = f"heartbeats_s: {wanted}, found 'WETC'; did you mean 'WETH'?"
+    assert [(one["event"], one["why"]) for one in logs] == [("guard.idle", why)]
