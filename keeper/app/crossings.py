@@ -102,7 +102,7 @@ class Crossings(Generic[M, P]):
         )
         crossing = self._sight.crossing(bench.most)
         for feed, both in crossing.items():
-            if feed not in prices or not bench.watcher.following.feeds[feed].moves_by_event:
+            if feed not in prices or not bench.watcher.telling.tells(feed):
                 continue
             for falls, near in ((True, both.falling), (False, both.rising)):
                 found: list[Candidate[M, P]] = []
@@ -123,7 +123,8 @@ class Crossings(Generic[M, P]):
         position = ahead.snapshot.positions.get(ref)
         if position is None or self._is_barred(ahead, feed, ref, position):
             return
-        price = crossing_price(self.is_under(view, position, feed), hint, falls=falls)
+        line = crossing_price(self.is_under(view, position, feed), hint, falls=falls)
+        price = None if line is None else self._reached(ahead, feed, line, falls=falls)
         if price is None:
             return
         priced = self._repriced(view, feed, price)
@@ -162,6 +163,12 @@ class Crossings(Generic[M, P]):
                 return False
 
         return asked
+
+    def _reached(self, ahead: Ahead[M, P], feed: str, line: int, *, falls: bool) -> int | None:
+        """Return the first price past the line that answers of the feed can make."""
+        one = self._bench.watcher.following.feeds[feed]
+        found = one.answering(ahead.prices.evidence, line, falls=falls)
+        return found.price if found is not None and found.price > 0 else None
 
     def feeds_of(self, ahead: Ahead[M, P], position: P) -> frozenset[str]:
         """Return every feed that the position's health rests on."""

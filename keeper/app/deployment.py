@@ -196,7 +196,7 @@ class Deployment(Generic[M, P]):
             return
         tick = Tick(log.seen_ns)
         tick.mark("decode")
-        crossed = self._sight.glance(self._watcher.moves(log))
+        crossed = self._sight.glance(self._watcher.moves(self._prices.evidence, [log]))
         if crossed == []:
             return
         tick.mark("look_up")
@@ -226,9 +226,9 @@ class Deployment(Generic[M, P]):
             self.acting.price_moved()
             tick.mark("read")
             if len(logs) > 1:
-                crossed = self._sight.glance_at_all(map(self._watcher.moves, logs))
+                crossed = self._sight.glance(self._watcher.moves(known.evidence, logs))
             trigger, snapshot = self._causes.of(block, prices.moved), self.mirror.snapshot
-            look = guess and known is before and guess.confirmed(block, logs, snapshot)
+            look = guess and known is before and guess.confirmed(prices, logs, snapshot)
             self._leave(look or self._sight.look(block, snapshot, prices, trigger, tick, crossed))
 
     async def _moved(

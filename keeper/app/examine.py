@@ -257,7 +257,7 @@ async def _feeds(
             continue
         price = book.prices[feed.id]
         age = ground.head.timestamp - price.updated_at
-        how = "events" if watcher.following.feeds[feed.id].moves_by_event else "read each block"
+        how = "events" if watcher.telling.tells(feed.id) else "read each block"
         remark = f"; {watcher.remarks[feed.id]}" if feed.id in watcher.remarks else ""
         shown = decimal(price.value, feed.scale or scale, 8)
         yield Finding(what=what, good=True, detail=f"{shown}, {age} s old, {how}{remark}")

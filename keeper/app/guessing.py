@@ -37,12 +37,14 @@ class Guess(Struct, Generic[M, P], frozen=True, kw_only=True):
     look: Look[M, P]
 
     def confirmed(
-        self, block: BlockRef, logs: Sequence[Log], snapshot: Snapshot[M, P]
+        self, prices: PriceBook, logs: Sequence[Log], snapshot: Snapshot[M, P]
     ) -> Look[M, P] | None:
-        """Return the look, None unless one at the block's events would be the same."""
+        """Return the look, None unless one at the block's prices would be the same."""
         book = self.look.book
         is_of = book.positions is snapshot.positions and book.market is snapshot.market
-        return self.look if is_of and book.block == block and list(logs) == [self.log] else None
+        is_at = book.block == prices.block and list(logs) == [self.log]
+        is_by = (book.prices, book.problems) == (prices.prices, prices.problems)
+        return self.look if is_of and is_at and is_by else None
 
 
 class Guessing(Generic[M, P]):
@@ -77,7 +79,7 @@ class Guessing(Generic[M, P]):
             return None
         acting.read_ahead(head, options)
         self._watcher.read_ahead(log, head)
-        if crossed is None or self._watcher.moves(log) is None:
+        if crossed is None or self._watcher.moves(before.evidence, [log]) is None:
             return None
         await acting.reading_ahead.asked()
         tick.mark("read")

@@ -28,6 +28,7 @@ from keeper.executor.arming import Arming
 from keeper.executor.policy import Exposure
 from keeper.executor.rehearse import Stage, rehearse
 from keeper.executor.salvo import Salvo, Shot
+from keeper.oracle.book import Evidence
 from keeper.planner.case import Desk, case_of
 from keeper.runtime.latest import Latest
 
@@ -82,7 +83,8 @@ class Prearming(Generic[M, P]):
         """Answer a price event as its bytes come: send whatever is due, unless closed."""
         if self._mail.is_closed:
             return
-        told, touched = self._bench.watcher.told(event)
+        telling = self._bench.watcher.telling
+        told, touched = telling.told(event)
         try:
             block = int(event.block_number, 16)
         except ValueError:  # for whoever decodes all of it to complain of
@@ -94,6 +96,7 @@ class Prearming(Generic[M, P]):
             prearm.fire(self._name, feed, price, block, tick, dry=is_drill)
         if is_drill:
             return
+        telling.heard(event, block)
         if event.removed:
             prearm.void(self._name)
         elif touched:
@@ -135,16 +138,17 @@ class Prearming(Generic[M, P]):
                 salvos.append(self._salvo(ahead, side, plans, exposure))
         prearm = arming.prearm
         await prearm.load(self._name, [one for one in salvos if one.shots], exposure)
-        self.sample = self._sampled(salvos)
+        self.sample = self._sampled(salvos, ahead.prices.evidence)
         log.debug(PREARM_DONE, deployment=self._name, shots=prearm.holds(self._name))
 
-    def _sampled(self, salvos: list[Salvo]) -> bytes | None:
+    def _sampled(self, salvos: list[Salvo], evidence: Evidence) -> bytes | None:
         """Return an event that would bring the first shot."""
         for salvo in salvos:
             one = self._bench.watcher.following.feeds[salvo.feed]
             for shot in salvo.shots:
-                answer = shot.price // one.feed.multiplier
-                return sample_event(one.leaves[0].aggregator, answer, salvo.block + 1)
+                found = one.answering(evidence, shot.price, falls=salvo.falls)
+                if found is not None:
+                    return sample_event(found.leaf.aggregator, found.answer, salvo.block + 1)
         return None
 
     async def _planned(self, side: Side[M, P], desk: Desk) -> list[Plan]:
@@ -183,15 +187,18 @@ class Prearming(Generic[M, P]):
     ) -> list[Plan]:
         """Return the plans that hold, each run alone at the price at which it is due."""
         prices = {one.opportunity.ref: one.price for one in side.candidates}
-        each = (self._alone(ahead, side.feed, prices[plan.ref], plan) for plan in plans)
+        each = (self._alone(ahead, side, prices[plan.ref], plan) for plan in plans)
         return [plan for held in await asyncio.gather(*each) for plan in held]
 
-    async def _alone(self, ahead: Ahead[M, P], key: str, price: int, plan: Plan) -> list[Plan]:
-        """Return the plan with what it comes to alone at a price of a feed; nothing if it fails."""
+    async def _alone(
+        self, ahead: Ahead[M, P], side: Side[M, P], price: int, plan: Plan
+    ) -> list[Plan]:
+        """Return the plan with what it comes to alone at a side's price; nothing if it fails."""
         bench, timestamp = self._bench, self._crossings.timestamp(ahead.head)
-        feed, decoders = bench.watcher.following.feeds[key], bench.decoders(ahead.snapshot.market)
+        feed = bench.watcher.following.feeds[side.feed]
+        decoders = bench.decoders(ahead.snapshot.market)
         async with self._node:
-            fed = await bench.stand_ins.at(feed, ahead.prices, price, timestamp)
+            fed = await bench.stand_ins.at(feed, ahead.prices, price, timestamp, falls=side.falls)
             overrides = {**bench.overrides, **fed}
             stage = Stage(head=ahead.head, timestamp=timestamp, ahead=(), overrides=overrides)
             held, failed = await rehearse([plan], bench.simulator, stage, decoders)
@@ -211,7 +218,7 @@ class Prearming(Generic[M, P]):
         candidates = {one.opportunity.ref: one for one in side.candidates}
 
         def admits(price: int) -> bool:
-            return watcher.admits(ahead.prices, side.feed, price, block)
+            return watcher.admits(ahead.prices, side.feed, price, block, falls=side.falls)
 
         far = self._farthest(now, admits, falls=side.falls)
         signed = self._arming.sign(plans, exposure, target_block=head.number + 2)

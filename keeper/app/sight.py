@@ -105,15 +105,6 @@ class Sight(Generic[M, P]):
         """
         return None if prices is None else self._watch.glance(prices)
 
-    def glance_at_all(self, moves: Iterable[Mapping[str, int] | None]) -> Crossed:
-        """Return who may be under the line after several moves, in their order; or None."""
-        together: dict[str, int] = {}
-        for one in moves:
-            if one is None:
-                return None
-            together |= one
-        return self._watch.glance(together)
-
     def options(self, refs: Iterable[AccountRef]) -> dict[AccountRef, Sequence[Option]]:
         """Return how accounts of the last glance would be liquidated, as far as that is known."""
         return self._watch.options(refs)

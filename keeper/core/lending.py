@@ -42,6 +42,16 @@ class Scope(Struct, frozen=True, kw_only=True):
 NOWHERE: Final = Scope(since=0, places=frozenset())
 
 
+class Formula(Struct, frozen=True, kw_only=True):
+    """How a price is reckoned: the scale times some answers, by the others, rounded down once."""
+
+    scale: int
+    over: tuple[Address, ...]
+    """Chainlink proxies whose answers multiply the scale."""
+    under: tuple[Address, ...] = ()
+    """Those whose answers divide it."""
+
+
 class Feed(Struct, frozen=True, kw_only=True):
     """A price that a protocol reads, and how to read it the same way.
 
@@ -61,6 +71,9 @@ class Feed(Struct, frozen=True, kw_only=True):
     underlying: tuple[Address, ...] = ()
     """Chainlink proxies that a composite price is made of: their events say that it may have
     moved, and it is then read again."""
+    formula: Formula | None = None
+    """How a composite price follows from answers of ``underlying``, as its contract says. It is
+    believed at a block only where it gives what the contract answers there."""
     pair: tuple[str, str] | None = None
     """Symbols of the asset that is priced and of the asset that it is priced in, where both are the
     market's: a move of either moves the price."""

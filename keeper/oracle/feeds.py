@@ -1,14 +1,17 @@
 """The feeds that a watcher follows: each with what it is made of and what may go wrong with it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from keeper.core.chain import BlockRef
-from keeper.core.lending import Feed, Price
+from keeper.core.lending import Feed, Formula, Price
 from keeper.core.ports import Prices, Reader
 from keeper.core.units import Address
 from keeper.oracle.book import Evidence
+from keeper.oracle.chainlink import Round
+from keeper.oracle.formula import slope_of
 from keeper.oracle.guards import age_problem, bound_problem, deviation_problem
 from keeper.oracle.pending import Kind, Update
 from keeper.oracle.policy import OraclePolicy
@@ -29,16 +32,34 @@ class FollowedFeed(Struct, frozen=True, kw_only=True):
     second: Prepared | None
     unfit: str | None
     """Why its second source cannot be asked at all."""
+    formula: Formula | None = None
+    """How events of its leaves tell the price; None where they do not."""
+    pivot: Leaf | None = None
+    """Of the leaves that the formula is of, the first that emits."""
 
     @property
     def is_the_answer(self) -> bool:
         """Return whether the price is what one aggregator answers, and nothing else."""
         return self.feed.direct and len(self.leaves) == 1
 
-    @property
-    def moves_by_event(self) -> bool:
-        """Return whether an aggregator's event tells the price: it is the answer, and not late."""
-        return self.is_the_answer and not self.leaves[0].is_late
+    def answers(self, evidence: Evidence, said: Mapping[Address, int]) -> dict[Address, int]:
+        """Return what its leaves answer, by proxy, after aggregators have ``said`` something."""
+        rounds = ((leaf, evidence.rounds.get(leaf.proxy)) for leaf in self.leaves)
+        known = {leaf.proxy: latest.answer for leaf, latest in rounds if latest is not None}
+        told = (leaf for leaf in self.leaves if leaf.aggregator in said)
+        return known | {leaf.proxy: said[leaf.aggregator] for leaf in told}
+
+    def answering(self, evidence: Evidence, price: int, *, falls: bool) -> "Answering | None":
+        """Return what would make it fall, or rise, to a price; None when that is not known."""
+        if self.formula is None or self.pivot is None:
+            return None
+        latest = evidence.rounds.get(self.pivot.proxy)
+        slope = slope_of(self.formula, self.pivot.proxy, self.answers(evidence, {}))
+        if latest is None or slope is None:
+            return None
+        answer = slope.reaching(price, falls=falls)
+        reached = slope.at(answer) if answer > 0 else 0
+        return Answering(leaf=self.pivot, latest=latest, answer=answer, price=reached)
 
     def heeds(self, update: Update) -> bool:
         """Return whether a pending update would move the price in the block that includes it."""
@@ -83,6 +104,17 @@ class FollowedFeed(Struct, frozen=True, kw_only=True):
         return deviation_problem(self.feed.label, value, other, where=second.where, most_bps=most)
 
 
+class Answering(NamedTuple):
+    """The answer of one leaf at which a price would be another."""
+
+    leaf: Leaf
+    latest: Round
+    """What it answers now."""
+    answer: int
+    price: int
+    """What that makes: an answer is not so fine that each price has one."""
+
+
 class Following(Struct, frozen=True, kw_only=True):
     """Every feed of a deployment."""
 
@@ -114,9 +146,12 @@ async def follow(
     followed = {}
     for feed in feeds:
         leaves = tuple(dict.fromkeys(leaf for root in roots[feed.id] for leaf in below[root]))
+        formula = _formula(feed, leaves)
         followed[feed.id] = FollowedFeed(
             feed=feed,
             leaves=leaves,
+            formula=formula,
+            pivot=_pivot(formula, leaves),
             heartbeats_s=_heartbeats(feed, leaves, policy),
             second=seconds.get(feed.id),
             unfit=unfit.get(feed.id),
@@ -127,6 +162,31 @@ async def follow(
             by_aggregator[aggregator] = (*by_aggregator.get(aggregator, ()), key)
     leaves_of_all = {leaf.proxy: leaf for one in followed.values() for leaf in one.leaves}
     return Following(feeds=followed, by_aggregator=by_aggregator, leaves=leaves_of_all)
+
+
+def _formula(feed: Feed, leaves: Sequence[Leaf]) -> Formula | None:
+    """Return how a price follows from the events of its leaves, None where it does not.
+
+    Nor where one is late, or two come of one aggregator.
+    """
+    if feed.direct and len(leaves) == 1:
+        found = Formula(scale=feed.multiplier, over=(leaves[0].proxy,))
+    elif feed.formula is not None:
+        found = feed.formula
+    else:
+        return None
+    known = {leaf.proxy: leaf for leaf in leaves}
+    parts = [known.get(proxy) for proxy in (*found.over, *found.under)]
+    told = {part.aggregator for part in parts if part is not None and not part.is_late}
+    return found if parts and len(told) == len(parts) else None
+
+
+def _pivot(formula: Formula | None, leaves: Sequence[Leaf]) -> Leaf | None:
+    if formula is None:
+        return None
+    known = {leaf.proxy: leaf for leaf in leaves}
+    parts = [known[proxy] for proxy in (*formula.over, *formula.under)]
+    return next((part for part in parts if part.aggregator != part.proxy), parts[0])
 
 
 def _heartbeats(feed: Feed, leaves: Iterable[Leaf], policy: OraclePolicy) -> dict[Address, int]:

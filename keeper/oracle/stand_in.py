@@ -55,24 +55,25 @@ class StandIns:
         self._decimals: dict[Address, int] = {}
 
     async def at(
-        self, one: FollowedFeed, book: PriceBook, price: int, timestamp: int
+        self, one: FollowedFeed, book: PriceBook, price: int, timestamp: int, *, falls: bool
     ) -> dict[Address, StateOverride]:
-        """Return what makes a feed that moves by its event answer a price in a rehearsal.
+        """Return what makes a feed that moves by events fall, or rise, to a price in a rehearsal.
 
         Raises StaleError when the feed has no round now.
         """
-        proxy = one.leaves[0].proxy
-        known = book.evidence.rounds.get(proxy)
-        if known is None:
+        found = one.answering(book.evidence, price, falls=falls)
+        if found is None:
             msg = f"{one.feed.label}: expected a round to stand in for, found none"
             raise StaleError(msg)
+        proxy = found.leaf.proxy
         code = stand_in(
-            answer=price // one.feed.multiplier,
-            round_id=(known.phase << _PHASE_BIT) | _SOME_ROUND,
+            answer=found.answer,
+            round_id=(found.latest.phase << _PHASE_BIT) | _SOME_ROUND,
             updated_at=timestamp,
             decimals=await self._decimals_of(proxy, book.block),
         )
-        return dict.fromkeys((proxy, one.feed.source), code)
+        faces = (proxy, one.feed.source) if one.is_the_answer else (proxy,)
+        return dict.fromkeys(faces, code)
 
     async def _decimals_of(self, proxy: Address, block: BlockRef) -> int:
         found = self._decimals.get(proxy)

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
-from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter, LogHint
+from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
 from keeper.core.errors import StaleError
 from keeper.core.lending import Feed
 from keeper.core.pending import PendingPrice, PendingTransaction
@@ -16,7 +15,6 @@ from keeper.oracle.chainlink import (
     ANSWER_UPDATED,
     decode_answer,
     decode_round,
-    glimpse_answer,
     round_call,
 )
 from keeper.oracle.feeds import NOTHING, FollowedFeed, Following, follow
@@ -27,17 +25,8 @@ from keeper.oracle.judge import Judge
 from keeper.oracle.pending import decode_update
 from keeper.oracle.policy import NO_POLICY, OraclePolicy
 from keeper.oracle.rereading import Rereading, said_by
-
-Said = Sequence[tuple[str, int]]
-"""Feeds and what they say, in the protocol's unit."""
-
-
-class _Mover(NamedTuple):
-    """What an aggregator's events move."""
-
-    direct: tuple[tuple[str, int], ...]
-    """Feeds whose price is its answer, with their multipliers."""
-    touched: frozenset[str]
+from keeper.oracle.sources import Leaf
+from keeper.oracle.telling import Telling
 
 
 class PriceWatcher:
@@ -55,7 +44,8 @@ class PriceWatcher:
         self._told = told
         self._rereading = Rereading(reader)
         self._judge = Judge(following=NOTHING, policy=policy)
-        self._movers: dict[str, _Mover] = {}
+        self.telling = Telling()
+        """What events tell before anything is read."""
         self._known: frozenset[tuple[object, ...]] = frozenset()
 
     @property
@@ -72,7 +62,7 @@ class PriceWatcher:
         """Find what the feeds are made of, so that events can be used and answers be judged."""
         following = await follow(self._reader, block, feeds, self._policy)
         self._judge = Judge(following=following, policy=self._policy)
-        self._movers = {}
+        self.telling = Telling(following)
         self._told(following)
 
     async def keep_following(self, feeds: Sequence[Feed], block: BlockRef) -> None:
@@ -100,6 +90,7 @@ class PriceWatcher:
         if self._is_replaced(book.evidence):
             await self.follow([one.feed for one in self.following.feeds.values()], block)
             book = await self._read(block, before)
+        self.telling.read(book)
         return book
 
     async def block_of(
@@ -121,46 +112,70 @@ class PriceWatcher:
         return block, logs
 
     async def moved(self, book: PriceBook, logs: Sequence[Log], block: BlockRef) -> PriceBook:
-        """Return the book after the events in ``block``."""
-        book = await self.reread(book, logs, block)
-        for one in logs:
-            book = self.apply(book, one, block)
-        return book
+        """Return the book after the events in ``block``; what is not one answer is read again."""
+        touched = self._touched(logs)
+        adapted = [one.feed for one in touched if not self._is_answered(one)]
+        values = await self._rereading.at(adapted, block) if adapted else {}
+        own = [one for one in touched if self._is_answered(one)]
+        return self._after(book, own, logs, block, values)
 
     def apply(self, book: PriceBook, log: Log, block: BlockRef) -> PriceBook:
-        """Return the book after a feed's event in ``block``; the same when it moves nothing.
+        """Return the book after an event in ``block``, as far as that tells of prices."""
+        told = [one for one in self._touched([log]) if self.telling.tells(one.feed.id)]
+        return self._after(book, told, [log], block, {})
 
-        What an adapter makes of a feed does not follow from the event: see ``reread``.
+    def moves(self, evidence: Evidence, logs: Sequence[Log]) -> Mapping[str, int] | None:
+        """Return the prices that events of a block set by themselves; None when some must be read.
+
+        ``evidence`` is of before them.
         """
-        moved = [one for one in self._touched(log) if one.moves_by_event]
-        said = decode_answer(log)
-        if not moved or said is None:
-            return book
-        answer, updated_at = said
-        rounds = dict(book.evidence.rounds)
-        for one in moved:
-            known = rounds.get(one.leaves[0].proxy)
-            if known is not None:
-                rounds[one.leaves[0].proxy] = replace(known, answer=answer, updated_at=updated_at)
-        values = {one.feed.id: answer * one.feed.multiplier for one in moved}
-        return self._judge.updated(book, values, replace(book.evidence, rounds=rounds), block)
-
-    async def reread(self, book: PriceBook, logs: Iterable[Log], block: BlockRef) -> PriceBook:
-        """Return the book with what the events in ``block`` moved through adapters read again."""
-        feeds = self._adapted(logs)
-        if not feeds:
-            return book
-        values = await self._rereading.at(feeds, block)
-        return self._judge.updated(book, values, book.evidence, block)
+        touched = self._touched(logs)
+        if not all(self.telling.tells(one.feed.id) for one in touched):
+            return None
+        prices = self.telling.prices(touched, evidence, _said(logs))
+        known = {key: value for key, value in prices.items() if value is not None}
+        return known if len(known) == len(prices) else None
 
     def read_ahead(self, log: Log, block: BlockRef) -> None:
         """Begin what ``moved`` will read in ``block``, should the event be its only one."""
-        self._rereading.begin(self._adapted([log]), block)
+        adapted = [one.feed for one in self._touched([log]) if not self._is_answered(one)]
+        self._rereading.begin(adapted, block)
 
-    def _adapted(self, logs: Iterable[Log]) -> list[Feed]:
-        """Return the feeds that the events moved through adapters."""
-        touched = {one.feed.id: one for log in logs for one in self._touched(log)}
-        return [one.feed for one in touched.values() if not one.moves_by_event]
+    def _after(
+        self,
+        book: PriceBook,
+        told: Sequence[FollowedFeed],
+        logs: Sequence[Log],
+        block: BlockRef,
+        values: Mapping[str, int | None],
+    ) -> PriceBook:
+        """Return the book with values that were read and those of feeds that events tell."""
+        prices = self.telling.prices(told, book.evidence, _said(logs))
+        values = {**values, **{key: value for key, value in prices.items() if value is not None}}
+        if not values:
+            return book
+        return self._judge.updated(book, values, self._heard(book.evidence, logs), block)
+
+    def _heard(self, evidence: Evidence, logs: Sequence[Log]) -> Evidence:
+        """Return the evidence with the rounds that events announce."""
+        rounds = dict(evidence.rounds)
+        for log in logs:
+            said = decode_answer(log)
+            for leaf in self._leaves_of(log) if said else ():
+                known = rounds.get(leaf.proxy)
+                if said and known is not None and not leaf.is_late:
+                    rounds[leaf.proxy] = replace(known, answer=said[0], updated_at=said[1])
+        return replace(evidence, rounds=rounds)
+
+    def _leaves_of(self, log: Log) -> set[Leaf]:
+        feeds = self.following.feeds
+        touched = self.following.by_aggregator.get(log.address, ())
+        leaves = (leaf for key in touched for leaf in feeds[key].leaves)
+        return {leaf for leaf in leaves if leaf.aggregator == log.address}
+
+    def _is_answered(self, one: FollowedFeed) -> bool:
+        """Return whether an event is the price, so that there is nothing to read."""
+        return one.is_the_answer and self.telling.tells(one.feed.id)
 
     def pending(self, transaction: PendingTransaction) -> PendingPrice | None:
         """Return what a pending transaction would make of these prices, None when nothing."""
@@ -177,46 +192,19 @@ class PriceWatcher:
         ]
         if not moved:
             return None
-        known = [one.feed for one in moved if one.is_the_answer]
+        prices = self.telling.foretold(moved, update)
         return PendingPrice(
             tx_hash=transaction.hash,
             aggregator=update.aggregator,
             answer=update.answer,
-            prices={feed.id: update.answer * feed.multiplier for feed in known},
-            also=frozenset(one.feed.id for one in moved if not one.is_the_answer),
+            prices=prices,
+            also=frozenset(one.feed.id for one in moved if one.feed.id not in prices),
         )
 
     def foresee(self, book: PriceBook, pending: PendingPrice) -> PriceBook:
         """Return the book as the pending transaction would leave it, judged like any other."""
         values = dict(pending.prices)
         return self._judge.updated(book, values, book.evidence, book.block)
-
-    def moves(self, log: Log) -> Mapping[str, int] | None:
-        """Return the prices that an event sets by itself; None when some must be read."""
-        touched, said = self._touched(log), decode_answer(log)
-        if said is None or not all(one.moves_by_event for one in touched):
-            return {} if said is None else None
-        return {one.feed.id: said[0] * one.feed.multiplier for one in touched}
-
-    def told(self, hint: LogHint) -> tuple[Said, frozenset[str]]:
-        """Return the prices that an event sets by itself, and every feed that it may have moved."""
-        answer = None if hint.removed else glimpse_answer(hint.topics)
-        if answer is None:
-            return (), frozenset()
-        known = self._movers.get(hint.address)
-        if known is None:
-            known = self._movers[hint.address] = self._mover(hint.address)
-        return [(key, answer * multiplier) for key, multiplier in known.direct], known.touched
-
-    def _mover(self, aggregator: str) -> "_Mover":
-        """Return what an aggregator's events mean, looked up once for each way of writing it."""
-        feeds, by_aggregator = self.following.feeds, self.following.by_aggregator
-        touched = [feeds[key] for key in by_aggregator.get(Address(aggregator.lower()), ())]
-        own = [one.feed for one in touched if one.moves_by_event]
-        return _Mover(
-            direct=tuple((feed.id, feed.multiplier) for feed in own),
-            touched=frozenset(one.feed.id for one in touched),
-        )
 
     def moving_with(self, key: str) -> frozenset[str]:
         """Return every feed that an event of this one's aggregators may move, itself included."""
@@ -227,25 +215,25 @@ class PriceWatcher:
             for other in following.by_aggregator.get(leaf.aggregator, ())
         )
 
-    def admits(self, book: PriceBook, key: str, value: int, block: BlockRef) -> bool:
+    def admits(
+        self, book: PriceBook, key: str, value: int, block: BlockRef, *, falls: bool
+    ) -> bool:
         """Return whether a price of ``block`` could be acted on: no guard would object to it.
 
-        ``key`` is of a feed that moves by its event.
+        ``key`` is of a feed that moves by events; the first of those that it is of is moved.
         """
-        one = self.following.feeds[key]
-        proxy, known = one.leaves[0].proxy, book.evidence.rounds.get(one.leaves[0].proxy)
-        if known is None:
+        found = self.following.feeds[key].answering(book.evidence, value, falls=falls)
+        if found is None:
             return False
-        answer = value // one.feed.multiplier
-        said = replace(known, answer=answer, updated_at=block.timestamp)
-        evidence = replace(book.evidence, rounds={**book.evidence.rounds, proxy: said})
+        said = replace(found.latest, answer=found.answer, updated_at=block.timestamp)
+        evidence = replace(book.evidence, rounds={**book.evidence.rounds, found.leaf.proxy: said})
         return key not in self._judge.updated(book, {key: value}, evidence, block).problems
 
-    def _touched(self, log: Log) -> list[FollowedFeed]:
-        if log.removed or decode_answer(log) is None:
-            return []
-        feeds = self.following.feeds
-        return [feeds[key] for key in self.following.by_aggregator.get(log.address, ())]
+    def _touched(self, logs: Sequence[Log]) -> list[FollowedFeed]:
+        """Return the feeds that events may move, each once."""
+        by_aggregator = self.following.by_aggregator
+        keys = (key for log in logs if _tells(log) for key in by_aggregator.get(log.address, ()))
+        return [self.following.feeds[key] for key in dict.fromkeys(keys)]
 
     def _calls(self) -> list[Call]:
         """Return all that is asked per block, in the order in which ``_read`` takes the answers."""
@@ -289,6 +277,16 @@ class PriceWatcher:
             latest is not None and latest.phase != leaves[proxy].phase
             for proxy, latest in evidence.rounds.items()
         )
+
+
+def _tells(log: Log) -> bool:
+    return not log.removed and decode_answer(log) is not None
+
+
+def _said(logs: Iterable[Log]) -> dict[Address, int]:
+    """Return the newest answer of each aggregator that events tell."""
+    told = ((log.address, decode_answer(log)) for log in logs if not log.removed)
+    return {aggregator: said[0] for aggregator, said in told if said is not None}
 
 
 def _followed_by(feed: Feed) -> tuple[object, ...]:

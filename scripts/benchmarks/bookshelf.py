@@ -14,17 +14,19 @@ from keeper.app.book_file import save_book
 from keeper.chain.jsonrpc import decode_push
 from keeper.chain.records import decode_log
 from keeper.core.chain import Call, Log
-from keeper.core.lending import AccountRef, Feed, Price
+from keeper.core.lending import AccountRef, Feed, Formula, Price
 from keeper.core.values import replace
 from keeper.ledger.checkpoints import Checkpoint as Kept
 from keeper.mirror.known import scope_of
 from keeper.mirror.positions import PackedPositions, Packing
 from keeper.mirror.snapshot import Snapshot
+from keeper.oracle.book import Evidence
 from keeper.oracle.chainlink import ANSWER_UPDATED
 from keeper.oracle.feeds import FollowedFeed, Following
 from keeper.oracle.judge import Judge
 from keeper.oracle.policy import NO_POLICY
 from keeper.oracle.sources import Leaf
+from keeper.oracle.telling import Telling
 from keeper.oracle.watcher import PriceWatcher
 from keeper.scanner.lookout import Rung
 from keeper.scanner.scan import Book
@@ -32,6 +34,7 @@ from keeper.scanner.triggers import Index
 from keeper.scanner.watch import Watch
 
 _CHUNK = 20_000
+_NOTHING_READ = Evidence()
 
 
 class Shelf(Generic[M, P]):
@@ -126,12 +129,12 @@ class Shelf(Generic[M, P]):
 
         def run() -> list[AccountRef]:
             log = _log(raw)
-            found = self._watch.glance(self._watcher.moves(log) or read)
+            found = self._watch.glance(self._watcher.moves(_NOTHING_READ, [log]) or read)
             return found or []
 
         def by_another() -> list[AccountRef]:
             log = _log(raw)
-            return sorted(self._judge(self._watcher.moves(log) or read, rung))
+            return sorted(self._judge(self._watcher.moves(_NOTHING_READ, [log]) or read, rung))
 
         return run if rung is Rung.TRIGGERS else by_another
 
@@ -221,8 +224,15 @@ def _watcher(made: Crowd[M, P]) -> PriceWatcher:
             multiplier=made.multiplier,
         )
         leaf = Leaf(proxy=proxy, aggregator=aggregator, phase=1)
+        formula = Formula(scale=made.multiplier, over=(proxy,)) if made.direct else None
         feeds[asset] = FollowedFeed(
-            feed=feed, leaves=(leaf,), heartbeats_s={}, second=None, unfit=None
+            feed=feed,
+            leaves=(leaf,),
+            heartbeats_s={},
+            second=None,
+            unfit=None,
+            formula=formula,
+            pivot=leaf,
         )
     following = Following(
         feeds=feeds,
@@ -230,6 +240,7 @@ def _watcher(made: Crowd[M, P]) -> PriceWatcher:
         leaves={one.leaves[0].proxy: one.leaves[0] for one in feeds.values()},
     )
     watcher._judge = Judge(following=following, policy=NO_POLICY)
+    watcher.telling = Telling(following)
     return watcher
 
 

@@ -58,9 +58,7 @@ async def test_an_event_of_what_an_adapter_is_made_of_moves_it_at_once(stage: Or
     reader = stage.scene.chain.reader
     head = await reader.block(block)
     logs = await reader.logs_at(stage.watcher.log_filter(), head)
-    after = await stage.watcher.reread(book, logs, head)
-    for log in logs:
-        after = stage.watcher.apply(after, log, head)
+    after = await stage.watcher.moved(book, logs, head)
     assert after.prices[stage.key("WETH")].value == 1_500 * 10**8
     assert after.prices[stage.key("wstETH")].value == 1_800 * 10**8
     assert {k: p.value for k, p in after.prices.items()} == {
@@ -152,9 +150,7 @@ async def test_the_auctioned_face_of_an_svr_feed_is_recognised_and_read_not_beli
     stage.do(dual, "publish", 1_500 * 10**8)
     head = await stage.head()
     logs = await stage.scene.chain.reader.logs_at(stage.watcher.log_filter(), head)
-    after = await stage.watcher.reread(book, logs, head)
-    for log in logs:
-        after = stage.watcher.apply(after, log, head)
+    after = await stage.watcher.moved(book, logs, head)
     assert after.prices[stage.key("wstETH")].value == 1_500 * 10**8
     assert after.prices[stage.key("WETH")].value == 2_000 * 10**8
     assert (await stage.read()).prices[stage.key("WETH")].value == 2_000 * 10**8

@@ -100,15 +100,13 @@ async def test_events_are_of_interest_exactly_when_somebody_is_under_the_line(po
         number = push_prices(post.scene.live, {"WETH": price})
         block = await post.scene.chain.reader.block(number)
         logs = await post.scene.chain.reader.logs_at(post.watcher.log_filter(), block)
-        (moves,) = (post.watcher.moves(log) for log in logs)
+        moves = post.watcher.moves(post.prices.evidence, logs)
         crossed = post.sight.glance(moves)
         told = crossed != []
         prices = post.prices
         for log in logs:
             prices = post.watcher.apply(prices, log, block)
         few = post.sight.look(block, before, prices, "test", only=crossed)
-        assert post.sight.glance_at_all([moves, moves]) == crossed
-        assert post.sight.glance_at_all([moves, None]) is None
         seen = post.sight.look(block, before, prices, "test")
         exact = post.exact(seen)
         assert_same(seen.found, exact)

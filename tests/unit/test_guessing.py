@@ -8,9 +8,10 @@ import pytest
 
 from keeper.app.guessing import Guess
 from keeper.app.planning_ahead import FEW
-from keeper.core.lending import AccountRef
+from keeper.core.lending import AccountRef, Price
 from keeper.core.tick import Tick
 from keeper.core.values import replace
+from keeper.oracle.book import PriceBook
 from keeper.runtime.precedence import Precedence
 from tests.support.acting_alone import acting_among
 from tests.support.ledger_records import MARKET, account, block
@@ -88,23 +89,34 @@ def test_where_time_moves_a_price_nothing_is_guessed() -> None:
 
 
 SNAPSHOT: Any = SimpleNamespace(positions={}, market="a market")
-BOOK: Any = SimpleNamespace(block=block(7), positions=SNAPSHOT.positions, market=SNAPSHOT.market)
+PRICES = PriceBook(
+    block=block(7), prices={"WETH": Price(value=9, block=7, updated_at=1)}, problems={}
+)
+BOOK: Any = SimpleNamespace(
+    block=block(7),
+    positions=SNAPSHOT.positions,
+    market=SNAPSHOT.market,
+    prices=PRICES.prices,
+    problems=PRICES.problems,
+)
 GUESS: Any = Guess(log=LOG, look=SimpleNamespace(book=BOOK))  # type: ignore[arg-type]
 
 
 def test_a_look_at_the_only_event_is_the_look_at_its_block() -> None:
-    assert GUESS.confirmed(block(7), [LOG], SNAPSHOT) is GUESS.look
+    assert GUESS.confirmed(PRICES, [LOG], SNAPSHOT) is GUESS.look
 
 
 @pytest.mark.parametrize(
     ("at", "logs"),
     [
-        (block(7), [LOG, OTHER]),
-        (block(7), [OTHER]),
-        (block(7), []),
-        (replace(block(7), hash=block(8).hash), [LOG]),
+        (PRICES, [LOG, OTHER]),
+        (PRICES, [OTHER]),
+        (PRICES, []),
+        (replace(PRICES, block=replace(block(7), hash=block(8).hash)), [LOG]),
+        (replace(PRICES, prices={}), [LOG]),
+        (replace(PRICES, problems={"WETH": "too old"}), [LOG]),
     ],
-    ids=["another event", "another one alone", "none", "another block"],
+    ids=["another event", "another one alone", "none", "another block", "another price", "unfit"],
 )
 def test_at_other_events_it_is_not(at: Any, logs: Any) -> None:
     assert GUESS.confirmed(at, logs, SNAPSHOT) is None
@@ -112,6 +124,6 @@ def test_at_other_events_it_is_not(at: Any, logs: Any) -> None:
 
 def test_of_loans_that_changed_meanwhile_it_is_not() -> None:
     changed: Any = SimpleNamespace(positions={}, market=SNAPSHOT.market)
-    assert GUESS.confirmed(block(7), [LOG], changed) is None
+    assert GUESS.confirmed(PRICES, [LOG], changed) is None
     moved: Any = SimpleNamespace(positions=SNAPSHOT.positions, market="another market")
-    assert GUESS.confirmed(block(7), [LOG], moved) is None
+    assert GUESS.confirmed(PRICES, [LOG], moved) is None

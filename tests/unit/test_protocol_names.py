@@ -17,6 +17,7 @@ LENDERS = {
     "venues/morpho_flash.py": {"morpho"},
     "config/chain_file.py": {"aave", "morpho"},
     "app/builders.py": {"aave", "morpho"},
+    "app/examine_chain.py": {"aave", "morpho"},
 }
 """Where names are those of lenders within a transaction, which a chain's file names by kind."""
 

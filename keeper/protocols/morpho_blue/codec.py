@@ -38,6 +38,8 @@ FEED_GETTERS = tuple(
     selector(f"{name}()") for name in ("BASE_FEED_1", "BASE_FEED_2", "QUOTE_FEED_1", "QUOTE_FEED_2")
 )
 
+SCALE_FACTOR = selector("SCALE_FACTOR()")
+
 FACTORY_MORPHO = selector("MORPHO()")
 PRE_ID = selector("ID()")
 PRE_PARAMS = selector("preLiquidationParams()")

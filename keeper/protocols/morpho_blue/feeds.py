@@ -42,6 +42,7 @@ def _feed(market: IsolatedMarket, oracle: Address, of: IsolatedMarket | PreLiqui
         direct=False,
         underlying=of.feeds,
         moves_by_time=of.moves_by_time,
+        formula=of.formula,
         pair=(market.collateral.symbol, market.loan.symbol),
         scale=rules.ORACLE_PRICE_SCALE * market.loan.unit // market.collateral.unit,
     )

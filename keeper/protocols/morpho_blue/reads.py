@@ -1,14 +1,12 @@
 """Read a deployment, whole or only the markets that were touched."""
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
 
-from keeper.core.chain import CallResult
 from keeper.core.lending import Touched
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.core.values import replace
 from keeper.evm.erc20 import DECIMALS, SYMBOL, symbol_of
-from keeper.evm.words import address_at, ask, int_at
+from keeper.evm.words import ask, int_at
 from keeper.protocols.morpho_blue import codec
 from keeper.protocols.morpho_blue.asking import Asking, is_word
 from keeper.protocols.morpho_blue.discovery import (
@@ -22,6 +20,7 @@ from keeper.protocols.morpho_blue.discovery import (
 )
 from keeper.protocols.morpho_blue.health import view_at
 from keeper.protocols.morpho_blue.models import recognise, stored_call
+from keeper.protocols.morpho_blue.oracles import read_oracles
 from keeper.protocols.morpho_blue.parameters import Parameters
 from keeper.protocols.morpho_blue.state import (
     IsolatedMarket,
@@ -96,7 +95,7 @@ async def read_markets(
     models = await recognise(asking, rows)
     params = wanted.values()
     tokens = await _tokens(asking, {t for one in params for t in (one.loan, one.collateral)})
-    oracles = await _oracles(asking, {one.oracle for one in params})
+    oracles = await read_oracles(asking, {one.oracle for one in params})
     found = {}
     for (key, one, data), (model, stored) in zip(rows, models, strict=True):
         if one.loan not in tokens or one.collateral not in tokens:
@@ -110,6 +109,7 @@ async def read_markets(
             model=model,
             feeds=oracles[one.oracle].feeds,
             moves_by_time=oracles[one.oracle].moves_by_time,
+            formula=oracles[one.oracle].formula,
             totals=totals,
             updated=updated,
             fee=fee,
@@ -158,12 +158,13 @@ async def read_early(
             feeds=(),
             users=users[address],
         )
-    oracles = await _oracles(asking, {one.oracle for one in found.values()})
+    oracles = await read_oracles(asking, {one.oracle for one in found.values()})
     return {
         key: replace(
             one,
             feeds=oracles[one.oracle].feeds,
             moves_by_time=oracles[one.oracle].moves_by_time,
+            formula=oracles[one.oracle].formula,
         )
         for key, one in found.items()
     }
@@ -204,34 +205,3 @@ async def _tokens(asking: Asking, addresses: Collection[Address]) -> dict[Addres
             unit = 10 ** int_at(places.data, 0)
             found[address] = Token(address=address, symbol=text, unit=unit)
     return found
-
-
-class _Oracle(NamedTuple):
-    """What an oracle says that its price is made of."""
-
-    feeds: tuple[Address, ...]
-    moves_by_time: bool
-
-
-async def _oracles(asking: Asking, oracles: Collection[Address]) -> dict[Address, _Oracle]:
-    """Return what each oracle is made of, as ``MorphoChainlinkOracleV2`` tells.
-
-    One that does not tell of its vaults may move by the second as well.
-    """
-    ordered = sorted(oracles)
-    getters = (*codec.FEED_GETTERS, *codec.VAULT_GETTERS)
-    answers = await asking.each([ask(one, getter) for one in ordered for getter in getters])
-    found = {}
-    for i, oracle in enumerate(ordered):
-        own = answers[len(getters) * i : len(getters) * (i + 1)]
-        feeds, vaults = own[: len(codec.FEED_GETTERS)], own[len(codec.FEED_GETTERS) :]
-        found[oracle] = _Oracle(
-            feeds=tuple(dict.fromkeys(_named(feeds))),
-            moves_by_time=not all(map(is_word, vaults)) or bool(_named(vaults)),
-        )
-    return found
-
-
-def _named(answers: Collection[CallResult]) -> list[Address]:
-    words = [address_at(one.data, 0) for one in answers if is_word(one)]
-    return [one for one in words if one != ZERO_ADDRESS]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from keeper.core.lending import Formula
 from keeper.core.units import Address
 from keeper.protocols.morpho_blue.rules import PreTerms, Totals
 
@@ -54,6 +55,8 @@ class IsolatedMarket(Struct, frozen=True, kw_only=True):
     """Chainlink proxies that the oracle is made of, as far as it says so."""
     moves_by_time: bool = False
     """True unless the oracle says that no vault is part of its price."""
+    formula: Formula | None = None
+    """How the oracle reckons its price, where it is of feeds alone."""
     totals: Totals
     updated: int
     fee: int
@@ -72,6 +75,7 @@ class PreLiquidation(Struct, frozen=True, kw_only=True):
     """May differ from the market's."""
     feeds: tuple[Address, ...]
     moves_by_time: bool = False
+    formula: Formula | None = None
     users: frozenset[Address]
     """Who ever authorised it: nobody else can be liquidated by it."""
 

@@ -1,0 +1,175 @@
+"""What events of feeds tell of the prices that are reckoned from them, before anything is read.
+
+A price that is what one feed answers follows from its event. One that a contract reckons from
+several follows where its formula is known, and where that gave, at the newest block that was read,
+what the contract itself answered: a contract that reckons otherwise, or not any more, is read.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from keeper.core.chain import LogHint
+from keeper.core.units import Address
+from keeper.oracle.book import Evidence, PriceBook
+from keeper.oracle.chainlink import glimpse_answer
+from keeper.oracle.feeds import NOTHING, FollowedFeed, Following
+from keeper.oracle.formula import Answers, Slope, reckoned, slope_of
+from keeper.oracle.pending import Update
+
+Said = Sequence[tuple[str, int]]
+"""Feed ids with the prices that an event sets."""
+
+
+class _Composite(NamedTuple):
+    """A price that an aggregator is a part of."""
+
+    feed: str
+    slope: Slope
+    low: int
+    high: int | None
+    """An answer at either of these is refused by the guards."""
+
+    def takes(self, answer: int) -> bool:
+        """Return whether an answer is a price that may be acted on."""
+        return self.low < answer and (self.high is None or answer < self.high)
+
+    def told(self, answer: int) -> tuple[str, int]:
+        """Return the feed's id and its price at an answer."""
+        return self.feed, self.slope.at(answer)
+
+
+class _Mover(NamedTuple):
+    """What an aggregator's events mean for the feeds."""
+
+    direct: tuple[tuple[str, int], ...]
+    """Ids of the feeds that it is the answer of, with what an answer is multiplied by."""
+    composite: tuple[_Composite, ...]
+    touched: frozenset[str]
+    """Ids of all feeds that it may move."""
+
+
+class Telling:
+    """Knows which prices events tell, as of the newest block that was read. One writer."""
+
+    def __init__(self, following: Following = NOTHING) -> None:
+        """Tell of the prices that are the answer of one feed, until something was read."""
+        self._following = following
+        self._holding: frozenset[str] = frozenset()
+        self._answers: dict[Address, int] = {}
+        self._block = -1
+        self._movers: dict[str, _Mover] = {}
+        self._composites = [
+            key
+            for key, one in following.feeds.items()
+            if one.formula is not None and not one.is_the_answer
+        ]
+
+    def read(self, book: PriceBook) -> None:
+        """Take all prices as they were read at a block, and what their feeds answered there."""
+        if not self._composites:
+            return
+        self._block = book.block.number
+        self._answers = answers_of(book.evidence)
+        feeds, prices = self._following.feeds, book.prices
+        self._holding = frozenset(
+            key
+            for key in self._composites
+            if key in prices and _reckoned(feeds[key], self._answers) == prices[key].value
+        )
+        self._movers = {}
+        for aggregator in self._following.by_aggregator:
+            self._mover(aggregator)
+
+    def tells(self, key: str) -> bool:
+        """Return whether events of a feed's parts tell its price."""
+        one = self._following.feeds[key]
+        return key in self._holding or (one.formula is not None and one.is_the_answer)
+
+    def prices(
+        self, feeds: Iterable[FollowedFeed], evidence: Evidence, said: Mapping[Address, int]
+    ) -> dict[str, int | None]:
+        """Return the price of each of some feeds that are told, None of one that is not known.
+
+        ``said`` is what their aggregators have answered since the ``evidence``.
+        """
+        return {one.feed.id: _reckoned(one, one.answers(evidence, said)) for one in feeds}
+
+    def foretold(self, feeds: Iterable[FollowedFeed], update: Update) -> dict[str, int]:
+        """Return the prices that a pending update makes, of those of some feeds that it tells."""
+        found: dict[str, int] = {}
+        for one in feeds:
+            told = (leaf.proxy for leaf in one.leaves if leaf.aggregator == update.aggregator)
+            value: int | None = update.answer * one.feed.multiplier
+            if not one.is_the_answer:
+                answers = {**self._answers, **dict.fromkeys(told, update.answer)}
+                value = _reckoned(one, answers) if self.tells(one.feed.id) else None
+            if value is not None:
+                found[one.feed.id] = value
+        return found
+
+    def told(self, hint: LogHint) -> tuple[Said, frozenset[str]]:
+        """Return the prices that an event sets by itself, and every feed that it may have moved."""
+        answer = None if hint.removed else glimpse_answer(hint.topics)
+        if answer is None:
+            return (), frozenset()
+        known = self._movers.get(hint.address) or self._mover(hint.address)
+        said = [(key, answer * multiplier) for key, multiplier in known.direct]
+        if known.composite:
+            said += [one.told(answer) for one in known.composite if one.takes(answer)]
+        return said, known.touched
+
+    def heard(self, hint: LogHint, block: int) -> None:
+        """Take an event for what other feeds' events make of composite prices until the next read.
+
+        One of a block that was read is of the past.
+        """
+        answer = None if hint.removed else glimpse_answer(hint.topics)
+        if answer is None or block <= self._block or not self._composites:
+            return
+        aggregator = Address(hint.address.lower())
+        for leaf in self._following.leaves.values():
+            if leaf.aggregator == aggregator:
+                self._answers[leaf.proxy] = answer
+        self._movers = {}
+
+    def _mover(self, name: str) -> _Mover:
+        """Return what an aggregator's events mean, looked up once for each way of writing it."""
+        aggregator, feeds = Address(name.lower()), self._following.feeds
+        touched = [feeds[key] for key in self._following.by_aggregator.get(aggregator, ())]
+        told = [one for one in touched if self.tells(one.feed.id)]
+        found = (
+            _composite(one, aggregator, self._answers) for one in told if not one.is_the_answer
+        )
+        known = self._movers[name] = _Mover(
+            direct=tuple((o.feed.id, o.feed.multiplier) for o in told if o.is_the_answer),
+            composite=tuple(one for one in found if one is not None),
+            touched=frozenset(one.feed.id for one in touched),
+        )
+        return known
+
+
+def answers_of(evidence: Evidence) -> dict[Address, int]:
+    """Return what each feed answered, by its proxy."""
+    rounds = evidence.rounds.items()
+    return {proxy: latest.answer for proxy, latest in rounds if latest is not None}
+
+
+def _reckoned(one: FollowedFeed, answers: Answers) -> int | None:
+    """Return a feed's price by its formula; of a lone answer whatever it is, for the guards."""
+    if one.formula is None:
+        return None
+    if one.is_the_answer:
+        answer = answers.get(one.leaves[0].proxy)
+        return None if answer is None else answer * one.formula.scale
+    return reckoned(one.formula, answers)
+
+
+def _composite(one: FollowedFeed, aggregator: Address, answers: Answers) -> _Composite | None:
+    if one.formula is None:
+        return None
+    named = {*one.formula.over, *one.formula.under}
+    parts = (leaf for leaf in one.leaves if leaf.aggregator == aggregator and leaf.proxy in named)
+    if (leaf := next(parts, None)) is None:
+        return None
+    slope = slope_of(one.formula, leaf.proxy, answers)
+    return slope and _Composite(one.feed.id, slope, max(leaf.low or 0, 0), leaf.high)
