@@ -30,7 +30,9 @@ _FAILED = re.compile(
 _STALE = re.compile(
     r"(header|block|resource) not found|unknown block|blockoutofrange|missing trie node"
     r"|not (currently )?canonical|state (is )?not available|(historical|required) state"
-    r"|hash .* is not|after last accepted block|cannot query unfinalized",
+    r"|hash .* is not|after last accepted block|cannot query unfinalized"
+    # Of a block whose state a node that is no archive has no more: Nethermind, reth, Erigon, Besu.
+    r"|no state available|state at block .* is pruned|due to pruning|world state unavailable",
     re.IGNORECASE,
 )
 _LIMITED = re.compile(

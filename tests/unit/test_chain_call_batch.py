@@ -116,6 +116,21 @@ async def test_without_multicall_each_call_is_asked_in_one_batch(
     assert await batch(pinned).run(calls(30), BLOCK) == echoes(30)
 
 
+async def test_a_block_whose_state_is_pruned_says_nothing_of_how_much_the_node_bears(
+    node: FakeNode, pinned: PinnedRpc
+) -> None:
+    whole, several = node.answers["eth_call"], batch(pinned)
+    node.answers["eth_call"] = lambda _params: Refusal(
+        code=-32603, message="State at block #5 is pruned"
+    )
+    with pytest.raises(StaleError, match="is pruned"):
+        await several.run(calls(100), BLOCK)
+    node.answers["eth_call"] = whole
+    node.asked.clear()
+    assert await several.run(calls(100), BLOCK) == echoes(100)
+    assert len(node.asked) == 1
+
+
 async def test_a_chunk_that_is_too_much_is_halved_and_the_size_remembered(
     node: FakeNode, pinned: PinnedRpc
 ) -> None:

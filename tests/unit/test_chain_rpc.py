@@ -164,6 +164,11 @@ async def test_null_is_none_where_it_may_be() -> None:
         "BlockOutOfRangeError: block height is 1 but requested was 9999",
         "missing trie node 0xabc (path )",
         "hash 0xabc is not currently canonical",
+        "historical state 0xabc is not available",
+        "No state available for block 23000000 (0xabc)",
+        "State at block #23000000 is pruned",
+        "old data not available due to pruning",
+        "World state unavailable",
     ],
 )
 async def test_an_unknown_block_is_stale(message: str) -> None:
