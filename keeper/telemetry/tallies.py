@@ -12,6 +12,8 @@ from keeper.core.taken import Taken
 from keeper.core.units import Address
 
 _ETHER: Final = 10**18
+REMEMBERED: Final = 4_096
+"""Outcomes that may be corrected yet; a reorg reaches back to none before."""
 
 
 class Tallies:
@@ -53,6 +55,8 @@ class Tallies:
         self._active = gauge("keeper_node_active", "1 for the node that is asked first.", by_node)
         self._head = gauge("keeper_node_block_number", "Newest block of the node.", by_node)
         self.halted = gauge("keeper_halted", "1 while sending is halted.")
+        self._counted: dict[str, Outcome] = {}
+        """By plan, as it was told last."""
 
     def balances(self, held: Mapping[Address, int], *, least: int) -> None:
         """Note what operators hold, wei; who is not among them is not shown any more."""
@@ -109,10 +113,16 @@ class Tallies:
         self._rejected.labels(deployment, reason).inc()
 
     def settled(self, outcome: Outcome) -> None:
-        """Count an outcome and what it brought."""
-        self._settled.labels(outcome.status.value).inc()
-        self._net.inc(outcome.realised.net / _ETHER)
-        self._gas.inc(outcome.realised.gas / _ETHER)
+        """Count an outcome and what it brought; one that a reorg corrected is not another one."""
+        before = self._counted.pop(outcome.plan_id, None)
+        self._counted[outcome.plan_id] = outcome
+        if len(self._counted) > REMEMBERED:
+            del self._counted[next(iter(self._counted))]
+        if before is None or before.status is not outcome.status:
+            self._settled.labels(outcome.status.value).inc()
+        net, gas = (0, 0) if before is None else (before.realised.net, before.realised.gas)
+        self._net.inc((outcome.realised.net - net) / _ETHER)
+        self._gas.inc(max(outcome.realised.gas - gas, 0) / _ETHER)  # a counter never falls
 
     def taken(self, taken: Taken) -> None:
         """Count what somebody else liquidated, by why it was not us."""
