@@ -200,6 +200,9 @@ class Liquidation(Struct, frozen=True, kw_only=True):
     protocol_fee: int
     tx_hash: Hash32
     log: Log
+    slack: int = 0
+    """Raw units by which ``seized`` and its fee may be off: where receipts are redeemed along with
+    others, the logs tell only what all of them came to."""
 
 
 class BaseUnit(Struct, frozen=True, kw_only=True):

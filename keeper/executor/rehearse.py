@@ -185,18 +185,18 @@ def _difference(plan: Plan, liquidations: Sequence[Liquidation], *, is_exact: bo
     if not is_exact:
         return ""
     pairs = (
-        (what, expected, was)
+        (what, expected, was, slack)
         for quote, found in zip(plan.liquidations, liquidations, strict=True)
-        for what, expected, was in (
-            ("repaid", quote.repay, found.repaid),
-            ("seized", quote.seized, found.seized),
-            ("protocol fee", quote.protocol_fee, found.protocol_fee),
+        for what, expected, was, slack in (
+            ("repaid", quote.repay, found.repaid, 0),
+            ("seized", quote.seized, found.seized, found.slack),
+            ("protocol fee", quote.protocol_fee, found.protocol_fee, found.slack),
         )
     )
     return "; ".join(
         f"{what}: expected {expected}, found {was}"
-        for what, expected, was in pairs
-        if expected != was
+        for what, expected, was, slack in pairs
+        if abs(expected - was) > slack
     )
 
 

@@ -68,6 +68,7 @@ class Field:
     decoders: Decoders
     stage: Stage
     plans: list[Plan]
+    rejected: list[Rejection]
 
     async def rehearsed(self, *plans: Plan) -> list[Plan | Rejection]:
         return await run_once(plans, self.study.chain.simulator, self.stage, self.decoders)
@@ -140,7 +141,7 @@ def aave(binary: Path, base: MarketNode, folder: Path) -> Iterator[Settings]:
         for step in crash(node.live):
             if step.number == STEPS:
                 break
-        yield _configured(node.live, node.anvil, folder)
+        yield configured(node.live, node.anvil, folder)
 
 
 @contextmanager
@@ -155,10 +156,10 @@ def venus(binary: Path, _base: MarketNode, folder: Path) -> Iterator[Settings]:
         live = node.live.live
         prices = oracle_prices(live)
         push_prices(live, {s: prices[s] * 8 // 10 for s in ("WETH", "wstETH")})
-        yield _configured(live, node.anvil, folder, venus_file(node.market, node.venus))
+        yield configured(live, node.anvil, folder, venus_file(node.market, node.venus))
 
 
-def _configured(
+def configured(
     live: LiveMarket, anvil: Anvil, folder: Path, *deployments: DeploymentFile
 ) -> Settings:
     who = live.market.accounts
@@ -199,6 +200,7 @@ async def planned(settings: Settings) -> AsyncIterator[Field]:
             decoders=decoders,
             stage=stage,
             plans=[one for one in alone if isinstance(one, Plan)],
+            rejected=[one for one in alone if isinstance(one, Rejection)],
         )
 
 

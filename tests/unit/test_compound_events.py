@@ -1,10 +1,13 @@
 """Whom and what logs of the family change, and the liquidations among them."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from keeper.core.chain import Log
 from keeper.core.units import WAD, Address, Hash32
 from keeper.core.values import replace
 from keeper.evm.words import topic, word_of_address, word_of_int
-from keeper.protocols.compound_v2 import codec, decoding, events
+from keeper.protocols.compound_v2 import codec, decoding, events, rules
 from tests.support.compound_market import (
     ALICE,
     COMPTROLLER,
@@ -145,6 +148,50 @@ def test_the_treasurys_part_and_its_fee_are_the_protocols():
     assert found.liquidator == BOB
     assert found.seized == 1_000 * 9_550 // 955
     assert found.seized - found.protocol_fee == 9_500
+
+
+def test_of_what_was_redeemed_along_with_others_it_is_a_part():
+    redeem = topic("Redeem(address,uint256,uint256)")
+    logs = [*liquidation_logs(BOB, 50), log(TOKENS[0], redeem, BOB, 1_400, 100)]
+    (found,) = decoding.liquidations(view(), logs)
+    assert (found.seized, found.protocol_fee, found.slack) == (700, 0, decoding.ROUNDED)
+    alone = [*logs, log(TOKENS[0], redeem, BOB, 701, 50)]
+    (found,) = decoding.liquidations(view(), alone)
+    assert (found.seized, found.slack) == (701, 0), "what it came to by itself is told better"
+    less = [*liquidation_logs(BOB, 50), log(TOKENS[0], redeem, BOB, 10, 1)]
+    (found,) = decoding.liquidations(view(), less)
+    assert (found.seized, found.slack) == (view().lines[0].stored_rate * 50 // WAD, 0)
+
+
+@given(
+    rate=st.integers(10**6, 10**30),
+    ours=st.integers(1, 10**14),
+    more=st.integers(1, 10**14),
+    cut=st.integers(0, 10**13),
+    percent=st.integers(0, 10**17),
+)
+def test_a_part_of_a_redemption_is_as_near_as_it_says(rate, ours, more, cut, percent):
+    """As ``redeemFresh`` rounds the whole, and Venus the treasury's fee out of it."""
+
+    def told(tokens):
+        whole = rules.redeemed(tokens, rate)
+        fee = whole * percent // WAD
+        redeem = topic("Redeem(address,uint256,uint256,uint256)")
+        logs = [
+            *liquidation_logs(LIQUIDATOR, ours + cut),
+            log(LIQUIDATOR, codec.LIQUIDATED_THROUGH, 1_000, TOKENS[1], cut, ours,
+                topics=(BOB, ALICE, TOKENS[0])),
+            log(TOKENS[0], codec.REDEEM_FEE, BOB, fee, tokens),
+            log(TOKENS[0], redeem, BOB, whole - fee, tokens, 0),
+        ]  # fmt: skip
+        (found,) = decoding.liquidations(view(deployment(liquidator=THROUGH)), logs)
+        return found
+
+    exact, part = told(ours), told(ours + more)
+    assert exact.slack == 0
+    most = part.slack * max(1, (ours + cut) // ours)
+    assert abs(part.seized - exact.seized) <= most
+    assert abs(part.protocol_fee - exact.protocol_fee) <= most
 
 
 def test_a_failure_is_no_liquidation():

@@ -235,6 +235,20 @@ def test_healing_is_told_by_its_own_event_wherever_the_seizure_comes():
         assert (found.collateral, found.debt) == (WETH, USDC)
 
 
+def test_of_what_was_redeemed_along_with_others_it_is_a_part():
+    debt = log(TOKENS[1], codec.HEALED, word(BOB), word(ALICE), data=(40).to_bytes(32))
+    handed = log(TOKENS[0], family.TRANSFER, word(ALICE), word(BOB), data=(95).to_bytes(32))
+    kept = log(TOKENS[0], codec.PROTOCOL_SEIZED, word(ALICE), word(REGISTRY), data=(3).to_bytes(32))
+    redeemed = log(
+        TOKENS[0],
+        codec.REDEEMED,
+        word(BOB),
+        data=b"".join(one.to_bytes(32) for one in (100, 190, 0)),
+    )
+    (found,) = decoding.liquidations(view(), (debt, handed, kept, redeemed))
+    assert (found.seized, found.protocol_fee, found.slack) == (53, 3, 1)
+
+
 def test_debt_that_is_forgiven_for_nothing_is_no_liquidation():
     debt = log(TOKENS[1], codec.HEALED, word(BOB), word(ALICE), data=bytes(32))
     assert decoding.liquidations(view(), [debt]) == ()

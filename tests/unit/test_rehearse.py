@@ -246,6 +246,17 @@ async def test_all_figures_that_differ_are_told() -> None:
     )
 
 
+@pytest.mark.parametrize(("off", "is_held"), [(4, True), (-4, True), (5, False), (-5, False)])
+async def test_what_logs_cannot_tell_to_the_unit_may_differ_by_as_much(
+    off: int, *, is_held: bool
+) -> None:
+    def change(one: Liquidation) -> Liquidation:
+        return replace(one, seized=one.seized + off, slack=4)
+
+    held, refused = await rehearse([ONE], Node(succeed), stage(), decoders(change=change))
+    assert (len(held), len(refused)) == (int(is_held), int(not is_held))
+
+
 LATER = block(102)
 
 

@@ -6,6 +6,7 @@ and the liquidator redeems its own.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -15,6 +16,19 @@ from keeper.core.units import Address, Hash32, address_of_word
 from keeper.evm.words import address_at, int_at
 from keeper.protocols.compound_v2 import codec, rules
 from keeper.protocols.compound_v2.state import Deployment, Market
+
+ROUNDED: Final = 4
+"""Raw units by which a part of a redemption may be off: it was rounded as a whole, and so were the
+fee out of it and what follows from both."""
+
+
+class _Redeemed(Struct, frozen=True, kw_only=True):
+    """What the liquidator's cTokens came to, raw units of the underlying."""
+
+    whole: int
+    fee: int
+    """Kept out of that by the protocol."""
+    slack: int = 0
 
 
 class _Seized(Struct, frozen=True, kw_only=True):
@@ -36,7 +50,8 @@ class _Seized(Struct, frozen=True, kw_only=True):
 def liquidations(market: Deployment, logs: Sequence[Log]) -> tuple[Liquidation, ...]:
     """Return the liquidations among the logs, counted in the collateral's underlying.
 
-    The rate is that at which the liquidator redeemed; when it kept its cTokens, the known one.
+    The rate is that at which the liquidator redeemed them, if with others that it had; when it kept
+    its cTokens, the known one.
     """
     found = []
     for position, log in enumerate(logs):
@@ -103,8 +118,8 @@ def _passed_on(through: Address, seizure: Log, after: Iterable[Log]) -> tuple[Ad
 
 def _liquidation(market: Deployment, seized: _Seized, after: Sequence[Log]) -> Liquidation:
     ours = seized.tokens - seized.theirs
-    redeemed, fee = _redeemed(market, seized, after, ours)
-    gross = seized.tokens * redeemed // ours if ours else 0
+    redeemed = _redeemed(market, seized, after, ours)
+    gross = seized.tokens * redeemed.whole // ours if ours else 0
     return Liquidation(
         ref=AccountRef(market=market.comptroller, account=seized.borrower),
         collateral=seized.collateral.asset,
@@ -112,17 +127,16 @@ def _liquidation(market: Deployment, seized: _Seized, after: Sequence[Log]) -> L
         liquidator=seized.liquidator,
         repaid=seized.repaid,
         seized=gross,
-        protocol_fee=gross - (redeemed - fee),
+        protocol_fee=gross - (redeemed.whole - redeemed.fee),
         tx_hash=seized.log.tx_hash,
         log=seized.log,
+        slack=redeemed.slack,
     )
 
 
-def _redeemed(
-    market: Deployment, seized: _Seized, after: Iterable[Log], ours: int
-) -> tuple[int, int]:
-    """Return what the liquidator's cTokens came to in underlying, and the fee out of that."""
-    fee = 0
+def _redeemed(market: Deployment, seized: _Seized, after: Iterable[Log], ours: int) -> _Redeemed:
+    """Return what the liquidator's cTokens came to: alone, else as a part of what it redeemed."""
+    fee, along = 0, None
     for log in after:
         if log.address != seized.collateral.token or not log.topics:
             continue
@@ -130,10 +144,14 @@ def _redeemed(
             continue
         if log.topics[0] == codec.REDEEM_FEE:
             fee = int_at(log.data, 1)
-        elif log.topics[0] in codec.REDEEMED and int_at(log.data, 2) == ours:
-            return int_at(log.data, 1) + fee, fee
+            continue
+        whole, tokens = int_at(log.data, 1) + fee, int_at(log.data, 2)
+        if tokens == ours:
+            return _Redeemed(whole=whole, fee=fee)
+        if along is None and tokens > ours:
+            along = _Redeemed(whole=whole * ours // tokens, fee=fee * ours // tokens, slack=ROUNDED)
     rate = market.lines[seized.collateral.number].stored_rate
-    return rules.redeemed(ours, rate), 0
+    return along or _Redeemed(whole=rules.redeemed(ours, rate), fee=0)
 
 
 def _is_by(log: Log, account: Address) -> bool:

@@ -137,7 +137,7 @@ def _healing(
 def _liquidation(
     market: Deployment, repaid: _Repaid, seizure: _Seizure, logs: Sequence[Log]
 ) -> Liquidation:
-    received = _received(market, seizure, repaid.liquidator, logs)
+    received, slack = _received(market, seizure, repaid.liquidator, logs)
     return Liquidation(
         ref=AccountRef(market=repaid.debt.comptroller, account=repaid.borrower),
         collateral=seizure.market.asset,
@@ -148,22 +148,34 @@ def _liquidation(
         protocol_fee=seizure.kept,
         tx_hash=repaid.log.tx_hash,
         log=repaid.log,
+        slack=slack,
     )
 
 
 def _received(
     market: Deployment, seizure: _Seizure, liquidator: Address, logs: Sequence[Log]
-) -> int:
-    """Return what the liquidator's cTokens were redeemed for, or would be at the known rate."""
-    tokens = _handed_over(seizure, liquidator, logs)
+) -> tuple[int, int]:
+    """Return what the liquidator's cTokens were redeemed for, or would be at the known rate.
+
+    Of what it redeemed along with others it is a part, which may be off by one as it was rounded
+    as a whole: the second figure.
+    """
+    tokens, along = _handed_over(seizure, liquidator, logs), None
     for log in logs[seizure.at + 1 :]:
         if log.address != seizure.market.token or log.tx_hash != logs[seizure.at].tx_hash:
             continue
         if log.topics[:1] != (codec.REDEEMED,) or len(log.topics) == 1:
             continue
-        if (address_of_word(log.topics[1]), int_at(log.data, 1)) == (liquidator, tokens):
-            return int_at(log.data, 0)
-    return rules.redeemed(tokens, market.lines[seizure.market.number].stored_rate)
+        if address_of_word(log.topics[1]) != liquidator:
+            continue
+        whole, redeemed = int_at(log.data, 0), int_at(log.data, 1)
+        if redeemed == tokens:
+            return whole, 0
+        if along is None and redeemed > tokens:
+            along = whole * tokens // redeemed
+    if along is not None:
+        return along, 1
+    return rules.redeemed(tokens, market.lines[seizure.market.number].stored_rate), 0
 
 
 def _handed_over(seizure: _Seizure, liquidator: Address, logs: Sequence[Log]) -> int:
