@@ -6,7 +6,7 @@ is under the line now has been dealt with. What happened while the keeper was do
 from which a mirror is resumed, and waits longest: a few transactions are read with each head.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -33,6 +33,8 @@ _TRIES: Final = 5
 """How many heads a transaction is asked for whose reads fail."""
 _AT_ONCE: Final = 4
 """Transactions from before the start that are read with one head."""
+_LONGEST_S: Final = 0.1
+"""After so long the others are left to later heads: the next one waits until this one is done."""
 
 
 class TakenJournal(Protocol):
@@ -71,13 +73,15 @@ class _Heard:
     """Why who was left alone was."""
     away: bool = False
     """Whether it was before the start."""
+    moved: str | None = None
+    """The last move of a price by then, in words; None while nobody said."""
     tries: int = 0
 
 
 class Rivals(Generic[M, P]):
     """Notes what others liquidate of one deployment."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the four that it works with, and by keyword the rest
         self,
         adapter: ProtocolAdapter[M, P],
         appraiser: Appraiser[M, P],
@@ -87,11 +91,14 @@ class Rivals(Generic[M, P]):
         told: Mapping[AccountRef, Rejection],
         reader: Reader,
         wire: Wire,
+        now: Callable[[], float],
     ) -> None:
         """Begin with nothing known of who is under the line.
 
-        ``told`` has the newest reason of each account that was left alone, as it changes.
+        ``told`` has the newest reason of each account that was left alone, as it changes; ``now``
+        is in seconds and never goes back.
         """
+        self._now = now
         self._adapter = adapter
         self._appraiser = appraiser
         self._journal = journal
@@ -158,16 +165,26 @@ class Rivals(Generic[M, P]):
         gone, self._gone = self._gone, None
         if not waiting and gone is None:
             return
-        known = await self._known(waiting)
-        taken: list[Taken] = []
         for one in waiting:
-            if one.tx_hash not in known:
-                taken += await self._read(one, snapshot, moved)
+            one.moved = moved if one.moved is None else one.moved
+        known = await self._known(waiting)
+        others = [one for one in waiting if one.tx_hash not in known]
+        taken = await self._read_some(others, snapshot)
         if taken or gone is not None:
             await self._journal.take_note(self._adapter.deployment, taken, gone_from=gone)
         self._noted = max((self._noted, *(found.block for found in taken)))
         for found in taken:
             self._observer.taken(found)
+
+    async def _read_some(self, others: Sequence[_Heard], snapshot: Snapshot[M, P]) -> list[Taken]:
+        """Return the liquidations of at least one transaction; those that take too long wait."""
+        taken, began = list[Taken](), self._now()
+        for number, one in enumerate(others):
+            if number and self._now() - began > _LONGEST_S:
+                self._waiting += others[number:]
+                break
+            taken += await self._read(one, snapshot)
+        return taken
 
     async def _known(self, waiting: Sequence[_Heard]) -> frozenset[Hash32]:
         """Return which transactions are ours, or were noted before the keeper went down."""
@@ -175,14 +192,14 @@ class Rivals(Generic[M, P]):
         missed = [one.tx_hash for one in waiting if one.away]
         return own | await self._journal.taken_before(self._adapter.deployment, missed)
 
-    async def _read(self, heard: _Heard, snapshot: Snapshot[M, P], moved: str) -> list[Taken]:
+    async def _read(self, heard: _Heard, snapshot: Snapshot[M, P]) -> list[Taken]:
         """Return the liquidations of a transaction; none when it is gone or cannot be read now."""
         try:
             receipt = await self._wire.receipt(heard.tx_hash)
             if receipt is None or receipt.block_number != heard.block:
                 return []
             block = await self._reader.block(receipt.block_number)
-            scene = Scene(receipt=receipt, block=block, moved=moved)
+            scene = Scene(receipt=receipt, block=block, moved=heard.moved or "")
             market = await self._market_at(block, snapshot, receipt.logs, away=heard.away)
             return await self._judged(heard, scene, self._adapter.decode(market, receipt.logs))
         except SKIPPED as error:

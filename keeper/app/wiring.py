@@ -169,6 +169,7 @@ def _deployment(
             told=acting.telling.told,
             reader=parts.chain.reader,
             wire=parts.chain.wire,
+            now=parts.clock.monotonic,
         ),
         observer=parts.observer,
         precedence=parts.precedence,

@@ -47,6 +47,8 @@ class Chain:
     liquidations: Sequence[Liquidation] = (liquidation(),)
     failing: int = 0
     deployment: str = "d"
+    time: float = 0.0
+    answers_in_s: float = 0.0
 
     def decode(self, market, logs):
         return tuple(self.liquidations)
@@ -55,7 +57,8 @@ class Chain:
         if self.failing:
             self.failing -= 1
             raise TransientError("no answer")
-        return RECEIPT
+        self.time += self.answers_in_s
+        return replace(RECEIPT, tx_hash=tx_hash)
 
     async def block(self, number):
         return BLOCK
@@ -65,7 +68,9 @@ class Chain:
 
 
 def rivals(chain: Chain, books: Books, heard: Heard) -> Rivals[Any, Any]:
-    return Rivals(chain, chain, books, heard, told={}, reader=chain, wire=chain)
+    return Rivals(
+        chain, chain, books, heard, told={}, reader=chain, wire=chain, now=lambda: chain.time
+    )
 
 
 def snapshot(
@@ -209,3 +214,49 @@ async def test_what_was_taken_long_ago_is_read_a_little_with_each_head() -> None
     for _ in range(5):
         await ours.note(snapshot(), "")
     assert asked == [4, 4, 2]
+
+
+@dataclass(slots=True)
+class Crash(Chain):
+    """A block in which others liquidated by many transactions, each of one account."""
+
+    def decode(self, market, logs):
+        found = {log.tx_hash for log in logs}
+        return tuple(one for one in self.liquidations if one.tx_hash in found)
+
+    async def receipt(self, tx_hash):
+        found = await Chain.receipt(self, tx_hash)
+        own = tuple(one.log for one in self.liquidations if one.tx_hash == tx_hash)
+        return replace(found, logs=own)
+
+
+def crash(many: int, *, answers_in_s: float) -> tuple[Crash, Snapshot[Any, Any]]:
+    one = liquidation()
+    hashes = [hash32(n) for n in range(many)]
+    logs = [replace(one.log, tx_hash=own, index=n) for n, own in enumerate(hashes)]
+    all_ = [replace(one, tx_hash=log.tx_hash, log=log) for log in logs]
+    chain = Crash(liquidations=all_, answers_in_s=answers_in_s)
+    return chain, replace(snapshot(), logs=tuple(logs))
+
+
+async def test_however_many_were_taken_in_a_crash_the_next_head_does_not_wait_for_all() -> None:
+    (chain, brought), books = crash(40, answers_in_s=0.04), Books()
+    ours = rivals(chain, books, Heard())
+    ours.hear(brought)
+    waits = []
+    for _ in range(40):
+        before = chain.time
+        await ours.note(brought, "")
+        waits.append(chain.time - before)
+    assert max(waits) < 0.2
+    assert [one.tx_hash for one in books.notes] == [hash32(n) for n in range(40)]
+
+
+async def test_what_is_read_later_is_told_with_the_move_that_it_came_with() -> None:
+    (chain, brought), books = crash(8, answers_in_s=1.0), Books()
+    ours = rivals(chain, books, Heard())
+    ours.hear(brought)
+    for moved in ("WETH -9 %", *(7 * ["WETH +1 %"])):
+        await ours.note(brought, moved)
+    assert len(books.notes) == 8
+    assert {one.detail.partition("; ")[2] for one in books.notes} == {"the last move: WETH -9 %"}
