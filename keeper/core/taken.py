@@ -43,7 +43,7 @@ class OurPart(Struct, frozen=True, kw_only=True):
     net: int
     """What we expected it to net, wei."""
     target_block: int | None
-    """None when it was never signed."""
+    """None when it was never signed, or the lane refused it."""
     priority_fee: int | None
     """Wei per gas."""
 

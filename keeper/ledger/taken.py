@@ -15,7 +15,9 @@ _COLUMNS: Final = """deployment, market, account, block, block_hash, tx_hash, lo
 _SLOTS: Final = ", ".join("?" * (_COLUMNS.count(",") + 2))
 
 _PART: Final = """SELECT i.status, i.net, s.target_block, s.priority_fee
-    FROM intents i LEFT JOIN submissions s ON s.plan_id = coalesce(i.carried_by, i.plan_id)
+    FROM intents i LEFT JOIN outcomes o USING (plan_id)
+    LEFT JOIN submissions s ON s.plan_id = coalesce(i.carried_by, i.plan_id)
+        AND NOT (i.status = 'dropped' AND o.tx_hash IS NULL)
     WHERE i.deployment = ? AND i.market = ? AND i.account = ?
     AND i.head_block >= ? AND i.head_block < ? AND i.status NOT IN ('armed', 'landed')
     ORDER BY i.sequence DESC, s.sequence DESC LIMIT 1"""
@@ -50,7 +52,8 @@ def select_our_part(
 ) -> OurPart | None:
     """Return our newest intent of an account from head ``since`` on and before block ``before``.
 
-    None when there is none; one that landed by then is another story.
+    None when there is none; one that landed by then is another story. What the lane refused was
+    out for no block: of such an outcome there is no transaction.
     """
     key = (deployment, ref.market, ref.account, since, before)
     found = db.execute(_PART, key).fetchone()

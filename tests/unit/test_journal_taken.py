@@ -12,6 +12,7 @@ from keeper.core.plan import Plan, Purpose, Status
 from keeper.core.taken import Asset, Cause, OurPart, Taken
 from keeper.core.units import WAD
 from keeper.core.values import replace
+from keeper.executor.verdicts import unsent
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.taken import select_taken
 from tests.support.batch_records import merged
@@ -187,6 +188,25 @@ async def test_what_was_never_signed_aimed_at_no_block(journal: SqliteJournal) -
     assert await part(journal) == OurPart(
         status=Status.SIMULATED, net=FORECAST.net, target_block=None, priority_fee=None
     )
+
+
+async def test_what_the_lane_refused_was_out_for_no_block(journal: SqliteJournal) -> None:
+    batch = merged(plan(2), plan(1))
+    sent = submission(batch)
+    await journal.seal([(batch, sent)])
+    await journal.settle(unsent(batch, Status.DROPPED, "insufficient funds"))
+    assert await part(journal) == OurPart(
+        status=Status.DROPPED, net=FORECAST.net, target_block=None, priority_fee=None
+    )
+
+
+async def test_what_was_given_up_as_lost_was_out_until_then(journal: SqliteJournal) -> None:
+    sent = submission(plan(1))
+    await journal.seal([(plan(1), sent)])
+    await journal.settle(ended(plan(1), Status.DROPPED, tx_hash=sent.tx_hash))
+    found = await part(journal)
+    assert found is not None
+    assert (found.status, found.target_block) == (Status.DROPPED, 101)
 
 
 async def test_who_went_with_another_has_that_ones_transaction(journal: SqliteJournal) -> None:
