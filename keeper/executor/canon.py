@@ -57,9 +57,11 @@ class Canon:
         self._depth = depth
         self._uses = Uses(reader)
         self._recent: dict[str, Settled] | None = None
+        self._untold: list[Outcome] = []
+        """Corrected ones that no review has returned: the node was away before it was done."""
 
     async def review(self, head: BlockRef, settler: Settler) -> list[Outcome]:
-        """Correct what a reorg changed; return the corrected outcomes.
+        """Correct what a reorg changed; return the corrected outcomes, each once.
 
         What is found true and is deep enough at ``head`` is final. What could not be looked at is
         looked at again, however deep it is by then.
@@ -67,7 +69,6 @@ class Canon:
         recent = await self._load()
         hashes = _Hashes(self._reader, head)
         await self._uses.look(head, [newest for _, newest in self._dropped()])
-        corrected: list[Outcome] = []
         sound: list[str] = []
         for one in list(recent.values()):
             newest = one.intent.submission
@@ -85,10 +86,11 @@ class Canon:
                 except Exception as error:  # noqa: BLE001 - the others do not wait for it either
                     settler.stuck(one.intent, error)
                     continue
-                corrected += () if outcome is None else outcome.each
+                self._untold += () if outcome is None else outcome.each
             sound.append(one.intent.plan_id)
         await self._finish(sound, head, hashes)
         await self._fill_gaps()
+        corrected, self._untold = self._untold, []
         return corrected
 
     async def _finish(self, sound: Sequence[str], head: BlockRef, hashes: "_Hashes") -> None:

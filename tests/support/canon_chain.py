@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keeper.core.chain import BlockRef, Transaction
-from keeper.core.errors import RefusedError, StaleError
+from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.plan import Intent, Outcome, Settled, Status
 from keeper.core.units import Hash32
 from keeper.core.values import replace
@@ -50,6 +50,8 @@ class Chain:
     untold_blocks: set[int] = field(default_factory=set)
     disputed: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    away: set[str] = field(default_factory=set)
+    """Whose receipts the node is away for."""
     unreadable: set[str] = field(default_factory=set)
     stuck_of: list[str] = field(default_factory=list)
     hashes: dict[int, Hash32] = field(default_factory=dict)
@@ -90,6 +92,8 @@ class Chain:
             raise StaleError("told otherwise")
         if intent.plan_id in self.refused:
             raise RefusedError("pruned")
+        if intent.plan_id in self.away:
+            raise TransientError("gone")
         return self.found.get(intent.plan_id)
 
     async def nonce(self, _address: str, _block: BlockRef) -> int:

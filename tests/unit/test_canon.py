@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import pytest
 
+from keeper.core.errors import TransientError
 from keeper.core.plan import Intent
 from keeper.core.values import replace
 from tests.support.canon_chain import INTENT, OTHER, PLAN, Chain, given_up, in_block, on_chain
@@ -92,6 +93,24 @@ async def test_an_outcome_that_nodes_tell_otherwise_stands_and_holds_up_no_other
     )
     assert [one.plan_id for one in await chain.review(105)] == [other.plan_id]
     assert chain.reopened == []
+
+
+async def test_what_is_corrected_is_told_though_the_node_goes_away_at_the_next() -> None:
+    other = intent_of(2)
+    chain = Chain(
+        [in_block(101), in_block(101, intent=other)],
+        hashes={101: hash32(7)},
+        found={PLAN.id: on_chain(INTENT, 102), other.plan_id: on_chain(other, 102)},
+        away={other.plan_id},
+    )
+    canon, settler = chain.canon(), cast("Any", chain)
+    with pytest.raises(TransientError):
+        await canon.review(block(105), settler)
+    assert [one.plan_id for one in chain.revised] == [PLAN.id]
+    chain.away.clear()
+    told = [one.plan_id for one in await canon.review(block(106), settler)]
+    assert told == [PLAN.id, other.plan_id]
+    assert await canon.review(block(107), settler) == []
 
 
 async def test_what_its_deployment_cannot_read_holds_up_no_other() -> None:
