@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from keeper.core.chain import BlockRef, Call, StateOverride
-from keeper.core.errors import ConfigError
+from keeper.core.errors import ConfigError, StaleError
 from keeper.core.ports import Reader
 from keeper.core.units import Address, address_of_word
 from keeper.core.values import replace
@@ -85,6 +85,16 @@ async def read_executor(reader: Reader, address: Address, block: BlockRef) -> Ex
         recipient=address_of_word(recipient.data),
         overrides={} if operators else {address: StateOverride(storage=nobody)},
     )
+
+
+async def recipient_at(reader: Reader, executor: Address, block: BlockRef) -> Address:
+    """Return whom an executor paid in a block. Raises StaleError where it does not say."""
+    (answer,) = await reader.call_many([Call(to=executor, data=_RECIPIENT_CALL)], block)
+    if not answer.success or len(answer.data) != _WORD:
+        found = answer.data.hex() or "nothing"
+        msg = f"executor {executor}: expected its recipient at block {block.number}, found {found}"
+        raise StaleError(msg)
+    return address_of_word(answer.data)
 
 
 def _addresses(data: bytes) -> tuple[Address, ...]:

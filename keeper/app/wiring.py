@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from keeper.app.acting import Acting
 from keeper.app.aiming import Aim
+from keeper.app.auditing import auditor_of
 from keeper.app.backrun import Backrun
 from keeper.app.batch import ALL
 from keeper.app.books import Appraiser
@@ -48,7 +49,6 @@ from keeper.core.ports import OfferDesk, Signer
 from keeper.core.screening import Screened
 from keeper.executor.executor import Executor
 from keeper.executor.ladder import outbiddable
-from keeper.executor.settler import Auditor
 from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
 from keeper.mirror.audit import ParityAudit
@@ -102,7 +102,7 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
         clock=parts.clock,
         dial=parts.dial,
         share=parts.share,
-        auditor_of=lambda name: _auditor(by_name[name].deployment),
+        auditor_of=lambda name: auditor_of(settings, parts.chain, parts.contract, by_name[name]),
         on_stuck=partial(_blame, by_name),
     )
     sending = await build_sending(settings, post)
@@ -268,10 +268,6 @@ def _parity(
         now=parts.clock.now,
         forget=shelf.forget_book,
     )
-
-
-def _auditor(deployment: Deployment[Any, Any]) -> Auditor:
-    return Auditor(decoders=deployment.decoders(), value_at=deployment.acting.appraiser.at_block)
 
 
 def _streams(settings: Settings, parts: Parts) -> Streams:

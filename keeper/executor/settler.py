@@ -14,7 +14,9 @@ from keeper.core.errors import InvariantError, RefusedError, StaleError, Transie
 from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
+from keeper.core.units import Address
 from keeper.core.values import replace
+from keeper.evm.signed_transaction import decode_signed
 from keeper.executor.dividing import Decoders, divided, equal_parts
 from keeper.executor.flight import Flight
 from keeper.executor.nonce import Doubts, is_ours
@@ -37,6 +39,15 @@ class Auditor(Struct, frozen=True, kw_only=True):
     decoders: Decoders
     value_at: Callable[[BlockRef, AccountRef], Awaitable[Valuation]]
     """The prices of an account's market at a block."""
+    decoders_at: Callable[[Address, BlockRef], Awaitable[Decoders]] | None = None
+    """Of what an executor contract ran in a block: it may be another by now, or pay another."""
+
+    async def as_of(self, sent: Submission, block: BlockRef) -> "Auditor":
+        """Return what reads a transaction that landed in ``block``."""
+        if self.decoders_at is None:
+            return self
+        executor = decode_signed(sent.raw, sender=sent.sender).transaction.to
+        return replace(self, decoders=await self.decoders_at(executor, block))
 
 
 class Settler:
@@ -193,8 +204,8 @@ class Settler:
         if not receipt.success:
             detail = "reverted on chain; it cost its gas"
             return _ended(intent, receipt, Status.REVERTED, gas, detail)
-        auditor = self._auditor_of(intent.deployment)
         block = await self._reader.block(receipt.block_number)
+        auditor = await self._auditor_of(intent.deployment).as_of(submission, block)
         moved = divided(receipt.logs, intent.refs, auditor.decoders, tip=intent.tip, gas=gas)
         values = [await auditor.value_at(block, ref) for ref in intent.refs]
         found = [_done(own, value) for own, value in zip(moved, values, strict=True)]
