@@ -234,7 +234,10 @@ class Valuation(Struct, frozen=True, kw_only=True):
         return amount * value.price * WAD // (value.unit * self.native_price)
 
     def amount_ceil(self, asset: Address, wei: int) -> int:
-        """Return the raw units of ``asset`` worth at least ``wei`` of the native coin."""
+        """Return the raw units of ``asset`` worth at least ``wei`` of the native coin.
+
+        Its price must not be zero, to which that of a token worth next to nothing is rounded.
+        """
         value = self.assets[asset]
         return -(-wei * value.unit * self.native_price // (value.price * WAD))
 

@@ -80,6 +80,11 @@ def _trials(case: Case, desk: Desk, terms: Terms, option: Option) -> list[Trials
     """Return the routes to try for an option, or why there are none."""
     if option.max_repay < 1:
         return Miss(reason=Reason.NO_OPTION, detail="the protocol lets nothing be repaid")
+    value = case.valuation.assets[option.collateral]
+    if value.price < 1:
+        # Whoever makes a market chooses its token and its price: it must not end a plan of others.
+        detail = f"a whole {value.symbol} is worth less than the least that its market can tell"
+        return Miss(reason=Reason.PRICE_UNUSABLE, detail=detail)
     refusal = desk.unwinding.refusal(option.collateral)
     if refusal is not None:
         return Miss(reason=Reason.NO_ROUTE, detail=f"cannot be redeemed: {refusal}")

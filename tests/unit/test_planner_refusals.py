@@ -220,3 +220,14 @@ def test_pools_that_end_say_at_which_amount() -> None:
     assert rejection.detail == (
         f"buying {owed} raw units of USDC goes beyond the pools' known range"
     )
+
+
+def test_a_token_whose_price_is_rounded_to_nothing_is_left_alone() -> None:
+    nothing = {**ASSETS, WBTC: replace(ASSETS[WBTC], price=0)}
+    case = replace(
+        case_with(option_of(WBTC, USDC, dollars=20_000)),
+        valuation=replace(VALUATION, assets=nothing),
+    )
+    found = refused(case, desk_of(*TRIANGLE))
+    assert found.reason is Reason.PRICE_UNUSABLE
+    assert found.detail.startswith("a whole WBTC is worth less")
