@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from keeper.core.chain import BlockRef
 from keeper.core.lending import Feed, Formula, Price
-from keeper.core.ports import Prices, Reader
+from keeper.core.ports import Reader
 from keeper.core.units import Address
 from keeper.oracle.book import Evidence
 from keeper.oracle.chainlink import Round
@@ -125,11 +125,15 @@ class Following(Struct, frozen=True, kw_only=True):
     leaves: Mapping[Address, Leaf]
     """By proxy."""
 
-    def quotes(self, prices: Prices) -> dict[str, int]:
-        """Return prices by the feeds' labels."""
-        return {
-            one.feed.label: prices[key].value for key, one in self.feeds.items() if key in prices
-        }
+    def quotes(self, values: Mapping[str, int | None]) -> dict[str, int]:
+        """Return what was read by the feeds' labels, of several of one label the oldest's.
+
+        Anybody may add a market whose feed has the label of another's.
+        """
+        named: dict[str, str] = {}
+        for key, one in self.feeds.items():
+            named.setdefault(one.feed.label, key)
+        return {label: value for label, key in named.items() if (value := values[key]) is not None}
 
 
 NOTHING = Following(feeds={}, by_aggregator={}, leaves={})

@@ -249,11 +249,7 @@ class PriceWatcher:
         following = self.following
         values = {key: said_by(next(results)) for key in following.feeds}
         rounds = {proxy: decode_round(next(results)) for proxy in following.leaves}
-        quotes = {
-            one.feed.label: value
-            for key, one in following.feeds.items()
-            if (value := values[key]) is not None
-        }
+        quotes = following.quotes(values)
         seconds = {
             key: one.second.value(next(results), quotes)
             for key, one in following.feeds.items()
