@@ -166,7 +166,7 @@ class VaultUnwinder(TokenUnwinder[_Identity]):
             underlying=known.underlying,
             gas=self._gas,
             curve=self._curve(readings),
-            most=max(most),
+            most=min(max(most), readings.total_supply),
             held=sum(held),
         )
 

@@ -15,8 +15,8 @@ from keeper.core.units import Address
 from keeper.evm.erc20 import DECIMALS, SYMBOL, symbol_of
 from keeper.evm.words import WORD, ask, int_at
 
-_MOST_DECIMALS = 77
-"""Of a number that 256 bits hold."""
+_MOST_DECIMALS = 36
+"""Of a token that is dealt with: millions of one with twice as many would be no number any more."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ async def read_underlying(reader: Reader, token: Address, block: BlockRef) -> Un
 
 
 def decimals_of(data: bytes, token: Address) -> int:
-    """Return decimals that a number of 256 bits can have. Raises StaleError."""
+    """Return decimals, which must not be too many to reckon with. Raises StaleError."""
     found = int_at(data, 0)
     if found > _MOST_DECIMALS:
         raise StaleError(f"{token}: expected at most {_MOST_DECIMALS} decimals, found {found}")
