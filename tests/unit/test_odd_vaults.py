@@ -1,18 +1,21 @@
-"""Vaults that say of themselves what no vault can be: they are refused, and nobody else is."""
+"""Vaults and aTokens that say what cannot be: they are refused, and nobody else is."""
 
 from collections.abc import Callable
 from typing import cast
 
+import pytest
+
 from keeper.core.ports import Reader, UnwindBook
-from keeper.core.units import MAX_UINT256
+from keeper.core.units import MAX_UINT256, RAY
 from keeper.evm.words import selector, word_of_address
+from keeper.venues.unwinding.atoken import ATokenBook, ATokenUnwinder
 from keeper.venues.unwinding.curve import PROBE
 from keeper.venues.unwinding.erc4626 import VaultBook, VaultUnwinder
 from keeper.venues.unwinding.reading import UnknownBook
 from tests.support.ledger_records import account, block
 from tests.support.scripted_reader import ScriptedReader, words
 
-SHARE, ASSET, HOLDER = (account(number) for number in range(1, 4))
+SHARE, ASSET, HOLDER, POOL = (account(number) for number in range(1, 5))
 PREVIEW = selector("previewRedeem(uint256)")
 SAMPLES = (PROBE, *(many + 7_919 for many in (10**15, 10**18, 10**21, 10**24)))
 
@@ -51,3 +54,34 @@ async def test_no_more_is_redeemed_than_there_are_shares() -> None:
     left = found.after(supply, assets)
     assert left.refusal is not None
     assert left.worth(10**18) == 15 * 10**17
+
+
+async def read_reserve(index: int, updated: int) -> UnwindBook:
+    """Return the book of an aToken whose pool says this of its reserve."""
+    reserve = words(1 << 56, index, 0, 0, 0, 0, updated, 0, int(SHARE, 16), *[0] * 6)
+    asset = word_of_address(ASSET)
+    answers = {
+        (SHARE, selector("POOL()")): words(int(POOL, 16)),
+        (SHARE, selector("UNDERLYING_ASSET_ADDRESS()")): asset,
+        (ASSET, selector("decimals()")): words(18),
+        (ASSET, selector("balanceOf(address)") + word_of_address(SHARE)): words(10**20),
+        (POOL, selector("POOL_REVISION()")): words(3),
+        (POOL, selector("getReserveData(address)") + asset): reserve,
+    }
+    reader = cast("Reader", ScriptedReader(answers=answers))
+    return await ATokenUnwinder(reader, share=SHARE, gas=1).snapshot(block(1))
+
+
+async def test_an_atoken_that_grew_is_known_by_its_index() -> None:
+    found = await read_reserve(2 * RAY, block(1).timestamp)
+    assert isinstance(found, ATokenBook)
+    assert found.redeem([100], timestamp=block(1).timestamp, funding=None) == 100
+
+
+@pytest.mark.parametrize(
+    ("index", "updated"), [(0, 0), (RAY - 1, 0), (RAY, block(1).timestamp + 1)]
+)
+async def test_an_atoken_of_an_index_that_cannot_be_is_refused(index: int, updated: int) -> None:
+    found = await read_reserve(index, updated)
+    assert isinstance(found, UnknownBook)
+    assert "expected a liquidity index of one or more" in found.refusal

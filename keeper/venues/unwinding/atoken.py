@@ -210,6 +210,10 @@ class ATokenUnwinder(TokenUnwinder[_Identity]):
             raise StaleError(
                 f"{self._share}: expected the aToken that {pool} lists, found {listed}"
             )
+        index, updated = int_at(data, _INDEX), int_at(data, _UPDATED)
+        if index < RAY or updated > block.timestamp:
+            expected = f"{self._share}: expected a liquidity index of one or more, of the past"
+            raise StaleError(f"{expected}, found {index} of {updated}")
         return ATokenBook(
             share=self._share,
             pool=pool,
