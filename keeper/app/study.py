@@ -20,11 +20,12 @@ from keeper.app.fees import data_fees_of, open_desk
 from keeper.app.look import too_old
 from keeper.app.opening import adapters, opened_chain
 from keeper.app.prices import watcher_for
+from keeper.app.refusals import refused
 from keeper.chain.session import Chain
 from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError, StaleError
-from keeper.core.lending import AccountRef, Rejection, Valuation
+from keeper.core.lending import AccountRef, Reason, Rejection, Valuation
 from keeper.core.plan import Opportunity, Plan
 from keeper.core.ports import Prices, ProtocolAdapter
 from keeper.core.units import Address
@@ -106,21 +107,36 @@ class Study(Struct, Generic[M, P], frozen=True, kw_only=True):
     def plan(
         self, found: Scan[M], positions: Mapping[AccountRef, P], desk: Desk
     ) -> list[Plan | Rejection]:
-        """Plan every opportunity of a scan jointly."""
-        return self.planner.plan_all(self.cases(found, positions), desk)
+        """Plan every opportunity of a scan jointly; one whose market has no price has no plan."""
+        cases, unvalued = self._valued(found, positions)
+        return [*self.planner.plan_all(cases, desk), *unvalued]
 
     def cases(self, found: Scan[M], positions: Mapping[AccountRef, P]) -> list[Case]:
-        """Return what every opportunity of a scan is planned from."""
-        return [
-            case_of(
-                self.adapter,
-                found.view,
-                positions[one.ref],
-                opportunity=one,
-                valuation=self.value(found.view, one.ref),
+        """Return what every opportunity of a scan is planned from, where its market has a price."""
+        return self._valued(found, positions)[0]
+
+    def _valued(
+        self, found: Scan[M], positions: Mapping[AccountRef, P]
+    ) -> tuple[list[Case], list[Rejection]]:
+        """Return the cases of a scan, and whom no price is known for in coin: others go on."""
+        cases: list[Case] = []
+        unvalued: list[Rejection] = []
+        for one in found.opportunities:
+            try:
+                value = self.value(found.view, one.ref)
+            except StaleError as error:
+                unvalued.append(refused(one, Reason.PRICE_UNUSABLE, error))
+                continue
+            cases.append(
+                case_of(
+                    self.adapter,
+                    found.view,
+                    positions[one.ref],
+                    opportunity=one,
+                    valuation=value,
+                )
             )
-            for one in found.opportunities
-        ]
+        return cases, unvalued
 
     def value(self, view: M, ref: AccountRef) -> Valuation:
         """Return the prices of an account's market in a view, and of the native coin."""

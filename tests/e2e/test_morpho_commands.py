@@ -122,6 +122,20 @@ def test_doctor_reads_every_market_and_feed(config: Path):
     assert "morpho_blue.local: feed WETH/USDC" in done.stdout + done.stderr
 
 
+def changed(file: Path, **more: object) -> None:
+    """Change keys of a file of the configuration."""
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text("utf-8")) | more), "utf-8")
+
+
+def test_an_account_of_a_market_without_a_price_in_coin_holds_up_no_rehearsal(config: Path):
+    changed(config.parent / "chain.yaml", price_feeds={})
+    rows = lines(keeper("rehearse", "-c", str(config), "--top", "80", "--json"))
+    left = [one for one in rows if one["reason"] == "price_unusable"]
+    assert left
+    assert all("expected a price of the native coin" in one["detail"] for one in left)
+    assert [one for one in rows if one["verdict"] == "liquidated"]
+
+
 def test_loans_of_morpho_fund_liquidations_of_others_for_nothing(
     fallen: tuple[MarketNode, LocalMorpho], config: Path
 ):
