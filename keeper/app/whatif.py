@@ -1,6 +1,7 @@
 """What a move of prices would do: who falls, how much debt, what it brings, what stays bad."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -8,7 +9,7 @@ from msgspec import Struct
 
 from keeper.app.capacity import Capacity, Follow, Judged, capacity_of
 from keeper.app.study import Study
-from keeper.core.errors import ConfigError
+from keeper.core.errors import ConfigError, StaleError
 from keeper.core.lending import AccountRef, AssetValue, BaseUnit, Feed, Health, Price, Rejection
 from keeper.core.plan import Plan
 from keeper.core.ports import Prices
@@ -267,8 +268,11 @@ def _factors(
     """Return each asset's value after over before, where it moved."""
     factors: dict[Address, Fraction] = {}
     for market in sorted({ref.market for ref in positions}):
-        old: Mapping[Address, AssetValue] = study.adapter.asset_values(before, market)
-        new: Mapping[Address, AssetValue] = study.adapter.asset_values(after, market)
+        old: Mapping[Address, AssetValue] = {}
+        new: Mapping[Address, AssetValue] = {}
+        with suppress(StaleError):  # it has no price: nobody is planned for there
+            old = study.adapter.asset_values(before, market)
+            new = study.adapter.asset_values(after, market)
         for asset, value in old.items():
             if asset in new and value.price > 0 and new[asset].price not in (0, value.price):
                 factors[asset] = Fraction(new[asset].price, value.price)

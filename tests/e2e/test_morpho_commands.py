@@ -18,6 +18,7 @@ from keeper.devnet.stage_aave_v3 import aave_file
 from keeper.devnet.stage_morpho_blue import morpho_file
 from tests.support.gas_band import hold_estimates
 from tests.support.golden_output import hold, printed
+from tests.support.hostile_code import EMPTY_REVERT, put
 from tests.support.market_node import MarketNode
 from tests.support.morpho_scene import morpho_node
 
@@ -134,6 +135,22 @@ def test_an_account_of_a_market_without_a_price_in_coin_holds_up_no_rehearsal(co
     assert left
     assert all("expected a price of the native coin" in one["detail"] for one in left)
     assert [one for one in rows if one["verdict"] == "liquidated"]
+
+
+def test_a_market_whose_oracle_does_not_answer_holds_up_no_move(
+    fallen: tuple[MarketNode, LocalMorpho], config: Path
+):
+    node, local = fallen
+    rpc, oracle = node.live.rpc, local.markets[3].params[2]
+    code = rpc.call("eth_getCode", oracle, "latest")
+    put(rpc, oracle, EMPTY_REVERT)
+    try:
+        rows = lines(keeper("whatif", "-c", str(config), "--price", "WETH=-20%", "--json"))
+    finally:
+        put(rpc, oracle, bytes.fromhex(code[2:]))
+    summaries = {row["deployment"]: row for row in rows if "moves" in row}
+    assert "WETH/DAI" not in summaries["morpho_blue.local"]["moves"]
+    assert "WETH/USDC" in summaries["morpho_blue.local"]["moves"]
 
 
 def test_loans_of_morpho_fund_liquidations_of_others_for_nothing(
