@@ -247,9 +247,8 @@ async def _feeds(
     for detail in strangers(ground.settings, adapter.deployment, watcher.following):
         yield Finding(what=f"{adapter.deployment}: guards", good=False, detail=detail)
     book = await watcher.read(ground.head, None)
-    nobody = adapter.refs_of(market, ground.settings.chain.multicall3)[0]
-    scale = adapter.base_unit(market, nobody).scale
-    for feed in feeds:
+    nobody = adapter.refs_of(market, ground.settings.chain.multicall3)
+    for feed in feeds:  # none where no market passes the filters, nor is anybody anywhere
         what = f"{adapter.deployment}: feed {feed.label}"
         problem = book.problems.get(feed.id)
         if problem is not None:
@@ -259,5 +258,6 @@ async def _feeds(
         age = ground.head.timestamp - price.updated_at
         how = "events" if watcher.telling.tells(feed.id) else "read each block"
         remark = f"; {watcher.remarks[feed.id]}" if feed.id in watcher.remarks else ""
-        shown = decimal(price.value, feed.scale or scale, 8)
+        scale = feed.scale or adapter.base_unit(market, nobody[0]).scale
+        shown = decimal(price.value, scale, 8)
         yield Finding(what=what, good=True, detail=f"{shown}, {age} s old, {how}{remark}")

@@ -153,6 +153,15 @@ def test_a_market_whose_oracle_does_not_answer_holds_up_no_move(
     assert "WETH/USDC" in summaries["morpho_blue.local"]["moves"]
 
 
+def test_doctor_of_a_deployment_of_which_no_market_is_followed(config: Path):
+    file = config.parent / "morpho_blue.local.yaml"
+    parameters = yaml.safe_load(file.read_text("utf-8"))["parameters"]
+    changed(file, parameters=parameters | {"min_borrowed": 10**12})
+    done = keeper("doctor", "-c", str(config))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "morpho_blue.local: feed" not in done.stdout
+
+
 def test_loans_of_morpho_fund_liquidations_of_others_for_nothing(
     fallen: tuple[MarketNode, LocalMorpho], config: Path
 ):
