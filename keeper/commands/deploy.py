@@ -39,6 +39,7 @@ _SALT: Final = bytes(32)
 _GAS_LIMIT: Final = 4_000_000
 _GAS_PER_OPERATOR: Final = 60_000
 _INVENTORY_GAS_LIMIT: Final = 1_500_000
+_OWNER: Final = selector("owner()")
 _EXECUTOR: Final = selector("executor()")
 _TREASURY: Final = selector("treasury()")
 _PATIENCE_BLOCKS: Final = 25
@@ -93,8 +94,8 @@ class _Contract(Struct, frozen=True, kw_only=True):
     address: Address
     creation: bytes
     gas_limit: int
-    check: Callable[[Reader, BlockRef], Awaitable[None]]
-    """Raises unless what is there has the roles."""
+    check: Callable[[Reader, BlockRef], Awaitable[str]]
+    """Say which of its roles are others by now, nothing when none is; raises for other code."""
 
 
 async def deploy(
@@ -132,8 +133,15 @@ async def deploy(
 
 
 def _executor(roles: Roles) -> _Contract:
-    async def check(reader: Reader, head: BlockRef) -> None:
-        await read_executor(reader, roles.address, head)
+    async def check(reader: Reader, head: BlockRef) -> str:
+        found = await read_executor(reader, roles.address, head)
+        (owner,) = await reader.call_many([ask(roles.address, _OWNER)], head)
+        both = (
+            ("owner", address_at(owner.data, 0), roles.owner),
+            ("operators", ", ".join(sorted(found.operators)) or "none", ", ".join(roles.operators)),
+            ("recipient", found.recipient, roles.recipient),
+        )
+        return "; ".join(f"{name} {is_now}" for name, is_now, was in both if is_now != was)
 
     return _Contract(
         what="executor",
@@ -145,7 +153,7 @@ def _executor(roles: Roles) -> _Contract:
 
 
 def _inventory(roles: InventoryRoles) -> _Contract:
-    async def check(reader: Reader, head: BlockRef) -> None:
+    async def check(reader: Reader, head: BlockRef) -> str:
         calls = [ask(roles.address, one) for one in (_EXECUTOR, _TREASURY)]
         answers = await reader.call_many(calls, head)
         found = [address_at(one.data, 0) if len(one.data) == WORD else None for one in answers]
@@ -153,6 +161,7 @@ def _inventory(roles: InventoryRoles) -> _Contract:
         if found != expected:
             msg = f"{roles.address}: expected an inventory of {expected}, found {found}"
             raise ConfigError(msg)
+        return ""  # they cannot change
 
     return _Contract(
         what="inventory",
@@ -171,7 +180,11 @@ async def _deploy(settings: Settings, wanted: Sequence[_Contract], keys: Keys | 
         for contract in wanted:
             head, name = await chain.reader.head(), f"{settings.chain.name}: {contract.what}"
             if await chain.reader.code(contract.address, head):
-                say(f"{name}: it is there already, with these roles")
+                others = await contract.check(chain.reader, head)
+                said = (
+                    f"but its roles were changed since: {others}" if others else "with these roles"
+                )
+                say(f"{name}: it is there already, {said}")
             elif keys is None:
                 say(f"{name}: disarmed: nothing was sent; with --arm it is deployed there")
             else:

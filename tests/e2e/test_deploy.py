@@ -9,10 +9,12 @@ from keeper.app.opening import opened_chain
 from keeper.commands.deploy import InventoryRoles, Roles, deploy
 from keeper.config.settings import load
 from keeper.core.chain import Transaction
+from keeper.devnet.contract import Contract
 from keeper.devnet.sender import Sender
 from keeper.evm.program import Flash, FlashKind, Program
 from keeper.evm.program_encoder import encode
 from keeper.venues.inventory_flash import InventoryFlashSource
+from tests.support.executor_stage import executor_artifact
 from tests.support.keeper_process import ARMED, configured, with_executor
 from tests.support.market_node import MarketNode
 
@@ -42,6 +44,32 @@ async def test_the_executor_is_where_it_was_said_to_be_with_its_roles(
     await deploy(config, **named, arm=True)
     sent = market_copy.live.rpc.call("eth_getTransactionCount", who.keeper, "latest")
     assert sent == "0x1"
+
+
+async def test_roles_that_were_changed_since_are_told(
+    market_copy: MarketNode,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = configured(tmp_path, market_copy, mode="live")
+    rpc, who = market_copy.live.rpc, market_copy.market.accounts
+    named = {"owner": who.deployer, "operators": (who.keeper,), "recipient": who.recipient}
+    for name, value in ARMED.items():
+        monkeypatch.setenv(name, value)
+    await deploy(config, **named, arm=True)
+    await deploy(config, **named, arm=False)
+    assert "it is there already, with these roles" in capsys.readouterr().err
+    roles = Roles(owner=who.deployer, operators=(who.keeper,), recipient=who.recipient)
+    executor = Contract(artifact=executor_artifact(), address=roles.address)
+    owner = Sender.of(rpc, who.deployer)
+    owner.call(executor, "setRecipient", who.supplier)
+    owner.call(executor, "disarm")
+    owner.mine()
+    await deploy(config, **named, arm=False)
+    said = " ".join(capsys.readouterr().err.split())
+    changed = f"roles were changed since: operators none; recipient {who.supplier}"
+    assert changed in said
 
 
 async def test_the_inventory_lends_the_treasurys_tokens_to_the_executor_alone(
