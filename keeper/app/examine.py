@@ -10,6 +10,7 @@ from keeper.app.addresses import named_contracts
 from keeper.app.builders import protocol_file, unwinder_for
 from keeper.app.examine_chain import ChainExam
 from keeper.app.executor_contract import read_executor
+from keeper.app.inventories import inventories, require_own_inventories
 from keeper.app.opening import adapters, opened_chain
 from keeper.app.prices import strangers, watcher_for
 from keeper.app.totals import require_dollars
@@ -76,6 +77,8 @@ async def examine(
         for what, work in exam.checks():
             yield await _checked(what, work)
         yield await _checked("executor", _executor(ground))
+        if inventories(settings):
+            yield await _checked("inventory", _inventories(ground))
         yield await _checked("sending", _sending(ground))
         for number, token in enumerate(settings.chain.unwind):
             yield await _checked(f"unwind.{number}", _unwinding(ground, token))
@@ -161,6 +164,12 @@ async def _executor(ground: _Ground) -> str:
         raise KeeperError(msg)
     rich = [await _operator(ground, one) for one in found.operators]
     return f"{'; '.join(rich)}; recipient {found.recipient}"
+
+
+async def _inventories(ground: _Ground) -> str:
+    """Check that what lends to the executor alone lends to this one."""
+    await require_own_inventories(ground.settings, ground.chain.reader, ground.head)
+    return f"lends to {ground.settings.executor or 'an executor: none is configured'}"
 
 
 async def _operator(ground: _Ground, operator: Address) -> str:

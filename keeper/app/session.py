@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from keeper.app.addresses import require_contracts
 from keeper.app.executor_contract import ExecutorContract, pretend, read_executor
+from keeper.app.inventories import require_own_inventories
 from keeper.app.keeper import Keeper
 from keeper.app.observer import Observer
 from keeper.app.opening import opened_chain
@@ -75,6 +76,7 @@ async def keeper_session(
         if share is not None and share.needs_price:
             await require_dollars(settings.chain, settings.chain_path, chain.reader, head)
         contract = await _contract(settings, chain, head)
+        await require_own_inventories(settings, chain.agreed, head)
         genesis = await chain.reader.block(0)
         identity = ChainIdentity(chain_id=settings.chain.chain_id, genesis_hash=genesis.hash)
         journal = await SqliteJournal.open(settings.database, identity, clock=chosen)

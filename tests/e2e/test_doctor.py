@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from keeper.app.session import keeper_session
 from keeper.app.totals import OLDEST_ANSWER_S
 from keeper.commands.doctor import doctor
 from keeper.commands.rearm import rearm_sending
 from keeper.commands.running import run_command
+from keeper.config.settings import load
+from keeper.core.errors import ConfigError
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.devnet.chainlink import aggregator_artifact
 from keeper.devnet.contract import load_artifact
+from keeper.devnet.executor import deploy_inventory
 from keeper.devnet.packages import ensure
 from keeper.devnet.sender import Sender
 from keeper.ledger.journal import SqliteJournal
@@ -23,6 +27,7 @@ from keeper.ledger.store import ChainIdentity
 from keeper.runtime.clock import SystemClock
 from tests.support.command_output import Printed, json_lines
 from tests.support.executor_stage import mine
+from tests.support.heard import Heard
 from tests.support.keeper_process import configured, with_executor
 from tests.support.market_node import MarketNode
 
@@ -80,6 +85,43 @@ def test_doctor_finds_what_keeps_it_from_sending(market_copy, tmp_path, printed)
     with config.open("a", encoding="utf-8") as file:
         file.write(f"sending: {{halt_file: {switch}}}\n")
     assert sending() == (False, f"halted: the kill switch's file is there, {switch}")
+
+
+def test_an_inventory_that_lends_to_another_executor_is_found_and_refused(
+    market_copy, tmp_path, printed
+):
+    """It would be the first to be asked, and every plan that borrowed of it would revert."""
+    old, new = with_executor(market_copy), with_executor(market_copy)
+    config = configured(tmp_path, market_copy, mode="observe", executor=new)
+    rpc, who = market_copy.live.rpc, market_copy.market.accounts
+    lent = [
+        deploy_inventory(rpc, deployer=who.deployer, executor=one, treasury=who.supplier)
+        for one in (new, old)
+    ]
+    chain = config.parent / "chain.yaml"
+    content = yaml.safe_load(chain.read_text("utf-8"))
+
+    def named(*inventories: str) -> None:
+        sources = [{"kind": "inventory", "pool": one} for one in inventories]
+        chain.write_text(yaml.safe_dump(content | {"flash_sources": sources}), "utf-8")
+
+    def found() -> tuple[bool, str]:
+        run_command(lambda: doctor(config, as_json=True))
+        (one,) = [one for one in json_lines(printed()) if one["what"] == "inventory"]
+        return one["good"], one["detail"]
+
+    async def started() -> None:
+        async with keeper_session(load(config), Heard()):
+            pass
+
+    named(lent[0])
+    assert found() == (True, f"lends to {new}")
+    asyncio.run(started())
+    named(*lent)
+    said = f"{chain}: flash_sources.1.pool: expected an inventory of executor {new}, found {old}"
+    assert found() == (False, said)
+    with pytest.raises(ConfigError, match=f"executor {new}, found {old}"):
+        asyncio.run(started())
 
 
 def test_doctor_finds_guards_of_feeds_that_are_not_there(market_copy, tmp_path, printed):
