@@ -192,8 +192,9 @@ def _out_of_reach(data: bytes, limits: Limits) -> str | None:
 
 
 def tokens_of(plan: Plan) -> frozenset[Address]:
-    """Return every token that a plan of one account moves."""
-    swapped = (one for leg in plan.route for one in (leg.token_in, leg.token_out))
+    """Return every token that a plan of one account moves, or may where an offer is not kept."""
+    legs = (*plan.route, *(() if plan.local is None else plan.local.route))
+    swapped = (one for leg in legs for one in (leg.token_in, leg.token_out))
     redeemed = () if plan.unwound is None else (plan.unwound.underlying.address,)
     option = plan.option
     return frozenset((option.collateral, option.debt, plan.funding.asset, *swapped, *redeemed))

@@ -11,12 +11,27 @@ from keeper.config.settings import load
 from keeper.core.errors import ConfigError
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan, Underlying, Unwound
+from keeper.core.ports import SwapOffer
+from keeper.core.units import address_bytes
 from keeper.core.values import replace
 from keeper.evm.program import Approval, Call, Flash, Program
 from keeper.evm.program_encoder import encode
 from keeper.executor.policy import Exposure, Limits, judge, tokens_of
+from keeper.planner.planner import Planner
 from tests.support.disarmed import LIMITS
 from tests.support.ledger_records import EXECUTOR, account, plan
+from tests.support.lending_desk import (
+    DAI,
+    DEEP,
+    USDC,
+    WBTC,
+    WETH,
+    case_with,
+    desk_of,
+    markets,
+    option_of,
+    terms_of,
+)
 
 SHIPPED = Path(__file__).parents[2] / "config"
 NOTHING = Exposure(
@@ -149,3 +164,37 @@ def test_without_a_list_everything_is_let_through(tmp_path: Path) -> None:
 def test_an_empty_list_is_refused_where_it_is_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"keeper\.yaml:\d+: limits\.{name}: expected"):
         load(configured(tmp_path, **{name: []}))
+
+
+def offered() -> Plan:
+    """Return a plan with an offer for what would be sold by way of DAI."""
+    planner = Planner(terms=terms_of(), venues=(), lenders=())
+    pools = markets(DEEP, [(WBTC, USDC), (WBTC, DAI), (DAI, WETH)])
+    case = case_with(option_of(WBTC, USDC, dollars=20_000))
+    (chosen,), _ = planner.choose_all([case], desk_of(*pools, intermediates=(DAI,)))
+    ask = planner.ask(chosen)
+    assert ask is not None
+    better = SwapOffer(
+        source="zero_x",
+        ask=ask,
+        amount_out=2 * ask.fair_out,
+        target=ROUTER,
+        spender=VAULT,
+        data=bytes(4),
+        gas=150_000,
+        least_gain_bps=0,
+    )
+    return planner.build_offered(chosen, [better])
+
+
+def test_what_is_sold_where_an_offer_is_not_kept_is_looked_at_too() -> None:
+    """The local path stands behind the offer in the program that is signed."""
+    made = offered()
+    assert [leg.venue for leg in made.route if leg.token_out == WETH] == ["zero_x"]
+    assert address_bytes(DAI) in made.transaction.data
+    listed, limits = frozenset({WBTC, USDC, WETH}), replace(LIMITS, min_profit=0)
+    assert said(made, replace(limits, tokens=listed | {DAI})) is None
+    assert said(made, replace(limits, tokens=listed)) == (
+        Reason.POLICY,
+        f"token {DAI} is not among limits.tokens",
+    )
