@@ -9,7 +9,7 @@ from msgspec import Struct
 from keeper.app.addresses import named_contracts
 from keeper.app.builders import protocol_file, unwinder_for
 from keeper.app.examine_chain import ChainExam
-from keeper.app.executor_contract import read_executor
+from keeper.app.executor_contract import ExecutorContract, read_executor
 from keeper.app.inventories import inventories, require_own_inventories
 from keeper.app.opening import adapters, opened_chain
 from keeper.app.prices import strangers, watcher_for
@@ -18,7 +18,7 @@ from keeper.chain.session import Chain
 from keeper.config.protocol_file import ForcedSettings
 from keeper.config.settings import Settings
 from keeper.config.unwinding import UnwindSettings
-from keeper.core.chain import BlockRef
+from keeper.core.chain import BlockRef, StateOverride, Transaction
 from keeper.core.errors import KeeperError
 from keeper.core.ports import ProtocolAdapter
 from keeper.core.text import decimal
@@ -162,8 +162,26 @@ async def _executor(ground: _Ground) -> str:
     if not found.operators:
         msg = f"{found.address}: expected an operator, found none: the contract is disarmed"
         raise KeeperError(msg)
+    await _require_payable(ground, found)
     rich = [await _operator(ground, one) for one in found.operators]
     return f"{'; '.join(rich)}; recipient {found.recipient}"
+
+
+async def _require_payable(ground: _Ground, contract: ExecutorContract) -> None:
+    """Raise KeeperError for a recipient that refuses the native coin.
+
+    Anybody can force a wei on the executor, and each program sends on what it finds.
+    """
+    head, wei = ground.head, {contract.address: StateOverride(balance=1)}
+    pay = Transaction(sender=contract.address, to=contract.recipient, data=b"", value=1)
+    (paid,) = await ground.chain.simulator.simulate(
+        [pay], base=head, timestamp=head.timestamp + 1, base_fee=0, overrides=wei
+    )
+    if not paid.success:
+        coin = ground.settings.chain.native_symbol
+        expected = f"expected one that takes {coin}, as whoever forces a wei on the executor"
+        msg = f"recipient {contract.recipient}: {expected} stops it otherwise"
+        raise KeeperError(f"{msg}, found that it refuses: {paid.error}")
 
 
 async def _inventories(ground: _Ground) -> str:

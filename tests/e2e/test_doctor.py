@@ -15,13 +15,15 @@ from keeper.commands.doctor import doctor
 from keeper.commands.rearm import rearm_sending
 from keeper.commands.running import run_command
 from keeper.config.settings import load
-from keeper.core.errors import ConfigError
+from keeper.core.errors import ConfigError, KeeperError
 from keeper.core.units import ZERO_ADDRESS, Address
 from keeper.devnet.chainlink import aggregator_artifact
 from keeper.devnet.contract import load_artifact
-from keeper.devnet.executor import deploy_inventory
+from keeper.devnet.executor import deploy_executor, deploy_inventory
 from keeper.devnet.packages import ensure
 from keeper.devnet.sender import Sender
+from keeper.evm.program import Program
+from keeper.evm.program_encoder import encode
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.store import ChainIdentity
 from keeper.runtime.clock import SystemClock
@@ -85,6 +87,28 @@ def test_doctor_finds_what_keeps_it_from_sending(market_copy, tmp_path, printed)
     with config.open("a", encoding="utf-8") as file:
         file.write(f"sending: {{halt_file: {switch}}}\n")
     assert sending() == (False, f"halted: the kill switch's file is there, {switch}")
+
+
+def test_a_recipient_that_a_wei_from_anybody_would_make_the_end_of_is_found(
+    market_copy, tmp_path, printed
+):
+    """A program sends on what native coin it finds, and a token takes none."""
+    rpc, who = market_copy.live.rpc, market_copy.market.accounts
+    token = market_copy.live.tokens["USDC"].address
+    executor = deploy_executor(rpc, owner=who.deployer, operator=who.keeper, recipient=token)
+    nothing = Program(
+        deadline=2**40 - 1, profit_token=market_copy.market.weth, min_profit=0, steps=()
+    )
+    call = {"from": who.keeper, "to": executor, "data": "0x" + encode(nothing).hex()}
+    rpc.call("eth_call", call, "latest")
+    rpc.call("anvil_setBalance", executor, hex(1))
+    with pytest.raises(KeeperError):
+        rpc.call("eth_call", call, "latest")
+    config = configured(tmp_path, market_copy, mode="observe", executor=executor)
+    assert run_command(lambda: doctor(config, as_json=True)) is False
+    (found,) = [one for one in json_lines(printed()) if not one["good"]]
+    assert found["what"] == "executor"
+    assert f"recipient {token}: expected one that takes ETH" in found["detail"]
 
 
 def test_an_inventory_that_lends_to_another_executor_is_found_and_refused(
