@@ -14,7 +14,7 @@ from msgspec import Struct
 from keeper.core.chain import next_base_fee
 from keeper.core.errors import RefusedError
 from keeper.core.joint import Addition, Joint, Merging
-from keeper.core.lending import AccountRef, Rejection
+from keeper.core.lending import AccountRef, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.ports import Simulator
 from keeper.core.units import BPS
@@ -24,6 +24,7 @@ from keeper.executor.door import Door, Grounds
 from keeper.executor.flight import Flight
 from keeper.executor.policy import BatchRules, Exposure
 from keeper.executor.rehearse import Stage, run_once
+from keeper.executor.verdicts import of_plan
 
 log = structlog.get_logger()
 
@@ -61,8 +62,11 @@ class Run:
         self.stage, self.exposure = stage, exposure
 
     async def once(self, plans: Sequence[Plan]) -> list[Plan | Rejection]:
-        """Return each as rehearsed, or why it does not hold."""
-        return await run_once(plans, self._simulator, self.stage, self._decoders)
+        """Return each as rehearsed, or why it does not hold: none does of which no node tells."""
+        try:
+            return await run_once(plans, self._simulator, self.stage, self._decoders)
+        except RefusedError as error:
+            return [of_plan(one, Reason.SIMULATION_FAILED, str(error)) for one in plans]
 
 
 class Batcher:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from keeper.core.accounting import Settlement, Waterfall, waterfall
 from keeper.core.chain import BlockRef, Simulated, StateOverride, Transaction, next_base_fee
+from keeper.core.errors import RefusedError
 from keeper.core.gas_limit import gas_limit_of
 from keeper.core.joint import Remake, as_they_are
 from keeper.core.lending import Liquidation, Reason, Rejection
@@ -68,14 +69,18 @@ async def rehearse(
     made anew where it would have changed what they find. One that relied on an offer from outside
     goes on without it.
     """
-    waiting, rejected = list(plans), list[Rejection]()
+    waiting, rejected, misfits = list(plans), list[Rejection](), 0
     while waiting:
-        judged = await run_once(waiting, simulator, stage, decoders)
+        judged = await _judged(waiting, simulator, stage, decoders)
         refusals = ((i, one) for i, one in enumerate(judged) if isinstance(one, Rejection))
-        bad, refusal = next(refusals, (0, None))
+        bad, refusal = next(refusals, (len(judged), None))
+        if refusal is None and (bad == len(waiting) or misfits):  # one of its kind may be all
+            held = [one for one in judged if isinstance(one, Plan)]
+            return held, [*rejected, *map(_unfit, waiting[bad:])]
         if refusal is None:
-            return [one for one in judged if isinstance(one, Plan)], rejected
-        refused = await _explained(waiting[bad], refusal, simulator, stage)
+            refused, misfits = _unfit(waiting[bad]), 1
+        else:
+            refused = await _explained(waiting[bad], refusal, simulator, stage)
         if (local := waiting[bad].local) is not None:
             log.warning(OFFER_BROKEN, plan=local.id, reason=refused.reason, detail=refused.detail)
             # The plan may have been given another operator to send it since it was made.
@@ -97,6 +102,40 @@ async def run_once(
     return [_judge(plan, result, stage, decoders) for plan, result in both]
 
 
+async def _judged(
+    plans: Sequence[Plan], simulator: Simulator, stage: Stage, decoders: Decoders
+) -> list[Plan | Rejection]:
+    """Return what ``run_once`` does, of the first alone where a node refuses to tell of all.
+
+    That is up to one that does not hold, or as many as hold. A transaction that takes all the gas
+    of the simulated block leaves none for those behind it, and geth then tells of none. Raises
+    RefusedError where not even the first is told of alone.
+    """
+    try:
+        return await run_once(plans, simulator, stage, decoders)
+    except RefusedError as error:
+        refused, why = len(plans), error
+    held: list[Plan | Rejection] = []
+    while refused - len(held) > 1:
+        middle = (len(held) + refused) // 2
+        try:
+            judged = await run_once(plans[:middle], simulator, stage, decoders)
+        except RefusedError as error:
+            refused, why = middle, error
+            continue
+        if any(isinstance(one, Rejection) for one in judged):
+            return judged
+        held = judged
+    if not held:
+        raise why
+    return held
+
+
+def _unfit(plan: Plan) -> Rejection:
+    """Return why a plan is left out of which the node tells nothing."""
+    return _no(plan, Reason.SIMULATION_FAILED, "the node does not tell of it behind the others")
+
+
 def begin(plans: Sequence[Plan], simulator: SimulatingAhead, stage: Stage) -> None:
     """Ask for the rehearsal that ``rehearse`` of the plans would begin with."""
     simulator.begin(_transactions(plans, stage), **_setting(stage))
@@ -108,7 +147,10 @@ async def _explained(
     """Return the rejection with its cause: a node says why only of a transaction run alone."""
     if refusal.reason is not Reason.SIMULATION_FAILED:
         return refusal
-    (alone,) = await _run([plan], simulator, replace(stage, ahead=()))
+    try:
+        (alone,) = await _run([plan], simulator, replace(stage, ahead=()))
+    except RefusedError:
+        return refusal
     detail = alone.error if not alone.success else "only after the transactions ahead of it"
     return replace(refusal, detail=f"reverts: {detail}")
 

@@ -84,6 +84,19 @@ async def test_a_batch_that_reverts_is_taken_apart_and_its_plans_go_alone(tmp_pa
     assert report.rejected == ()
 
 
+async def test_a_batch_that_the_node_does_not_tell_of_is_taken_apart(tmp_path: Path) -> None:
+    alone = answering()
+
+    def answer(before: Sequence[Transaction], one: Transaction) -> Simulated:
+        if one.data not in [plan.transaction.data for plan in ACCOUNTS]:
+            raise RefusedError("gas limit reached")
+        return alone(before, one)
+
+    report = await carried_out(tmp_path, Node(answer))
+    assert gas_of(report) == [ALONE_GAS * PRICE] * 3
+    assert report.rejected == ()
+
+
 async def test_plans_that_no_program_can_carry_together_go_alone(tmp_path: Path) -> None:
     class Full(Merging):
         def merge(self, plans: Sequence[Plan]) -> Plan:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from keeper.core.chain import DataCost, Simulated, StateOverride, Transaction, next_base_fee
+from keeper.core.errors import RefusedError
 from keeper.core.gas_limit import gas_limit_of
 from keeper.core.lending import Liquidation, Reason, Rejection
 from keeper.core.plan import Plan
@@ -190,6 +191,74 @@ async def test_a_success_that_liquidates_nothing_is_not_sent() -> None:
     no = await rejected(idle)
     assert no.reason is Reason.SIMULATION_DIFFERS
     assert no.detail == "expected one liquidation, found 0"
+
+
+def all_eaten(eater: Plan) -> Answer:
+    """Let one take all the gas, and refuse as geth does to tell of a block where others follow."""
+
+    def answer(before: Sequence[Transaction], one: Transaction) -> Simulated:
+        if eater.transaction in before:
+            raise RefusedError("gas limit reached")
+        return failed("out of gas") if one == eater.transaction else succeed(before, one)
+
+    return answer
+
+
+@pytest.mark.parametrize("eater", [ONE, TWO, THREE])
+async def test_who_takes_the_gas_of_all_is_taken_out_alone(eater: Plan) -> None:
+    held, (no,) = await rehearse([ONE, TWO, THREE], Node(all_eaten(eater)), stage(), decoders())
+    assert [one.id for one in held] == [one.id for one in (ONE, TWO, THREE) if one is not eater]
+    assert (no.ref, no.reason) == (eater.ref, Reason.SIMULATION_FAILED)
+    assert no.detail == "reverts: out of gas"
+
+
+@pytest.mark.parametrize("room", [1, 2])
+async def test_those_that_do_not_fit_behind_the_others_are_left_out(room: int) -> None:
+    def answer(before: Sequence[Transaction], one: Transaction) -> Simulated:
+        if len(before) >= room:
+            raise RefusedError("gas limit reached")
+        return succeed(before, one)
+
+    node = Node(answer)
+    held, left = await rehearse([ONE, TWO, THREE], node, stage(), decoders())
+    assert [one.id for one in held] == [ONE.id, TWO.id][:room]
+    assert [one.ref for one in left] == [one.ref for one in (TWO, THREE)[room - 1 :]]
+    assert {one.reason for one in left} == {Reason.SIMULATION_FAILED}
+
+
+async def test_where_many_do_not_fit_the_node_is_not_asked_about_each() -> None:
+    many = [replace(ONE, id=f"{n}") for n in range(64)]
+
+    def answer(before: Sequence[Transaction], one: Transaction) -> Simulated:
+        if len(before) >= 10:
+            raise RefusedError("gas limit reached")
+        return succeed(before, one)
+
+    node = Node(answer)
+    how = replace(decoders(), liquidations=lambda _: decoders().liquidations(done(ONE).logs))
+    held, left = await rehearse(many, node, stage(), how)
+    assert (len(held), len(left)) == (10, 54)
+    assert len(node.rounds) < 20
+
+
+async def test_one_that_the_node_tells_nothing_of_is_left_out_and_no_other() -> None:
+    def answer(before: Sequence[Transaction], one: Transaction) -> Simulated:
+        if TWO.transaction in (*before, one):
+            raise RefusedError("execution aborted")
+        return succeed(before, one)
+
+    held, (no,) = await rehearse([ONE, TWO, THREE], Node(answer), stage(), decoders())
+    assert [one.id for one in held] == [ONE.id, THREE.id]
+    assert (no.ref, no.reason) == (TWO.ref, Reason.SIMULATION_FAILED)
+
+
+@pytest.mark.parametrize("plans", [[ONE], [ONE, TWO, THREE]])
+async def test_a_node_that_tells_of_none_skips_the_block(plans: list[Plan]) -> None:
+    def answer(_before: Sequence[Transaction], _one: Transaction) -> Simulated:
+        raise RefusedError("no such method")
+
+    with pytest.raises(RefusedError, match="no such method"):
+        await rehearse(plans, Node(answer), stage(), decoders())
 
 
 async def test_without_plans_the_node_is_not_asked() -> None:
