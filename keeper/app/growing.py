@@ -31,8 +31,20 @@ async def asked(
 ) -> dict[str, int]:
     """Return what feeds answer in a simulated block after the head; nothing of one that fails.
 
-    Raises TransientError or StaleError when the node does not answer.
+    Where one takes all the gas geth tells of none: then each is asked alone. Raises TransientError
+    or StaleError when the node does not answer.
     """
+    try:
+        return await _asked_together(simulator, feeds, head, timestamp)
+    except RefusedError:
+        alone = feeds if len(feeds) > 1 else ()
+    found = await asyncio.gather(*(asked(simulator, [one], head, timestamp) for one in alone))
+    return {key: value for one in found for key, value in one.items()}
+
+
+async def _asked_together(
+    simulator: Simulator, feeds: Sequence[Feed], head: BlockRef, timestamp: int
+) -> dict[str, int]:
     results = await simulator.simulate(
         [Transaction(sender=ZERO_ADDRESS, to=f.read.to, data=f.read.data) for f in feeds],
         base=head,

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
-from keeper.app.growing import Growing
+from keeper.app.growing import Growing, asked
 from keeper.core.chain import BlockRef, Simulated, StateOverride, Transaction
-from keeper.core.errors import KeeperError, StaleError, TransientError
+from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientError
 from keeper.core.lending import Feed
 from keeper.core.ports import Reader
 from keeper.core.units import Address
@@ -134,3 +134,33 @@ async def test_one_that_stands_still_for_long_is_asked_for_no_more() -> None:
     assert len(node.asked) == 1
     await stage.see(PRICE + 1)
     assert len(node.asked) == 1
+
+
+@dataclass(slots=True)
+class Geth(NextBlock):
+    """Refuses to tell of a block in which others come after one that takes all the gas."""
+
+    eater: Address = PLAIN
+
+    async def simulate(
+        self, transactions: Sequence[Transaction], **setting: Any
+    ) -> list[Simulated]:
+        eaten = [one.data.endswith(bytes.fromhex(self.eater[2:])) for one in transactions]
+        if any(eaten[:-1]):
+            raise RefusedError("gas limit reached")
+        found = await NextBlock.simulate(self, transactions, **setting)
+        return [
+            replace(one, success=False) if took else one
+            for one, took in zip(found, eaten, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("eater", [VAULT, PLAIN])
+async def test_one_that_takes_all_the_gas_hides_no_other(eater: Address) -> None:
+    found = await asked(Geth(eater=eater), FEEDS, BLOCK, BLOCK.timestamp + NEXT_S)
+    assert found == {one.id: PRICE + 3 for one in FEEDS if one.id != eater}
+
+
+async def test_of_a_node_that_refuses_nothing_is_told() -> None:
+    node = NextBlock(failure=RefusedError("no such method"))
+    assert await asked(node, FEEDS, BLOCK, BLOCK.timestamp + NEXT_S) == {}
