@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from keeper.core.chain import BlockRef, Simulated, StateOverride, next_base_fee
-from keeper.core.errors import InvariantError, StaleError, TransientError
+from keeper.core.chain import BlockRef, Simulated, StateOverride, Transaction, next_base_fee
+from keeper.core.errors import InvariantError, RefusedError, StaleError, TransientError
 from keeper.core.plan import Intent, Purpose, Status, Submission
 from keeper.core.ports import Simulator
 from keeper.core.units import Address
@@ -48,17 +48,39 @@ class SecondLook(Struct, frozen=True, kw_only=True):
         alive = [one for _, one in waiting if one.transaction is not None and not one.cancelled]
         if not alive:
             return {}
-        results = await self.simulator.simulate(
-            [one.transaction for one in alive if one.transaction is not None],
-            base=head,
-            timestamp=head.timestamp + self.block_time_s,
-            base_fee=next_base_fee(head),
-            overrides=self.overrides,
-        )
+        running = [one.transaction for one in alive if one.transaction is not None]
+        results = await self._results(running, (), head)
         return {
             one.intent.plan_id: self._verdict(one.intent, result)
             for one, result in zip(alive, results, strict=True)
         }
+
+    async def _results(
+        self, running: Sequence[Transaction], before: Sequence[Transaction], head: BlockRef
+    ) -> list[Simulated]:
+        """Run transactions on ``head`` behind others that succeed there.
+
+        Where one takes all the gas that is left geth tells of none: then half of them run, and the
+        other half behind what did not fail. Raises RefusedError where one alone is not told of.
+        """
+        try:
+            results = await self.simulator.simulate(
+                [*before, *running],
+                base=head,
+                timestamp=head.timestamp + self.block_time_s,
+                base_fee=next_base_fee(head),
+                overrides=self.overrides,
+            )
+            return results[len(before) :]
+        except RefusedError:
+            if len(running) == 1 and not before:
+                raise
+        if len(running) == 1:
+            return await self._results(running, (), head)
+        middle = len(running) // 2
+        first = await self._results(running[:middle], before, head)
+        good = [one for one, result in zip(running, first, strict=False) if result.success]
+        return [*first, *await self._results(running[middle:], (*before, *good), head)]
 
     def _verdict(self, intent: Intent, result: Simulated) -> Verdict:
         """Return what a run found; a fault in reading it is its own deployment's alone."""

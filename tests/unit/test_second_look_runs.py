@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from keeper.core.chain import Simulated, StateOverride, Transaction, next_base_fee
-from keeper.core.errors import ConfigError, InvariantError, StaleError, TransientError
+from keeper.core.errors import (
+    ConfigError,
+    InvariantError,
+    RefusedError,
+    StaleError,
+    TransientError,
+)
 from keeper.core.plan import Plan, Purpose
 from keeper.core.values import replace
 from keeper.executor.dividing import Decoders
@@ -154,3 +160,35 @@ async def test_where_nothing_is_left_to_run_no_node_is_asked() -> None:
     flight.replaced(replace(submission(ONE), purpose=Purpose.CANCEL))
     assert await run_again(flight, node) == {}
     assert node.rounds == []
+
+
+@pytest.mark.parametrize("eater", [ONE, TWO, THREE])
+async def test_one_that_takes_all_the_gas_by_now_is_known_by_itself(eater: Plan) -> None:
+    """As geth has it: of a block in which others come after it nothing is told."""
+
+    def answer(before: Sequence[Transaction], one: Transaction) -> Simulated:
+        if eater.transaction in before:
+            raise RefusedError("gas limit reached")
+        return failed("out of gas") if one == eater.transaction else done(PLANS[one])
+
+    verdicts = await run_again(in_flight(ONE, TWO, THREE), Node(answer))
+    assert {key for key, one in verdicts.items() if not one.success} == {eater.id}
+    assert verdicts[eater.id].error == "out of gas"
+
+
+async def test_what_does_not_fit_behind_the_others_is_run_alone() -> None:
+    def answer(before: Sequence[Transaction], one: Transaction) -> Simulated:
+        if len(before) > 1:
+            raise RefusedError("gas limit reached")
+        return done(PLANS[one])
+
+    verdicts = await run_again(in_flight(ONE, TWO, THREE), Node(answer))
+    assert all(one.success for one in verdicts.values())
+
+
+async def test_a_node_that_tells_of_none_is_no_verdict() -> None:
+    def answer(_before: Sequence[Transaction], _one: Transaction) -> Simulated:
+        raise RefusedError("no such method")
+
+    with pytest.raises(RefusedError, match="no such method"):
+        await run_again(in_flight(ONE, TWO), Node(answer))
