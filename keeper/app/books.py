@@ -8,7 +8,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef, AssetValue, Reason, Rejection, Valuation
 from keeper.core.plan import Opportunity
-from keeper.core.ports import Prices, ProtocolAdapter
+from keeper.core.ports import ProtocolAdapter
 from keeper.core.units import Address
 from keeper.oracle.reference import ReferencePrices
 from keeper.oracle.watcher import PriceWatcher
@@ -116,7 +116,7 @@ class Appraiser(Generic[M, P]):
         if self._market is None:
             msg = f"{self._adapter.deployment}: expected a market, found none yet"
             raise StaleError(msg)
-        prices: Prices = (await self._watcher.read(block, None)).prices
+        prices = await self._watcher.prices_at(block)
         view = self._adapter.at(
             self._market, block=block.number, timestamp=block.timestamp, prices=prices
         )

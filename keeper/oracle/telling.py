@@ -82,8 +82,9 @@ class Telling:
 
     def tells(self, key: str) -> bool:
         """Return whether events of a feed's parts tell its price."""
-        one = self._following.feeds[key]
-        return key in self._holding or (one.formula is not None and one.is_the_answer)
+        one = self._following.feeds.get(key)
+        is_answer = one is not None and one.formula is not None and one.is_the_answer
+        return is_answer or key in self._holding
 
     def prices(
         self, feeds: Iterable[FollowedFeed], evidence: Evidence, said: Mapping[Address, int]

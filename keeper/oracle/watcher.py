@@ -7,7 +7,7 @@ from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
 from keeper.core.errors import StaleError
 from keeper.core.lending import Feed
 from keeper.core.pending import PendingPrice, PendingTransaction
-from keeper.core.ports import Reader
+from keeper.core.ports import Prices, Reader
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.oracle.book import Evidence, PriceBook
@@ -25,7 +25,6 @@ from keeper.oracle.judge import Judge
 from keeper.oracle.pending import decode_update
 from keeper.oracle.policy import NO_POLICY, OraclePolicy
 from keeper.oracle.rereading import Rereading, said_by
-from keeper.oracle.sources import Leaf
 from keeper.oracle.telling import Telling
 
 
@@ -86,12 +85,17 @@ class PriceWatcher:
 
         When a proxy answers from another aggregator than before, that one is followed from now on.
         """
-        book = await self._read(block, before)
-        if self._is_replaced(book.evidence):
-            await self.follow([one.feed for one in self.following.feeds.values()], block)
-            book = await self._read(block, before)
+        judge = self._judge
+        book = await self._read(judge, block, before)
+        if _is_replaced(judge.following, book.evidence):
+            await self.follow([one.feed for one in judge.following.feeds.values()], block)
+            book = await self._read(self._judge, block, before)
         self.telling.read(book)
         return book
+
+    async def prices_at(self, block: BlockRef) -> Prices:
+        """Return every price at a block that need not be the newest: what is followed stays."""
+        return (await self._read(self._judge, block, None)).prices
 
     async def block_of(
         self, log: Log, newest: BlockRef | None = None
@@ -113,16 +117,17 @@ class PriceWatcher:
 
     async def moved(self, book: PriceBook, logs: Sequence[Log], block: BlockRef) -> PriceBook:
         """Return the book after the events in ``block``; what is not one answer is read again."""
-        touched = self._touched(logs)
+        judge, touched = self._judge, self._touched(logs)
+        own = [one for one in touched if self._is_answered(one)]
         adapted = [one.feed for one in touched if not self._is_answered(one)]
         values = await self._rereading.at(adapted, block) if adapted else {}
-        own = [one for one in touched if self._is_answered(one)]
-        return self._after(book, own, logs, block, values)
+        # Others may be followed by the time that it is answered.
+        return self._after(judge, book, own, logs, block, values)
 
     def apply(self, book: PriceBook, log: Log, block: BlockRef) -> PriceBook:
         """Return the book after an event in ``block``, as far as that tells of prices."""
         told = [one for one in self._touched([log]) if self.telling.tells(one.feed.id)]
-        return self._after(book, told, [log], block, {})
+        return self._after(self._judge, book, told, [log], block, {})
 
     def moves(self, evidence: Evidence, logs: Sequence[Log]) -> Mapping[str, int] | None:
         """Return the prices that events of a block set by themselves; None when some must be read.
@@ -143,6 +148,7 @@ class PriceWatcher:
 
     def _after(
         self,
+        judge: Judge,
         book: PriceBook,
         told: Sequence[FollowedFeed],
         logs: Sequence[Log],
@@ -154,24 +160,7 @@ class PriceWatcher:
         values = {**values, **{key: value for key, value in prices.items() if value is not None}}
         if not values:
             return book
-        return self._judge.updated(book, values, self._heard(book.evidence, logs), block)
-
-    def _heard(self, evidence: Evidence, logs: Sequence[Log]) -> Evidence:
-        """Return the evidence with the rounds that events announce."""
-        rounds = dict(evidence.rounds)
-        for log in logs:
-            said = decode_answer(log)
-            for leaf in self._leaves_of(log) if said else ():
-                known = rounds.get(leaf.proxy)
-                if said and known is not None and not leaf.is_late:
-                    rounds[leaf.proxy] = replace(known, answer=said[0], updated_at=said[1])
-        return replace(evidence, rounds=rounds)
-
-    def _leaves_of(self, log: Log) -> set[Leaf]:
-        feeds = self.following.feeds
-        touched = self.following.by_aggregator.get(log.address, ())
-        leaves = (leaf for key in touched for leaf in feeds[key].leaves)
-        return {leaf for leaf in leaves if leaf.aggregator == log.address}
+        return judge.updated(book, values, _heard(judge.following, book.evidence, logs), block)
 
     def _is_answered(self, one: FollowedFeed) -> bool:
         """Return whether an event is the price, so that there is nothing to read."""
@@ -235,18 +224,18 @@ class PriceWatcher:
         keys = (key for log in logs if _tells(log) for key in by_aggregator.get(log.address, ()))
         return [self.following.feeds[key] for key in dict.fromkeys(keys)]
 
-    def _calls(self) -> list[Call]:
+    def _calls(self, following: Following) -> list[Call]:
         """Return all that is asked per block, in the order in which ``_read`` takes the answers."""
-        following, sequencer = self.following, self._policy.sequencer
+        sequencer = self._policy.sequencer
         calls = [one.feed.read for one in following.feeds.values()]
         calls += [round_call(proxy) for proxy in following.leaves]
         calls += [one.second.call for one in following.feeds.values() if one.second is not None]
         return calls if sequencer is None else [*calls, round_call(sequencer.feed)]
 
-    async def _read(self, block: BlockRef, before: PriceBook | None) -> PriceBook:
-        """Ask everything in one batch."""
-        results = iter(await self._reader.call_many(self._calls(), block))
-        following = self.following
+    async def _read(self, judge: Judge, block: BlockRef, before: PriceBook | None) -> PriceBook:
+        """Ask everything in one batch. Others may be followed by the time that it is answered."""
+        following = judge.following
+        results = iter(await self._reader.call_many(self._calls(following), block))
         values = {key: said_by(next(results)) for key in following.feeds}
         rounds = {proxy: decode_round(next(results)) for proxy in following.leaves}
         quotes = following.quotes(values)
@@ -258,21 +247,13 @@ class PriceWatcher:
         trouble = self._chain_problem(next(results, None), block)
         evidence = Evidence(rounds=rounds, seconds=seconds, chain=trouble)
         nothing = PriceBook(block=block, prices={}, problems={})
-        return self._judge.written(nothing, values, evidence, block, before or nothing)
+        return judge.written(nothing, values, evidence, block, before or nothing)
 
     def _chain_problem(self, answer: CallResult | None, block: BlockRef) -> str | None:
         sequencer = self._policy.sequencer
         if sequencer is None or answer is None:
             return None
         return sequencer_problem(decode_round(answer), sequencer.grace_s, block.timestamp)
-
-    def _is_replaced(self, evidence: Evidence) -> bool:
-        """Return whether a proxy answers from another aggregator than the one that is followed."""
-        leaves = self.following.leaves
-        return any(
-            latest is not None and latest.phase != leaves[proxy].phase
-            for proxy, latest in evidence.rounds.items()
-        )
 
 
 def _tells(log: Log) -> bool:
@@ -285,6 +266,29 @@ def _said(logs: Iterable[Log]) -> dict[Address, int]:
     return {aggregator: said[0] for aggregator, said in told if said is not None}
 
 
+def _heard(following: Following, evidence: Evidence, logs: Sequence[Log]) -> Evidence:
+    """Return the evidence with the rounds that events announce."""
+    rounds = dict(evidence.rounds)
+    for log in logs:
+        said = decode_answer(log)
+        touched = following.by_aggregator.get(log.address, ())
+        leaves = {leaf for key in touched for leaf in following.feeds[key].leaves}
+        for leaf in leaves:
+            known = rounds.get(leaf.proxy)
+            is_told = leaf.aggregator == log.address and not leaf.is_late
+            if said and known and is_told:
+                rounds[leaf.proxy] = replace(known, answer=said[0], updated_at=said[1])
+    return replace(evidence, rounds=rounds)
+
+
 def _followed_by(feed: Feed) -> tuple[object, ...]:
     """Return how a feed is followed and read; of several markets' names for it it may have any."""
     return feed.id, feed.source, feed.underlying, feed.read, feed.direct, feed.multiplier
+
+
+def _is_replaced(following: Following, evidence: Evidence) -> bool:
+    """Return whether a proxy answers from another aggregator than the one that is followed."""
+    return any(
+        latest is not None and latest.phase != following.leaves[proxy].phase
+        for proxy, latest in evidence.rounds.items()
+    )
