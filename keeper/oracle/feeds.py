@@ -135,6 +135,16 @@ class Following(Struct, frozen=True, kw_only=True):
             named.setdefault(one.feed.label, key)
         return {label: value for label, key in named.items() if (value := values[key]) is not None}
 
+    def replaced(self, evidence: Evidence) -> list[Feed]:
+        """Return the feeds of which a part answers from another aggregator than is followed."""
+        gone = {
+            proxy
+            for proxy, latest in evidence.rounds.items()
+            if latest is not None and latest.phase != self.leaves[proxy].phase
+        }
+        feeds = self.feeds.values() if gone else ()
+        return [one.feed for one in feeds if any(leaf.proxy in gone for leaf in one.leaves)]
+
 
 NOTHING = Following(feeds={}, by_aggregator={}, leaves={})
 
@@ -160,12 +170,17 @@ async def follow(
             second=seconds.get(feed.id),
             unfit=unfit.get(feed.id),
         )
+    return following_of(followed)
+
+
+def following_of(feeds: Mapping[str, FollowedFeed]) -> Following:
+    """Return the feeds with what their aggregators' events may move."""
     by_aggregator: dict[Address, tuple[str, ...]] = {}
-    for key, one in followed.items():
+    for key, one in feeds.items():
         for aggregator in dict.fromkeys(leaf.aggregator for leaf in one.leaves):
             by_aggregator[aggregator] = (*by_aggregator.get(aggregator, ()), key)
-    leaves_of_all = {leaf.proxy: leaf for one in followed.values() for leaf in one.leaves}
-    return Following(feeds=followed, by_aggregator=by_aggregator, leaves=leaves_of_all)
+    leaves = {leaf.proxy: leaf for one in feeds.values() for leaf in one.leaves}
+    return Following(feeds=feeds, by_aggregator=by_aggregator, leaves=leaves)
 
 
 def _formula(feed: Feed, leaves: Sequence[Leaf]) -> Formula | None:

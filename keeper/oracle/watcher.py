@@ -17,7 +17,7 @@ from keeper.oracle.chainlink import (
     decode_round,
     round_call,
 )
-from keeper.oracle.feeds import NOTHING, FollowedFeed, Following, follow
+from keeper.oracle.feeds import NOTHING, FollowedFeed, Following, follow, following_of
 from keeper.oracle.guards import (
     sequencer_problem,
 )
@@ -87,11 +87,21 @@ class PriceWatcher:
         """
         judge = self._judge
         book = await self._read(judge, block, before)
-        if _is_replaced(judge.following, book.evidence):
-            await self.follow([one.feed for one in judge.following.feeds.values()], block)
+        if replaced := judge.following.replaced(book.evidence):
+            await self._follow_anew(judge.following, replaced, block)
             book = await self._read(self._judge, block, before)
         self.telling.read(book)
         return book
+
+    async def _follow_anew(
+        self, following: Following, replaced: Sequence[Feed], block: BlockRef
+    ) -> None:
+        """Find out about some feeds anew: one may seem to be another at each block."""
+        found = await follow(self._reader, block, replaced, self._policy)
+        self._judge = Judge(
+            following=following_of({**following.feeds, **found.feeds}), policy=self._policy
+        )
+        self._movers = {}
 
     async def prices_at(self, block: BlockRef) -> Prices:
         """Return every price at a block that need not be the newest: what is followed stays."""
@@ -284,11 +294,3 @@ def _heard(following: Following, evidence: Evidence, logs: Sequence[Log]) -> Evi
 def _followed_by(feed: Feed) -> tuple[object, ...]:
     """Return how a feed is followed and read; of several markets' names for it it may have any."""
     return feed.id, feed.source, feed.underlying, feed.read, feed.direct, feed.multiplier
-
-
-def _is_replaced(following: Following, evidence: Evidence) -> bool:
-    """Return whether a proxy answers from another aggregator than the one that is followed."""
-    return any(
-        latest is not None and latest.phase != following.leaves[proxy].phase
-        for proxy, latest in evidence.rounds.items()
-    )

@@ -1,0 +1,64 @@
+"""A proxy that seems to have another aggregator at each block costs nobody else's feeds a look."""
+
+from typing import cast
+
+from keeper.core.chain import Call
+from keeper.core.lending import Feed
+from keeper.core.ports import Reader
+from keeper.core.units import Address
+from keeper.evm.words import selector
+from keeper.oracle.watcher import PriceWatcher
+from tests.support.ledger_records import account, block
+from tests.support.scripted_reader import ScriptedReader, words
+
+PRICE, ROUND, AGGREGATOR = (
+    selector(one) for one in ("price()", "latestRoundData()", "aggregator()")
+)
+OURS, THEIRS, OUR_PROXY, THEIR_PROXY, BOTH = (account(number) for number in range(1, 6))
+FIRST, SECOND = account(6), account(7)
+
+
+def feed(oracle: Address, *proxies: Address) -> Feed:
+    return Feed(
+        id=oracle,
+        label=oracle[-2:],
+        read=Call(to=oracle, data=PRICE),
+        source=oracle,
+        direct=False,
+        underlying=proxies,
+    )
+
+
+FEEDS = [feed(OURS, OUR_PROXY), feed(THEIRS, THEIR_PROXY), feed(BOTH, OUR_PROXY, THEIR_PROXY)]
+
+
+def answers(phase: int, behind: Address) -> dict[tuple[Address, bytes], bytes]:
+    """Return what is said where one proxy answers from its aggregator of a phase."""
+    return {
+        **{(one, PRICE): words(int(one, 16)) for one in (OURS, THEIRS, BOTH)},
+        (OUR_PROXY, ROUND): words(1 << 64, 7, 1, 1, 1),
+        (THEIR_PROXY, ROUND): words(phase << 64, 7, 1, 1, 1),
+        (OUR_PROXY, AGGREGATOR): words(int(FIRST, 16)),
+        (THEIR_PROXY, AGGREGATOR): words(int(behind, 16)),
+    }
+
+
+async def test_those_that_are_made_of_it_are_found_out_about_and_no_others() -> None:
+    reader = ScriptedReader(answers=answers(1, FIRST))
+    watcher = PriceWatcher(cast("Reader", reader))
+    await watcher.keep_following(FEEDS, block(1))
+    before = await watcher.read(block(1), None)
+    reader.answers, reader.rounds = answers(2, SECOND), []
+    book = await watcher.read(block(2), before)
+    assert {key: one.value for key, one in book.prices.items()} == {
+        one.id: int(one.id, 16) for one in FEEDS
+    }
+    probed = {call.to for each in reader.rounds for call in each if call.data == AGGREGATOR}
+    assert probed == {THEIRS, THEIR_PROXY, BOTH, OUR_PROXY}
+    following = watcher.following
+    assert list(following.feeds) == [one.id for one in FEEDS]
+    assert following.by_aggregator == {FIRST: (OURS, BOTH), SECOND: (THEIRS, BOTH)}
+    assert {key: one.phase for key, one in following.leaves.items()} == {
+        OUR_PROXY: 1,
+        THEIR_PROXY: 2,
+    }
