@@ -1,6 +1,7 @@
 """The feeds that a watcher follows: each with what it is made of and what may go wrong with it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -60,6 +61,11 @@ class FollowedFeed(Struct, frozen=True, kw_only=True):
         answer = slope.reaching(price, falls=falls)
         reached = slope.at(answer) if answer > 0 else 0
         return Answering(leaf=self.pivot, latest=latest, answer=answer, price=reached)
+
+    def is_replaced(self, evidence: Evidence) -> bool:
+        """Return whether a part answers from another aggregator than the one that is followed."""
+        rounds = ((leaf.phase, evidence.rounds.get(leaf.proxy)) for leaf in self.leaves)
+        return any(latest is not None and latest.phase != phase for phase, latest in rounds)
 
     def heeds(self, update: Update) -> bool:
         """Return whether a pending update would move the price in the block that includes it."""
@@ -135,24 +141,37 @@ class Following(Struct, frozen=True, kw_only=True):
             named.setdefault(one.feed.label, key)
         return {label: value for label, key in named.items() if (value := values[key]) is not None}
 
-    def replaced(self, evidence: Evidence) -> list[Feed]:
+    def replaced(self, evidence: Evidence) -> frozenset[str]:
         """Return the feeds of which a part answers from another aggregator than is followed."""
-        gone = {
-            proxy
-            for proxy, latest in evidence.rounds.items()
-            if latest is not None and latest.phase != self.leaves[proxy].phase
-        }
-        feeds = self.feeds.values() if gone else ()
-        return [one.feed for one in feeds if any(leaf.proxy in gone for leaf in one.leaves)]
+        return frozenset(key for key, one in self.feeds.items() if one.is_replaced(evidence))
 
 
 NOTHING = Following(feeds={}, by_aggregator={}, leaves={})
 
 
 async def follow(
-    reader: Reader, block: BlockRef, feeds: Sequence[Feed], policy: OraclePolicy
+    reader: Reader,
+    block: BlockRef,
+    feeds: Sequence[Feed],
+    policy: OraclePolicy,
+    *,
+    held: Mapping[str, FollowedFeed] = MappingProxyType({}),
 ) -> Following:
-    """Find what each feed is made of, and prepare its second source."""
+    """Find what each feed is made of, and prepare its second source.
+
+    Of those that are ``held`` that is known: anybody may add a feed in each block.
+    """
+    kept = {one.id: held[one.id] for one in feeds if one.id in held and held[one.id].feed == one}
+    found = await _found(reader, block, [one for one in feeds if one.id not in kept], policy)
+    known = {**kept, **found}
+    return following_of({one.id: known[one.id] for one in feeds})
+
+
+async def _found(
+    reader: Reader, block: BlockRef, feeds: Sequence[Feed], policy: OraclePolicy
+) -> dict[str, FollowedFeed]:
+    if not feeds:
+        return {}
     roots = {feed.id: (feed.source, *feed.underlying) for feed in feeds}
     below = await resolve(reader, block, {one for each in roots.values() for one in each})
     opinions = {feed.id: opinion for feed in feeds if (opinion := policy.opinion(feed))}
@@ -170,7 +189,7 @@ async def follow(
             second=seconds.get(feed.id),
             unfit=unfit.get(feed.id),
         )
-    return following_of(followed)
+    return followed
 
 
 def following_of(feeds: Mapping[str, FollowedFeed]) -> Following:

@@ -17,7 +17,7 @@ from keeper.oracle.chainlink import (
     decode_round,
     round_call,
 )
-from keeper.oracle.feeds import NOTHING, FollowedFeed, Following, follow, following_of
+from keeper.oracle.feeds import NOTHING, FollowedFeed, Following, follow
 from keeper.oracle.guards import (
     sequencer_problem,
 )
@@ -59,10 +59,7 @@ class PriceWatcher:
 
     async def follow(self, feeds: Sequence[Feed], block: BlockRef) -> None:
         """Find what the feeds are made of, so that events can be used and answers be judged."""
-        following = await follow(self._reader, block, feeds, self._policy)
-        self._judge = Judge(following=following, policy=self._policy)
-        self.telling = Telling(following)
-        self._told(following)
+        self._take(await follow(self._reader, block, feeds, self._policy))
 
     async def keep_following(self, feeds: Sequence[Feed], block: BlockRef) -> None:
         """Follow the feeds, found out about anew only where they are others than before.
@@ -71,8 +68,14 @@ class PriceWatcher:
         """
         known = frozenset(map(_followed_by, feeds))
         if known != self._known:
-            await self.follow(feeds, block)
+            held = self.following.feeds
+            self._take(await follow(self._reader, block, feeds, self._policy, held=held))
             self._known = known
+
+    def _take(self, following: Following) -> None:
+        self._judge = Judge(following=following, policy=self._policy)
+        self.telling = Telling(following)
+        self._told(following)
 
     def log_filter(self) -> LogFilter:
         """Return the events that move a price."""
@@ -88,20 +91,14 @@ class PriceWatcher:
         judge = self._judge
         book = await self._read(judge, block, before)
         if replaced := judge.following.replaced(book.evidence):
-            await self._follow_anew(judge.following, replaced, block)
+            known = judge.following.feeds
+            held = {key: one for key, one in known.items() if key not in replaced}
+            feeds = [one.feed for one in known.values()]
+            found = await follow(self._reader, block, feeds, self._policy, held=held)
+            self._take(found)
             book = await self._read(self._judge, block, before)
         self.telling.read(book)
         return book
-
-    async def _follow_anew(
-        self, following: Following, replaced: Sequence[Feed], block: BlockRef
-    ) -> None:
-        """Find out about some feeds anew: one may seem to be another at each block."""
-        found = await follow(self._reader, block, replaced, self._policy)
-        self._judge = Judge(
-            following=following_of({**following.feeds, **found.feeds}), policy=self._policy
-        )
-        self._movers = {}
 
     async def prices_at(self, block: BlockRef) -> Prices:
         """Return every price at a block that need not be the newest: what is followed stays."""

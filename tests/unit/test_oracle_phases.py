@@ -1,4 +1,4 @@
-"""A proxy that seems to have another aggregator at each block costs nobody else's feeds a look."""
+"""Feeds are found out about when they are new, or a part of them is; no others cost a look then."""
 
 from typing import cast
 
@@ -53,8 +53,7 @@ async def test_those_that_are_made_of_it_are_found_out_about_and_no_others() -> 
     assert {key: one.value for key, one in book.prices.items()} == {
         one.id: int(one.id, 16) for one in FEEDS
     }
-    probed = {call.to for each in reader.rounds for call in each if call.data == AGGREGATOR}
-    assert probed == {THEIRS, THEIR_PROXY, BOTH, OUR_PROXY}
+    assert probed(reader) == {THEIRS, THEIR_PROXY, BOTH, OUR_PROXY}
     following = watcher.following
     assert list(following.feeds) == [one.id for one in FEEDS]
     assert following.by_aggregator == {FIRST: (OURS, BOTH), SECOND: (THEIRS, BOTH)}
@@ -62,3 +61,33 @@ async def test_those_that_are_made_of_it_are_found_out_about_and_no_others() -> 
         OUR_PROXY: 1,
         THEIR_PROXY: 2,
     }
+
+
+def probed(reader: ScriptedReader) -> set[Address]:
+    return {call.to for each in reader.rounds for call in each if call.data == AGGREGATOR}
+
+
+async def test_one_that_begins_is_found_out_about_and_no_other() -> None:
+    reader = ScriptedReader(answers=answers(1, SECOND))
+    watcher = PriceWatcher(cast("Reader", reader))
+    await watcher.keep_following([FEEDS[0], FEEDS[2]], block(1))
+    reader.rounds = []
+    await watcher.keep_following(FEEDS, block(2))
+    assert probed(reader) == {THEIRS, THEIR_PROXY}
+    assert list(watcher.following.feeds) == [one.id for one in FEEDS]
+    assert watcher.following.by_aggregator == {FIRST: (OURS, BOTH), SECOND: (THEIRS, BOTH)}
+    reader.rounds = []
+    await watcher.keep_following(FEEDS[1:], block(3))
+    assert probed(reader) == set()
+    assert watcher.following.by_aggregator == {SECOND: (THEIRS, BOTH), FIRST: (BOTH,)}
+
+
+async def test_one_that_shares_a_part_that_is_another_by_now_is_found_out_about_too() -> None:
+    reader = ScriptedReader(answers=answers(1, FIRST))
+    watcher = PriceWatcher(cast("Reader", reader))
+    await watcher.keep_following([FEEDS[0], FEEDS[2]], block(1))
+    reader.answers, reader.rounds = answers(2, SECOND), []
+    await watcher.keep_following(FEEDS, block(2))
+    await watcher.read(block(2), None)
+    assert OURS not in probed(reader)
+    assert watcher.following.by_aggregator == {FIRST: (OURS, BOTH), SECOND: (THEIRS, BOTH)}
