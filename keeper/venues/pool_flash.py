@@ -16,6 +16,7 @@ TRANSFER_TOPIC: Final = topic("Transfer(address,address,uint256)")
 FLASH_TOPIC: Final = topic("Flash(address,address,uint256,uint256,uint256,uint256)")
 
 _SHAPE: Final = tuple(selector(one) for one in ("token0()", "token1()", "fee()", "liquidity()"))
+_TRANSFER_TOPICS: Final = 3
 _PAID_AT: Final = 2
 """Place of what was paid in token 0 in the data of ``Flash``; that of token 1 follows."""
 _MILLION: Final = 10**6
@@ -66,11 +67,15 @@ class PoolFlashSource:
         )
 
     def fee_paid(self, logs: Sequence[Log]) -> tuple[Address, int] | None:
-        """Return the asset and fee of the executor's loan, None without a loan."""
+        """Return the asset and fee of the executor's loan, None without a loan.
+
+        Anybody may have the pool lend to it, a token that a program moves among them: what counts
+        is a loan that it took itself.
+        """
         for log in logs:
             if log.address != self._pool or log.topics[:1] != (FLASH_TOPIC,):
                 continue
-            if address_of_word(log.topics[2]) == self._executor:
+            if {address_of_word(party) for party in log.topics[1:3]} == {self._executor}:
                 second = int_at(log.data, 1) > 0
                 asset = self._lent(logs, int_at(log.data, second))
                 return None if asset is None else (asset, int_at(log.data, _PAID_AT + second))
@@ -81,7 +86,8 @@ class PoolFlashSource:
         moved = (
             log.address
             for log in logs
-            if log.topics[:1] == (TRANSFER_TOPIC,)
+            if len(log.topics) == _TRANSFER_TOPICS  # a token may log whatever it likes
+            and log.topics[0] == TRANSFER_TOPIC
             and address_of_word(log.topics[1]) == self._pool
             and address_of_word(log.topics[2]) == self._executor
             and int_at(log.data, 0) == amount
