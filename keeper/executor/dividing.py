@@ -31,10 +31,10 @@ def divided(
 ) -> list[Settlement]:
     """Return what each of the accounts moved, in their order. ``tip`` and ``gas`` are wei.
 
-    With one account that is all of it, whoever was liquidated.
+    Whom else somebody liquidates within the transaction, as a token may that is moved, is nobody's.
     """
     found = decoders.liquidations(logs)
-    own = [found] if len(refs) == 1 else [_of(ref, found) for ref in refs]
+    own = [_of(ref, found) for ref in refs]
     return [
         settlement(
             liquidations,

@@ -61,7 +61,7 @@ async def test_an_offer_that_is_kept_goes_on_alone() -> None:
 LOCAL = Waterfall(
     penalty=GAIN, protocol_fee=0, swap_cost=0, flash_fee=0, gas=5, tip=0, net=GAIN - 5
 )
-OFFERED = replace(TWO, id=ONE.id, local=replace(ONE, forecast=LOCAL))
+OFFERED = replace(TWO, id=ONE.id, opportunity=ONE.opportunity, local=replace(ONE, forecast=LOCAL))
 """Beside a local plan whose gas is reckoned to be five wei."""
 DEARER = GAS_USED * (next_base_fee(HEAD) + ONE.fees.priority_fee) - LOCAL.gas
 

@@ -81,10 +81,11 @@ def test_the_tip_and_what_is_left_over_of_gas_are_the_firsts() -> None:
     assert [one.flash_fee for one in parts] == [1, 2]
 
 
-def test_of_one_account_all_is_its_own_whoever_was_liquidated() -> None:
-    (alone,) = divided(placed(part(TWO, 3, 2)), [ONE.ref], decoders(), tip=7, gas=9)
-    assert [one.ref for one in alone.liquidations] == [TWO.ref]
-    assert (alone.received, alone.tip, alone.gas) == (3, 7, 9)
+def test_of_one_account_all_that_is_paid_is_its_own_and_no_liquidation_of_another() -> None:
+    logs = placed([*part(ONE, 5, 1), *part(TWO, 3, 2)])
+    (alone,) = divided(logs, [ONE.ref], decoders(), tip=7, gas=9)
+    assert [one.ref for one in alone.liquidations] == [ONE.ref]
+    assert (alone.received, alone.tip, alone.gas) == (8, 7, 9)
 
 
 def test_an_account_that_nobody_was_paid_before_begins_with_the_logs() -> None:

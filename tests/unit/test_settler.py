@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from keeper.core.accounting import gas_only
+from keeper.core.lending import AccountRef
 from keeper.core.plan import Purpose, Status
 from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.settler import REFUSED_SOFTLY
 from keeper.protocols.compound_v2 import codec
-from tests.support.ledger_records import block
+from tests.support.ledger_records import account, block
 from tests.support.settling_desk import CONFIRMATIONS, GAIN, GAINED, GAS, Desk, desk_in
 from tests.support.signed_plans import ONE, SIGNER, TWO, signed
 
@@ -83,6 +84,25 @@ async def test_a_success_that_liquidated_nothing_is_booked_as_none(desk: Desk) -
     (outcome,) = await desk.settle(103)
     assert (outcome.status, outcome.detail) == (Status.REVERTED, REFUSED_SOFTLY)
     assert (outcome.realised, outcome.liquidations) == (gas_only(GAS), ())
+    assert await desk.journal.open_intents() == []
+
+
+async def test_what_others_liquidate_within_the_transaction_is_not_entered(desk: Desk) -> None:
+    """A token that is seized may do so when it is moved, in a market whose tokens have no price."""
+    own = desk.liquidations([])
+    strange = replace(
+        own[0],
+        ref=AccountRef(market="0x" + "77" * 32, account=account(66)),
+        collateral=account(67),
+        debt=account(68),
+        liquidator=account(69),
+    )
+    desk.liquidations = lambda _logs: (strange, *own)
+    sent = await desk.send(ONE, 5)
+    desk.wire.include(sent.tx_hash, 101, logs=[GAINED])
+    (outcome,) = await desk.settle(103)
+    assert (outcome.status, outcome.liquidations) == (Status.LANDED, own)
+    assert outcome.realised.net == GAIN - GAS
     assert await desk.journal.open_intents() == []
 
 
