@@ -111,16 +111,24 @@ class Appraiser(Generic[M, P]):
                 unvalued.append(refused(one, Reason.PRICE_UNUSABLE, error))
         return valuations, unvalued
 
-    async def at_block(self, block: BlockRef, ref: AccountRef) -> Valuation:
-        """Read the prices of a block and return the valuation of an account's market."""
+    async def at_block(self, block: BlockRef, ref: AccountRef) -> Valuation | None:
+        """Read the prices of a block and return the valuation of an account's market.
+
+        None where there is none at the block, and so never will be. Raises StaleError where the
+        node does not tell.
+        """
         if self._market is None:
             msg = f"{self._adapter.deployment}: expected a market, found none yet"
             raise StaleError(msg)
         prices = await self._watcher.prices_at(block)
+        reference = await self._reference.read(block)
         view = self._adapter.at(
             self._market, block=block.number, timestamp=block.timestamp, prices=prices
         )
-        return self._value(view, ref, await self._reference.read(block))
+        try:
+            return self._value(view, ref, reference)
+        except StaleError:
+            return None
 
     def _value(self, view: M, ref: AccountRef, reference: Mapping[Address, int]) -> Valuation:
         return valuation(

@@ -55,6 +55,19 @@ def gas_only(gas: int) -> Waterfall:
     return Waterfall(penalty=0, protocol_fee=0, swap_cost=0, flash_fee=0, gas=gas, tip=0, net=-gas)
 
 
+def unvalued(settlement: Settlement) -> Waterfall:
+    """Return the split where the tokens had no price: what came and went in coin is known."""
+    return Waterfall(
+        penalty=0,
+        protocol_fee=0,
+        swap_cost=-(settlement.received + settlement.tip),
+        flash_fee=0,
+        gas=settlement.gas,
+        tip=settlement.tip,
+        net=settlement.received - settlement.gas,
+    )
+
+
 def waterfall(settlement: Settlement, valuation: Valuation) -> Waterfall:
     """Split a settlement at the prices of its block.
 

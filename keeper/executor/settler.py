@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from msgspec import Struct
 
-from keeper.core.accounting import Settlement, Waterfall, gas_only, waterfall
+from keeper.core.accounting import Settlement, Waterfall, gas_only, unvalued, waterfall
 from keeper.core.chain import BlockRef, Receipt
 from keeper.core.errors import InvariantError, RefusedError, StaleError, TransientError
 from keeper.core.lending import AccountRef, Liquidation, Valuation
@@ -29,6 +29,7 @@ OUTCOME_UNTOLD = "outcome.untold"
 
 REFUSED_SOFTLY = "succeeded on chain, but liquidated nothing"
 """Of a transaction whose protocol refused without a revert: no success, whatever its status."""
+UNVALUED = "its tokens had no price in coin at its block: what it brought is told, not where from"
 GRACE_S = 60
 """Seconds past its deadline after which a transaction that the node lost is given up."""
 
@@ -37,7 +38,7 @@ class Auditor(Struct, frozen=True, kw_only=True):
     """What is needed to read a deployment's transactions: decoders, and prices at a block."""
 
     decoders: Decoders
-    value_at: Callable[[BlockRef, AccountRef], Awaitable[Valuation]]
+    value_at: Callable[[BlockRef, AccountRef], Awaitable[Valuation | None]]
     """The prices of an account's market at a block."""
     decoders_at: Callable[[Address, BlockRef], Awaitable[Decoders]] | None = None
     """Of what an executor contract ran in a block: it may be another by now, or pay another."""
@@ -221,15 +222,26 @@ class _Found(Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-def _done(moved: Settlement, valuation: Valuation) -> _Found:
-    """Return what an account's part of a transaction that succeeded came to."""
+def _done(moved: Settlement, valuation: Valuation | None) -> _Found:
+    """Return what an account's part of a transaction that succeeded came to.
+
+    Where its tokens have no price at the block that is known in coin, and they never will have one.
+    """
     done = bool(moved.liquidations)
+    is_valued = valuation is not None and _tokens_of(moved) <= valuation.assets.keys()
+    details = () if done else (REFUSED_SOFTLY,)
     return _Found(
         status=Status.LANDED if done else Status.REVERTED,
-        realised=waterfall(moved, valuation),
+        realised=waterfall(moved, valuation) if valuation and is_valued else unvalued(moved),
         liquidations=moved.liquidations,
-        detail="" if done else REFUSED_SOFTLY,
+        detail="; ".join(details if is_valued else (*details, UNVALUED)),
     )
+
+
+def _tokens_of(moved: Settlement) -> set[Address]:
+    """Return the tokens whose prices the split needs."""
+    tokens = {token for one in moved.liquidations for token in (one.collateral, one.debt)}
+    return tokens if moved.flash_fee_asset is None else {*tokens, moved.flash_fee_asset}
 
 
 def _ended(intent: Intent, receipt: Receipt, status: Status, gas: int, detail: str) -> Outcome:

@@ -1,6 +1,6 @@
 """A settler over a real journal, and a chain that a test sets by hand."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +29,16 @@ def liquidations(_logs: Sequence[Log]) -> tuple[Liquidation, ...]:
     return landed(ONE, signed(ONE, 5)).liquidations
 
 
-async def value_at(_block: BlockRef, _ref: AccountRef) -> Valuation:
+ValueAt = Callable[[BlockRef, AccountRef], Awaitable[Valuation | None]]
+
+
+async def value_at(_block: BlockRef, _ref: AccountRef) -> Valuation | None:
     return VALUATION
 
 
-def auditor(found: Callable[[Sequence[Log]], tuple[Liquidation, ...]]) -> Auditor:
+def auditor(
+    found: Callable[[Sequence[Log]], tuple[Liquidation, ...]], value_at: ValueAt = value_at
+) -> Auditor:
     return Auditor(
         decoders=Decoders(
             liquidations=found,
@@ -54,6 +59,7 @@ class Desk:
     flight: Flight = field(default_factory=Flight)
     foreign: list[Submission] = field(default_factory=list)
     liquidations: Callable[[Sequence[Log]], tuple[Liquidation, ...]] = liquidations
+    value_at: ValueAt = value_at
     blocks: FakeBlocks = field(default_factory=lambda: FakeBlocks(last=0))
     settler: Settler | None = None
     told: list[tuple[Intent, Outcome]] = field(default_factory=list)
@@ -82,7 +88,7 @@ class Desk:
             reader=self.blocks,
             journal=self.journal,
             flight=self.flight,
-            auditor_of=lambda _name: auditor(self.liquidations),
+            auditor_of=lambda _name: auditor(self.liquidations, self.value_at),
             confirmations=CONFIRMATIONS,
             on_foreign=self.foreign.append,
             on_settled=lambda intent, outcome: self.told.append((intent, outcome)),

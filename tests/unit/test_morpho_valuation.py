@@ -11,10 +11,12 @@ from keeper.core.ports import Reader
 from keeper.core.units import WAD, Address, Hash32
 from keeper.core.values import replace
 from keeper.oracle.reference import ReferencePrices
+from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.morpho_blue.adapter import MorphoAdapter
+from keeper.protocols.morpho_blue.codec import PRICE
 from keeper.protocols.morpho_blue.parameters import Parameters
 from tests.support.lending_desk import BLOCK
-from tests.support.morpho_market import MARKETS, MORPHO, USDC, WBTC, WETH, deployment
+from tests.support.morpho_market import MARKETS, MORPHO, PRICES, USDC, WBTC, WETH, deployment
 from tests.support.scripted_reader import ScriptedReader, words
 
 ADAPTER = MorphoAdapter(deployment="m", start_block=0, parameters=Parameters(morpho=MORPHO))
@@ -101,3 +103,22 @@ async def test_of_a_market_that_leans_on_it_the_reference_is_read_ahead():
     assert reader.blocks == [BLOCK, following]
     await appraiser.make_ready([AccountRef(market=IN_USDC, account=MORPHO)], BLOCK)
     assert reader.blocks == [BLOCK, following]
+
+
+async def valued(answers: dict[tuple[Address, bytes], bytes]) -> bool:
+    """Return whether a market has a value at a block where the node answers so."""
+    market = MARKETS[1]
+    reader = cast("Reader", ScriptedReader(answers=answers))
+    watcher = PriceWatcher(reader)
+    await watcher.keep_following(ADAPTER.feeds(deployment(early=())), BLOCK)
+    reference = ReferencePrices(reader, {})
+    appraiser = Appraiser[Any, Any](ADAPTER, watcher, reference, WETH.address)
+    appraiser.take(deployment(early=()))
+    found = await appraiser.at_block(BLOCK, AccountRef(market=market.id, account=MORPHO))
+    return found is not None
+
+
+async def test_at_a_block_at_which_the_oracle_is_silent_there_is_no_value():
+    oracle = MARKETS[1].params.oracle
+    assert await valued({(oracle, PRICE): words(PRICES[oracle])})
+    assert not await valued({})

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from keeper.core.accounting import gas_only
-from keeper.core.lending import AccountRef
+from keeper.core.lending import AccountRef, Valuation
 from keeper.core.plan import Purpose, Status
 from keeper.core.values import replace
 from keeper.executor.flight import Flight
-from keeper.executor.settler import REFUSED_SOFTLY
+from keeper.executor.settler import REFUSED_SOFTLY, UNVALUED
 from keeper.protocols.compound_v2 import codec
-from tests.support.ledger_records import account, block
+from tests.support.ledger_records import VALUATION, account, block
 from tests.support.settling_desk import CONFIRMATIONS, GAIN, GAINED, GAS, Desk, desk_in
 from tests.support.signed_plans import ONE, SIGNER, TWO, signed
 
@@ -103,6 +103,26 @@ async def test_what_others_liquidate_within_the_transaction_is_not_entered(desk:
     (outcome,) = await desk.settle(103)
     assert (outcome.status, outcome.liquidations) == (Status.LANDED, own)
     assert outcome.realised.net == GAIN - GAS
+    assert await desk.journal.open_intents() == []
+
+
+@pytest.mark.parametrize("known", [None, replace(VALUATION, assets={})])
+async def test_what_has_no_price_at_its_block_ends_with_what_it_brought(
+    desk: Desk, known: Valuation | None
+) -> None:
+    """Whoever made the market's oracle may have it fall silent in that very block, for good."""
+
+    async def value_at(*_: object) -> Valuation | None:
+        return known
+
+    desk.value_at = value_at
+    sent = await desk.send(ONE, 5)
+    desk.wire.include(sent.tx_hash, 101, logs=[GAINED])
+    (outcome,) = await desk.settle(103)
+    assert (outcome.status, outcome.detail) == (Status.LANDED, UNVALUED)
+    split = outcome.realised
+    assert (split.net, split.gas, split.swap_cost) == (GAIN - GAS, GAS, -GAIN)
+    assert (split.penalty, split.protocol_fee, split.flash_fee) == (0, 0, 0)
     assert await desk.journal.open_intents() == []
 
 
