@@ -131,6 +131,12 @@ class Following(Struct, frozen=True, kw_only=True):
     leaves: Mapping[Address, Leaf]
     """By proxy."""
 
+    @property
+    def doubtful(self) -> frozenset[Address]:
+        """Return the proxies that nobody vouches for: a price that may burn so much names them."""
+        capped = (one for one in self.feeds.values() if one.feed.read.gas is not None)
+        return frozenset(leaf.proxy for one in capped for leaf in one.leaves)
+
     def quotes(self, values: Mapping[str, int | None]) -> dict[str, int]:
         """Return what was read by the feeds' labels, of several of one label the oldest's.
 

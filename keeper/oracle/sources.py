@@ -43,7 +43,7 @@ _FACTS: Final = tuple(
     )
 )
 _DEPTH: Final = 4
-_PROBE_GAS: Final = 300_000
+PROBE_GAS: Final = 300_000
 """A probe is of a contract that nobody vouched for: it may not burn what a batch has."""
 
 
@@ -169,7 +169,7 @@ async def _ask(
 ) -> dict[Address, list[CallResult]]:
     """Return the answers of each address to functions without arguments, in one batch."""
     calls = [
-        Call(to=address, data=function, gas=_PROBE_GAS)
+        Call(to=address, data=function, gas=PROBE_GAS)
         for address in addresses
         for function in functions
     ]

@@ -25,6 +25,7 @@ from keeper.oracle.judge import Judge
 from keeper.oracle.pending import decode_update
 from keeper.oracle.policy import NO_POLICY, OraclePolicy
 from keeper.oracle.rereading import Rereading, said_by
+from keeper.oracle.sources import PROBE_GAS
 from keeper.oracle.telling import Telling
 
 
@@ -235,7 +236,11 @@ class PriceWatcher:
         """Return all that is asked per block, in the order in which ``_read`` takes the answers."""
         sequencer = self._policy.sequencer
         calls = [one.feed.read for one in following.feeds.values()]
-        calls += [round_call(proxy) for proxy in following.leaves]
+        doubtful = following.doubtful
+        calls += [
+            replace(round_call(proxy), gas=PROBE_GAS) if proxy in doubtful else round_call(proxy)
+            for proxy in following.leaves
+        ]
         calls += [one.second.call for one in following.feeds.values() if one.second is not None]
         return calls if sequencer is None else [*calls, round_call(sequencer.feed)]
 

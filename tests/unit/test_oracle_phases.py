@@ -6,7 +6,9 @@ from keeper.core.chain import Call
 from keeper.core.lending import Feed
 from keeper.core.ports import Reader
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.evm.words import selector
+from keeper.oracle.sources import PROBE_GAS
 from keeper.oracle.watcher import PriceWatcher
 from tests.support.ledger_records import account, block
 from tests.support.scripted_reader import ScriptedReader, words
@@ -91,3 +93,14 @@ async def test_one_that_shares_a_part_that_is_another_by_now_is_found_out_about_
     await watcher.read(block(2), None)
     assert OURS not in probed(reader)
     assert watcher.following.by_aggregator == {FIRST: (OURS, BOTH), SECOND: (THEIRS, BOTH)}
+
+
+async def test_a_part_that_anybody_may_name_is_given_no_more_gas_than_a_probe() -> None:
+    reader = ScriptedReader(answers=answers(1, SECOND))
+    watcher = PriceWatcher(cast("Reader", reader))
+    doubted = replace(FEEDS[1], read=replace(FEEDS[1].read, gas=3_000_000))
+    await watcher.keep_following([FEEDS[0], doubted], block(1))
+    reader.rounds = []
+    await watcher.read(block(1), None)
+    gas = {call.to: call.gas for call in reader.rounds[0] if call.data == ROUND}
+    assert gas == {OUR_PROXY: None, THEIR_PROXY: PROBE_GAS}
