@@ -21,8 +21,10 @@ _LONGEST_WISH_S = 1e9
 _RATE_LIMIT_CODES = frozenset({-32005, 429, -32097, -32029})
 _REVERT_CODE = 3
 
+_REVERTED = re.compile(r"execution reverted|vm exception", re.IGNORECASE)
+"""What follows these words is a contract's own, which may sound like a node's."""
 _FAILED = re.compile(
-    r"execution reverted|vm exception|\brevert|out of gas|outofgas|invalid opcode|opcodenotfound"
+    r"\brevert|out of gas|outofgas|invalid opcode|opcodenotfound"
     r"|stack (under|over)flow|invalid jump|gas required exceeds|evm error|execution failed"
     r"|intrinsic gas too (high|low)|execution aborted",
     re.IGNORECASE,
@@ -66,9 +68,10 @@ def meaning(method: str, error: NodeError) -> Meaning:
     text = error.message
     if method == "eth_getLogs" and _TOO_WIDE.search(text):
         return Meaning.TOO_WIDE
-    if error.code in _RATE_LIMIT_CODES or _LIMITED.search(text):
+    reverted = error.code == _REVERT_CODE or _REVERTED.search(text)
+    if error.code in _RATE_LIMIT_CODES or (_LIMITED.search(text) and not reverted):
         return Meaning.LIMITED
-    if error.code == _REVERT_CODE or _FAILED.search(text):
+    if reverted or _FAILED.search(text):
         return Meaning.FAILED
     if _STALE.search(text):
         return Meaning.STALE

@@ -19,15 +19,26 @@ ADDER = address("0x" + "11" * 20)
 REVERTER = address("0x" + "22" * 20)
 BOMB = address("0x" + "33" * 20)
 """Loops until its gas is gone."""
+MOCKER = address("0x" + "66" * 20)
+"""Reverts with ``Error("rate limit: try again, timeout")``, as a node would put somebody off."""
 COUNTER = address("0x" + "44" * 20)
 """Adds one to slot 0, logs topic 1, and returns the sum."""
 NOBODY = address("0x" + "55" * 20)
+
+MOCKERY = (
+    bytes.fromhex("08c379a0")
+    + (32).to_bytes(32, "big")
+    + (30).to_bytes(32, "big")
+    + b"rate limit: try again, timeout".ljust(32, b"\0")
+)
+"""What it reverts with."""
 
 CODES = {
     ADDER: "0x5f545f35015f5260205ff3",
     REVERTER: "0x63deadbeef5f526004601cfd",
     BOMB: "0x5b5f56",
     COUNTER: "0x5f54600101805f555f5260015f5fa160205ff3",
+    MOCKER: "0x6064600c60003960646000fd" + MOCKERY.hex(),
 }
 ONE_TOPIC = Hash32("0x" + f"{1:064x}")
 
@@ -99,6 +110,16 @@ async def test_a_revert_and_a_gas_bomb_fail_alone(chain: Chain) -> None:
         CallResult(success=True, data=b""),
         returned(103),
     ]
+
+
+async def test_a_contract_that_reverts_with_the_words_of_a_busy_node_fails_alone(
+    chain: Chain,
+) -> None:
+    head = await chain.reader.head()
+    for gas in (None, 100_000):
+        calls = [plus(1), Call(to=MOCKER, data=b"", gas=gas), plus(2)]
+        found = await chain.reader.call_many(calls, head)
+        assert found == [returned(101), CallResult(success=False, data=MOCKERY), returned(102)]
 
 
 async def test_a_read_sees_its_own_block_and_no_other(chain: Chain) -> None:

@@ -181,6 +181,8 @@ async def test_an_unknown_block_is_stale(message: str) -> None:
     ("method", "code", "message", "expected"),
     [
         ("eth_call", 3, "execution reverted: custom error 0xdeadbeef", Meaning.FAILED),
+        ("eth_call", 3, "execution reverted: rate limit", Meaning.FAILED),
+        ("eth_call", -32000, "execution reverted: over capacity", Meaning.FAILED),
         ("eth_call", -32000, "out of gas", Meaning.FAILED),
         ("eth_call", -32015, "VM execution error. Reverted", Meaning.FAILED),
         ("eth_call", -32000, "EVM error InvalidJump", Meaning.FAILED),
