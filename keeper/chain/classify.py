@@ -26,7 +26,9 @@ _REVERTED = re.compile(r"execution reverted|vm exception", re.IGNORECASE)
 _FAILED = re.compile(
     r"\brevert|out of gas|outofgas|invalid opcode|opcodenotfound"
     r"|stack (under|over)flow|invalid jump|gas required exceeds|evm error|execution failed"
-    r"|intrinsic gas too (high|low)|execution aborted",
+    r"|intrinsic gas too (high|low)|execution aborted|vm execution error"
+    r"|stack limit reached|return data out of bounds|gas uint64 overflow|max initcode size"
+    r"|invalid input length|elliptic curve pairing",
     re.IGNORECASE,
 )
 _STALE = re.compile(

@@ -107,6 +107,33 @@ async def test_capped_calls_go_alone_with_their_gas(node: FakeNode, pinned: Pinn
     ]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "invalid opcode: INVALID",
+        "invalid jump destination",
+        "stack underflow (0 <=> 1)",
+        "stack limit reached 1024 (1023)",
+        "return data out of bounds",
+        "gas uint64 overflow",
+        "max initcode size exceeded",
+        "invalid input length",
+        "bad elliptic curve pairing size",
+        "out of gas",
+    ],
+)
+async def test_however_a_call_ends_on_geth_it_fails_alone(
+    node: FakeNode, pinned: PinnedRpc, words: str
+) -> None:
+    """What is called is anybody's contract, and may be a precompiled one."""
+    node.answers["eth_call"] = lambda params: (
+        Refusal(code=-32000, message=words) if params[0]["to"] == FAILING else params[0]["data"]
+    )
+    asked = [Call(to=call.to, data=call.data, gas=50_000) for call in calls(2)]
+    found = await batch(pinned).run([*asked, Call(to=FAILING, data=b"", gas=50_000)], BLOCK)
+    assert found == [*echoes(2), CallResult(success=False, data=b"")]
+
+
 async def test_without_multicall_each_call_is_asked_in_one_batch(
     node: FakeNode, pinned: PinnedRpc
 ) -> None:

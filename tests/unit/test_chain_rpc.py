@@ -186,6 +186,7 @@ async def test_an_unknown_block_is_stale(message: str) -> None:
         ("eth_call", -32000, "out of gas", Meaning.FAILED),
         ("eth_call", -32015, "VM execution error. Reverted", Meaning.FAILED),
         ("eth_call", -32000, "EVM error InvalidJump", Meaning.FAILED),
+        ("eth_call", -32015, "VM execution error.", Meaning.FAILED),
         ("eth_call", -32005, "daily request count exceeded", Meaning.LIMITED),
         ("eth_call", -32000, "Too Many Requests", Meaning.LIMITED),
         ("eth_call", -32000, "execution timeout", Meaning.BUSY),
