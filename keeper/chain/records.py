@@ -14,6 +14,7 @@ from keeper.core.units import Address, Hash32
 T = TypeVar("T")
 
 _WORD_SIZE = 32
+_ADDRESS_SIZE = 20
 
 
 class BlockRecord(msgspec.Struct, frozen=True, rename="camel"):
@@ -44,7 +45,7 @@ class BlockRecord(msgspec.Struct, frozen=True, rename="camel"):
             base_fee=quantity(self.base_fee_per_gas) if self.base_fee_per_gas else 0,
             gas_used=gas_used,
             gas_limit=gas_limit,
-            logs_bloom=self.logs_bloom or "",
+            logs_bloom=_filter(self.logs_bloom or ""),
             base_fee_rule=base_fee_rule(
                 rollup, gas_limit=gas_limit, extra_data=self.extra_data or ""
             ),
@@ -67,7 +68,7 @@ class LogRecord(msgspec.Struct, frozen=True, rename="camel"):
         """Return the log."""
         try:
             return Log(
-                address=Address(self.address.lower()),
+                address=Address(_sized(self.address, _ADDRESS_SIZE)),
                 topics=tuple(map(_word, self.topics)),
                 data=bytes.fromhex(self.data[2:]),
                 block_number=int(self.block_number, 16),
@@ -203,12 +204,25 @@ def hash32(text: str) -> Hash32:
     return Hash32(text.lower())
 
 
+def _filter(text: str) -> str:
+    """Return a header's bloom filter, empty where the node writes it without a digit."""
+    if text in ("", "0x"):
+        return ""
+    quantity(text)
+    return text
+
+
 def _word(text: str) -> Hash32:
     """Return a word in lower case. Raises ValueError unless it is one: contracts read topics."""
-    if len(text) != 2 + 2 * _WORD_SIZE or len(bytes.fromhex(text[2:])) != _WORD_SIZE:
-        msg = f"a topic is {text[:20]!r}"
+    return Hash32(_sized(text, _WORD_SIZE))
+
+
+def _sized(text: str, size: int) -> str:
+    """Return hex in lower case. Raises ValueError unless it is of so many bytes."""
+    if len(text) != 2 + 2 * size or len(bytes.fromhex(text[2:])) != size:
+        msg = f"expected {size} bytes, found {text[:20]!r}"
         raise ValueError(msg)
-    return Hash32(text.lower())
+    return text.lower()
 
 
 def _decode(kind: type[T], raw: msgspec.Raw) -> T:

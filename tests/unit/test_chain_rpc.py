@@ -77,6 +77,14 @@ def test_a_log_whose_topic_is_no_word_is_trouble_of_the_node(topic: str) -> None
         decode_log(msgspec.Raw(msgspec.json.encode(record)))
 
 
+@pytest.mark.parametrize("emitter", ["0x" + "zz" * 20, "0x12", "0x" + " " * 40, "0x" + "12" * 32])
+def test_a_log_whose_emitter_is_no_address_is_trouble_of_the_node(emitter: str) -> None:
+    """Whoever looks for it in a header's filter takes it for twenty bytes."""
+    record = log_record(7, address=emitter)
+    with pytest.raises(TransientError, match="expected a log in hex, found one where"):
+        decode_log(msgspec.Raw(msgspec.json.encode(record)))
+
+
 async def test_the_budget_is_an_argument() -> None:
     script, clock = Script(TransientError("down")), InstantClock()
     with pytest.raises(TransientError):

@@ -1,12 +1,17 @@
 """A bloom is believed once it has told the truth, and never after it lied."""
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keeper.chain.records import decode_block
 from keeper.core.chain import BlockRef, Log, LogFilter
+from keeper.core.errors import TransientError
 from keeper.core.units import Address, Hash32
 from keeper.evm.hashing import keccak256
 from keeper.mirror.sieve import LogSieve
+from tests.support.fake_node import header
 
 POOL, OTHER = Address("0x" + "aa" * 20), Address("0x" + "bb" * 20)
 EVENT, STRANGE = Hash32("0x" + "01" * 32), Hash32("0x" + "02" * 32)
@@ -76,6 +81,24 @@ def test_without_topics_any_topic_is_ours():
 
 def test_a_block_without_a_bloom_is_not_excluded():
     assert not believing().excludes(block(""), WANTED)
+
+
+def told(bloom):
+    """Return a block whose header a node writes with that filter."""
+    return decode_block(msgspec.Raw(msgspec.json.encode(header(1) | {"logsBloom": bloom})))
+
+
+@pytest.mark.parametrize("bloom", ["0x", "", None])
+def test_a_bloom_that_a_node_writes_as_empty_is_none(bloom):
+    sieve = believing()
+    sieve.learn(told(bloom), [log()])
+    assert not sieve.excludes(told(bloom), WANTED)
+    assert sieve.excludes(told(bloom_of()), WANTED)
+
+
+def test_a_bloom_that_is_not_hex_is_trouble_of_the_node():
+    with pytest.raises(TransientError, match="expected a hex quantity, found '0xzz'"):
+        told("0xzz")
 
 
 def test_a_bloom_that_lied_is_never_believed_again():
