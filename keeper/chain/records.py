@@ -107,7 +107,10 @@ class _LogPush(msgspec.Struct, frozen=True):
 
 
 class ReceiptRecord(msgspec.Struct, frozen=True, rename="camel"):
-    """A receipt; ``l1Fee`` is there on OP-stack rollups."""
+    """A receipt; ``l1Fee`` is there on OP-stack rollups.
+
+    What says whether it succeeded and what it cost has no default: a loss must not look like none.
+    """
 
     transaction_hash: str
     block_number: str
@@ -115,8 +118,8 @@ class ReceiptRecord(msgspec.Struct, frozen=True, rename="camel"):
     transaction_index: str
     gas_used: str
     logs: tuple[LogRecord, ...]
-    status: str = "0x1"
-    effective_gas_price: str = "0x0"
+    status: str
+    effective_gas_price: str
     l1_fee: str | None = None
 
     def value(self) -> Receipt:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -133,8 +134,8 @@ async def test_a_hash_that_is_not_ours_is_not_believed(node: FakeNode, wire: Nod
         await wire.send_raw(RAW)
 
 
-async def test_a_receipt_tells_the_l1_fee_of_a_rollup(node: FakeNode, wire: NodeWire) -> None:
-    node.answers["eth_getTransactionReceipt"] = lambda params: {
+def receipt(params: list[str]) -> dict[str, Any]:
+    return {
         "transactionHash": params[0],
         "blockNumber": "0x5",
         "blockHash": block_hash(5),
@@ -145,10 +146,26 @@ async def test_a_receipt_tells_the_l1_fee_of_a_rollup(node: FakeNode, wire: Node
         "l1Fee": "0x64",
         "logs": [],
     }
-    receipt = await wire.receipt(OURS)
-    assert receipt is not None
-    assert (receipt.block_number, receipt.index, receipt.success) == (5, 2, False)
-    assert (receipt.gas_used, receipt.effective_gas_price, receipt.l1_fee) == (21_000, 7, 100)
+
+
+async def test_a_receipt_tells_the_l1_fee_of_a_rollup(node: FakeNode, wire: NodeWire) -> None:
+    node.answers["eth_getTransactionReceipt"] = receipt
+    found = await wire.receipt(OURS)
+    assert found is not None
+    assert (found.block_number, found.index, found.success) == (5, 2, False)
+    assert (found.gas_used, found.effective_gas_price, found.l1_fee) == (21_000, 7, 100)
+
+
+@pytest.mark.parametrize("field", ["status", "effectiveGasPrice", "gasUsed"])
+async def test_a_receipt_without_its_outcome_or_cost_is_not_believed(
+    node: FakeNode, wire: NodeWire, field: str
+) -> None:
+    def cut(params: list[str]) -> dict[str, Any]:
+        return {key: told for key, told in receipt(params).items() if key != field}
+
+    node.answers["eth_getTransactionReceipt"] = cut
+    with pytest.raises(TransientError, match=f"missing required field `{field}`"):
+        await wire.receipt(OURS)
 
 
 async def test_no_receipt_is_none(node: FakeNode, wire: NodeWire) -> None:
