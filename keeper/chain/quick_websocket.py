@@ -24,13 +24,25 @@ class QuickWebSocket(aiohttp.ClientWebSocketResponse[bool]):
     """A client's WebSocket whose messages can be heard as they come."""
 
     _pen: Pen | None = None
+    _doorbell: "_Doorbell | None" = None
 
     def on_message(self, hear: Hear) -> None:
         """Have ``hear`` called with each message from now on; ``receive`` tells the end alone."""
         transport = self._transport
         self._pen = Pen(transport)
         inner = cast("asyncio.Protocol", transport.get_protocol())
-        transport.set_protocol(_Doorbell(inner, hear, self.get_extra_info("socket")))
+        self._doorbell = _Doorbell(inner, hear, self.get_extra_info("socket"))
+        transport.set_protocol(self._doorbell)
+
+    async def send_whole(self, frame: bytes) -> bool:
+        """Write a whole frame once the node reads what was written before; False when closed.
+
+        aiohttp's own way has all who send wait for one future: whoever gives up cancels it, and
+        with it everybody who sends then or later.
+        """
+        if self._doorbell is not None:
+            await self._doorbell.writable.wait()
+        return self.write_frame(frame)
 
     def write_frame(self, frame: bytes) -> bool:
         """Write a whole frame before returning; False, nothing written, where that cannot be."""
@@ -56,6 +68,9 @@ class _Doorbell(asyncio.Protocol):
         self._hear = hear
         self._frames = Frames()
         self._connection = connection
+        self.writable = asyncio.Event()
+        """Whether the node reads, as far as is known; set for good once the connection ended."""
+        self.writable.set()
         self._acknowledge_at_once()
 
     def data_received(self, data: bytes) -> None:
@@ -73,15 +88,18 @@ class _Doorbell(asyncio.Protocol):
         return self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Hand it on."""
+        """Hand it on, and let senders find out."""
+        self.writable.set()
         self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Hand it on."""
+        """Make senders wait while the node does not read, and hand it on."""
+        self.writable.clear()
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """Hand it on."""
+        """Let senders go on, and hand it on."""
+        self.writable.set()
         self._inner.resume_writing()
 
     def _acknowledge_at_once(self) -> None:

@@ -32,7 +32,10 @@ class WebSocket:
     async def send(self, message: bytes) -> None:
         """Send one text frame."""
         try:
-            await self._stream.send_frame(message, aiohttp.WSMsgType.TEXT)
+            if not isinstance(self._stream, QuickWebSocket):
+                await self._stream.send_frame(message, aiohttp.WSMsgType.TEXT)
+            elif not await self._stream.send_whole(self.frame(message)):
+                raise TransientError(f"{self._name}: expected a connection, found it closed")
         except (aiohttp.ClientError, OSError) as e:
             msg = f"{self._name}: expected a connection, found {type(e).__name__}"
             raise TransientError(msg) from e
