@@ -27,6 +27,8 @@ _NAMED_LIMIT = re.compile(
 _CLOSE_ENOUGH = 4
 _MOST_WORDS = 1_000
 """As many as geth takes for one topic."""
+_LONG_BORNE = 64
+"""Ranges of full width that are answered in a row before wider ones are tried again."""
 
 
 def log_query(wanted: LogFilter, **where: str) -> dict[str, object]:
@@ -63,12 +65,25 @@ class _Width:
 
     answered: int = 0
     refused: int | None = None
+    borne: int = 0
+    """Ranges of full width answered since one was refused, or a wider one was last tried."""
+
+    def bear(self, blocks: int, *, is_full: bool) -> None:
+        """Take note of a range that was answered; of many in a row, that wider ones may be.
+
+        One dense block must not narrow the ranges of all blocks after it: there are millions.
+        """
+        self.answered = max(self.answered, blocks)
+        self.borne += is_full
+        if self.refused is not None and self.borne >= _LONG_BORNE:
+            self.refused, self.borne = 2 * self.refused, 0
 
 
 class LogRanges:
     """Reads ranges, narrows those that a node finds too wide, and remembers what each bears.
 
-    The width is searched between the widest that was answered and the narrowest refused.
+    The width is searched between the widest that was answered and the narrowest refused, and anew
+    above that once a long stretch was read at it.
     """
 
     def __init__(self, rpc: Rpc, *, widest: int = _WIDEST) -> None:
@@ -84,7 +99,7 @@ class LogRanges:
             return self._widest
         if width.answered >= (width.refused - width.answered) * _CLOSE_ENOUGH:
             return width.answered
-        return max((width.answered + width.refused) // 2, 1)
+        return min(max((width.answered + width.refused) // 2, 1), self._widest)
 
     @property
     def _width(self) -> _Width:
@@ -131,13 +146,13 @@ class LogRanges:
         """Hand over the reply for each range; ``take`` returns how many logs there were so far."""
         at, last = blocks
         while at <= last:
-            end = min(at + self.span - 1, last)
+            span = self.span
+            end = min(at + span - 1, last)
             reply = await self._ask(wanted, at, end)
             if isinstance(reply, NodeError) and self._narrow(reply, end - at + 1):
                 continue
             found = take(reply)
-            width = self._width
-            width.answered = max(width.answered, end - at + 1)
+            self._width.bear(end - at + 1, is_full=end - at + 1 == span)
             at = end + 1
             if progress is not None:
                 progress(end, last, found)
@@ -163,6 +178,7 @@ class LogRanges:
         named = _NAMED_LIMIT.search(error.message)
         limit = int(named[1].replace(",", "")) if named else 0
         width = self._width
+        width.borne = 0
         if 0 < limit < asked:
             width.answered, width.refused = limit, limit + 1
         else:

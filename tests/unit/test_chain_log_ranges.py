@@ -134,6 +134,22 @@ async def test_denser_logs_narrow_a_range_that_was_borne_before() -> None:
         assert 15 <= ranges.span <= 20
 
 
+async def test_a_dense_spot_does_not_narrow_all_that_comes_after_it() -> None:
+    def answer(params: list[Any]) -> Any:
+        first, last = int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16)
+        crowded = sum(first <= number <= last for number in range(1_000, 1_003))
+        if 6_000 * crowded > 10_000:
+            return Refusal(code=-32005, message="query returned more than 10000 results")
+        return []
+
+    async with fake_node() as node:
+        node.answers["eth_blockNumber"] = lambda _: hex(20_000)
+        node.answers["eth_getLogs"] = answer
+        _, ranges = await read(node, 0, 20_000)
+        assert node.methods().count(GET_LOGS) < 1_000
+        assert ranges.span > 100
+
+
 async def test_a_node_that_refuses_even_one_block_is_a_refusal() -> None:
     async with long_chain() as node:
         node.answers["eth_getLogs"] = limited(0, 0, lambda _: "too many results")
