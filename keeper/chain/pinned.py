@@ -37,18 +37,23 @@ class PinnedRpc:
         """Return the reply to a method whose last parameter is the block. Raises StaleError."""
         if self._by_hash:
             reply = await self._rpc.ask(method, *params, by_hash(block))
-            return self._checked([Request(method=method)], [reply])[0]
+            if not _is_refused_pin(reply):
+                return self._checked([Request(method=method)], [reply])[0]
         (only,) = await self.ask_many(
             lambda at: [Request(method=method, params=(*params, at))], block
         )
         return only
 
     async def ask_many(self, build: AtBlock, block: BlockRef) -> list[Reply]:
-        """Return the replies to requests built around the block parameter. Raises StaleError."""
+        """Return the replies to requests built around the block parameter. Raises StaleError.
+
+        A pin by hash that is refused is no answer, whatever is known: of several nodes another may
+        have answered than the one that was to.
+        """
         if self._by_hash is not False:
             requests = build(by_hash(block))
             replies = await self._rpc.ask_many(requests)
-            if self._by_hash or not any(_is_refused_pin(reply) for reply in replies):
+            if not any(_is_refused_pin(reply) for reply in replies):
                 checked = self._checked(requests, replies)
                 self._able[self._rpc.name] = True
                 return checked

@@ -1,5 +1,6 @@
 """Several nodes as one: who is asked, who takes over, and what is never asked twice."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ from keeper.chain.trouble import Trouble
 from keeper.core.chain import LogFilter, Transaction
 from keeper.core.errors import ConfigError, StaleError, TransientError
 from keeper.core.units import ZERO_ADDRESS, address
+from tests.support.eventually import eventually
 from tests.support.fake_chain import FakeChainNode
-from tests.support.fake_node import HTML, FakeNode, Raw, Refusal, WrongId, fake_node
+from tests.support.fake_node import HTML, FakeNode, Raw, Refusal, Stall, WrongId, fake_node
 from tests.support.instant_clock import NEVER_S, InstantClock, SteadyClock
 
 ONCE = RetryPolicy(timeout_s=30.0, budget_s=0.0)
@@ -240,6 +242,41 @@ async def test_how_wide_ranges_may_be_is_remembered_for_each_node(nodes: Nodes) 
         await chain.reader.logs_between(wanted, 5, 10)
         assert nodes.second.methods().count("eth_getLogs") == 1
         assert len(asked) == 4
+
+
+def numbers_only(params: list[Any]) -> Any:
+    """Answer a balance like a node that does not know blocks by their hash."""
+    if isinstance(params[1], dict):
+        return Refusal(code=-32602, message="invalid argument 1: hex string expected")
+    return "0x7"
+
+
+async def test_a_read_that_goes_to_a_node_that_cannot_pin_by_hash_is_pinned_by_number(
+    nodes: Nodes,
+) -> None:
+    nodes.first.answers["eth_getBalance"] = lambda _: "0x7"
+    nodes.second.answers["eth_getBalance"] = numbers_only
+    async with nodes.opened() as chain:
+        head = await chain.reader.head()
+        assert await chain.reader.balance(FEED, head) == 7
+        nodes.first.faults.append(HTML)
+        assert await chain.reader.balance(FEED, head) == 7
+        assert chain.rpc.name == nodes.second.url
+
+
+async def test_what_a_node_can_is_not_learned_from_a_late_answer_of_another(nodes: Nodes) -> None:
+    nodes.first.answers["eth_getBalance"] = lambda _: "0x7"
+    nodes.second.answers["eth_getBalance"] = numbers_only
+    async with nodes.opened() as chain:
+        head = await chain.reader.head()
+        nodes.first.faults.extend([Stall(), HTML])
+        late = asyncio.ensure_future(chain.reader.balance(FEED, head))
+        await eventually(lambda: "eth_getBalance" in nodes.first.methods())
+        await chain.reader.head()
+        assert chain.rpc.name == nodes.second.url
+        nodes.first.release()
+        assert await late == 7
+        assert await chain.reader.balance(FEED, head) == 7
 
 
 def simulated(gas: int) -> Any:
