@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from keeper.chain.classify import Meaning, meaning, wished_wait_s
+from keeper.chain.data_fees import Rollup
 from keeper.chain.errors import RateLimitedError
 from keeper.chain.jsonrpc import UNREADABLE, NodeError, Reply, Request
 from keeper.chain.records import BlockRecord, quantity
@@ -31,7 +32,14 @@ class Sight(Struct, frozen=True, kw_only=True):
     """The block asked for, None when it has none or none was asked for."""
 
 
-async def look_at(node: Transport, height: int | None, *, chain_id: int, timeout_s: float) -> Sight:
+async def look_at(
+    node: Transport,
+    height: int | None,
+    *,
+    chain_id: int,
+    rollup: Rollup | None,
+    timeout_s: float,
+) -> Sight:
     """Ask a node once; raise TransientError when it does not say, and OtherChainError."""
     requests = [Request(method=_CHAIN_ID), Request(method=_BLOCK, params=("latest", False))]
     if height is not None:
@@ -41,15 +49,15 @@ async def look_at(node: Transport, height: int | None, *, chain_id: int, timeout
     if found != chain_id:
         raise OtherChainError(f"chain id: expected {chain_id}, found {found}")
     return Sight(
-        head=_decoded(node, _BLOCK, head, BlockRecord).value(),
-        at_height=_block(node, known[0]) if known else None,
+        head=_decoded(node, _BLOCK, head, BlockRecord).value(rollup),
+        at_height=_block(node, known[0], rollup) if known else None,
     )
 
 
-def _block(node: Transport, reply: Reply) -> BlockRef | None:
+def _block(node: Transport, reply: Reply, rollup: Rollup | None) -> BlockRef | None:
     if not isinstance(reply, NodeError) and bytes(reply) == b"null":
         return None
-    return _decoded(node, _BLOCK, reply, BlockRecord).value()
+    return _decoded(node, _BLOCK, reply, BlockRecord).value(rollup)
 
 
 def _decoded(node: Transport, method: str, reply: Reply, kind: type[T]) -> T:

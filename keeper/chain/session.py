@@ -247,6 +247,7 @@ def _pool(nodes: Sequence[Transport], options: ChainOptions, clock: Clock, repor
         watch_s=options.watch_s,
         patience_s=options.patience_s,
         recover_s=options.recover_s,
+        rollup=options.rollup,
     )
     return Pool(nodes, options=judged, clock=clock, report=report)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from keeper.chain.data_fees import Rollup
 from keeper.chain.errors import RateLimitedError
 from keeper.chain.identity import OtherChainError, Sight, look_at
 from keeper.chain.member import Member
@@ -35,6 +36,8 @@ class PoolOptions(Struct, frozen=True, kw_only=True):
     """How long to wait for one node while there is another to ask."""
     recover_s: float = 30.0
     """How long an earlier node must be fit before it is taken again."""
+    rollup: Rollup | None = None
+    """What kind of rollup the chain is, which its base fee follows from."""
 
 
 class Watch:
@@ -87,6 +90,7 @@ class Watch:
                 member.transport,
                 height,
                 chain_id=self._options.chain_id,
+                rollup=self._options.rollup,
                 timeout_s=self._options.patience_s,
             )
         except OtherChainError as e:

@@ -23,7 +23,7 @@ class BaseFeeRule(Struct, frozen=True, kw_only=True):
 
 EIP_1559: Final = BaseFeeRule()
 
-_NO_IDENTITY: Final = 2
+_NO_IDENTITY: Final = 1
 """How many of the last fields of a block nodes need not tell alike."""
 
 
@@ -39,10 +39,10 @@ class BlockRef(Struct, frozen=True, kw_only=True):
     """Wei per gas; 0 on a chain without EIP-1559."""
     gas_used: int
     gas_limit: int
-    logs_bloom: str = ""
-    """The header's filter of what logged, in hex; empty where the node did not tell."""
     base_fee_rule: BaseFeeRule = EIP_1559
     """For the block after it."""
+    logs_bloom: str = ""
+    """The header's filter of what logged, in hex; empty where the node did not tell."""
 
     def __eq__(self, other: object) -> bool:
         """Return whether it is the same block, whoever told of it."""

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from keeper.chain.data_fees import Rollup
 from keeper.chain.rpc import RetryPolicy
 from keeper.chain.session import Chain, ChainOptions, open_chain
 from keeper.core.units import ZERO_ADDRESS, Hash32, address
@@ -33,7 +34,9 @@ class Three:
             one.answers[method] = told
 
     @asynccontextmanager
-    async def opened(self, of: int = 3, quorum: int = 2) -> AsyncIterator[Chain]:
+    async def opened(
+        self, of: int = 3, quorum: int = 2, rollup: Rollup | None = None
+    ) -> AsyncIterator[Chain]:
         options = ChainOptions(
             chain_id=1,
             multicall3=ZERO_ADDRESS,
@@ -41,6 +44,7 @@ class Three:
             watch_s=NEVER_S,
             patience_s=0.3,
             quorum=quorum,
+            rollup=rollup,
         )
         urls = [one.url for one in self.nodes[:of]]
         async with open_chain(urls, options, clock=self.clock) as chain:

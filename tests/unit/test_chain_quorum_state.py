@@ -4,14 +4,16 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
 
 from keeper.chain.agreed import require_agreed
+from keeper.chain.data_fees import Rollup
 from keeper.chain.quorum import TRIES
 from keeper.chain.session import Chain
-from keeper.core.chain import BlockRef, Call, Transaction
+from keeper.core.chain import BaseFeeRule, BlockRef, Call, Transaction
 from keeper.core.errors import StaleError
 from keeper.core.values import replace
 from tests.support.fake_node import Refusal, Stall
@@ -125,6 +127,20 @@ async def test_the_active_node_is_left_when_most_tell_its_blocks_otherwise(
         assert len(chain.pool.fit()) == 3
 
 
+async def test_a_rollups_node_that_makes_up_how_its_fee_goes_on_is_left(three: Three) -> None:
+    """Holocene's denominator is in the header's extra data: at 1 the next fee may be nothing."""
+
+    def told(params: list[Any], truth: Callable[[list[Any]], Any], denominator: int) -> Any:
+        return truth(params) | {"extraData": f"0x00{denominator:08x}00000006"}
+
+    for node, denominator in zip(three.nodes, (1, 250, 250), strict=True):
+        truth = node.answers["eth_getBlockByNumber"]
+        node.answers["eth_getBlockByNumber"] = partial(told, truth=truth, denominator=denominator)
+    async with three.opened(rollup=Rollup.OP_STACK) as chain:
+        assert [one.is_active for one in chain.nodes()] == [False, True, False]
+        assert "base_fee_rule" in chain.nodes()[0].trouble
+
+
 async def test_two_of_two_that_differ_leave_the_first_in_charge(three: Three) -> None:
     truth = three.liar.answers["eth_getBlockByNumber"]
     three.liar.answers["eth_getBlockByNumber"] = lambda params: truth(params) | {"timestamp": "0x1"}
@@ -166,6 +182,7 @@ FIELDS = {
     "timestamp": 2**40,
     "number": 9,
     "parent_hash": TX,
+    "base_fee_rule": BaseFeeRule(denominator=1),
 }
 
 

@@ -14,7 +14,7 @@ from tests.support.lending_case import aave
 from tests.unit.test_price_block import LOG
 
 BESIDES = {
-    BlockRef: {"logs_bloom", "base_fee_rule"},
+    BlockRef: {"logs_bloom"},
     Log: {"seen_ns"},
     AaveMarket: {"category_lines"},
 }
