@@ -36,7 +36,9 @@ class LogReader(Protocol):
 
 
 class LogStream:
-    """Follows logs for ever, each told once; resumes where it was after every loss.
+    """Follows logs for ever, each told once, and once each time that a reorg takes or returns it.
+
+    It resumes where it was after every loss.
 
     It may begin with logs of the block that was the head when it started.
     """
@@ -57,7 +59,8 @@ class LogStream:
         self._open = subscriptions
         self._heads = heads
         self._report = report
-        self._told: dict[tuple[str, int, bool], None] = {}
+        self._told: dict[tuple[str, int], bool] = {}
+        """Whether a log was told as removed at last: a reorg may bring it back."""
         self._from: int | None = None
         """The block whose logs may not all be told yet."""
         self._socket: Subscriptions | None = None
@@ -166,9 +169,10 @@ class LogStream:
     def _untold(self, logs: Iterable[Log]) -> list[Log]:
         fresh = []
         for log in logs:
-            key = (log.block_hash, log.index, log.removed)
-            if key not in self._told:
-                self._told[key] = None
+            key = (log.block_hash, log.index)
+            if self._told.get(key) is not log.removed:
+                self._told.pop(key, None)
+                self._told[key] = log.removed
                 fresh.append(log)
         while len(self._told) > _REMEMBERED:
             del self._told[next(iter(self._told))]

@@ -97,6 +97,18 @@ async def test_a_removed_log_is_told_as_removed(node: FakeNode, chain: FakeChain
         assert await heard.until(2) == [(11, 0, False), (11, 0, True)]
 
 
+async def test_a_log_that_a_second_reorg_brings_back_is_told_again(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    there, gone = (log_record(11, address=FEED, removed=removed) for removed in (False, True))
+    async with listening(node.ws_url) as heard:
+        await subscribed(node, 1)
+        for log in (there, there, gone, gone, there, there, gone):
+            await node.push("0x1", log)
+        told = [(11, 0, removed) for removed in (False, True, False, True)]
+        assert await heard.until(4) == told
+
+
 async def test_logs_missed_while_the_connection_was_lost_are_read_afterwards(
     node: FakeNode, chain: FakeChainNode
 ) -> None:
