@@ -36,6 +36,10 @@ class Member:
     """What the last look at it found wrong, empty when nothing."""
     outvoted: str = ""
     """What enough nodes told otherwise when all were asked last, empty when nothing."""
+    claim: tuple[int, float] | None = None
+    """The first block that it told of and enough others have not come to yet, and when it did."""
+    unfollowed: str = ""
+    """What it claimed so long ago that others would have come to it, empty when nothing."""
     limited_until: float = 0.0
     """Its own wish: before that it is asked for nothing."""
     resting_until: float = 0.0

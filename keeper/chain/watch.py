@@ -1,7 +1,7 @@
 """Look at every node of a pool: is it on our chain, does it agree with it, does it keep up?"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -18,6 +18,8 @@ from keeper.runtime.clock import Clock
 _PEACE_S = 5.0
 """How long to leave a node alone that limits requests without saying for how long."""
 _REMEMBERED = 512
+_UNFOLLOWED_S = 10.0
+"""How long a node may tell of a block that no other has: news of one travels in far less."""
 
 
 class PoolOptions(Struct, frozen=True, kw_only=True):
@@ -65,11 +67,13 @@ class Watch:
         sights = await asyncio.gather(*(self._sight(one, height) for one in asked))
         told = [(one, sight) for one, sight in zip(asked, sights, strict=True) if sight is not None]
         self._vote(told)
+        self._weigh_claims({one: sight.head.number for one, sight in told})
         if active.outvoted:
             self._known = {}
         for one, sight in told:
             self._judge(one, self._fault(one, sight, None if one is active else height))
-        if active.head is not None and not active.excluded and not active.outvoted:
+        is_doubted = active.excluded or active.outvoted or active.unfollowed
+        if active.head is not None and not is_doubted:
             self._remember(active.head)
 
     async def inspect(self, member: Member) -> bool:
@@ -121,6 +125,26 @@ class Watch:
             unlike = agreed.unlike(block)
             member.outvoted = f"block {agreed.number}: {unlike}" if unlike else ""
 
+    def _weigh_claims(self, heads: Mapping[Member, int]) -> None:
+        """Note who has long told of a block that no quorum would agree on, for others lack it.
+
+        Only where there are enough of those: they must not stop without the one that is ahead.
+        """
+        quorum, now = self._options.quorum, self._clock.monotonic()
+        for member, head in heads.items() if quorum > 1 else ():
+            others = sorted((heads[one] for one in heads if one is not member), reverse=True)
+            member.unfollowed = ""
+            reached = others[quorum - 2] if len(others) >= quorum else head
+            kept_up = sum(reached - one <= self._options.max_lag_blocks for one in others)
+            if reached >= head or kept_up < quorum:
+                member.claim = None
+                continue
+            if member.claim is None or reached >= member.claim[0]:
+                member.claim = (head, now)
+            claimed, since = member.claim
+            if now - since > _UNFOLLOWED_S:
+                member.unfollowed = f"block {claimed}: found no other node beyond block {reached}"
+
     def failed(self, member: Member, error: TransientError) -> None:
         """Note that a node did not answer, or wants peace."""
         if isinstance(error, RateLimitedError):
@@ -141,8 +165,9 @@ class Watch:
         if behind > self._options.max_lag_blocks:
             return f"{behind} blocks behind block {newest}"
         known = None if height is None else self._known.get(height)
-        if member.outvoted or known is None or sight.head.number < (height or 0):
-            return member.outvoted
+        doubt = member.outvoted or member.unfollowed
+        if doubt or known is None or sight.head.number < (height or 0):
+            return doubt
         told = "no block" if sight.at_height is None else sight.at_height.hash
         return "" if told == known else f"block {height}: expected {known}, found {told}"
 

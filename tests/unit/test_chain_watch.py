@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from keeper.chain.agreed import require_agreed
 from keeper.chain.pool import Pool
 from keeper.chain.session import Chain
 from tests.support.fake_node import Refusal
@@ -98,6 +99,45 @@ async def test_as_many_nodes_as_must_agree_say_who_is_behind(three: Three) -> No
         three.nodes[2].answers["eth_chainId"] = three.nodes[1].answers["eth_chainId"]
         assert await looked(chain) == [True, True, False], "now as it is behind"
         assert chain.nodes()[2].trouble == f"{1 + LAG} blocks behind block {11 + LAG}"
+
+
+async def test_one_that_long_claims_a_block_that_nobody_else_has_gives_no_heads(
+    three: Three,
+) -> None:
+    async with three.opened() as chain:
+        add(three, *range(11, 31), nodes=slice(1))
+        assert await looked(chain) == [True, True, True]
+        three.clock.time += 11
+        assert await looked(chain) == [False, True, True]
+        assert chain.nodes()[0].trouble == "block 30: found no other node beyond block 10"
+        head = await chain.reader.head()
+        assert head.number == 10
+        await require_agreed(chain.agreed, head)
+        add(three, *range(11, 31), nodes=slice(1, 3))
+        assert await looked(chain) == [True, True, True]
+
+
+async def test_one_that_is_always_first_is_believed_where_others_follow(three: Three) -> None:
+    async with three.opened() as chain:
+        for number in range(11, 30):
+            add(three, number, number + 1, number + 2, nodes=slice(1))
+            add(three, number, nodes=slice(1, 3))
+            three.clock.time += 2
+            assert await looked(chain) == [True, True, True], number
+        assert pool_of(chain).name == chain.nodes()[0].name
+
+
+async def test_one_that_is_ahead_is_kept_where_too_few_would_be_left(three: Three) -> None:
+    async with three.opened() as chain:
+        add(three, *range(11, 31), nodes=slice(1))
+        add(three, *range(11, 21), nodes=slice(1, 2))
+        for _ in range(2):
+            assert await looked(chain) == [True, True, False]
+            three.clock.time += 11
+    async with three.opened(of=2) as chain:
+        for _ in range(2):
+            assert await looked(chain) == [True, True]
+            three.clock.time += 11
 
 
 async def test_one_that_has_not_come_to_the_block_of_all_is_not_held_to_it(three: Three) -> None:
