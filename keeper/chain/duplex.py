@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from keeper.chain.errors import SlowError
 from keeper.chain.jsonrpc import (
     UNREADABLE,
     Message,
@@ -101,8 +102,8 @@ class DuplexTransport:
                 self._connection = connection
         return self._connection
 
-    def _no_reply(self, timeout_s: float) -> TransientError:
-        return TransientError(f"{self._name}: expected a reply within {timeout_s:g} s, found none")
+    def _no_reply(self, timeout_s: float) -> SlowError:
+        return SlowError(f"{self._name}: expected a reply within {timeout_s:g} s, found none")
 
 
 class _Connection:

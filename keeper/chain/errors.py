@@ -11,6 +11,10 @@ class RateLimitedError(TransientError):
         self.retry_after_s = retry_after_s
 
 
+class SlowError(TransientError):
+    """No answer came in the time that one is waited for."""
+
+
 class GasCappedError(RefusedError):
     """The next block costs more per gas than the operator allows."""
 

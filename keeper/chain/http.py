@@ -9,7 +9,7 @@ from datetime import UTC
 import aiohttp
 
 from keeper.chain.endpoint import Endpoint
-from keeper.chain.errors import RateLimitedError
+from keeper.chain.errors import RateLimitedError, SlowError
 from keeper.chain.jsonrpc import (
     NodeError,
     Reply,
@@ -86,7 +86,7 @@ class HttpTransport:
                 found = await answer.read()
         except TimeoutError as e:
             msg = f"{self.name}: expected a reply within {timeout_s:g} s, found none"
-            raise TransientError(msg) from e
+            raise SlowError(msg) from e
         except (aiohttp.ClientError, OSError) as e:
             raise TransientError(f"{self.name}: {connection_trouble(e)}") from e
         if answer.status >= _NOT_AN_ANSWER:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from keeper.chain.classify import Meaning, meaning
+from keeper.chain.errors import SlowError
 from keeper.chain.jsonrpc import NodeError, Reply, Request
 from keeper.chain.log_pages import SlimLogRecord, columns_of
 from keeper.chain.records import LogRecord, quantity
@@ -29,6 +30,8 @@ _MOST_WORDS = 1_000
 """As many as geth takes for one topic."""
 _LONG_BORNE = 64
 """Ranges of full width that are answered in a row before wider ones are tried again."""
+_QUICK = 1_000
+"""Blocks that a node tells the logs of in time, unless it answers nothing at all."""
 
 
 def log_query(wanted: LogFilter, **where: str) -> dict[str, object]:
@@ -148,7 +151,12 @@ class LogRanges:
         while at <= last:
             span = self.span
             end = min(at + span - 1, last)
-            reply = await self._ask(wanted, at, end)
+            try:
+                reply = await self._ask(wanted, at, end)
+            except SlowError:
+                if not self._shorten(end - at + 1):
+                    raise
+                continue
             if isinstance(reply, NodeError) and self._narrow(reply, end - at + 1):
                 continue
             found = take(reply)
@@ -170,6 +178,18 @@ class LogRanges:
         if head < last:
             raise StaleError(f"{self._rpc.name}: expected block {last}, found {head} the newest")
         return reply
+
+    def _shorten(self, asked: int) -> bool:
+        """Take much narrower ranges where one was not answered in time; tell if that may help.
+
+        Many nodes limit nothing, and search a million blocks for longer than anybody waits.
+        """
+        if asked <= _QUICK:
+            return False
+        width = self._width
+        width.answered, width.refused = min(width.answered, asked // 4), asked // 2
+        width.borne = 0
+        return True
 
     def _narrow(self, error: NodeError, asked: int) -> bool:
         """Take a narrower range from now on; tell whether that may help."""

@@ -1,17 +1,19 @@
 """Wide ranges are split as the node demands, and what it bears is remembered."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from keeper.chain.endpoint import parse_endpoint
-from keeper.chain.errors import NodeRefusedError
+from keeper.chain.errors import NodeRefusedError, SlowError
 from keeper.chain.http import HttpTransport
+from keeper.chain.jsonrpc import Reply, Request
 from keeper.chain.log_ranges import LogRanges, log_query
-from keeper.chain.rpc import Rpc
+from keeper.chain.rpc import RetryPolicy, Rpc
 from keeper.core.chain import LogFilter
 from keeper.core.errors import StaleError
 from keeper.core.units import Hash32, address
@@ -148,6 +150,44 @@ async def test_a_dense_spot_does_not_narrow_all_that_comes_after_it() -> None:
         _, ranges = await read(node, 0, 20_000)
         assert node.methods().count(GET_LOGS) < 1_000
         assert ranges.span > 100
+
+
+class Searching:
+    """A node without limits, which tells the logs of so many blocks in time and no more."""
+
+    name = "node"
+
+    def __init__(self, quick: int) -> None:
+        self.quick = quick
+        self.asked: list[int] = []
+
+    async def batch(self, requests: Sequence[Request], *, timeout_s: float) -> list[Reply]:
+        query: Any = requests[1].params[0]
+        self.asked.append(int(query["toBlock"], 16) - int(query["fromBlock"], 16) + 1)
+        if self.asked[-1] > self.quick:
+            raise SlowError(f"node: expected a reply within {timeout_s:g} s, found none")
+        return [msgspec.Raw(b'"0xf4240"'), msgspec.Raw(b"[]")]
+
+
+async def test_a_range_that_takes_too_long_is_asked_for_in_parts() -> None:
+    node: Any = Searching(70_000)
+    ranges = LogRanges(Rpc(node, clock=InstantClock(), policy=RetryPolicy(budget_s=0.0)))
+    await ranges.read(WANTED, 0, 1_000_000)
+    assert node.asked[0] == 1_000_000
+    assert len(node.asked) < 60
+    assert 35_000 < ranges.span <= 70_000
+
+
+async def test_a_node_that_answers_nothing_in_time_is_given_up() -> None:
+    node: Any = Searching(0)
+    ranges = LogRanges(Rpc(node, clock=InstantClock(), policy=RetryPolicy(budget_s=0.0)))
+    with pytest.raises(SlowError):
+        await ranges.read(WANTED, 0, 1_000_000)
+    assert len(node.asked) < 10
+    node.asked.clear()
+    with pytest.raises(SlowError):
+        await ranges.read(WANTED, 0, 500)
+    assert len(node.asked) == 1
 
 
 async def test_a_node_that_refuses_even_one_block_is_a_refusal() -> None:
