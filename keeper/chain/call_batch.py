@@ -13,6 +13,8 @@ from keeper.core.units import Address
 
 _METHOD = "eth_call"
 _SMALLEST_CHUNK = 8
+_LONG_BORNE = 64
+"""Chunks of full size that are answered in a row before larger ones are tried again."""
 
 
 class CallBatch:
@@ -23,7 +25,8 @@ class CallBatch:
     ) -> None:
         self._pinned = pinned
         self._multicall3 = multicall3
-        self._chunk = chunk
+        self._chunk = self._largest = chunk
+        self._borne = 0
         self._at_once = at_once
 
     async def run(self, calls: Sequence[Call], block: BlockRef) -> list[CallResult]:
@@ -55,7 +58,9 @@ class CallBatch:
         answer = data_bytes(self._pinned.rpc.decode(str, _METHOD, reply))
         if not answer:  # no contract there at that block
             return await self._one_by_one(calls, block)
-        return await self._settled(calls, decode_aggregate3(answer, len(calls)), block)
+        results = decode_aggregate3(answer, len(calls))
+        self._bear(len(calls))
+        return await self._settled(calls, results, block)
 
     async def _halves(self, calls: Sequence[Call], block: BlockRef) -> list[CallResult]:
         """Ask again in two parts: the whole was too much for the node, or for the gas it gives."""
@@ -104,7 +109,16 @@ class CallBatch:
         )
 
     def _learn(self, too_large: int) -> None:
-        self._chunk = max(min(self._chunk, too_large), _SMALLEST_CHUNK)
+        self._chunk, self._borne = max(min(self._chunk, too_large), _SMALLEST_CHUNK), 0
+
+    def _bear(self, size: int) -> None:
+        """Take note of a chunk that was answered; after many, larger ones may be again.
+
+        What a chunk met once, such as an error of the node's own, must not count for ever.
+        """
+        self._borne += size == self._chunk
+        if self._borne >= _LONG_BORNE:
+            self._chunk, self._borne = min(2 * self._chunk, self._largest), 0
 
 
 def _is_refused(reply: Reply) -> bool:

@@ -169,6 +169,20 @@ async def test_a_chunk_that_is_too_much_is_halved_and_the_size_remembered(
     assert len(node.asked) == 9
 
 
+async def test_chunks_grow_again_after_errors_that_were_none_of_theirs(
+    node: FakeNode, pinned: PinnedRpc
+) -> None:
+    runner = batch(pinned, chunk=100)
+    for _ in range(5):
+        node.faults.append(Refusal(code=-32000, message="method handler crashed"))
+        assert await runner.run(calls(100), BLOCK) == echoes(100)
+    for _ in range(120):
+        assert await runner.run(calls(100), BLOCK) == echoes(100)
+    node.asked.clear()
+    assert await runner.run(calls(100), BLOCK) == echoes(100)
+    assert len(node.asked) == 1
+
+
 async def test_a_call_that_failed_silently_in_company_is_asked_alone(
     node: FakeNode, pinned: PinnedRpc
 ) -> None:
