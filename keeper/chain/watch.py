@@ -66,8 +66,10 @@ class Watch:
         asked = [one for one in self._members if not one.excluded]
         sights = await asyncio.gather(*(self._sight(one, height) for one in asked))
         told = [(one, sight) for one, sight in zip(asked, sights, strict=True) if sight is not None]
+        heads = {one: sight.head.number for one, sight in told}
         self._vote(told)
-        self._weigh_claims({one: sight.head.number for one, sight in told})
+        self._weigh_claims(heads)
+        self._step_back([head for one, head in heads.items() if not one.unfollowed])
         if active.outvoted:
             self._known = {}
         for one, sight in told:
@@ -144,6 +146,12 @@ class Watch:
             claimed, since = member.claim
             if now - since > _UNFOLLOWED_S:
                 member.unfollowed = f"block {claimed}: found no other node beyond block {reached}"
+
+    def _step_back(self, heads: Sequence[int]) -> None:
+        """Follow a chain that became shorter: none of these heads is at what was reached."""
+        quorum = self._options.quorum
+        if 1 < quorum <= len(heads) and max(heads) < self._reached:
+            self._reached = sorted(heads, reverse=True)[quorum - 1]
 
     def failed(self, member: Member, error: TransientError) -> None:
         """Note that a node did not answer, or wants peace."""

@@ -101,6 +101,38 @@ async def test_as_many_nodes_as_must_agree_say_who_is_behind(three: Three) -> No
         assert chain.nodes()[2].trouble == f"{1 + LAG} blocks behind block {11 + LAG}"
 
 
+@pytest.mark.parametrize("quorum", [1, 2])
+async def test_a_chain_that_became_shorter_on_every_node_is_followed(
+    three: Three, quorum: int
+) -> None:
+    """As a rollup's does whose sequencer lost what it had told."""
+    async with three.opened(quorum=quorum) as chain:
+        add(three, *range(11, 31))
+        await looked(chain)
+        for one in three.chains:
+            one.add(18, fork="b", parent_fork="a")
+        add(three, 19, 20, fork="b", nodes=slice(2))
+        await looked(chain)
+        add(three, 19, 20, fork="b", nodes=slice(2, 3))
+        for _ in range(3):
+            assert await looked(chain) == [True, True, True]
+        head = await chain.reader.head()
+        assert head.number == 20
+        await require_agreed(chain.agreed, head)
+
+
+async def test_two_are_followed_back_when_one_has_long_been_alone_with_more(three: Three) -> None:
+    async with three.opened() as chain:
+        add(three, *range(11, 31))
+        assert await looked(chain) == [True, True, True]
+        for one in three.chains[1:]:
+            one.shrink(20)
+        assert await looked(chain) == [True, False, False]
+        three.clock.time += 11
+        assert await looked(chain) == [False, True, True]
+        assert (await chain.reader.head()).number == 20
+
+
 async def test_one_that_long_claims_a_block_that_nobody_else_has_gives_no_heads(
     three: Three,
 ) -> None:
