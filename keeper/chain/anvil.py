@@ -18,6 +18,7 @@ from typing import Self
 from msgspec import Struct, field
 
 from keeper.core.errors import ConfigError
+from keeper.core.text import with_shown_urls
 
 OLDEST_ANVIL = (1, 7)
 """Older releases lack options and calls that Keeper uses."""
@@ -246,7 +247,8 @@ def _wait_until_listening(
 
 
 def _early_exit(log: Path, options: AnvilOptions, code: int) -> str:
-    said = " ".join(log.read_text(encoding="utf-8", errors="replace").split())
+    # It names the node that it would fork, with its key.
+    said = with_shown_urls(" ".join(log.read_text(encoding="utf-8", errors="replace").split()))
     if "Address already in use" in said:
         return f"anvil: expected port {options.port} to be free, found it taken"
     marks = [at for at in (said.find("Error:"), said.find("error:")) if at >= 0]

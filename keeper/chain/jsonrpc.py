@@ -5,8 +5,10 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from keeper.core.errors import TransientError
+from keeper.core.text import with_shown_urls
 
 _SHOWN_BYTES = 60
 
@@ -24,11 +26,15 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class NodeError(msgspec.Struct, frozen=True):
-    """An error object as the node sent it."""
+    """An error object as the node sent it, but for URLs: those of nodes behind it may hold keys."""
 
     code: int
     message: str = ""
     data: object = None
+
+    def __post_init__(self) -> None:
+        """Cut URLs: a fork names the node that it forks, with its key, when that fails."""
+        force_setattr(self, "message", with_shown_urls(self.message))
 
 
 Reply = msgspec.Raw | NodeError

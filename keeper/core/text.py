@@ -14,6 +14,8 @@ _IN_WEI: Final = re.compile(
     r"|(?<=[( ])(?P<item>proceeds|gas|tip) (?P<figure>-?\d+)(?=[,)])"
 )
 """An amount of wei in a reason: by its unit, or by its name in a list of such."""
+_URL: Final = re.compile(r"\b(?:https?|wss?)://[^\s'\"<>]*[^\s'\"<>.,:;!?()]", re.IGNORECASE)
+"""Without the mark of a sentence behind it: ``http://host:8545:`` would be no URL at all."""
 _REPLACED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -48,6 +50,11 @@ def shown_url(url: str) -> str:
     except ValueError:
         return "<url>"
     return f"{parts.scheme}://{parts.hostname}{port}" if parts.hostname else "<url>"
+
+
+def with_shown_urls(text: str) -> str:
+    """Return text with of each URL of a node what ``shown_url`` leaves."""
+    return _URL.sub(lambda found: shown_url(found.group()), text) if "://" in text else text
 
 
 def readable(reason: str) -> str:

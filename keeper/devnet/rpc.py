@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from keeper.core.errors import InvariantError, TransientError
+from keeper.core.text import with_shown_urls
 
 Call = tuple[str, Sequence[object]]
 """A method and its parameters."""
@@ -32,7 +33,9 @@ class Rpc:
         results: list[Any] = []
         for method, reply in self.try_batch(calls):
             if "error" in reply:
-                raise InvariantError(f"{method}: expected a result, found {reply['error']}")
+                # That of a fork may name the node that it forks, with its key.
+                found = with_shown_urls(str(reply["error"]))
+                raise InvariantError(f"{method}: expected a result, found {found}")
             results.append(reply["result"])
         return results
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Final
 
-from keeper.core.text import printable, shown_url
+from keeper.core.text import printable, shown_url, with_shown_urls
 
 HIDDEN: Final = "<hidden>"
 TEXT_LIMIT: Final = 2_000
@@ -26,8 +26,6 @@ _HEX_RUN: Final = re.compile(
 
 Hashes are a word with ``0x`` and stay readable.
 """
-_URL: Final = re.compile(r"\b(?:https?|wss?)://[^\s'\"<>]*[^\s'\"<>.,:;!?()]", re.IGNORECASE)
-"""Without the mark of a sentence behind it: ``http://host:8545:`` would be no URL at all."""
 _OTHER_URL: Final = re.compile(r"\b(?!(?:https?|wss?)://)[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 """Of a channel or a database: even its host may be a secret."""
 _MANY_LINES: Final = frozenset({"exception", "stack"})
@@ -87,7 +85,7 @@ class Redactor:
         """Return text without secrets, control characters and line breaks."""
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
-        text = _URL.sub(lambda found: shown_url(found.group()), text)
+        text = with_shown_urls(text)
         text = _OTHER_URL.sub("<url>", text)
         text = _HEX_RUN.sub(HIDDEN, text)
         return printable(text, TEXT_LIMIT)

@@ -52,6 +52,14 @@ def test_an_error_inside_the_block_ends_anvil_too(anvil_binary: Path):
     assert not anvil.running
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v3/canary", "ws://127.0.0.1:9/v3/canary"])
+def test_the_key_of_a_node_that_cannot_be_forked_is_not_shown(anvil_binary: Path, url: str):
+    host = url.removesuffix("/v3/canary")
+    with pytest.raises(ConfigError, match=f"expected it to start, .*{host}") as found:
+        start_anvil(anvil_binary, AnvilOptions(fork_url=url, fork_block=5, chain_id=1)).stop()
+    assert "canary" not in str(found.value)
+
+
 def test_stopping_twice_is_harmless(anvil_binary: Path):
     anvil = start_anvil(anvil_binary)
     anvil.stop()

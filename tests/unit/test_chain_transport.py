@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import aiohttp
 import pytest
@@ -15,7 +15,8 @@ from keeper.chain.http import HttpTransport, retry_after_s
 from keeper.chain.jsonrpc import NodeError, Request
 from keeper.chain.net import connector
 from keeper.chain.transport import Transport
-from keeper.core.errors import TransientError
+from keeper.core.errors import InvariantError, TransientError
+from keeper.devnet.rpc import Rpc
 from tests.support.fake_node import (
     CUT_JSON,
     EMPTY,
@@ -82,6 +83,32 @@ async def test_http_faults_are_transient_and_keep_the_key_secret(
             await transport.request(CHAIN_ID, timeout_s=TIMEOUT_S)
     assert str(caught.value).startswith(node.url)
     assert "k3y" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", [
+    Refusal(code=-32603, message="no account: error sending request for url (https://n.io/v3/k3y)"),
+    Raw(body='{"id":null,"error":{"code":1,"message":"for url (https://n.io/v3/k3y)"}}'),
+])  # fmt: skip
+async def test_an_error_that_names_the_node_behind_keeps_its_key_secret(
+    node: FakeNode, fault: Fault
+) -> None:
+    """As a fork's does of the node that it forks."""
+    node.faults.extend([fault] * 2)
+    async with http_to(node.url) as transport:
+        (found,) = await transport.batch([CHAIN_ID], timeout_s=TIMEOUT_S)
+        alone = await transport.request(CHAIN_ID, timeout_s=TIMEOUT_S)
+    for error in (found, alone):
+        assert isinstance(error, NodeError)
+        assert error.message.endswith("for url (https://n.io)")
+
+
+async def test_a_local_node_that_names_the_node_behind_keeps_its_key_secret(
+    node: FakeNode,
+) -> None:
+    node.answers["evm_mine"] = lambda _: Refusal(code=-32603, message="no (https://n.io/v3/k3y)")
+    with closing(Rpc(node.url)) as rpc, pytest.raises(InvariantError, match=r"n\.io") as found:
+        await asyncio.to_thread(rpc.call, "evm_mine")
+    assert "k3y" not in str(found.value)
 
 
 async def test_a_stalled_node_is_given_up_after_the_timeout(node: FakeNode) -> None:
