@@ -67,7 +67,12 @@ class WebSocket:
         """Wait until the connection ends; the body of the reading task."""
         reason = "it was not JSON-RPC"
         while not self._aborted:
-            message = await self._stream.receive()
+            try:
+                message = await self._stream.receive()
+            except (aiohttp.ClientError, OSError) as e:
+                # A ping came before the end, and aiohttp could not answer it any more.
+                reason = f"the connection closed ({type(e).__name__})"
+                break
             if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 reason = f"the connection closed ({message.type.name})"
                 break
