@@ -239,7 +239,9 @@ class _Connection:
                 future.set_exception(TransientError(msg))
 
     def _forget(self, number: int) -> None:
-        self._waiting.pop(number, None)
+        future = self._waiting.pop(number, None)
+        if future is not None and future.done() and not future.cancelled():
+            future.exception()  # asyncio complains of an error that nobody looked at
         self._sends.discard(number)
 
     def _give_up(self, reason: str) -> None:

@@ -1,6 +1,7 @@
 """A node that reads no more holds up nobody for longer than is waited for an answer."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -10,6 +11,7 @@ from aiohttp import web
 from keeper.chain.background import Background
 from keeper.chain.duplex import DuplexTransport
 from keeper.chain.endpoint import parse_endpoint
+from keeper.chain.errors import SlowError
 from keeper.chain.jsonrpc import Reply, Request
 from keeper.chain.net import open_net
 from keeper.core.errors import TransientError
@@ -70,6 +72,20 @@ async def test_who_asks_a_node_that_reads_no_more_is_told_so_and_never_cancelled
             await asyncio.wait(tasks)
             assert not any(one.cancelled() for one in tasks)
             assert all(isinstance(one.exception(), TransientError) for one in tasks)
+
+
+async def test_nobody_complains_of_what_was_not_written_when_the_node_hung_up() -> None:
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: complaints.append(about))
+    async with unread() as (transport, _):
+        asking = (asked(transport, 0.5) for _ in range(MORE_THAN_FITS))
+        waiting = asyncio.gather(*asking, return_exceptions=True)
+        await asyncio.sleep(0.2)
+        await transport.close()
+        assert {type(one) for one in await waiting} == {TransientError, SlowError}
+        del waiting
+    gc.collect()
+    assert complaints == []
 
 
 async def test_a_node_that_reads_again_is_asked_again() -> None:
