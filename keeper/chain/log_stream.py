@@ -105,9 +105,9 @@ class LogStream:
     async def _pushed(self, open_socket: Callable[[], Subscriptions]) -> AsyncGenerator[Log, None]:
         wait_s = _FIRST_WAIT_S
         while True:
-            self._socket = open_socket()
-            self._socket.tap = self._hear
             try:
+                self._socket = open_socket()
+                self._socket.tap = self._hear
                 async with aclosing(self._until_lost(self._socket)) as logs:
                     async for log in logs:
                         wait_s = _FIRST_WAIT_S
@@ -115,7 +115,8 @@ class LogStream:
             except (TransientError, StaleError, RefusedError) as e:
                 self._report(Trouble.LOST, str(e))
             finally:
-                await self._socket.close()
+                if self._socket is not None:
+                    await self._socket.close()
             await self._clock.sleep(wait_s)
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 

@@ -53,9 +53,14 @@ class Member:
         """Return what it may be called in messages."""
         return self.transport.name
 
+    @property
+    def doubt(self) -> str:
+        """Why nothing that it tells is taken, empty when it is."""
+        return self.excluded or self.unfit
+
     def usable(self, now: float) -> bool:
         """Tell whether it may be asked at all."""
-        return not self.excluded and not self.unfit and now >= self.limited_until
+        return not self.doubt and now >= self.limited_until
 
     def answered(self) -> None:
         """Remember that it works."""
@@ -70,8 +75,8 @@ class Member:
 
     def trouble(self, now: float) -> str:
         """Return why it is not used, in words."""
-        if self.excluded or self.unfit:
-            return self.excluded or self.unfit
+        if self.doubt:
+            return self.doubt
         if now < self.limited_until:
             return f"wants no request for {self.limited_until - now:.1f} s"
         return "did not answer" if now < self.resting_until else ""

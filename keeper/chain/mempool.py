@@ -58,8 +58,9 @@ class PendingStream:
         """Yield each wanted transaction. Ends only when the consumer does."""
         wait_s = _FIRST_WAIT_S
         while True:
-            socket = self._open()
+            socket: Subscriptions | None = None
             try:
+                socket = self._open()
                 async with aclosing(self._until_lost(socket)) as found:
                     async for transaction in found:
                         wait_s = _FIRST_WAIT_S
@@ -67,7 +68,8 @@ class PendingStream:
             except (TransientError, StaleError, RefusedError) as e:
                 self._report(Trouble.LOST, str(e))
             finally:
-                await socket.close()
+                if socket is not None:
+                    await socket.close()
             await self._clock.sleep(wait_s)
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 

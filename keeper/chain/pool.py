@@ -44,6 +44,7 @@ class Pool:
         self._watch = Watch(self.members, options=options, clock=clock, report=report)
         self._switching = asyncio.Lock()
         self._followers: list[Callable[[], None]] = []
+        self._lookers: list[Callable[[], None]] = []
 
     @property
     def name(self) -> str:
@@ -110,6 +111,8 @@ class Pool:
         """Look at every node once, and let another take over if it must or may."""
         await self._watch.look(self._active)
         await self._prefer()
+        for see in self._lookers:
+            see()
 
     async def watch(self) -> None:
         """Look at every node again and again."""
@@ -120,6 +123,10 @@ class Pool:
     def on_switch(self, follow: Callable[[], None]) -> None:
         """Have ``follow`` called whenever another node has become the active one."""
         self._followers.append(follow)
+
+    def on_look(self, see: Callable[[], None]) -> None:
+        """Have ``see`` called whenever every node was looked at."""
+        self._lookers.append(see)
 
     def nobody(self) -> TransientError:
         """Return the error for a pool without a node to ask: why not, node by node."""

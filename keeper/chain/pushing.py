@@ -7,6 +7,7 @@ from keeper.chain.member import Member
 from keeper.chain.pool import Pool
 from keeper.chain.sockets import Connect
 from keeper.chain.subscriptions import Subscriptions
+from keeper.core.errors import TransientError
 from keeper.runtime.clock import Clock
 
 _RECENT_S = 60.0
@@ -21,6 +22,11 @@ class PushEndpoint:
     timeout_s: float
     member: Member | None = None
     """The node of the pool that it belongs to."""
+
+    @property
+    def doubt(self) -> str:
+        """Why nothing that its node tells is taken, empty when it is."""
+        return "" if self.member is None else self.member.doubt
 
     def open(self) -> Subscriptions:
         """Return subscriptions on a socket that opens with the first one."""
@@ -38,12 +44,20 @@ class Rotation:
         self._current: tuple[PushEndpoint, Subscriptions] | None = None
         if pool is not None:
             pool.on_switch(self._follow)
+            pool.on_look(self._leave)
 
     def open(self) -> Subscriptions:
-        """Return subscriptions at the best node, or at the next when that was tried just now."""
+        """Return subscriptions at the best node, or at the next when that was tried just now.
+
+        Raises TransientError when no node that pushes is fit.
+        """
         now = self._clock.monotonic()
         recent = {name: at for name, at in self._opened.items() if now - at < _RECENT_S}
-        chosen = min(self._in_order(), key=lambda one: recent.get(one.name, float("-inf")))
+        fit = [one for one in self._in_order() if not one.doubt]
+        if not fit:
+            found = "; ".join(f"{one.name}: {one.doubt}" for one in self._endpoints)
+            raise TransientError(f"push: expected a node that is fit, found none ({found})")
+        chosen = min(fit, key=lambda one: recent.get(one.name, float("-inf")))
         self._opened[chosen.name] = now
         opened = chosen.open()
         self._current = (chosen, opened)
@@ -67,3 +81,8 @@ class Rotation:
         if best is not endpoint:
             self._opened.pop(best.name, None)
             subscriptions.end(f"{best.name} took over")
+
+    def _leave(self) -> None:
+        """Leave a node that was found unfit: what it pushes is worth no more than its answers."""
+        if self._current is not None and (doubt := self._current[0].doubt):
+            self._current[1].end(doubt)

@@ -166,6 +166,26 @@ async def test_a_frozen_subscription_is_given_up_for_another(
         await heard.take_after_subscribing_again(node, chain)
 
 
+async def test_what_a_node_pushes_that_was_found_unfit_is_left_for_looking(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with fake_node() as late:
+        behind = FakeChainNode(late, first=5, last=10)
+        async with opened(node.url, late.ws_url) as open_, listening(open_) as heard:
+            assert await heard.take(1) == [(10, None)]
+            for number in range(11, 31):
+                chain.add(number)
+            await eventually(lambda: "blocks behind" in open_.nodes()[1].trouble)
+            behind.add(11)
+            await behind.push_head()
+            assert (await heard.take(20))[-1] == (30, None)
+            for number in range(12, 32):
+                behind.add(number)
+            chain.add(31)
+            assert await heard.take(1) == [(31, None)]
+            await heard.take_after_subscribing_again(late, behind)
+
+
 async def test_silence_is_reported_and_ends_with_the_next_head(
     node: FakeNode, chain: FakeChainNode
 ) -> None:

@@ -173,6 +173,23 @@ async def test_a_gap_that_the_node_refuses_to_tell_holds_up_no_later_log(
         assert await heard.until(2) == [(10, 0, False), (11, 0, False)]
 
 
+async def test_logs_of_the_time_in_which_no_node_that_pushes_was_fit_are_read_afterwards(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with fake_node() as late:
+        behind = FakeChainNode(late, first=5, last=10)
+        async with listening(node.url, late.ws_url) as heard:
+            await subscribed(late, 1)
+            chain.add_log(log_record(29, address=FEED))
+            for number in range(11, 31):
+                chain.add(number)
+            await eventually(lambda: len(late.sockets) == 1)  # that of calls
+            for number in range(11, 31):
+                behind.add(number)
+            assert await heard.until(1) == [(29, 0, False)]
+            await subscribed(late, 2)
+
+
 async def test_a_new_connection_resumes_at_the_last_log_that_was_pushed(
     node: FakeNode, chain: FakeChainNode
 ) -> None:
