@@ -137,7 +137,8 @@ class Tender:
         for newest, one in reversed(waiting):
             verdict = verdicts.get(newest.plan_id)
             purpose, _ = self._second.judged(newest, one, verdict, head, exposure)
-            is_own = newest.lane == means.lane.name
+            # What it went out by before, another lane, has not gone with the block of this one's.
+            is_own = all(each.lane == means.lane.name for each in one.intent.attempts)
             if newest.plan_id not in overdue or not is_own or purpose is not Purpose.CANCEL:
                 break
             back += 1

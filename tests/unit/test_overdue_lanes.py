@@ -151,3 +151,18 @@ async def test_below_one_that_is_not_overdue_yet_a_nonce_is_filled(bundling: Yar
     bundling.flight.took_off(TWO, later)
     bundling.fails(ONE)
     assert [(one.nonce, one.purpose) for one in await bundling.tend()] == [(5, Purpose.CANCEL)]
+
+
+async def test_what_another_lane_left_is_not_over_with_the_block_of_what_cancels_it(
+    bundling: Yard,
+) -> None:
+    """The bundle is gone with its block, the transaction that everybody has seen is not."""
+    await bundling.send(ONE, 5)
+    bundling.fails(ONE)
+    late = ONE.deadline + GRACE_S + 1
+    (cancel,) = await bundling.tend(timestamp=late)
+    assert (cancel.purpose, cancel.lane) == (Purpose.CANCEL, "relay")
+    (again,) = await bundling.tend(HEAD.number + 1, timestamp=late + 12)
+    assert (again.raw, again.target_block) == (cancel.raw, HEAD.number + 2)
+    assert list(bundling.flight.airborne) == [ONE.id], "it may land yet, and cost its gas"
+    assert bundling.settled == []
