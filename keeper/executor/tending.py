@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import structlog
 
 from keeper.core.chain import BlockRef, Fees, next_base_fee
+from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.plan import Intent, Outcome, Purpose, Submission
 from keeper.core.units import Address
 from keeper.core.values import replace
@@ -107,7 +108,14 @@ class Tender:
             purpose, cap = self._second.judged(newest, one, verdict, head, exposure)
             if newest.lane != means.lane.name and purpose is not Purpose.CANCEL:
                 continue
-            step = await self._step(newest, one, purpose, cap, head)
+            try:
+                step = await self._step(newest, one, purpose, cap, head)
+            # What is journaled by now goes out: else the next head offers more for it, unsent.
+            except (RefusedError, StaleError, TransientError) as error:
+                log.warning(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, why=str(error))
+                if isinstance(error, RefusedError):
+                    continue
+                break  # who does not answer is waited for once
             if step is None:
                 continue
             outgoing.append(step)
