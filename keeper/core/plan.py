@@ -216,6 +216,8 @@ class Companion(Struct, frozen=True, kw_only=True):
 
     plan_id: str
     ref: AccountRef
+    valuation: Valuation | None = None
+    """The prices that it was planned at."""
 
 
 class Intent(Struct, frozen=True, kw_only=True):
@@ -237,6 +239,13 @@ class Intent(Struct, frozen=True, kw_only=True):
     """Those that its transactions liquidate as well, in order."""
     data_cost: DataCost = NO_DATA_COST
     """What a rollup charges for its transaction's data, as planned."""
+    valuation: Valuation | None = None
+    """The prices that it was planned at; None where the journal does not tell them."""
+
+    @property
+    def valuations(self) -> tuple[Valuation | None, ...]:
+        """The prices that each account of it was planned at."""
+        return (self.valuation, *(one.valuation for one in self.companions))
 
     @property
     def refs(self) -> tuple[AccountRef, ...]:

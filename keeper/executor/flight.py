@@ -175,8 +175,12 @@ class Flight:
             deadline=plan.deadline,
             submission=submission,
             forced=plan.forced,
-            companions=tuple(Companion(plan_id=one.id, ref=one.ref) for one in plan.companions),
+            companions=tuple(
+                Companion(plan_id=one.id, ref=one.ref, valuation=one.valuation)
+                for one in plan.companions
+            ),
             data_cost=plan.data_cost,
+            valuation=plan.valuation,
         )
         flying = Airborne(
             intent=intent,

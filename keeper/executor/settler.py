@@ -30,6 +30,11 @@ OUTCOME_UNTOLD = "outcome.untold"
 REFUSED_SOFTLY = "succeeded on chain, but liquidated nothing"
 """Of a transaction whose protocol refused without a revert: no success, whatever its status."""
 UNVALUED = "its tokens had no price in coin at its block: what it brought is told, not where from"
+UNREAD = "its market is not followed any more: what it brought is told, not where from"
+PLANNED_PRICES = "divided at the prices that it was planned at: the state of its block is gone"
+"""Of a transaction that landed so long ago that no node tells the prices of its block."""
+KEPT_BLOCKS = 128
+"""Of so many blocks a node that is no archive keeps the state."""
 GRACE_S = 60
 """Seconds past its deadline after which a transaction that the node lost is given up."""
 
@@ -208,9 +213,26 @@ class Settler:
         block = await self._reader.block(receipt.block_number)
         auditor = await self._auditor_of(intent.deployment).as_of(submission, block)
         moved = divided(receipt.logs, intent.refs, auditor.decoders, tip=intent.tip, gas=gas)
-        values = [await auditor.value_at(block, ref) for ref in intent.refs]
-        found = [_done(own, value) for own, value in zip(moved, values, strict=True)]
+        both = zip(intent.refs, intent.valuations, strict=True)
+        values = [await self._value(auditor, block, ref, planned) for ref, planned in both]
+        found = [_done(own, *value) for own, value in zip(moved, values, strict=True)]
         return _outcomes(intent, receipt, found)
+
+    async def _value(
+        self, auditor: Auditor, block: BlockRef, ref: AccountRef, planned: Valuation | None
+    ) -> tuple[Valuation | None, str]:
+        """Return the prices of an account's market at a block, and what is to be said of them.
+
+        Of a block whose state is gone they are those of the plan: what was earned does not depend
+        on them, only how it is divided.
+        """
+        try:
+            return await auditor.value_at(block, ref), ""
+        except (RefusedError, StaleError, TransientError):  # nodes say it in many ways
+            head = await self._reader.head()
+            if planned is None or head.number - block.number <= KEPT_BLOCKS:
+                raise
+            return planned, PLANNED_PRICES
 
 
 class _Found(Struct, frozen=True, kw_only=True):
@@ -222,19 +244,22 @@ class _Found(Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-def _done(moved: Settlement, valuation: Valuation | None) -> _Found:
+def _done(moved: Settlement, valuation: Valuation | None, said: str) -> _Found:
     """Return what an account's part of a transaction that succeeded came to.
 
-    Where its tokens have no price at the block that is known in coin, and they never will have one.
+    Where its tokens have no price at the block that is known in coin they never will have one. What
+    brought coin liquidated something, be it of a market that nobody decodes any more.
     """
-    done = bool(moved.liquidations)
+    is_read = bool(moved.liquidations)
     is_valued = valuation is not None and _tokens_of(moved) <= valuation.assets.keys()
-    details = () if done else (REFUSED_SOFTLY,)
+    if not is_read and moved.received > 0:
+        return _Found(status=Status.LANDED, realised=unvalued(moved), detail=UNREAD)
+    details = (said if is_read else REFUSED_SOFTLY, "" if is_valued else UNVALUED)
     return _Found(
-        status=Status.LANDED if done else Status.REVERTED,
+        status=Status.LANDED if is_read else Status.REVERTED,
         realised=waterfall(moved, valuation) if valuation and is_valued else unvalued(moved),
         liquidations=moved.liquidations,
-        detail="; ".join(details if is_valued else (*details, UNVALUED)),
+        detail="; ".join(filter(None, details)),
     )
 
 

@@ -8,10 +8,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from keeper.core.accounting import Waterfall
 from keeper.core.chain import DataCost
 from keeper.core.errors import InvariantError
-from keeper.core.lending import AccountRef
+from keeper.core.lending import AccountRef, Valuation
 from keeper.core.plan import Companion, Intent, Plan, Settled, Status
 from keeper.core.units import Address, Hash32
 from keeper.ledger.lifecycle import CLAIMING_LIST, OPEN_LIST
@@ -21,9 +23,10 @@ from keeper.ledger.submissions import submissions_of
 
 _INTENT: Final = (
     "intents.plan_id, deployment, market, account, intents.status, plan_tip, deadline, forced, "
-    "json_extract(plan, '$.data_cost.wei'), json_extract(plan, '$.data_cost.gas')"
+    "json_extract(plan, '$.data_cost.wei'), json_extract(plan, '$.data_cost.gas'), "
+    "json_extract(plan, '$.valuation')"
 )
-_Row = tuple[str, str, str, str, str, str, int, int, str | None, str | None]
+_Row = tuple[str, str, str, str, str, str, int, int, str | None, str | None, str | None]
 
 _FORECAST_SLOTS: Final = ", ".join("?" * len(WATERFALL))
 
@@ -186,7 +189,8 @@ def select_unfinal(db: sqlite3.Connection) -> list[Settled]:
 
 
 def _intent(db: sqlite3.Connection, row: _Row) -> Intent:
-    plan_id, deployment, market, account, status, tip, deadline, forced, data_wei, data_gas = row
+    plan_id, deployment, market, account, status, tip, deadline, forced, *rest = row
+    data_wei, data_gas, valuation = rest
     signed = submissions_of(db, plan_id)
     return Intent(
         plan_id=plan_id,
@@ -200,16 +204,29 @@ def _intent(db: sqlite3.Connection, row: _Row) -> Intent:
         forced=bool(forced),
         companions=_companions(db, plan_id),
         data_cost=DataCost(wei=int(data_wei or 0), gas=int(data_gas or 0)),
+        valuation=_valuation(valuation),
     )
+
+
+def _valuation(text: str | None) -> Valuation | None:
+    """Return the prices that a plan was made at, None where its row has none."""
+    if text is None:
+        return None
+    return msgspec.json.decode(text, type=Valuation, strict=False)
 
 
 def _companions(db: sqlite3.Connection, plan_id: str) -> tuple[Companion, ...]:
     """Return those that go with an intent, in their order."""
     rows = db.execute(
-        "SELECT plan_id, market, account FROM intents WHERE carried_by = ? ORDER BY sequence",
+        """SELECT plan_id, market, account, json_extract(plan, '$.valuation') FROM intents
+        WHERE carried_by = ? ORDER BY sequence""",
         (plan_id,),
     ).fetchall()
     return tuple(
-        Companion(plan_id=one, ref=AccountRef(market=market, account=Address(account)))
-        for one, market, account in rows
+        Companion(
+            plan_id=one,
+            ref=AccountRef(market=market, account=Address(account)),
+            valuation=_valuation(valuation),
+        )
+        for one, market, account, valuation in rows
     )

@@ -114,8 +114,11 @@ def test_what_takes_off_is_known_as_the_journal_would_know_it() -> None:
     assert intent == replace(
         journaled(of, signed(of, 5)),
         forced=True,
-        companions=tuple(Companion(plan_id=one.id, ref=one.ref) for one in companions),
+        companions=tuple(
+            Companion(plan_id=one.id, ref=one.ref, valuation=one.valuation) for one in companions
+        ),
         data_cost=data,
+        valuation=of.valuation,
     )
     assert flight.busy == {(MARKET, ref.account) for ref in intent.refs}
     assert len(flight.busy) == 3

@@ -49,8 +49,8 @@ async def test_a_batch_is_one_open_intent_that_knows_all_its_accounts(
     assert (found.plan_id, found.status, found.submission) == (ONE.id, Status.SIGNED, SENT)
     assert found.refs == (ONE.ref, TWO.ref, THREE.ref)
     assert found.companions == (
-        Companion(plan_id=TWO.id, ref=TWO.ref),
-        Companion(plan_id=THREE.id, ref=THREE.ref),
+        Companion(plan_id=TWO.id, ref=TWO.ref, valuation=TWO.valuation),
+        Companion(plan_id=THREE.id, ref=THREE.ref, valuation=THREE.valuation),
     )
     assert await journal.tried([ONE, TWO, THREE, OTHER]) == set(IDS)
 
