@@ -80,8 +80,11 @@ class Prearming(Generic[M, P]):
         self._arming.prearm.void(self._name)
 
     def hear(self, event: LogHint, at_ns: int) -> None:
-        """Answer a price event as its bytes come: send whatever is due, unless closed."""
-        if self._mail.is_closed:
+        """Answer a price event as its bytes come: send whatever is due, unless closed or paused.
+
+        What drifted may be found so when all is signed: whoever acts audits whom it is about.
+        """
+        if self._mail.is_closed or self._bench.parity.is_paused:
             return
         telling = self._bench.watcher.telling
         told, touched = telling.told(event)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keeper.app.prearming import AT_ONCE
 from keeper.chain.rpc import RetryPolicy
+from keeper.core.errors import DriftError
 from keeper.core.plan import Submission
 from keeper.devnet.prices import push_prices
 from keeper.executor.prearm import Fired
@@ -119,6 +120,19 @@ async def test_what_is_stale_by_a_block_is_not_sent_ahead_and_goes_the_ordinary_
         assert {one.ref for one in ready.shots} <= set(refs)
         assert len(desk.ears.landed()) == len(refs) == len(set(refs))
         desk.require_invariants()
+
+
+async def test_what_was_signed_ahead_before_a_pause_is_not_sent(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=AHEAD) as desk:
+        fired, ready = listen(desk), await armed(desk, "WBTC")
+        deployment = desk.session.keeper.deployments[0]
+        # As by the audit of whom it is acted for at this head: it is signed ahead for by then.
+        deployment._parity.pause(deployment.name, DriftError("another debt"), desk.session.head)
+        push_prices(market.live, {"WBTC": ready.shots[-1].price})
+        await desk.at_head()
+        assert (fired, proxy.sent) == ([], [])
 
 
 async def test_on_a_far_node_several_are_rehearsed_at_once_and_no_more_than_that(
