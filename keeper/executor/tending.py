@@ -180,11 +180,12 @@ class Tender:
         means, nonces = self._means, self._means.desk.nonces
         found = await foreign_nonce(nonces, means.journal, means.wire, confirmed, head)
         if found is not None:
-            self.used_elsewhere(found, while_off=nonces.is_of_before(found))
+            self.used_elsewhere(found)
 
-    def used_elsewhere(self, nonce: int, *, while_off: bool = False) -> None:
-        """Take note that somebody else signed with our key."""
+    def used_elsewhere(self, nonce: int) -> None:
+        """Take note that somebody else signed with our key, be it while no keeper ran."""
         address = self._means.desk.address
+        while_off = self._means.desk.nonces.is_of_before(nonce)
         log.error(KEY_USED, address=address, nonce=nonce, while_off=while_off)
         if self._patience.halt_on_foreign_nonce and not while_off:
             self._standing.halt(

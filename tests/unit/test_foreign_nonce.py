@@ -7,15 +7,23 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from keeper.app.hearing import foreign
 from keeper.core.errors import TransientError
-from keeper.core.plan import Submission
+from keeper.core.plan import Status, Submission
 from keeper.core.values import replace
+from keeper.executor.armament import Armament
+from keeper.executor.desks import Desks
 from keeper.executor.nonce import NonceKeeper
-from keeper.executor.settler import dropped
+from keeper.executor.settler import Auditor, Settler, dropped
 from keeper.executor.signing import SigningDesk
 from keeper.executor.tending import KEY_USED
+from tests.support.fake_wire import FakeBlocks
+from tests.support.ledger_records import block
+from tests.support.rehearsal_node import decoders
 from tests.support.signed_plans import ONE, SIGNER, TWO
 from tests.support.tending_yard import Yard, yard_in
+
+NO_LANE: Any = None
 
 
 @pytest.fixture
@@ -82,6 +90,35 @@ async def test_a_key_that_was_used_while_no_keeper_ran_is_told_and_halts_nothing
         await yard.tend()
     assert [one for one in lines if one["event"] == KEY_USED] == []
     assert yard.standing.halted is None
+
+
+@pytest.mark.parametrize("while_off", [True, False])
+async def test_who_used_the_nonce_of_what_is_open_halts_unless_no_keeper_ran_then(
+    yard: Yard, *, while_off: bool
+) -> None:
+    """As somebody who cancels by hand what was left stuck, before the keeper is started again."""
+    await yard.send(ONE, 5)
+    tender = yard.tender()
+    yard.wire.used = 6 if while_off else 5
+    await tender.begin()
+    yard.wire.used = 6
+    told = foreign(Armament(desks=Desks([yard.desk]), lane=NO_LANE, tenders=(tender,)))
+    settler = Settler(
+        wire=yard.wire,
+        reader=FakeBlocks(last=103),
+        journal=yard.journal,
+        flight=yard.flight,
+        auditor_of=lambda _: Auditor(decoders=decoders(), value_at=yard.value_at),
+        confirmations=0,
+        on_foreign=told,
+    )
+    with capture_logs() as lines:
+        outcomes = [*await settler.settle(block(102)), *await settler.settle(block(103))]
+    assert [one.status for one in outcomes] == [Status.DROPPED]
+    assert [(one["nonce"], one["while_off"]) for one in lines if one["event"] == KEY_USED] == [
+        (5, while_off)
+    ]
+    assert (yard.standing.halted is None) is while_off
 
 
 async def given_up(yard: Yard, nonce: int) -> Submission:
