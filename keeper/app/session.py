@@ -21,6 +21,7 @@ from keeper.config.settings import Settings
 from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError, StaleError
 from keeper.core.ports import Signer
+from keeper.core.units import Address
 from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.store import ChainIdentity
@@ -140,6 +141,17 @@ async def _contract(settings: Settings, chain: Chain, head: BlockRef) -> Executo
     return contract
 
 
+def _require_once(settings: Settings, addresses: Sequence[Address]) -> None:
+    """Raise ConfigError where a key is there twice, as at hand and with a web3signer.
+
+    Each signer has nonces, and tends what is in flight, as the only one of its address.
+    """
+    twice = next((one for one in addresses if addresses.count(one) > 1), None)
+    if twice is not None:
+        msg = f"{settings.path}: operator: expected each key once, found that of {twice} twice"
+        raise ConfigError(msg)
+
+
 def _armed(settings: Settings, keys: Keys | None, contract: ExecutorContract) -> tuple[Signer, ...]:
     """Read the keys when asked to, and check that each may run programs."""
     if keys is None:
@@ -149,6 +161,7 @@ def _armed(settings: Settings, keys: Keys | None, contract: ExecutorContract) ->
         msg = f"{settings.path}: executor: {expected}, found none configured"
         raise ConfigError(msg)
     signers = tuple(keys())
+    _require_once(settings, [one.address for one in signers])
     for one in signers:
         if one.address not in contract.operators:
             expected = f"expected operator {one.address} (the key's)"

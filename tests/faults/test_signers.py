@@ -3,6 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from keeper.core.errors import ConfigError
 from keeper.core.plan import Status
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.evm.keys import parse_key
@@ -114,3 +117,13 @@ async def test_a_restart_knows_the_nonces_of_each_signer(
         await again.settle()
         assert {one.tx_hash for one in again.ears.landed()} >= set(sent)
         again.require_invariants()
+
+
+async def test_a_key_that_is_there_twice_is_refused_before_anything_is_sent(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    """As one at hand that a web3signer has too: each of the two would raise and cancel it all."""
+    twice = [SIGNERS[0], LocalSigner(parse_key(KEEPER_KEY), chain_id=CHAIN_ID)]
+    with pytest.raises(ConfigError, match=f"expected each key once, found that of {FIRST} twice"):
+        async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: twice):
+            pass
