@@ -231,30 +231,37 @@ class Prearm:
     def _sent(self, shot: Shot, nonce: int, *, dry: bool) -> "_Written":
         """Write a shot, signed anew where its nonce is not the next one."""
         marks = [("judge", perf_counter_ns())]
-        submission, primed = shot.submission, shot.primed
+        plan, submission, primed = shot.plan, shot.submission, shot.primed
         if submission.nonce != nonce or (dry and self._drills & 1):  # every other drill signs too
-            submission = self._renumbered(shot, nonce, marks, dry=dry)
+            plan, submission = self._renumbered(shot, nonce, marks, dry=dry)
             primed = self._armament.lane.prime(submission)
         if primed is None:
             marks.append(("send", perf_counter_ns()))
-            return _Written(shot.plan, submission, None, marks)
+            return _Written(plan, submission, None, marks)
         if (primed.touch if dry else primed.write)():
             marks.append(("send", perf_counter_ns()))
-            return _Written(shot.plan, submission, None if dry else primed.answer(), marks)
+            return _Written(plan, submission, None if dry else primed.answer(), marks)
         answer = None if dry else self._armament.lane.post(submission)  # by another socket
         marks.append(("send", perf_counter_ns()))
-        return _Written(shot.plan, submission, answer, marks)
+        return _Written(plan, submission, answer, marks)
 
     def _renumbered(
         self, shot: Shot, nonce: int, marks: list[tuple[str, int]], *, dry: bool
-    ) -> Submission:
-        """Sign the plan for another nonce, and note that before it can be sent."""
+    ) -> tuple[Plan, Submission]:
+        """Sign the plan for another nonce, and note that before it can be sent.
+
+        The journal may have these bytes, under the name of the account's plan at another feed's
+        price: then they go out under that.
+        """
         desk = self._armament.desks.of(shot.submission.sender)
         submission = desk.renumbered(shot.plan, shot.submission, nonce)
         marks.append(("sign", perf_counter_ns()))
+        known = self._on_disk.get(shot.plan.deployment, {}).get(submission.tx_hash)
+        if known is not None and not dry:
+            return known.plan, known.submission
         self._journal.note(submission, dry=dry)
         marks.append(("journal", perf_counter_ns()))
-        return submission
+        return shot.plan, submission
 
     def _took_off(self, one: "_Written", since: Tick) -> Fired:
         """Note that a shot is out."""

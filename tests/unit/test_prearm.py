@@ -222,3 +222,24 @@ async def test_the_same_bytes_for_two_feeds_are_one_transaction(yard):
     assert yard.prearm.fire(DEPLOYMENT, "btc", PRICE, BLOCK, Tick()) == 1
     await yard.settle()
     assert await statuses(yard.journal) == [Status.SIGNED]
+
+
+async def test_what_is_signed_anew_may_be_the_bytes_that_another_feed_has_for_the_account(yard):
+    """Of one account at two feeds' prices the program may be the same, at another nonce."""
+    await yard.load(1)
+    first = yard.shot(1, FIRST)
+    again = replace(yard.shots[0].plan, id="the same, elsewhere")
+    signed = yard.desk.sign_ahead(again, nonce=FIRST + 1, target_block=102, lane="mempool")
+    other = replace(yard.shots[0], plan=again, submission=signed)
+    salvos = [salvo(*yard.shots), salvo(first, other, feed="btc")]
+    await yard.prearm.load(DEPLOYMENT, salvos, SPENT)
+    yard.desk.nonces.used(FIRST)
+    assert yard.fire() == 1
+    assert yard.wire.posted == [signed.raw]
+    await yard.settle()
+    (intent,) = await yard.journal.open_intents()
+    assert [(one.tx_hash, one.nonce) for one in intent.attempts] == [(signed.tx_hash, FIRST + 1)]
+    assert intent.ref == again.ref
+    assert yard.journal.noted() == []
+    await yard.prearm.disarm(DEPLOYMENT)
+    assert await yard.journal.armed() == []
