@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec import Struct
 
-from keeper.core.errors import RefusedError, TransientError
+from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.plan import Intent, Outcome, Plan, Status, Submission
 from keeper.core.units import Address
 from keeper.core.values import replace
@@ -91,11 +91,12 @@ class Desks:
     ) -> Signed:
         """Sign each plan at its sender's desk, in order. A desk that does not spoils no other.
 
-        Raises TransientError when none signed and one did not answer: that may be tried again.
+        Raises TransientError when none signed and one did not answer, StaleError when nodes did not
+        agree on a nonce: that may be tried again.
         """
         made: dict[str, Submission] = {}
         refused: list[tuple[Plan, str]] = []
-        silent: TransientError | None = None
+        silent: TransientError | StaleError | None = None
         for sender, desk in self._desks.items():
             own = [plan for plan in plans if plan.transaction.sender == sender]
             if not own:
@@ -104,8 +105,8 @@ class Desks:
                 signed = await desk.sign(
                     own, held=flight.held(sender), target_block=target_block, lane=lane
                 )
-            except (RefusedError, TransientError) as error:
-                silent = error if isinstance(error, TransientError) else silent
+            except (RefusedError, StaleError, TransientError) as error:
+                silent = silent if isinstance(error, RefusedError) else error
                 refused += [(plan, str(error)) for plan in own]
                 continue
             made |= {one.plan_id: one for one in signed}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from keeper.core.errors import TransientError
+from keeper.core.errors import StaleError, TransientError
 from keeper.core.plan import Plan
 from keeper.core.units import Address
 from keeper.core.values import replace
@@ -34,6 +34,14 @@ class SilentWire(FakeWire):
 
     async def chain_id(self) -> int:
         raise TransientError("no answer")
+
+
+@dataclass(slots=True)
+class SplitWire(FakeWire):
+    """Nodes that do not agree how many nonces are used."""
+
+    async def nonce(self, sender: Address, *, pending: bool) -> int:
+        raise StaleError(f"{sender}, {pending}: told otherwise")
 
 
 @dataclass(slots=True)
@@ -183,6 +191,21 @@ async def test_one_that_does_not_answer_spoils_no_other_either() -> None:
     found = await signed_by(desk(ONE), desk(TWO, wire=SilentWire()), desk(THREE))
     assert nonces(found) == [ALL_SIGNED[0], *ALL_SIGNED[2:]]
     assert [(one.id, why) for one, why in found.refused] == [(plan(2).id, "no answer")]
+
+
+async def test_where_nodes_do_not_agree_on_the_nonce_of_one_the_others_leave_no_gap() -> None:
+    first = desk(ONE)
+    found = await signed_by(first, desk(TWO, wire=SplitWire()), desk(THREE))
+    assert nonces(found) == [ALL_SIGNED[0], *ALL_SIGNED[2:]]
+    assert [one.id for one, _ in found.refused] == [plan(2).id]
+    assert await first.nonces.take(1, ()) == [7], "what it signed for is on its way out"
+
+
+async def test_where_nobody_signed_and_nodes_do_not_agree_it_may_be_tried_again() -> None:
+    with pytest.raises(StaleError, match="told otherwise"):
+        await Desks([desk(TWO, wire=SplitWire())]).sign(
+            [by(TWO, 2)], Flight(), target_block=102, lane="mempool"
+        )
 
 
 async def test_where_nobody_signed_and_one_did_not_answer_it_may_be_tried_again() -> None:
