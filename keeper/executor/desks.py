@@ -63,8 +63,8 @@ class Desks:
         """Hear of an outcome: what was dropped may have left its nonce free, below the next one."""
         newest = intent.submission
         desk = None if newest is None else self._desks.get(newest.sender)
-        if outcome.status is Status.DROPPED and desk is not None:
-            desk.nonces.resync()
+        if newest is not None and desk is not None and outcome.status is Status.DROPPED:
+            desk.nonces.given_up(newest.nonce)
 
     def spread(
         self, plans: Sequence[Plan], flight: Flight, exposure: Exposure, floor: int

@@ -49,6 +49,8 @@ class NonceKeeper:
         self._ours = 0 if highest is None else highest + 1
         """One over the highest nonce that we know to be ours."""
         self._at_start = 0
+        self._used = 0
+        """The chain's count when it was last known whose the nonces below it are."""
         self.doubts = Doubts[int]()
         """Nonces that we signed with, and of which no transaction of ours has a receipt yet."""
 
@@ -86,6 +88,16 @@ class NonceKeeper:
             self._ours = nonce
         self.resync()
 
+    def given_up(self, nonce: int) -> None:
+        """Say that what was signed for ``nonce`` ended without running.
+
+        Unless it is used by now, whoever uses it from here on need not be us.
+        """
+        if nonce >= self._used:
+            self.released(nonce)
+        else:
+            self.resync()
+
     def resync(self) -> None:
         """Ask the chain again before the next nonce: something was dropped or refused."""
         self._next = None
@@ -95,7 +107,7 @@ class NonceKeeper:
 
         When the journal knows no transaction, all before is taken for ours.
         """
-        self._at_start = confirmed
+        self._at_start = self._used = confirmed
         self._ours = self._ours or confirmed
 
     def is_of_before(self, nonce: int) -> bool:
@@ -114,6 +126,7 @@ class NonceKeeper:
         """Say that it is known whose the nonces below the chain's count are."""
         for nonce in self.unaccounted(confirmed):
             self.doubts.over(nonce)
+        self._used = confirmed
         if confirmed > self._ours:
             self._ours = confirmed
             self.resync()

@@ -14,9 +14,9 @@ from keeper.core.values import replace
 from keeper.executor.armament import Armament
 from keeper.executor.desks import Desks
 from keeper.executor.nonce import NonceKeeper
-from keeper.executor.settler import Auditor, Settler, dropped
+from keeper.executor.settler import GRACE_S, Auditor, Settler, dropped
 from keeper.executor.signing import SigningDesk
-from keeper.executor.tending import KEY_USED
+from keeper.executor.tending import KEY_USED, Tender
 from tests.support.fake_wire import FakeBlocks
 from tests.support.ledger_records import block
 from tests.support.rehearsal_node import decoders
@@ -102,16 +102,7 @@ async def test_who_used_the_nonce_of_what_is_open_halts_unless_no_keeper_ran_the
     yard.wire.used = 6 if while_off else 5
     await tender.begin()
     yard.wire.used = 6
-    told = foreign(Armament(desks=Desks([yard.desk]), lane=NO_LANE, tenders=(tender,)))
-    settler = Settler(
-        wire=yard.wire,
-        reader=FakeBlocks(last=103),
-        journal=yard.journal,
-        flight=yard.flight,
-        auditor_of=lambda _: Auditor(decoders=decoders(), value_at=yard.value_at),
-        confirmations=0,
-        on_foreign=told,
-    )
+    settler = settler_of(yard, tender)
     with capture_logs() as lines:
         outcomes = [*await settler.settle(block(102)), *await settler.settle(block(103))]
     assert [one.status for one in outcomes] == [Status.DROPPED]
@@ -119,6 +110,21 @@ async def test_who_used_the_nonce_of_what_is_open_halts_unless_no_keeper_ran_the
         (5, while_off)
     ]
     assert (yard.standing.halted is None) is while_off
+
+
+def settler_of(yard: Yard, *tenders: Tender) -> Settler:
+    """Return who closes what is open, heard by whom a running keeper has hear it."""
+    desks = Desks([yard.desk])
+    return Settler(
+        wire=yard.wire,
+        reader=FakeBlocks(last=103),
+        journal=yard.journal,
+        flight=yard.flight,
+        auditor_of=lambda _: Auditor(decoders=decoders(), value_at=yard.value_at),
+        confirmations=0,
+        on_foreign=foreign(Armament(desks=desks, lane=NO_LANE, tenders=tenders)),
+        on_settled=desks.settled,
+    )
 
 
 async def given_up(yard: Yard, nonce: int) -> Submission:
@@ -157,6 +163,19 @@ async def test_what_nobody_has_a_receipt_of_in_the_end_is_somebody_else_s(yard: 
         await yard.tend(103)
     assert "nonce 10 was used" in (yard.standing.halted or "")
     assert [one["nonce"] for one in lines if one["event"] == KEY_USED] == [10]
+
+
+async def test_who_uses_the_nonce_of_what_was_lost_and_given_up_halts(yard: Yard) -> None:
+    await yard.send(ONE, 10)
+    yard.wire.used = 10
+    yard.wire.pending.clear()
+    await yard.tend(102)
+    await settler_of(yard).settle(replace(block(103), timestamp=ONE.deadline + GRACE_S + 1))
+    assert yard.flight.airborne == {}
+    yard.wire.used = 11
+    for number in (104, 105):
+        await yard.tend(number)
+    assert "nonce 10 was used" in (yard.standing.halted or "")
 
 
 async def test_what_is_surely_somebody_else_s_is_said_beside_what_is_not_clear(yard: Yard) -> None:
