@@ -6,9 +6,10 @@ it would be liquidated there.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from time import perf_counter_ns
 from typing import Generic, NamedTuple, TypeVar, cast
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from keeper.app.books import Appraiser
 from keeper.app.parity import Parity
@@ -43,6 +44,8 @@ class Ahead(Struct, Generic[M, P], frozen=True, kw_only=True):
     head: BlockRef
     snapshot: Snapshot[M, P]
     prices: PriceBook
+    seen_ns: int = field(default_factory=perf_counter_ns)
+    """When all that was known, by ``time.perf_counter_ns``."""
 
 
 class Candidate(NamedTuple, Generic[M, P]):

@@ -39,6 +39,7 @@ PREARM_DONE = "prearm.done"
 PREARM_REFUSED = "prearm.refused"
 
 _BPS = 10_000
+_NS = 10**9
 AT_ONCE = 4
 """Rehearsals that a node is asked for at once: a price's own may have to wait behind them."""
 
@@ -245,4 +246,11 @@ class Prearming(Generic[M, P]):
             lowest=far if side.falls and far is not None else now,
             highest=far if not side.falls and far is not None else now,
             block=head.number,
+            until_ns=self._until_ns(ahead, plans),
         )
+
+    def _until_ns(self, ahead: Ahead[M, P], plans: list[Plan]) -> int:
+        """Return until when a block may come that leaves the plans in time for the one after it."""
+        first = min((plan.deadline for plan in plans), default=0)
+        left_s = first - ahead.head.timestamp - self._bench.block_time_s
+        return ahead.seen_ns + left_s * _NS

@@ -143,7 +143,8 @@ class Prearm:
         fired: list[Fired] = []
         try:
             for salvo in self._salvos.get((deployment, feed), ()):
-                due = salvo.due(price, block)
+                # What its deadline would refuse is left to the ordinary way, which has another.
+                due = salvo.due(price, block) if tick.began_ns <= salvo.until_ns else []
                 if not due or self._standing.halted is not None or self._flight.numbering:
                     continue
                 tick.mark("look_up")

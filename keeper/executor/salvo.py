@@ -4,6 +4,7 @@ Whoever crosses first when a price moves one way stands first, and the nonces fo
 move always brings a prefix under the line, so that what is sent leaves no gap.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -57,6 +58,8 @@ class Salvo(Struct, frozen=True, kw_only=True):
     """The prices between which no guard objects."""
     block: int
     """The head that it was armed at."""
+    until_ns: int = sys.maxsize
+    """Until when, by ``time.perf_counter_ns``, its transactions may be in time for a block."""
     cleared: int = 0
     """So many of the first shots pass policy one after the other,"""
     as_of: int = -1

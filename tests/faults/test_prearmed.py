@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import pytest
 
 from keeper.app.prearming import AT_ONCE
 from keeper.chain.rpc import RetryPolicy
 from keeper.core.errors import DriftError
 from keeper.core.plan import Submission
+from keeper.devnet.build import BLOCK_INTERVAL_S
 from keeper.devnet.prices import push_prices
 from keeper.executor.prearm import Fired
 from keeper.executor.salvo import Salvo
@@ -120,6 +123,32 @@ async def test_what_is_stale_by_a_block_is_not_sent_ahead_and_goes_the_ordinary_
         assert {one.ref for one in ready.shots} <= set(refs)
         assert len(desk.ears.landed()) == len(refs) == len(set(refs))
         desk.require_invariants()
+
+
+@pytest.fixture
+def by_the_clock(market: MarketNode) -> Iterator[MarketNode]:
+    """The market, with blocks that are as far apart as they come."""
+    market.live.rpc.call("anvil_removeBlockTimestampInterval")
+    yield market
+    market.live.rpc.call("anvil_setBlockTimestampInterval", BLOCK_INTERVAL_S)
+
+
+async def test_what_could_only_pass_its_deadline_as_its_block_is_late_goes_the_ordinary_way(
+    by_the_clock: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    """As after a sequencer stood still: the chain goes on with the prices of that time."""
+    root = {**AHEAD, "limits": {"slippage_bps": 500, "deadline_s": 4}}
+    nodes, chain = [proxy.ws_url], {"block_time_s": 1}
+    async with keeper_desk(tmp_path, by_the_clock, nodes, root=root, chain=chain) as desk:
+        desk.mine()
+        await desk.at_head()
+        fired, ready = listen(desk), await armed(desk, "WBTC")
+        await asyncio.sleep(6)
+        push_prices(by_the_clock.live, {"WBTC": ready.shots[-1].price})
+        await desk.until(lambda: len(desk.ears.sent_plans) >= len(ready.shots))
+        assert fired == []
+        deadlines = {plan.ref: plan.deadline for plan, _ in desk.ears.sent_plans}
+        assert all(deadlines[one.ref] > one.plan.deadline for one in ready.shots)
 
 
 async def test_what_was_signed_ahead_before_a_pause_is_not_sent(

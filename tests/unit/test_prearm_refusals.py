@@ -3,11 +3,12 @@
 import pytest
 
 from keeper.core.chain import Fees
+from keeper.core.tick import Tick
 from keeper.core.values import replace
 from keeper.executor.door import Door, Grounds
 from keeper.executor.totals import TotalLimits, Totals
 from tests.support.ledger_records import DEPLOYMENT, plan, submission
-from tests.support.prearm_yard import BLOCK, FIRST, LIMITS, PRICE, SPENT, salvo, yard_in
+from tests.support.prearm_yard import BLOCK, FEED, FIRST, LIMITS, PRICE, SPENT, salvo, yard_in
 
 
 @pytest.fixture
@@ -47,6 +48,17 @@ async def test_what_one_price_brings_together_keeps_to_the_budgets_over_all_chai
     await yard.load(4)
     assert yard.fire(PRICE - 3) == 2
     assert yard.nonces() == [FIRST, FIRST + 1]
+    await yard.settle()
+
+
+@pytest.mark.parametrize(("late_ns", "fired"), [(0, 1), (1, 0)])
+async def test_what_its_deadline_would_refuse_by_now_is_not_sent(yard, late_ns, fired):
+    await yard.load(1)
+    until = replace(salvo(*yard.shots), until_ns=10**9)
+    await yard.prearm.load(DEPLOYMENT, [until], SPENT)
+    tick = Tick(until.until_ns + late_ns)
+    assert yard.prearm.fire(DEPLOYMENT, FEED, PRICE, BLOCK, tick) == fired
+    assert len(yard.wire.posted) == fired
     await yard.settle()
 
 
