@@ -187,7 +187,7 @@ async def _armament(
     """Return what sends, or None without a key."""
     if not post.signers:
         return None
-    lane = _lane(settings, post)
+    lane = _lane(settings, post, standing)
     desks = [await _desk(settings, post, one) for one in post.signers]
     tenders = []
     for desk in desks:
@@ -239,7 +239,7 @@ def _tender(
     return Tender(means, patience, standing, on_settled=on_settled)
 
 
-def _lane(settings: Settings, post: Post) -> Lane:
+def _lane(settings: Settings, post: Post, standing: Standing) -> Lane:
     """Return the lane that the operator chose: there is no falling back to another."""
     chosen = settings.sending.lane
     for one in settings.chain.lanes:
@@ -247,7 +247,9 @@ def _lane(settings: Settings, post: Post) -> Lane:
             continue
         if isinstance(one, PrivateLaneSettings):
             relay = post.dial(one.rpc, one.signed)
-            return PrivateLane(relay, name=one.name, blocks=one.blocks)
+            return PrivateLane(
+                relay, name=one.name, blocks=one.blocks, halted=lambda: standing.halted
+            )
         relays = [post.dial(endpoint, one.signed) for endpoint in one.rpc]
         return BundleLane(relays, name=one.name)
     return MempoolLane(post.chain.wire)

@@ -9,7 +9,7 @@ import aiohttp
 from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.relay import Relay
 from keeper.core.errors import RefusedError, TransientError
-from keeper.core.plan import Submission
+from keeper.core.plan import Purpose, Submission
 from keeper.core.values import replace
 from keeper.executor.lanes.lane import AT_ONCE, Refused, Taken, Uncertain
 from keeper.executor.lanes.private import PrivateLane
@@ -82,6 +82,26 @@ async def test_what_is_asked_back_takes_its_turns_with_what_is_sent() -> None:
         await settled()
     assert await sending == [Taken()] * 2
     assert await asking == [True] * AT_ONCE
+
+
+async def test_what_waits_for_its_turn_when_a_halt_comes_is_not_sent_but_to_cancel() -> None:
+    relay, halted = Hand(), list[str]()
+    lane = PrivateLane(relay, name="relay", blocks=5, halted=lambda: next(iter(halted), None))
+    cancel = replace(BURST[-1], purpose=Purpose.CANCEL)
+    sending = asyncio.create_task(lane.send([*BURST[:-1], cancel]))
+    await settled()
+    halted.append("by hand")
+    for one in BURST[:AT_ONCE]:
+        relay.answers[raw_of(one)].set_result(None)
+    await settled()
+    relay.answers[raw_of(cancel)].set_result(None)
+    waited = len(BURST) - AT_ONCE - 1
+    assert await sending == [
+        *[Taken()] * AT_ONCE,
+        *[Refused(why="nothing is sent: by hand")] * waited,
+        Taken(),
+    ]
+    assert relay.asked == [raw_of(one) for one in (*BURST[:AT_ONCE], cancel)]
 
 
 async def test_what_became_of_each_is_told_of_each() -> None:

@@ -1,10 +1,10 @@
 """Send to a private RPC: ``eth_sendPrivateTransaction``. The public pool never sees it."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from keeper.core.errors import RefusedError, TransientError
-from keeper.core.plan import Submission
+from keeper.core.plan import Purpose, Submission
 from keeper.core.ports import PrivateRelay
 from keeper.core.primed import Primed
 from keeper.executor.lanes.lane import AT_ONCE, UNTIED, Delivery, Refused, Taken, Uncertain
@@ -16,9 +16,21 @@ class PrivateLane:
     public = False
     expires = False
 
-    def __init__(self, relay: PrivateRelay, *, name: str, blocks: int) -> None:
-        """Make a lane; ``blocks`` past its target a transaction is no longer tried."""
+    def __init__(
+        self,
+        relay: PrivateRelay,
+        *,
+        name: str,
+        blocks: int,
+        halted: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Make a lane; ``blocks`` past its target a transaction is no longer tried.
+
+        ``halted`` tells why nothing is sent: what waits for its turn then does not go out, but to
+        cancel.
+        """
         self.name = name
+        self._halted = halted
         self._relay = relay
         self._blocks = blocks
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -54,6 +66,13 @@ class PrivateLane:
         async with self._turns:
             return await self._relay.ask(method, wanted)
 
+    async def _send_in_turn(self, submission: Submission, wanted: Mapping[str, object]) -> None:
+        async with self._turns:
+            halted = self._halted()
+            if halted is not None and submission.purpose is not Purpose.CANCEL:
+                raise RefusedError(f"nothing is sent: {halted}")
+            await self._relay.ask("eth_sendPrivateTransaction", wanted)
+
     async def _deliver(self, submission: Submission) -> Delivery:
         wanted = {
             "tx": "0x" + submission.raw.hex(),
@@ -61,7 +80,7 @@ class PrivateLane:
             "preferences": {"fast": True},
         }
         try:
-            await self._ask("eth_sendPrivateTransaction", wanted)
+            await self._send_in_turn(submission, wanted)
         except RefusedError as error:
             return Refused(why=str(error))
         except TransientError as error:
