@@ -10,6 +10,7 @@ import pytest
 from keeper.chain.log_stream import LogStream
 from keeper.chain.rpc import RetryPolicy
 from keeper.chain.session import ChainOptions, open_chain
+from keeper.chain.trouble import Trouble
 from keeper.core.chain import Log, LogFilter
 from keeper.core.units import ZERO_ADDRESS, Hash32, address
 from tests.support.eventually import eventually
@@ -40,9 +41,10 @@ def chain(node: FakeNode) -> FakeChainNode:
 class Listened:
     """A stream being read in the background."""
 
-    def __init__(self, stream: LogStream) -> None:
+    def __init__(self, stream: LogStream, troubles: list[Trouble]) -> None:
         self.stream = stream
         self.told: list[tuple[int, int, bool]] = []
+        self.troubles = troubles
 
     async def read(self) -> None:
         async with aclosing(self.stream.follow()) as logs:
@@ -63,11 +65,16 @@ async def listening(*urls: str, wanted: LogFilter | None = None) -> AsyncIterato
     options = ChainOptions(
         chain_id=1, multicall3=ZERO_ADDRESS, retry=RetryPolicy(timeout_s=30.0, budget_s=0.0)
     )
+    troubles: list[Trouble] = []
+
+    def report(trouble: Trouble, _: str) -> None:
+        troubles.append(trouble)
+
     async with (
-        open_chain(urls, options, clock=HurriedClock()) as chain,
+        open_chain(urls, options, clock=HurriedClock(), report=report) as chain,
         asyncio.TaskGroup() as group,
     ):
-        heard = Listened(chain.logs(wanted or wanting(FEED)))
+        heard = Listened(chain.logs(wanted or wanting(FEED)), troubles)
         reading = group.create_task(heard.read())
         yield heard
         reading.cancel()
@@ -180,9 +187,11 @@ async def test_logs_of_the_time_in_which_no_node_that_pushes_was_fit_are_read_af
         behind = FakeChainNode(late, first=5, last=10)
         async with listening(node.url, late.ws_url) as heard:
             await subscribed(late, 1)
+            await eventually(lambda: heard.stream._from is not None)  # it looked where it began
             chain.add_log(log_record(29, address=FEED))
             for number in range(11, 31):
                 chain.add(number)
+            await eventually(lambda: Trouble.UNFIT in heard.troubles)
             await eventually(lambda: len(late.sockets) == 1)  # that of calls
             for number in range(11, 31):
                 behind.add(number)
