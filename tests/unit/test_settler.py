@@ -10,7 +10,7 @@ from keeper.core.lending import AccountRef, Valuation
 from keeper.core.plan import Purpose, Status
 from keeper.core.values import replace
 from keeper.executor.flight import Flight
-from keeper.executor.settler import REFUSED_SOFTLY, UNVALUED
+from keeper.executor.settler import REFUSED_SOFTLY, UNREAD, UNVALUED
 from keeper.protocols.compound_v2 import codec
 from tests.support.ledger_records import VALUATION, account, block
 from tests.support.settling_desk import CONFIRMATIONS, GAIN, GAINED, GAS, Desk, desk_in
@@ -123,6 +123,22 @@ async def test_what_has_no_price_at_its_block_ends_with_what_it_brought(
     split = outcome.realised
     assert (split.net, split.gas, split.swap_cost) == (GAIN - GAS, GAS, -GAIN)
     assert (split.penalty, split.protocol_fee, split.flash_fee) == (0, 0, 0)
+    assert await desk.journal.open_intents() == []
+
+
+async def test_what_nobody_decodes_any_more_ends_with_what_it_brought(desk: Desk) -> None:
+    """Its market may be followed no more by the time that it is settled, as after a restart."""
+    desk.liquidations = lambda _logs: ()
+
+    async def value_at(*_: object) -> Valuation | None:
+        return None
+
+    desk.value_at = value_at
+    sent = await desk.send(ONE, 5)
+    desk.wire.include(sent.tx_hash, 101, logs=[GAINED])
+    (outcome,) = await desk.settle(103)
+    assert (outcome.status, outcome.detail) == (Status.LANDED, UNREAD)
+    assert (outcome.realised.net, outcome.liquidations) == (GAIN - GAS, ())
     assert await desk.journal.open_intents() == []
 
 
