@@ -67,24 +67,41 @@ async def examine(
         yield await _checked("simulation", _simulation(ground))
         if in_dollars:
             yield await _checked("native_feed", _dollars(ground))
-        for one in named_contracts(settings):
-            yield await _checked(one.key, _code(ground, one.address))
-        if (password := settings.operator.password_file) is not None:
-            yield await _checked("operator.password_file", _private(password, "a password file"))
-        for keystore in settings.operator.keystore:
-            yield await _checked("operator.keystore", _private(keystore, "a keystore"))
-        exam = ChainExam(chain=settings.chain, reader=chain.reader, head=head)
-        for what, work in exam.checks():
-            yield await _checked(what, work)
-        yield await _checked("executor", _executor(ground))
-        if inventories(settings):
-            yield await _checked("inventory", _inventories(ground))
-        yield await _checked("sending", _sending(ground))
-        for number, token in enumerate(settings.chain.unwind):
-            yield await _checked(f"unwind.{number}", _unwinding(ground, token))
+        async for finding in _contracts(ground):
+            yield finding
+        async for finding in _own(ground):
+            yield finding
         for adapter in adapters(settings):
             async for finding in _deployment(ground, adapter):
                 yield finding
+
+
+async def _contracts(ground: _Ground) -> AsyncIterator[Finding]:
+    """Check that each contract of the files is there, and that those of the chain's are theirs."""
+    settings, missing = ground.settings, set[Address]()
+    for one in named_contracts(settings):
+        finding = await _checked(one.key, _code(ground, one.address))
+        missing |= set() if finding.good else {one.address}
+        yield finding
+    exam = ChainExam(chain=settings.chain, reader=ground.chain.reader, head=ground.head)
+    for what, address, check in exam.checks():
+        if address not in missing:
+            yield await _checked(what, check())
+    for number, token in enumerate(settings.chain.unwind):
+        yield await _checked(f"unwind.{number}", _unwinding(ground, token))
+
+
+async def _own(ground: _Ground) -> AsyncIterator[Finding]:
+    """Check what is the operator's: secrets, the executor contract, whether anything is halted."""
+    settings = ground.settings
+    if (password := settings.operator.password_file) is not None:
+        yield await _checked("operator.password_file", _private(password, "a password file"))
+    for keystore in settings.operator.keystore:
+        yield await _checked("operator.keystore", _private(keystore, "a keystore"))
+    yield await _checked("executor", _executor(ground))
+    if inventories(settings):
+        yield await _checked("inventory", _inventories(ground))
+    yield await _checked("sending", _sending(ground))
 
 
 async def _checked(what: str, work: Awaitable[str]) -> Finding:

@@ -1,6 +1,7 @@
 """Hold what a chain's file names against what is there: the coin, prices, venues, lenders."""
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -22,6 +23,9 @@ from keeper.evm.erc20 import DECIMALS, SYMBOL, symbol_of
 from keeper.evm.words import WORD, address_at, ask, ask_int, int_at, selector
 from keeper.oracle.chainlink import decode_round, round_call
 from keeper.oracle.reference import ReferencePrices
+
+Check = tuple[str, Address, Callable[[], Awaitable[str]]]
+"""A key, a contract, and a check that says what is good, or raises KeeperError."""
 
 _COIN_DECIMALS: Final = 18
 _DESCRIPTION: Final = selector("description()")
@@ -45,17 +49,19 @@ class ChainExam(Struct, frozen=True, kw_only=True):
     reader: Reader
     head: BlockRef
 
-    def checks(self) -> Iterator[tuple[str, Awaitable[str]]]:
-        """Yield each check by its key; awaited it says what is good, or raises KeeperError."""
-        chain = self.chain
-        yield "wrapped_native: token", self._coin()
-        yield "native_feed: price", self._price(chain.wrapped_native, chain.native_feed)
+    def checks(self) -> Iterator[Check]:
+        """Yield each check with its key and the contract that it is of."""
+        chain, coin = self.chain, self.chain.wrapped_native
+        yield "wrapped_native: token", coin, self._coin
+        yield "native_feed: price", chain.native_feed, partial(self._price, coin, chain.native_feed)
         for token, feed in chain.price_feeds.items():
-            yield f"price_feeds.{token}: price", self._price(token, feed)
+            yield f"price_feeds.{token}: price", feed, partial(self._price, token, feed)
         for number, venue in enumerate(chain.venues):
-            yield f"venues.{number}: {venue.name}", self._venue(venue)
+            work = partial(self._venue, venue)
+            yield f"venues.{number}: {venue.name}", venue.factory, work
         for number, source in enumerate(chain.flash_sources):
-            yield f"flash_sources.{number}: {source.kind}", self._lender(source)
+            work = partial(self._lender, source)
+            yield f"flash_sources.{number}: {source.kind}", source.pool, work
 
     async def _coin(self) -> str:
         """Check that the native coin's token has the coin's unit: gas is counted in it."""

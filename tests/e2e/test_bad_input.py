@@ -185,7 +185,11 @@ def test_a_feed_that_reverts_hides_who_needs_it_and_nobody_else(market_copy, tmp
     assert hidden
     assert run_command(lambda: doctor(config, as_json=False)) is False
     bad = [line for line in capsys.readouterr().out.splitlines() if line.startswith("BAD")]
-    assert bad == ["BAD aave_v3.local: feed WBTC: WBTC: expected a price, found a revert"]
+    reference = f"BAD price_feeds.{market_copy.market.asset('WBTC').token}: price"
+    assert bad == [
+        f"{reference}: {feed}: expected a Chainlink feed with an answer, found none",
+        "BAD aave_v3.local: feed WBTC: WBTC: expected a price, found a revert",
+    ]
 
 
 def test_a_pool_of_an_unknown_revision(market_copy, tmp_path, complaint):
