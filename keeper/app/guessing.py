@@ -79,7 +79,7 @@ class Guessing(Generic[M, P]):
             return None
         acting.read_ahead(head, options)
         self._watcher.read_ahead(log, head)
-        if crossed is None or self._watcher.moves(before.evidence, [log]) is None:
+        if crossed is None:
             return None
         await acting.reading_ahead.asked()
         tick.mark("read")

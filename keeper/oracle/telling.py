@@ -93,7 +93,7 @@ class Telling:
 
         ``said`` is what their aggregators have answered since the ``evidence``.
         """
-        return {one.feed.id: _reckoned(one, one.answers(evidence, said)) for one in feeds}
+        return {one.feed.id: _price(one, evidence, said) for one in feeds}
 
     def foretold(self, feeds: Iterable[FollowedFeed], update: Update) -> dict[str, int]:
         """Return the prices that a pending update makes, of those of some feeds that it tells."""
@@ -155,14 +155,17 @@ def answers_of(evidence: Evidence) -> dict[Address, int]:
     return {proxy: latest.answer for proxy, latest in rounds if latest is not None}
 
 
+def _price(one: FollowedFeed, evidence: Evidence, said: Mapping[Address, int]) -> int | None:
+    """Return a feed's price after events; of a lone answer whatever it is, for the guards."""
+    if not one.is_the_answer:
+        return _reckoned(one, one.answers(evidence, said))
+    answer = said.get(one.leaves[0].aggregator)
+    return None if answer is None else answer * one.feed.multiplier
+
+
 def _reckoned(one: FollowedFeed, answers: Answers) -> int | None:
-    """Return a feed's price by its formula; of a lone answer whatever it is, for the guards."""
-    if one.formula is None:
-        return None
-    if one.is_the_answer:
-        answer = answers.get(one.leaves[0].proxy)
-        return None if answer is None else answer * one.formula.scale
-    return reckoned(one.formula, answers)
+    """Return a composite price by its formula."""
+    return None if one.formula is None else reckoned(one.formula, answers)
 
 
 def _composite(one: FollowedFeed, aggregator: Address, answers: Answers) -> _Composite | None:
