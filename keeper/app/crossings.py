@@ -126,9 +126,10 @@ class Crossings(Generic[M, P]):
         position = ahead.snapshot.positions.get(ref)
         if position is None or self._is_barred(ahead, feed, ref, position):
             return
-        line = crossing_price(self.is_under(view, position, feed), hint, falls=falls)
+        is_under = self.is_under(view, position, feed)
+        line = crossing_price(is_under, hint, falls=falls)
         price = None if line is None else self._reached(ahead, feed, line, falls=falls)
-        if price is None:
+        if price is None or not is_under(self._farthest(price, falls=falls)):
             return
         priced = self._repriced(view, feed, price)
         health = adapter.assess(priced, position)
@@ -166,6 +167,14 @@ class Crossings(Generic[M, P]):
                 return False
 
         return asked
+
+    def _farthest(self, price: int, *, falls: bool) -> int:
+        """Return how far past a price one is answered.
+
+        Whoever may not be liquidated there any more, as by an early liquidation, is not signed for.
+        """
+        most = price * self._bench.most_move_bps // _BPS
+        return price - most if falls else price + most
 
     def _reached(self, ahead: Ahead[M, P], feed: str, line: int, *, falls: bool) -> int | None:
         """Return the first price past the line that answers of the feed can make."""

@@ -1,6 +1,6 @@
 """Signed ahead on Morpho Blue, whose oracles emit nothing: events of feeds tell their prices."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from keeper.core.tick import Rung
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.morpho import LocalMorpho, build_morpho, liquidatable
-from keeper.devnet.morpho_specs import loan_of
+from keeper.devnet.morpho_specs import MorphoLoan, loan_of
 from keeper.devnet.prices import push_prices
 from keeper.devnet.stage_morpho_blue import morpho_file
 from keeper.executor.salvo import Salvo
@@ -20,18 +20,24 @@ from tests.support.market_node import MarketNode
 
 PLACE = 3
 """Of the market of ether against dollars that has no early liquidation."""
+EARLY = 0
+"""Of the one that has."""
 NEAR = [loan_of(PLACE, 20_000, 10_100 + 30 * number) for number in range(4)]
 FAR = [loan_of(PLACE, 20_000, 18_000)]
 
 
 @asynccontextmanager
 async def watched(
-    folder: Path, market: MarketNode, proxy: FaultProxy
+    folder: Path,
+    market: MarketNode,
+    proxy: FaultProxy,
+    *,
+    loans: Sequence[MorphoLoan] = (*NEAR, *FAR),
+    root: Mapping[str, object] = AHEAD,
 ) -> AsyncIterator[tuple[Desk, LocalMorpho]]:
-    loans = [*NEAR, *FAR]
     local = build_morpho(market.live, seed=5, borrowers=len(loans), loans=loans)
     nodes, files = [proxy.ws_url], (morpho_file(local),)
-    async with keeper_desk(folder, market, nodes, root=AHEAD, deployments=files) as desk:
+    async with keeper_desk(folder, market, nodes, root=root, deployments=files) as desk:
         yield desk, local
 
 
@@ -101,3 +107,30 @@ async def test_feeds_that_move_against_each_other_in_a_block_send_nothing(
         assert fired == []
         assert desk.ears.sent_plans == []
         assert desk.ears.broken == []
+
+
+@pytest.mark.parametrize(("slippage_bps", "is_armed"), [(500, True), (1_000, False)])
+async def test_an_early_liquidation_is_signed_for_where_no_price_that_is_answered_ends_it(
+    market: MarketNode,
+    tmp_path: Path,
+    proxy: FaultProxy,
+    slippage_bps: int,
+    is_armed: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """From 80 to 86 % of the collateral a contract may; past that everybody, and it no more."""
+    loans = [*NEAR, *(loan_of(EARLY, 20_000, 10_000) for _ in range(2))]
+    limits = {"limits": {"slippage_bps": slippage_bps}}
+    root = {**AHEAD, **limits, "confirm_dangerous": ["limits.slippage_bps"]}
+    async with watched(tmp_path, market, proxy, loans=loans, root=root) as (desk, local):
+        early = local.markets[EARLY].early
+        arming = desk.session.keeper.sending.arming
+        assert arming is not None
+        await desk.until(lambda: salvo(desk, local, falls=True) is not None, mining=True)
+        signed = {
+            shot.plan.ref.market
+            for salvos in arming.prearm._salvos.values()
+            for one in salvos
+            for shot in one.shots
+        }
+        assert (early in signed) is is_armed
+        assert local.markets[PLACE].id in signed
