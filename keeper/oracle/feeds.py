@@ -19,6 +19,8 @@ from keeper.oracle.policy import OraclePolicy
 from keeper.oracle.second_source import Prepared, prepare
 from keeper.oracle.sources import Leaf, resolve
 
+MOST_LEAVES = 16
+"""Of one price. Whoever makes an oracle may name hundreds, each to be read and listened to."""
 LATE = "Chainlink SVR: auctioned to others first, seen late by design"
 
 
@@ -32,7 +34,7 @@ class FollowedFeed(Struct, frozen=True, kw_only=True):
     """By the proxy of a leaf."""
     second: Prepared | None
     unfit: str | None
-    """Why its second source cannot be asked at all."""
+    """Why it cannot be judged: its second source cannot be asked, or it is of too many feeds."""
     formula: Formula | None = None
     """How events of its leaves tell the price; None where they do not."""
     pivot: Leaf | None = None
@@ -185,6 +187,10 @@ async def _found(
     followed = {}
     for feed in feeds:
         leaves = tuple(dict.fromkeys(leaf for root in roots[feed.id] for leaf in below[root]))
+        if len(leaves) > MOST_LEAVES:
+            expected = f"expected at most {MOST_LEAVES} feeds that it is made of"
+            unfit = {**unfit, feed.id: f"{expected}, found {len(leaves)}"}
+            leaves = ()
         formula = _formula(feed, leaves)
         followed[feed.id] = FollowedFeed(
             feed=feed,

@@ -2,12 +2,15 @@
 
 from typing import cast
 
+import pytest
+
 from keeper.core.chain import Call
 from keeper.core.lending import Feed
 from keeper.core.ports import Reader
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.evm.words import selector
+from keeper.oracle.feeds import MOST_LEAVES
 from keeper.oracle.sources import PROBE_GAS
 from keeper.oracle.watcher import PriceWatcher
 from tests.support.ledger_records import account, block
@@ -104,3 +107,22 @@ async def test_a_part_that_anybody_may_name_is_given_no_more_gas_than_a_probe() 
     await watcher.read(block(1), None)
     gas = {call.to: call.gas for call in reader.rounds[0] if call.data == ROUND}
     assert gas == {OUR_PROXY: None, THEIR_PROXY: PROBE_GAS}
+
+
+@pytest.mark.parametrize(("many", "is_fit"), [(MOST_LEAVES, True), (MOST_LEAVES + 1, False)])
+async def test_of_a_price_of_too_many_feeds_none_is_listened_to_and_it_is_not_acted_on(
+    many: int,
+    is_fit: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    proxies = [account(100 + number) for number in range(many)]
+    said = {(one, ROUND): words(1 << 64, 7, 1, 1, 1) for one in proxies}
+    behind = {(one, AGGREGATOR): words(int(one, 16) + 1_000) for one in proxies}
+    reader = ScriptedReader(answers={**answers(1, SECOND), **said, **behind})
+    watcher = PriceWatcher(cast("Reader", reader))
+    await watcher.keep_following([FEEDS[0], feed(THEIRS, *proxies)], block(1))
+    book = await watcher.read(block(1), None)
+    assert len(watcher.log_filter().addresses) == (1 + many if is_fit else 1)
+    assert book.prices[THEIRS].value == int(THEIRS, 16)
+    problem = f"expected at most 16 feeds that it is made of, found {many}"
+    assert (problem in book.problems.get(THEIRS, "")) is not is_fit
+    assert OURS not in book.problems
