@@ -20,7 +20,8 @@ from keeper.app.sight import Sight
 from keeper.app.skipping import SKIPPED
 from keeper.app.trigger_price import last_admitted
 from keeper.core.chain import LogHint
-from keeper.core.errors import StaleError
+from keeper.core.errors import RefusedError, StaleError
+from keeper.core.lending import Reason
 from keeper.core.plan import Plan
 from keeper.core.tick import Tick
 from keeper.core.values import replace
@@ -28,6 +29,7 @@ from keeper.executor.arming import Arming
 from keeper.executor.policy import Exposure
 from keeper.executor.rehearse import Stage, rehearse
 from keeper.executor.salvo import Salvo, Shot
+from keeper.executor.verdicts import of_plan
 from keeper.oracle.book import Evidence
 from keeper.planner.case import Desk, case_of
 from keeper.runtime.latest import Latest
@@ -198,17 +200,26 @@ class Prearming(Generic[M, P]):
         self, ahead: Ahead[M, P], side: Side[M, P], price: int, plan: Plan
     ) -> list[Plan]:
         """Return the plan with what it comes to alone at a side's price; nothing if it fails."""
-        bench, timestamp = self._bench, self._crossings.timestamp(ahead.head)
-        feed = bench.watcher.following.feeds[side.feed]
+        bench = self._bench
         decoders = bench.decoders(ahead.snapshot.market)
-        async with self._node:
-            fed = await bench.stand_ins.at(feed, ahead.prices, price, timestamp, falls=side.falls)
-            overrides = {**bench.overrides, **fed}
-            stage = Stage(head=ahead.head, timestamp=timestamp, ahead=(), overrides=overrides)
-            held, failed = await rehearse([plan], bench.simulator, stage, decoders)
+        try:
+            async with self._node:
+                stage = await self._stage(ahead, side, price)
+                held, failed = await rehearse([plan], bench.simulator, stage, decoders)
+        except RefusedError as error:
+            # Whoever makes a market chooses its feeds and tokens: it must not disarm the others.
+            held, failed = [], [of_plan(plan, Reason.SIMULATION_FAILED, str(error))]
         for one in failed:
             log.info(PREARM_REFUSED, plan=plan.id, reason=one.reason, detail=one.detail)
         return held
+
+    async def _stage(self, ahead: Ahead[M, P], side: Side[M, P], price: int) -> Stage:
+        """Return the newest head with what makes a side's feed come to a price."""
+        bench, timestamp = self._bench, self._crossings.timestamp(ahead.head)
+        feed = bench.watcher.following.feeds[side.feed]
+        fed = await bench.stand_ins.at(feed, ahead.prices, price, timestamp, falls=side.falls)
+        overrides = {**bench.overrides, **fed}
+        return Stage(head=ahead.head, timestamp=timestamp, ahead=(), overrides=overrides)
 
     def _salvo(
         self, ahead: Ahead[M, P], side: Side[M, P], plans: list[Plan], exposure: Exposure

@@ -8,7 +8,7 @@ makes the rehearsal fail, and nothing is signed.
 from typing import Final
 
 from keeper.core.chain import BlockRef, Call, StateOverride
-from keeper.core.errors import StaleError
+from keeper.core.errors import RefusedError, StaleError
 from keeper.core.ports import Reader
 from keeper.core.units import Address
 from keeper.evm.words import WORD, int_at, selector
@@ -59,7 +59,7 @@ class StandIns:
     ) -> dict[Address, StateOverride]:
         """Return what makes a feed that moves by events fall, or rise, to a price in a rehearsal.
 
-        Raises StaleError when the feed has no round now.
+        Raises StaleError when the feed has no round now, RefusedError when it has no decimals.
         """
         found = one.answering(book.evidence, price, falls=falls)
         if found is None:
@@ -81,7 +81,7 @@ class StandIns:
             (answer,) = await self._reader.call_many([Call(to=proxy, data=_DECIMALS)], block)
             if not answer.success or len(answer.data) != WORD:
                 msg = f"feed {proxy}: expected its decimals, found {answer.data.hex() or 'nothing'}"
-                raise StaleError(msg)
+                raise RefusedError(msg)
             found = self._decimals[proxy] = int_at(answer.data, 0)
         return found
 
