@@ -55,7 +55,12 @@ class Telling:
         """Tell of the prices that are the answer of one feed, until something was read."""
         self._following = following
         self._holding: frozenset[str] = frozenset()
+        self._read: dict[Address, int] = {}
+        """What the feeds answered at the block that was read, by proxy."""
         self._answers: dict[Address, int] = {}
+        """The same after the events since."""
+        self._since: dict[Address, tuple[int, int]] = {}
+        """The block and the answer of the last event since, by proxy."""
         self._block = -1
         self._movers: dict[str, _Mover] = {}
         self._composites = [
@@ -69,13 +74,16 @@ class Telling:
         if not self._composites:
             return
         self._block = book.block.number
-        self._answers = answers_of(book.evidence)
+        self._read = answers_of(book.evidence)
         feeds, prices = self._following.feeds, book.prices
         self._holding = frozenset(
             key
             for key in self._composites
-            if key in prices and _reckoned(feeds[key], self._answers) == prices[key].value
+            if key in prices and _reckoned(feeds[key], self._read) == prices[key].value
         )
+        # Events of later blocks may have been heard of while this one was read.
+        self._since = {key: one for key, one in self._since.items() if one[0] > self._block}
+        self._answers = self._read | {key: answer for key, (_, answer) in self._since.items()}
         self._movers = {}
         for aggregator in self._following.by_aggregator:
             self._mover(aggregator)
@@ -120,18 +128,26 @@ class Telling:
         return said, known.touched
 
     def heard(self, hint: LogHint, block: int) -> None:
-        """Take an event for what other feeds' events make of composite prices until the next read.
+        """Take an event for what others make of composite prices until its block is read.
 
         One of a block that was read is of the past.
         """
-        answer = None if hint.removed else glimpse_answer(hint.topics)
+        answer = glimpse_answer(hint.topics)
         if answer is None or block <= self._block or not self._composites:
             return
         aggregator = Address(hint.address.lower())
         for leaf in self._following.leaves.values():
             if leaf.aggregator == aggregator:
-                self._answers[leaf.proxy] = answer
+                self._hear(leaf.proxy, block, None if hint.removed else answer)
         self._movers = {}
+
+    def _hear(self, proxy: Address, block: int, answer: int | None) -> None:
+        """Take a feed's answer of a block; None where a reorg took that back."""
+        if answer is not None:
+            self._since[proxy] = block, answer
+            self._answers[proxy] = answer
+        elif self._since.pop(proxy, None) is not None:
+            self._answers[proxy] = self._read.get(proxy, 0)
 
     def _mover(self, name: str) -> _Mover:
         """Return what an aggregator's events mean, looked up once for each way of writing it."""

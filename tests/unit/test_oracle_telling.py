@@ -121,6 +121,23 @@ def test_an_event_of_the_past_or_taken_back_changes_nothing() -> None:
     assert made.told(event(EVENTS_OF_ETHER, 10**8))[0] == [(ORACLE, 10**24)]
 
 
+def test_an_event_heard_while_the_block_before_it_is_read_is_not_forgotten() -> None:
+    made = telling()
+    made.heard(event(EVENTS_OF_DOLLAR, 2 * 10**8), HEAD + 2)
+    made.read(at(3_000 * 10**24, HEAD + 1))
+    assert made.tells(ORACLE)
+    assert made.told(event(EVENTS_OF_ETHER, 6_000 * 10**8))[0] == [(ORACLE, 3_000 * 10**24)]
+    made.read(at(3_000 * 10**24, HEAD + 2))
+    assert made.told(event(EVENTS_OF_ETHER, 6_000 * 10**8))[0] == [(ORACLE, 6_000 * 10**24)]
+
+
+def test_an_event_that_a_reorg_took_back_leaves_what_was_read() -> None:
+    made = telling()
+    for removed in (False, True):
+        made.heard(event(EVENTS_OF_DOLLAR, 2 * 10**8, removed=removed), HEAD + 1)
+    assert made.told(event(EVENTS_OF_ETHER, 10**8))[0] == [(ORACLE, 10**24)]
+
+
 @pytest.mark.parametrize(
     "found",
     [
