@@ -15,6 +15,7 @@ from keeper.oracle.chainlink import glimpse_answer
 from keeper.oracle.feeds import NOTHING, FollowedFeed, Following
 from keeper.oracle.formula import Answers, Slope, reckoned, slope_of
 from keeper.oracle.pending import Update
+from keeper.oracle.sources import Leaf
 
 Said = Sequence[tuple[str, int]]
 """Feed ids with the prices that an event sets."""
@@ -25,13 +26,8 @@ class _Composite(NamedTuple):
 
     feed: str
     slope: Slope
-    low: int
-    high: int | None
-    """An answer at either of these is refused by the guards."""
-
-    def takes(self, answer: int) -> bool:
-        """Return whether an answer is a price that may be acted on."""
-        return self.low < answer and (self.high is None or answer < self.high)
+    leaf: Leaf
+    """Whose answer it is the price by."""
 
     def told(self, answer: int) -> tuple[str, int]:
         """Return the feed's id and its price at an answer."""
@@ -124,7 +120,7 @@ class Telling:
         known = self._movers.get(hint.address) or self._mover(hint.address)
         said = [(key, answer * multiplier) for key, multiplier in known.direct]
         if known.composite:
-            said += [one.told(answer) for one in known.composite if one.takes(answer)]
+            said += [one.told(answer) for one in known.composite if _is_price(one.leaf, answer)]
         return said, known.touched
 
     def heard(self, hint: LogHint, block: int) -> None:
@@ -138,14 +134,16 @@ class Telling:
         aggregator = Address(hint.address.lower())
         for leaf in self._following.leaves.values():
             if leaf.aggregator == aggregator:
-                self._hear(leaf.proxy, block, None if hint.removed else answer)
+                self._hear(leaf, block, None if hint.removed else answer)
         self._movers = {}
 
-    def _hear(self, proxy: Address, block: int, answer: int | None) -> None:
+    def _hear(self, leaf: Leaf, block: int, answer: int | None) -> None:
         """Take a feed's answer of a block; None where a reorg took that back."""
+        proxy = leaf.proxy
         if answer is not None:
-            self._since[proxy] = block, answer
-            self._answers[proxy] = answer
+            # Nor may what others make of one be acted on that guards refuse: zero is no price.
+            told = answer if _is_price(leaf, answer) else 0
+            self._since[proxy], self._answers[proxy] = (block, told), told
         elif self._since.pop(proxy, None) is not None:
             self._answers[proxy] = self._read.get(proxy, 0)
 
@@ -192,4 +190,9 @@ def _composite(one: FollowedFeed, aggregator: Address, answers: Answers) -> _Com
     if (leaf := next(parts, None)) is None:
         return None
     slope = slope_of(one.formula, leaf.proxy, answers)
-    return slope and _Composite(one.feed.id, slope, max(leaf.low or 0, 0), leaf.high)
+    return slope and _Composite(one.feed.id, slope, leaf)
+
+
+def _is_price(leaf: Leaf, answer: int) -> bool:
+    """Return whether an answer may be acted on: guards refuse one at its aggregator's bounds."""
+    return max(leaf.low or 0, 0) < answer and (leaf.high is None or answer < leaf.high)

@@ -131,6 +131,15 @@ def test_an_event_heard_while_the_block_before_it_is_read_is_not_forgotten() -> 
     assert made.told(event(EVENTS_OF_ETHER, 6_000 * 10**8))[0] == [(ORACLE, 6_000 * 10**24)]
 
 
+@pytest.mark.parametrize("answer", [-1, 0, 10, 10**14])
+def test_no_other_feed_tells_what_it_makes_of_an_answer_that_guards_refuse(answer: int) -> None:
+    made = telling()
+    made.heard(event(EVENTS_OF_ETHER, answer), HEAD + 1)
+    assert made.told(event(EVENTS_OF_DOLLAR, 2 * 10**8)) == ([], {ORACLE})
+    made.heard(event(EVENTS_OF_ETHER, 1_500 * 10**8), HEAD + 1)
+    assert made.told(event(EVENTS_OF_DOLLAR, 10**8)) == ([(ORACLE, 1_500 * 10**24)], {ORACLE})
+
+
 def test_an_event_that_a_reorg_took_back_leaves_what_was_read() -> None:
     made = telling()
     for removed in (False, True):
