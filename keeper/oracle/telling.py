@@ -65,6 +65,12 @@ class Telling:
             if one.formula is not None and not one.is_the_answer
         ]
 
+    def now_of(self, following: Following) -> "Telling":
+        """Return what tells of other feeds, with what was heard of blocks not yet read."""
+        made = Telling(following)
+        made._since = self._since
+        return made
+
     def read(self, book: PriceBook) -> None:
         """Take all prices as they were read at a block, and what their feeds answered there."""
         if not self._composites:

@@ -75,7 +75,7 @@ class PriceWatcher:
 
     def _take(self, following: Following) -> None:
         self._judge = Judge(following=following, policy=self._policy)
-        self.telling = Telling(following)
+        self.telling = self.telling.now_of(following)
         self._told(following)
 
     def log_filter(self) -> LogFilter:

@@ -14,6 +14,7 @@ from keeper.oracle.chainlink import ANSWER_UPDATED, Round
 from keeper.oracle.feeds import FollowedFeed, Following, _formula, _pivot
 from keeper.oracle.sources import Leaf
 from keeper.oracle.telling import Telling
+from keeper.oracle.watcher import PriceWatcher
 from tests.support.ledger_records import block
 
 ORACLE, ETHER, DOLLAR = (address(f"0x{n:040x}") for n in (1, 2, 3))
@@ -138,6 +139,19 @@ def test_no_other_feed_tells_what_it_makes_of_an_answer_that_guards_refuse(answe
     assert made.told(event(EVENTS_OF_DOLLAR, 2 * 10**8)) == ([], {ORACLE})
     made.heard(event(EVENTS_OF_ETHER, 1_500 * 10**8), HEAD + 1)
     assert made.told(event(EVENTS_OF_DOLLAR, 10**8)) == ([(ORACLE, 1_500 * 10**24)], {ORACLE})
+
+
+def test_nor_is_it_where_other_feeds_are_followed_meanwhile() -> None:
+    nobody: Any = None
+    watcher = PriceWatcher(nobody)
+    watcher._take(following())
+    watcher.telling.read(at(3_000 * 10**24))
+    watcher.telling.heard(event(EVENTS_OF_DOLLAR, 2 * 10**8), HEAD + 2)
+    watcher._take(following())
+    assert not watcher.telling.tells(ORACLE)
+    watcher.telling.read(at(3_000 * 10**24, HEAD + 1))
+    told = watcher.telling.told(event(EVENTS_OF_ETHER, 6_000 * 10**8))[0]
+    assert told == [(ORACLE, 3_000 * 10**24)]
 
 
 def test_an_event_that_a_reorg_took_back_leaves_what_was_read() -> None:
