@@ -64,6 +64,7 @@ class Prearming(Generic[M, P]):
         self._run = secrets.token_hex(2)
         self._count = 0
         """Of plans made, in this run: a plan's name is of one head, one feed and one price."""
+        self._voids = 0
 
     @property
     def _name(self) -> str:
@@ -73,13 +74,14 @@ class Prearming(Generic[M, P]):
         """Take a new head; what changed since the one before is out at once."""
         changed = ahead.snapshot.changed
         if changed is None:
-            self._arming.prearm.void(self._name)
+            self.void()
         elif changed:
             self._arming.prearm.touched(self._name, changed)
         self._mail.offer(ahead)
 
     def void(self) -> None:
-        """Fire nothing until the next head is prepared for."""
+        """Fire nothing until the next head is prepared for: what is being prepared is void too."""
+        self._voids += 1
         self._arming.prearm.void(self._name)
 
     def hear(self, event: LogHint, at_ns: int) -> None:
@@ -104,7 +106,7 @@ class Prearming(Generic[M, P]):
             return
         telling.heard(event, block)
         if event.removed:
-            prearm.void(self._name)
+            self.void()
         elif touched:
             prearm.moved(self._name, touched)
 
@@ -130,6 +132,7 @@ class Prearming(Generic[M, P]):
         if arming.is_halted or is_paused or arming.is_of_before(ahead.head):
             self.void()
             return
+        voids = self._voids
         sides = [side async for side in self._crossings.sides(ahead)]
         exposure = await arming.ready(ahead.head)
         salvos: list[Salvo] = []
@@ -142,8 +145,12 @@ class Prearming(Generic[M, P]):
             held = await asyncio.gather(*map(partial(self._rehearsed, ahead), sides, planned))
             for side, plans in zip(sides, held, strict=True):
                 salvos.append(self._salvo(ahead, side, plans, exposure))
+        if self._voids != voids:  # a reorg may have undone the head meanwhile
+            return
         prearm = arming.prearm
         await prearm.load(self._name, [one for one in salvos if one.shots], exposure)
+        if self._voids != voids:
+            prearm.void(self._name)
         self.sample = self._sampled(salvos, ahead.prices.evidence)
         log.debug(PREARM_DONE, deployment=self._name, shots=prearm.holds(self._name))
 

@@ -1,0 +1,86 @@
+"""What is void stays so, also where it was being prepared when it became it."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from keeper.app.prearming import Prearming
+from tests.support.ledger_records import block
+from tests.unit.test_oracle_telling import EVENTS_OF_ETHER, at, event, telling
+
+AHEAD: Any = SimpleNamespace(
+    head=block(7), prices=at(3_000 * 10**24), snapshot=SimpleNamespace(market=None, changed=None)
+)
+
+
+class Arms:
+    """What is armed, by words alone; something may happen while the chain or the disk is asked."""
+
+    is_halted = False
+
+    def __init__(self) -> None:
+        self.armed: list[str] = []
+        self.meanwhile: dict[str, Any] = {}
+        self.prearm = self
+
+    def is_of_before(self, _: object) -> bool:
+        return False
+
+    async def ready(self, _: object) -> None:
+        self.happen("ready")
+
+    async def load(self, *_: object) -> None:
+        self.happen("load")
+        self.armed = ["of the head"]
+
+    def happen(self, when: str) -> None:
+        self.meanwhile.pop(when, lambda: None)()
+
+    def void(self, _: object) -> None:
+        self.armed = []
+
+    def holds(self, _: object) -> int:
+        return len(self.armed)
+
+
+def prearming(arms: Arms) -> Prearming[Any, Any]:
+    bench: Any = SimpleNamespace(
+        adapter=SimpleNamespace(deployment="m", at=lambda *_, **__: None),
+        watcher=SimpleNamespace(telling=telling()),
+        parity=SimpleNamespace(is_paused=False),
+        block_time_s=12,
+        most=1,
+    )
+    sight: Any = SimpleNamespace(crossing=lambda _: {})
+    arming: Any = arms
+    return Prearming(bench, arming, sight)
+
+
+def removed() -> Any:
+    hint: Any = event(EVENTS_OF_ETHER, 10**8, removed=True)
+    hint.block_number, hint.log_index = "0x8", "0x0"
+    return hint
+
+
+async def test_a_head_that_nothing_happens_to_is_armed_for() -> None:
+    arms = Arms()
+    await prearming(arms)._prepare(AHEAD)
+    assert arms.armed
+
+
+@pytest.mark.parametrize("when", ["ready", "load"])
+@pytest.mark.parametrize("what", ["a reorg", "a new start", "a pause"])
+async def test_what_became_void_while_it_was_prepared_is_not_armed(when: str, what: str) -> None:
+    arms = Arms()
+    made = prearming(arms)
+    happens = {
+        "a reorg": lambda: made.hear(removed(), 0),
+        "a new start": lambda: made.offer(AHEAD),
+        "a pause": made.void,
+    }
+    arms.meanwhile[when] = happens[what]
+    await made._prepare(AHEAD)
+    assert not arms.armed
+    await made._prepare(AHEAD)
+    assert arms.armed, "the next head is prepared for"
