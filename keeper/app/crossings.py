@@ -142,7 +142,7 @@ class Crossings(Generic[M, P]):
             timestamp=self.timestamp(ahead.head),
             health=health,
             options=options,
-            trigger=f"{bench.watcher.following.feeds[feed].feed.label} at {price}, signed ahead",
+            trigger=f"{bench.watcher.followed(feed).feed.label} at {price}, signed ahead",
         )
         yield Candidate(opportunity, position, price, priced)
 
@@ -178,7 +178,7 @@ class Crossings(Generic[M, P]):
 
     def _reached(self, ahead: Ahead[M, P], feed: str, line: int, *, falls: bool) -> int | None:
         """Return the first price past the line that answers of the feed can make."""
-        one = self._bench.watcher.following.feeds[feed]
+        one = self._bench.watcher.followed(feed)
         found = one.answering(ahead.prices.evidence, line, falls=falls)
         return found.price if found is not None and found.price > 0 else None
 

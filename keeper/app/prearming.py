@@ -157,7 +157,7 @@ class Prearming(Generic[M, P]):
     def _sampled(self, salvos: list[Salvo], evidence: Evidence) -> bytes | None:
         """Return an event that would bring the first shot."""
         for salvo in salvos:
-            one = self._bench.watcher.following.feeds[salvo.feed]
+            one = self._bench.watcher.followed(salvo.feed)
             for shot in salvo.shots:
                 found = one.answering(evidence, shot.price, falls=salvo.falls)
                 if found is not None:
@@ -223,7 +223,7 @@ class Prearming(Generic[M, P]):
     async def _stage(self, ahead: Ahead[M, P], side: Side[M, P], price: int) -> Stage:
         """Return the newest head with what makes a side's feed come to a price."""
         bench, timestamp = self._bench, self._crossings.timestamp(ahead.head)
-        feed = bench.watcher.following.feeds[side.feed]
+        feed = bench.watcher.followed(side.feed)
         fed = await bench.stand_ins.at(feed, ahead.prices, price, timestamp, falls=side.falls)
         overrides = {**bench.overrides, **fed}
         return Stage(head=ahead.head, timestamp=timestamp, ahead=(), overrides=overrides)

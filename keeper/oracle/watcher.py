@@ -53,6 +53,13 @@ class PriceWatcher:
         """Return what is followed, with what each feed is made of."""
         return self._judge.following
 
+    def followed(self, key: str) -> FollowedFeed:
+        """Return a feed by its id; raise StaleError where it is followed no more."""
+        found = self.following.feeds.get(key)
+        if found is None:
+            raise StaleError(f"feed {key}: expected it to be followed, found it is not any more")
+        return found
+
     @property
     def remarks(self) -> Mapping[str, str]:
         """Return what an operator should know of feeds that are sound, by feed id."""
@@ -205,11 +212,9 @@ class PriceWatcher:
 
     def moving_with(self, key: str) -> frozenset[str]:
         """Return every feed that an event of this one's aggregators may move, itself included."""
-        following = self.following
+        leaves, by_aggregator = self.followed(key).leaves, self.following.by_aggregator
         return frozenset(
-            other
-            for leaf in following.feeds[key].leaves
-            for other in following.by_aggregator.get(leaf.aggregator, ())
+            other for leaf in leaves for other in by_aggregator.get(leaf.aggregator, ())
         )
 
     def admits(
@@ -219,7 +224,7 @@ class PriceWatcher:
 
         ``key`` is of a feed that moves by events; the first of those that it is of is moved.
         """
-        found = self.following.feeds[key].answering(book.evidence, value, falls=falls)
+        found = self.followed(key).answering(book.evidence, value, falls=falls)
         if found is None:
             return False
         said = replace(found.latest, answer=found.answer, updated_at=block.timestamp)

@@ -5,6 +5,7 @@ from typing import cast
 import pytest
 
 from keeper.core.chain import Call
+from keeper.core.errors import StaleError
 from keeper.core.lending import Feed
 from keeper.core.ports import Reader
 from keeper.core.units import Address
@@ -126,3 +127,18 @@ async def test_of_a_price_of_too_many_feeds_none_is_listened_to_and_it_is_not_ac
     problem = f"expected at most 16 feeds that it is made of, found {many}"
     assert (problem in book.problems.get(THEIRS, "")) is not is_fit
     assert OURS not in book.problems
+
+
+async def test_a_feed_that_is_followed_no_more_leaves_its_head_to_the_next() -> None:
+    """Who signs ahead awaits the node between two looks at a feed."""
+    watcher = PriceWatcher(cast("Reader", ScriptedReader(answers=answers(1, FIRST))))
+    await watcher.keep_following(FEEDS, block(1))
+    book = await watcher.read(block(1), None)
+    await watcher.keep_following(FEEDS[1:], block(2))
+    assert watcher.followed(BOTH).feed == FEEDS[2]
+    with pytest.raises(StaleError, match="expected it to be followed"):
+        watcher.followed(OURS)
+    with pytest.raises(StaleError, match="expected it to be followed"):
+        watcher.moving_with(OURS)
+    with pytest.raises(StaleError, match="expected it to be followed"):
+        watcher.admits(book, OURS, 5, block(2), falls=True)

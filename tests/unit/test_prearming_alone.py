@@ -34,7 +34,7 @@ TOLD = {(ETHER, selector("decimals()")): words(8)}
 
 def prearming(node: Node, answers: dict[Any, bytes]) -> Prearming[Any, Any]:
     bench: Any = SimpleNamespace(
-        watcher=SimpleNamespace(following=following()),
+        watcher=SimpleNamespace(followed=following().feeds.__getitem__),
         stand_ins=StandIns(ScriptedReader(answers=answers)),  # type: ignore[arg-type]
         simulator=node,
         decoders=lambda _: decoders(),
