@@ -1,6 +1,7 @@
 """Signed ahead with three keys on a real chain: each price brings several accounts at once."""
 
 import asyncio
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -127,10 +128,17 @@ async def test_what_is_stale_by_a_block_is_not_sent_ahead_and_goes_the_ordinary_
 
 @pytest.fixture
 def by_the_clock(market: MarketNode) -> Iterator[MarketNode]:
-    """The market, with blocks that are as far apart as they come."""
-    market.live.rpc.call("anvil_removeBlockTimestampInterval")
+    """The market, with blocks that are as far apart as they come.
+
+    It was built with blocks twelve seconds apart, within a few: its time may be ahead of ours, and
+    blocks would be a second apart until ours has caught up.
+    """
+    rpc = market.live.rpc
+    rpc.call("anvil_removeBlockTimestampInterval")
+    newest = int(rpc.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+    rpc.call("evm_increaseTime", max(newest + 1 - int(time.time()), 0))
     yield market
-    market.live.rpc.call("anvil_setBlockTimestampInterval", BLOCK_INTERVAL_S)
+    rpc.call("anvil_setBlockTimestampInterval", BLOCK_INTERVAL_S)
 
 
 async def test_what_could_only_pass_its_deadline_as_its_block_is_late_goes_the_ordinary_way(
