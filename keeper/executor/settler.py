@@ -248,11 +248,12 @@ def _done(moved: Settlement, valuation: Valuation | None, said: str) -> _Found:
     """Return what an account's part of a transaction that succeeded came to.
 
     Where its tokens have no price at the block that is known in coin they never will have one. What
-    brought coin liquidated something, be it of a market that nobody decodes any more.
+    brought more coin than its gas liquidated something, be it of a market that nobody decodes any
+    more; dust that a stranger left with the executor contract is no sign of it.
     """
     is_read = bool(moved.liquidations)
     is_valued = valuation is not None and _tokens_of(moved) <= valuation.assets.keys()
-    if not is_read and moved.received > 0:
+    if not is_read and moved.received > moved.gas:
         return _Found(status=Status.LANDED, realised=unvalued(moved), detail=UNREAD)
     details = (said if is_read else REFUSED_SOFTLY, "" if is_valued else UNVALUED)
     return _Found(

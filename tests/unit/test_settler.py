@@ -87,6 +87,17 @@ async def test_a_success_that_liquidated_nothing_is_booked_as_none(desk: Desk) -
     assert await desk.journal.open_intents() == []
 
 
+async def test_dust_that_came_along_makes_no_success_of_a_refusal(desk: Desk) -> None:
+    """A stranger may leave it with the executor contract, which pays out all that it holds."""
+    desk.liquidations = lambda _logs: ()
+    sent = await desk.send(ONE, 5)
+    dust = replace(GAINED, data=(1).to_bytes(32, "big"))
+    desk.wire.include(sent.tx_hash, 101, logs=[dust])
+    (outcome,) = await desk.settle(103)
+    assert (outcome.status, outcome.detail) == (Status.REVERTED, REFUSED_SOFTLY)
+    assert outcome.realised.net == 1 - GAS
+
+
 async def test_what_others_liquidate_within_the_transaction_is_not_entered(desk: Desk) -> None:
     """A token that is seized may do so when it is moved, in a market whose tokens have no price."""
     own = desk.liquidations([])
