@@ -5,18 +5,19 @@ liquidation in the next block is reckoned at, and what is seized would differ by
 what was planned. So it is asked for once more, in a simulated block after the head.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from keeper.app.growing import asked, moved_by_time
+from keeper.app.growing import moved_by_time
 from keeper.app.sight import Look
 from keeper.core.lending import Feed, Rejection
 from keeper.core.pending import Lead
 from keeper.core.plan import Opportunity
 from keeper.core.ports import Prices, ProtocolAdapter, Simulator
 from keeper.core.values import replace
+from keeper.oracle.asking_ahead import asked
 from keeper.scanner.scan import judge
 
 M = TypeVar("M")
@@ -34,7 +35,15 @@ class Aimed(Struct, Generic[M], frozen=True, kw_only=True):
 class Aim(Generic[M, P]):
     """Looks at opportunities again, at the target block's own prices."""
 
-    def __init__(self, adapter: ProtocolAdapter[M, P], simulator: Simulator) -> None:
+    def __init__(
+        self,
+        adapter: ProtocolAdapter[M, P],
+        simulator: Simulator,
+        *,
+        is_told: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """Make an aim; ``is_told`` says of which feeds events tell the price, and nothing else."""
+        self._is_told = is_told
         self._adapter = adapter
         self._simulator = simulator
         self._known: tuple[M, Sequence[Feed]] | None = None
@@ -71,7 +80,7 @@ class Aim(Generic[M, P]):
         wanted = {
             feed for one in fresh for feed in self._adapter.feeds_of(market, positions[one.ref])
         }
-        return [one for one in moving if one.id in wanted]
+        return [one for one in moving if one.id in wanted and not self._is_told(one.id)]
 
     def _by_time(self, market: M) -> Sequence[Feed]:
         """Return the market's feeds that time alone moves."""

@@ -6,57 +6,25 @@ be found a block late.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from keeper.core.chain import BlockRef, Transaction, next_base_fee
+from keeper.core.chain import BlockRef
 from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.lending import Feed
 from keeper.core.ports import Prices, Simulator
-from keeper.core.units import BPS, ZERO_ADDRESS
+from keeper.core.units import BPS
 from keeper.core.values import replace
+from keeper.oracle.asking_ahead import asked
 from keeper.oracle.book import PriceBook
+from keeper.oracle.multiples import Multiples
 from keeper.oracle.watcher import PriceWatcher
 
-_WORD: Final = 32
 _MOST_BPS: Final = 10
 """By how much time alone may move a price until the next block."""
 _FORGOTTEN_AFTER: Final = 64
 """Blocks after which a price that has not moved is taken to stand still."""
-
-
-async def asked(
-    simulator: Simulator, feeds: Sequence[Feed], head: BlockRef, timestamp: int
-) -> dict[str, int]:
-    """Return what feeds answer in a simulated block after the head; nothing of one that fails.
-
-    Where one takes all the gas geth tells of none: then each is asked alone. Raises TransientError
-    or StaleError when the node does not answer.
-    """
-    try:
-        return await _asked_together(simulator, feeds, head, timestamp)
-    except RefusedError:
-        alone = feeds if len(feeds) > 1 else ()
-    found = await asyncio.gather(*(asked(simulator, [one], head, timestamp) for one in alone))
-    return {key: value for one in found for key, value in one.items()}
-
-
-async def _asked_together(
-    simulator: Simulator, feeds: Sequence[Feed], head: BlockRef, timestamp: int
-) -> dict[str, int]:
-    results = await simulator.simulate(
-        [Transaction(sender=ZERO_ADDRESS, to=f.read.to, data=f.read.data) for f in feeds],
-        base=head,
-        timestamp=timestamp,
-        base_fee=next_base_fee(head),
-        overrides={},
-    )
-    return {
-        feed.id: int.from_bytes(result.return_data)
-        for feed, result in zip(feeds, results, strict=True)
-        if result.success and len(result.return_data) == _WORD
-    }
 
 
 def moved_by_time(prices: Prices, values: Mapping[str, int]) -> Prices:
@@ -76,9 +44,17 @@ def moved_by_time(prices: Prices, values: Mapping[str, int]) -> Prices:
 class Growing:
     """Reads the prices of one deployment at each head, and those that grow one block ahead too."""
 
-    def __init__(self, watcher: PriceWatcher, simulator: Simulator, *, block_time_s: int) -> None:
+    def __init__(
+        self,
+        watcher: PriceWatcher,
+        simulator: Simulator,
+        multiples: Multiples,
+        *,
+        block_time_s: int,
+    ) -> None:
         """Aim at the block so many seconds after the head."""
         self._watcher = watcher
+        self._multiples = multiples
         self._simulator = simulator
         self._block_time_s = block_time_s
         self._moved: dict[str, tuple[Feed, int]] = {}
@@ -91,15 +67,17 @@ class Growing:
         the second they are the first: who is found at those is aimed before it is planned.
         """
         book, values = await asyncio.gather(self._watcher.read(head, before), self._ahead(head))
+        self._multiples.look(book)
         self._note({} if before is None else before.prices, book)
         prices = {**book.prices, **moved_by_time(book.prices, values)}
         return book, replace(book, prices=prices)
 
     def _note(self, before: Prices, now: PriceBook) -> None:
-        """Remember which prices moved that time may have moved."""
+        """Remember which prices moved that time may have moved, not their feeds alone."""
         for key, one in self._watcher.following.feeds.items():
             was, found = before.get(key), now.prices.get(key)
-            if one.feed.moves_by_time and was and found and was.value != found.value:
+            may_grow = one.feed.moves_by_time and not self._watcher.tells(key)
+            if may_grow and was and found and was.value != found.value:
                 self._moved[key] = (one.feed, now.block.number)
 
     async def _ahead(self, head: BlockRef) -> Mapping[str, int]:

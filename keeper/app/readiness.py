@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from keeper.app.builders import limits_of
 from keeper.app.explain import Crossing, Moment, crossings_of, nothing_at_stake, paused
-from keeper.app.growing import asked, moved_by_time
+from keeper.app.growing import moved_by_time
 from keeper.app.study import Study
 from keeper.core.chain import StateOverride
 from keeper.core.lending import AccountRef, Health, Reason, Rejection
@@ -24,6 +24,7 @@ from keeper.core.values import replace
 from keeper.executor.policy import judge
 from keeper.executor.rehearse import Stage, rehearse
 from keeper.oracle.answering import answering
+from keeper.oracle.asking_ahead import asked
 
 _BROKEN = frozenset((Reason.SIMULATION_FAILED, Reason.SIMULATION_DIFFERS))
 

@@ -53,6 +53,7 @@ from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
 from keeper.mirror.audit import ParityAudit
 from keeper.mirror.pauses import Pauses
+from keeper.oracle.multiples import Multiples
 from keeper.oracle.pending import SELECTORS
 from keeper.oracle.stand_in import StandIns
 from keeper.oracle.watcher import PriceWatcher
@@ -160,7 +161,12 @@ def _deployment(
         parity=watched.parity,
         block_time_s=chain.block_time_s,
         finality_depth=chain.finality_depth,
-        growing=Growing(watcher, parts.chain.preview, block_time_s=chain.block_time_s),
+        growing=Growing(
+            watcher,
+            parts.chain.preview,
+            Multiples(watcher, parts.chain.preview, StandIns(parts.chain.reader)),
+            block_time_s=chain.block_time_s,
+        ),
         rivals=Rivals(
             adapter,
             acting.appraiser,
@@ -240,7 +246,11 @@ def _acting(
         watcher=watched.watcher,
         appraiser=Appraiser(adapter, watched.watcher, reference, chain.wrapped_native),
         parity=watched.parity,
-        aim=Aim(adapter, parts.chain.preview),
+        aim=Aim(
+            adapter,
+            parts.chain.preview,
+            is_told=watched.watcher.tells,
+        ),
         decoders=decoders_for(adapter, lenders, chain.wrapped_native, parts.contract.recipient),
         min_debt_base=protocol_file(settings, adapter.deployment).min_debt_base,
         part=PART if parts.signers else ALL,

@@ -50,6 +50,8 @@ class Formula(Struct, frozen=True, kw_only=True):
     """Chainlink proxies whose answers multiply the scale."""
     under: tuple[Address, ...] = ()
     """Those whose answers divide it."""
+    by: int = 1
+    """What divides it besides."""
 
 
 class Feed(Struct, frozen=True, kw_only=True):

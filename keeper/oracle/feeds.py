@@ -10,6 +10,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.lending import Feed, Formula, Price
 from keeper.core.ports import Reader
 from keeper.core.units import Address
+from keeper.core.values import replace
 from keeper.oracle.book import Evidence
 from keeper.oracle.chainlink import Round
 from keeper.oracle.formula import slope_of
@@ -191,7 +192,7 @@ async def _found(
             expected = f"expected at most {MOST_LEAVES} feeds that it is made of"
             unfit = {**unfit, feed.id: f"{expected}, found {len(leaves)}"}
             leaves = ()
-        formula = _formula(feed, leaves)
+        formula = _formula(feed, leaves, feed.formula)
         followed[feed.id] = FollowedFeed(
             feed=feed,
             leaves=leaves,
@@ -214,15 +215,21 @@ def following_of(feeds: Mapping[str, FollowedFeed]) -> Following:
     return Following(feeds=feeds, by_aggregator=by_aggregator, leaves=leaves)
 
 
-def _formula(feed: Feed, leaves: Sequence[Leaf]) -> Formula | None:
+def reckoned_by(one: FollowedFeed, formula: Formula) -> FollowedFeed:
+    """Return a feed whose price is said to follow from its leaves by a formula."""
+    found = _formula(one.feed, one.leaves, formula)
+    return replace(one, formula=found, pivot=_pivot(found, one.leaves))
+
+
+def _formula(feed: Feed, leaves: Sequence[Leaf], said: Formula | None) -> Formula | None:
     """Return how a price follows from the events of its leaves, None where it does not.
 
     Nor where one is late, or two come of one aggregator.
     """
     if feed.direct and len(leaves) == 1:
         found = Formula(scale=feed.multiplier, over=(leaves[0].proxy,))
-    elif feed.formula is not None:
-        found = feed.formula
+    elif said is not None:
+        found = said
     else:
         return None
     known = {leaf.proxy: leaf for leaf in leaves}

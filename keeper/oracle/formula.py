@@ -41,7 +41,7 @@ def slope_of(formula: Formula, proxy: Address, answers: Answers) -> Slope | None
     """Return the price by a feed's answer; None where another's is missing or no price."""
     over = [answers.get(one, 0) for one in formula.over if one != proxy]
     under = [answers.get(one, 0) for one in formula.under if one != proxy]
-    up, down = formula.scale * prod(over), prod(under)
+    up, down = formula.scale * prod(over), formula.by * prod(under)
     if up <= 0 or down <= 0 or min((*over, *under), default=1) < 0:
         return None
     return Slope(proxy in formula.over, up, down)

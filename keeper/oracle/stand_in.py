@@ -66,14 +66,23 @@ class StandIns:
             msg = f"{one.feed.label}: expected a round to stand in for, found none"
             raise StaleError(msg)
         proxy = found.leaf.proxy
-        code = stand_in(
-            answer=found.answer,
-            round_id=(found.latest.phase << _PHASE_BIT) | _SOME_ROUND,
+        code = await self.of(proxy, book, found.answer, timestamp)
+        faces = (proxy, one.feed.source) if one.is_the_answer else (proxy,)
+        return dict.fromkeys(faces, code)
+
+    async def of(
+        self, proxy: Address, book: PriceBook, answer: int, timestamp: int
+    ) -> StateOverride:
+        """Return what answers in the place of a feed; raise as ``at`` does."""
+        latest = book.evidence.rounds.get(proxy)
+        if latest is None:
+            raise StaleError(f"feed {proxy}: expected a round to stand in for, found none")
+        return stand_in(
+            answer=answer,
+            round_id=(latest.phase << _PHASE_BIT) | _SOME_ROUND,
             updated_at=timestamp,
             decimals=await self._decimals_of(proxy, book.block),
         )
-        faces = (proxy, one.feed.source) if one.is_the_answer else (proxy,)
-        return dict.fromkeys(faces, code)
 
     async def _decimals_of(self, proxy: Address, block: BlockRef) -> int:
         found = self._decimals.get(proxy)

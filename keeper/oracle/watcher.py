@@ -1,26 +1,26 @@
 """Read a deployment's prices per block, and move them at once on a feed's event."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
 from keeper.core.errors import StaleError
-from keeper.core.lending import Feed
+from keeper.core.lending import Feed, Formula
 from keeper.core.pending import PendingPrice, PendingTransaction
 from keeper.core.ports import Prices, Reader
-from keeper.core.units import Address
 from keeper.core.values import replace
+from keeper.oracle.announced import heard_in, said_in, tells_answer
 from keeper.oracle.book import Evidence, PriceBook
-from keeper.oracle.chainlink import (
-    ANSWER_UPDATED,
-    decode_answer,
-    decode_round,
-    round_call,
+from keeper.oracle.chainlink import ANSWER_UPDATED, decode_round, round_call
+from keeper.oracle.feeds import (
+    NOTHING,
+    FollowedFeed,
+    Following,
+    follow,
+    following_of,
+    reckoned_by,
 )
-from keeper.oracle.feeds import NOTHING, FollowedFeed, Following, follow
-from keeper.oracle.guards import (
-    sequencer_problem,
-)
+from keeper.oracle.guards import sequencer_problem
 from keeper.oracle.judge import Judge
 from keeper.oracle.pending import decode_update
 from keeper.oracle.policy import NO_POLICY, OraclePolicy
@@ -84,6 +84,19 @@ class PriceWatcher:
         self._judge = Judge(following=following, policy=self._policy)
         self.telling = self.telling.now_of(following)
         self._told(following)
+
+    def tells(self, key: str) -> bool:
+        """Return whether events of a feed's parts tell its price, as of the newest block read."""
+        return self.telling.tells(key)
+
+    def learn(self, formulas: Mapping[str, Formula], book: PriceBook) -> None:
+        """Take what was found out of how prices follow from their feeds, as of the newest book."""
+        known = self.following.feeds
+        told = {key: reckoned_by(known[key], one) for key, one in formulas.items() if key in known}
+        following = following_of({**known, **told})
+        self._judge = Judge(following=following, policy=self._policy)
+        self.telling = self.telling.now_of(following)
+        self.telling.read(book)
 
     def log_filter(self) -> LogFilter:
         """Return the events that move a price."""
@@ -152,7 +165,7 @@ class PriceWatcher:
         touched = self._touched(logs)
         if not all(self.telling.tells(one.feed.id) for one in touched):
             return None
-        prices = self.telling.prices(touched, evidence, _said(logs))
+        prices = self.telling.prices(touched, evidence, said_in(logs))
         known = {key: value for key, value in prices.items() if value is not None}
         return known if len(known) == len(prices) else None
 
@@ -171,11 +184,11 @@ class PriceWatcher:
         values: Mapping[str, int | None],
     ) -> PriceBook:
         """Return the book with values that were read and those of feeds that events tell."""
-        prices = self.telling.prices(told, book.evidence, _said(logs))
+        prices = self.telling.prices(told, book.evidence, said_in(logs))
         values = {**values, **{key: value for key, value in prices.items() if value is not None}}
         if not values:
             return book
-        return judge.updated(book, values, _heard(judge.following, book.evidence, logs), block)
+        return judge.updated(book, values, heard_in(judge.following, book.evidence, logs), block)
 
     def _is_answered(self, one: FollowedFeed) -> bool:
         """Return whether an event is the price, so that there is nothing to read."""
@@ -234,7 +247,8 @@ class PriceWatcher:
     def _touched(self, logs: Sequence[Log]) -> list[FollowedFeed]:
         """Return the feeds that events may move, each once."""
         by_aggregator = self.following.by_aggregator
-        keys = (key for log in logs if _tells(log) for key in by_aggregator.get(log.address, ()))
+        moved = (log.address for log in logs if tells_answer(log))
+        keys = (key for aggregator in moved for key in by_aggregator.get(aggregator, ()))
         return [self.following.feeds[key] for key in dict.fromkeys(keys)]
 
     def _calls(self, following: Following) -> list[Call]:
@@ -271,31 +285,6 @@ class PriceWatcher:
         if sequencer is None or answer is None:
             return None
         return sequencer_problem(decode_round(answer), sequencer.grace_s, block.timestamp)
-
-
-def _tells(log: Log) -> bool:
-    return not log.removed and decode_answer(log) is not None
-
-
-def _said(logs: Iterable[Log]) -> dict[Address, int]:
-    """Return the newest answer of each aggregator that events tell."""
-    told = ((log.address, decode_answer(log)) for log in logs if not log.removed)
-    return {aggregator: said[0] for aggregator, said in told if said is not None}
-
-
-def _heard(following: Following, evidence: Evidence, logs: Sequence[Log]) -> Evidence:
-    """Return the evidence with the rounds that events announce."""
-    rounds = dict(evidence.rounds)
-    for log in logs:
-        said = decode_answer(log)
-        touched = following.by_aggregator.get(log.address, ())
-        leaves = {leaf for key in touched for leaf in following.feeds[key].leaves}
-        for leaf in leaves:
-            known = rounds.get(leaf.proxy)
-            is_told = leaf.aggregator == log.address and not leaf.is_late
-            if said and known and is_told:
-                rounds[leaf.proxy] = replace(known, answer=said[0], updated_at=said[1])
-    return replace(evidence, rounds=rounds)
 
 
 def _followed_by(feed: Feed) -> tuple[object, ...]:

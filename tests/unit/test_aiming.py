@@ -86,6 +86,16 @@ async def test_a_price_that_time_does_not_move_is_not_asked_for_again() -> None:
     assert simulator.asked == []
 
 
+async def test_a_price_that_events_tell_is_not_asked_for_again() -> None:
+    look, simulator = look_at(moves_by_time=True), ToldSimulator(word=1)
+    aim = Aim(PORT, simulator, is_told=lambda feed: feed == FIRST.params.oracle)
+    assert not aim.moves(look, look.found.opportunities)
+    aimed = await aim.at_target(look, look.found.opportunities)
+    assert aimed.view is look.found.view
+    assert simulator.asked == []
+    assert Aim(PORT, simulator).moves(look, look.found.opportunities)
+
+
 async def test_what_is_seized_is_reckoned_at_the_target_blocks_price() -> None:
     look = look_at(moves_by_time=True)
     simulator = ToldSimulator(word=priced(look, 1))

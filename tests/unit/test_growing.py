@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from keeper.app.growing import Growing, asked
+from keeper.app.growing import Growing
 from keeper.core.chain import BlockRef, Simulated, StateOverride, Transaction
 from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientError
 from keeper.core.lending import Feed
@@ -14,8 +14,11 @@ from keeper.core.ports import Reader
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.evm.words import ask_address
+from keeper.oracle.asking_ahead import asked
 from keeper.oracle.book import PriceBook
+from keeper.oracle.multiples import Multiples
 from keeper.oracle.policy import NO_POLICY
+from keeper.oracle.stand_in import StandIns
 from keeper.oracle.watcher import PriceWatcher
 from keeper.protocols.compound_v2 import codec
 from tests.support.lending_desk import BLOCK
@@ -74,7 +77,9 @@ class Stage:
     def __init__(self, node: NextBlock) -> None:
         self.reader = ScriptedReader(answers={})
         self.watcher = PriceWatcher(cast("Reader", self.reader), NO_POLICY)
-        self.growing = Growing(self.watcher, node, block_time_s=NEXT_S)
+        reader = cast("Reader", self.reader)
+        multiples = Multiples(self.watcher, node, StandIns(reader))
+        self.growing = Growing(self.watcher, node, multiples, block_time_s=NEXT_S)
         self.head = BLOCK.number
         self.book: PriceBook | None = None
 

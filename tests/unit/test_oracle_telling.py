@@ -37,7 +37,7 @@ def following(*, formula: Formula = FORMULA, leaves: tuple[Leaf, ...] = LEAVES) 
         direct=False,
         formula=formula,
     )
-    found = _formula(feed, leaves)
+    found = _formula(feed, leaves, feed.formula)
     one = FollowedFeed(
         feed=feed,
         leaves=leaves,

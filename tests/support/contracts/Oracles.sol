@@ -45,6 +45,37 @@ contract GrowingAdapter {
     }
 }
 
+/// The form of Aave's cap on a dollar: what another feed answers, and never more than that.
+contract CappedDollar {
+    address public immutable ASSET_TO_USD_AGGREGATOR;
+    int256 private immutable cap;
+
+    constructor(address asset, int256 cap_) {
+        ASSET_TO_USD_AGGREGATOR = asset;
+        cap = cap_;
+    }
+
+    function latestAnswer() external view returns (int256) {
+        int256 answer = IFeed(ASSET_TO_USD_AGGREGATOR).latestAnswer();
+        return answer < cap ? answer : cap;
+    }
+}
+
+/// The form of Aave's price of what is pegged to ether: two feeds multiplied.
+contract PeggedAdapter {
+    address public immutable ASSET_TO_PEG;
+    address public immutable PEG_TO_BASE;
+
+    constructor(address asset, address peg) {
+        ASSET_TO_PEG = asset;
+        PEG_TO_BASE = peg;
+    }
+
+    function latestAnswer() external view returns (int256) {
+        return IFeed(ASSET_TO_PEG).latestAnswer() * IFeed(PEG_TO_BASE).latestAnswer() / 1e8;
+    }
+}
+
 /// A price that somebody sets: fixed, zero, negative or reverting, with no round and no event.
 contract SetPrice {
     int256 private price;

@@ -1,0 +1,36 @@
+"""What events of a block announce of feeds' answers."""
+
+from collections.abc import Iterable, Sequence
+
+from keeper.core.chain import Log
+from keeper.core.units import Address
+from keeper.core.values import replace
+from keeper.oracle.book import Evidence
+from keeper.oracle.chainlink import decode_answer
+from keeper.oracle.feeds import Following
+
+
+def tells_answer(log: Log) -> bool:
+    """Return whether a log announces an answer that stands."""
+    return not log.removed and decode_answer(log) is not None
+
+
+def said_in(logs: Iterable[Log]) -> dict[Address, int]:
+    """Return the newest answer of each aggregator that events tell."""
+    told = ((log.address, decode_answer(log)) for log in logs if not log.removed)
+    return {aggregator: said[0] for aggregator, said in told if said is not None}
+
+
+def heard_in(following: Following, evidence: Evidence, logs: Sequence[Log]) -> Evidence:
+    """Return the evidence with the rounds that events announce."""
+    rounds = dict(evidence.rounds)
+    for log in logs:
+        said = decode_answer(log)
+        touched = following.by_aggregator.get(log.address, ())
+        leaves = {leaf for key in touched for leaf in following.feeds[key].leaves}
+        for leaf in leaves:
+            known = rounds.get(leaf.proxy)
+            is_told = leaf.aggregator == log.address and not leaf.is_late
+            if said and known and is_told:
+                rounds[leaf.proxy] = replace(known, answer=said[0], updated_at=said[1])
+    return replace(evidence, rounds=rounds)

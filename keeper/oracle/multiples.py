@@ -1,0 +1,101 @@
+"""Adapters whose price is a multiple of what their feeds answer: found out by asking them.
+
+An adapter (a ratio with a cap on it, two feeds multiplied) says what its feeds are, not what it
+does with them. So it is asked, in a simulation, what it would answer if each of them answered a
+round number far above any price: that says the multiple to its last digit. It is asked as of the
+next day: what grows by the second is no multiple of today's. Whether the price is the multiple is
+judged at each head as any formula is (``telling``). Where it does not hold, as the ratio is another
+by now or the price itself is capped, the adapter is read, and asked again later.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from keeper.core.errors import RefusedError, StaleError, TransientError
+from keeper.core.lending import Formula
+from keeper.core.ports import Simulator
+from keeper.core.units import Address
+from keeper.oracle.asking_ahead import asked
+from keeper.oracle.book import PriceBook
+from keeper.oracle.feeds import FollowedFeed
+from keeper.oracle.sources import Leaf
+from keeper.oracle.stand_in import StandIns
+from keeper.oracle.watcher import PriceWatcher
+from keeper.runtime.begun import begun
+
+_ROUND: Final = 10**27
+"""More digits than a ratio has; two of them, times any scale, are still an ``int256``."""
+_MOST_FEEDS: Final = 2
+_LATER_S: Final = 86_400
+_AGAIN_AFTER: Final = 64
+"""Blocks: so long a ratio that is set once a day is read, and so seldom one that grows asked."""
+
+
+class Multiples:
+    """Finds out about the adapters of one deployment, beside what else happens at a head."""
+
+    def __init__(self, watcher: PriceWatcher, simulator: Simulator, stand_ins: StandIns) -> None:
+        """Know nothing yet."""
+        self._watcher = watcher
+        self._simulator = simulator
+        self._stand_ins = stand_ins
+        self._asked: dict[str, tuple[tuple[Leaf, ...], int]] = {}
+        """What an adapter was made of when it was asked last, and at which block."""
+        self._answer: asyncio.Task[Mapping[str, Formula]] | None = None
+
+    def look(self, book: PriceBook) -> None:
+        """Take what was answered since the last look, and begin to ask what is due.
+
+        ``book`` is as it was read at a head.
+        """
+        if self._answer is not None:
+            if not self._answer.done():
+                return
+            answer, self._answer = self._answer, None
+            if found := answer.result():
+                self._watcher.learn(found, book)
+        due = [one for one in self._watcher.following.feeds.values() if self._is_due(one, book)]
+        if due:
+            now = book.block.number
+            self._asked |= {one.feed.id: (one.leaves, now) for one in due}
+            self._answer = begun(self._ask(due, book))
+
+    async def find_out(self, book: PriceBook) -> None:
+        """Look, and wait until all that is to be known as of a book is known."""
+        self.look(book)
+        if self._answer is not None:
+            await self._answer
+            self.look(book)
+
+    def _is_due(self, one: FollowedFeed, book: PriceBook) -> bool:
+        """Return whether nothing tells a price that may be a multiple, and nobody asked lately.
+
+        What anybody may have made (whose read is bounded) is not asked: it says how it reckons.
+        """
+        key, feed = one.feed.id, one.feed
+        may_be = not feed.direct and feed.formula is None and feed.read.gas is None
+        if not may_be or not 0 < len(one.leaves) <= _MOST_FEEDS or key not in book.prices:
+            return False
+        leaves, block = self._asked.get(key, ((), 0))
+        is_new = leaves != one.leaves or book.block.number >= block + _AGAIN_AFTER
+        return is_new and not self._watcher.tells(key)
+
+    async def _ask(self, due: Sequence[FollowedFeed], book: PriceBook) -> Mapping[str, Formula]:
+        """Return what each says of itself; nothing where no node says."""
+        timestamp = book.block.timestamp + _LATER_S
+        proxies = dict.fromkeys(leaf.proxy for one in due for leaf in one.leaves)
+        try:
+            codes = [await self._stand_ins.of(proxy, book, _ROUND, timestamp) for proxy in proxies]
+            overrides = dict(zip(proxies, codes, strict=True))
+            feeds = [one.feed for one in due]
+            values = await asked(self._simulator, feeds, book.block, timestamp, overrides)
+        except (RefusedError, StaleError, TransientError):
+            return {}
+        parts: dict[str, tuple[Address, ...]] = {
+            one.feed.id: tuple(leaf.proxy for leaf in one.leaves) for one in due
+        }
+        return {
+            key: Formula(scale=value, over=parts[key], by=_ROUND ** len(parts[key]))
+            for key, value in values.items()
+        }
