@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
 from keeper.app.addresses import named_contracts
 from keeper.app.builders import protocol_file, unwinder_for
 from keeper.app.examine_chain import ChainExam
+from keeper.app.examine_feeds import examine_feeds
 from keeper.app.executor_contract import ExecutorContract, read_executor
+from keeper.app.finding import Finding
 from keeper.app.inventories import inventories, require_own_inventories
 from keeper.app.opening import adapters, opened_chain
-from keeper.app.prices import strangers, watcher_for
 from keeper.app.totals import require_dollars
 from keeper.chain.session import Chain
 from keeper.config.protocol_file import ForcedSettings
@@ -20,7 +20,6 @@ from keeper.config.settings import Settings
 from keeper.config.unwinding import UnwindSettings
 from keeper.core.chain import BlockRef, StateOverride, Transaction
 from keeper.core.errors import KeeperError
-from keeper.core.ports import ProtocolAdapter
 from keeper.core.text import decimal
 from keeper.core.units import WAD, Address
 from keeper.ledger.standing import read_halt
@@ -31,14 +30,6 @@ from keeper.oracle.guards import clock_problem, sequencer_problem
 from keeper.protocols.registry import AnyAdapter
 from keeper.runtime.clock import Clock, SystemClock
 from keeper.runtime.private import exposure
-
-
-class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that was checked."""
-
-    what: str
-    good: bool
-    detail: str
 
 
 class _Ground(Struct, frozen=True, kw_only=True):
@@ -243,7 +234,7 @@ async def _deployment(ground: _Ground, adapter: AnyAdapter) -> AsyncIterator[Fin
     yield await _checked(f"{name}: audit", _audit(ground, adapter))
     if (forced := protocol_file(ground.settings, name).forced) is not None:
         yield Finding(what=f"{name}: forced", good=True, detail=_allowed(forced))
-    async for finding in _feeds(ground, adapter, market):
+    async for finding in examine_feeds(ground.settings, ground.chain, adapter, market, ground.head):
         yield finding
 
 
@@ -279,29 +270,3 @@ async def _start(ground: _Ground, adapter: AnyAdapter) -> str:
         msg = f"expected at most the head, {ground.head.number}, found {adapter.start_block}"
         raise KeeperError(msg)
     return f"{adapter.start_block}"
-
-
-async def _feeds(
-    ground: _Ground, adapter: ProtocolAdapter[Any, Any], market: object
-) -> AsyncIterator[Finding]:
-    """Check that every price can be read and acted on, and that every guard is of a price."""
-    watcher = watcher_for(ground.settings, adapter.deployment, ground.chain.reader)
-    feeds = adapter.feeds(market)
-    await watcher.follow(feeds, ground.head)
-    for detail in strangers(ground.settings, adapter.deployment, watcher.following):
-        yield Finding(what=f"{adapter.deployment}: guards", good=False, detail=detail)
-    book = await watcher.read(ground.head, None)
-    nobody = adapter.refs_of(market, ground.settings.chain.multicall3)
-    for feed in feeds:  # none where no market passes the filters, nor is anybody anywhere
-        what = f"{adapter.deployment}: feed {feed.label}"
-        problem = book.problems.get(feed.id)
-        if problem is not None:
-            yield Finding(what=what, good=False, detail=problem)
-            continue
-        price = book.prices[feed.id]
-        age = ground.head.timestamp - price.updated_at
-        how = "events" if watcher.telling.tells(feed.id) else "read each block"
-        remark = f"; {watcher.remarks[feed.id]}" if feed.id in watcher.remarks else ""
-        scale = feed.scale or adapter.base_unit(market, nobody[0]).scale
-        shown = decimal(price.value, scale, 8)
-        yield Finding(what=what, good=True, detail=f"{shown}, {age} s old, {how}{remark}")
