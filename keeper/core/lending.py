@@ -52,6 +52,8 @@ class Formula(Struct, frozen=True, kw_only=True):
     """Those whose answers divide it."""
     by: int = 1
     """What divides it besides."""
+    most: int | None = None
+    """The highest price that there is, None where there is none."""
 
 
 class Feed(Struct, frozen=True, kw_only=True):

@@ -18,16 +18,22 @@ class Slope(NamedTuple):
     """Whether the price grows with the answer; else it is divided by it."""
     up: int
     down: int
+    most: int | None = None
+    """The highest price that there is."""
 
     def at(self, answer: int) -> int:
         """Return the price at a positive answer."""
-        return answer * self.up // self.down if self.over else self.up // (answer * self.down)
+        over, up, down, most = self
+        price = answer * up // down if over else up // (answer * down)
+        return price if most is None else min(price, most)
 
     def reaching(self, price: int, *, falls: bool) -> int:
         """Return the answer at which the price has just fallen, or risen, to ``price`` or past it.
 
-        Zero where no answer does.
+        Zero where no answer does, or every one.
         """
+        if self.most is not None and (price >= self.most if falls else price > self.most):
+            return 0
         if self.over and falls:
             return ((price + 1) * self.down - 1) // self.up
         if self.over:
@@ -44,7 +50,7 @@ def slope_of(formula: Formula, proxy: Address, answers: Answers) -> Slope | None
     up, down = formula.scale * prod(over), formula.by * prod(under)
     if up <= 0 or down <= 0 or min((*over, *under), default=1) < 0:
         return None
-    return Slope(proxy in formula.over, up, down)
+    return Slope(proxy in formula.over, up, down, formula.most)
 
 
 def reckoned(formula: Formula, answers: Answers) -> int | None:

@@ -1,11 +1,12 @@
-"""Adapters whose price is a multiple of what their feeds answer: found out by asking them.
+"""How adapters reckon their prices from what their feeds answer: found out by asking them.
 
-An adapter (a ratio with a cap on it, two feeds multiplied) says what its feeds are, not what it
-does with them. So it is asked, in a simulation, what it would answer if each of them answered a
-round number far above any price: that says the multiple to its last digit. It is asked as of the
-next day: what grows by the second is no multiple of today's. Whether the price is the multiple is
-judged at each head as any formula is (``telling``). Where it does not hold, as the ratio is another
-by now or the price itself is capped, the adapter is read, and asked again later.
+An adapter (a ratio with a cap on it, two feeds multiplied, a dollar with a cap) says what its feeds
+are, not what it does with them. So it is asked, in a simulation, what it would answer if each of
+them answered a round number far above any price: that says the multiple to its last digit, or the
+cap. It is asked as of the next day: what grows by the second is no multiple of today's. Whether the
+price is the multiple, or its feed's answer below the cap, is judged at each head as any formula is
+(``telling``). Where neither holds, as the ratio is another by now, the adapter is read, and asked
+again later.
 """
 
 import asyncio
@@ -15,10 +16,10 @@ from typing import Final
 from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.lending import Formula
 from keeper.core.ports import Simulator
-from keeper.core.units import Address
 from keeper.oracle.asking_ahead import asked
 from keeper.oracle.book import PriceBook
 from keeper.oracle.feeds import FollowedFeed
+from keeper.oracle.formula import reckoned
 from keeper.oracle.sources import Leaf
 from keeper.oracle.stand_in import StandIns
 from keeper.oracle.watcher import PriceWatcher
@@ -92,10 +93,15 @@ class Multiples:
             values = await asked(self._simulator, feeds, book.block, timestamp, overrides)
         except (RefusedError, StaleError, TransientError):
             return {}
-        parts: dict[str, tuple[Address, ...]] = {
-            one.feed.id: tuple(leaf.proxy for leaf in one.leaves) for one in due
-        }
-        return {
-            key: Formula(scale=value, over=parts[key], by=_ROUND ** len(parts[key]))
-            for key, value in values.items()
-        }
+        answered = [one for one in due if one.feed.id in values]
+        return {one.feed.id: _formula(one, values[one.feed.id], book) for one in answered}
+
+
+def _formula(one: FollowedFeed, value: int, book: PriceBook) -> Formula:
+    """Return what an adapter seems to do that answered ``value`` to round numbers."""
+    proxies = tuple(leaf.proxy for leaf in one.leaves)
+    multiple = Formula(scale=value, over=proxies, by=_ROUND ** len(proxies))
+    capped = Formula(scale=1, over=proxies, most=value)
+    answers, price = one.answers(book.evidence, {}), book.prices[one.feed.id].value
+    is_capped = len(proxies) == 1 and reckoned(multiple, answers) != price
+    return capped if is_capped else multiple

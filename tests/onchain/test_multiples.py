@@ -134,12 +134,15 @@ async def test_a_ratio_that_grows_by_the_second_is_read(stage: OracleStage) -> N
     assert moves is None
 
 
-async def test_a_cap_on_the_price_itself_makes_it_no_multiple(stage: OracleStage) -> None:
-    source(stage, "CappedDollar", feed(stage, "DAI"), 10**8 + 10**6)
+async def test_events_tell_what_a_capped_dollar_is(stage: OracleStage) -> None:
+    cap, key = 10**8 + 10**6, stage.key("wstETH")
+    source(stage, "CappedDollar", feed(stage, "DAI"), cap)
     post = await watched(stage)
-    assert not post.tells("wstETH")
-    moves, _ = await post.moved(DAI=ASSETS["DAI"].price - 1)
-    assert moves is None
+    for answer in (10**8, cap - 1, cap, cap + 1, 2 * cap, 10**7, 10**8):
+        assert post.tells("wstETH")
+        moves, read = await post.moved(DAI=answer)
+        assert moves is not None
+        assert moves[key] == read[key] == min(answer, cap)
 
 
 async def test_what_is_made_of_other_feeds_is_asked_anew(stage: OracleStage) -> None:

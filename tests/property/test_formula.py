@@ -15,6 +15,8 @@ FORMULAS = st.builds(
     scale=SCALES,
     over=st.sampled_from([(BASE,), (BASE, OTHER)]),
     under=st.sampled_from([(), (QUOTE,)]),
+    by=st.sampled_from([1, 10**27]),
+    most=st.none() | st.integers(1, 10**40),
 )
 
 
@@ -23,16 +25,17 @@ def test_a_price_is_the_scale_times_answers_by_answers_rounded_down(
     formula: Formula, base: int, other: int, quote: int
 ) -> None:
     answers = {BASE: base, OTHER: other, QUOTE: quote}
-    over, under = formula.scale, 1
+    over, under = formula.scale, formula.by
     for one in formula.over:
         over *= answers[one]
     for one in formula.under:
         under *= answers[one]
-    assert reckoned(formula, answers) == over // under
+    price = over // under if formula.most is None else min(over // under, formula.most)
+    assert reckoned(formula, answers) == price
     for proxy in (*formula.over, *formula.under):
         slope = slope_of(formula, proxy, answers)
         assert slope is not None
-        assert slope.at(answers[proxy]) == over // under
+        assert slope.at(answers[proxy]) == price
 
 
 @given(FORMULAS, st.tuples(ANSWERS, ANSWERS, ANSWERS), st.integers(1, 10**60), st.data())
@@ -48,6 +51,9 @@ def test_the_answer_for_a_price_is_the_first_past_it(
     def is_past(one: int) -> bool:
         return slope.at(one) <= price if falls else slope.at(one) >= price
 
+    if formula.most is not None and price >= formula.most + (not falls):
+        assert answer == 0
+        return
     back = answer + 1 if (proxy in formula.over) is falls else answer - 1
     assert answer <= 0 or is_past(answer)
     assert back <= 0 or not is_past(back)
