@@ -105,6 +105,7 @@ def running_keeper(
         process.kill()
         process.wait()
         reader.join()
+        sys.stdout.write("".join(keeper.lines))  # shown where the test fails, and nowhere else
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
