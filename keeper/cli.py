@@ -277,6 +277,8 @@ def root(
 
 def main() -> None:
     """Run the command line and exit with the command's code."""
+    if sys.stdout is None:  # closed by whoever started it, as `>&-` does
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it stays
     with _loading():
         from keeper.commands.running import CommandFailed, plainly
 

@@ -1,5 +1,6 @@
 """How a command ends before its work began, or by what nobody foresaw: never with a traceback."""
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -72,6 +73,13 @@ def test_a_reader_that_has_seen_enough_is_no_fault_of_ours(
     with pytest.raises(BrokenPipeError):
         run_command(work)
     assert not capsys.readouterr().err
+
+
+def test_a_closed_stdout_is_no_fault_of_ours() -> None:
+    words = [sys.executable, "-m", "keeper", "--help"]
+    line = " ".join(map(shlex.quote, words)) + " >&-"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_demo_that_is_to_be_kept_in_a_file_is_refused(
