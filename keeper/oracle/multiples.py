@@ -11,11 +11,14 @@ again later.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
+from keeper.core.chain import StateOverride
 from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.lending import Formula
 from keeper.core.ports import Simulator
+from keeper.core.units import Address
 from keeper.oracle.asking_ahead import asked
 from keeper.oracle.book import PriceBook
 from keeper.oracle.feeds import FollowedFeed
@@ -85,16 +88,29 @@ class Multiples:
     async def _ask(self, due: Sequence[FollowedFeed], book: PriceBook) -> Mapping[str, Formula]:
         """Return what each says of itself; nothing where no node says."""
         timestamp = book.block.timestamp + _LATER_S
-        proxies = dict.fromkeys(leaf.proxy for one in due for leaf in one.leaves)
-        try:
-            codes = [await self._stand_ins.of(proxy, book, _ROUND, timestamp) for proxy in proxies]
-            overrides = dict(zip(proxies, codes, strict=True))
-            feeds = [one.feed for one in due]
-            values = await asked(self._simulator, feeds, book.block, timestamp, overrides)
-        except (RefusedError, StaleError, TransientError):
-            return {}
-        answered = [one for one in due if one.feed.id in values]
-        return {one.feed.id: _formula(one, values[one.feed.id], book) for one in answered}
+        with suppress(RefusedError, StaleError, TransientError):
+            codes = await self._codes(due, book, timestamp)
+            able = {
+                one.feed.id: one for one in due if all(leaf.proxy in codes for leaf in one.leaves)
+            }
+            feeds = [one.feed for one in able.values()]
+            if feeds:
+                values = await asked(self._simulator, feeds, book.block, timestamp, codes)
+                return {key: _formula(able[key], value, book) for key, value in values.items()}
+        return {}
+
+    async def _codes(
+        self, due: Sequence[FollowedFeed], book: PriceBook, timestamp: int
+    ) -> dict[Address, StateOverride]:
+        """Return the stand-ins by proxy, but of a feed without a round or decimals.
+
+        Raises TransientError when no node answers.
+        """
+        codes: dict[Address, StateOverride] = {}
+        for proxy in dict.fromkeys(leaf.proxy for one in due for leaf in one.leaves):
+            with suppress(RefusedError, StaleError):  # of one adapter: the others are asked
+                codes[proxy] = await self._stand_ins.of(proxy, book, _ROUND, timestamp)
+        return codes
 
 
 def _formula(one: FollowedFeed, value: int, book: PriceBook) -> Formula:

@@ -24,7 +24,10 @@ from keeper.oracle.watcher import PriceWatcher
 from tests.support.lending_desk import BLOCK
 from tests.support.scripted_reader import ScriptedReader, words
 
-ASSET, ADAPTER, PROXY, OTHER, THIRD, AGGREGATOR = (address(f"0x{n:040x}") for n in range(1, 7))
+ASSET, ADAPTER, PROXY, OTHER, THIRD, ANOTHER, BROKEN = (address(f"0x{n:040x}") for n in range(1, 8))
+BEHIND = {
+    proxy: address(f"0x{n:040x}") for n, proxy in enumerate((PROXY, OTHER, THIRD, BROKEN), 16)
+}
 ANSWER, RATIO = 3_000 * 10**8, 1_234_567_890_123_456_789
 READ = Call(to=ADAPTER, data=b"\x01")
 DECIMALS = selector("decimals()")
@@ -58,13 +61,15 @@ class Adapter:
 
 
 def leaf(proxy: Address = PROXY) -> Leaf:
-    return Leaf(proxy=proxy, aggregator=AGGREGATOR if proxy == PROXY else proxy, phase=1)
+    return Leaf(proxy=proxy, aggregator=BEHIND[proxy], phase=1)
 
 
-def followed(*leaves: Leaf, direct: bool = False, gas: int | None = None) -> FollowedFeed:
+def followed(
+    *leaves: Leaf, key: Address = ASSET, direct: bool = False, gas: int | None = None
+) -> FollowedFeed:
     return FollowedFeed(
         feed=Feed(
-            id=ASSET, label="staked", read=replace(READ, gas=gas), source=ADAPTER, direct=direct
+            id=key, label="staked", read=replace(READ, gas=gas), source=ADAPTER, direct=direct
         ),
         leaves=leaves,
         heartbeats_s={},
@@ -77,23 +82,29 @@ class Desk:
     """One adapter, looked at head by head."""
 
     def __init__(self, one: FollowedFeed | None = None, ratio: int | None = RATIO) -> None:
-        decimals = {(proxy, DECIMALS): words(8) for proxy in (PROXY, OTHER, THIRD)}
-        reader = cast("Reader", ScriptedReader(answers=decimals))
+        self.decimals = {(proxy, DECIMALS): words(8) for proxy in (PROXY, OTHER, THIRD)}
+        reader = cast("Reader", ScriptedReader(answers=self.decimals))
+        self.silent: Address | None = None
         self.watcher = PriceWatcher(reader)
         self.node = Adapter(ratio)
         self.multiples = Multiples(self.watcher, self.node, StandIns(reader))
         self.follow(one or followed(leaf()))
 
-    def follow(self, one: FollowedFeed) -> None:
-        self.watcher._judge = Judge(following=following_of({ASSET: one}), policy=NO_POLICY)
+    def follow(self, *feeds: FollowedFeed) -> None:
+        following = following_of({one.feed.id: one for one in feeds})
+        self.watcher._judge = Judge(following=following, policy=NO_POLICY)
 
     async def head(self, number: int, price: int = ANSWER * RATIO // 10**18) -> bool:
         """Return whether events tell the price, once all is found out that is to be at a head."""
         latest = Round(answer=ANSWER, started_at=1, updated_at=1, phase=1)
-        rounds = {one.proxy: latest for one in self.watcher.following.leaves.values()}
+        proxies = self.watcher.following.leaves
+        rounds = {one: None if one == self.silent else latest for one in proxies}
         book = PriceBook(
             block=replace(BLOCK, number=number),
-            prices={ASSET: Price(value=price, block=number, updated_at=1)},
+            prices={
+                key: Price(value=price, block=number, updated_at=1)
+                for key in self.watcher.following.feeds
+            },
             problems={},
             evidence=Evidence(rounds=rounds),
         )
@@ -161,3 +172,20 @@ async def test_one_that_is_made_of_others_is_asked_at_once() -> None:
     desk.follow(followed(leaf(OTHER)))
     assert await desk.head(2)
     assert desk.node.asked == [(1, frozenset({PROXY})), (2, frozenset({OTHER}))]
+
+
+@pytest.mark.parametrize("lacks", ["decimals", "a round"])
+async def test_a_feed_that_nothing_can_stand_in_for_keeps_no_other_adapter_from_being_asked(
+    lacks: str,
+) -> None:
+    desk = Desk()
+    desk.follow(followed(leaf(BROKEN), key=ANOTHER), followed(leaf()))
+    if lacks == "a round":
+        desk.silent = BROKEN
+        desk.decimals[BROKEN, DECIMALS] = words(8)
+    assert await desk.head(1)
+    assert desk.node.asked == [(1, frozenset({PROXY}))]
+    assert not desk.watcher.tells(ANOTHER)
+    desk.follow(followed(leaf(BROKEN)))
+    assert not await desk.head(2)
+    assert len(desk.node.asked) == 1
