@@ -79,7 +79,7 @@ class Multiples:
         """
         key, feed = one.feed.id, one.feed
         may_be = not feed.direct and feed.formula is None and feed.read.gas is None
-        if not may_be or not 0 < len(one.leaves) <= _MOST_FEEDS or key not in book.prices:
+        if not may_be or not _move_by_events(one.leaves) or key not in book.prices:
             return False
         leaves, block = self._asked.get(key, ((), 0))
         is_new = leaves != one.leaves or book.block.number >= block + _AGAIN_AFTER
@@ -121,3 +121,13 @@ def _formula(one: FollowedFeed, value: int, book: PriceBook) -> Formula:
     answers, price = one.answers(book.evidence, {}), book.prices[one.feed.id].value
     is_capped = len(proxies) == 1 and reckoned(multiple, answers) != price
     return capped if is_capped else multiple
+
+
+def _move_by_events(leaves: Sequence[Leaf]) -> bool:
+    """Return whether a price is of one or two feeds, which change by events alone.
+
+    One with nothing behind it emits nothing, and may grow by the second as an adapter may; what a
+    late one answers no event says.
+    """
+    told = all(leaf.aggregator != leaf.proxy and not leaf.is_late for leaf in leaves)
+    return told and 0 < len(leaves) <= _MOST_FEEDS

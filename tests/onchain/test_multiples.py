@@ -134,6 +134,17 @@ async def test_a_ratio_that_grows_by_the_second_is_read(stage: OracleStage) -> N
     assert moves is None
 
 
+async def test_nor_is_one_told_whose_feed_grows_by_the_second(stage: OracleStage) -> None:
+    ratio = stage.deploy("GrowingFeed")
+    source(stage, "PeggedAdapter", ratio.address, feed(stage, "WETH"))
+    post = await watched(stage)
+    assert len(stage.watcher.followed(stage.key("wstETH")).leaves) == len(("ratio", "WETH"))
+    for _ in range(3):
+        stage.wait(NEXT_S)
+        await post.head()
+        assert not post.tells("wstETH")
+
+
 async def test_events_tell_what_a_capped_dollar_is(stage: OracleStage) -> None:
     cap, key = 10**8 + 10**6, stage.key("wstETH")
     source(stage, "CappedDollar", feed(stage, "DAI"), cap)

@@ -157,8 +157,17 @@ async def test_an_adapter_that_says_nothing_is_read(ratio: int | None) -> None:
         followed(leaf(), direct=True),
         followed(leaf(), gas=300_000),
         followed(leaf(), leaf(OTHER), leaf(THIRD)),
+        followed(leaf(), replace(leaf(OTHER), aggregator=OTHER)),
+        followed(replace(leaf(), is_late=True)),
     ],
-    ids=["of no feed", "a feed's own", "anybody's", "of three feeds"],
+    ids=[
+        "of no feed",
+        "a feed's own",
+        "anybody's",
+        "of three feeds",
+        "of one that emits nothing",
+        "late",
+    ],
 )
 async def test_who_is_not_asked(one: FollowedFeed) -> None:
     desk = Desk(one)

@@ -76,6 +76,21 @@ contract PeggedAdapter {
     }
 }
 
+/// A feed of a staked token's ratio, at 1e8: it grows by the second, and no event says so.
+contract GrowingFeed {
+    uint256 private constant RATE = 1e3;
+    uint256 private immutable start = block.timestamp;
+    uint8 public constant decimals = 8;
+
+    function latestAnswer() public view returns (int256) {
+        return int256(1e8 + RATE * (block.timestamp - start));
+    }
+
+    function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80) {
+        return (1, latestAnswer(), block.timestamp, block.timestamp, 1);
+    }
+}
+
 /// A price that somebody sets: fixed, zero, negative or reverting, with no round and no event.
 contract SetPrice {
     int256 private price;
