@@ -73,9 +73,11 @@ class Telling:
 
     def read(self, book: PriceBook) -> None:
         """Take all prices as they were read at a block, and what their feeds answered there."""
+        self._block = book.block.number
+        # Events of later blocks may have been heard of while this one was read.
+        self._since = {key: one for key, one in self._since.items() if one[0] > self._block}
         if not self._composites:
             return
-        self._block = book.block.number
         self._read = answers_of(book.evidence)
         feeds, prices = self._following.feeds, book.prices
         self._holding = frozenset(
@@ -83,8 +85,6 @@ class Telling:
             for key in self._composites
             if key in prices and _reckoned(feeds[key], self._read) == prices[key].value
         )
-        # Events of later blocks may have been heard of while this one was read.
-        self._since = {key: one for key, one in self._since.items() if one[0] > self._block}
         self._answers = self._read | {key: answer for key, (_, answer) in self._since.items()}
         self._movers = {}
         for aggregator in self._following.by_aggregator:
@@ -132,16 +132,18 @@ class Telling:
     def heard(self, hint: LogHint, block: int) -> None:
         """Take an event for what others make of composite prices until its block is read.
 
-        One of a block that was read is of the past.
+        One of a block that was read is of the past. Where no price is composite, one may be found
+        to be before the block is read.
         """
         answer = glimpse_answer(hint.topics)
-        if answer is None or block <= self._block or not self._composites:
+        if answer is None or block <= self._block:
             return
         aggregator = Address(hint.address.lower())
         for leaf in self._following.leaves.values():
             if leaf.aggregator == aggregator:
                 self._hear(leaf, block, None if hint.removed else answer)
-        self._movers = {}
+        if self._composites:
+            self._movers = {}
 
     def _hear(self, leaf: Leaf, block: int, answer: int | None) -> None:
         """Take a feed's answer of a block; None where a reorg took that back."""

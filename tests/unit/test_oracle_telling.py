@@ -154,6 +154,21 @@ def test_nor_is_it_where_other_feeds_are_followed_meanwhile() -> None:
     assert told == [(ORACLE, 3_000 * 10**24)]
 
 
+def test_nor_is_it_where_what_it_makes_is_found_out_meanwhile() -> None:
+    nobody: Any = None
+    watcher, found = PriceWatcher(nobody), following()
+    silent = replace(found.feeds[ORACLE], formula=None, pivot=None)
+    watcher._take(replace(found, feeds={ORACLE: silent}))
+    watcher.telling.read(at(3_000 * 10**24))
+    watcher.telling.heard(event(EVENTS_OF_DOLLAR, 2 * 10**8), HEAD + 1)
+    watcher.learn({ORACLE: FORMULA}, at(3_000 * 10**24))
+    told = watcher.telling.told(event(EVENTS_OF_ETHER, 6_000 * 10**8))[0]
+    assert told == [(ORACLE, 3_000 * 10**24)]
+    watcher.telling.read(at(3_000 * 10**24, HEAD + 1))
+    told = watcher.telling.told(event(EVENTS_OF_ETHER, 6_000 * 10**8))[0]
+    assert told == [(ORACLE, 6_000 * 10**24)]
+
+
 def test_an_event_that_a_reorg_took_back_leaves_what_was_read() -> None:
     made = telling()
     for removed in (False, True):
