@@ -130,6 +130,17 @@ async def test_each_deployment_and_feed_has_its_own(yard):
     await yard.settle()
 
 
+async def test_an_event_that_moves_two_feeds_sends_for_both_though_signed_from_one_nonce_on(yard):
+    await yard.load(1)
+    other = yard.shot(1, FIRST)
+    await yard.prearm.load(DEPLOYMENT, [salvo(*yard.shots), salvo(other, feed="btc")], SPENT)
+    assert yard.fire() == 1
+    assert yard.prearm.fire(DEPLOYMENT, "btc", PRICE - 1, BLOCK, Tick()) == 1
+    assert yard.nonces() == [FIRST, FIRST + 1]
+    assert [one.nonce for one in yard.journal.noted()] == [FIRST + 1]
+    await yard.settle()
+
+
 async def test_two_salvos_of_a_feed_are_both_fired(yard):
     await yard.load(2)
     one, two = yard.shots
