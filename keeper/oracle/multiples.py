@@ -33,7 +33,7 @@ _ROUND: Final = 10**27
 _MOST_FEEDS: Final = 2
 _LATER_S: Final = 86_400
 _AGAIN_AFTER: Final = 64
-"""Blocks: so long a ratio that is set once a day is read, and so seldom one that grows asked."""
+"""Blocks: so seldom one that grows is asked; a ratio that is set once a day is, at once."""
 
 
 class Multiples:

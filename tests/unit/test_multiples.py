@@ -198,3 +198,11 @@ async def test_a_feed_that_nothing_can_stand_in_for_keeps_no_other_adapter_from_
     desk.follow(followed(leaf(BROKEN)))
     assert not await desk.head(2)
     assert len(desk.node.asked) == 1
+
+
+async def test_a_ratio_that_is_set_anew_long_after_it_was_asked_for_is_asked_for_at_once() -> None:
+    desk, later, ratio = Desk(), 3 * AGAIN_AFTER, RATIO + 1_000_000_000
+    assert await desk.head(1)
+    desk.node.ratio, price = ratio, ANSWER * ratio // 10**18
+    assert await desk.head(later, price)
+    assert [block for block, _ in desk.node.asked] == [1, later]
