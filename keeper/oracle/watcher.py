@@ -235,12 +235,15 @@ class PriceWatcher:
     ) -> bool:
         """Return whether a price of ``block`` could be acted on: no guard would object to it.
 
-        ``key`` is of a feed that moves by events; the first of those that it is of is moved.
+        ``key`` is of a feed that moves by events; the first of those that it is of is moved. Where
+        it is of several, that may be as old as it is: another's event may bring the price.
         """
-        found = self.followed(key).answering(book.evidence, value, falls=falls)
+        one = self.followed(key)
+        found = one.answering(book.evidence, value, falls=falls)
         if found is None:
             return False
-        said = replace(found.latest, answer=found.answer, updated_at=block.timestamp)
+        updated_at = block.timestamp if len(one.leaves) == 1 else found.latest.updated_at
+        said = replace(found.latest, answer=found.answer, updated_at=updated_at)
         evidence = replace(book.evidence, rounds={**book.evidence.rounds, found.leaf.proxy: said})
         return key not in self._judge.updated(book, {key: value}, evidence, block).problems
 

@@ -202,3 +202,14 @@ def test_what_would_bring_a_price_is_an_answer_of_the_first_that_emits() -> None
     assert found is not None
     assert (found.leaf, found.answer) == (LEAVES[1], 2 * 10**8)
     assert one.answering(evidence({ETHER: 1}), 10**24, falls=True) is None
+
+
+@pytest.mark.parametrize("stale", [ETHER, DOLLAR])
+def test_none_is_admitted_that_another_feed_may_move_while_one_is_too_old(stale: Address) -> None:
+    nobody: Any = None
+    watcher, found, book = PriceWatcher(nobody), following(), at(3_000 * 10**24)
+    after = replace(block(HEAD + 1), timestamp=book.block.timestamp + 12)
+    for age_s, is_admitted in ((after.timestamp - 1, True), (after.timestamp - 2, False)):
+        one = replace(found.feeds[ORACLE], heartbeats_s={stale: age_s})
+        watcher._take(replace(found, feeds={ORACLE: one}))
+        assert watcher.admits(book, ORACLE, 1_500 * 10**24, after, falls=True) is is_admitted
