@@ -32,6 +32,8 @@ CHEAP, DEAR = 2 * GWEI, 60 * GWEI
 
 TELLING = {"KEEPER_LOG__LEVEL": "debug"}
 """The environment of a keeper that tells what it has signed ahead."""
+SETTLING_S = 2.0
+"""How long a block is the newest while something is in flight, unless that ends before."""
 _SHOTS = re.compile(r'"shots": (\d+)')
 
 FALLEN, DIPPED, RISEN = 8_500, 9_505, 10_000
@@ -96,9 +98,16 @@ class SendingStage:
         until(lambda: len(keeper.events("liquidation.sent")) >= count)
 
     def settle(self, keeper, *, blocks=12):
-        """Mine cheap blocks until nothing is in flight."""
+        """Mine cheap blocks until nothing is in flight, each when there was time for the last.
+
+        One is scanned long before it is settled, and each takes the chain twelve seconds on: deep
+        in the chain's future deadlines are over, and what has no receipt yet is somebody else's.
+        """
         for _ in range(blocks):
             self.mine_seen(keeper, base_fee=CHEAP)
+            deadline = time.monotonic() + SETTLING_S
+            while self.open_intents() and time.monotonic() < deadline:
+                time.sleep(0.02)
             if not self.open_intents():
                 return
         until(lambda: not self.open_intents())
