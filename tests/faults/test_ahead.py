@@ -12,6 +12,7 @@ from keeper.devnet.assets import ASSETS
 from keeper.devnet.live import LiveMarket
 from keeper.devnet.prices import move_market, push_prices
 from keeper.ledger.books import read_books
+from tests.support.adapted import read_by_ratio
 from tests.support.fault_desk import PATIENCE_S, Desk, keeper_desk
 from tests.support.fault_proxy import FaultProxy, Hold
 from tests.support.market_node import MarketNode
@@ -29,7 +30,7 @@ def move_to(desk: Desk, bps: int, move: Move) -> None:
 
 
 async def rehearsals_of(desk: Desk, proxy: FaultProxy, move: Move) -> int:
-    """Let the price move, with the logs of its block kept back until a rehearsal is asked for.
+    """Let the price move, with all reads of its block kept back until a rehearsal is asked for.
 
     Return how many rehearsals are asked for. The exchange's pools are known from one sent before.
     """
@@ -38,12 +39,13 @@ async def rehearsals_of(desk: Desk, proxy: FaultProxy, move: Move) -> int:
     sent, before = len(desk.ears.sent_plans), len(proxy.methods)
     assert sent
     hold = Hold()
-    rule = proxy.spoil(hold, method="eth_getLogs")
+    rules = [proxy.spoil(hold, method=one) for one in ("eth_getLogs", "eth_call")]
     move_to(desk, NEXT, move)
     await desk.until(hold.answered.is_set)
     await desk.until(lambda: "eth_simulateV1" in proxy.methods[before:])
     assert len(desk.ears.sent_plans) == sent
-    proxy.rules.remove(rule)
+    for rule in rules:
+        proxy.rules.remove(rule)
     hold.release.set()
     await desk.until(lambda: len(desk.ears.sent_plans) > sent)
     asked = proxy.methods[before:].count("eth_simulateV1")
@@ -67,6 +69,19 @@ async def test_a_price_alone_in_its_block_is_rehearsed_before_that_is_read_and_o
     urls = [proxy.ws_url]
     async with keeper_desk(tmp_path, market, urls, retry=PATIENT, root=UNPREPARED) as desk:
         assert await rehearsals_of(desk, proxy, push_prices) == 1
+        require_exact(desk)
+
+
+async def test_one_that_moves_what_is_a_multiple_of_it_too_is_waited_for_no_longer(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    ratio = ASSETS["wstETH"].price * 10**18 // ASSETS["WETH"].price
+    read_by_ratio(market.live, "wstETH", of="WETH", ratio=ratio)
+    urls = [proxy.ws_url]
+    async with keeper_desk(tmp_path, market, urls, retry=PATIENT, root=UNPREPARED) as desk:
+        assert await rehearsals_of(desk, proxy, push_prices) == 1
+        brought = {plan.opportunity.trigger for plan, _ in desk.ears.sent_plans}
+        assert any("wstETH" in one for one in brought)
         require_exact(desk)
 
 

@@ -9,7 +9,7 @@ from keeper.devnet.prices import push_prices
 from keeper.devnet.sender import Sender
 from keeper.executor.salvo import Salvo
 from tests.faults.test_prearmed import AHEAD, armed, listen, reached, salvo
-from tests.support.executor_stage import compile_hostile
+from tests.support.adapted import read_by_ratio
 from tests.support.fault_desk import keeper_desk
 from tests.support.fault_proxy import FaultProxy
 from tests.support.market_node import MarketNode
@@ -20,15 +20,9 @@ ANSWER = ASSETS["wstETH"].price * 10**18 // RATIO
 
 
 def adapted(market: MarketNode) -> Contract:
-    """Have the oracle read staked ether as a multiple of what its feed answers."""
-    live = market.live
-    owner = Sender.of(live.rpc, live.market.accounts.deployer)
-    asset = live.market.asset("wstETH")
-    adapter = owner.deploy(compile_hostile()["RatioAdapter"], asset.feed)
-    owner.call(adapter, "setRatio", RATIO)
-    owner.call(live.oracle, "setAssetSources", [asset.token], [adapter.address])
-    owner.mine()
-    push_prices(live, {"wstETH": ANSWER})
+    """Have staked ether be a multiple of what its own feed answers, at the price that it has."""
+    adapter = read_by_ratio(market.live, "wstETH", of="wstETH", ratio=RATIO)
+    push_prices(market.live, {"wstETH": ANSWER})
     return adapter
 
 
