@@ -34,8 +34,7 @@ async def rehearsals_of(
 ) -> int:
     """Let the price move, with these reads of its block kept back until a rehearsal is asked for.
 
-    Return how many rehearsals are asked for before it is sent. The exchange's pools are known from
-    one sent before.
+    Return how many rehearsals are asked for. The exchange's pools are known from one sent before.
     """
     move_to(desk, FIRST, push_prices)
     await desk.settle()
@@ -51,8 +50,7 @@ async def rehearsals_of(
         proxy.rules.remove(rule)
     hold.release.set()
     await desk.until(lambda: len(desk.ears.sent_plans) > sent)
-    since = proxy.methods[before:]
-    asked = since[: since.index("eth_sendRawTransaction")].count("eth_simulateV1")
+    asked = proxy.methods[before:].count("eth_simulateV1")
     await desk.settle()
     return asked
 
