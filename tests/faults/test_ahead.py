@@ -38,6 +38,8 @@ async def rehearsals_of(
     """
     move_to(desk, FIRST, push_prices)
     await desk.settle()
+    desk.mine()  # so that the pools that these left are read before the next ones
+    await desk.at_head()
     sent, before = len(desk.ears.sent_plans), len(proxy.methods)
     assert sent
     hold = Hold()
