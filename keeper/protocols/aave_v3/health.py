@@ -24,7 +24,11 @@ UNDEFINED = Category()
 
 def view_at(market: AaveMarket, timestamp: int, prices: Mapping[str, int]) -> AaveMarket:
     """Return the market accrued to ``timestamp`` and priced, from its stored indices."""
-    lines = tuple(_line(market.rules, r, timestamp, prices) for r in market.reserves)
+    release = market.rules
+    lines = tuple(
+        None if reserve is None else _line(release, reserve, timestamp, prices)
+        for reserve in market.reserves
+    )
     return replace(
         market,
         timestamp=timestamp,
@@ -208,11 +212,7 @@ def _totals_with_stable(view: AaveMarket, lines: Lines, position: AavePosition) 
     return collateral, weighted, debt
 
 
-def _line(
-    release: Rules, reserve: Reserve | None, timestamp: int, prices: Mapping[str, int]
-) -> Line | None:
-    if reserve is None:
-        return None
+def _line(release: Rules, reserve: Reserve, timestamp: int, prices: Mapping[str, int]) -> Line:
     liquidity_index, variable_index = indices_at(release, reserve, timestamp)
     return Line(
         liquidity_index=liquidity_index,
