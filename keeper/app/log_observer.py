@@ -59,6 +59,7 @@ class LogObserver:
         self._log.info(
             LIQUIDATION_SENT,
             plan=plan.id,
+            pair=_pair(plan),
             tx=submission.tx_hash,
             nonce=submission.nonce,
             repay=plan.quote.repay,
@@ -72,6 +73,7 @@ class LogObserver:
         self._log.info(
             LIQUIDATION_SHOWN,
             plan=plan.id,
+            pair=_pair(plan),
             note="disarmed: nothing was sent",
             repay=plan.quote.repay,
             seize=plan.quote.seized,
@@ -142,3 +144,9 @@ class LogObserver:
             bonus_wei=taken.bonus,
             gas_wei=taken.gas,
         )
+
+
+def _pair(plan: Plan) -> str:
+    """Return what is seized and what is repaid, by their symbols."""
+    pair = (plan.option.collateral, plan.option.debt)
+    return ">".join(plan.valuation.assets[one].symbol for one in pair)

@@ -117,7 +117,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """One liquidation ready to be judged by policy, simulated, journaled and sent."""
 
     id: str
-    """Unique per deployment, account and head."""
+    """Unique per deployment, market, account and head."""
     deployment: str
     opportunity: Opportunity
     option: Option

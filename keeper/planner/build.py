@@ -9,7 +9,7 @@ from keeper.core.errors import InvariantError
 from keeper.core.gas_limit import gas_limit_of
 from keeper.core.lending import Held, Liquidation, ProtocolCall
 from keeper.core.plan import LoanKind, Plan
-from keeper.core.units import ZERO_ADDRESS, Address, Hash32
+from keeper.core.units import ZERO_ADDRESS, Hash32
 from keeper.evm.program import (
     Approval,
     BalanceOf,
@@ -42,7 +42,7 @@ _FLASH_KINDS: Final = {
 }
 _NO_HASH: Final = Hash32("0x" + "00" * 32)
 _SHORT: Final = 8
-"""Digits of an address or hash in a plan's id."""
+"""Digits of a head's hash in a plan's id."""
 
 
 def build_plan(case: Case, desk: Desk, terms: Terms, trade: Trade) -> Plan:
@@ -63,7 +63,7 @@ def build_plan(case: Case, desk: Desk, terms: Terms, trade: Trade) -> Plan:
     data_cost = desk.data_fees.of(transaction, gas_limit=gas_limit, fees=fees)
     gas_price = desk.gas_price + trade.bid
     return Plan(
-        id=plan_id(case, trade),
+        id=plan_id(case),
         deployment=case.deployment,
         opportunity=opportunity,
         option=trade.option,
@@ -101,20 +101,15 @@ def bid(fees: Fees, more: int) -> Fees:
     return Fees(max_fee=fees.max_fee + more, priority_fee=fees.priority_fee + more)
 
 
-def plan_id(case: Case, trade: Trade) -> str:
-    """Return a name that is the same for the same plan, and no other's."""
-    head = case.opportunity.block
-    assets = case.valuation.assets
-    pair = (trade.option.collateral, trade.option.debt)
-    return ":".join(
-        (
-            case.deployment,
-            case.opportunity.ref.market[-_SHORT:],
-            case.opportunity.ref.account,
-            f"{head.number}-{head.hash[-_SHORT:]}",
-            ">".join(_name(assets[asset].symbol, asset) for asset in pair),
-        )
-    )
+def plan_id(case: Case) -> str:
+    """Return a name that is the account's at this head, and no other's.
+
+    It names no pair: what is remade for another one is what was asked of the journal before. The
+    market is whole: anybody can make markets whose names end alike.
+    """
+    head, ref = case.opportunity.block, case.opportunity.ref
+    at = f"{head.number}-{head.hash[-_SHORT:]}"
+    return f"{case.deployment}:{ref.market}:{ref.account}:{at}"
 
 
 def forecast(case: Case, terms: Terms, trade: Trade, *, gas: int) -> Waterfall:
@@ -238,11 +233,6 @@ def protocol_call(call: ProtocolCall) -> Call:
 
 def _operand(held: Held) -> Operand:
     return Known.NATIVE if held.token is None else BalanceOf(token=held.token)
-
-
-def _name(symbol: str, asset: Address) -> str:
-    """Return the symbol if it can stand in an id, else the end of the address."""
-    return symbol if symbol.isascii() and symbol.isalnum() else asset[-_SHORT:]
 
 
 def _no_log(case: Case) -> Log:

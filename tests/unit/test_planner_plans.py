@@ -3,7 +3,7 @@
 import pytest
 
 from keeper.core.chain import Fees
-from keeper.core.lending import Reason
+from keeper.core.lending import AccountRef, Reason
 from keeper.core.plan import Plan, SwapKind
 from keeper.core.units import Address
 from keeper.core.values import replace
@@ -15,6 +15,7 @@ from tests.support.lending_desk import (
     DEEP,
     EXECUTOR,
     OPERATOR,
+    PROTOCOL,
     TRIANGLE,
     USDC,
     VALUATION,
@@ -217,9 +218,30 @@ def test_the_transaction_is_the_operator_s_to_the_executor() -> None:
     assert plan.deadline.to_bytes(5) == plan.transaction.data[4:9]
 
 
-def test_the_id_names_deployment_account_head_and_pair() -> None:
+def test_the_id_names_deployment_market_account_and_head() -> None:
     plan = planned(case_with(option_of(WETH, USDC, dollars=20_000)), desk_of(*TRIANGLE))
-    assert plan.id == f"bonus.local:a2a2a2a2:{ACCOUNT}:100-cdcdcdcd:WETH>USDC"
+    assert plan.id == f"bonus.local:{PROTOCOL}:{ACCOUNT}:100-cdcdcdcd"
+
+
+def test_a_plan_for_another_pair_is_of_the_same_name() -> None:
+    """What is made anew behind a plan that was taken out is what was asked of the journal."""
+    one, other = (
+        planned(case_with(option_of(pledged, USDC, dollars=20_000)), desk_of(*TRIANGLE))
+        for pledged in (WETH, WBTC)
+    )
+    assert one.option != other.option
+    assert one.id == other.id
+
+
+def test_markets_whose_names_end_alike_have_plans_of_their_own() -> None:
+    """Anybody can make two such markets on Morpho Blue, with the same account and pair."""
+    plans = []
+    for market in ("0xaa" + "12" * 8, "0xbb" + "12" * 8):
+        case = case_with(option_of(WETH, USDC, dollars=20_000))
+        ref = AccountRef(market=market, account=ACCOUNT)
+        case = replace(case, opportunity=replace(case.opportunity, ref=ref))
+        plans.append(planned(case, desk_of(*TRIANGLE)))
+    assert plans[0].id != plans[1].id
 
 
 def test_buying_first_costs_what_a_free_loan_does_but_for_its_gas() -> None:
