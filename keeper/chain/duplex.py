@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from keeper.chain.errors import SlowError
+from keeper.chain.bounded import MOST_BYTES, oversized
+from keeper.chain.errors import OversizedError, SlowError
 from keeper.chain.jsonrpc import (
     UNREADABLE,
     Message,
@@ -198,6 +199,9 @@ class _Connection:
             self._tell_lost(reason)
         self._fail(f"{self._name}: expected a reply, found that {reason}")
 
+    def oversized(self) -> None:
+        self._give_up(str(oversized(self._name, MOST_BYTES)), OversizedError)
+
     def _expect(self, count: int) -> tuple[range, list[asyncio.Future[Reply]]]:
         loop = asyncio.get_running_loop()
         numbers = range(self._next_id, self._next_id + count)
@@ -244,19 +248,19 @@ class _Connection:
             future.exception()  # asyncio complains of an error that nobody looked at
         self._sends.discard(number)
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, reason: str, kind: type[TransientError] = TransientError) -> None:
         """Treat a stream that cannot be trusted as lost; the socket closes when it notices."""
         if self.open and self._tell_lost is not None:
             self._tell_lost(reason)
-        self._fail(reason)
+        self._fail(reason, kind)
         if self.socket is not None:
             self.socket.abort()
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, kind: type[TransientError] = TransientError) -> None:
         self.open = False
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(TransientError(reason))
+                future.set_exception(kind(reason))
 
 
 def _resolve(future: asyncio.Future[Reply], reply: Reply) -> None:

@@ -15,6 +15,10 @@ class SlowError(TransientError):
     """No answer came in the time that one is waited for."""
 
 
+class OversizedError(TransientError):
+    """A reply is longer than is read of any: too much was asked for at once, or it has no end."""
+
+
 class GasCappedError(RefusedError):
     """The next block costs more per gas than the operator allows."""
 

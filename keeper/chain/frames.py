@@ -27,19 +27,28 @@ class Frame(NamedTuple):
 class Frames:
     """Takes a server's bytes as they come."""
 
-    def __init__(self) -> None:
-        """Begin between two frames."""
+    def __init__(self, most: int) -> None:
+        """Begin between two frames; those of a message have so many bytes at most."""
+        self._most = most
         self._rest = bytearray()
-        self._parts: list[bytes] = []
+        self._begun = bytearray()
+        """What is there of a message whose last frame is to come."""
+        self._size = 0
+        """Of its frames, with their heads: they may be empty, and without an end."""
+        self.is_oversized = False
+        """Whether something was longer; then nothing more is told apart."""
 
     def split(self, data: bytes) -> Iterator[Frame]:
         """Yield what is whole by now; text and binary messages without their frames."""
-        if not self._rest and not self._parts and (only := _only_message(data)) is not None:
+        if not self._rest and not self._size and (only := _only_message(data)) is not None:
             yield Frame(True, only)
             return
         self._rest += data
-        while (span := _span(self._rest)) is not None and span[1] <= len(self._rest):
+        while (span := _span(self._rest)) is not None:
             start, end = span
+            self.is_oversized = self._size + end > self._most
+            if self.is_oversized or end > len(self._rest):
+                return
             frame = bytes(memoryview(self._rest)[:end])
             del self._rest[:end]
             if (whole := self._whole(frame, start)) is not None:
@@ -50,10 +59,13 @@ class Frames:
         first, is_masked = frame[0], frame[1] & _MASKED
         if is_masked or first & ~_FINAL not in _PARTS:
             return Frame(False, frame)
-        self._parts.append(frame[start:])
+        if first & _FINAL and not self._size:
+            return Frame(True, frame[start:])
+        self._begun += memoryview(frame)[start:]
+        self._size += len(frame)
         if not first & _FINAL:
             return None
-        message, self._parts = b"".join(self._parts), []
+        message, self._begun, self._size = bytes(self._begun), bytearray(), 0
         return Frame(True, message)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC
 
 import aiohttp
 
+from keeper.chain.bounded import MOST_BYTES, bounded
 from keeper.chain.endpoint import Endpoint
 from keeper.chain.errors import RateLimitedError, SlowError
 from keeper.chain.jsonrpc import (
@@ -83,7 +84,7 @@ class HttpTransport:
                     self._endpoint.address, data=body, headers=_HEADERS, allow_redirects=False
                 ) as answer,
             ):
-                found = await answer.read()
+                found = await bounded(answer, self.name, MOST_BYTES)
         except TimeoutError as e:
             msg = f"{self.name}: expected a reply within {timeout_s:g} s, found none"
             raise SlowError(msg) from e

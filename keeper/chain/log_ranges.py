@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from keeper.chain.classify import Meaning, meaning
-from keeper.chain.errors import SlowError
+from keeper.chain.errors import OversizedError, SlowError
 from keeper.chain.jsonrpc import NodeError, Reply, Request
 from keeper.chain.log_pages import SlimLogRecord, columns_of
 from keeper.chain.records import LogRecord, quantity
@@ -153,8 +153,9 @@ class LogRanges:
             end = min(at + span - 1, last)
             try:
                 reply = await self._ask(wanted, at, end)
-            except SlowError:
-                if not self._shorten(end - at + 1):
+            except (SlowError, OversizedError) as error:
+                least = _QUICK if isinstance(error, SlowError) else 1
+                if not self._shorten(end - at + 1, least=least):
                     raise
                 continue
             if isinstance(reply, NodeError) and self._narrow(reply, end - at + 1):
@@ -179,12 +180,12 @@ class LogRanges:
             raise StaleError(f"{self._rpc.name}: expected block {last}, found {head} the newest")
         return reply
 
-    def _shorten(self, asked: int) -> bool:
-        """Take much narrower ranges where one was not answered in time; tell if that may help.
+    def _shorten(self, asked: int, *, least: int) -> bool:
+        """Take much narrower ranges where one took too long, or was; tell if that may help.
 
         Many nodes limit nothing, and search a million blocks for longer than anybody waits.
         """
-        if asked <= _QUICK:
+        if asked <= least:
             return False
         width = self._width
         width.answered, width.refused = min(width.answered, asked // 4), asked // 2

@@ -13,6 +13,7 @@ from typing import cast
 
 import aiohttp
 
+from keeper.chain.bounded import MOST_BYTES
 from keeper.chain.frames import Frames
 from keeper.chain.writing import Pen
 
@@ -26,12 +27,15 @@ class QuickWebSocket(aiohttp.ClientWebSocketResponse[bool]):
     _pen: Pen | None = None
     _doorbell: "_Doorbell | None" = None
 
-    def on_message(self, hear: Hear) -> None:
-        """Have ``hear`` called with each message from now on; ``receive`` tells the end alone."""
+    def on_message(self, hear: Hear, refuse: Callable[[], None]) -> None:
+        """Have ``hear`` called with each message from now on; ``receive`` tells the end alone.
+
+        ``refuse`` is called where one is longer than is read of any.
+        """
         transport = self._transport
         self._pen = Pen(transport)
         inner = cast("asyncio.Protocol", transport.get_protocol())
-        self._doorbell = _Doorbell(inner, hear, self.get_extra_info("socket"))
+        self._doorbell = _Doorbell(inner, hear, refuse, self.get_extra_info("socket"))
         transport.set_protocol(self._doorbell)
 
     async def send_whole(self, frame: bytes) -> bool:
@@ -62,11 +66,16 @@ class _Doorbell(asyncio.Protocol):
     """Stands before aiohttp's protocol and hands on what is not a message."""
 
     def __init__(
-        self, inner: asyncio.Protocol, hear: Hear, connection: socket.socket | None
+        self,
+        inner: asyncio.Protocol,
+        hear: Hear,
+        refuse: Callable[[], None],
+        connection: socket.socket | None,
     ) -> None:
         self._inner = inner
         self._hear = hear
-        self._frames = Frames()
+        self._refuse = refuse
+        self._frames = Frames(MOST_BYTES)
         self._connection = connection
         self.writable = asyncio.Event()
         """Whether the node reads, as far as is known; set for good once the connection ended."""
@@ -81,6 +90,8 @@ class _Doorbell(asyncio.Protocol):
                 self._hear(frame.content, at_ns)
             else:
                 self._inner.data_received(frame.content)
+        if self._frames.is_oversized:
+            self._refuse()
         self._acknowledge_at_once()
 
     def eof_received(self) -> bool | None:

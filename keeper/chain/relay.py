@@ -6,6 +6,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from keeper.chain.bounded import MOST_OF_OTHERS, bounded
 from keeper.chain.classify import is_unsaid
 from keeper.chain.endpoint import Endpoint
 from keeper.chain.jsonrpc import UNREADABLE
@@ -68,7 +69,7 @@ class Relay(Struct, frozen=True, kw_only=True):
                     self.endpoint.address, data=body, headers=headers, allow_redirects=False
                 ) as answer,
             ):
-                content = await answer.read()
+                content = await bounded(answer, f"{self.name}: {method}", MOST_OF_OTHERS)
         except TimeoutError as e:
             msg = f"{self.name}: {method}: expected a reply in {self.timeout_s:g} s, found none"
             raise TransientError(msg) from e

@@ -10,7 +10,7 @@ import tenacity
 from msgspec import Struct
 
 from keeper.chain.classify import Meaning, meaning, wished_wait_s
-from keeper.chain.errors import NodeRefusedError, RateLimitedError
+from keeper.chain.errors import NodeRefusedError, OversizedError, RateLimitedError
 from keeper.chain.jsonrpc import UNREADABLE, NodeError, Reply, Request
 from keeper.chain.transport import Transport
 from keeper.core.errors import StaleError, TransientError
@@ -151,6 +151,8 @@ class Rpc:
         started = self._clock.monotonic()
         try:
             return await attempt()  # nearly always enough, and tenacity is slow to set up
+        except OversizedError:
+            raise  # the same question has the same answer
         except TransientError as e:
             failed = e
         return await self._insist(attempt, failed, started, budget_s)

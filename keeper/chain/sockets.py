@@ -7,6 +7,7 @@ from typing import Protocol, cast
 
 import msgspec
 
+from keeper.chain.bounded import MOST_BYTES
 from keeper.chain.endpoint import Endpoint
 from keeper.chain.writing import Pen
 from keeper.core.errors import TransientError
@@ -22,6 +23,10 @@ class Listener(Protocol):
 
     def received(self, message: bytes) -> None:
         """Take one complete message."""
+        ...
+
+    def oversized(self) -> None:
+        """Learn that a message is longer than is read of any, so that no more is read."""
         ...
 
     def lost(self, reason: str) -> None:
@@ -73,6 +78,8 @@ class IpcSocket(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._pen: Pen | None = None
         self._parts: list[bytes] = []
+        self._size = 0
+        """Of the parts together."""
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -90,16 +97,24 @@ class IpcSocket(asyncio.Protocol):
         for text in ended:
             if self._parts:
                 self._parts.append(text)
-                text, self._parts = b"".join(self._parts), []  # noqa: PLW2901 - made whole
+                text = self._joined()  # noqa: PLW2901 - made whole
             if text:
                 self._listener.received(text)
         if not rest:
             return
         self._parts.append(rest)
-        # Some nodes put no newline after a message: then its end is where the JSON is complete.
-        if rest[-1:] in (b"}", b"]") and _is_json(joined := b"".join(self._parts)):
+        self._size += len(rest)
+        if self._size > MOST_BYTES:
             self._parts = []
-            self._listener.received(joined)
+            self.abort()
+            self._listener.oversized()
+        # Some nodes put no newline after a message: then its end is where the JSON is complete.
+        elif rest[-1:] in (b"}", b"]") and _is_json(b"".join(self._parts)):
+            self._listener.received(self._joined())
+
+    def _joined(self) -> bytes:
+        joined, self._parts, self._size = b"".join(self._parts), [], 0
+        return joined
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the listener."""

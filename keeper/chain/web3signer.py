@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 from coincurve import PublicKey
 
+from keeper.chain.bounded import MOST_OF_OTHERS, bounded
 from keeper.chain.endpoint import Endpoint
 from keeper.core.chain import Fees, Transaction
 from keeper.core.errors import ConfigError, InvariantError, RefusedError, TransientError
@@ -170,7 +171,7 @@ class SignerDesk:
                     method, url, data=body, headers=headers, allow_redirects=False
                 ) as answer,
             ):
-                status, content = answer.status, await answer.read()
+                content = await bounded(answer, self.name, MOST_OF_OTHERS)
         except TimeoutError:
             msg = f"{self.name}: expected an answer in {self._timeout_s:g} s, found none"
             raise TransientError(msg) from None
@@ -178,9 +179,9 @@ class SignerDesk:
             # The cause's own text can hold the URL.
             msg = f"{self.name}: expected an answer, found {type(error).__name__}"
             raise TransientError(msg) from None
-        if status >= _SERVER_ERROR:
-            raise TransientError(f"{self.name}: expected HTTP 200, found {status}")
-        return status, content
+        if answer.status >= _SERVER_ERROR:
+            raise TransientError(f"{self.name}: expected HTTP 200, found {answer.status}")
+        return answer.status, content
 
 
 def _address(public_key: str) -> Address:

@@ -6,6 +6,7 @@ from time import perf_counter_ns
 import aiohttp
 
 from keeper.chain.background import Background
+from keeper.chain.bounded import MOST_BYTES
 from keeper.chain.endpoint import Endpoint
 from keeper.chain.frames import text_frame
 from keeper.chain.http import connection_trouble
@@ -27,7 +28,7 @@ class WebSocket:
         self._listener = listener
         self._aborted = False
         if isinstance(stream, QuickWebSocket):
-            stream.on_message(self._hear)
+            stream.on_message(self._hear, self._refuse)
 
     async def send(self, message: bytes) -> None:
         """Send one text frame."""
@@ -85,6 +86,10 @@ class WebSocket:
             self._listener.arrived_ns = at_ns
             self._listener.received(message)
 
+    def _refuse(self) -> None:
+        self.abort()
+        self._listener.oversized()
+
 
 async def open_websocket(
     endpoint: Endpoint,
@@ -95,7 +100,7 @@ async def open_websocket(
     """Connect to a node; raise TransientError when it cannot be."""
     try:
         stream = await session.ws_connect(
-            endpoint.address, heartbeat=_HEARTBEAT_S, max_msg_size=0, decode_text=False
+            endpoint.address, heartbeat=_HEARTBEAT_S, max_msg_size=MOST_BYTES, decode_text=False
         )
     except aiohttp.WSServerHandshakeError as e:
         msg = f"{endpoint.label}: expected a WebSocket, found HTTP {e.status}"

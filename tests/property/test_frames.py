@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from keeper.chain.frames import Frame, Frames
 
+MOST = 2**20
 PING = b"\x89\x02hi"
 
 sizes = st.sampled_from([0, 1, 7, 125, 126, 300, 65_535, 65_536])
@@ -39,7 +40,7 @@ def test_messages_come_whole_and_in_order_and_the_rest_as_it_is(wanted, cuts):
         data, many = in_frames(content, count, pinged=pinged)
         sent.append(content)
         pings, stream = pings + many, stream + data
-    frames, found = Frames(), []
+    frames, found = Frames(MOST), []
     for cut in cuts:
         found += frames.split(stream[:cut])
         stream = stream[cut:]
@@ -48,9 +49,22 @@ def test_messages_come_whole_and_in_order_and_the_rest_as_it_is(wanted, cuts):
     assert [one for one in found if not one.is_message] == [Frame(False, PING)] * pings
 
 
+@given(st.lists(st.sampled_from([0, 1, 200, 300]), min_size=1, max_size=20), st.integers(1, 999))
+def test_no_more_is_held_of_a_message_than_it_may_have(sizes, cut):
+    stream = b"".join(framed(0 if place else 1, bytes(size)) for place, size in enumerate(sizes))
+    frames, held = Frames(1_000), 0
+    for at in range(0, len(stream), cut):
+        assert list(frames.split(stream[at : at + cut])) == []
+        held += len(stream[at : at + cut])
+        if frames.is_oversized:
+            break
+    assert frames.is_oversized == (len(stream) > 1_000)
+    assert held < 1_000 + 304 + cut
+
+
 @given(st.binary(min_size=1, max_size=100))
 def test_a_frame_that_a_server_must_not_send_is_left_to_whoever_knows_what_to_do(content):
     masked = bytes((0x81, 0x80 | len(content))) + b"abcd" + content
-    assert list(Frames().split(masked)) == [Frame(False, masked)]
+    assert list(Frames(MOST).split(masked)) == [Frame(False, masked)]
     compressed = framed(0xC1, content)
-    assert list(Frames().split(compressed)) == [Frame(False, compressed)]
+    assert list(Frames(MOST).split(compressed)) == [Frame(False, compressed)]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from keeper.chain.endpoint import parse_endpoint
-from keeper.chain.errors import NodeRefusedError, SlowError
+from keeper.chain.errors import NodeRefusedError, OversizedError, SlowError
 from keeper.chain.http import HttpTransport
 from keeper.chain.jsonrpc import Reply, Request
 from keeper.chain.log_ranges import LogRanges, log_query
@@ -176,6 +176,24 @@ async def test_a_range_that_takes_too_long_is_asked_for_in_parts() -> None:
     assert node.asked[0] == 1_000_000
     assert len(node.asked) < 60
     assert 35_000 < ranges.span <= 70_000
+
+
+class Dense(Searching):
+    """A node whose logs of more than so many blocks are more than is read of one reply."""
+
+    async def batch(self, requests: Sequence[Request], *, timeout_s: float) -> list[Reply]:
+        try:
+            return await super().batch(requests, timeout_s=timeout_s)
+        except SlowError as error:
+            raise OversizedError("node: expected a shorter reply") from error
+
+
+async def test_a_range_whose_logs_are_too_many_to_be_read_is_asked_for_in_parts() -> None:
+    """And each but once: it is as long the next time."""
+    node: Any = Dense(3)
+    ranges = LogRanges(Rpc(node, clock=InstantClock()))
+    await ranges.read(WANTED, 0, 20)
+    assert node.asked == [21, 5, *[1] * 21]
 
 
 async def test_a_node_that_answers_nothing_in_time_is_given_up() -> None:
