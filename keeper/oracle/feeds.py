@@ -44,7 +44,7 @@ class FollowedFeed(Struct, frozen=True, kw_only=True):
     @property
     def is_the_answer(self) -> bool:
         """Return whether the price is what one aggregator answers, and nothing else."""
-        return self.feed.direct and len(self.leaves) == 1
+        return _is_the_answer(self.feed, self.leaves)
 
     def answers(self, evidence: Evidence, said: Mapping[Address, int]) -> dict[Address, int]:
         """Return what its leaves answer, by proxy, after aggregators have ``said`` something."""
@@ -226,7 +226,7 @@ def _formula(feed: Feed, leaves: Sequence[Leaf], said: Formula | None) -> Formul
 
     Nor where one is late, or two come of one aggregator.
     """
-    if feed.direct and len(leaves) == 1:
+    if _is_the_answer(feed, leaves):
         found = Formula(scale=feed.multiplier, over=(leaves[0].proxy,))
     elif said is not None:
         found = said
@@ -236,6 +236,11 @@ def _formula(feed: Feed, leaves: Sequence[Leaf], said: Formula | None) -> Formul
     parts = [known.get(proxy) for proxy in (*found.over, *found.under)]
     told = {part.aggregator for part in parts if part is not None and not part.is_late}
     return found if parts and len(told) == len(parts) else None
+
+
+def _is_the_answer(feed: Feed, leaves: Sequence[Leaf]) -> bool:
+    """Return whether a price is what its source answers, and that is no adapter of other feeds."""
+    return feed.direct and [leaf.proxy for leaf in leaves] == [feed.source]
 
 
 def _pivot(formula: Formula | None, leaves: Sequence[Leaf]) -> Leaf | None:

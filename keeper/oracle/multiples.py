@@ -78,7 +78,7 @@ class Multiples:
         What anybody may have made (whose read is bounded) is not asked: it says how it reckons.
         """
         key, feed = one.feed.id, one.feed
-        may_be = not feed.direct and feed.formula is None and feed.read.gas is None
+        may_be = not one.is_the_answer and feed.formula is None and feed.read.gas is None
         if not may_be or not _move_by_events(one.leaves) or key not in book.prices:
             return False
         leaves, block = self._asked.get(key, ((), 0))

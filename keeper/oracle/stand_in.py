@@ -66,9 +66,7 @@ class StandIns:
             msg = f"{one.feed.label}: expected a round to stand in for, found none"
             raise StaleError(msg)
         proxy = found.leaf.proxy
-        code = await self.of(proxy, book, found.answer, timestamp)
-        faces = (proxy, one.feed.source) if one.is_the_answer else (proxy,)
-        return dict.fromkeys(faces, code)
+        return {proxy: await self.of(proxy, book, found.answer, timestamp)}
 
     async def of(
         self, proxy: Address, book: PriceBook, answer: int, timestamp: int

@@ -65,11 +65,15 @@ def leaf(proxy: Address = PROXY) -> Leaf:
 
 
 def followed(
-    *leaves: Leaf, key: Address = ASSET, direct: bool = False, gas: int | None = None
+    *leaves: Leaf,
+    key: Address = ASSET,
+    source: Address = ADAPTER,
+    direct: bool = False,
+    gas: int | None = None,
 ) -> FollowedFeed:
     return FollowedFeed(
         feed=Feed(
-            id=key, label="staked", read=replace(READ, gas=gas), source=ADAPTER, direct=direct
+            id=key, label="staked", read=replace(READ, gas=gas), source=source, direct=direct
         ),
         leaves=leaves,
         heartbeats_s={},
@@ -154,7 +158,7 @@ async def test_an_adapter_that_says_nothing_is_read(ratio: int | None) -> None:
     "one",
     [
         followed(),
-        followed(leaf(), direct=True),
+        followed(leaf(), source=PROXY, direct=True),
         followed(leaf(), gas=300_000),
         followed(leaf(), leaf(OTHER), leaf(THIRD)),
         followed(leaf(), replace(leaf(OTHER), aggregator=OTHER)),
@@ -173,6 +177,13 @@ async def test_who_is_not_asked(one: FollowedFeed) -> None:
     desk = Desk(one)
     assert not await desk.head(1)
     assert desk.node.asked == []
+
+
+async def test_an_adapter_whose_answer_the_price_is_is_asked_like_any_other() -> None:
+    """A fork of Compound reads a feed that may be an adapter of another one."""
+    desk = Desk(followed(leaf(), direct=True))
+    assert await desk.head(1)
+    assert desk.node.asked == [(1, frozenset({PROXY}))]
 
 
 async def test_one_that_is_made_of_others_is_asked_at_once() -> None:

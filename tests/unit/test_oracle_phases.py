@@ -20,6 +20,7 @@ from tests.support.scripted_reader import ScriptedReader, words
 PRICE, ROUND, AGGREGATOR = (
     selector(one) for one in ("price()", "latestRoundData()", "aggregator()")
 )
+PEG = selector("ASSET_TO_PEG()")
 OURS, THEIRS, OUR_PROXY, THEIR_PROXY, BOTH = (account(number) for number in range(1, 6))
 FIRST, SECOND = account(6), account(7)
 
@@ -47,6 +48,22 @@ def answers(phase: int, behind: Address) -> dict[tuple[Address, bytes], bytes]:
         (OUR_PROXY, AGGREGATOR): words(int(FIRST, 16)),
         (THEIR_PROXY, AGGREGATOR): words(int(behind, 16)),
     }
+
+
+@pytest.mark.parametrize("is_adapter", [False, True])
+async def test_an_event_tells_the_price_only_of_what_is_read_itself(
+    is_adapter: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """What is read may be made of another feed, and answer as that does but for a cap."""
+    said = answers(1, FIRST)
+    if is_adapter:
+        said |= {(OURS, ROUND): words(1 << 64, 7, 1, 1, 1), (OURS, PEG): words(int(OUR_PROXY, 16))}
+    source = OURS if is_adapter else OUR_PROXY
+    price = Feed(id="a", label="a", read=Call(to=source, data=ROUND), source=source, direct=True)
+    watcher = PriceWatcher(cast("Reader", ScriptedReader(answers=said)))
+    await watcher.keep_following([price], block(1))
+    assert watcher.following.by_aggregator == {FIRST: ("a",)}
+    assert watcher.tells("a") is not is_adapter
 
 
 async def test_those_that_are_made_of_it_are_found_out_about_and_no_others() -> None:
