@@ -76,7 +76,7 @@ class Prearming(Generic[M, P]):
         if changed is None:
             self.void()
         elif changed:
-            self._arming.prearm.touched(self._name, changed)
+            self._arming.prearm.touched(self._name, changed, ahead.head.number)
         self._mail.offer(ahead)
 
     def void(self) -> None:
@@ -108,7 +108,7 @@ class Prearming(Generic[M, P]):
         if event.removed:
             self.void()
         elif touched:
-            prearm.moved(self._name, touched)
+            prearm.moved(self._name, touched, block)
 
     async def run(self) -> None:
         """Prepare for each new head, until closed."""
@@ -129,6 +129,7 @@ class Prearming(Generic[M, P]):
 
     async def _prepare(self, ahead: Ahead[M, P]) -> None:
         arming, is_paused = self._arming, self._bench.parity.is_paused
+        arming.prearm.begin(self._name, ahead.head.number)
         if arming.is_halted or is_paused or arming.is_of_before(ahead.head):
             self.void()
             return

@@ -8,6 +8,7 @@ that changed) leaves the account to the ordinary way, which comes right behind.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from time import perf_counter_ns
 from typing import Final, NamedTuple
@@ -24,7 +25,7 @@ from keeper.executor.armament import Armament
 from keeper.executor.executor import Executor
 from keeper.executor.lanes.lane import Delivery, delivered, withheld
 from keeper.executor.policy import Exposure, Limits, judge
-from keeper.executor.salvo import Salvo, Shot
+from keeper.executor.salvo import Salvo, Shot, Since
 from keeper.executor.upcoming import UpcomingNonces
 
 
@@ -74,6 +75,8 @@ class Prearm:
         self._salvos: dict[tuple[str, str], tuple[Salvo, ...]] = {}
         self._on_disk: dict[str, Mapping[Hash32, Shot]] = {}
         """Transactions in the journal, by deployment and hash."""
+        self._since = defaultdict[str, Since](Since)
+        """By deployment."""
         self._exposure: Exposure | None = None
         """What was spent as of the head that was armed at."""
         self._now: Exposure | None = None
@@ -91,6 +94,10 @@ class Prearm:
         """Return how many shots are ready for a deployment."""
         return sum(len(one.shots) for one in self._of(deployment))
 
+    def begin(self, deployment: str, block: int) -> None:
+        """Hear that the head of a block is prepared for, and none before it any more."""
+        self._since[deployment].forget(block)
+
     async def load(self, deployment: str, salvos: Sequence[Salvo], exposure: Exposure) -> None:
         """Take new salvos for a deployment: on disk first, then in the old ones' place."""
         before = self._on_disk.get(deployment, {})
@@ -103,7 +110,8 @@ class Prearm:
         self._exposure, self._now = exposure, None
         by_feed: dict[tuple[str, str], tuple[Salvo, ...]] = {}
         primed = {key: self._primed(shot) for key, shot in signed.items()}
-        for salvo in (self._cleared(one.journaled(primed)) for one in salvos):
+        left = self._since[deployment].left
+        for salvo in (self._cleared(left(one.journaled(primed))) for one in salvos):
             feed = (deployment, salvo.feed)
             by_feed[feed] = (*by_feed.get(feed, ()), salvo)
         self.void(deployment)
@@ -124,12 +132,14 @@ class Prearm:
         if signed:
             await self._journal.disarm([shot.plan.id for shot in signed.values()])
 
-    def touched(self, deployment: str, refs: Collection[AccountRef]) -> None:
-        """Take out accounts that changed since they were armed."""
+    def touched(self, deployment: str, refs: Collection[AccountRef], block: int) -> None:
+        """Take out accounts that changed in a block since they were armed, or are being armed."""
+        self._since[deployment].touched(refs, block)
         self._change(deployment, lambda salvo: salvo.without(frozenset(refs)))
 
-    def moved(self, deployment: str, feeds: frozenset[str]) -> None:
-        """Take out accounts that were armed for one feed and depend on another that moved."""
+    def moved(self, deployment: str, feeds: frozenset[str], block: int) -> None:
+        """Take out accounts that are armed for one feed and depend on another that moved."""
+        self._since[deployment].moved(feeds, block)
         self._change(deployment, lambda salvo: salvo.after(feeds))
 
     def fire(
@@ -153,10 +163,10 @@ class Prearm:
                     return len(self._write(salvo, due[:1], dry=True))
                 fired += [self._took_off(one, tick) for one in self._write(salvo, due)]
         finally:  # whatever the next salvo's rules raise
-            self._note(deployment, fired)
+            self._note(deployment, fired, block)
         return len(fired)
 
-    def _note(self, deployment: str, fired: Sequence[Fired]) -> None:
+    def _note(self, deployment: str, fired: Sequence[Fired], block: int) -> None:
         """Have ``run`` book what is out, then raise what befell the rest.
 
         What was out once is not fired again, whatever became of it: its intent has its nonce.
@@ -164,7 +174,7 @@ class Prearm:
         if fired:
             booked = self._journal.fired([one.submission for one in fired])
             self._mail.put_nowait(_Batch(fired=tuple(fired), booked=booked))
-            self.touched(deployment, [one.plan.ref for one in fired])
+            self.touched(deployment, [one.plan.ref for one in fired], block)
         if self._fault is not None:
             self._mail.put_nowait(self._fault)
 

@@ -5,7 +5,7 @@ move always brings a prefix under the line, so that what is sent leaves no gap.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -113,3 +113,31 @@ class Salvo(Struct, frozen=True, kw_only=True):
 
     def _with(self, shots: tuple[Shot, ...]) -> "Salvo":
         return replace(self, shots=shots, cleared=0)
+
+
+class Since:
+    """What changed in blocks after the head that is armed at, while that was still going on."""
+
+    def __init__(self) -> None:
+        self._refs: dict[AccountRef, int] = {}
+        self._feeds: dict[str, int] = {}
+        """The newest block that changed each."""
+
+    def touched(self, refs: Collection[AccountRef], block: int) -> None:
+        """Take note of accounts that changed in a block."""
+        self._refs |= {one: max(block, self._refs.get(one, block)) for one in refs}
+
+    def moved(self, feeds: Collection[str], block: int) -> None:
+        """Take note of feeds that moved in a block."""
+        self._feeds |= {one: max(block, self._feeds.get(one, block)) for one in feeds}
+
+    def forget(self, block: int) -> None:
+        """Forget what a head of that block has in it."""
+        self._refs = {key: one for key, one in self._refs.items() if one > block}
+        self._feeds = {key: one for key, one in self._feeds.items() if one > block}
+
+    def left(self, salvo: Salvo) -> Salvo:
+        """Return what may still be sent of a salvo that was planned at its head."""
+        refs = frozenset(key for key, one in self._refs.items() if one > salvo.block)
+        feeds = frozenset(key for key, one in self._feeds.items() if one > salvo.block)
+        return salvo.without(refs).after(feeds)

@@ -16,16 +16,49 @@ async def yard(tmp_path):
 
 async def test_an_account_that_changed_elsewhere_or_with_another_feed_stays_where_it_is(yard):
     await yard.load(2)
-    yard.prearm.touched("another", {one.ref for one in yard.shots})
-    yard.prearm.moved("another", frozenset({"btc"}))
-    yard.prearm.moved(DEPLOYMENT, frozenset({FEED, "btc"}))
+    yard.prearm.touched("another", {one.ref for one in yard.shots}, BLOCK)
+    yard.prearm.moved("another", frozenset({"btc"}), BLOCK)
+    yard.prearm.moved(DEPLOYMENT, frozenset({FEED, "btc"}), BLOCK)
     assert yard.prearm.holds(DEPLOYMENT) == 2
     both = replace(yard.shots[0], feeds=frozenset({FEED, "btc"}))
     await yard.prearm.load(DEPLOYMENT, [salvo(both, yard.shots[1])], SPENT)
-    yard.prearm.moved(DEPLOYMENT, frozenset({"btc"}))
+    yard.prearm.moved(DEPLOYMENT, frozenset({"btc"}), BLOCK)
     assert yard.prearm.holds(DEPLOYMENT) == 1
     assert yard.fire(PRICE - 1) == 1
     assert list(yard.flight.airborne) == [yard.shots[1].plan.id]
+    await yard.settle()
+
+
+@pytest.mark.parametrize("what", ["its account changed", "another of its feeds moved"])
+@pytest.mark.parametrize(("block", "fired"), [(BLOCK - 1, 1), (BLOCK, 0)])
+async def test_what_changes_after_the_head_while_it_is_armed_is_not_fired(yard, what, block, fired):
+    """What a block up to that head brought is in its plan."""
+    await yard.load(1)
+    (one,) = (replace(one, feeds=frozenset({FEED, "btc"})) for one in yard.shots)
+    await yard.prearm.disarm(DEPLOYMENT)
+    arm = yard.journal.arm
+
+    async def while_written(signed):
+        await arm(signed)
+        if what == "its account changed":
+            yard.prearm.touched(DEPLOYMENT, {one.ref}, block)
+        else:
+            yard.prearm.moved(DEPLOYMENT, frozenset({"btc"}), block)
+
+    yard.journal.arm = while_written
+    yard.prearm.begin(DEPLOYMENT, BLOCK - 2)
+    await yard.prearm.load(DEPLOYMENT, [salvo(one)], SPENT)
+    assert yard.fire() == fired
+    await yard.settle()
+
+
+async def test_what_changed_before_the_next_head_is_armed_for_is_in_its_plans(yard):
+    await yard.load(1)
+    yard.prearm.touched(DEPLOYMENT, {one.ref for one in yard.shots}, BLOCK)
+    yard.prearm.moved(DEPLOYMENT, frozenset({"btc"}), BLOCK)
+    yard.prearm.begin(DEPLOYMENT, BLOCK)
+    await yard.prearm.load(DEPLOYMENT, [salvo(*yard.shots)], SPENT)
+    assert yard.fire() == 1
     await yard.settle()
 
 

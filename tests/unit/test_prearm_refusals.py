@@ -75,7 +75,7 @@ async def test_nothing_is_sent_while_something_stands_in_the_way(yard, way):
     elif way == "old block":
         block = BLOCK + 1
     else:
-        yard.prearm.touched(DEPLOYMENT, {yard.shots[0].ref})
+        yard.prearm.touched(DEPLOYMENT, {yard.shots[0].ref}, BLOCK)
     assert yard.fire(block=block) == 0
     assert yard.wire.posted == []
 
@@ -122,7 +122,7 @@ async def test_one_that_policy_refuses_keeps_no_other_from_being_sent(yard):
 async def test_what_was_cleared_is_judged_anew_once_an_account_is_out(yard):
     yard.limited(max_in_flight=1)
     await yard.load(2)
-    yard.prearm.touched(DEPLOYMENT, {yard.shots[0].ref})
+    yard.prearm.touched(DEPLOYMENT, {yard.shots[0].ref}, BLOCK)
     assert yard.fire(PRICE - 1) == 1
     assert yard.wire.posted != [yard.shots[1].submission.raw], "its nonce is the next one"
     assert yard.nonces() == [FIRST]

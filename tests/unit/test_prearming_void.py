@@ -27,6 +27,9 @@ class Arms:
     def is_of_before(self, _: object) -> bool:
         return False
 
+    def begin(self, *_: object) -> None:
+        """Forget nothing."""
+
     async def ready(self, _: object) -> None:
         self.happen("ready")
 
