@@ -33,7 +33,9 @@ _ROUND: Final = 10**27
 _MOST_FEEDS: Final = 2
 _LATER_S: Final = 86_400
 _AGAIN_AFTER: Final = 64
-"""Blocks: so seldom one that grows is asked; a ratio that is set once a day is, at once."""
+"""Blocks: so seldom one that grows is asked; a ratio that is set once a day is, at once.
+
+Where no node answers it is tried again after one, then two, then four, up to so many."""
 
 
 class Multiples:
@@ -45,7 +47,10 @@ class Multiples:
         self._simulator = simulator
         self._stand_ins = stand_ins
         self._asked: dict[str, tuple[tuple[Leaf, ...], int]] = {}
-        """What an adapter was made of when it was asked last, and at which block."""
+        """What an adapter was made of when it was asked last, and from which block on it may be
+        asked again."""
+        self._patience = 1
+        """Blocks until the next try where no node answers."""
         self._answer: asyncio.Task[Mapping[str, Formula]] | None = None
 
     def look(self, book: PriceBook) -> None:
@@ -61,8 +66,7 @@ class Multiples:
                 self._watcher.learn(found, book)
         due = [one for one in self._watcher.following.feeds.values() if self._is_due(one, book)]
         if due:
-            now = book.block.number
-            self._asked |= {one.feed.id: (one.leaves, now) for one in due}
+            self._put_off(due, book, _AGAIN_AFTER)
             self._answer = begun(self._ask(due, book))
 
     async def find_out(self, book: PriceBook) -> None:
@@ -81,23 +85,34 @@ class Multiples:
         may_be = not one.is_the_answer and feed.formula is None and feed.read.gas is None
         if not may_be or not _move_by_events(one.leaves) or key not in book.prices:
             return False
-        leaves, block = self._asked.get(key, ((), 0))
-        is_new = leaves != one.leaves or book.block.number >= block + _AGAIN_AFTER
+        leaves, again = self._asked.get(key, ((), 0))
+        is_new = leaves != one.leaves or book.block.number >= again
         return is_new and not self._watcher.tells(key)
 
+    def _put_off(self, due: Sequence[FollowedFeed], book: PriceBook, blocks: int) -> None:
+        again = book.block.number + blocks
+        self._asked |= {one.feed.id: (one.leaves, again) for one in due}
+
     async def _ask(self, due: Sequence[FollowedFeed], book: PriceBook) -> Mapping[str, Formula]:
-        """Return what each says of itself; nothing where no node says."""
+        """Return what each says of itself; nothing where no node says, to ask again soon."""
+        try:
+            found = await self._said(due, book)
+        except (RefusedError, StaleError, TransientError):
+            self._put_off(due, book, self._patience)
+            self._patience = min(2 * self._patience, _AGAIN_AFTER)
+            return {}
+        self._patience = 1
+        return found
+
+    async def _said(self, due: Sequence[FollowedFeed], book: PriceBook) -> Mapping[str, Formula]:
         timestamp = book.block.timestamp + _LATER_S
-        with suppress(RefusedError, StaleError, TransientError):
-            codes = await self._codes(due, book, timestamp)
-            able = {
-                one.feed.id: one for one in due if all(leaf.proxy in codes for leaf in one.leaves)
-            }
-            feeds = [one.feed for one in able.values()]
-            if feeds:
-                values = await asked(self._simulator, feeds, book.block, timestamp, codes)
-                return {key: _formula(able[key], value, book) for key, value in values.items()}
-        return {}
+        codes = await self._codes(due, book, timestamp)
+        able = {one.feed.id: one for one in due if all(leaf.proxy in codes for leaf in one.leaves)}
+        if not able:
+            return {}
+        feeds = [one.feed for one in able.values()]
+        values = await asked(self._simulator, feeds, book.block, timestamp, codes)
+        return {key: _formula(able[key], value, book) for key, value in values.items()}
 
     async def _codes(
         self, due: Sequence[FollowedFeed], book: PriceBook, timestamp: int
@@ -107,7 +122,9 @@ class Multiples:
         Raises TransientError when no node answers.
         """
         codes: dict[Address, StateOverride] = {}
-        for proxy in dict.fromkeys(leaf.proxy for one in due for leaf in one.leaves):
+        proxies = list(dict.fromkeys(leaf.proxy for one in due for leaf in one.leaves))
+        await self._stand_ins.make_ready(proxies, book.block)
+        for proxy in proxies:
             with suppress(RefusedError, StaleError):  # of one adapter: the others are asked
                 codes[proxy] = await self._stand_ins.of(proxy, book, _ROUND, timestamp)
         return codes

@@ -5,6 +5,7 @@ Rehearsals put it in the place of a Chainlink proxy. It answers ``latestAnswer``
 makes the rehearsal fail, and nothing is signed.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from keeper.core.chain import BlockRef, Call, StateOverride
@@ -82,15 +83,22 @@ class StandIns:
             decimals=await self._decimals_of(proxy, book.block),
         )
 
+    async def make_ready(self, proxies: Iterable[Address], block: BlockRef) -> None:
+        """Read what is not known yet of several feeds at once, of those that say it."""
+        unknown = [one for one in dict.fromkeys(proxies) if one not in self._decimals]
+        if not unknown:
+            return
+        calls = [Call(to=one, data=_DECIMALS) for one in unknown]
+        answers = await self._reader.call_many(calls, block)
+        for proxy, answer in zip(unknown, answers, strict=True):
+            if answer.success and len(answer.data) == WORD:
+                self._decimals[proxy] = int_at(answer.data, 0)
+
     async def _decimals_of(self, proxy: Address, block: BlockRef) -> int:
-        found = self._decimals.get(proxy)
-        if found is None:
-            (answer,) = await self._reader.call_many([Call(to=proxy, data=_DECIMALS)], block)
-            if not answer.success or len(answer.data) != WORD:
-                msg = f"feed {proxy}: expected its decimals, found {answer.data.hex() or 'nothing'}"
-                raise RefusedError(msg)
-            found = self._decimals[proxy] = int_at(answer.data, 0)
-        return found
+        await self.make_ready([proxy], block)
+        if proxy not in self._decimals:
+            raise RefusedError(f"feed {proxy}: expected its decimals, found none")
+        return self._decimals[proxy]
 
 
 def _returns(words: tuple[int, ...]) -> bytes:

@@ -87,7 +87,8 @@ class Desk:
 
     def __init__(self, one: FollowedFeed | None = None, ratio: int | None = RATIO) -> None:
         self.decimals = {(proxy, DECIMALS): words(8) for proxy in (PROXY, OTHER, THIRD)}
-        reader = cast("Reader", ScriptedReader(answers=self.decimals))
+        self.reader = ScriptedReader(answers=self.decimals)
+        reader = cast("Reader", self.reader)
         self.silent: Address | None = None
         self.watcher = PriceWatcher(reader)
         self.node = Adapter(ratio)
@@ -130,16 +131,39 @@ async def test_a_price_that_is_no_multiple_is_asked_for_seldom() -> None:
     assert [block for block, _ in desk.node.asked] == [1, 1 + AGAIN_AFTER, 1 + 2 * AGAIN_AFTER]
 
 
-@pytest.mark.parametrize("failure", [TransientError, StaleError, RefusedError])
-async def test_no_answer_tells_nothing_and_is_waited_for_no_longer(
+@pytest.mark.parametrize("failure", [TransientError, StaleError])
+async def test_where_no_node_answers_it_is_asked_again_soon_and_then_ever_later(
     failure: type[KeeperError],
 ) -> None:
     desk = Desk()
     desk.node.failure = failure("none")
+    for number in range(1, 3 * AGAIN_AFTER + 1):
+        assert not await desk.head(number)
+    assert [block for block, _ in desk.node.asked] == [1, 2, 4, 8, 16, 32, 64, 128, 192]
+    desk.node.failure = None
+    assert not await desk.head(4 * AGAIN_AFTER - 1)
+    assert await desk.head(4 * AGAIN_AFTER)
+    desk.follow(followed(leaf(OTHER)))
+    desk.node.failure = failure("none")
+    assert not await desk.head(1_000)
+    desk.node.failure = None
+    assert await desk.head(1_001)
+
+
+async def test_an_adapter_that_refuses_waits_its_turn() -> None:
+    desk = Desk()
+    desk.node.failure = RefusedError("none")
     assert not await desk.head(1)
     desk.node.failure = None
     assert not await desk.head(AGAIN_AFTER)
     assert await desk.head(1 + AGAIN_AFTER)
+
+
+async def test_what_all_adapters_feeds_say_of_themselves_is_read_in_one_wait() -> None:
+    desk = Desk()
+    desk.follow(*(followed(leaf(one), key=one) for one in (PROXY, OTHER, THIRD)))
+    await desk.head(1)
+    assert [[call.to for call in each] for each in desk.reader.rounds] == [[PROXY, OTHER, THIRD]]
 
 
 async def test_an_error_of_ours_is_not_taken_for_no_answer() -> None:
