@@ -280,13 +280,17 @@ def main() -> None:
     if sys.stdout is None:  # closed by whoever started it, as `>&-` does
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it stays
     with _loading():
+        from keeper.commands.console import let_go, say_of_stdout
         from keeper.commands.running import CommandFailed, plainly
 
+    say_of_stdout()
     try:
         with plainly():
-            app()
+            try:
+                app()
+            finally:
+                sys.stdout.flush()  # at the process's end nobody could say what is wrong
     except CommandFailed as failed:
         raise SystemExit(failed.code) from None
     except BrokenPipeError:
-        # The reader, head or less, has seen enough. What is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go()  # the reader, head or less, has seen enough

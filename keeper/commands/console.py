@@ -1,12 +1,20 @@
 """Where commands print: results on stdout, progress and messages on stderr."""
 
+import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from keeper.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 WIDE = 180
 """Columns where nobody looks at a terminal: tables are cut for no file and no pipe."""
@@ -18,6 +26,38 @@ stderr = Console(stderr=True)
 def print_json(value: Mapping[str, object]) -> None:
     """Print one JSON object on one line of stdout."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def let_go() -> None:
+    """Have what is still buffered for stdout go nowhere: no more of it is taken."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Results(io.FileIO):
+    """The process's stdout, which tells what is wrong with it by a name."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Write; raise ConfigError where that takes no more, as on a full disk."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            let_go()
+            expected = "expected to write all of the results"
+            raise ConfigError(f"stdout: {expected}, found: {error.strerror}") from None
+
+
+def say_of_stdout() -> None:
+    """Have it said of stdout when that takes no more: it would pass for a fault of Keeper's own."""
+    own = sys.stdout
+    if own is sys.__stdout__ and isinstance(own, io.TextIOWrapper):
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_Results(own.fileno(), "w", closefd=False)),
+            encoding=own.encoding,
+            errors=own.errors,
+            line_buffering=own.line_buffering,
+        )
 
 
 def say(text: str) -> None:

@@ -82,6 +82,45 @@ def test_a_closed_stdout_is_no_fault_of_ours() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+WRITES = """
+import sys
+from keeper.cli import app, main
+from keeper.commands.console import print_json, stdout
+
+@app.command()
+def write(how: str) -> None:
+    stdout.print("a line") if how == "a table" else print_json({})
+
+sys.argv[1:] = ["write", sys.argv[1]]
+main()
+"""
+
+
+@pytest.mark.parametrize("how", ["a table", "json"])
+def test_a_stdout_on_a_full_disk_is_a_line_and_no_fault_of_ours(how: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-c", WRITES, how]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    said = "error: stdout: expected to write all of the results, found: No space left on device\n"
+    assert (done.returncode, done.stderr) == (MISCONFIGURED, said)
+
+
+def test_a_reader_that_is_gone_before_the_last_line_is_no_fault_of_ours() -> None:
+    line = " ".join(map(shlex.quote, [sys.executable, "-c", WRITES, "json"]))
+    ways = ["bash", "-c", f"{line} | true; exit ${{PIPESTATUS[0]}}"]
+    done = subprocess.run(ways, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_elsewhere_is_not_taken_for_stdouts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(CommandFailed) as failed, plainly():
+        raise OSError(28, "No space left on device")
+    assert failed.value.code == BROKEN
+    assert "stdout" not in capsys.readouterr().err
+
+
 def test_a_demo_that_is_to_be_kept_in_a_file_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
