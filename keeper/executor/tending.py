@@ -140,14 +140,14 @@ class Tender:
         back. One below what is kept is not among them: its nonce must be used.
         """
         means, back = self._means, 0
-        if not means.lane.expires:
-            return 0
-        for newest, one in reversed(waiting):
+        for newest, one in reversed(waiting) if means.lane.expires else ():
             verdict = verdicts.get(newest.plan_id)
             purpose, _ = self._second.judged(newest, one, verdict, head, exposure)
-            # What it went out by before, another lane, has not gone with the block of this one's.
+            # What went out by another lane before has not gone with the block of this one's, nor
+            # has what everybody saw in a block that a reorg undid: nodes have it pending.
             is_own = all(each.lane == means.lane.name for each in one.intent.attempts)
-            if newest.plan_id not in overdue or not is_own or purpose is not Purpose.CANCEL:
+            is_over = is_own and newest.plan_id in overdue and purpose is Purpose.CANCEL
+            if not is_over or await self._is_pending(one):
                 break
             back += 1
         gone = list(reversed(waiting))[:back]
@@ -225,14 +225,16 @@ class Tender:
         Where the node has an earlier one of the nonce it did not lose the newest but refused it, as
         too little over that: the next rung is.
         """
-        if not self._means.lane.public:
-            return newest.fees.max_fee >= base_fee
         if newest.fees.max_fee < base_fee:
             return False
+        return not (self._means.lane.public and await self._is_pending(one))
+
+    async def _is_pending(self, one: Airborne) -> bool:
+        """Return whether a node has any of an intent's transactions."""
         for attempt in one.intent.attempts:
             if await self._means.wire.knows(attempt.tx_hash):
-                return False
-        return True
+                return True
+        return False
 
     async def _aimed_again(self, newest: Submission, head: BlockRef) -> Submission:
         """Journal that the same bytes go out again, for the block after ``head``.

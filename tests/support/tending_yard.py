@@ -121,13 +121,14 @@ class Yard:
         )
 
     async def send(self, of: Plan, nonce: int, *, lane: str = "mempool") -> Submission:
-        """Journal a transaction as sent, and let the node have it."""
+        """Journal a transaction as sent, and let the node have it if that is in public."""
         submission = replace(signed(of, nonce), lane=lane)
         await self.journal.seal([(of, submission)])
         await self.journal.record_all_sent([submission])
         self.flight.took_off(of, submission)
         self.desk.nonces.used(nonce)
-        self.wire.pending.add(submission.tx_hash)
+        if lane == "mempool":
+            self.wire.pending.add(submission.tx_hash)
         return submission
 
     async def tend(

@@ -100,6 +100,27 @@ async def test_what_would_revert_is_taken_back_and_over_with_its_block(
     assert await bundling.desk.nonces.take(1, ()) == [5], "its nonce is free again"
 
 
+@pytest.mark.parametrize("halted", [False, True])
+async def test_what_a_reorg_took_out_of_its_block_is_cancelled_and_not_given_up_for_free(
+    bundling: Yard, *, halted: bool
+) -> None:
+    """Everybody has seen its bytes: nodes have them pending again, and it may land from there."""
+    first = await bundling.send(ONE, 5, lane="relay")
+    bundling.wire.pending.add(first.tx_hash)
+    bundling.fails(ONE)
+    if halted:
+        bundling.halt_file.touch()
+    (cancel,) = await bundling.tend()
+    assert (cancel.nonce, cancel.purpose, cancel.lane) == (5, Purpose.CANCEL, "relay")
+    assert list(bundling.flight.airborne) == [ONE.id]
+    assert (bundling.settled, bundling.lane.withdrawn) == ([], [])
+    (again,) = await bundling.tend(HEAD.number + 1)
+    assert (again.raw, again.target_block) == (cancel.raw, HEAD.number + 2)
+    bundling.wire.pending.clear()
+    await bundling.tend(HEAD.number + 2)
+    assert bundling.flight.airborne == {}, "once no node has it, it is over with its block"
+
+
 async def test_while_its_block_may_come_it_is_no_more_than_taken_back(bundling: Yard) -> None:
     first = await bundling.send(ONE, 5, lane="relay")
     bundling.halt_file.touch()
