@@ -20,8 +20,9 @@ from keeper.core.plan import Intent, Outcome, Settled, Status, Submission
 from keeper.core.ports import Journal, Reader
 from keeper.core.units import Hash32
 from keeper.core.values import replace
+from keeper.executor.endings import dropped
 from keeper.executor.flight import Flight
-from keeper.executor.settler import Settler, dropped
+from keeper.executor.settler import Settler
 from keeper.executor.uses import Uses
 
 log = structlog.get_logger()

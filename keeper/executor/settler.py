@@ -3,21 +3,21 @@
 It works from the journal's record alone, so it serves a restart as it serves a running keeper.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import structlog
 from msgspec import Struct
 
-from keeper.core.accounting import Settlement, Waterfall, gas_only, unvalued, waterfall
 from keeper.core.chain import BlockRef, Receipt
 from keeper.core.errors import InvariantError, RefusedError, StaleError, TransientError
-from keeper.core.lending import AccountRef, Liquidation, Valuation
+from keeper.core.lending import AccountRef, Valuation
 from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.evm.signed_transaction import decode_signed
-from keeper.executor.dividing import Decoders, divided, equal_parts
+from keeper.executor.dividing import Decoders, divided
+from keeper.executor.endings import done, dropped, ended, outcomes_of
 from keeper.executor.flight import Flight
 from keeper.executor.nonce import Doubts, is_ours
 
@@ -27,10 +27,6 @@ OUTCOME_UNREADABLE = "outcome.unreadable"
 OUTCOME_UNTOLD = "outcome.untold"
 """Nodes tell the end of an intent otherwise, not yet or not at all; the next head looks again."""
 
-REFUSED_SOFTLY = "succeeded on chain, but liquidated nothing"
-"""Of a transaction whose protocol refused without a revert: no success, whatever its status."""
-UNVALUED = "its tokens had no price in coin at its block: what it brought is told, not where from"
-UNREAD = "its market is not followed any more: what it brought is told, not where from"
 PLANNED_PRICES = "divided at the prices that it was planned at: the state of its block is gone"
 """Of a transaction that landed so long ago that no node tells the prices of its block."""
 KEPT_BLOCKS = 128
@@ -206,17 +202,17 @@ class Settler:
         """Read what the transaction did from its receipt, at the prices of its block."""
         gas = receipt.gas_used * receipt.effective_gas_price + receipt.l1_fee
         if submission.purpose is Purpose.CANCEL:
-            return _ended(intent, receipt, Status.CANCELLED, gas, "cancelled; it cost its gas")
+            return ended(intent, receipt, Status.CANCELLED, gas, "cancelled; it cost its gas")
         if not receipt.success:
             detail = "reverted on chain; it cost its gas"
-            return _ended(intent, receipt, Status.REVERTED, gas, detail)
+            return ended(intent, receipt, Status.REVERTED, gas, detail)
         block = await self._reader.block(receipt.block_number)
         auditor = await self._auditor_of(intent.deployment).as_of(submission, block)
         moved = divided(receipt.logs, intent.refs, auditor.decoders, tip=intent.tip, gas=gas)
         both = zip(intent.refs, intent.valuations, strict=True)
         values = [await self._value(auditor, block, ref, planned) for ref, planned in both]
-        found = [_done(own, *value) for own, value in zip(moved, values, strict=True)]
-        return _outcomes(intent, receipt, found)
+        found = [done(own, *value) for own, value in zip(moved, values, strict=True)]
+        return outcomes_of(intent, receipt, found)
 
     async def _value(
         self, auditor: Auditor, block: BlockRef, ref: AccountRef, planned: Valuation | None
@@ -233,85 +229,3 @@ class Settler:
             if planned is None or head.number - block.number <= KEPT_BLOCKS:
                 raise
             return planned, PLANNED_PRICES
-
-
-class _Found(Struct, frozen=True, kw_only=True):
-    """What the chain says of one account of a transaction."""
-
-    status: Status
-    realised: Waterfall
-    liquidations: tuple[Liquidation, ...] = ()
-    detail: str = ""
-
-
-def _done(moved: Settlement, valuation: Valuation | None, said: str) -> _Found:
-    """Return what an account's part of a transaction that succeeded came to.
-
-    Where its tokens have no price at the block that is known in coin they never will have one. What
-    brought more coin than its gas liquidated something, be it of a market that nobody decodes any
-    more; dust that a stranger left with the executor contract is no sign of it.
-    """
-    is_read = bool(moved.liquidations)
-    is_valued = valuation is not None and _tokens_of(moved) <= valuation.assets.keys()
-    if not is_read and moved.received > moved.gas:
-        return _Found(status=Status.LANDED, realised=unvalued(moved), detail=UNREAD)
-    details = (said if is_read else REFUSED_SOFTLY, "" if is_valued else UNVALUED)
-    return _Found(
-        status=Status.LANDED if is_read else Status.REVERTED,
-        realised=waterfall(moved, valuation) if valuation and is_valued else unvalued(moved),
-        liquidations=moved.liquidations,
-        detail="; ".join(filter(None, details)),
-    )
-
-
-def _tokens_of(moved: Settlement) -> set[Address]:
-    """Return the tokens whose prices the split needs."""
-    tokens = {token for one in moved.liquidations for token in (one.collateral, one.debt)}
-    return tokens if moved.flash_fee_asset is None else {*tokens, moved.flash_fee_asset}
-
-
-def _ended(intent: Intent, receipt: Receipt, status: Status, gas: int, detail: str) -> Outcome:
-    """Return the outcome of a transaction that did nothing but cost its gas."""
-    shares = equal_parts(gas, len(intent.refs))
-    return _outcomes(
-        intent,
-        receipt,
-        [_Found(status=status, realised=gas_only(one), detail=detail) for one in shares],
-    )
-
-
-def _outcomes(intent: Intent, receipt: Receipt, found: Sequence[_Found]) -> Outcome:
-    """Return the outcome of each account, the first with the others."""
-    ids = (intent.plan_id, *(one.plan_id for one in intent.companions))
-    gas = equal_parts(receipt.gas_used, len(ids))
-    first, *others = (
-        Outcome(
-            plan_id=plan_id,
-            status=one.status,
-            tx_hash=receipt.tx_hash,
-            block=receipt.block_number,
-            gas_used=gas_used,
-            realised=one.realised,
-            liquidations=one.liquidations,
-            detail=one.detail,
-            block_hash=receipt.block_hash,
-        )
-        for plan_id, one, gas_used in zip(ids, found, gas, strict=True)
-    )
-    return replace(first, companions=tuple(others))
-
-
-def dropped(intent: Intent, detail: str) -> Outcome:
-    """Return the outcome of an intent of which nothing ran."""
-    outcome = Outcome(
-        plan_id=intent.plan_id,
-        status=Status.DROPPED,
-        tx_hash=intent.submission.tx_hash if intent.submission else None,
-        block=None,
-        gas_used=0,
-        realised=gas_only(0),
-        liquidations=(),
-        detail=detail,
-    )
-    others = (replace(outcome, plan_id=one.plan_id) for one in intent.companions)
-    return replace(outcome, companions=tuple(others))

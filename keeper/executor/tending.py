@@ -18,6 +18,7 @@ from keeper.core.plan import Intent, Outcome, Purpose, Submission
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.executor.airborne import Airborne
+from keeper.executor.endings import dropped
 from keeper.executor.ladder import raised
 from keeper.executor.lanes.lane import Refused, Uncertain
 from keeper.executor.means import Means, Patience
@@ -25,7 +26,7 @@ from keeper.executor.nonce import foreign_nonce
 from keeper.executor.policy import Exposure
 from keeper.executor.purse import Purse
 from keeper.executor.second_look import SecondLook, Verdict, why
-from keeper.executor.settler import GRACE_S, dropped
+from keeper.executor.settler import GRACE_S
 from keeper.executor.standing import Standing
 
 log = structlog.get_logger()

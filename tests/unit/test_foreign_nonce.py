@@ -13,8 +13,9 @@ from keeper.core.plan import Status, Submission
 from keeper.core.values import replace
 from keeper.executor.armament import Armament
 from keeper.executor.desks import Desks
+from keeper.executor.endings import dropped
 from keeper.executor.nonce import NonceKeeper
-from keeper.executor.settler import GRACE_S, Auditor, Settler, dropped
+from keeper.executor.settler import GRACE_S, Auditor, Settler
 from keeper.executor.signing import SigningDesk
 from keeper.executor.tending import KEY_USED, Tender
 from tests.support.fake_wire import FakeBlocks

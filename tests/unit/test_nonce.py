@@ -6,9 +6,9 @@ from typing import Any
 
 from keeper.core.values import replace
 from keeper.executor.desks import Desks
+from keeper.executor.endings import dropped
 from keeper.executor.flight import Flight
 from keeper.executor.nonce import NonceKeeper, foreign_nonce
-from keeper.executor.settler import dropped
 from keeper.executor.signing import SigningDesk
 from tests.support.fake_wire import FakeWire
 from tests.support.ledger_records import OPERATOR, block, hash32, plan

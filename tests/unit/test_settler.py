@@ -9,8 +9,8 @@ from keeper.core.accounting import gas_only
 from keeper.core.lending import AccountRef, Valuation
 from keeper.core.plan import Purpose, Status
 from keeper.core.values import replace
+from keeper.executor.endings import REFUSED_SOFTLY, UNREAD, UNVALUED
 from keeper.executor.flight import Flight
-from keeper.executor.settler import REFUSED_SOFTLY, UNREAD, UNVALUED
 from keeper.protocols.compound_v2 import codec
 from tests.support.ledger_records import VALUATION, account, block
 from tests.support.settling_desk import CONFIRMATIONS, GAIN, GAINED, GAS, Desk, desk_in

@@ -11,8 +11,8 @@ from keeper.core.plan import Plan, Purpose, Status
 from keeper.core.values import replace
 from keeper.executor.canon import Canon
 from keeper.executor.dividing import equal_parts
+from keeper.executor.endings import REFUSED_SOFTLY
 from keeper.executor.flight import Flight
-from keeper.executor.settler import REFUSED_SOFTLY
 from keeper.ledger.books import read_books
 from tests.support.batch_records import ACCOUNTS, GAINS, decoders, logs_of, merged
 from tests.support.ledger_records import block, hash32, opened

@@ -7,8 +7,9 @@ import pytest
 
 from keeper.core.plan import Status
 from keeper.core.values import replace
+from keeper.executor.endings import dropped
 from keeper.executor.nonce import UNEXPLAINED_S
-from keeper.executor.settler import GRACE_S, dropped
+from keeper.executor.settler import GRACE_S
 from tests.support.ledger_records import block
 from tests.support.settling_desk import GAINED, Desk, desk_in
 from tests.support.signed_plans import ONE, TWO, signed
