@@ -16,7 +16,7 @@ from statistics import median
 
 import uvloop
 
-from benchmarks.ladder import Ladder, ladder
+from benchmarks.ladder import ladder
 from benchmarks.rows import Row, at_least, progress, quantile, within
 from benchmarks.tick_run import Plan, Run, measure
 from keeper.core.tick import STAGES, Rung, Tick
@@ -63,25 +63,29 @@ def run(*, quick: bool) -> Iterator[Row]:
     ticks = 16 if quick else 20
     burst = 50 if quick else 200
     found = _Found()
-    many = len(sizes) * 2 * (2 * ticks + ticks // 6 + 1) + 3 * _FAR_TICKS + burst + 50
-    progress(f"a real market with a ladder of {many:,} borrowers on anvil ...")
-    with ladder(many) as steps:
-        for size in sizes:
-            for transport in ("ipc", "ws"):
-                progress(f"{size:,} synthetic loans, {transport} ...")
-                yield from _measured(steps, size, transport, ticks, found)
-        progress(f"a node {_AWAY_MS:.0f} ms away ...")
-        yield from _far(steps, sizes[1], _FAR_TICKS, found)
-        progress(f"a burst of {burst} ...")
-        yield from _burst(steps, burst, found)
+    for size in sizes:
+        for transport in ("ipc", "ws"):
+            progress(f"{size:,} synthetic loans, {transport} ...")
+            yield from _measured(size, transport, ticks, found)
+    progress(f"a node {_AWAY_MS:.0f} ms away ...")
+    yield from _far(sizes[1], _FAR_TICKS, found)
+    progress(f"a burst of {burst} ...")
+    yield from _burst(burst, found)
     yield _all_landed(found, quick=quick)
     yield from _flatness(found, sizes[1:])
     yield from _published(found, sizes[-1])
 
 
-def _measured(steps: Ladder, size: int, transport: str, ticks: int, found: _Found) -> Iterator[Row]:
-    plan = Plan(crowd=size, transport=transport, ticks=ticks)
-    done = uvloop.run(measure(steps, plan))
+def _run(plan: Plan, found: _Found) -> Run:
+    """Run a plan on a market of its own: how long a block takes anvil grows with its state."""
+    with ladder(plan.rungs) as steps:
+        done = uvloop.run(measure(steps, plan))
+    found.sent, found.landed = found.sent + done.sent, found.landed + done.landed
+    return done
+
+
+def _measured(size: int, transport: str, ticks: int, found: _Found) -> Iterator[Row]:
+    done = _run(Plan(crowd=size, transport=transport, ticks=ticks), found)
     n = done.loans
     by_rung: defaultdict[Rung, list[Tick]] = defaultdict(list)
     for tick in done.ticks:
@@ -96,7 +100,6 @@ def _measured(steps: Ladder, size: int, transport: str, ticks: int, found: _Foun
         if whole:
             found.on_chain[rung, transport, size] = [us for _, us in whole]
             yield _share(rung, transport, n, whole)
-    found.sent, found.landed = found.sent + done.sent, found.landed + done.landed
     yield _landed(transport, n, done)
 
 
@@ -225,11 +228,10 @@ def _landed(transport: str, n: int, done: Run) -> Row:
     )
 
 
-def _far(steps: Ladder, size: int, ticks: int, found: _Found) -> Iterator[Row]:
+def _far(size: int, ticks: int, found: _Found) -> Iterator[Row]:
     """Yield what each rung takes where the node is not on this machine."""
     plan = Plan(crowd=size, transport="ws", ticks=ticks, planned_every=1, away_ms=_AWAY_MS)
-    done = uvloop.run(measure(steps, plan))
-    found.sent, found.landed = found.sent + done.sent, found.landed + done.landed
+    done = _run(plan, found)
     for rung in Rung:
         totals = [one.total_ns / _US for one in done.ticks if one.rung is rung]
         yield Row(
@@ -242,10 +244,8 @@ def _far(steps: Ladder, size: int, ticks: int, found: _Found) -> Iterator[Row]:
         )
 
 
-def _burst(steps: Ladder, many: int, found: _Found) -> Iterator[Row]:
-    plan = Plan(crowd=0, transport="ipc", ticks=0, burst=many)
-    done = uvloop.run(measure(steps, plan))
-    found.sent, found.landed = found.sent + done.sent, found.landed + done.landed
+def _burst(many: int, found: _Found) -> Iterator[Row]:
+    done = _run(Plan(crowd=0, transport="ipc", ticks=0, burst=many), found)
     each = done.burst_us / many
     met, note = within(_BURST_US, each, "us")
     yield Row(

@@ -35,6 +35,8 @@ from keeper.ledger.books import read_books
 
 _AHEAD = 4
 """Accounts signed ahead on each side: each is rehearsed anew for each tick."""
+_SPARE = 12
+"""Accounts that stay above the line, to be signed ahead for until the end."""
 _PATIENCE_S = 20.0
 _PAUSE_S = 0.004
 _SIGNS = 3
@@ -52,6 +54,12 @@ class Plan:
     """Every so many ticks one is planned on the spot as well: it takes the longest."""
     away_ms: float = 0.0
     """How far away the node is made to be in each direction; over ``ws`` alone."""
+
+    @property
+    def rungs(self) -> int:
+        """Accounts on a ladder that is long enough."""
+        planned = -(-self.ticks // self.planned_every)
+        return 2 * self.ticks + planned + self.burst + _SPARE
 
 
 @dataclass(slots=True)
@@ -264,7 +272,10 @@ async def _others(bench: _Bench, plan: Plan) -> list[Any]:
     if plan.burst or plan.away_ms:
         return []
     steps = bench.steps
-    others: list[Any] = [await Echo.opened(steps, plan.transport)]
+    others: list[Any] = [
+        await Echo.opened(steps, plan.transport, "DAI"),
+        await Echo.opened(steps, plan.transport, "USDT", is_drilled=False),
+    ]
     if not plan.crowd:
         others.append(await Web3Bot.opened(steps, plan.transport))
     return others
