@@ -157,7 +157,7 @@ class Keeper:
         if self._streams.pending is not None:
             yield partial(self._follow_pending, self._streams.pending)
         if self._sending.arming is not None:
-            yield self._sending.arming.prearm.run
+            yield self._sending.arming.prearm.aftermath.run
             if self._pace.drill_s:
                 yield self._drill
 

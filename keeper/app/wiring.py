@@ -115,8 +115,10 @@ async def assemble(settings: Settings, parts: Parts) -> Keeper:
             )
     hull = Hull(list(by_name.values()))
     if sending.arming is not None:
-        sending.arming.prearm.on_fired(lambda one: STOPWATCH.record(one.tick))
-        sending.arming.prearm.on_fired(lambda one: parts.observer.sent(one.plan, one.submission))
+        sending.arming.prearm.aftermath.on_fired(lambda one: STOPWATCH.record(one.tick))
+        sending.arming.prearm.aftermath.on_fired(
+            lambda one: parts.observer.sent(one.plan, one.submission)
+        )
     return Keeper(
         hull=hull,
         sending=sending,

@@ -7,13 +7,10 @@ stands in the way (a halt, a nonce that is being taken, a price that a guard obj
 that changed) leaves the account to the ordinary way, which comes right behind.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from time import perf_counter_ns
 from typing import Final, NamedTuple
-
-from msgspec import Struct
 
 from keeper.core.lending import AccountRef
 from keeper.core.plan import Plan, Submission
@@ -21,29 +18,13 @@ from keeper.core.ports import Journal
 from keeper.core.tick import Rung, Tick
 from keeper.core.units import Hash32
 from keeper.core.values import replace
+from keeper.executor.aftermath import Aftermath, Fired
 from keeper.executor.armament import Armament
 from keeper.executor.executor import Executor
-from keeper.executor.lanes.lane import Delivery, delivered, withheld
+from keeper.executor.lanes.lane import Delivery
 from keeper.executor.policy import Exposure, Limits, judge
 from keeper.executor.salvo import Salvo, Shot, Since
 from keeper.executor.upcoming import UpcomingNonces
-
-
-class Fired(Struct, frozen=True, kw_only=True):
-    """A transaction that was written, or is about to be where its lane cannot at once."""
-
-    plan: Plan
-    submission: Submission
-    answer: Awaitable[Delivery] | None
-    """What became of it; None until its lane is asked."""
-    tick: Tick
-
-
-class _Batch(Struct, frozen=True, kw_only=True):
-    """What one price brought, and its entry in the journal."""
-
-    fired: tuple[Fired, ...]
-    booked: Awaitable[None]
 
 
 class _Written(NamedTuple):
@@ -81,14 +62,10 @@ class Prearm:
         """What was spent as of the head that was armed at."""
         self._now: Exposure | None = None
         """That with what is at stake."""
-        self._mail: asyncio.Queue[_Batch | Exception] = asyncio.Queue()
+        self.aftermath = Aftermath(executor, armament.lane)
+        """What follows once something is out."""
         self._fault: Exception | None = None
         self._drills = 0
-        self._listeners: list[Callable[[Fired], None]] = []
-
-    def on_fired(self, listener: Callable[[Fired], None]) -> None:
-        """Have a listener hear of each transaction, once all of its price are written."""
-        self._listeners.append(listener)
 
     def holds(self, deployment: str) -> int:
         """Return how many shots are ready for a deployment."""
@@ -167,51 +144,16 @@ class Prearm:
         return len(fired)
 
     def _note(self, deployment: str, fired: Sequence[Fired], block: int) -> None:
-        """Have ``run`` book what is out, then raise what befell the rest.
+        """Have what is out booked, then raised what befell the rest.
 
         What was out once is not fired again, whatever became of it: its intent has its nonce.
         """
         if fired:
             booked = self._journal.fired([one.submission for one in fired])
-            self._mail.put_nowait(_Batch(fired=tuple(fired), booked=booked))
+            self.aftermath.take(fired, booked)
             self.touched(deployment, [one.plan.ref for one in fired], block)
         if self._fault is not None:
-            self._mail.put_nowait(self._fault)
-
-    async def run(self) -> None:
-        """Enter in the books what was fired and what became of it, for ever.
-
-        Raises what befell a write, such as InvariantError: what cannot be journaled is not sent.
-        """
-        while True:
-            batch = await self._mail.get()
-            if isinstance(batch, Exception):
-                raise batch
-            await batch.booked
-            self._tell(batch, is_late=False)
-            deliveries = await self._delivered(batch.fired)
-            self._tell(batch, is_late=True)
-            submissions = [one.submission for one in batch.fired]
-            await self._executor.book([one.plan for one in batch.fired], submissions, deliveries)
-
-    async def _delivered(self, fired: Sequence[Fired]) -> list[Delivery]:
-        """Return what became of each; what is not written yet is sent now, unless halted."""
-        answers = [one.answer for one in fired]
-        submissions = [one.submission for one in fired]
-        if None in answers and (halted := self._standing.halted) is not None:
-            kept = withheld(submissions, halted)
-            both = zip(answers, kept, strict=True)
-            return [one if answer is None else await answer for answer, one in both]
-        return await delivered(self._armament.lane, submissions, answers)
-
-    def _tell(self, batch: _Batch, *, is_late: bool) -> None:
-        """Tell of what was written, or of what is written late: when, only its answer tells."""
-        for one in batch.fired:
-            if (one.answer is None) is is_late:
-                if is_late:
-                    one.tick.mark("send")
-                for listener in self._listeners:
-                    listener(one)
+            self.aftermath.fail(self._fault)
 
     def _write(self, salvo: Salvo, due: Sequence[Shot], *, dry: bool = False) -> list["_Written"]:
         """Pass each shot through policy and write it; all else waits until those are out."""

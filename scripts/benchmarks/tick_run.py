@@ -142,7 +142,7 @@ class _Bench:
         if sending.arming is None:
             raise AssertionError("a keeper that signs ahead")
         self.prearm: Prearm = sending.arming.prearm
-        self.prearm.on_fired(lambda one: run.ticks.append(one.tick))
+        self.prearm.aftermath.on_fired(lambda one: run.ticks.append(one.tick))
         (self.deployment,) = session.keeper.deployments
         self.deployment.acting._timed = run.ticks.append
         self._key = PrivateKey(b"\x01" * 32)

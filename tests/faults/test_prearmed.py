@@ -14,7 +14,7 @@ from keeper.core.errors import DriftError
 from keeper.core.plan import Submission
 from keeper.devnet.build import BLOCK_INTERVAL_S
 from keeper.devnet.prices import push_prices
-from keeper.executor.prearm import Fired
+from keeper.executor.aftermath import Fired
 from keeper.executor.salvo import Salvo
 from tests.faults.test_signers import FIRST, SECOND, SIGNERS, THIRD, fund
 from tests.support.fault_desk import PATIENCE_S, Desk, keeper_desk
@@ -61,7 +61,7 @@ def listen(desk: Desk) -> list[Fired]:
     fired: list[Fired] = []
     arming = desk.session.keeper.sending.arming
     assert arming is not None
-    arming.prearm.on_fired(fired.append)
+    arming.prearm.aftermath.on_fired(fired.append)
     return fired
 
 

@@ -126,7 +126,7 @@ class Yard:
 
     async def settle(self, many=None):
         """Let the bookkeeping of all that was fired go through."""
-        running = asyncio.ensure_future(self.prearm.run())
+        running = asyncio.ensure_future(self.prearm.aftermath.run())
         for _ in range(many or len(self.flight.airborne)):
             booked = asyncio.ensure_future(self.booked_one.get())
             await asyncio.wait((booked, running), return_when=asyncio.FIRST_COMPLETED)

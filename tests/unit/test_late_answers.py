@@ -140,7 +140,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
 async def tended_before_the_answer(yard: Yard) -> Submission:
     """Let two blocks come before the relay answers; return what it is about."""
     sent = await yard.fire()
-    booking = asyncio.create_task(yard.prearm.run())
+    booking = asyncio.create_task(yard.prearm.aftermath.run())
     await yard.lane.asked.wait()
     await yard.executor.tend(block(102))
     yard.lane.answers.set()

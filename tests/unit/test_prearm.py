@@ -83,7 +83,7 @@ async def test_a_nonce_that_went_elsewhere_is_signed_for_anew_and_noted_first(ya
     await yard.load(1)
     yard.desk.nonces.used(FIRST)
     heard = []
-    yard.prearm.on_fired(heard.append)
+    yard.prearm.aftermath.on_fired(heard.append)
     assert yard.fire() == 1
     assert yard.nonces() == [FIRST + 1]
     (noted,) = yard.journal.noted()
@@ -100,7 +100,7 @@ async def test_what_could_not_be_written_at_once_is_timed_until_it_was_answered(
     yard.armament.lane.post = lambda _: None
     yard.wire.is_open = False
     heard, answered = [], []
-    yard.prearm.on_fired(heard.append)
+    yard.prearm.aftermath.on_fired(heard.append)
     send_raw = yard.wire.send_raw
 
     async def answer(raw):
@@ -157,7 +157,7 @@ async def test_a_lane_that_is_asked_over_http_is_asked_once_all_is_booked(yard):
     yard.wire.post_raw = lambda _: None
     await yard.load(2)
     heard = []
-    yard.prearm.on_fired(lambda one: heard.append((one.answer, len(yard.wire.sent))))
+    yard.prearm.aftermath.on_fired(lambda one: heard.append((one.answer, len(yard.wire.sent))))
     assert yard.fire(PRICE - 1) == 2
     assert (yard.wire.posted, yard.wire.sent) == ([], [])
     await yard.settle()
@@ -190,7 +190,7 @@ async def test_what_is_fired_is_booked_on_disk_before_anybody_hears_of_it(yard):
         return wait()
 
     yard.journal.fired = watched
-    yard.prearm.on_fired(listen)
+    yard.prearm.aftermath.on_fired(listen)
     assert yard.fire(PRICE - 1) == 2
     await yard.settle()
     marks = ["look_up", "judge", "send"]
@@ -215,7 +215,7 @@ async def test_a_drill_goes_the_whole_way_and_sends_nothing(yard):
     assert yard.prearm.fire(DEPLOYMENT, FEED, PRICE - 1, BLOCK, Tick(), dry=True) == 1
     assert (yard.wire.posted, yard.journal.noted(), yard.flight.airborne) == ([], [], {})
     assert yard.wire.sent == []
-    assert yard.prearm._mail.empty()
+    assert yard.prearm.aftermath._mail.empty()
     assert yard.prearm.holds(DEPLOYMENT) == 2
     assert await yard.journal.open_intents() == []
 

@@ -31,7 +31,7 @@ async def test_a_fault_in_a_write_ends_it_with_what_is_out_before_in_the_books(y
     assert yard.wire.posted == [yard.shots[0].submission.raw]
     assert list(yard.flight.airborne) == [yard.shots[0].plan.id]
     with pytest.raises(BugError):
-        await yard.prearm.run()
+        await yard.prearm.aftermath.run()
     assert [one.plan_id for one in await yard.journal.open_intents()] == [yard.shots[0].plan.id]
 
 

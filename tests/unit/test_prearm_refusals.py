@@ -134,7 +134,7 @@ async def test_before_anything_was_spent_is_known_nothing_passes(yard):
     yard.prearm._exposure = yard.prearm._now = None
     yard.flight.took_off(plan(9), submission(plan(9), nonce=1))
     assert yard.fire() == 0
-    assert yard.prearm._mail.empty(), "and nothing is broken"
+    assert yard.prearm.aftermath._mail.empty(), "and nothing is broken"
 
 
 async def test_what_was_spent_meanwhile_counts_from_the_next_load_on(yard):
