@@ -1,6 +1,6 @@
 """Adapters are found to be multiples of their feeds, whose events then tell their prices."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -8,11 +8,9 @@ import pytest
 
 from keeper.core.units import Address
 from keeper.devnet.assets import ASSETS
-from keeper.devnet.contract import Artifact
 from keeper.devnet.prices import push_prices
 from keeper.oracle.multiples import Multiples
 from keeper.oracle.stand_in import StandIns
-from tests.support.market_node import MarketNode
 from tests.support.oracle_stage import OracleStage, oracle_stage
 
 RATIO = 1_187_654_321_098_765_433
@@ -46,12 +44,7 @@ class Post:
         return told, {key: price.value for key, price in after.prices.items()}
 
 
-@pytest.fixture
-async def stage(
-    market_copy: MarketNode, hostile_artifacts: Mapping[str, Artifact]
-) -> AsyncIterator[OracleStage]:
-    async with oracle_stage(market_copy, hostile_artifacts) as found:
-        yield found
+stage = pytest.fixture(oracle_stage)
 
 
 async def watched(stage: OracleStage) -> Post:

@@ -1,7 +1,5 @@
 """Events of real aggregators: a block's prices are one fact, and a bad answer is no price."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from keeper.core.chain import BlockRef, Log
@@ -9,14 +7,9 @@ from keeper.core.units import Hash32
 from keeper.core.values import replace
 from keeper.devnet.prices import oracle_prices, push_prices
 from keeper.oracle.book import PriceBook
-from tests.support.market_node import MarketNode
 from tests.support.oracle_stage import OracleStage, oracle_stage
 
-
-@pytest.fixture
-async def stage(market_copy: MarketNode) -> AsyncIterator[OracleStage]:
-    async with oracle_stage(market_copy, {}) as found:
-        yield found
+stage = pytest.fixture(oracle_stage)
 
 
 async def pushed(stage: OracleStage, *symbols: str) -> tuple[BlockRef, list[Log]]:

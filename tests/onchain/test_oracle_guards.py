@@ -1,6 +1,5 @@
 """Guards on real aggregators, proxies and Aave's oracle: what stops acting, and when."""
 
-from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from keeper.config.chain_file import SequencerSettings
 from keeper.config.settings import load
 from keeper.core.values import replace
 from keeper.devnet.config_files import KeeperFiles, write_config
-from keeper.devnet.contract import Artifact
 from keeper.devnet.prices import oracle_prices, push_price
 from keeper.devnet.sender import Sender
 from keeper.oracle.guards import SpikeRule
@@ -21,13 +19,7 @@ from tests.support.instant_clock import InstantClock
 from tests.support.market_node import MarketNode
 from tests.support.oracle_stage import DAY, OracleStage, oracle_stage, submit
 
-
-@pytest.fixture
-async def stage(
-    market_copy: MarketNode, hostile_artifacts: Mapping[str, Artifact]
-) -> AsyncIterator[OracleStage]:
-    async with oracle_stage(market_copy, hostile_artifacts) as found:
-        yield found
+stage = pytest.fixture(oracle_stage)
 
 
 async def test_sound_feeds_have_no_problem_and_say_when_they_were_updated(

@@ -1,7 +1,7 @@
 """Price updates seen in the mempool of a real node, before and after they are mined."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from keeper.core.errors import ConfigError
 from keeper.core.pending import PendingTransaction
 from keeper.core.units import Address, Hash32
 from keeper.devnet.config_files import KeeperFiles, write_config
-from keeper.devnet.contract import Artifact, create_address
+from keeper.devnet.contract import create_address
 from keeper.devnet.sender import Sender, read
 from keeper.oracle.pending import FORWARD, SELECTORS, TRANSMIT_SECONDARY
 from tests.support.eventually import eventually
@@ -25,12 +25,7 @@ from tests.support.oracle_stage import OracleStage, oracle_stage
 _HASH = Hash32("0x" + "ab" * 32)
 
 
-@pytest.fixture
-async def stage(
-    market_copy: MarketNode, hostile_artifacts: Mapping[str, Artifact]
-) -> AsyncIterator[OracleStage]:
-    async with oracle_stage(market_copy, hostile_artifacts) as found:
-        yield found
+stage = pytest.fixture(oracle_stage)
 
 
 def submission(stage: OracleStage, symbol: str, answer: int, to: Address | None = None) -> str:

@@ -1,24 +1,14 @@
 """A second source on real aggregators and pools: what it says, and when it stops acting."""
 
-from collections.abc import AsyncIterator, Mapping
-
 import pytest
 
 from keeper.core.units import Address
-from keeper.devnet.contract import Artifact
 from keeper.devnet.prices import move_market, oracle_prices, push_price
 from keeper.oracle.policy import OraclePolicy
 from keeper.oracle.second_source import FeedOpinion, PoolOpinion
-from tests.support.market_node import MarketNode
 from tests.support.oracle_stage import DAY, OracleStage, oracle_stage, submit
 
-
-@pytest.fixture
-async def stage(
-    market_copy: MarketNode, hostile_artifacts: Mapping[str, Artifact]
-) -> AsyncIterator[OracleStage]:
-    async with oracle_stage(market_copy, hostile_artifacts) as found:
-        yield found
+stage = pytest.fixture(oracle_stage)
 
 
 async def test_a_second_feed_that_disagrees_stops_acting(stage: OracleStage) -> None:

@@ -1,7 +1,6 @@
 """What a feed is made of, on real contracts: adapters, fixed prices, aggregators, their faces."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from keeper.app.study import studies
 from keeper.config.settings import load
 from keeper.core.units import ZERO_ADDRESS
 from keeper.devnet.config_files import KeeperFiles, write_config
-from keeper.devnet.contract import Artifact, Contract, create_address
+from keeper.devnet.contract import Contract, create_address
 from keeper.devnet.prices import oracle_prices, push_price
 from keeper.devnet.sender import Sender
 from keeper.oracle.feeds import LATE
@@ -23,13 +22,7 @@ from tests.support.heard import Heard
 from tests.support.market_node import MarketNode
 from tests.support.oracle_stage import DAY, OracleStage, oracle_stage, submit
 
-
-@pytest.fixture
-async def stage(
-    market_copy: MarketNode, hostile_artifacts: Mapping[str, Artifact]
-) -> AsyncIterator[OracleStage]:
-    async with oracle_stage(market_copy, hostile_artifacts) as found:
-        yield found
+stage = pytest.fixture(oracle_stage)
 
 
 async def test_an_adapter_without_events_is_read_again_each_block(stage: OracleStage) -> None:

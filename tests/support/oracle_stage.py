@@ -1,7 +1,6 @@
 """A market of the test's own whose feeds are replaced, aged, bounded and broken."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,14 +120,14 @@ class OracleStage:
         return (await self.read()).problems.get(self.key(symbol), "")
 
 
-@asynccontextmanager
 async def oracle_stage(
-    node: MarketNode, artifacts: Mapping[str, Artifact]
+    market_copy: MarketNode, hostile_artifacts: Mapping[str, Artifact]
 ) -> AsyncIterator[OracleStage]:
-    """Open a stage on a fork."""
-    async with open_scene(node.live, node.anvil.ws_url) as scene:
+    """Open a stage on a fork: what a fixture is made of where tests need one."""
+    live = market_copy.live
+    async with open_scene(live, market_copy.anvil.ws_url) as scene:
         watcher = PriceWatcher(scene.chain.reader)
-        yield OracleStage(scene=scene, live=node.live, artifacts=artifacts, watcher=watcher)
+        yield OracleStage(scene=scene, live=live, artifacts=hostile_artifacts, watcher=watcher)
 
 
 def submit(stage: OracleStage, aggregator: Contract, answer: int) -> None:
