@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -11,9 +9,7 @@ from keeper.chain.agreed import AgreedReader, AgreedWire
 from keeper.chain.background import Background
 from keeper.chain.call_batch import CallBatch
 from keeper.chain.data_fees import Rollup
-from keeper.chain.duplex import DuplexTransport
-from keeper.chain.endpoint import Endpoint, EndpointKind, parse_endpoint
-from keeper.chain.forked import ForkTransport
+from keeper.chain.endpoint import Endpoint, parse_endpoint
 from keeper.chain.heads import HeadSource, HeadStream, PolledHeads, PushedElsePolled, PushedHeads
 from keeper.chain.log_ranges import LogRanges
 from keeper.chain.log_stream import LogStream
@@ -27,19 +23,16 @@ from keeper.chain.reader import ChainReader
 from keeper.chain.records import quantity
 from keeper.chain.rpc import RetryPolicy, Rpc
 from keeper.chain.simulator import NodeSimulator
-from keeper.chain.sockets import Connect, open_ipc
 from keeper.chain.transport import Transport
 from keeper.chain.trouble import Report, quiet
 from keeper.chain.watch import PoolOptions
+from keeper.chain.ways import connector_to, open_net_for, transport_to
 from keeper.chain.wire import NodeWire
 from keeper.core.chain import LogFilter
 from keeper.core.errors import ConfigError, RefusedError, TransientError
 from keeper.core.ports import Reader
 from keeper.core.units import Address
 from keeper.runtime.clock import Clock, SystemClock
-
-if TYPE_CHECKING:
-    from keeper.chain.net import Net
 
 _START_BUDGET_S = 5.0
 
@@ -186,16 +179,16 @@ async def open_chain(
         raise ConfigError("rpc urls: expected at least one, found none")
     chosen = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        net = await stack.enter_async_context(_net(endpoints))
+        net = await stack.enter_async_context(open_net_for(endpoints))
         background = await stack.enter_async_context(Background())
-        ways = [_transport(one, net, background, chosen) for one in endpoints]
+        ways = [transport_to(one, net, background, chosen) for one in endpoints]
         pool = _pool(ways, options, chosen, report) if len(ways) > 1 else None
         calls: Transport = pool or ways[0]
         stack.push_async_callback(calls.close)
         push = [
             PushEndpoint(
                 name=one.label,
-                connect=_connector(one, net, background),
+                connect=connector_to(one, net, background),
                 timeout_s=options.retry.timeout_s,
                 member=pool.members[place] if pool else None,
             )
@@ -274,30 +267,3 @@ def _quorum(pool: Pool, options: ChainOptions, clock: Clock) -> Quorum:
         for one in pool.members
     }
     return Quorum(pool, nodes, least=options.quorum, clock=clock, patience_s=options.patience_s)
-
-
-@asynccontextmanager
-async def _net(endpoints: Sequence[Endpoint]) -> AsyncGenerator["Net | None", None]:
-    """Open what nodes over TCP are reached by, None where every one is a socket on this machine."""
-    if all(one.kind is EndpointKind.IPC for one in endpoints):
-        yield None
-        return
-    from keeper.chain.net import open_net  # noqa: PLC0415 - the module says why
-
-    async with open_net() as net:
-        yield net
-
-
-def _connector(endpoint: Endpoint, net: "Net | None", background: Background) -> Connect:
-    return partial(open_ipc, endpoint) if net is None else net.connector(endpoint, background)
-
-
-def _transport(
-    endpoint: Endpoint, net: "Net | None", background: Background, clock: Clock
-) -> Transport:
-    way: Transport
-    if net is not None and endpoint.kind is EndpointKind.HTTP:
-        way = net.http(endpoint, clock)
-    else:
-        way = DuplexTransport(endpoint.label, _connector(endpoint, net, background))
-    return ForkTransport(way) if endpoint.forks else way
