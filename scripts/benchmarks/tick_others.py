@@ -156,7 +156,6 @@ class Echo(asyncio.Protocol):
             self._transport.close()
 
 
-
 class Web3Bot:
     """Subscribes, decodes, asks for health, fills nonce, gas and fees, signs, sends.
 
