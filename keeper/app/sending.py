@@ -117,6 +117,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         auditor_of=post.auditor_of,
         on_stuck=post.on_stuck,
         confirmations=settings.chain.confirmations,
+        now=post.clock.monotonic,
         on_foreign=foreign(armament),
         on_settled=each(
             on_settled,
@@ -201,12 +202,13 @@ async def _armament(
 
 async def _desk(settings: Settings, post: Post, signer: Signer) -> SigningDesk:
     """Return the desk of one key, which knows the nonces that the journal knows."""
-    highest = await post.journal.highest_nonce(signer.address)
+    wire, address = post.chain.wire, signer.address
+    highest = await post.journal.highest_nonce(address)
     return SigningDesk(
         chain_id=settings.chain.chain_id,
         signer=signer,
-        wire=post.chain.wire,
-        nonces=NonceKeeper(post.chain.wire, signer.address, highest=highest),
+        wire=wire,
+        nonces=NonceKeeper(wire, address, highest=highest, now=post.clock.monotonic),
     )
 
 

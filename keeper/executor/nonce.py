@@ -1,6 +1,7 @@
 """One writer of nonces for one sender, that notices when somebody else uses the key."""
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from typing import Final, Generic, TypeVar
 
 from keeper.core.chain import BlockRef
@@ -10,21 +11,22 @@ from keeper.core.units import Address
 K = TypeVar("K")
 
 UNEXPLAINED_S: Final = 10
-"""Seconds of the chain for which a used nonce may be without its receipt: of nodes behind one
-address some lag, and some chains have several blocks a second."""
+"""Seconds of ours for which a used nonce may be without its receipt: of nodes behind one address
+some lag. Not of the chain, which a keeper that was held up may follow at many blocks a second."""
 
 
 class Doubts(Generic[K]):
-    """Used nonces that no receipt explains yet, and since which head."""
+    """Used nonces that no receipt explains yet, and since which head and when."""
 
-    def __init__(self) -> None:
-        """Begin without any."""
-        self._since: dict[K, BlockRef] = {}
+    def __init__(self, now: Callable[[], float]) -> None:
+        """Begin without any; ``now`` is steady seconds."""
+        self._now = now
+        self._since: dict[K, tuple[BlockRef, float]] = {}
 
     def lasted(self, key: K, head: BlockRef) -> bool:
         """Return whether one is in doubt for so long that its receipt is not to come any more."""
-        seen = self._since.setdefault(key, head)
-        return seen.number < head.number and head.timestamp >= seen.timestamp + UNEXPLAINED_S
+        seen, at = self._since.setdefault(key, (head, self._now()))
+        return seen.number < head.number and self._now() >= at + UNEXPLAINED_S
 
     def over(self, key: K) -> None:
         """Forget what is settled, or was not used after all: the next time it is seen anew."""
@@ -32,13 +34,20 @@ class Doubts(Generic[K]):
 
     def only(self, keys: Collection[K]) -> None:
         """Forget all but some."""
-        self._since = {key: head for key, head in self._since.items() if key in keys}
+        self._since = {key: since for key, since in self._since.items() if key in keys}
 
 
 class NonceKeeper:
     """Hands out nonces in order. Only the executor's turn calls it."""
 
-    def __init__(self, wire: Wire, sender: Address, *, highest: int | None = None) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        sender: Address,
+        *,
+        highest: int | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Make a keeper that asks the chain before its first nonce.
 
         ``highest`` is the highest nonce that the journal knows of, None when it knows none.
@@ -51,7 +60,7 @@ class NonceKeeper:
         self._at_start = 0
         self._used = 0
         """The chain's count when it was last known whose the nonces below it are."""
-        self.doubts = Doubts[int]()
+        self.doubts = Doubts[int](now)
         """Nonces that we signed with, and of which no transaction of ours has a receipt yet."""
 
     async def take(self, count: int, held: Collection[int]) -> list[int]:

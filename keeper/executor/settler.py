@@ -3,6 +3,7 @@
 It works from the journal's record alone, so it serves a restart as it serves a running keeper.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -67,13 +68,14 @@ class Settler:
         on_stuck: Callable[[Intent, Exception], None] = lambda *_: None,
         on_foreign: Callable[[Submission], None] = lambda _: None,
         on_settled: Callable[[Intent, Outcome], None] = lambda *_: None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a settler.
 
         ``confirmations`` counts the blocks on top of the including one; ``on_stuck`` hears of an
         intent whose deployment cannot read what became of it, ``on_foreign`` of a
         transaction of ours whose nonce somebody else used with our key, ``on_settled`` of each
-        outcome in the books.
+        outcome in the books. ``now`` is steady seconds.
         """
         self._wire = wire
         self._reader = reader
@@ -85,7 +87,7 @@ class Settler:
         self._on_settled = on_settled
         self._on_stuck = on_stuck
         self._stuck: set[str] = set()
-        self._doubts = Doubts[str]()
+        self._doubts = Doubts[str](now)
         """Of intents whose nonce was used, without a receipt of theirs."""
 
     async def settle(self, head: BlockRef) -> list[Outcome]:

@@ -10,6 +10,7 @@ from keeper.core.units import Address
 from keeper.executor.totals import TotalLimits, Totals
 from tests.support.fault_desk import Desk, keeper_desk
 from tests.support.fault_proxy import FaultProxy, Refuse
+from tests.support.instant_clock import HastyClock
 from tests.support.market_node import MarketNode
 
 SEND = "eth_sendRawTransaction"
@@ -117,7 +118,7 @@ async def test_a_reorg_that_frees_the_nonce_of_what_was_dropped_leaves_no_gap(
     market: MarketNode, tmp_path: Path, proxy: FaultProxy
 ) -> None:
     root = {"sending": {"on_foreign_nonce": "resync"}}
-    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=root) as desk:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=root, clock=HastyClock()) as desk:
         began, who = desk.height(), market.market.accounts.keeper
         desk.fall()
         await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)

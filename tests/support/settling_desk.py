@@ -15,7 +15,16 @@ from keeper.executor.flight import Flight
 from keeper.executor.settler import Auditor, Settler
 from keeper.ledger.journal import SqliteJournal
 from tests.support.fake_wire import FakeBlocks, FakeWire
-from tests.support.ledger_records import EXECUTOR, FEES, VALUATION, WETH, block, landed, opened
+from tests.support.ledger_records import (
+    EXECUTOR,
+    FEES,
+    VALUATION,
+    WETH,
+    HandClock,
+    block,
+    landed,
+    opened,
+)
 from tests.support.rehearsal_node import RECIPIENT, transfer
 from tests.support.signed_plans import ONE, signed
 
@@ -63,6 +72,7 @@ class Desk:
     blocks: FakeBlocks = field(default_factory=lambda: FakeBlocks(last=0))
     settler: Settler | None = None
     told: list[tuple[Intent, Outcome]] = field(default_factory=list)
+    clock: HandClock = field(default_factory=HandClock)
 
     async def send(self, of: Plan, nonce: int) -> Submission:
         """Journal a transaction as sent, and let the node have it."""
@@ -92,6 +102,7 @@ class Desk:
             confirmations=CONFIRMATIONS,
             on_foreign=self.foreign.append,
             on_settled=lambda intent, outcome: self.told.append((intent, outcome)),
+            now=self.clock.monotonic,
         )
 
 

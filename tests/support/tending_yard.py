@@ -22,7 +22,7 @@ from keeper.executor.tending import Means, Patience, Tender
 from keeper.ledger.journal import SqliteJournal
 from tests.support.disarmed import LIMITS
 from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import VALUATION, block, opened
+from tests.support.ledger_records import VALUATION, HandClock, block, opened
 from tests.support.rehearsal_node import Node, decoders, done, failed
 from tests.support.signed_plans import ONE, SIGNER, TWO, signed
 
@@ -80,6 +80,7 @@ class Yard:
         self.journal = journal
         self.halt_file = folder / "halt"
         self.wire = CountingOn(used=5)
+        self.clock = HandClock()
         self.flight = Flight()
         self.lane = WatchedLane(journal)
         self.node = Node(lambda _, one: done(BY_TRANSACTION[one]))
@@ -92,7 +93,7 @@ class Yard:
             chain_id=31337,
             signer=SIGNER,
             wire=self.wire,
-            nonces=NonceKeeper(self.wire, SIGNER.address, highest=9),
+            nonces=NonceKeeper(self.wire, SIGNER.address, highest=9, now=self.clock.monotonic),
         )
         triggers = Triggers(breaker=NOBODY, halt_file=self.halt_file)
         self.standing = Standing(journal, triggers, now=lambda: 0.0)

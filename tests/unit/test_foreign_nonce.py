@@ -14,7 +14,7 @@ from keeper.core.values import replace
 from keeper.executor.armament import Armament
 from keeper.executor.desks import Desks
 from keeper.executor.endings import dropped
-from keeper.executor.nonce import NonceKeeper
+from keeper.executor.nonce import UNEXPLAINED_S, NonceKeeper
 from keeper.executor.settler import GRACE_S, Auditor, Settler
 from keeper.executor.signing import SigningDesk
 from keeper.executor.tending import KEY_USED, Tender
@@ -105,7 +105,9 @@ async def test_who_used_the_nonce_of_what_is_open_halts_unless_no_keeper_ran_the
     yard.wire.used = 6
     settler = settler_of(yard, tender)
     with capture_logs() as lines:
-        outcomes = [*await settler.settle(block(102)), *await settler.settle(block(103))]
+        outcomes = await settler.settle(block(102))
+        yard.clock.seconds += UNEXPLAINED_S
+        outcomes += await settler.settle(block(103))
     assert [one.status for one in outcomes] == [Status.DROPPED]
     assert [(one["nonce"], one["while_off"]) for one in lines if one["event"] == KEY_USED] == [
         (5, while_off)
@@ -125,6 +127,7 @@ def settler_of(yard: Yard, *tenders: Tender) -> Settler:
         confirmations=0,
         on_foreign=foreign(Armament(desks=desks, lane=NO_LANE, tenders=tenders)),
         on_settled=desks.settled,
+        now=yard.clock.monotonic,
     )
 
 
@@ -159,6 +162,7 @@ async def test_what_nobody_has_a_receipt_of_in_the_end_is_somebody_else_s(yard: 
     yard.wire.used = 11
     await yard.tend(101)
     assert yard.standing.halted is None
+    yard.clock.seconds += UNEXPLAINED_S
     with capture_logs() as lines:
         await yard.tend(102)
         await yard.tend(103)
@@ -176,6 +180,7 @@ async def test_who_uses_the_nonce_of_what_was_lost_and_given_up_halts(yard: Yard
     yard.wire.used = 11
     for number in (104, 105):
         await yard.tend(number)
+        yard.clock.seconds += UNEXPLAINED_S
     assert "nonce 10 was used" in (yard.standing.halted or "")
 
 
@@ -189,7 +194,7 @@ async def test_what_is_surely_somebody_else_s_is_said_beside_what_is_not_clear(y
 async def restarted(yard: Yard) -> None:
     """Forget what is in memory, and begin anew."""
     highest = await yard.journal.highest_nonce(SIGNER.address)
-    nonces = NonceKeeper(yard.wire, SIGNER.address, highest=highest)
+    nonces = NonceKeeper(yard.wire, SIGNER.address, highest=highest, now=yard.clock.monotonic)
     yard.desk = SigningDesk(chain_id=31337, signer=SIGNER, wire=yard.wire, nonces=nonces)
     await yard.tender().begin()
 
@@ -215,6 +220,7 @@ async def test_a_late_receipt_of_it_is_waited_for_after_the_start_too(yard: Yard
         await restarted(yard)
         await yard.tend(101)
     assert [one for one in lines if one["event"] == KEY_USED] == []
+    yard.clock.seconds += UNEXPLAINED_S
     with capture_logs() as lines:
         await yard.tend(102)
     assert [one["while_off"] for one in lines if one["event"] == KEY_USED] == [True]

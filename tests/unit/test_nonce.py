@@ -8,10 +8,10 @@ from keeper.core.values import replace
 from keeper.executor.desks import Desks
 from keeper.executor.endings import dropped
 from keeper.executor.flight import Flight
-from keeper.executor.nonce import NonceKeeper, foreign_nonce
+from keeper.executor.nonce import UNEXPLAINED_S, NonceKeeper, foreign_nonce
 from keeper.executor.signing import SigningDesk
 from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import OPERATOR, block, hash32, plan
+from tests.support.ledger_records import OPERATOR, HandClock, block, hash32, plan
 from tests.support.signed_plans import SIGNER
 
 NOTHING: frozenset[int] = frozenset()
@@ -187,8 +187,10 @@ async def test_after_use_of_the_key_by_others_the_chain_is_asked_for_the_next_no
 def test_a_doubt_lasts_from_the_head_at_which_it_came_up_and_ends_when_all_is_accounted_for() -> (
     None
 ):
-    keeper = NonceKeeper(FakeWire(), OPERATOR, highest=4)
+    clock = HandClock()
+    keeper = NonceKeeper(FakeWire(), OPERATOR, highest=4, now=clock.monotonic)
     assert not keeper.doubts.lasted(5, block(101))
+    clock.seconds += UNEXPLAINED_S
     assert not keeper.doubts.lasted(6, block(102))
     assert keeper.doubts.lasted(5, block(102))
     keeper.accounted(7)
@@ -197,8 +199,10 @@ def test_a_doubt_lasts_from_the_head_at_which_it_came_up_and_ends_when_all_is_ac
 
 async def test_a_doubt_about_a_nonce_that_a_reorg_frees_begins_anew_when_it_is_used_again() -> None:
     wire: Any = FakeWire()
-    keeper = NonceKeeper(wire, OPERATOR, highest=4)
+    clock = HandClock()
+    keeper = NonceKeeper(wire, OPERATOR, highest=4, now=clock.monotonic)
     signed: Any = SimpleNamespace(signed_with=lambda *_: asyncio.sleep(0, [hash32(1)]))
     for confirmed, number in ((6, 101), (5, 102), (6, 150)):
         assert await foreign_nonce(keeper, signed, wire, confirmed, block(number)) is None
+        clock.seconds += UNEXPLAINED_S
     assert await foreign_nonce(keeper, signed, wire, 6, block(151)) == 5

@@ -13,6 +13,7 @@ from keeper.executor.canon import Canon
 from keeper.executor.dividing import equal_parts
 from keeper.executor.endings import REFUSED_SOFTLY
 from keeper.executor.flight import Flight
+from keeper.executor.nonce import UNEXPLAINED_S
 from keeper.ledger.books import read_books
 from tests.support.batch_records import ACCOUNTS, GAINS, decoders, logs_of, merged
 from tests.support.ledger_records import block, hash32, opened
@@ -95,6 +96,7 @@ async def test_a_batch_that_another_transaction_took_the_nonce_of_is_dropped_who
     await desk.send(BATCH, 5)
     desk.wire.used = 6
     await desk.settle(101)
+    desk.clock.seconds += UNEXPLAINED_S
     outcomes = await desk.settle(102)
     assert [(one.status, one.realised.net) for one in outcomes] == [(Status.DROPPED, 0)] * 3
     assert [one.plan_id for one in outcomes] == [one.id for one in ACCOUNTS]
