@@ -89,6 +89,11 @@ class Executor:
         self._next_head.set()
         self._next_head = asyncio.Event()
 
+    def _next_block(self, *heads: BlockRef) -> int:
+        """Return the first block that can have what is signed now, by what was told of heads."""
+        newest = (*heads, self.newest) if self.newest is not None else heads
+        return max(one.number for one in newest) + 1
+
     async def heard(self, block_hash: Hash32) -> BlockRef:
         """Return the head of that hash once it is the newest; never, where it never is."""
         while self.newest is None or self.newest.hash != block_hash:
@@ -143,7 +148,7 @@ class Executor:
                 await share.look(head)
             if self._armament is not None:
                 for tender in self._armament.tenders:
-                    await tender.tend(head, await self.exposure(head))
+                    await tender.tend(head, await self.exposure(head), self._next_block)
                 await self._armament.desks.count(self.flight)
                 await self.standing.review()
 
@@ -241,13 +246,12 @@ class Executor:
     ) -> Report:
         """Sign all, put all on disk at once, send all; then see what became of each."""
         desks, lane = armament.desks, armament.lane
-        seen = 0 if self.newest is None else self.newest.number
-        newest = max([seen, *(plan.opportunity.block.number for plan in plans)])
+        target = self._next_block(*(plan.opportunity.block for plan in plans))
         async with self.flight.numbered():
             plans, late = self._still(plans, joint)
             if not plans:
                 return Report(rejected=late)
-            done, launch = await self._early.signed(plans, armament, newest + 1, self._tick)
+            done, launch = await self._early.signed(plans, armament, target, self._tick)
             for plan, submission in done.pairs:
                 self.flight.took_off(plan, submission)
         signed = [one for _, one in done.pairs]

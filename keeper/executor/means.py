@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from keeper.core.chain import StateOverride
+from keeper.core.chain import BlockRef, StateOverride
 from keeper.core.plan import Intent
 from keeper.core.ports import Journal, Simulator, Wire
 from keeper.core.units import Address
@@ -13,6 +13,14 @@ from keeper.executor.lanes.lane import Lane
 from keeper.executor.policy import Limits
 from keeper.executor.settler import Auditor
 from keeper.executor.signing import SigningDesk
+
+NextBlock = Callable[[BlockRef], int]
+"""Tells the block after a head, or after the newest one: in no earlier one can anything land."""
+
+
+def after(head: BlockRef) -> int:
+    """Return the block after a head that is the newest."""
+    return head.number + 1
 
 
 class Patience(Struct, frozen=True, kw_only=True):

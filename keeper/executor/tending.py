@@ -21,7 +21,7 @@ from keeper.executor.airborne import Airborne
 from keeper.executor.endings import dropped
 from keeper.executor.ladder import raised
 from keeper.executor.lanes.lane import Refused, Uncertain
-from keeper.executor.means import Means, Patience
+from keeper.executor.means import Means, NextBlock, Patience, after
 from keeper.executor.nonce import foreign_nonce
 from keeper.executor.policy import Exposure
 from keeper.executor.purse import Purse
@@ -63,6 +63,7 @@ class Tender:
             limits=means.limits,
             block_time_s=patience.block_time_s,
         )
+        self._next_block: NextBlock = after
         self._purse = Purse(means.desk.address, floor=means.limits.min_balance)
 
     @property
@@ -82,9 +83,9 @@ class Tender:
         desk.nonces.begin(confirmed)
         await self._notice_others(confirmed, None)
 
-    async def tend(self, head: BlockRef, exposure: Exposure) -> None:
+    async def tend(self, head: BlockRef, exposure: Exposure, next_block: NextBlock = after) -> None:
         """Deal with everything that is overdue at ``head``; when halted, cancel what can be."""
-        means = self._means
+        means, self._next_block = self._means, next_block
         confirmed = await means.wire.nonce(means.desk.address, pending=False)
         await self._notice_others(confirmed, head)
         self._purse.holds((exposure.balances or {}).get(means.desk.address))
@@ -238,11 +239,11 @@ class Tender:
         return False
 
     async def _aimed_again(self, newest: Submission, head: BlockRef) -> Submission:
-        """Journal that the same bytes go out again, for the block after ``head``.
+        """Journal that the same bytes go out again, for the next block.
 
         An earlier run's word would let the next one give up a bundle whose block is still to come.
         """
-        aimed = replace(newest, target_block=head.number + 1)
+        aimed = replace(newest, target_block=self._next_block(head))
         await self._means.journal.retarget(aimed)
         self._means.flight.retargeted(aimed)
         return aimed
@@ -258,7 +259,7 @@ class Tender:
             newest,
             one,
             fees=fees,
-            target_block=head.number + 1,
+            target_block=self._next_block(head),
             purpose=purpose,
             lane=means.lane.name,
         )

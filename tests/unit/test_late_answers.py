@@ -163,6 +163,19 @@ async def test_what_took_the_place_of_a_transaction_stays_open_when_that_is_refu
     assert yard.flight.held(SIGNER.address) == {NONCE}
 
 
+async def test_what_is_offered_at_an_old_head_aims_at_the_block_after_the_newest(
+    journal: SqliteJournal,
+) -> None:
+    """As where a keeper is held up: what it sends then has not missed blocks that were there."""
+    yard = Yard(journal, SlowLane(expires=False))
+    yard.executor.head_seen(block(110))
+    await tended_before_the_answer(yard)
+    (cancels,) = yard.lane.taken
+    assert cancels.target_block == 111
+    await yard.executor.tend(block(110))
+    assert yard.lane.taken == [cancels]
+
+
 async def test_what_was_given_up_meanwhile_is_no_fault_when_it_is_refused(
     journal: SqliteJournal,
 ) -> None:
