@@ -34,6 +34,25 @@ async def test_13_a_send_without_an_answer_is_looked_up_and_never_repeated(
         assert len(desk.ears.landed()) == len(desk.ears.sent_plans)
 
 
+async def test_receipts_that_are_late_while_blocks_come_fast_accuse_nobody(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        desk.fall()
+        await desk.until(lambda: desk.session.keeper.in_flight > 0, mining=True)
+        late = proxy.spoil(Lie(alter=lambda *_: None), method="eth_getTransactionReceipt")
+        for _ in range(4):  # of twelve seconds each
+            desk.mine()
+            asked = late.hits
+            await desk.until(lambda asked=asked: late.hits > asked)
+            await desk.at_head()
+        proxy.heal()
+        await desk.settle()
+        assert desk.session.keeper.sending.standing.halted is None
+        assert {one.status for one in desk.ears.outcomes} == {Status.LANDED}
+        desk.require_invariants()
+
+
 async def test_26_below_the_balance_floor_nothing_is_sent_until_there_is_money(
     market: MarketNode, tmp_path: Path, proxy: FaultProxy
 ) -> None:
