@@ -80,6 +80,14 @@ class Ladder:
         """Note that the price is this, and that so many accounts were brought under."""
         self.price, self.rungs = price, self.rungs[many:]
 
+    @contextmanager
+    def left_as_it_is(self) -> Iterator[None]:
+        """Undo afterwards what is done to it, down to the hash of its head."""
+        kept, price, rungs = self.live.rpc.call("evm_snapshot"), self.price, self.rungs
+        yield
+        self.live.rpc.call("evm_revert", kept)
+        self.price, self.rungs = price, rungs
+
 
 @contextmanager
 def ladder(many: int) -> Iterator[Ladder]:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from statistics import median
 from typing import Final, TypeVar
 
+from coincurve import PrivateKey
+
 from benchmarks.rows import progress
 
 T = TypeVar("T")
@@ -21,6 +23,10 @@ _SLOW: Final = 1.3
 """Against the fastest seen: what is measured beside that is measured again."""
 _ROUNDS: Final = 5
 _PAUSE_S: Final = 5.0
+
+_GOALS_SIGNATURE_US: Final = 25.8
+"""One of coincurve, again and again, on the machine that goals in seconds are of."""
+_SIGNATURES: Final = 200
 
 _fastest: list[float] = []
 """Holds the fastest time seen in this process, seconds."""
@@ -52,6 +58,19 @@ def slowness() -> float:
     times = [_work() for _ in range(_TIMES)]
     _fastest[0] = min(_fastest[0], *times)
     return median(times) / _fastest[0]
+
+
+def against_that_of_the_goals() -> float:
+    """Return how many times as long as on the machine that goals are of a signature takes."""
+    return min(_signature_us() for _ in range(_TIMES)) / _GOALS_SIGNATURE_US
+
+
+def _signature_us() -> float:
+    key, digest = PrivateKey(b"\x01" * 32), b"\x02" * 32
+    started = time.perf_counter()
+    for _ in range(_SIGNATURES):
+        key.sign_recoverable(digest, hasher=None)
+    return (time.perf_counter() - started) / _SIGNATURES * 1e6
 
 
 def _work() -> float:
