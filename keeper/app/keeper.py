@@ -276,8 +276,8 @@ class Keeper:
         """Close what has ended, correct what a reorg undid and tend the rest, at each head."""
         sending = self._sending
         async for head in self._settle_mail:
-            await sending.standing.review()  # whatever becomes of the reads: a halt outlives us
             await self._precedence.give_way(_SETTLING_GIVES_WAY_S)
+            await sending.standing.review()  # whatever becomes of the reads: a halt outlives us
             outcomes: list[Outcome] = []
             try:
                 await sending.confirm(head)
