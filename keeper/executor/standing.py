@@ -1,7 +1,7 @@
 """Whether anything may be sent: the breaker, the kill switch, and a person's word to go on.
 
-A halt is held in memory at once and on disk before the next block is dealt with, so that it
-outlives the process. Only ``keeper rearm`` takes it back.
+A halt is held in memory at once and on disk before the next block is settled, so that it outlives
+the process. Only ``keeper rearm`` takes it back.
 """
 
 from collections.abc import Callable
