@@ -22,6 +22,10 @@ ALL_TERMS = {
         replace(LIMITS, bid_bps=9_000, max_gas_price=12 * 10**9)
     ),
 }
+LEFT_OUT = 10
+"""What could bring less than ``1/2**10`` more is not looked for."""
+NOISE = 13
+"""A division begins where the last one ended, so that each of two quotes its own."""
 depths = st.integers(18, 26).flatmap(lambda bits: st.integers(1 << bits, 2 << bits))
 
 
@@ -58,6 +62,10 @@ def best(case: Case, desk: Desk, terms: Terms) -> Trade | None:
     return found if isinstance(found, Trade) else None
 
 
+def hardly_less_than(trade: Trade) -> int:
+    return trade.net - (abs(trade.net) >> LEFT_OUT) - (abs(trade.net) >> NOISE)
+
+
 @pytest.mark.parametrize("terms", ALL_TERMS.values(), ids=ALL_TERMS)
 @settings(max_examples=40, deadline=None)
 @given(drawn=cases())
@@ -69,8 +77,7 @@ def test_hardly_anything_better_is_left_out(terms: Terms, drawn: tuple[Case, Des
         whole = best(case, desk, terms)
     if whole is not None:
         assert found is not None
-        # A division begins where the last one ended, so that each of the two quotes its own.
-        assert found.net >= whole.net - (abs(whole.net) >> 13)
+        assert found.net >= hardly_less_than(whole)
 
 
 def test_what_cannot_be_the_best_is_not_searched_in_steps() -> None:
@@ -90,6 +97,19 @@ def test_what_cannot_be_the_best_is_not_searched_in_steps() -> None:
     assert len({one.route for one in found}) > 1
 
 
+@pytest.mark.parametrize(("under_by", "steps"), [(1_000, {1, 2}), (100_000, {1})])
+def test_what_could_bring_hardly_more_is_not_looked_for(under_by: int, steps: set[int]) -> None:
+    """As for an account that one price brings a hair under the line, where gas costs nothing."""
+    owed = 200_000 * RESERVES[2].threshold_bps // 10_000 * under_by // (under_by - 1)
+    position = AavePosition(collateral=((2, raw(2, 200_000)),), debt=((1, raw(1, owed)),))
+    market = aave(V3_0)
+    case = in_steps(aave_case(market, position), market, position)
+    pools = [pool_at_par(*pair, dollars=50_000_000) for pair in ((WBTC, USDC), (WBTC, WETH))]
+    desk = replace(desk_of(*pools), base_fee=10**3)
+    found = [one for one in best_trades(case, desk, terms_of()) if isinstance(one, Trade)]
+    assert {len(one.steps) for one in found} == steps
+
+
 @pytest.mark.parametrize("terms", ALL_TERMS.values(), ids=ALL_TERMS)
 @settings(max_examples=40, deadline=None)
 @given(drawn=cases())
@@ -104,7 +124,7 @@ def test_no_pair_alone_brings_more_than_the_best_of_all(
         one = best(alone, desk, terms)
         if one is not None:
             assert found is not None
-            assert found.net >= one.net - (abs(one.net) >> 13)
+            assert found.net >= hardly_less_than(one)
 
 
 def test_a_pair_that_brings_less_at_once_may_bring_the_most_in_steps() -> None:
