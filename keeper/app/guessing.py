@@ -72,19 +72,20 @@ class Guessing(Generic[M, P]):
         than to hear of it.
         """
         acting = self._acting
-        options = self._sight.options(acting.foremost(crossed or ()))
         head = await acting.reading_ahead.head_of(log.block_hash, reading)
         if head is None:
+            options = self._sight.options(acting.foremost(crossed or ()))
             acting.read_ahead((await reading)[0], options)
             return None
-        acting.read_ahead(head, options)
         self._watcher.read_ahead(log, head)
         if crossed is None:
+            acting.read_ahead(head, {})
             return None
-        await acting.reading_ahead.asked()
-        tick.mark("read")
         prices = self._watcher.apply(before, log, head)
         trigger = moved_in(head, prices.moved)
         look = self._sight.look(head, snapshot, prices, trigger, tick, crossed)
+        acting.read_ahead(head, {one.ref: one.options for one in look.found.opportunities})
+        await acting.reading_ahead.asked()
+        tick.mark("read")
         acting.guess(look)
         return Guess(log=log, look=look)
