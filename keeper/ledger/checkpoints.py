@@ -1,7 +1,9 @@
 """Where discovery stopped: a block, and every account seen up to it."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
 
 from msgspec import Struct
 
@@ -9,6 +11,9 @@ from keeper.core.lending import NOWHERE, AccountRef, Scope
 from keeper.core.units import Address, Hash32
 from keeper.ledger.writer import Writer
 from keeper.runtime.clock import Clock
+
+_AT_ONCE: Final = 1_000
+"""Accounts recorded before whatever else there is to write has its turn: a send may wait for it."""
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
@@ -41,30 +46,33 @@ class CheckpointJournal:
     async def save(
         self, deployment: str, checkpoint: Checkpoint, new_accounts: Iterable[AccountRef]
     ) -> None:
-        """Record a checkpoint and the accounts first seen since the last one.
+        """Record the accounts first seen since the last checkpoint, then that this one is there.
 
-        They are gone through once, in the writer's thread.
+        They are gone through once, in the writer's thread. What is interrupted records the rest
+        with the next one.
         """
-        now = int(self._clock.now())
+        now, left = int(self._clock.now()), iter(new_accounts)
+        what, block = f"checkpoint of {deployment}", checkpoint.block
+        while await self._writer.run(what, lambda db: insert_some(db, deployment, block, left)):
+            pass
         await self._writer.run(
-            f"checkpoint of {deployment}",
-            lambda db: upsert_checkpoint(db, deployment, checkpoint, new_accounts, now=now),
+            what, lambda db: upsert_checkpoint(db, deployment, checkpoint, now=now)
         )
 
 
+def insert_some(
+    db: sqlite3.Connection, deployment: str, block: int, accounts: Iterator[AccountRef]
+) -> bool:
+    """Record the next accounts, as first seen at a block; return whether more may be left."""
+    rows = [(deployment, one.market, one.account, block) for one in islice(accounts, _AT_ONCE)]
+    db.executemany("INSERT OR IGNORE INTO accounts VALUES (?, ?, ?, ?)", rows)
+    return len(rows) == _AT_ONCE
+
+
 def upsert_checkpoint(
-    db: sqlite3.Connection,
-    deployment: str,
-    checkpoint: Checkpoint,
-    new_accounts: Iterable[AccountRef],
-    *,
-    now: int,
+    db: sqlite3.Connection, deployment: str, checkpoint: Checkpoint, *, now: int
 ) -> None:
-    """Record a checkpoint and the accounts first seen since the last one, both or neither."""
-    db.executemany(
-        "INSERT OR IGNORE INTO accounts VALUES (?, ?, ?, ?)",
-        ((deployment, ref.market, ref.account, checkpoint.block) for ref in new_accounts),
-    )
+    """Record a checkpoint, of which all accounts are recorded."""
     scope = checkpoint.scope
     places = " ".join(sorted(scope.places))
     db.execute(

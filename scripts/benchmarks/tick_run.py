@@ -327,6 +327,7 @@ async def _running_on(
             await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
             bench = _Bench(steps, session, prices, run)
             run.loans = len(bench.deployment.mirror.snapshot.positions)
+            await bench.deployment.checkpoint()  # the first is of all loans
             yield bench
             stop.set()
             await running
