@@ -23,7 +23,6 @@ from keeper.oracle.chainlink import ANSWER_UPDATED
 
 DRILL_MS = 1
 """Between two drills, of the keeper and of the echo."""
-COLD_ECHO = "echo of fixed bytes that is not drilled"
 _PATIENCE_S = 20.0
 _ANSWER_UPDATED_ABI = {
     "type": "event",
@@ -77,15 +76,12 @@ class Echo(asyncio.Protocol):
         self._symbol = symbol
         self._answer = ASSETS[symbol].price
         self._transport: asyncio.Transport | None = None
-        self._drilling: asyncio.Future[None] | None = None
         self._heard = asyncio.Event()
         self._shaken = asyncio.Event()
 
     @classmethod
-    async def opened(
-        cls, steps: Ladder, transport: str, symbol: str, *, is_drilled: bool = True
-    ) -> Self:
-        """Connect and subscribe; without drills it is as cold as a tick finds what nobody calls."""
+    async def opened(cls, steps: Ladder, transport: str, symbol: str = "DAI") -> Self:
+        """Connect and subscribe."""
         loop = asyncio.get_running_loop()
         made = cls(symbol, transport)
         if made._is_ws:
@@ -96,8 +92,7 @@ class Echo(asyncio.Protocol):
         wanted = {"address": steps.live.aggregators[symbol].address, "topics": [ANSWER_UPDATED]}
         asked = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["logs", wanted]}
         await made._ask(json.dumps(asked).encode() + b"\n")
-        if is_drilled:
-            made._drilling = asyncio.ensure_future(made._drill())
+        made._drilling = asyncio.ensure_future(made._drill())
         return made
 
     async def _ask(self, request: bytes) -> None:
@@ -147,13 +142,12 @@ class Echo(asyncio.Protocol):
 
     async def close(self) -> None:
         """Disconnect."""
-        if self._drilling is not None:
-            self._drilling.cancel()
-            await asyncio.gather(self._drilling, return_exceptions=True)
-        else:
-            self.found[COLD_ECHO], self.echo_us = self.echo_us, []
+        self._drilling.cancel()
+        await asyncio.gather(self._drilling, return_exceptions=True)
         if self._transport is not None:
             self._transport.close()
+
+    _drilling: "asyncio.Future[None]"
 
 
 class Web3Bot:

@@ -272,10 +272,7 @@ async def _others(bench: _Bench, plan: Plan) -> list[Any]:
     if plan.burst or plan.away_ms:
         return []
     steps = bench.steps
-    others: list[Any] = [
-        await Echo.opened(steps, plan.transport, "DAI"),
-        await Echo.opened(steps, plan.transport, "USDT", is_drilled=False),
-    ]
+    others: list[Any] = [await Echo.opened(steps, plan.transport)]
     if not plan.crowd:
         others.append(await Web3Bot.opened(steps, plan.transport))
     return others
