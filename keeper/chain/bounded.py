@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from keeper.chain.errors import OversizedError
+from keeper.runtime.bounded import at_most
 
 if TYPE_CHECKING:  # it takes long to load, and is not where all nodes are local sockets
     import aiohttp
@@ -20,11 +21,8 @@ def oversized(name: str, most: int) -> OversizedError:
 
 async def bounded(answer: "aiohttp.ClientResponse", name: str, most: int) -> bytes:
     """Return the body of an answer over HTTP; drop the connection of a longer one."""
-    parts, size = list[bytes](), 0
-    async for part in answer.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > most:
-            answer.close()
-            raise oversized(name, most)
-    return b"".join(parts)
+    body = await at_most(answer.content.iter_any(), most)
+    if body is None:
+        answer.close()
+        raise oversized(name, most)
+    return body

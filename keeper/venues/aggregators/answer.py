@@ -11,6 +11,7 @@ from msgspec import Struct
 from keeper.core.errors import RefusedError, TransientError
 from keeper.core.ports import Ask
 from keeper.core.units import Address, address
+from keeper.runtime.bounded import at_most
 
 _MOST_BYTES: Final = 512 * 1024
 """Of an answer that is read at all; routes are described at length."""
@@ -131,9 +132,7 @@ def calldata(text: str) -> bytes:
 
 
 async def _bounded(reply: aiohttp.ClientResponse) -> bytes:
-    found = bytearray()
-    async for chunk in reply.content.iter_chunked(16 * 1024):
-        found += chunk
-        if len(found) > _MOST_BYTES:
-            raise RefusedError(f"expected at most {_MOST_BYTES} bytes, found more")
-    return bytes(found)
+    found = await at_most(reply.content.iter_any(), _MOST_BYTES)
+    if found is None:
+        raise RefusedError(f"expected at most {_MOST_BYTES} bytes, found more")
+    return found
