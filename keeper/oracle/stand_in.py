@@ -97,7 +97,7 @@ class StandIns:
     async def _decimals_of(self, proxy: Address, block: BlockRef) -> int:
         await self.make_ready([proxy], block)
         if proxy not in self._decimals:
-            raise RefusedError(f"feed {proxy}: expected its decimals, found none")
+            raise RefusedError(f"feed {proxy}: expected its decimals, found no word that says them")
         return self._decimals[proxy]
 
 
