@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from aiohttp._websocket.helpers import websocket_mask
+
 _FINAL: Final = 0x80
 _MORE: Final = 0x0
 _TEXT: Final = 0x1
@@ -101,6 +103,6 @@ def text_frame(message: bytes, mask: bytes) -> bytes:
         head = bytes((_FINAL | _TEXT, _MASKED | _TWO_BYTES)) + size.to_bytes(2, "big")
     else:
         head = bytes((_FINAL | _TEXT, _MASKED | _EIGHT_BYTES)) + size.to_bytes(8, "big")
-    key = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
-    hidden = int.from_bytes(message, "big") ^ key
-    return head + mask + hidden.to_bytes(size, "big")
+    hidden = bytearray(message)
+    websocket_mask(mask, hidden)  # in place
+    return head + mask + hidden

@@ -55,7 +55,8 @@ class SigningDesk:
         asked = self._asked  # it may be asked again, or taken, meanwhile
         if asked is None:
             return False
-        await asyncio.wait([asked])
+        if not asked.done():  # else two turns of the loop for nothing
+            await asyncio.wait([asked])
         return not asked.cancelled() and asked.exception() is None
 
     def took(self, nonce: int) -> None:
