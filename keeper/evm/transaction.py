@@ -125,9 +125,8 @@ class Draft(Struct, frozen=True, kw_only=True):
 
     def signed(self, signature: bytes) -> tuple[bytes, Hash32]:
         """Return the signed bytes and their hash; ``signature`` is r, s and the parity."""
-        r = int.from_bytes(signature[:32], "big")
-        s = int.from_bytes(signature[32:64], "big")
-        added = (_integer(signature[64]), _integer(r), _integer(s))
+        r, s = signature[:32].lstrip(b"\0"), signature[32:64].lstrip(b"\0")
+        added = (_SMALL[signature[64]], _string(r), _string(s))
         raw = DYNAMIC_FEE_TYPE + _list(b"".join((self.body, *added)))
         return raw, keccak_hash(raw)
 

@@ -53,7 +53,30 @@ def test_a_signed_transaction_is_eth_accounts(key, chain_id, transaction, nonce,
     ours, our_hash = signer.sign(
         replace(transaction, sender=signer.address), nonce=nonce, gas_limit=gas_limit, fees=fees
     )
-    theirs = Account.sign_transaction(
+    theirs = eth_accounts(transaction, key, chain_id, nonce, gas_limit, fees)
+    assert ours == bytes(theirs.raw_transaction)
+    assert our_hash == "0x" + bytes(theirs.hash).hex()
+    assert Account.recover_transaction(ours).lower() == signer.address
+
+
+def test_so_is_one_whose_signature_has_a_number_that_begins_with_zeros():
+    key, fees = b"\x01" * 32, Fees(max_fee=10**10, priority_fee=10**9)
+    signer = LocalSigner(key, chain_id=1)
+    transaction = Transaction(sender=signer.address, to=signer.address, data=b"\x01\x02")
+    signed = {
+        nonce: signer.sign(transaction, nonce=nonce, gas_limit=21_000, fees=fees)[0]
+        for nonce in range(0x100, 0x400)  # each has as many bytes as the others
+    }
+    shorter = [one for one in signed if len(signed[one]) < max(map(len, signed.values()))]
+    assert len(shorter) > 1
+    for nonce in shorter:
+        theirs = eth_accounts(transaction, key, 1, nonce, 21_000, fees)
+        assert signed[nonce] == bytes(theirs.raw_transaction)
+
+
+def eth_accounts(transaction, key, chain_id, nonce, gas_limit, fees):
+    """Return what eth-account signs."""
+    return Account.sign_transaction(
         {
             "type": 2,
             "chainId": chain_id,
@@ -67,9 +90,6 @@ def test_a_signed_transaction_is_eth_accounts(key, chain_id, transaction, nonce,
         },
         key,
     )
-    assert ours == bytes(theirs.raw_transaction)
-    assert our_hash == "0x" + bytes(theirs.hash).hex()
-    assert Account.recover_transaction(ours).lower() == signer.address
 
 
 @economical
