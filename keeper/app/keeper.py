@@ -130,6 +130,7 @@ class Keeper:
         fails takes the others down and raises.
         """
         if not await done_before(stop, self._start(head)):
+            self.stopped = True
             return
         await self._review(head)
         self._watch_prices()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from keeper.commands.local_run import PATIENCE_S
 from keeper.commands.running import INTERRUPTED
 from tests.support.keeper_process import configured, until
 from tests.support.market_node import MarketNode
@@ -118,6 +119,6 @@ def test_ctrl_c_while_loans_are_read_ends_it(market_copy: MarketNode, tmp_path: 
         running.press()
         until(lambda: "Ctrl-C again" in running.said(), running.said)
         running.let_the_fork_go()
-        assert running.process.wait(timeout=90) == 0
+        assert running.process.wait(timeout=PATIENCE_S / 2) == 0  # it waits for no block
         assert "block.scanned" not in running.said()
         until(lambda: not running.forks() and not running.left(), lambda: str(running.left()))
