@@ -66,7 +66,9 @@ class Growing:
         Both are asked for at once, of those that moved lately. Where the node does not answer for
         the second they are the first: who is found at those is aimed before it is planned.
         """
-        book, values = await asyncio.gather(self._watcher.read(head, before), self._ahead(head))
+        watcher = self._watcher
+        reading = watcher.first(head) if before is None else watcher.read(head, before)
+        book, values = await asyncio.gather(reading, self._ahead(head))
         self._multiples.look(book)
         self._note({} if before is None else before.prices, book)
         prices = {**book.prices, **moved_by_time(book.prices, values)}

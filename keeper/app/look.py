@@ -71,7 +71,7 @@ async def look_at(
     snapshot = await mirror.start(block, None, progress)
     watcher = PriceWatcher(reader, policy)
     await watcher.follow(adapter.feeds(snapshot.market), block)
-    prices = await watcher.read(block, None)
+    prices = await watcher.first(block)
     book = Book(
         block=block,
         market=snapshot.market,

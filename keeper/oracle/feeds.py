@@ -215,6 +215,11 @@ def following_of(feeds: Mapping[str, FollowedFeed]) -> Following:
     return Following(feeds=feeds, by_aggregator=by_aggregator, leaves=leaves)
 
 
+def followed_by(feed: Feed) -> tuple[object, ...]:
+    """Return how a feed is followed and read; of several markets' names for it it may have any."""
+    return feed.id, feed.source, feed.underlying, feed.read, feed.direct, feed.multiplier
+
+
 def reckoned_by(one: FollowedFeed, formula: Formula) -> FollowedFeed:
     """Return a feed whose price is said to follow from its leaves by a formula."""
     found = _formula(one.feed, one.leaves, formula)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
 from keeper.core.errors import StaleError
@@ -17,11 +18,13 @@ from keeper.oracle.feeds import (
     FollowedFeed,
     Following,
     follow,
+    followed_by,
     following_of,
     reckoned_by,
 )
 from keeper.oracle.guards import sequencer_problem
 from keeper.oracle.judge import Judge
+from keeper.oracle.looking_back import book_before
 from keeper.oracle.pending import decode_update
 from keeper.oracle.policy import NO_POLICY, OraclePolicy
 from keeper.oracle.rereading import Rereading, said_by
@@ -74,7 +77,7 @@ class PriceWatcher:
 
         Or are read in another way: a protocol may ask another oracle for the same ones.
         """
-        known = frozenset(map(_followed_by, feeds))
+        known = frozenset(map(followed_by, feeds))
         if known != self._known:
             held = self.following.feeds
             self._take(await follow(self._reader, block, feeds, self._policy, held=held))
@@ -120,6 +123,13 @@ class PriceWatcher:
             book = await self._read(self._judge, block, before)
         self.telling.read(book)
         return book
+
+    async def first(self, block: BlockRef) -> PriceBook:
+        """Read every price at ``block``, held where it leapt in the blocks before."""
+        blocks = 0 if self._policy.spike is None else self._policy.spike.pause_blocks
+        read = partial(self._read, self._judge)
+        before = await book_before(self._reader, self.log_filter(), block, blocks, read)
+        return await self.read(block, before)
 
     async def prices_at(self, block: BlockRef) -> Prices:
         """Return every price at a block that need not be the newest: what is followed stays."""
@@ -288,8 +298,3 @@ class PriceWatcher:
         if sequencer is None or answer is None:
             return None
         return sequencer_problem(decode_round(answer), sequencer.grace_s, block.timestamp)
-
-
-def _followed_by(feed: Feed) -> tuple[object, ...]:
-    """Return how a feed is followed and read; of several markets' names for it it may have any."""
-    return feed.id, feed.source, feed.underlying, feed.read, feed.direct, feed.multiplier

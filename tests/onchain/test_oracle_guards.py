@@ -9,12 +9,15 @@ from keeper.app.examine import Finding, examine
 from keeper.app.prices import warning_watcher_for
 from keeper.config.chain_file import SequencerSettings
 from keeper.config.settings import load
+from keeper.core.chain import BlockRef
+from keeper.core.errors import StaleError
 from keeper.core.values import replace
 from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.prices import oracle_prices, push_price
 from keeper.devnet.sender import Sender
 from keeper.oracle.guards import SpikeRule
 from keeper.oracle.policy import OraclePolicy, Sequencer
+from keeper.oracle.watcher import PriceWatcher
 from tests.support.instant_clock import InstantClock
 from tests.support.market_node import MarketNode
 from tests.support.oracle_stage import DAY, OracleStage, oracle_stage, submit
@@ -88,6 +91,45 @@ async def test_a_leap_waits_until_it_is_undone_or_has_lasted(stage: OracleStage)
         assert "found -50 %" in await stage.problem("WETH")
         stage.rpc.call("evm_mine")
     assert await stage.problem("WETH") == ""
+
+
+async def test_a_leap_is_held_by_who_starts_after_it(stage: OracleStage) -> None:
+    policy = OraclePolicy(spike=SpikeRule(most_bps=3_000, pause_blocks=4))
+    now = (await stage.follow(policy)).prices[stage.key("WETH")].value
+    push_price(stage.live, "WETH", now // 2)
+    for _ in range(4):
+        seen, started = await stage.problem("WETH"), await started_problem(stage, policy, "WETH")
+        assert "found -50 %" in seen
+        assert started == seen  # in the same words: from the same block on
+        push_price(stage.live, "DAI", 10**8)
+    assert await started_problem(stage, policy, "WETH") == await stage.problem("WETH") == ""
+    push_price(stage.live, "WETH", now)
+    stage.rpc.call("evm_mine")
+    assert "found 100 %" in await started_problem(stage, policy, "WETH")
+    push_price(stage.live, "WETH", now // 2)
+    assert await started_problem(stage, policy, "WETH") == ""  # it came back
+
+
+async def test_a_node_without_old_states_tells_of_no_leap_before_the_start(
+    stage: OracleStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = OraclePolicy(spike=SpikeRule(most_bps=3_000, pause_blocks=4))
+    now = (await stage.follow(policy)).prices[stage.key("WETH")].value
+    push_price(stage.live, "WETH", now // 2)
+
+    async def gone(number: int) -> BlockRef:
+        msg = f"block {number}: expected its state, found that it is pruned"
+        raise StaleError(msg)
+
+    monkeypatch.setattr(stage.scene.chain.reader, "block", gone)
+    assert await started_problem(stage, policy, "WETH") == ""
+
+
+async def started_problem(stage: OracleStage, policy: OraclePolicy, symbol: str) -> str:
+    """Return why a watcher that starts now does not act on an asset's price."""
+    watcher, head = PriceWatcher(stage.scene.chain.reader, policy), await stage.head()
+    await watcher.follow(stage.scene.adapter.feeds(stage.market), head)
+    return (await watcher.first(head)).problems.get(stage.key(symbol), "")
 
 
 async def test_a_capped_adapter_off_by_little_waits_where_the_operator_said_so(
