@@ -145,6 +145,7 @@ class Keeper:
             if self._sending.arming is not None:
                 self._streams.prices.tap = self._hear_price
             self._newest = head
+            self._sending.agreed.told(HeadEvent(block=head))
             self._settle_mail.put(head)
             await stop.wait()
             await self._stop(watching, acting)
@@ -199,7 +200,7 @@ class Keeper:
         """Leave each head for every watcher and for the settler."""
         async with aclosing(self._streams.heads.follow()) as events:
             async for event in events:
-                self._judge_reorg(event)
+                self._judge_reorg(self._sending.agreed.told(event))
                 self._newest = event.block
                 self._head_came.set()
                 self._sending.executor.head_seen(event.block)
@@ -217,12 +218,9 @@ class Keeper:
                     self._has_settled.clear()
                     await self._has_settled.wait()
 
-    def _judge_reorg(self, event: HeadEvent) -> None:
+    def _judge_reorg(self, undone: int) -> None:
         """Halt sending when more was undone than is taken for possible: the node is not sound."""
-        if event.reorg_from is None or self._newest is None:
-            return
-        undone, most = self._newest.number - event.reorg_from, self._pace.finality_depth
-        if undone > most:
+        if undone > (most := self._pace.finality_depth):
             self.halt(f"reorg: expected at most {most} blocks undone, found {undone}")
 
     def _watch_prices(self) -> None:
@@ -281,7 +279,7 @@ class Keeper:
             await sending.standing.review()  # whatever becomes of the reads: a halt outlives us
             outcomes: list[Outcome] = []
             try:
-                await sending.confirm(head)
+                self._judge_reorg(await sending.agreed.require(head))
                 await sending.doubtful.look(head)
                 outcomes += await sending.settler.settle(head)
                 outcomes += await sending.canon.review(head, sending.settler)

@@ -1,6 +1,6 @@
 """Build what sends, and what follows what was sent, from settings and an open chain."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
 from msgspec import Struct
@@ -10,12 +10,11 @@ from keeper.app.executor_contract import ExecutorContract
 from keeper.app.hearing import OnSettled, each, ears, foreign, noted
 from keeper.app.outside import Dial
 from keeper.app.totals import price_reader
-from keeper.chain.agreed import require_agreed
+from keeper.chain.agreed import AgreedHeads
 from keeper.chain.session import Chain
 from keeper.config.lanes import PrivateLaneSettings
 from keeper.config.sending import ForeignNonce
 from keeper.config.settings import Settings
-from keeper.core.chain import BlockRef
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Intent
 from keeper.core.ports import Signer
@@ -77,8 +76,8 @@ class Sending(Struct, frozen=True, kw_only=True):
     is_armed: bool
     arming: Arming | None
     """What signs ahead; None where nothing is to be, or nothing can be sent."""
-    confirm: Callable[[BlockRef], Awaitable[None]]
-    """Raises StaleError for a head that a quorum, where there is one, does not have."""
+    agreed: AgreedHeads
+    """The heads that a quorum has, where there is one."""
 
 
 async def build_sending(settings: Settings, post: Post) -> Sending:
@@ -141,7 +140,7 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         standing=standing,
         is_armed=armament is not None,
         arming=_arming(settings, post, executor, armament),
-        confirm=partial(require_agreed, post.chain.agreed),
+        agreed=AgreedHeads(post.chain.agreed),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from keeper.chain.head_tracker import HeadEvent
 from keeper.chain.quorum import Node, Quorum
 from keeper.chain.reader import ChainReader
 from keeper.chain.rpc import Rpc
@@ -80,6 +81,56 @@ async def require_agreed(reader: Reader, head: BlockRef) -> None:
     found = await reader.block(head.number)
     if found != head:
         raise StaleError(f"block {head.number} as told by most: {head.unlike(found)}")
+
+
+class AgreedHeads:
+    """The heads that enough nodes have, and what a reorg undoes of them.
+
+    What one of several alone claimed and took back was never acted on: nothing of it is undone.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        """Ask a reader that needs a quorum; without one every head that is told counts."""
+        self._reader = reader
+        self._newest: BlockRef | None = None
+        self._forks: list[int] = []
+        """The last blocks that reorgs left, of those told since the newest."""
+
+    def told(self, event: HeadEvent) -> int:
+        """Take a head as one node tells it; return how many agreed blocks it surely undoes."""
+        if event.reorg_from is not None:
+            self._forks.append(event.reorg_from)
+        if isinstance(self._reader, AgreedReader):
+            return 0
+        return self._take(event.block, len(self._forks))
+
+    async def require(self, head: BlockRef) -> int:
+        """Return how many agreed blocks are undone by ``head``.
+
+        Raises StaleError unless enough nodes have it as it was told.
+        """
+        if not isinstance(self._reader, AgreedReader):
+            return 0
+        forks = len(self._forks)  # one that is told while nodes are asked is of a later head
+        await require_agreed(self._reader, head)
+        if forks and await self._still_stands(head):
+            del self._forks[:forks]
+            forks = 0
+        return self._take(head, forks)
+
+    async def _still_stands(self, head: BlockRef) -> bool:
+        """Return whether the newest is in the chain of ``head``: who left it came back."""
+        newest = self._newest
+        if newest is None or newest.number > head.number:
+            return False
+        return await self._reader.block(newest.number) == newest
+
+    def _take(self, head: BlockRef, forks: int) -> int:
+        """Make a head the newest; return how many blocks the first so many reorgs undid."""
+        newest, self._newest = self._newest, head
+        left = self._forks[:forks]
+        del self._forks[:forks]
+        return newest.number - min(left) if left and newest else 0
 
 
 class AgreedWire(NodeWire):

@@ -31,7 +31,8 @@ def standing_of(journal: Any) -> Standing:
 
 def keeper_over(standing: Standing, confirm: Any, skipped: list[str]) -> Keeper:
     """A keeper that has nothing but its standing, and a node that answers like this."""
-    sending: Any = SimpleNamespace(standing=standing, confirm=confirm, executor=standing)
+    agreed = SimpleNamespace(require=confirm)
+    sending: Any = SimpleNamespace(standing=standing, agreed=agreed, executor=standing)
     nobody: Any = None
     keeper = Keeper(
         hull=nobody,

@@ -11,6 +11,7 @@ import pytest
 from keeper.app.compartment import Compartment
 from keeper.app.hull import Hull
 from keeper.app.keeper import Keeper, KeeperPace, Streams
+from keeper.chain.agreed import AgreedHeads
 from keeper.chain.head_tracker import HeadEvent
 from keeper.core.chain import BlockRef, LogFilter
 from keeper.core.errors import (
@@ -109,9 +110,10 @@ def keeper_of(
     prices: Any = None,
 ) -> Keeper:
 
+    reader: Any = None
     sending: Any = SimpleNamespace(
         flight=deployed.flight,
-        confirm=nothing,
+        agreed=AgreedHeads(reader),
         doubtful=SimpleNamespace(look=nothing),
         settler=SimpleNamespace(settle=settle),
         canon=SimpleNamespace(review=nothing),
