@@ -51,7 +51,8 @@ class PolledHeads:
 class PushedHeads:
     """Subscribes to new heads, and looks itself when the subscription is silent.
 
-    A node that rolls its chain back pushes nothing, and neither does one whose socket froze.
+    A node that rolls its chain back pushes nothing, and neither does one whose socket froze. One
+    that pushes old blocks is as silent.
     """
 
     def __init__(
@@ -59,10 +60,15 @@ class PushedHeads:
         subscriptions: Callable[[], Subscriptions],
         reader: HeadReader,
         *,
+        clock: Clock,
         check_s: float,
         rollup: Rollup | None = None,
+        told: Callable[[BlockRef], None] = lambda _: None,
     ) -> None:
+        """Subscribe at ``subscriptions``; ``told`` hears of each head that is pushed."""
         self._open = subscriptions
+        self._told = told
+        self._clock = clock
         self._reader = reader
         self._check_s = check_s
         self._rollup = rollup
@@ -72,25 +78,32 @@ class PushedHeads:
         subscriptions = self._open()
         try:
             await subscriptions.subscribe("newHeads")
-            seen = await self._reader.head()
-            yield seen
-            missed = False
+            found = await self._reader.head()
+            yield found
+            newest, missed, due = found.number, False, self._due()
             while True:
-                pushed = await subscriptions.next(self._check_s)
+                wait_s = due - self._clock.monotonic()
+                pushed = await subscriptions.next(wait_s) if wait_s > 0 else None
                 if pushed is not None:
-                    missed = False
                     seen = decode_block(pushed.result, self._rollup)
+                    self._told(seen)
+                    if seen.number > newest:  # others tell of no chain that grows
+                        newest, missed, due = seen.number, False, self._due()
                     yield seen
                     continue
                 found = await self._reader.head()
-                if found.number > seen.number:
+                if found.number > newest:
                     if missed:
                         raise TransientError("heads: expected them pushed, found only by looking")
                     missed = True
-                seen = found
-                yield seen
+                newest, due = found.number, self._due()
+                yield found
         finally:
             await subscriptions.close()
+
+    def _due(self) -> float:
+        """Return when to look, unless the chain is told to grow before."""
+        return self._clock.monotonic() + self._check_s
 
 
 class PushedElsePolled:

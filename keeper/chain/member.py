@@ -1,9 +1,10 @@
 """One node of several: what is known of its health."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from keeper.chain.pushed import Pushed
 from keeper.chain.transport import Transport
 from keeper.core.chain import BlockRef
 
@@ -40,6 +41,8 @@ class Member:
     """The first block that it told of and enough others have not come to yet, and when it did."""
     unfollowed: str = ""
     """What it claimed so long ago that others would have come to it, empty when nothing."""
+    pushed: Pushed = field(default_factory=Pushed)
+    """The heads that it pushed: they may be taken of another while it is asked."""
     limited_until: float = 0.0
     """Its own wish: before that it is asked for nothing."""
     resting_until: float = 0.0

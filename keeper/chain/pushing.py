@@ -7,6 +7,7 @@ from keeper.chain.member import Member
 from keeper.chain.pool import Pool
 from keeper.chain.sockets import Connect
 from keeper.chain.subscriptions import Subscriptions
+from keeper.core.chain import BlockRef
 from keeper.core.errors import TransientError
 from keeper.runtime.clock import Clock
 
@@ -26,7 +27,7 @@ class PushEndpoint:
     @property
     def doubt(self) -> str:
         """Why nothing that its node tells is taken, empty when it is."""
-        return "" if self.member is None else self.member.doubt
+        return "" if self.member is None else self.member.doubt or self.member.pushed.doubt
 
     def open(self) -> Subscriptions:
         """Return subscriptions on a socket that opens with the first one."""
@@ -62,6 +63,11 @@ class Rotation:
         opened = chosen.open()
         self._current = (chosen, opened)
         return opened
+
+    def pushed(self, head: BlockRef) -> None:
+        """Hear of a head from the endpoint that was opened last."""
+        if self._current is not None and (member := self._current[0].member) is not None:
+            member.pushed.take(head)
 
     def _in_order(self) -> list[PushEndpoint]:
         """Return the endpoints of nodes that are fit, the active one's first, then the others."""

@@ -148,8 +148,14 @@ class Chain:
         polled = PolledHeads(self.reader, self._clock, every_s=options.poll_s)
         if not self._push:
             return polled
+        rotation = self._rotation()
         pushed = PushedHeads(
-            self._rotation().open, self.reader, check_s=options.check_s, rollup=options.rollup
+            rotation.open,
+            self.reader,
+            clock=self._clock,
+            check_s=options.check_s,
+            rollup=options.rollup,
+            told=rotation.pushed,
         )
         if self.pool is None:
             return pushed

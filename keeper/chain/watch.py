@@ -70,6 +70,7 @@ class Watch:
         self._vote(told)
         self._weigh_claims(heads)
         self._step_back([head for one, head in heads.items() if not one.unfollowed])
+        self._weigh_pushes([sight for _, sight in told])
         if active.outvoted:
             self._known = {}
         for one, sight in told:
@@ -117,15 +118,32 @@ class Watch:
         Also of the active node: what is known is its word, and nobody must agree with that then.
         """
         blocks = {one: sight.at_height for one, sight in told if sight.at_height is not None}
-        voices = list(blocks.values())
-        least = max(self._options.quorum, len(voices) // 2 + 1)
-        agreed = next((one for one in voices if voices.count(one) >= least), None)
-        if self._options.quorum == 1 or agreed is None:
+        agreed = self._agreed(list(blocks.values()))
+        if agreed is None:
             return
         self._known.pop(agreed.number, None)
         for member, block in blocks.items():
             unlike = agreed.unlike(block)
             member.outvoted = f"block {agreed.number}: {unlike}" if unlike else ""
+
+    def _agreed(self, voices: Sequence[BlockRef]) -> BlockRef | None:
+        """Return the block that most tell alike, and a quorum; None without one."""
+        least = max(self._options.quorum, len(voices) // 2 + 1)
+        agreed = next((one for one in voices if voices.count(one) >= least), None)
+        return None if self._options.quorum == 1 else agreed
+
+    def _weigh_pushes(self, sights: Sequence[Sight]) -> None:
+        """Note who pushed otherwise than what a quorum answers, and tell when that is news."""
+        blocks = [one.at_height for one in sights if one.at_height is not None]
+        both = (self._agreed(blocks), self._agreed([one.head for one in sights]))
+        agreed = [one for one in both if one is not None]
+        for member in self._members if agreed else ():
+            before = member.pushed.doubt
+            member.pushed.judge(agreed, self._newest(), self._clock.monotonic())
+            if member.pushed.doubt != before:
+                trouble = Trouble.RESUMED if before else Trouble.UNFIT
+                said = member.pushed.doubt or "may push again"
+                self._report(trouble, f"{member.name}: {said}")
 
     def _weigh_claims(self, heads: Mapping[Member, int]) -> None:
         """Note who has long told of a block that no quorum would agree on, for others lack it.

@@ -243,13 +243,13 @@ class Desk:
         return list(self.session.keeper._sending.flight.airborne.values())
 
 
-def quick(options: ChainOptions, retry: RetryPolicy) -> ChainOptions:
+def quick(options: ChainOptions, retry: RetryPolicy, check_s: float = 0.3) -> ChainOptions:
     """Return options whose patience fits a test."""
     return replace(
         options,
         retry=retry,
         poll_s=0.05,
-        check_s=0.3,
+        check_s=check_s,
         stall_s=2.0,
         watch_s=0.1,
         patience_s=0.3,
@@ -273,6 +273,7 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
     retry: RetryPolicy = QUICK,
     besides: Sequence[Observer] = (),
     share: Share | None = None,
+    check_s: float = 0.3,
 ) -> AsyncIterator[Desk]:
     """Run a keeper on the nodes at ``urls`` until the block ends; its blocks are mined by hand."""
     who = node.market.accounts
@@ -296,7 +297,7 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
         else None
     )
     stop = asyncio.Event()
-    with _tuned(trouble, retry):
+    with _tuned(trouble, retry, check_s):
         observer = Chorus([ears, *besides])
         async with keeper_session(
             settings, observer, signer=signer, clock=clock, share=share
@@ -329,16 +330,19 @@ async def _end(desk: Desk) -> None:
 class _tuned:  # noqa: N801 - a context manager
     """Opens chains with other patience, and hears of their trouble."""
 
-    def __init__(self, trouble: list[tuple[Trouble, str]], retry: RetryPolicy) -> None:
+    def __init__(
+        self, trouble: list[tuple[Trouble, str]], retry: RetryPolicy, check_s: float
+    ) -> None:
         self._trouble = trouble
         self._retry = retry
+        self._check_s = check_s
         self._kept = opening.open_chain
 
     def __enter__(self) -> None:
         def opened(urls: Sequence[str], options: ChainOptions, **_: object) -> Any:
             return open_chain(
                 urls,
-                quick(options, self._retry),
+                quick(options, self._retry, self._check_s),
                 report=lambda kind, detail: self._trouble.append((kind, detail)),
             )
 

@@ -18,6 +18,7 @@ from tests.support.proxy_faults import (
     Delay,
     Drop,
     Fault,
+    Forge,
     Hold,
     Json,
     Lie,
@@ -220,6 +221,11 @@ def _spoiled_push(told: list[str], message: Json, fault: Fault) -> list[str]:
                 return []
             held, fault.held = fault.held[::-1], []
             return held
+        case Forge():
+            params = message["params"]
+            told = [
+                json.dumps(message | {"params": params | {"result": fault.alter(params["result"])}})
+            ]
         case Removed() if "logIndex" in message["params"]["result"]:
             gone = json.loads(json.dumps(message))
             gone["params"]["result"]["removed"] = True

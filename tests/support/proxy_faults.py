@@ -97,11 +97,18 @@ class Removed:
     """Each pushed log is followed by its own removal, and by itself again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forge:
+    """What is pushed is altered; answers are not."""
+
+    alter: Callable[[Json], Json]
+
+
 Fault = (
     Stall | Drop | Deaf | Delay | Hold | Body | Cut | WrongId | Refuse | Lie | RangeLimit | Mute
-    | Twice | Backwards | Removed
+    | Twice | Backwards | Removed | Forge
 )  # fmt: skip
-PUSHED = (Mute, Twice, Backwards, Removed)
+PUSHED = (Mute, Twice, Backwards, Removed, Forge)
 """What befalls notifications, and no answer."""
 
 

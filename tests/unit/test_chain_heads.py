@@ -166,6 +166,28 @@ async def test_a_frozen_subscription_is_given_up_for_another(
         await heard.take_after_subscribing_again(node, chain)
 
 
+async def test_a_subscription_that_tells_old_heads_alone_is_given_up_as_a_frozen_one(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    old = chain.head
+
+    async def repeat() -> None:
+        while True:
+            await node.push("0x1", old)
+            await asyncio.sleep(0.01)
+
+    async with opened(node.url, node.ws_url, check_s=5.0) as open_, listening(open_) as heard:
+        await heard.take(1)
+        repeating = asyncio.create_task(repeat())
+        try:
+            for number in (11, 12):
+                chain.add(number)
+                assert await heard.take(1) == [(number, None)]
+        finally:
+            repeating.cancel()
+        assert heard.trouble == [Trouble.LOST, Trouble.RESUMED]
+
+
 async def test_what_a_node_pushes_that_was_found_unfit_is_left_for_looking(
     node: FakeNode, chain: FakeChainNode
 ) -> None:
