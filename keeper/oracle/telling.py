@@ -66,9 +66,17 @@ class Telling:
         ]
 
     def now_of(self, following: Following) -> "Telling":
-        """Return what tells of other feeds, with what was heard of blocks not yet read."""
-        made = Telling(following)
-        made._since = self._since
+        """Return what tells of other feeds, with what was heard of blocks not yet read.
+
+        Not from an aggregator that a proxy answers from no more: it may tell on.
+        """
+        made, before = Telling(following), self._following.leaves
+        followed = {(proxy, leaf.aggregator) for proxy, leaf in following.leaves.items()}
+        made._since = {
+            proxy: said
+            for proxy, said in self._since.items()
+            if (proxy, before[proxy].aggregator) in followed
+        }
         return made
 
     def read(self, book: PriceBook) -> None:

@@ -132,6 +132,19 @@ def test_an_event_heard_while_the_block_before_it_is_read_is_not_forgotten() -> 
     assert made.told(event(EVENTS_OF_ETHER, 6_000 * 10**8))[0] == [(ORACLE, 6_000 * 10**24)]
 
 
+def test_what_a_retired_aggregator_said_is_no_part_of_a_price() -> None:
+    """It answers after the switch, and before the head is read that the switch was in."""
+    new = address("0x" + "66" * 20)
+    made = telling()
+    made.heard(event(EVENTS_OF_ETHER, 1_500 * 10**8), HEAD + 2)
+    made.heard(event(EVENTS_OF_DOLLAR, 2 * 10**8), HEAD + 2)
+    made = made.now_of(following(leaves=(replace(LEAVES[0], aggregator=new), LEAVES[1])))
+    made.read(at(3_000 * 10**24, HEAD + 1))
+    assert made.told(event(EVENTS_OF_DOLLAR, 10**8))[0] == [(ORACLE, 3_000 * 10**24)]
+    assert made.told(event(new, 6_000 * 10**8))[0] == [(ORACLE, 3_000 * 10**24)], "of two dollars"
+    assert made.told(event(EVENTS_OF_ETHER, 10**8)) == ([], frozenset())
+
+
 @pytest.mark.parametrize("answer", [-1, 0, 10, 10**14])
 def test_no_other_feed_tells_what_it_makes_of_an_answer_that_guards_refuse(answer: int) -> None:
     made = telling()
