@@ -155,7 +155,8 @@ async def foreign_nonce(
         if await is_ours(journal, wire, keeper.sender, nonce):
             continue
         signed = await journal.signed_with(keeper.sender, nonce)
-        if not signed or (head is not None and keeper.doubts.lasted(nonce, head)):
+        lasted = signed and head is not None and keeper.doubts.lasted(nonce, head)
+        if not signed or (lasted and await is_used(wire, keeper.sender, nonce)):
             keeper.accounted(confirmed)
             return nonce
         is_unclear = True
@@ -164,6 +165,14 @@ async def foreign_nonce(
     else:
         keeper.accounted(confirmed)
     return None
+
+
+async def is_used(wire: Wire, sender: Address, nonce: int) -> bool:
+    """Return whether a nonce is used, to be asked again after receipts that there are none of.
+
+    A reorg between the count and the receipts takes back both, and nobody else used it.
+    """
+    return await wire.nonce(sender, pending=False) > nonce
 
 
 async def is_ours(journal: Journal, wire: Wire, sender: Address, nonce: int) -> bool:

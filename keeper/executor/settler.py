@@ -20,7 +20,7 @@ from keeper.evm.signed_transaction import decode_signed
 from keeper.executor.dividing import Decoders, divided
 from keeper.executor.endings import done, dropped, ended, outcomes_of
 from keeper.executor.flight import Flight
-from keeper.executor.nonce import Doubts, is_ours
+from keeper.executor.nonce import Doubts, is_ours, is_used
 
 log = structlog.get_logger()
 
@@ -168,14 +168,7 @@ class Settler:
         """Give up a transaction that can no longer land, or that the node lost for good."""
         next_nonce = await self._wire.nonce(submission.sender, pending=False)
         if next_nonce > submission.nonce:
-            # A node may count a transaction before it has its receipt, or another one may for it:
-            # nobody else is accused at the first sight of that.
-            lasted = self._doubts.lasted(intent.plan_id, head)
-            if not lasted or await self._landed(intent) is not None:
-                return None
-            if not await is_ours(self._journal, self._wire, submission.sender, submission.nonce):
-                self._on_foreign(submission)
-            return dropped(intent, f"another transaction took nonce {submission.nonce}")
+            return await self._end_by_another(intent, submission, head)
         self._doubts.over(intent.plan_id)
         if head.timestamp <= intent.deadline + GRACE_S:
             return None
@@ -185,6 +178,25 @@ class Settler:
             if await self._wire.knows(attempt.tx_hash):
                 return await self._above_a_gap(intent, submission, next_nonce)
         return dropped(intent, "the node lost it and its deadline has passed")
+
+    async def _end_by_another(
+        self, intent: Intent, submission: Submission, head: BlockRef
+    ) -> Outcome | None:
+        """Give up a transaction whose nonce another one used.
+
+        A node may count a transaction before it has its receipt, or another one may for it: nobody
+        else is accused at the first sight of that.
+        """
+        sender, nonce = submission.sender, submission.nonce
+        lasted = self._doubts.lasted(intent.plan_id, head)
+        if not lasted or await self._landed(intent) is not None:
+            return None
+        ours = await is_ours(self._journal, self._wire, sender, nonce)
+        if not await is_used(self._wire, sender, nonce):
+            return None
+        if not ours:
+            self._on_foreign(submission)
+        return dropped(intent, f"another transaction took nonce {nonce}")
 
     async def _above_a_gap(
         self, intent: Intent, submission: Submission, next_nonce: int

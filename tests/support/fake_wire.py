@@ -25,6 +25,8 @@ class FakeWire:
     """Whose."""
     late: set[Hash32] = field(default_factory=set)
     """Whose receipts are not handed out before somebody asks for a nonce."""
+    freed: int | None = None
+    """What ``used`` is once it was told: a reorg takes back what used the others."""
     disputed: set[Hash32] = field(default_factory=set)
     """Whose receipts several nodes tell otherwise."""
 
@@ -71,7 +73,10 @@ class FakeWire:
     async def nonce(self, sender: Address, *, pending: bool) -> int:
         self.asked_nonces.append(sender)
         self.late.clear()
-        return self.used + (self.queued if pending else 0)
+        used = self.used
+        if self.freed is not None:
+            self.used, self.freed = self.freed, None
+        return used + (self.queued if pending else 0)
 
     async def chain_id(self) -> int:
         return 31337

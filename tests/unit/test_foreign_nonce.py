@@ -170,6 +170,21 @@ async def test_what_nobody_has_a_receipt_of_in_the_end_is_somebody_else_s(yard: 
     assert [one["nonce"] for one in lines if one["event"] == KEY_USED] == [10]
 
 
+async def test_a_reorg_between_the_count_and_the_receipts_accuses_nobody(yard: Yard) -> None:
+    late = await given_up(yard, 10)
+    yard.wire.used = 11
+    await yard.tend(101)
+    yard.clock.seconds += UNEXPLAINED_S
+    yard.wire.freed = 10
+    await yard.tend(102)
+    assert yard.standing.halted is None
+    yard.wire.used = 11
+    yard.wire.include(late.tx_hash, 103)
+    await yard.tend(103)
+    assert yard.standing.halted is None
+    assert not yard.desk.nonces.unaccounted(11)
+
+
 async def test_who_uses_the_nonce_of_what_was_lost_and_given_up_halts(yard: Yard) -> None:
     await yard.send(ONE, 10)
     yard.wire.used = 10

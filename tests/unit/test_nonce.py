@@ -205,4 +205,5 @@ async def test_a_doubt_about_a_nonce_that_a_reorg_frees_begins_anew_when_it_is_u
     for confirmed, number in ((6, 101), (5, 102), (6, 150)):
         assert await foreign_nonce(keeper, signed, wire, confirmed, block(number)) is None
         clock.seconds += UNEXPLAINED_S
+    wire.used = 6
     assert await foreign_nonce(keeper, signed, wire, 6, block(151)) == 5

@@ -62,6 +62,21 @@ async def test_heads_that_come_all_at_once_after_a_silence_accuse_nobody(desk: D
     assert outcome.status is Status.LANDED
 
 
+async def test_a_reorg_between_the_count_and_the_receipts_accuses_nobody(desk: Desk) -> None:
+    """A node had the count before the receipt at first; then a reorg takes back what used it."""
+    sent = await desk.send(ONE, 5)
+    desk.wire.used = 6
+    assert await desk.settle(101) == []
+    desk.clock.seconds += UNEXPLAINED_S
+    desk.wire.freed = 5
+    assert await desk.settle(102) == []
+    assert desk.foreign == []
+    desk.wire.used = 6
+    desk.wire.include(sent.tx_hash, 103, logs=[GAINED])
+    (outcome,) = await desk.settle(103 + CONFIRMATIONS)
+    assert outcome.status is Status.LANDED
+
+
 async def test_a_nonce_that_one_of_ours_took_which_was_given_up_is_nobody_else_s(
     desk: Desk,
 ) -> None:
