@@ -89,7 +89,7 @@ class HeadTracker:
         while at.hash not in self._known:
             branch.insert(0, at)
             if at.number <= oldest.number:
-                return self._accept([], branch, oldest.number - 1)
+                return self._accept([], branch, at.number - 1)
             at = by_hash.get(at.parent_hash) or await self._headers.block_by_hash(at.parent_hash)
         kept = [block for block in self._known.values() if block.number <= at.number]
         if not branch:

@@ -164,6 +164,14 @@ async def test_after_a_long_outage_with_a_reorg_the_last_common_block_is_told() 
     assert await follow(tracker, [chain.canonical[50]]) == [(50, 3)]
 
 
+async def test_after_a_jump_a_chain_that_became_shorter_voids_all_that_was_told() -> None:
+    chain = FakeChain(*line(1, 50))
+    tracker = HeadTracker(chain, most_filled=10)
+    await follow(tracker, [block(3), block(50)])
+    chain.become(*branch(4, 20, "b", "a"))
+    assert await follow(tracker, [chain.canonical[20]]) == [(20, 19)]
+
+
 async def test_a_chain_that_moves_while_we_look_changes_nothing_told() -> None:
     chain = FakeChain(*line(10, 12))
     tracker = HeadTracker(chain)
