@@ -31,6 +31,8 @@ class Member:
     transport: Transport
     head: BlockRef | None = None
     """The newest block that it told of."""
+    told_at: float = 0.0
+    """When it did."""
     excluded: str = ""
     """Why it is never used again in this run, empty when it may be."""
     unfit: str = ""

@@ -108,7 +108,7 @@ class Watch:
             if not isinstance(e, RateLimitedError):
                 self._judge(member, str(e))
             return None
-        member.head = sight.head
+        member.head, member.told_at = sight.head, self._clock.monotonic()
         member.answered()
         return sight
 
@@ -198,11 +198,18 @@ class Watch:
         return "" if told == known else f"block {height}: expected {known}, found {told}"
 
     def _newest(self) -> int:
-        """Return the newest block that enough nodes came to: one alone may claim any."""
-        heads = [one.head.number for one in self._members if one.head and not one.excluded]
-        quorum = self._options.quorum
+        """Return the newest block that enough nodes came to: one alone may claim any.
+
+        Of one that does not answer any more it is forgotten soon, lest it keep the others out.
+        """
+        quorum, since = self._options.quorum, self._clock.monotonic() - _UNFOLLOWED_S
+        heads = [
+            one.head.number
+            for one in self._members
+            if one.head and not one.excluded and (quorum > 1 or one.told_at >= since)
+        ]
         if quorum == 1:
-            return max([*heads, next(reversed(self._known), 0)])
+            return max(heads, default=0)
         if len(heads) >= quorum:
             self._reached = max(self._reached, sorted(heads, reverse=True)[quorum - 1])
         return self._reached

@@ -121,6 +121,19 @@ async def test_a_chain_that_became_shorter_on_every_node_is_followed(
         await require_agreed(chain.agreed, head)
 
 
+@pytest.mark.parametrize("ahead", [0, 1])
+async def test_nobody_is_behind_a_node_that_is_gone(three: Three, ahead: int) -> None:
+    """Without a quorum one node may claim any block; gone, it must not keep the others out."""
+    async with three.opened(of=2, quorum=1) as chain:
+        add(three, *range(11, 31), nodes=slice(ahead, ahead + 1))
+        await looked(chain)
+        three.nodes[ahead].answers["eth_chainId"] = lambda _: Refusal(code=-32000, message="down")
+        assert await looked(chain) == [False, False], "it may be back in a moment"
+        three.clock.time += 11
+        assert await looked(chain) == [ahead == 1, ahead == 0]
+        assert (await chain.reader.head()).number == 10
+
+
 async def test_two_are_followed_back_when_one_has_long_been_alone_with_more(three: Three) -> None:
     async with three.opened() as chain:
         add(three, *range(11, 31))
