@@ -36,16 +36,20 @@ class Switch:
         self._keeper: Halted | None = None
         self._ordered: str | None = None
         """What whoever opens the chain next is told, although it may have read the disk before."""
+        self._at = 0
+        """When that was ordered, unix seconds."""
         self._is_kept = False
 
     def halt(self, why: str) -> None:
         """Stop sending now, and put the order on disk before this returns, where that can be."""
-        if self._keeper is None:
-            self._ordered = why
+        keeper, now = self._keeper, int(self._clock.now())
+        if keeper is None:
             log.error(HALT_ORDERED, why=why)
         else:
-            self._keeper.halt(why)
-        self._is_kept = halt_database(self._database, why, now=int(self._clock.now()))
+            keeper.halt(why)
+        self._is_kept = halt_database(self._database, why, now=now)
+        if keeper is None or not self._is_kept:  # an open one may fail, and be opened anew
+            self._ordered, self._at = why, now
         if not self._is_kept:
             log.error(HALT_IN_MEMORY, why=why, database=str(self._database))
 
@@ -62,5 +66,9 @@ class Switch:
             self._keeper = None
 
     def _is_taken_back(self) -> bool:
-        """Return whether somebody rearmed since the order was put on disk."""
-        return self._is_kept and read_standing(self._database).halted is None
+        """Return whether somebody rearmed since the order was given.
+
+        One that could not be put on disk may be there by now, from the keeper that it was given to.
+        """
+        found = read_standing(self._database)
+        return found.halted is None and (self._is_kept or found.rearmed > self._at)

@@ -121,6 +121,40 @@ async def test_where_there_is_no_database_yet_it_is_said_and_kept_as_soon_as_the
     await journal.close()
 
 
+async def test_an_order_that_no_disk_took_holds_for_the_keeper_that_is_opened_next(
+    tmp_path: Path,
+) -> None:
+    """A chain that fails is opened anew in the same process, and reads a disk without it."""
+    elsewhere = await opened(tmp_path / "elsewhere")
+    switch = switch_of(tmp_path)
+    with switch.over(standing_over(elsewhere)):
+        switch.halt("enough")
+    await elsewhere.close()
+    journal = await opened(tmp_path)
+    later, last = standing_over(journal), standing_over(journal)
+    with switch.over(later):
+        assert later.halted == "enough"
+    await journal.close()
+    rearm(database(tmp_path), now=1_700_000_001)
+    with switch.over(last):
+        assert last.halted is None
+
+
+async def test_an_order_that_the_keeper_kept_and_somebody_took_back_is_over(tmp_path: Path) -> None:
+    elsewhere = await opened(tmp_path / "elsewhere")
+    switch = switch_of(tmp_path)
+    with switch.over(standing_over(elsewhere)):
+        switch.halt("enough")
+    await elsewhere.close()
+    journal = await opened(tmp_path)  # the disk is well again, and the keeper puts it there
+    await journal.halt("enough")
+    later = standing_over(journal)
+    rearm(database(tmp_path), now=1_700_000_001)
+    with switch.over(later):
+        assert later.halted is None
+    await journal.close()
+
+
 async def test_the_first_reason_stands(tmp_path: Path) -> None:
     await ran_once(tmp_path)
     switch = switch_of(tmp_path)
