@@ -1,6 +1,6 @@
 """The chain's newest blocks as they come: gaps filled, reorgs told, silence noticed."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Protocol
 
@@ -153,8 +153,13 @@ class HeadStream:
         clock: Clock,
         stall_s: float,
         report: Report = quiet,
+        leave: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
+        """Follow a source; ``leave`` has another node asked, told why, where there are several."""
         self._source = source
+        self._leave = leave
+        self._unjoined = ""
+        """Why the last sight led to no head, empty when it did."""
         self._tracker = HeadTracker(headers)
         self._clock = clock
         self._stall_s = stall_s
@@ -190,6 +195,8 @@ class HeadStream:
                 for event in await self._events(sight):
                     yield event
                 if self._tell_silence():
+                    if self._unjoined and self._leave is not None:
+                        await self._leave(self._unjoined)
                     return
 
     def _tell_silence(self) -> bool:
@@ -204,8 +211,10 @@ class HeadStream:
     async def _events(self, sight: BlockRef) -> list[HeadEvent]:
         try:
             events = await self._tracker.advance(sight)
-        except StaleError:  # the chain moved while we looked: the next sight tells
+        except StaleError as e:  # the chain moved while we looked: the next sight tells
+            self._unjoined = str(e)
             return []
+        self._unjoined = ""
         if self._down:
             self._down, self.trouble = False, ""
             self._last_new = self._clock.monotonic()  # its silence was told while it was gone

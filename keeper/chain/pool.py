@@ -120,6 +120,14 @@ class Pool:
             await self._clock.sleep(self._options.watch_s)
             await self.look()
 
+    async def leave(self, why: str) -> None:
+        """Have another node take over, if one is fit: what the active one answers is no use."""
+        left = self._active
+        for member in self.fit():
+            if member is not left and await self._adopt(member, why):
+                left.fit_since = None
+                return
+
     def on_switch(self, follow: Callable[[], None]) -> None:
         """Have ``follow`` called whenever another node has become the active one."""
         self._followers.append(follow)
@@ -140,8 +148,11 @@ class Pool:
         ]
         return RateLimitedError(message, min(waits)) if waits else TransientError(message)
 
-    async def _adopt(self, member: Member) -> bool:
-        """Make a node the active one if it proves to be on our chain; tell whether it is."""
+    async def _adopt(self, member: Member, why: str = "") -> bool:
+        """Make a node the active one if it proves to be on our chain; tell whether it is.
+
+        ``why`` the one before is left, unless that is known of it.
+        """
         if member is self._active:
             return True
         async with self._switching:
@@ -150,7 +161,7 @@ class Pool:
             if not await self._watch.inspect(member):
                 return False
             left, self._active = self._active, member
-            why = left.trouble(self._clock.monotonic()) or "it comes first"
+            why = why or left.trouble(self._clock.monotonic()) or "it comes first"
             self._report(Trouble.SWITCHED, f"from {left.name} to {member.name} ({why})")
             for follow in self._followers:
                 follow()

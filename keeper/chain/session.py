@@ -116,6 +116,7 @@ class Chain:
             clock=self._clock,
             stall_s=self._options.stall_s,
             report=told,
+            leave=None if self.pool is None else self.pool.leave,
         )
 
     def logs(self, wanted: LogFilter, *, report: Report | None = None) -> LogStream:

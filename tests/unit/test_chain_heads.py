@@ -208,6 +208,22 @@ async def test_what_a_node_pushes_that_was_found_unfit_is_left_for_looking(
             await heard.take_after_subscribing_again(late, behind)
 
 
+async def test_a_node_without_a_block_below_its_head_is_left_for_another(
+    node: FakeNode, chain: FakeChainNode
+) -> None:
+    async with fake_node() as other:
+        whole = FakeChainNode(other, first=5, last=10)
+        async with opened(node.url, other.url, stall_s=30.0) as open_, listening(open_) as heard:
+            await heard.take(1)
+            for one in (whole, chain):
+                one.add(11)
+                one.add(12)
+            del chain.every[chain.blocks.pop(11)["hash"]]
+            assert await heard.take(2) == [(11, None), (12, None)]
+            assert heard.trouble[0] is Trouble.STALLED
+            assert [one.is_active for one in open_.nodes()] == [False, True]
+
+
 async def test_silence_is_reported_and_ends_with_the_next_head(
     node: FakeNode, chain: FakeChainNode
 ) -> None:
