@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
-
-from pydantic import ValidationError
+from typing import Final
 
 from keeper.config.budgets import require_day_holds_hour
 from keeper.config.chain_file import ChainSettings
-from keeper.config.complaints import complaints, is_given, section, suggestion, variable
+from keeper.config.checking import checked, origin
+from keeper.config.complaints import section, suggestion
 from keeper.config.document import Document, Location, read_document
 from keeper.config.keeper_file import (
     LEAST,
@@ -24,13 +23,12 @@ from keeper.config.keeper_file import (
 )
 from keeper.config.parameters import known_protocols, parameters_model, parameters_type
 from keeper.config.protocol_file import ProtocolSettings
-from keeper.config.sending import PUBLIC_LANE, SendingSettings
-from keeper.config.sources import FileSettings, find_outside, overrides
+from keeper.config.sending import SendingSettings
+from keeper.config.sources import find_outside
+from keeper.config.together import require_together
 from keeper.config.watching import AlertSettings, HttpSettings
 from keeper.core.errors import ConfigError
 from keeper.core.units import Address
-
-F = TypeVar("F", bound=FileSettings)
 
 _LIMITS: Final = "limits"
 
@@ -86,14 +84,13 @@ def load(path: Path) -> Settings:
 
 def settings_of(path: Path, document: Document) -> Settings:
     """Return the settings of one chain from its root document. Raises ConfigError."""
-    root = _checked(KeeperSettings, document)
+    root = checked(KeeperSettings, document)
     _require_confirmed(root, document)
     _require_secret(document)
     folder = path.parent
     chain_path = folder / root.chain
-    chain = _checked(ChainSettings, read_document(chain_path, find_outside))
-    _require_lane(root, document, chain)
-    _require_payable(root, document, chain)
+    chain = checked(ChainSettings, read_document(chain_path, find_outside))
+    require_together(root, chain, partial(origin, KeeperSettings, document))
     operator = root.operator.model_copy(
         update={
             "keystore": tuple(folder / one for one in root.operator.keystore),
@@ -126,33 +123,17 @@ def _beside(folder: Path, path: Path | None) -> Path | None:
     return None if path is None else folder / path
 
 
-def _checked(model: type[F], document: Document) -> F:
-    """Return the settings of a document with what overrides them."""
-    given = overrides(model)
-    # pydantic-settings would take these for the field, or for an argument of its own.
-    known = model.model_fields
-    for key in document.data:
-        if key not in known and (key.startswith("_") or key.lower() in known):
-            near = suggestion(key, known)
-            raise ConfigError(f"{document.where((key,))}: unknown key {key!r}{near}")
-    try:
-        return model(**document.data)
-    except ValidationError as error:
-        lines = complaints(error, model, document, given=given)
-        raise ConfigError("\n".join(lines)) from error
-
-
 def _require_confirmed(root: KeeperSettings, document: Document) -> None:
     """Raise ConfigError for a limit beyond what is sane that is not confirmed by its key.
 
     Limits that make no sense together are refused, whatever is confirmed.
     """
-    where_of = partial(_where, document)
+    where_of = partial(origin, KeeperSettings, document)
     lines = []
     for name in root.confirm_dangerous:
         known = [f"{_LIMITS}.{one}" for one in LimitSettings.model_fields]
         if name not in known:
-            where = document.where(("confirm_dangerous",))
+            where = where_of(("confirm_dangerous",))
             lines.append(f"{where}: confirm_dangerous: unknown {name!r}{suggestion(name, known)}")
     for name, found in root.limits:
         key = f"{_LIMITS}.{name}"
@@ -169,12 +150,6 @@ def _require_confirmed(root: KeeperSettings, document: Document) -> None:
     require_day_holds_hour(root.limits, _LIMITS, "wei", where_of)
 
 
-def _where(document: Document, at: Location) -> str:
-    """Return what a value of the root file comes from: a line of it, or the environment."""
-    is_outside = is_given(overrides(KeeperSettings), at)
-    return variable(KeeperSettings, at) if is_outside else document.where(at)
-
-
 def _require_secret(document: Document) -> None:
     """Raise ConfigError for a channel's URL in the file itself: whoever has it may post."""
     alerts = document.data.get("alerts")
@@ -187,57 +162,6 @@ def _require_secret(document: Document) -> None:
             wanted = "${NAME} of an environment variable or a secret file"
             msg = f"{document.where(place)}: alerts.urls: expected {wanted}, found text in the file"
             raise ConfigError(msg)
-
-
-def _require_lane(root: KeeperSettings, document: Document, chain: ChainSettings) -> None:
-    """Raise ConfigError unless the lane to send by is one of the chain's."""
-    known = [PUBLIC_LANE, *(one.name for one in chain.lanes)]
-    if root.sending.lane not in known:
-        wanted = ", ".join(map(repr, known))
-        where = document.where(("sending", "lane"))
-        found = f"{root.sending.lane!r}{suggestion(root.sending.lane, known)}"
-        raise ConfigError(f"{where}: sending.lane: expected one of {wanted}, found {found}")
-    _require_backrun(root, document, chain)
-    _require_rehearsed(root, document, chain)
-    for name in known:
-        if known.count(name) > 1:
-            msg = f"{root.chain}: lanes: expected names of their own, found {name!r} twice"
-            raise ConfigError(msg)
-
-
-def _require_payable(root: KeeperSettings, document: Document, chain: ChainSettings) -> None:
-    """Raise ConfigError for a gas price under the chain's least tip: nothing could ever be sent."""
-    most, least = root.limits.max_gas_price_wei, chain.priority_fee_wei
-    if most < least:
-        where = _where(document, (_LIMITS, "max_gas_price_wei"))
-        wanted = f"priority_fee_wei of {root.chain}, {least}"
-        found = f"{most}; a number without a unit is wei"
-        msg = f"{where}: limits.max_gas_price_wei: expected at least {wanted}, found {found}"
-        raise ConfigError(msg)
-
-
-def _require_backrun(root: KeeperSettings, document: Document, chain: ChainSettings) -> None:
-    """Raise ConfigError for a backrun without bundles, or without seeing what is pending."""
-    if not root.sending.backrun:
-        return
-    where = document.where(("sending", "backrun"))
-    kinds = [one.kind for one in chain.lanes if one.name == root.sending.lane]
-    if kinds != ["bundle"]:
-        found = f"lane {root.sending.lane!r}"
-        msg = f"{where}: sending.backrun: expected sending.lane of kind bundle, found {found}"
-        raise ConfigError(msg)
-    if not chain.watch_mempool:
-        msg = f"{where}: sending.backrun: expected watch_mempool: true in {root.chain}, found false"
-        raise ConfigError(msg)
-
-
-def _require_rehearsed(root: KeeperSettings, document: Document, chain: ChainSettings) -> None:
-    """Raise ConfigError for a quorum beside what is sent on the word of one node's event."""
-    found = root.sending.prearm_accounts
-    if found and chain.quorum > 1:
-        where = document.where(("sending", "prearm_accounts"))
-        wanted = f"0 with quorum: {chain.quorum} in {root.chain}, for an event is one node's word"
-        raise ConfigError(f"{where}: sending.prearm_accounts: expected {wanted}, found {found}")
 
 
 def _out_of_bounds(name: str, found: int) -> str:

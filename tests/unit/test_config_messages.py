@@ -233,6 +233,21 @@ def test_a_dangerous_value_from_the_environment_is_refused_as_well(config, monke
     assert complaint(config).startswith("environment KEEPER_LIMITS__SLIPPAGE_BPS: ")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SENDING__LANE", "flashbot", "sending.lane: expected one of 'mempool', found 'flashbot'"),
+        ("SENDING__BACKRUN", "true", "sending.backrun: expected sending.lane of kind bundle"),
+        ("CONFIRM_DANGEROUS", "limits.slippage", "confirm_dangerous: unknown 'limits.slippage'"),
+    ],
+)
+def test_what_the_environment_says_against_a_file_names_the_variable(
+    config, monkeypatch, name, value, said
+):
+    monkeypatch.setenv(f"KEEPER_{name}", value)
+    assert complaint(config).startswith(f"environment KEEPER_{name}: {said}")
+
+
 @pytest.mark.parametrize("bad", ["ftp://h/canary", "https:///canary", "canary", "https://h:no/x"])
 def test_no_message_shows_a_url(config, monkeypatch, bad):
     monkeypatch.setenv("KEEPER_RPC_ETHEREUM", bad)

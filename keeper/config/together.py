@@ -1,0 +1,68 @@
+"""What the root file and its chain's file must be to each other."""
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from keeper.config.chain_file import ChainSettings
+from keeper.config.complaints import suggestion
+from keeper.config.document import Location
+from keeper.config.keeper_file import KeeperSettings
+from keeper.config.sending import PUBLIC_LANE
+from keeper.core.errors import ConfigError
+
+Origin = Callable[[Location], str]
+"""Tells what a location of the root file comes from."""
+
+
+def require_together(root: KeeperSettings, chain: ChainSettings, origin: Origin) -> None:
+    """Raise ConfigError for what each file may say, and not both of them."""
+    _require_lane(root, chain, origin)
+    _require_backrun(root, chain, origin)
+    _require_rehearsed(root, chain, origin)
+    _require_payable(root, chain, origin)
+
+
+def _refuse(origin: Origin, at: Location, wanted: str, found: str) -> NoReturn:
+    key = ".".join(map(str, at))
+    raise ConfigError(f"{origin(at)}: {key}: expected {wanted}, found {found}")
+
+
+def _require_lane(root: KeeperSettings, chain: ChainSettings, origin: Origin) -> None:
+    """Raise ConfigError unless the lane to send by is one of the chain's."""
+    known = [PUBLIC_LANE, *(one.name for one in chain.lanes)]
+    if root.sending.lane not in known:
+        found = f"{root.sending.lane!r}{suggestion(root.sending.lane, known)}"
+        _refuse(origin, ("sending", "lane"), f"one of {', '.join(map(repr, known))}", found)
+    for name in known:
+        if known.count(name) > 1:
+            msg = f"{root.chain}: lanes: expected names of their own, found {name!r} twice"
+            raise ConfigError(msg)
+
+
+def _require_backrun(root: KeeperSettings, chain: ChainSettings, origin: Origin) -> None:
+    """Raise ConfigError for a backrun without bundles, or without seeing what is pending."""
+    if not root.sending.backrun:
+        return
+    at = ("sending", "backrun")
+    kinds = [one.kind for one in chain.lanes if one.name == root.sending.lane]
+    if kinds != ["bundle"]:
+        _refuse(origin, at, "sending.lane of kind bundle", f"lane {root.sending.lane!r}")
+    if not chain.watch_mempool:
+        _refuse(origin, at, f"watch_mempool: true in {root.chain}", "false")
+
+
+def _require_rehearsed(root: KeeperSettings, chain: ChainSettings, origin: Origin) -> None:
+    """Raise ConfigError for a quorum beside what is sent on the word of one node's event."""
+    found = root.sending.prearm_accounts
+    if found and chain.quorum > 1:
+        wanted = f"0 with quorum: {chain.quorum} in {root.chain}, for an event is one node's word"
+        _refuse(origin, ("sending", "prearm_accounts"), wanted, str(found))
+
+
+def _require_payable(root: KeeperSettings, chain: ChainSettings, origin: Origin) -> None:
+    """Raise ConfigError for a gas price under the chain's least tip: nothing could ever be sent."""
+    most, least = root.limits.max_gas_price_wei, chain.priority_fee_wei
+    if most < least:
+        wanted = f"at least priority_fee_wei of {root.chain}, {least}"
+        found = f"{most}; a number without a unit is wei"
+        _refuse(origin, ("limits", "max_gas_price_wei"), wanted, found)
