@@ -9,6 +9,8 @@ from keeper.config.document import Location
 from keeper.config.keeper_file import KeeperSettings
 from keeper.config.sending import PUBLIC_LANE
 from keeper.core.errors import ConfigError
+from keeper.core.fixed_point import mul_div_ceil
+from keeper.executor.ladder import BUMP_PERCENT, outbiddable
 
 Origin = Callable[[Location], str]
 """Tells what a location of the root file comes from."""
@@ -60,9 +62,13 @@ def _require_rehearsed(root: KeeperSettings, chain: ChainSettings, origin: Origi
 
 
 def _require_payable(root: KeeperSettings, chain: ChainSettings, origin: Origin) -> None:
-    """Raise ConfigError for a gas price under the chain's least tip: nothing could ever be sent."""
+    """Raise ConfigError for a gas price under the chain's least tip: nothing could ever be sent.
+
+    What is offered leaves room under the cap for what would cancel it.
+    """
     most, least = root.limits.max_gas_price_wei, chain.priority_fee_wei
-    if most < least:
-        wanted = f"at least priority_fee_wei of {root.chain}, {least}"
+    if outbiddable(most) < least:
+        needed = mul_div_ceil(least, BUMP_PERCENT, 100)
+        wanted = f"at least 11/10 of priority_fee_wei of {root.chain}, {needed}"
         found = f"{most}; a number without a unit is wei"
         _refuse(origin, ("limits", "max_gas_price_wei"), wanted, found)

@@ -46,8 +46,12 @@ PROTOCOL = "protocols/aave_v3.ethereum.yaml"
 
 GOLDEN = [
     (KEEPER, "max_gas_price_wei: 150 gwei", "max_gas_price_wei: 150",
-     ("config/keeper.yaml:26: limits.max_gas_price_wei: expected at least priority_fee_wei of "
-     "chains/ethereum.yaml, 1000000000, found 150; a number without a unit is wei")),
+     ("config/keeper.yaml:26: limits.max_gas_price_wei: expected at least 11/10 of "
+     "priority_fee_wei of chains/ethereum.yaml, 1100000000, found 150; a number without a unit is "
+     "wei")),
+    (KEEPER, "max_gas_price_wei: 150 gwei", "max_gas_price_wei: 1099999999",
+     ("config/keeper.yaml:26: limits.max_gas_price_wei: expected at least 11/10 of "
+     "priority_fee_wei of chains/ethereum.yaml, 1100000000, found 1099999999")),
     (KEEPER, "http:\n  port:\n  host: 127.0.0.1", "http: 9464",
      "config/keeper.yaml:55: http: expected keys and values, found 9464"),
     (KEEPER, "audit:\n  sample: 50\n  every_blocks: 5", "audit:",
@@ -246,6 +250,11 @@ def test_what_the_environment_says_against_a_file_names_the_variable(
 ):
     monkeypatch.setenv(f"KEEPER_{name}", value)
     assert complaint(config).startswith(f"environment KEEPER_{name}: {said}")
+
+
+def test_a_gas_price_that_just_leaves_room_for_the_tip_is_taken(config):
+    change(config / KEEPER, "max_gas_price_wei: 150 gwei", "max_gas_price_wei: 1100000000")
+    assert load(config / KEEPER).limits.max_gas_price_wei == 1_100_000_000
 
 
 @pytest.mark.parametrize("bad", ["ftp://h/canary", "https:///canary", "canary", "https://h:no/x"])
