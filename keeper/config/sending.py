@@ -48,7 +48,7 @@ class BreakerSettings(Section):
     max_wasted_gas_per_hour_wei: Wei = 10**17
     """Gas of transactions that reverted or cancelled."""
     max_head_gap_s: Whole = 300
-    """Longest wait for a new block."""
+    """Longest wait for a new block; longer than ``block_time_s``."""
 
 
 class TipSettings(Section):

@@ -22,6 +22,7 @@ def require_together(root: KeeperSettings, chain: ChainSettings, origin: Origin)
     _require_backrun(root, chain, origin)
     _require_rehearsed(root, chain, origin)
     _require_payable(root, chain, origin)
+    _require_patient(root, chain, origin)
 
 
 def _refuse(origin: Origin, at: Location, wanted: str, found: str) -> NoReturn:
@@ -72,3 +73,14 @@ def _require_payable(root: KeeperSettings, chain: ChainSettings, origin: Origin)
         wanted = f"at least 11/10 of priority_fee_wei of {root.chain}, {needed}"
         found = f"{most}; a number without a unit is wei"
         _refuse(origin, ("limits", "max_gas_price_wei"), wanted, found)
+
+
+def _require_patient(root: KeeperSettings, chain: ChainSettings, origin: Origin) -> None:
+    """Raise ConfigError for a breaker that trips between any two blocks: a rearm would not last.
+
+    Blocks of a chain whose timestamps are its own come when they like.
+    """
+    longest = root.sending.breaker.max_head_gap_s
+    if chain.follows_wall_clock and 0 < longest <= chain.block_time_s:
+        wanted = f"more than block_time_s of {root.chain}, {chain.block_time_s}, or 0 for no limit"
+        _refuse(origin, ("sending", "breaker", "max_head_gap_s"), wanted, str(longest))

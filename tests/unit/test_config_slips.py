@@ -87,3 +87,25 @@ def test_lists_of_the_other_files_may_be_texts_as_well(tmp_path):
 )
 def test_what_was_expected_is_said_in_words_of_the_file(tmp_path, key, value, said):
     assert complaint(write_settings(tmp_path, **{key: value})).endswith(said)
+
+
+def test_a_breaker_that_trips_between_any_two_blocks_is_refused(tmp_path):
+    root = write_settings(tmp_path, sending={"breaker": {"max_head_gap_s": 12}})
+    assert complaint(root).endswith(
+        "sending.breaker.max_head_gap_s: expected more than block_time_s of "
+        "chains/ethereum.yaml, 12, or 0 for no limit, found 12"
+    )
+
+
+@pytest.mark.parametrize("gap_s", [0, 13])
+def test_a_breaker_that_outlasts_a_block_or_is_off_is_taken(tmp_path, gap_s):
+    root = write_settings(tmp_path, sending={"breaker": {"max_head_gap_s": gap_s}})
+    (chain,) = load_fleet(root).chains
+    assert chain.sending.breaker.max_head_gap_s == gap_s
+
+
+def test_blocks_whose_time_is_their_own_may_come_sooner(tmp_path):
+    root = write_settings(tmp_path, sending={"breaker": {"max_head_gap_s": 1}})
+    added(root.parent / "chains" / "ethereum.yaml", "follows_wall_clock: false\n")
+    (chain,) = load_fleet(root).chains
+    assert chain.sending.breaker.max_head_gap_s == 1
