@@ -32,9 +32,15 @@ _SHOWN: Final = 80
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest known word, or nothing."""
+    near = nearest(word, known)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
+    """Return the known word that is nearest to another in any case, or nothing."""
     lower = {one.lower(): one for one in known}
-    near = difflib.get_close_matches(word.lower(), list(lower), n=1, cutoff=0.6)
-    return f"; did you mean {lower[near[0]]!r}?" if near else ""
+    near = difflib.get_close_matches(word.lower(), list(lower), n=1, cutoff=likeness)
+    return lower[near[0]] if near else ""
 
 
 def shown(value: object) -> str:
@@ -170,7 +176,7 @@ def _walk(model: type[BaseModel], at: Location) -> tuple[object, Location]:
         path.append(step)
         fields = getattr(sections[0], "model_fields", {}) if sections else {}
         if isinstance(step, str) and step in fields:
-            sections = list(_sections_of(fields[step].annotation))
+            sections = list(sections_of(fields[step].annotation))
     return (sections[0] if sections else None), tuple(path)
 
 
@@ -179,9 +185,9 @@ def _kinds_of(section: object) -> tuple[object, ...]:
     return () if field is None else get_args(field.annotation)
 
 
-def _sections_of(hint: object) -> Iterator[object]:
+def sections_of(hint: object) -> Iterator[type[BaseModel]]:
     """Yield the sections in a hint such as ``tuple[Section, ...]`` or ``Section | Other``."""
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         yield hint
     for inner in get_args(hint):
-        yield from _sections_of(inner)
+        yield from sections_of(inner)

@@ -19,6 +19,8 @@ from keeper.core.errors import ConfigError
 SECRETS_DIR_VARIABLE: Final = "KEEPER_SECRETS_DIR"
 NESTED: Final = "__"
 
+OURS: Final = "keeper_"
+
 _FIELD: Final = re.compile(r'field "([^"]+)"')
 
 
@@ -72,6 +74,14 @@ def find_outside(name: str) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: expected a readable secret file of UTF-8 text, found {type(error).__name__}"
         raise ConfigError(msg) from error
+
+
+def outside_names() -> set[str]:
+    """Return the variables and secret files that are ours by their name, in lower case."""
+    directory = secrets_directory()
+    files = {one.name for one in directory.iterdir()} if directory else set()
+    names = {one.lower() for one in files | os.environ.keys()}
+    return {one for one in names if one.startswith(OURS)}
 
 
 def overrides(settings: type[FileSettings]) -> dict[str, object]:

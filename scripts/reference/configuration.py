@@ -60,7 +60,7 @@ relative to the file that names them; `~` is the user's home. Unknown keys are r
 `${NAME}` in a value is filled from the environment or a secret file of that name (lower case, in the folder
 `KEEPER_SECRETS_DIR`); `${NAME:-default}` has a default. The environment overrides keys of the root file
 (`KEEPER_MODE`, `KEEPER_LIMITS__MIN_PROFIT_WEI`) and of the chain's file (`KEEPER_CHAIN_RPC`), and secret files
-do where the environment says nothing. A list may be a text with commas between its items.
+do where the environment says nothing. A name that is nearly such a key's is refused. A list may be a text with commas between its items.
 
 No key file or password is read before a run is armed. These come from the environment or a secret file alone,
 and are in no YAML file:

@@ -30,6 +30,41 @@ def test_a_key_of_a_chains_file_in_other_case_is_unknown(tmp_path):
     assert complaint(root).endswith("unknown key 'Quorum'; did you mean 'quorum'?")
 
 
+SLIPS = [
+    ("KEEPER_LIMITS_MAX_GAS_PER_DAY_WEI", "KEEPER_LIMITS__MAX_GAS_PER_DAY_WEI"),
+    ("KEEPER_LIMIT__MAX_GAS_PER_DAY_WEI", "KEEPER_LIMITS__MAX_GAS_PER_DAY_WEI"),
+    ("KEEPER_SENDING_HALT_FILE", "KEEPER_SENDING__HALT_FILE"),
+    ("KEEPER_SENDING_BREAKER__MAX_HEAD_GAP_S", "KEEPER_SENDING__BREAKER__MAX_HEAD_GAP_S"),
+    ("KEEPER_CHAIN__QUORUM", "KEEPER_CHAIN_QUORUM"),
+    ("KEEPER_CHAIN_SEQUENCER_GRACE_S", "KEEPER_CHAIN_SEQUENCER__GRACE_S"),
+]
+
+
+@pytest.mark.parametrize(("slip", "meant"), SLIPS)
+def test_a_variable_that_means_a_key_and_does_not_reach_it_is_refused(
+    tmp_path, monkeypatch, slip, meant
+):
+    monkeypatch.setenv(slip, "canary")
+    found = complaint(write_settings(tmp_path))
+    assert found.startswith(f"environment {slip}: expected {meant}, for no key is called")
+    assert "canary" not in found
+
+
+def test_a_secret_file_that_means_a_key_and_does_not_reach_it_is_refused(tmp_path, monkeypatch):
+    root = write_settings(tmp_path)
+    (tmp_path / "keeper_operator_keystore").write_text("canary", "utf-8")
+    monkeypatch.setenv("KEEPER_SECRETS_DIR", str(tmp_path))
+    assert "expected KEEPER_OPERATOR__KEYSTORE" in complaint(root)
+
+
+@pytest.mark.parametrize(
+    "name", ["KEEPER_RPC__MAINNET", "KEEPER_ALERT_URLS", "KEEPER_HALT_TOKEN", "KEEPER_SOMETHING"]
+)
+def test_what_may_stand_for_a_name_in_a_file_is_called_as_it_likes(tmp_path, monkeypatch, name):
+    monkeypatch.setenv(name, "anything")
+    assert load_fleet(write_settings(tmp_path)).chains
+
+
 @pytest.mark.parametrize("host", ["", " ", None, 3, "two words"])
 def test_a_host_to_listen_on_is_never_nothing(tmp_path, host):
     root = write_settings(tmp_path, http={"port": 9464, "host": host})
