@@ -15,7 +15,7 @@ from keeper.config.chain_file import ChainSettings
 from keeper.config.complaints import section, suggestion
 from keeper.config.document import Document, Location, Value, read_document
 from keeper.config.settings import Settings, settings_of
-from keeper.config.sources import find_outside, overrides
+from keeper.config.sources import find_outside, laid, overrides
 from keeper.config.totals import TotalSettings
 from keeper.core.errors import ConfigError
 
@@ -123,23 +123,13 @@ def _entries(document: Document) -> Iterable[Document]:
         at = (CHAINS, index)
         lines = document.lines | _moved(document.lines, at) | {(): document.line(at)}
         hidden = document.hidden | {one[2:] for one in document.hidden if one[:2] == at}
-        yield Document(shown=document.shown, data=_laid(common, own), lines=lines, hidden=hidden)
+        yield Document(shown=document.shown, data=laid(common, own), lines=lines, hidden=hidden)
 
 
 def _moved(lines: Mapping[Location, int], at: Location) -> dict[Location, int]:
     """Return the lines of an entry as if it were the root."""
     size = len(at)
     return {place[size:]: line for place, line in lines.items() if place[:size] == at}
-
-
-def _laid(under: Mapping[str, Value], over: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the values of ``under`` with those of ``over`` on top, section by section."""
-    found = dict(under)
-    for key, value in over.items():
-        below = found.get(key)
-        both = isinstance(below, dict) and isinstance(value, dict)
-        found[key] = _laid(below, value) if both else value  # type: ignore[arg-type]
-    return found
 
 
 def _of_its_own(database: str, chain_file: Value) -> str:

@@ -2,19 +2,21 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
-    SecretsSettingsSource,
     SettingsConfigDict,
     SettingsError,
 )
 
 from keeper.core.errors import ConfigError
+
+V = TypeVar("V")
 
 SECRETS_DIR_VARIABLE: Final = "KEEPER_SECRETS_DIR"
 NESTED: Final = "__"
@@ -65,36 +67,69 @@ def find_outside(name: str) -> str | None:
     """Return an environment variable, or the secret file of the same name in lower case."""
     if (value := os.environ.get(name)) is not None:
         return value
+    path = _secret_files().get(name.lower())
+    return None if path is None else _text_of(path)
+
+
+def _secret_files() -> dict[str, Path]:
+    """Return the secret files by their names in lower case. Raises ConfigError."""
     directory = secrets_directory()
     if directory is None:
-        return None
-    path = directory / name.lower()
+        return {}
     try:
-        return path.read_text("utf-8").strip() if path.is_file() else None
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: expected a readable secret file of UTF-8 text, found {type(error).__name__}"
+        return {one.name.lower(): one for one in directory.iterdir() if one.is_file()}
+    except OSError as error:
+        wanted = "a folder of secret files that can be read"
+        msg = f"{SECRETS_DIR_VARIABLE}: expected {wanted}, found: {error.strerror}"
         raise ConfigError(msg) from error
+
+
+def _text_of(secret: Path) -> str:
+    try:
+        return secret.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        wanted = "a readable secret file of UTF-8 text"
+        msg = f"{secret}: expected {wanted}, found {type(error).__name__}"
+        raise ConfigError(msg) from error
+
+
+class _SecretFiles(EnvSettingsSource):
+    """Secret files, taken as the variables of their names are."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        """Read those of the settings' own keys and no other: a key is not read before it is due."""
+        keys = {f"{self.env_prefix}{one}".lower() for one in self.settings_cls.model_fields}
+        files = _secret_files().items()
+        return {name: _text_of(path) for name, path in files if name.split(NESTED)[0] in keys}
 
 
 def outside_names() -> set[str]:
     """Return the variables and secret files that are ours by their name, in lower case."""
-    directory = secrets_directory()
-    files = {one.name for one in directory.iterdir()} if directory else set()
-    names = {one.lower() for one in files | os.environ.keys()}
+    names = _secret_files().keys() | {one.lower() for one in os.environ}
     return {one for one in names if one.startswith(OURS)}
 
 
 def overrides(settings: type[FileSettings]) -> dict[str, object]:
     """Return what the environment and the secret files say about these settings.
 
-    Raises ConfigError for a whole section that is not JSON, or cannot be read.
+    Raises ConfigError for a whole section that is not JSON, and for a file that cannot be read.
     """
     found: dict[str, object] = {}
     for source in reversed(_outside(settings)):
         try:
-            found.update(source())
+            found = laid(found, source())
         except SettingsError as error:
             raise ConfigError(_unread(settings, str(error))) from None  # the cause has the value
+    return found
+
+
+def laid(under: Mapping[str, V], over: Mapping[str, V]) -> dict[str, V]:
+    """Return the values of ``under`` with those of ``over`` on top, section by section."""
+    found = dict(under)
+    for key, value in over.items():
+        below = found.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        found[key] = laid(below, value) if both else value  # type: ignore[arg-type, assignment]
     return found
 
 
@@ -103,16 +138,10 @@ def _unread(settings: type[FileSettings], said: str) -> str:
     field = _FIELD.search(said)
     prefix = str(settings.model_config.get("env_prefix", ""))
     name = f"{prefix}{field.group(1) if field else ''}".upper()
-    if not said.startswith("error parsing"):
-        return f"environment {name}: expected a value that can be read, found none"
     wanted = f"JSON, or {name}{NESTED}KEY for each of its keys"
     return f"environment {name}: expected {wanted}, found other text"
 
 
 def _outside(settings: type[BaseSettings]) -> tuple[PydanticBaseSettingsSource, ...]:
     """Return the sources beyond the file, the strongest first."""
-    environment = EnvSettingsSource(settings)
-    directory = secrets_directory()
-    if directory is None:
-        return (environment,)
-    return environment, SecretsSettingsSource(settings, secrets_dir=directory)
+    return EnvSettingsSource(settings), _SecretFiles(settings)

@@ -219,8 +219,9 @@ def test_a_section_in_the_environment_that_is_no_json_is_named(config, monkeypat
 def test_a_section_in_a_secret_file_that_is_no_text_is_named(config, monkeypatch, tmp_path):
     (tmp_path / "keeper_log").write_bytes(b"\xff")
     monkeypatch.setenv("KEEPER_SECRETS_DIR", str(tmp_path))
-    assert (
-        complaint(config) == "environment KEEPER_LOG: expected a value that can be read, found none"
+    assert complaint(config) == (
+        f"{tmp_path}/keeper_log: expected a readable secret file of UTF-8 text, "
+        "found UnicodeDecodeError"
     )
 
 

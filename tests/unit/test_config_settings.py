@@ -178,6 +178,26 @@ def test_secret_files_fill_references_and_override_settings(monkeypatch, tmp_pat
     assert found.executor == "0x" + "ab" * 20
 
 
+def test_secret_files_override_the_keys_of_sections(monkeypatch, tmp_path):
+    monkeypatch.setenv("KEEPER_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "keeper_limits__min_profit_wei").write_text("3 ether\n")
+    (tmp_path / "keeper_sending__breaker__max_reverts_in_row").write_text("1\n")
+    (tmp_path / "keeper_private_key").write_bytes(b"\xff")
+    monkeypatch.setenv("KEEPER_LIMITS__MAX_IN_FLIGHT", "2")
+    settings = load(SHIPPED / "keeper.yaml")
+    assert settings.limits.min_profit_wei == 3 * 10**18
+    assert settings.limits.max_in_flight == 2
+    assert settings.limits.slippage_bps == 50
+    assert settings.sending.breaker.max_reverts_in_row == 1
+
+
+def test_an_unknown_key_of_a_section_in_a_secret_file_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("KEEPER_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "keeper_limits__min_proft_wei").write_text("1")
+    with pytest.raises(ConfigError, match="KEEPER_LIMITS__MIN_PROFT_WEI: unknown key"):
+        load(SHIPPED / "keeper.yaml")
+
+
 def test_the_environment_comes_before_secret_files(monkeypatch, tmp_path):
     monkeypatch.setenv("KEEPER_SECRETS_DIR", str(tmp_path))
     (tmp_path / "keeper_mode").write_text("live")
