@@ -6,17 +6,19 @@ laid over the root's, key by key.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from keeper.config.budgets import require_day_holds_hour
 from keeper.config.chain_file import ChainSettings
-from keeper.config.complaints import section, suggestion
+from keeper.config.checking import checked, origin
+from keeper.config.complaints import suggestion
 from keeper.config.document import Document, Location, Value, read_document
 from keeper.config.settings import Settings, settings_of
 from keeper.config.sources import find_outside, laid, overrides
-from keeper.config.totals import TotalSettings
+from keeper.config.totals import FleetSettings, TotalSettings
 from keeper.core.errors import ConfigError
 
 CHAINS: Final = "chains"
@@ -71,15 +73,30 @@ def load_fleet(path: Path) -> Fleet:
     """Read a configuration of one chain or several. Raises ConfigError as ``load`` does."""
     document = read_document(path, find_outside)
     if CHAINS not in document.data:
+        _require_no_totals(document)
         alone = settings_of(path, document)
         return Fleet(path=path, chains=(alone,), totals=TotalSettings(), several=False)
-    totals = section(TotalSettings, document, document.data.get(TOTALS) or {}, under=(TOTALS,))
-    require_day_holds_hour(totals, TOTALS, "usd", document.where)
+    totals = _totals(document)
     _require_entries(document)
     _require_apart(document)
     chains = tuple(settings_of(path, one) for one in _entries(document))
     _require_distinct(document, chains)
     return Fleet(path=path, chains=chains, totals=totals, several=True)
+
+
+def _totals(document: Document) -> TotalSettings:
+    """Return the budgets over all chains. Raises ConfigError."""
+    said: dict[str, Value] = {TOTALS: document.data.get(TOTALS) or {}}
+    found = checked(FleetSettings, replace(document, data=said)).totals
+    require_day_holds_hour(found, TOTALS, "usd", partial(origin, FleetSettings, document))
+    return found
+
+
+def _require_no_totals(document: Document) -> None:
+    """Raise ConfigError for a budget over all chains where there is one: it would not hold."""
+    if overrides(FleetSettings):
+        wanted = f"{CHAINS} in {document.shown}, whose one chain has limits and no {TOTALS}"
+        raise ConfigError(f"environment KEEPER_{TOTALS.upper()}: expected {wanted}, found it set")
 
 
 def _require_entries(document: Document) -> None:

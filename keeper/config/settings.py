@@ -26,6 +26,7 @@ from keeper.config.protocol_file import ProtocolSettings
 from keeper.config.sending import SendingSettings
 from keeper.config.sources import find_outside
 from keeper.config.together import require_together
+from keeper.config.totals import FleetSettings
 from keeper.config.variables import require_reached
 from keeper.config.watching import AlertSettings, HttpSettings
 from keeper.core.errors import ConfigError
@@ -85,7 +86,7 @@ def load(path: Path) -> Settings:
 
 def settings_of(path: Path, document: Document) -> Settings:
     """Return the settings of one chain from its root document. Raises ConfigError."""
-    require_reached(KeeperSettings, ChainSettings)
+    require_reached(KeeperSettings, ChainSettings, FleetSettings)
     root = checked(KeeperSettings, document)
     _require_confirmed(root, document)
     _require_secret(document)

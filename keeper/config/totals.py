@@ -1,6 +1,7 @@
 """The ``totals`` section of the root file: what all chains of a keeper together may do."""
 
 from keeper.config.section import Section
+from keeper.config.sources import FileSettings
 from keeper.config.values import Positive
 
 
@@ -18,3 +19,9 @@ class TotalSettings(Section):
     def counts_money(self) -> bool:
         """Return whether a budget needs to know what the native coins are worth."""
         return self.max_gas_per_hour_usd is not None or self.max_gas_per_day_usd is not None
+
+
+class FleetSettings(FileSettings, env_prefix="KEEPER_"):
+    """What the root file of several chains says of all of them together."""
+
+    totals: TotalSettings = TotalSettings()

@@ -243,3 +243,30 @@ def test_a_day_for_which_an_hour_is_too_much_is_refused_of_one_of_them(root) -> 
 def test_a_day_like_its_hour_is_taken(root) -> None:
     root.write_text(ROOT.replace("max_in_flight: 6", "max_gas_per_hour_usd: 1_000"))
     assert load_fleet(root).totals.max_gas_per_hour_usd == 1_000
+
+
+def test_the_environment_overrides_the_totals(root, monkeypatch) -> None:
+    monkeypatch.setenv("KEEPER_TOTALS__MAX_GAS_PER_DAY_USD", "200")
+    totals = load_fleet(root).totals
+    assert (totals.max_in_flight, totals.max_gas_per_day_usd) == (6, 200)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("MAX_IN_FLIGT", "1", "unknown key 'max_in_fligt'; did you mean 'max_in_flight'?"),
+        ("MAX_IN_FLIGHT", "0", "totals.max_in_flight: expected a whole number, 1 or more"),
+        ("MAX_GAS_PER_HOUR_USD", "1001", "config/several.yaml:5: totals.max_gas_per_day_usd: "),
+    ],
+)
+def test_a_wrong_total_of_the_environment_is_refused(root, monkeypatch, name, value, said) -> None:
+    monkeypatch.setenv(f"KEEPER_TOTALS__{name}", value)
+    with pytest.raises(ConfigError) as caught:
+        load_fleet(root)
+    assert said in str(caught.value)
+
+
+def test_a_total_of_the_environment_is_refused_beside_one_chain(monkeypatch) -> None:
+    monkeypatch.setenv("KEEPER_TOTALS__MAX_IN_FLIGHT", "1")
+    with pytest.raises(ConfigError, match=r"KEEPER_TOTALS: expected chains in .*keeper\.yaml"):
+        load_fleet(SHIPPED / "keeper.yaml")
