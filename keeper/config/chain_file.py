@@ -27,7 +27,7 @@ from keeper.config.values import (
 
 def _apart(nodes: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     """Return nodes of which none is named twice: a quorum of one node with itself is none."""
-    if len(set(nodes)) < len(nodes):
+    if len({one.address.rstrip("/").lower() for one in nodes}) < len(nodes):
         msg = "expected each node once"
         raise ValueError(msg)
     return nodes

@@ -76,8 +76,9 @@ def test_a_host_that_the_environment_leaves_empty_is_refused(tmp_path, monkeypat
     assert "http.host: expected a host name" in complaint(write_settings(tmp_path))
 
 
-def test_a_node_that_is_named_twice_is_no_quorum(tmp_path, monkeypatch):
-    monkeypatch.setenv("KEEPER_CHAIN_RPC", "wss://one/canary, wss://one/canary")
+@pytest.mark.parametrize("again", ["wss://one/canary", "wss://one/canary/", "WSS://One/canary"])
+def test_a_node_that_is_named_twice_is_no_quorum(tmp_path, monkeypatch, again):
+    monkeypatch.setenv("KEEPER_CHAIN_RPC", f"wss://one/canary, {again}")
     monkeypatch.setenv("KEEPER_CHAIN_QUORUM", "2")
     found = complaint(write_settings(tmp_path))
     assert "environment KEEPER_CHAIN_RPC: rpc: expected each node once, found" in found
