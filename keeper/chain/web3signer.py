@@ -17,6 +17,7 @@ from coincurve import PublicKey
 
 from keeper.chain.bounded import MOST_OF_OTHERS, bounded
 from keeper.chain.endpoint import Endpoint
+from keeper.chain.http import connection_trouble
 from keeper.core.chain import Fees, Transaction
 from keeper.core.errors import ConfigError, InvariantError, RefusedError, TransientError
 from keeper.core.units import Address, Hash32
@@ -177,8 +178,7 @@ class SignerDesk:
             raise TransientError(msg) from None
         except (aiohttp.ClientError, OSError) as error:
             # The cause's own text can hold the URL.
-            msg = f"{self.name}: expected an answer, found {type(error).__name__}"
-            raise TransientError(msg) from None
+            raise TransientError(f"{self.name}: {connection_trouble(error)}") from None
         if answer.status >= _SERVER_ERROR:
             raise TransientError(f"{self.name}: expected HTTP 200, found {answer.status}")
         return answer.status, content

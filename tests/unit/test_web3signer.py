@@ -105,7 +105,11 @@ async def test_a_server_that_is_gone_is_named_without_its_secret(desk, server):
     desk._endpoint = parse_endpoint("http://127.0.0.1:1/canary")
     with pytest.raises(ConfigError) as found:
         await desk.signers([LOCAL.address], chain_id=31337, key="keeper.yaml: operator.web3signer")
-    assert str(found.value).startswith("keeper.yaml: operator.web3signer: expected a list of keys")
+    assert str(found.value) == (
+        "keeper.yaml: operator.web3signer: expected a list of keys from web3signer "
+        "http://127.0.0.1:1, found: web3signer http://127.0.0.1:1: expected to connect, "
+        "found Connection refused"
+    )
     assert "canary" not in str(found.value)
 
 
