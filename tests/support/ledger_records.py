@@ -24,6 +24,7 @@ from keeper.core.plan import (
     Status,
     Submission,
 )
+from keeper.core.taken import Asset, Cause, Taken
 from keeper.core.units import WAD, Address, Hash32
 from keeper.core.values import replace
 from keeper.evm.hashing import keccak256
@@ -208,3 +209,27 @@ async def opened(
     folder: Path, *, clock: HandClock | None = None, identity: ChainIdentity = CHAIN
 ) -> SqliteJournal:
     return await SqliteJournal.open(folder / "keeper.sqlite", identity, clock=clock or HandClock())
+
+
+def taken(number: int, *, block: int = 101, deployment: str = DEPLOYMENT) -> Taken:
+    """Return a liquidation by somebody else, each figure another one."""
+    return Taken(
+        deployment=deployment,
+        ref=plan(number).ref,
+        block=block,
+        block_hash=hash32(block),
+        tx_hash=hash32(1_000 + number),
+        log_index=number,
+        place=3,
+        liquidator=account(66),
+        collateral=Asset(address=WETH, symbol="WETH", unit=10**18),
+        debt=Asset(address=USDC, symbol="USDC", unit=10**6),
+        repaid=2**200 + number,
+        seized=2**201,
+        penalty=10 * WAD,
+        protocol_fee=WAD,
+        gas=2**70,
+        cause=Cause.OUTRUN,
+        detail="theirs was first",
+        forecast_net=-5,
+    )

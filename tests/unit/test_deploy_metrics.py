@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from keeper.core.lending import Reason
 from keeper.core.plan import Status
+from keeper.core.taken import Cause
 from keeper.core.tick import STAGES, Rung, Tick
 from keeper.core.units import Address
 from keeper.telemetry.metrics import Stopwatch
@@ -23,9 +24,10 @@ from tests.support.deploy_kit import (
     expressions,
     series,
 )
-from tests.support.ledger_records import ended, plan
+from tests.support.ledger_records import ended, plan, taken
 
 VALUES = {
+    "cause": {one.value for one in Cause},
     "reason": {one.value for one in Reason},
     "status": {one.value for one in Status},
     "rung": {one.value for one in Rung},
@@ -49,6 +51,7 @@ def exposed() -> dict[str, set[str]]:
     tallies.node("wss://a", is_usable=True, is_active=True, block=7)
     tallies.sent("a", "mempool")
     tallies.rejected("a", Reason.POLICY.value)
+    tallies.taken(taken(1))
     tallies.settled(ended(plan(), Status.REVERTED, gas=1))
     tick.mark("plan")
     Stopwatch(registry).record(tick)
@@ -107,6 +110,21 @@ def test_a_series_a_label_and_a_value_that_are_not_are_found_out(
     assert wrong_in("sum by (chain) (keeper_halted)", exposed) == ["chain"]
     assert wrong_in('keeper_halted{lane="x"} == 1', exposed) == ["keeper_halted{lane}"]
     assert wrong_in('keeper_settled_total{status="lost"}', exposed) == ["lost"]
+
+
+def test_every_series_that_a_keeper_exposes_is_in_the_runbook_with_its_labels(
+    exposed: dict[str, set[str]],
+) -> None:
+    text = (ROOT / "docs/operations.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(keeper_\w+)` \|([^|]*)\|", text, re.MULTILINE)
+    told = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
+    of_histograms = re.compile("_(bucket|count|sum|created)$")
+    own = {
+        of_histograms.sub("", name): labels - {"instance", "job", "le"}
+        for name, labels in exposed.items()
+        if name not in ADDED_BY_PROMETHEUS and not name.endswith("_created")
+    }
+    assert told == own
 
 
 def test_every_rule_is_tried_and_has_an_entry_of_the_runbook() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from keeper.core.chain import Fees
 from keeper.core.plan import Plan, Purpose, Status
-from keeper.core.taken import Asset, Cause, OurPart, Taken
+from keeper.core.taken import Cause, OurPart, Taken
 from keeper.core.units import WAD
 from keeper.core.values import replace
 from keeper.executor.verdicts import unsent
@@ -19,45 +19,17 @@ from tests.support.batch_records import merged
 from tests.support.ledger_records import (
     DEPLOYMENT,
     FORECAST,
-    USDC,
-    WETH,
     HandClock,
-    account,
     ended,
     hash32,
     landed,
     opened,
     plan,
     submission,
+    taken,
 )
 
-ETHER = Asset(address=WETH, symbol="WETH", unit=10**18)
-DOLLAR = Asset(address=USDC, symbol="USDC", unit=10**6)
 REF = plan(1).ref
-
-
-def taken(number: int, *, block: int = 101, deployment: str = DEPLOYMENT) -> Taken:
-    """Return a liquidation by somebody else, each figure another one."""
-    return Taken(
-        deployment=deployment,
-        ref=plan(number).ref,
-        block=block,
-        block_hash=hash32(block),
-        tx_hash=hash32(1_000 + number),
-        log_index=number,
-        place=3,
-        liquidator=account(66),
-        collateral=ETHER,
-        debt=DOLLAR,
-        repaid=2**200 + number,
-        seized=2**201,
-        penalty=10 * WAD,
-        protocol_fee=WAD,
-        gas=2**70,
-        cause=Cause.OUTRUN,
-        detail="theirs was first",
-        forecast_net=-5,
-    )
 
 
 @pytest.fixture
