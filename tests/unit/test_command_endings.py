@@ -1,5 +1,6 @@
 """How a command ends before its work began, or by what nobody foresaw: never with a traceback."""
 
+import re
 import shlex
 import signal
 import subprocess
@@ -10,7 +11,15 @@ import pytest
 
 from keeper.cli import main
 from keeper.commands.demo import demo
-from keeper.commands.running import BROKEN, MISCONFIGURED, CommandFailed, plainly, run_command
+from keeper.commands.running import (
+    BROKEN,
+    FAILED,
+    INTERRUPTED,
+    MISCONFIGURED,
+    CommandFailed,
+    plainly,
+    run_command,
+)
 from keeper.devnet.packages import quiet
 from keeper.devnet.stages import Wanted
 
@@ -73,6 +82,14 @@ def test_a_reader_that_has_seen_enough_is_no_fault_of_ours(
     with pytest.raises(BrokenPipeError):
         run_command(work)
     assert not capsys.readouterr().err
+
+
+def test_the_readme_names_every_exit_code() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    table = text.partition("| exit code | means |")[2].partition("\n\n")[0]
+    told = {int(one) for row in table.splitlines() for one in re.findall(r"\d+", row[:12])}
+    ended = {128 + signal.SIGINT, 128 + signal.SIGTERM}
+    assert told == {0, FAILED, MISCONFIGURED, BROKEN, INTERRUPTED} | ended
 
 
 def test_a_closed_stdout_is_no_fault_of_ours() -> None:
