@@ -39,4 +39,4 @@ def _rearm(settings: Settings, fleet: Fleet, *, now: int, as_json: bool) -> None
     elif why is None:
         say(f"{before}sending was not halted; what went wrong before no longer counts")
     else:
-        say(f"{before}sending may go on; it had been halted: {why}")
+        say(f"{before}sending may go on with the next block; it had been halted: {why}")

@@ -43,7 +43,7 @@ def assert_rearming_resumes(stage, keeper):
     sent = len(keeper.events(SENT))
     done = stage.command("rearm")
     assert done.returncode == 0, done.stderr
-    assert "sending may go on; it had been halted" in done.stderr
+    assert "sending may go on with the next block; it had been halted" in done.stderr
     stage.mine_seen(keeper, base_fee=CHEAP)
     until(lambda: bool(keeper.events(RESUMED)))
     assert datetime.fromisoformat(keeper.events(RESUMED)[-1]["rearmed"]).tzinfo is UTC
