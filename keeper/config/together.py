@@ -1,7 +1,7 @@
 """What the root file and its chain's file must be to each other."""
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from keeper.config.chain_file import ChainSettings
 from keeper.config.complaints import suggestion
@@ -10,7 +10,10 @@ from keeper.config.keeper_file import KeeperSettings
 from keeper.config.sending import PUBLIC_LANE
 from keeper.core.errors import ConfigError
 from keeper.core.fixed_point import mul_div_ceil
+from keeper.core.gas_limit import CANCEL_GAS
 from keeper.executor.ladder import BUMP_PERCENT, outbiddable
+
+_WEI: Final = "a number without a unit is wei"
 
 Origin = Callable[[Location], str]
 """Tells what a location of the root file comes from."""
@@ -22,6 +25,7 @@ def require_together(root: KeeperSettings, chain: ChainSettings, origin: Origin)
     _require_backrun(root, chain, origin)
     _require_rehearsed(root, chain, origin)
     _require_payable(root, chain, origin)
+    _require_affordable(root, chain, origin)
     _require_patient(root, chain, origin)
 
 
@@ -71,8 +75,15 @@ def _require_payable(root: KeeperSettings, chain: ChainSettings, origin: Origin)
     if outbiddable(most) < least:
         needed = mul_div_ceil(least, BUMP_PERCENT, 100)
         wanted = f"at least 11/10 of priority_fee_wei of {root.chain}, {needed}"
-        found = f"{most}; a number without a unit is wei"
-        _refuse(origin, ("limits", "max_gas_price_wei"), wanted, found)
+        _refuse(origin, ("limits", "max_gas_price_wei"), wanted, f"{most}; {_WEI}")
+
+
+def _require_affordable(root: KeeperSettings, chain: ChainSettings, origin: Origin) -> None:
+    """Raise ConfigError for a budget of a transaction that not even an empty one keeps."""
+    most, least = root.limits.max_gas_per_tx_wei, CANCEL_GAS * chain.priority_fee_wei
+    if most < least:
+        wanted = f"at least {CANCEL_GAS:,} gas at priority_fee_wei of {root.chain}, {least}"
+        _refuse(origin, ("limits", "max_gas_per_tx_wei"), wanted, f"{most}; {_WEI}")
 
 
 def _require_patient(root: KeeperSettings, chain: ChainSettings, origin: Origin) -> None:

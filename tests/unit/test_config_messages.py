@@ -49,6 +49,10 @@ GOLDEN = [
      ("config/keeper.yaml:26: limits.max_gas_price_wei: expected at least 11/10 of "
      "priority_fee_wei of chains/ethereum.yaml, 1100000000, found 150; a number without a unit is "
      "wei")),
+    (KEEPER, "max_gas_per_tx_wei: 0.1 ether", "max_gas_per_tx_wei: 0.1 gwei",
+     ("config/keeper.yaml:27: limits.max_gas_per_tx_wei: expected at least 21,000 gas at "
+     "priority_fee_wei of chains/ethereum.yaml, 21000000000000, found 100000000; a number "
+     "without a unit is wei")),
     (KEEPER, "max_gas_price_wei: 150 gwei", "max_gas_price_wei: 1099999999",
      ("config/keeper.yaml:26: limits.max_gas_price_wei: expected at least 11/10 of "
      "priority_fee_wei of chains/ethereum.yaml, 1100000000, found 1099999999")),
