@@ -1,6 +1,6 @@
 """What becomes of a transaction that missed its block: it is run again and judged again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -28,6 +28,18 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 UNREAD: Final = Verdict(success=False, received=0, gas_used=0, error="")
 """Of a transaction whose deployment cannot read what it would do: it is offered no more for."""
+
+
+class Overdue(Struct, frozen=True, kw_only=True):
+    """What a signer has in flight at a head, and what of it is to be dealt with."""
+
+    head: BlockRef
+    waiting: Sequence[tuple[Submission, Airborne]]
+    """All of it, by nonce."""
+    plan_ids: Collection[str]
+    """The overdue ones."""
+    verdicts: Mapping[str, Verdict]
+    """By plan; of none when all is to be cancelled."""
 
 
 class SecondLook(Struct, frozen=True, kw_only=True):

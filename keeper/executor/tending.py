@@ -8,7 +8,7 @@ sent, and only one of them can land.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -18,23 +18,22 @@ from keeper.core.plan import Intent, Outcome, Purpose, Submission
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.executor.airborne import Airborne
-from keeper.executor.endings import dropped
 from keeper.executor.ladder import raised
 from keeper.executor.lanes.lane import Refused, Uncertain
 from keeper.executor.means import Means, NextBlock, Patience, after
 from keeper.executor.nonce import foreign_nonce
 from keeper.executor.policy import Exposure
 from keeper.executor.purse import Purse
-from keeper.executor.second_look import SecondLook, Verdict, why
+from keeper.executor.second_look import Overdue, SecondLook, why
 from keeper.executor.settler import GRACE_S
 from keeper.executor.standing import Standing
+from keeper.executor.taking_back import GIVEN_UP, TakingBack, is_pending
 
 log = structlog.get_logger()
 
 RESENT = "transaction.resent"
 RAISED = "transaction.raised"
 CANCELLED = "transaction.cancelled"
-GIVEN_UP = "liquidation.given_up"
 NOT_REPLACED = "transaction.not_replaced"
 KEY_USED = "key.used_elsewhere"
 
@@ -54,7 +53,6 @@ class Tender:
         self._means = means
         self._patience = patience
         self._standing = standing
-        self._on_settled = on_settled
         self._second = SecondLook(
             simulator=means.simulator,
             auditor_of=means.auditor_of,
@@ -63,6 +61,7 @@ class Tender:
             limits=means.limits,
             block_time_s=patience.block_time_s,
         )
+        self._taking_back = TakingBack(means, self._second, on_settled)
         self._next_block: NextBlock = after
         self._purse = Purse(means.desk.address, floor=means.limits.min_balance)
 
@@ -89,29 +88,44 @@ class Tender:
         confirmed = await means.wire.nonce(means.desk.address, pending=False)
         await self._notice_others(confirmed, head)
         self._purse.holds((exposure.balances or {}).get(means.desk.address))
-        halted = self._standing.halted is not None
+        found = await self._overdue(head, confirmed)
+        if not found.plan_ids:
+            return
+        back = await self._taking_back.taken_back(found, exposure)
+        outgoing, given_up = await self._steps(found, back, exposure)
+        await self._send(outgoing)
+        # After what cancels them, which waits for no relay's answer; nor does one for another's.
+        await asyncio.gather(*map(means.lane.withdraw, given_up))
+
+    async def _overdue(self, head: BlockRef, confirmed: int) -> Overdue:
+        """Return what has to be dealt with, run again unless all of it is to be cancelled."""
+        means, halted = self._means, self._standing.halted is not None
         waiting = [
             pair
             for pair in means.flight.in_order()
             if pair[0].sender == means.desk.address and pair[0].nonce >= confirmed
         ]
-        overdue = {newest.plan_id for newest, _ in waiting if halted or self._missed(newest, head)}
-        if not overdue:
-            return
-        verdicts = {} if halted else await self._second.run(waiting, head)
-        back = await self._taken_back(waiting, overdue, verdicts, head, exposure)
+        plan_ids = {newest.plan_id for newest, _ in waiting if halted or self._missed(newest, head)}
+        verdicts = await self._second.run(waiting, head) if plan_ids and not halted else {}
+        return Overdue(head=head, waiting=waiting, plan_ids=plan_ids, verdicts=verdicts)
+
+    async def _steps(
+        self, found: Overdue, back: int, exposure: Exposure
+    ) -> tuple[Sequence[tuple[Submission, str]], Sequence[Submission]]:
+        """Sign and journal the next step of each but the last ``back``, from the last on.
+
+        Returns what goes out, in the order of nonces, and what is asked back besides.
+        """
         outgoing: list[tuple[Submission, str]] = []
         given_up: list[Submission] = []
-        for newest, one in reversed(waiting[: len(waiting) - back]):
-            if newest.plan_id not in overdue or self._is_strange(newest, one, head):
+        for newest, one in reversed(found.waiting[: len(found.waiting) - back]):
+            if newest.plan_id not in found.plan_ids or self._is_strange(newest, one, found.head):
                 continue
-            verdict = verdicts.get(newest.plan_id)
-            exposure = exposure.by_now(means.flight)
-            purpose, cap = self._second.judged(newest, one, verdict, head, exposure)
-            if newest.lane != means.lane.name and purpose is not Purpose.CANCEL:
-                continue
+            verdict = found.verdicts.get(newest.plan_id)
+            exposure = exposure.by_now(self._means.flight)
+            purpose, cap = self._second.judged(newest, one, verdict, found.head, exposure)
             try:
-                step = await self._step(newest, one, purpose, cap, head)
+                step = await self._step(newest, one, purpose, cap, found.head)
             # What is journaled by now goes out: else the next head offers more for it, unsent.
             except (RefusedError, StaleError, TransientError) as error:
                 log.warning(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, why=str(error))
@@ -122,43 +136,9 @@ class Tender:
                 continue
             outgoing.append(step)
             if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
-                given_up += () if means.lane.expires else one.intent.attempts
+                given_up += () if self._means.lane.expires else one.intent.attempts
                 log.info(GIVEN_UP, plan=newest.plan_id, why=why(one, verdict))
-        await self._send(list(reversed(outgoing)))
-        # After what cancels them, which waits for no relay's answer; nor does one for another's.
-        await asyncio.gather(*map(means.lane.withdraw, given_up))
-
-    async def _taken_back(
-        self,
-        waiting: Sequence[tuple[Submission, Airborne]],
-        overdue: Collection[str],
-        verdicts: Mapping[str, Verdict],
-        head: BlockRef,
-        exposure: Exposure,
-    ) -> int:
-        """Take back the bundles above all that is kept, none waiting for another's answer.
-
-        What can no longer land is dropped, from the highest nonce on; returns how many were taken
-        back. One below what is kept is not among them: its nonce must be used.
-        """
-        means, back = self._means, 0
-        for newest, one in reversed(waiting) if means.lane.expires else ():
-            verdict = verdicts.get(newest.plan_id)
-            purpose, _ = self._second.judged(newest, one, verdict, head, exposure)
-            # What went out by another lane before has not gone with the block of this one's, nor
-            # has what everybody saw in a block that a reorg undid: nodes have it pending.
-            is_own = all(each.lane == means.lane.name for each in one.intent.attempts)
-            is_over = is_own and newest.plan_id in overdue and purpose is Purpose.CANCEL
-            if not is_over or await self._is_pending(one):
-                break
-            back += 1
-        gone = list(reversed(waiting))[:back]
-        await asyncio.gather(*(means.lane.withdraw(newest) for newest, _ in gone))
-        for newest, one in gone:
-            # Something above it may have taken off meanwhile.
-            if head.number >= newest.target_block and not means.flight.holds_up(newest):
-                await self._drop(newest, one, verdicts.get(newest.plan_id))
-        return back
+        return outgoing[::-1], given_up
 
     def _missed(self, newest: Submission, head: BlockRef) -> bool:
         """Return whether a transaction is overdue; a bundle is when its one block is there."""
@@ -200,6 +180,8 @@ class Tender:
         """Return what is sent next for an intent, journaled, and what to call it in the log."""
         base_fee = next_base_fee(head)
         is_own = newest.lane == self._means.lane.name
+        if not is_own and purpose is not Purpose.CANCEL:
+            return None
         if is_own and purpose is newest.purpose and await self._lost(newest, one, base_fee):
             return await self._aimed_again(newest, head), RESENT
         fees = raised(newest.fees, base_fee=base_fee, cap=cap)
@@ -211,16 +193,6 @@ class Tender:
             return None
         return submission, CANCELLED if purpose is Purpose.CANCEL else RAISED
 
-    async def _drop(self, newest: Submission, one: Airborne, verdict: Verdict | None) -> None:
-        """Give up what can no longer land, its block being gone: it cost nothing."""
-        means = self._means
-        log.info(GIVEN_UP, plan=newest.plan_id, why=why(one, verdict))
-        outcome = dropped(one.intent, f"not included; {why(one, verdict)}")
-        await means.journal.settle(outcome)
-        means.flight.landed(newest.plan_id)
-        means.desk.nonces.released(newest.nonce)
-        self._on_settled(one.intent, outcome)
-
     async def _lost(self, newest: Submission, one: Airborne, base_fee: int) -> bool:
         """Return whether sending the same bytes again is what is needed.
 
@@ -229,14 +201,7 @@ class Tender:
         """
         if newest.fees.max_fee < base_fee:
             return False
-        return not (self._means.lane.public and await self._is_pending(one))
-
-    async def _is_pending(self, one: Airborne) -> bool:
-        """Return whether a node has any of an intent's transactions."""
-        for attempt in one.intent.attempts:
-            if await self._means.wire.knows(attempt.tx_hash):
-                return True
-        return False
+        return not (self._means.lane.public and await is_pending(self._means.wire, one))
 
     async def _aimed_again(self, newest: Submission, head: BlockRef) -> Submission:
         """Journal that the same bytes go out again, for the next block.
