@@ -52,6 +52,8 @@ class Reach(Struct, frozen=True, kw_only=True):
     """Who is given an allowance of the executor contract's tokens, for one step."""
     pools: frozenset[Address]
     """Where it swaps; they are paid."""
+    tokens: frozenset[Address]
+    """What it borrows, repays or swaps."""
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -63,6 +65,7 @@ def read_reach(data: bytes) -> Reach:
         called=frozenset(reader.called),
         spenders=frozenset(reader.spenders),
         pools=frozenset(reader.pools),
+        tokens=frozenset(reader.tokens),
     )
 
 
@@ -76,6 +79,7 @@ class _Reader:
     called: set[Address] = field(default_factory=set)
     spenders: set[Address] = field(default_factory=set)
     pools: set[Address] = field(default_factory=set)
+    tokens: set[Address] = field(default_factory=set)
 
     def program(self) -> None:
         """Read header and steps to the last byte."""
@@ -114,7 +118,7 @@ class _Reader:
     def call(self, flags: int) -> None:
         self.called.add(self.entry())
         if flags & _APPROVE:
-            self.entry()
+            self.tokens.add(self.entry())
             self.spenders.add(self.entry())
             self.operand()
         if flags & _VALUE:
@@ -123,7 +127,7 @@ class _Reader:
 
     def swap(self, flags: int, *, is_pair: bool) -> None:
         self.pools.add(self.entry())
-        self.entry()
+        self.tokens.add(self.entry())
         if is_pair:
             self.take(2)
         self.operand()
@@ -136,7 +140,7 @@ class _Reader:
         self.called.add(lender)
         if how in _ALLOWED_KINDS:
             self.spenders.add(lender)
-        self.entry()
+        self.tokens.add(self.entry())
         self.operand()
         self.inner()
 
@@ -144,7 +148,7 @@ class _Reader:
         target = self.entry()
         self.called.add(target)
         self.spenders.add(target)
-        self.entry()
+        self.tokens.add(self.entry())
         self.operand()
         self.calldata()
         self.inner()

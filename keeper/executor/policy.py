@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from keeper.core.chain import Transaction
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import Address
@@ -166,15 +167,29 @@ def judge(plan: Plan, limits: Limits, exposure: Exposure) -> Rejection | None:
 
 def _strange(plan: Plan, limits: Limits) -> str | None:
     """Return what of the plan is on no list of the operator's, in words, or None."""
-    if limits.targets is not None and plan.transaction.to not in limits.targets:
-        return f"it calls {plan.transaction.to}, which is not the executor contract"
     if limits.tokens is not None:
         moved = frozenset().union(*(tokens_of(each) for each in plan.members))
-        for token in sorted(moved - limits.tokens):
-            return f"token {token} is not among limits.tokens"
-    if limits.called is None and limits.spenders is None:
+        if unlisted := _unlisted(moved, limits.tokens):
+            return unlisted
+    return strange(plan.transaction, limits)
+
+
+def strange(transaction: Transaction, limits: Limits) -> str | None:
+    """Return what a transaction does that is on no list of the operator's, in words, or None.
+
+    It reads the bytes alone: the plan may be an earlier run's, whose lists were longer.
+    """
+    if limits.targets is not None and transaction.to not in limits.targets:
+        return f"it calls {transaction.to}, which is not the executor contract"
+    if limits.tokens is None and limits.called is None and limits.spenders is None:
         return None
-    return _out_of_reach(plan.transaction.data, limits)
+    return _out_of_reach(transaction.data, limits)
+
+
+def _unlisted(moved: frozenset[Address], listed: frozenset[Address]) -> str | None:
+    for token in sorted(moved - listed):
+        return f"token {token} is not among limits.tokens"
+    return None
 
 
 def _out_of_reach(data: bytes, limits: Limits) -> str | None:
@@ -183,6 +198,8 @@ def _out_of_reach(data: bytes, limits: Limits) -> str | None:
         reach = read_reach(data)
     except ValueError as error:
         return f"it runs no program that can be read: {error}"
+    if limits.tokens is not None and (unlisted := _unlisted(reach.tokens, limits.tokens)):
+        return unlisted
     for one in sorted(reach.called - (reach.called if limits.called is None else limits.called)):
         return f"the executor contract would call {one}, which is not among limits.targets"
     allowed = reach.spenders if limits.spenders is None else limits.spenders

@@ -12,7 +12,7 @@ from keeper.core.ports import Simulator
 from keeper.core.units import Address
 from keeper.executor.airborne import Airborne
 from keeper.executor.ladder import break_even
-from keeper.executor.policy import Exposure, Limits
+from keeper.executor.policy import Exposure, Limits, strange
 from keeper.executor.settlement import received
 from keeper.executor.settler import Auditor
 
@@ -24,6 +24,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     received: int
     gas_used: int
     error: str
+    barred: str = ""
+    """What of it is on no list of the operator's; it was not run."""
 
 
 UNREAD: Final = Verdict(success=False, received=0, gas_used=0, error="")
@@ -56,16 +58,29 @@ class SecondLook(Struct, frozen=True, kw_only=True):
     async def run(
         self, waiting: Sequence[tuple[Submission, Airborne]], head: BlockRef
     ) -> dict[str, Verdict]:
-        """Run the liquidations in flight on ``head``, in their order."""
-        alive = [one for _, one in waiting if one.transaction is not None and not one.cancelled]
+        """Run the liquidations in flight on ``head``, in their order, but those that are barred."""
+        barred = {one.intent.plan_id: _barred(why) for _, one in waiting if (why := self.bars(one))}
+        alive = [
+            (one.intent, one.transaction)
+            for _, one in waiting
+            if one.transaction and not one.cancelled and one.intent.plan_id not in barred
+        ]
         if not alive:
-            return {}
-        running = [one.transaction for one in alive if one.transaction is not None]
-        results = await self._results(running, (), head)
-        return {
-            one.intent.plan_id: self._verdict(one.intent, result)
-            for one, result in zip(alive, results, strict=True)
+            return barred
+        results = await self._results([one for _, one in alive], (), head)
+        return barred | {
+            intent.plan_id: self._verdict(intent, result)
+            for (intent, _), result in zip(alive, results, strict=True)
         }
+
+    def bars(self, one: Airborne) -> str | None:
+        """Return what of a transaction is on no list of the operator's, in words, or None.
+
+        It was sent by an earlier run, under other lists: what is planned in this one is on them.
+        """
+        if one.transaction is None or one.cancelled:
+            return None
+        return strange(one.transaction, self.limits)
 
     async def _results(
         self, running: Sequence[Transaction], before: Sequence[Transaction], head: BlockRef
@@ -188,12 +203,18 @@ class SecondLook(Struct, frozen=True, kw_only=True):
         return min(found.max_loss_per_tx, found.max_loss_per_day - others)
 
 
+def _barred(why: str) -> Verdict:
+    return Verdict(success=False, received=0, gas_used=0, error="", barred=why)
+
+
 def why(one: Airborne, verdict: Verdict | None) -> str:
     """Say why a transaction is cancelled."""
     if one.intent.status is Status.UNDONE:
         return "a reorg undid it, and its account has another intent by now"
     if verdict is None:
         return "sending is halted"
+    if verdict.barred:
+        return verdict.barred
     if verdict is UNREAD:
         return "its deployment cannot read what it would do"
     return "it would not pay any more" if verdict.success else f"it would revert: {verdict.error}"

@@ -105,7 +105,11 @@ class Tender:
             for pair in means.flight.in_order()
             if pair[0].sender == means.desk.address and pair[0].nonce >= confirmed
         ]
-        plan_ids = {newest.plan_id for newest, _ in waiting if halted or self._missed(newest, head)}
+        plan_ids = {
+            newest.plan_id
+            for newest, one in waiting
+            if halted or self._missed(newest, head) or self._second.bars(one)
+        }
         verdicts = await self._second.run(waiting, head) if plan_ids and not halted else {}
         return Overdue(head=head, waiting=waiting, plan_ids=plan_ids, verdicts=verdicts)
 

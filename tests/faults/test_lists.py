@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from structlog.testing import capture_logs
 from keeper.app.log_observer import LIQUIDATION_REJECTED, LogObserver
 from keeper.commands.report import Shown, report
 from keeper.core.lending import Reason
-from keeper.core.plan import Plan
+from keeper.core.plan import Plan, Status
 from keeper.core.units import Address
+from keeper.executor.tending import CANCELLED
 from keeper.ledger.books import read_books
 from tests.support.fault_desk import keeper_desk
 from tests.support.fault_proxy import FaultProxy
@@ -99,3 +101,28 @@ async def test_lists_are_whole_once_all_is_added_that_a_disarmed_keeper_names(
     assert made == {"targets": [NOBODY, pool], "spenders": [NOBODY, pool]}
     assert plans != []
     assert proxy.sent == []
+
+
+def of_event(lines: Sequence[Mapping[str, object]], name: str) -> list[Mapping[str, object]]:
+    return [one for one in lines if one["event"] == name]
+
+
+@pytest.mark.parametrize("shorter", ["tokens", "targets", "spenders"])
+async def test_what_is_in_flight_when_a_list_is_made_shorter_is_cancelled_and_liquidates_nothing(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy, shorter: str
+) -> None:
+    urls = [proxy.ws_url]
+    async with keeper_desk(tmp_path, market, urls, root=lists(market)) as desk:
+        desk.fall()
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
+        sent = {one.tx_hash for _, one in desk.ears.sent_plans}
+    executor = desk.settings.executor
+    root = lists(market, **{shorter: NOBODY})
+    async with keeper_desk(tmp_path, market, urls, root=root, executor=executor) as again:
+        with capture_logs() as lines:
+            await again.until(lambda: len(of_event(lines, CANCELLED)) == len(sent))
+        await again.settle()
+        ended = again.ears.outcomes
+    assert {one.status for one in ended} == {Status.CANCELLED}
+    assert len(ended) == len(sent)
+    assert sent & {one.tx_hash for one in ended} == set()

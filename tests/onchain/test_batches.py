@@ -39,7 +39,7 @@ from keeper.executor.batching import SAVED_GAS, Batcher
 from keeper.executor.dividing import Decoders, divided
 from keeper.executor.door import Door, Grounds
 from keeper.executor.flight import Flight
-from keeper.executor.policy import BatchRules
+from keeper.executor.policy import BatchRules, tokens_of
 from keeper.executor.rehearse import Stage, run_once
 from keeper.ledger.books import add_up
 from keeper.planner.markets import Markets
@@ -104,7 +104,9 @@ class Field:
         assert receipt is not None
         assert receipt.block_number == self.study.block.number + 1
         allowed = allowed_by([log.topics for log in receipt.logs], plan.transaction.to)
-        assert allowed == read_reach(plan.transaction.data).spenders != frozenset()
+        reach = read_reach(plan.transaction.data)
+        assert allowed == reach.spenders != frozenset()
+        assert frozenset() != reach.tokens <= frozenset().union(*map(tokens_of, plan.members))
         return receipt
 
     def books(self, plan: Plan, receipt: Receipt) -> list[Waterfall]:

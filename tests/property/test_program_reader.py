@@ -127,7 +127,18 @@ def written(program: Program) -> Reach:
             [one.approval.spender for one in calls if one.approval] + taking + later
         ),
         pools=frozenset(swapped + [one.pair for one in steps if isinstance(one, PairSwap)]),
+        tokens=frozenset(moved for one in steps if (moved := moved_by(one)) is not None),
     )
+
+
+def moved_by(step: Step) -> Address | None:
+    match step:
+        case Call(approval=approval):
+            return None if approval is None else approval.token
+        case Swap(token_in=token) | PairSwap(token_in=token):
+            return token
+        case Flash(asset=token) | PayLater(token=token):
+            return token
 
 
 @given(PROGRAM)

@@ -56,9 +56,10 @@ def test_nothing_but_the_executor_contract_is_called() -> None:
 
 
 def test_a_plan_moves_only_tokens_that_are_listed() -> None:
-    assert said(ONE, replace(LIMITS, tokens=ALL)) is None
-    for token in ALL:
-        assert said(ONE, replace(LIMITS, tokens=ALL - {token})) == (
+    listed = ALL | PLEDGED
+    assert said(RUN, replace(LIMITS, tokens=listed)) is None
+    for token in listed:
+        assert said(RUN, replace(LIMITS, tokens=listed - {token})) == (
             Reason.POLICY,
             f"token {token} is not among limits.tokens",
         )
@@ -66,9 +67,9 @@ def test_a_plan_moves_only_tokens_that_are_listed() -> None:
 
 def test_every_token_of_every_account_of_a_batch_is_looked_at() -> None:
     other = replace(TWO, option=replace(TWO.option, collateral=STRANGE))
-    batch = replace(ONE, companions=(other,))
-    assert said(batch, replace(LIMITS, tokens=ALL | {STRANGE})) is None
-    assert said(batch, replace(LIMITS, tokens=ALL)) == (
+    batch = replace(RUN, companions=(other,))
+    assert said(batch, replace(LIMITS, tokens=ALL | PLEDGED | {STRANGE})) is None
+    assert said(batch, replace(LIMITS, tokens=ALL | PLEDGED)) == (
         Reason.POLICY,
         f"token {STRANGE} is not among limits.tokens",
     )
@@ -100,6 +101,8 @@ PROGRAM = Program(
     steps=(Flash(lender=LENDER, asset=account(75), amount=1, inner=(REPAY, SELL)),),
 )
 RUN = replace(ONE, transaction=replace(ONE.transaction, data=encode(PROGRAM)))
+PLEDGED = frozenset({account(75), account(76)})
+"""Tokens that it borrows or lets others take."""
 CALLED, SPENDERS = frozenset({POOL, ROUTER, LENDER}), frozenset({POOL, VAULT, LENDER})
 
 
@@ -122,7 +125,8 @@ def test_only_whom_is_listed_is_let_spend_be_it_lender_protocol_or_router() -> N
 
 
 def test_what_cannot_be_read_passes_no_list() -> None:
-    for limits in (replace(LIMITS, called=CALLED), replace(LIMITS, spenders=SPENDERS)):
+    for lists in ({"called": CALLED}, {"spenders": SPENDERS}, {"tokens": ALL}):
+        limits = replace(LIMITS, **lists)
         found = said(replace(RUN, transaction=ONE.transaction), limits)
         assert found is not None
         assert found[0] is Reason.POLICY

@@ -62,6 +62,24 @@ async def test_what_still_pays_is_replaced_by_its_next_rung_under_its_own_nonce(
     assert yard.node.environment == (HEAD, block(102).timestamp, next_base_fee(HEAD))
 
 
+async def test_what_the_limits_of_now_do_not_let_through_is_cancelled_before_it_is_overdue(
+    yard: Yard,
+) -> None:
+    await yard.send(ONE, 5)
+    await yard.send(TWO, 6)
+    yard.limits = replace(yard.limits, targets=frozenset({SIGNER.address}))
+    with capture_logs() as lines:
+        cancels = await yard.tend(HEAD.number - 1)
+        assert await yard.tend(HEAD.number - 1) == []
+    assert [(one.nonce, one.purpose) for one in cancels] == [
+        (5, Purpose.CANCEL),
+        (6, Purpose.CANCEL),
+    ]
+    said = f"it calls {EXECUTOR}, which is not the executor contract"
+    assert [one["why"] for one in lines if one["event"] == GIVEN_UP] == [said, said]
+    assert yard.node.rounds == []
+
+
 async def test_what_would_revert_gives_its_nonce_to_a_transfer_of_nothing(yard: Yard) -> None:
     await yard.send(ONE, 5)
     yard.fails(ONE)
