@@ -252,7 +252,7 @@ def _lane(settings: Settings, post: Post, standing: Standing) -> Lane:
                 relay, name=one.name, blocks=one.blocks, halted=lambda: standing.halted
             )
         relays = [post.dial(endpoint, one.signed) for endpoint in one.rpc]
-        return BundleLane(relays, name=one.name)
+        return BundleLane(relays, name=one.name, halted=lambda: standing.halted)
     return MempoolLane(post.chain.wire)
 
 

@@ -12,7 +12,7 @@ from keeper.core.plan import Plan, Purpose, Status, Submission
 from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.bundle import BundleLane
-from keeper.executor.lanes.lane import AT_ONCE
+from keeper.executor.lanes.lane import AT_ONCE, Refused, Taken
 from tests.support.ledger_records import plan
 from tests.support.relay import TestRelay, running_relay
 from tests.support.signed_plans import signed
@@ -82,3 +82,30 @@ async def test_what_is_below_another_lanes_is_cancelled_and_what_is_above_is_tak
     assert lane.withdrawn == [high]
     assert [done.plan_id for done in yard.settled] == [high.plan_id]
     assert [(one.nonce, one.purpose) for one in lane.sent] == [(low.nonce, Purpose.CANCEL)]
+
+
+def ordered_while_it_runs(relay: TestRelay, orders: list[str]) -> None:
+    """Have a halt ordered while the builder runs what it is asked to."""
+
+    def run(_: object) -> dict[str, object]:
+        orders.append("by hand")
+        return {"results": []}
+
+    setattr(relay, "do_eth_callBundle", run)  # noqa: B010 - a method of this one alone
+
+
+async def test_what_a_builder_still_runs_when_a_halt_comes_is_offered_to_nobody() -> None:
+    orders: list[str] = []
+    with running_relay("http://nobody") as one, running_relay("http://nobody") as other:
+        ordered_while_it_runs(one, orders)
+        async with aiohttp.ClientSession() as session:
+            relays = [served(one, session), served(other, session)]
+            lane = BundleLane(relays, name="builders", halted=lambda: next(iter(orders), None))
+            sent = fly(Flight(), 0)
+            assert await lane.send([sent], lead=b"an update") == [
+                Refused(why="nothing is sent: by hand")
+            ]
+            cancel = replace(sent, purpose=Purpose.CANCEL)
+            assert await lane.send([cancel]) == [Taken()]
+    assert [each.count("eth_callBundle") for each in (one, other)] == [1, 0]
+    assert [len(each.bundles) for each in (one, other)] == [1, 1]

@@ -7,12 +7,12 @@ sent again, with what was learned since, under the same replacement UUID.
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
 from keeper.core.errors import RefusedError, TransientError
-from keeper.core.plan import Submission
+from keeper.core.plan import Purpose, Submission
 from keeper.core.ports import PrivateRelay
 from keeper.core.primed import Primed
 from keeper.core.text import printable
@@ -36,9 +36,20 @@ class BundleLane:
     public = False
     expires = True
 
-    def __init__(self, relays: Sequence[PrivateRelay], *, name: str) -> None:
-        """Make a lane to these builders."""
+    def __init__(
+        self,
+        relays: Sequence[PrivateRelay],
+        *,
+        name: str,
+        halted: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Make a lane to these builders.
+
+        ``halted`` tells why nothing is sent: what is not with a builder by then, be it that one
+        still runs it, is offered no more, but what cancels.
+        """
         self.name = name
+        self._halted = halted
         self._relays = relays
         self._turns = [asyncio.Semaphore(AT_ONCE) for _ in relays]
         """Each relay's own; it lets requests through in the order of their coming."""
@@ -97,17 +108,28 @@ class BundleLane:
             "blockNumber": hex(part[0].target_block),
             "replacementUuid": replacement_uuid(part[0]),
         }
-        answers = await self._ask_all("eth_sendBundle", wanted)
+        answers = await self._ask_all("eth_sendBundle", wanted, lambda: self._barred(part))
         for kind in (Taken, Uncertain):
             found = next((one for one in answers if isinstance(one, kind)), None)
             if found is not None:
                 return found
         return answers[0]
 
-    async def _ask_all(self, method: str, wanted: Mapping[str, object]) -> list[Delivery]:
+    def _barred(self, part: Sequence[Submission]) -> str | None:
+        """Return why a bundle is not offered now, None when it may be: what cancels always may."""
+        is_cancelling = all(one.purpose is Purpose.CANCEL for one in part)
+        return None if is_cancelling else self._halted()
+
+    async def _ask_all(
+        self,
+        method: str,
+        wanted: Mapping[str, object],
+        barred: Callable[[], str | None] = lambda: None,
+    ) -> list[Delivery]:
+        """Ask every builder once it is its turn, unless it is ``barred`` by then, with why."""
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(_ask(one, turn, method, wanted))
+                group.create_task(_ask(one, turn, method, wanted, barred))
                 for one, turn in zip(self._relays, self._turns, strict=True)
             ]
         return [task.result() for task in tasks]
@@ -119,10 +141,16 @@ def replacement_uuid(submission: Submission) -> str:
 
 
 async def _ask(
-    relay: PrivateRelay, turn: asyncio.Semaphore, method: str, wanted: Mapping[str, object]
+    relay: PrivateRelay,
+    turn: asyncio.Semaphore,
+    method: str,
+    wanted: Mapping[str, object],
+    barred: Callable[[], str | None],
 ) -> Delivery:
     try:
         async with turn:
+            if (why := barred()) is not None:
+                return Refused(why=f"nothing is sent: {why}")
             await relay.ask(method, wanted)
     except RefusedError as error:
         log.warning(BUNDLE_PROBLEM, relay=relay.name, method=method, problem=str(error))
