@@ -139,7 +139,10 @@ class Executor:
         return self.flight.plan_ids(await self._door.nonces(block, is_newest=False))
 
     async def tend(self, head: BlockRef) -> None:
-        """Look after what is in flight at ``head``, and whether sending may go on."""
+        """Look after what is in flight at ``head``, and whether sending may go on.
+
+        Raises what kept one key's from being looked after, once those of the others were.
+        """
         if self._armament is not None:
             await self.exposure(head)  # before the turn: others may be waiting for that
         async with self._turn:
@@ -147,10 +150,11 @@ class Executor:
             if (share := self._grounds.share) is not None:
                 await share.look(head)
             if self._armament is not None:
-                for tender in self._armament.tenders:
-                    await tender.tend(head, await self.exposure(head), self._next_block)
+                failed = await self._armament.tend(head, self.exposure, self._next_block)
                 await self._armament.desks.count(self.flight)
                 await self.standing.review()
+                if failed is not None:
+                    raise failed
 
     async def carry_out(
         self,

@@ -1,18 +1,22 @@
 """Several signers side by side: nonces, balance floors and foreign use are each one's own."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Status
 from keeper.devnet.accounts import KEEPER_KEY
 from keeper.evm.keys import parse_key
 from keeper.evm.transaction import LocalSigner
+from keeper.executor.tending import CANCELLED, RAISED
 from tests.support.fault_desk import Desk, keeper_desk
 from tests.support.fault_proxy import FaultProxy, Refuse
 from tests.support.market_node import MarketNode
+from tests.support.proxy_faults import Json, Lie
 
 CHAIN_ID = 31337
 SIGNERS = [
@@ -21,6 +25,8 @@ SIGNERS = [
 ]
 FIRST, SECOND, THIRD = (one.address for one in SIGNERS)
 SEND = "eth_sendRawTransaction"
+OVER_ALL = 60 * 10**9
+"""A base fee over what anything in flight offers."""
 
 
 def fund(market: MarketNode) -> None:
@@ -127,3 +133,43 @@ async def test_a_key_that_is_there_twice_is_refused_before_anything_is_sent(
     with pytest.raises(ConfigError, match=f"expected each key once, found that of {FIRST} twice"):
         async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: twice):
             pass
+
+
+async def test_a_signer_whose_transactions_no_node_runs_again_keeps_no_other_from_being_tended(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    fund(market)
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS) as desk:
+        desk.fall()
+        await desk.until(lambda: set(senders(desk)) == {FIRST, SECOND, THIRD}, mining=True)
+        await desk.at_head()
+        rule = proxy.spoil(Lie(alter=refused_to(FIRST)), method="eth_simulateV1")
+        desk.rpc("anvil_setNextBlockBaseFeePerGas", hex(OVER_ALL))
+        with capture_logs() as lines:
+            desk.mine()
+            await desk.until(lambda: tended(desk, lines) == {SECOND, THIRD}, mining=True)
+        assert rule.hits > 0
+        await desk.until(lambda: "not for this one" in str(desk.ears.skips), mining=True)
+        proxy.heal()
+        desk.rpc("anvil_setNextBlockBaseFeePerGas", hex(1))
+        await desk.settle()
+        assert len(desk.ears.outcomes) == len(desk.ears.sent_plans)
+        desk.require_invariants()
+
+
+def refused_to(sender: str) -> Callable[[Json, Json], Json]:
+    """Return what refuses to run the transactions of one sender, and of nobody else."""
+
+    def alter(request: Json, reply: Json) -> Json:
+        (block,) = request[1]["blockStateCalls"]
+        if {one["from"] for one in block["calls"]} != {sender}:
+            return reply
+        return Refuse(code=-32000, message="not for this one")
+
+    return alter
+
+
+def tended(desk: Desk, lines: Sequence[Mapping[str, object]]) -> set[str]:
+    """Return whose transactions were raised or cancelled."""
+    plans = {one["plan"] for one in lines if one["event"] in (RAISED, CANCELLED)}
+    return {one.sender for plan, one in desk.ears.sent_plans if plan.id in plans}
