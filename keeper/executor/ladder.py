@@ -36,6 +36,16 @@ def raised(fees: Fees, *, base_fee: int, cap: int) -> Fees | None:
     return Fees(max_fee=max_fee, priority_fee=priority_fee)
 
 
+def afresh(fees: Fees, *, base_fee: int, cap: int) -> Fees | None:
+    """Return what to offer where no node has what is replaced, None when the block wants more.
+
+    It is for what was offered before the cap was lowered: nothing under that outbids it.
+    """
+    priority_fee = min(fees.priority_fee, cap)
+    max_fee = min(base_fee * HEADROOM + priority_fee, cap)
+    return Fees(max_fee=max_fee, priority_fee=priority_fee) if max_fee >= base_fee else None
+
+
 def break_even(received: int, *, gas_used: int, min_profit: int) -> int:
     """Return the most per gas that leaves the least profit of what is received, wei."""
     return max(received - min_profit, 0) // max(gas_used, 1)

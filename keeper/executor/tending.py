@@ -18,7 +18,7 @@ from keeper.core.plan import Intent, Outcome, Purpose, Submission
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.executor.airborne import Airborne
-from keeper.executor.ladder import raised
+from keeper.executor.ladder import afresh, bumped, raised
 from keeper.executor.lanes.lane import Refused, Uncertain
 from keeper.executor.means import Means, NextBlock, Patience, after
 from keeper.executor.nonce import foreign_nonce
@@ -186,9 +186,12 @@ class Tender:
         is_own = newest.lane == self._means.lane.name
         if not is_own and purpose is not Purpose.CANCEL:
             return None
-        if is_own and purpose is newest.purpose and await self._lost(newest, one, base_fee):
+        is_same = is_own and purpose is newest.purpose and self._is_within(newest)
+        if is_same and await self._lost(newest, one, base_fee):
             return await self._aimed_again(newest, head), RESENT
         fees = raised(newest.fees, base_fee=base_fee, cap=cap)
+        if fees is None and purpose is Purpose.CANCEL and await self._is_free(newest, one):
+            fees = afresh(newest.fees, base_fee=base_fee, cap=cap)
         if fees is None:
             log.info(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, purpose=purpose, cap=cap)
             return None
@@ -196,6 +199,17 @@ class Tender:
         if submission is None:
             return None
         return submission, CANCELLED if purpose is Purpose.CANCEL else RAISED
+
+    def _is_within(self, newest: Submission) -> bool:
+        """Return whether a transaction keeps to the cap of now, which may have been lowered."""
+        limits = self._means.limits
+        cancels = newest.purpose is Purpose.CANCEL
+        return newest.fees.max_fee <= (limits.max_gas_price if cancels else limits.max_bid)
+
+    async def _is_free(self, newest: Submission, one: Airborne) -> bool:
+        """Return whether what the cap of now cannot outbid need not be: no node has any of it."""
+        is_above = bumped(newest.fees.max_fee) > self._means.limits.max_gas_price
+        return is_above and not await is_pending(self._means.wire, one)
 
     async def _lost(self, newest: Submission, one: Airborne, base_fee: int) -> bool:
         """Return whether sending the same bytes again is what is needed.

@@ -7,7 +7,7 @@ from keeper.core.chain import Fees, Transaction
 from keeper.core.units import Address
 from keeper.evm.signed_transaction import decode_signed
 from keeper.evm.transaction import LocalSigner
-from keeper.executor.ladder import break_even, bumped, outbiddable, raised
+from keeper.executor.ladder import afresh, break_even, bumped, outbiddable, raised
 
 fees = st.builds(
     lambda tip, more: Fees(max_fee=tip + more, priority_fee=tip),
@@ -102,3 +102,11 @@ def test_a_signed_transaction_is_read_back_as_it_was(data, nonce, value, offered
     assert (found.transaction, found.nonce, found.gas_limit, found.fees, found.chain_id) == (
         one, nonce, gas_limit, offered, 31337,
     )  # fmt: skip
+
+
+def test_what_needs_to_outbid_nothing_offers_what_the_block_wants_within_the_cap() -> None:
+    old = Fees(max_fee=1_000, priority_fee=100)
+    assert afresh(old, base_fee=50, cap=300) == Fees(max_fee=200, priority_fee=100)
+    assert afresh(old, base_fee=50, cap=120) == Fees(max_fee=120, priority_fee=100)
+    assert afresh(old, base_fee=50, cap=50) == Fees(max_fee=50, priority_fee=50)
+    assert afresh(old, base_fee=50, cap=49) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from keeper.core.chain import Fees
+from keeper.core.chain import Fees, next_base_fee
 from keeper.core.plan import Purpose
 from keeper.core.values import replace
 from keeper.executor.ladder import bumped
@@ -94,3 +94,32 @@ async def test_what_one_rung_takes_of_a_budget_is_not_there_for_the_next(yard: Y
     assert [one.nonce for one in await yard.tend()] == [6]
     yard.limits = replace(LIMITS, max_gas_per_hour=staked + 2 * more)
     assert [one.nonce for one in await yard.tend()] == [5]
+
+
+LOWERED = 20 * 10**9
+"""A cap on the gas price under what was offered before it was lowered."""
+
+
+async def test_what_the_node_lost_is_not_sent_again_above_a_cap_that_was_lowered(
+    yard: Yard,
+) -> None:
+    first = await yard.send(ONE, 5)
+    assert first.fees.max_fee > LOWERED
+    yard.limits = replace(yard.limits, max_gas_price=LOWERED)
+    yard.wire.pending.clear()
+    assert await yard.tend() == []
+
+
+async def test_what_cannot_be_outbid_within_the_cap_and_no_node_has_leaves_no_gap(
+    yard: Yard,
+) -> None:
+    first = await yard.send(ONE, 5)
+    await yard.send(TWO, 6)
+    yard.limits = replace(yard.limits, max_gas_price=LOWERED)
+    yard.fails(ONE)
+    assert await yard.tend() == [], "while a node has it nothing else is taken for its nonce"
+    yard.wire.pending.discard(first.tx_hash)
+    (cancel,) = await yard.tend()
+    assert (cancel.purpose, cancel.nonce) == (Purpose.CANCEL, 5)
+    assert next_base_fee(HEAD) <= cancel.fees.max_fee <= LOWERED
+    assert await yard.tend(102) == [replace(cancel, target_block=103)], "as the node has not got it"
