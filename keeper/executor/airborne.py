@@ -15,6 +15,8 @@ class Airborne(Struct, frozen=True, kw_only=True):
     transaction: Transaction | None
     gas_limit: int = 0
     """Of the liquidation."""
+    due: int = 0
+    """The block that it aimed at first, as far as is known."""
 
     @property
     def data_cost(self) -> DataCost:
@@ -56,7 +58,12 @@ def restored(intent: Intent) -> Airborne:
     if first is None:
         return Airborne(intent=intent, transaction=None)
     signed = decode_signed(first.raw, sender=first.sender)
-    return Airborne(intent=intent, transaction=signed.transaction, gas_limit=signed.gas_limit)
+    return Airborne(
+        intent=intent,
+        transaction=signed.transaction,
+        gas_limit=signed.gas_limit,
+        due=first.target_block,
+    )
 
 
 def cancel_gas(one: Airborne, target_block: int) -> int:

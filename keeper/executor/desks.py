@@ -71,7 +71,8 @@ class Desks:
     ) -> list[Plan]:
         """Return the plans with their senders: each the one with the fewest in flight.
 
-        Those that would fall under ``floor``, wei, come last; policy then says so.
+        Before those whose own missed its block; those that would fall under ``floor``, wei, come
+        last: policy then says so.
         """
         if len(self._desks) == 1:
             return list(plans)
@@ -80,7 +81,9 @@ class Desks:
         found: list[Plan] = []
         for plan in plans:
             worst = worst_gas(plan)
-            sender = min(load, key=lambda one: (left[one] < worst, load[one]))
+            sender = min(
+                load, key=lambda one: (left[one] < worst, one in exposure.held_up, load[one])
+            )
             load[sender] += 1
             left[sender] -= worst
             found.append(replace(plan, transaction=replace(plan.transaction, sender=sender)))

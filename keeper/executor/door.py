@@ -64,7 +64,7 @@ class Door:
 
     async def _read(self, head: BlockRef) -> Exposure:
         now, ended = int(self._grounds.now()), self._flight.ended
-        balances, spent, _ = await asyncio.gather(
+        balances, spent, nonces = await asyncio.gather(
             self._balances(head),
             self._journal.spent(hour=now - HOUR, day=now - DAY),
             self.nonces(head, is_newest=False),  # in one wait with the rest, for who asks for them
@@ -77,6 +77,7 @@ class Door:
             busy=frozenset(),
             balances=balances,
             forced_lost=spent.forced,
+            held_up=self._flight.held_up(nonces, head.number),
             ended=ended,
         )
 

@@ -144,6 +144,14 @@ class Flight:
             if not one.cancelled and newest.nonce >= nonces.get(newest.sender, 0)
         ]
 
+    def held_up(self, nonces: Mapping[Address, int], block: int) -> frozenset[Address]:
+        """Return who has what missed its block by ``block``, where ``nonces`` are the next ones."""
+        return frozenset(
+            newest.sender
+            for newest, one in self.in_order()
+            if one.due <= block and newest.nonce >= nonces.get(newest.sender, newest.nonce + 1)
+        )
+
     @property
     def senders(self) -> frozenset[Address]:
         """Return whose transactions are in flight."""
@@ -186,6 +194,7 @@ class Flight:
             intent=intent,
             transaction=plan.transaction,
             gas_limit=plan.gas_limit,
+            due=submission.target_block,
         )
         self._put(plan.id, flying)
 

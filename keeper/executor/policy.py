@@ -88,6 +88,8 @@ class Exposure(Struct, frozen=True, kw_only=True):
     """What forced liquidations lost in the last day, by deployment."""
     forced_staked: Mapping[str, int] = field(default_factory=dict)
     """Most that those in flight may still lose, by deployment."""
+    held_up: frozenset[Address] = frozenset()
+    """Who has something in flight that missed its block: what comes behind it waits for it."""
     ended: Ended = field(default_factory=Ended)
     """What had ended before what was spent was read."""
     as_of: int = -1

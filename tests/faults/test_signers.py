@@ -25,6 +25,8 @@ SIGNERS = [
 ]
 FIRST, SECOND, THIRD = (one.address for one in SIGNERS)
 SEND = "eth_sendRawTransaction"
+DIPPED = 9_505
+"""Ether in basis points of its first price: a few loans are under the line."""
 OVER_ALL = 60 * 10**9
 """A base fee over what anything in flight offers."""
 
@@ -133,6 +135,29 @@ async def test_a_key_that_is_there_twice_is_refused_before_anything_is_sent(
     with pytest.raises(ConfigError, match=f"expected each key once, found that of {FIRST} twice"):
         async with keeper_desk(tmp_path, market, [proxy.ws_url], keys=lambda: twice):
             pass
+
+
+async def test_nothing_is_given_to_a_signer_behind_what_missed_its_block(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    fund(market)
+    root = {"sending": {"replace_after_blocks": 20}}
+    async with keeper_desk(
+        tmp_path, market, [proxy.ws_url], keys=lambda: SIGNERS, root=root
+    ) as desk:
+        desk.fall(DIPPED)
+        await desk.until(lambda: FIRST in senders(desk), mining=True)
+        before = len(desk.ears.sent_plans)
+        for _, one in desk.ears.sent_plans:
+            if one.sender == FIRST:
+                desk.rpc("anvil_dropTransaction", one.tx_hash)
+        desk.mine()
+        await desk.at_head()
+        desk.fall()
+        await desk.until(lambda: len(desk.ears.sent_plans) > before + 3, mining=True)
+        await desk.at_head()
+        later = Counter(one.sender for _, one in desk.ears.sent_plans[before:])
+        assert set(later) == {SECOND, THIRD}
 
 
 async def test_a_signer_whose_transactions_no_node_runs_again_keeps_no_other_from_being_tended(

@@ -115,6 +115,29 @@ def test_whoever_would_fall_under_the_floor_comes_last_also_by_what_he_was_just_
     assert senders(spread) == [ONE.address, TWO.address, THREE.address]
 
 
+def test_behind_what_missed_its_block_is_nobodys_place_but_where_all_wait() -> None:
+    floor = 10**18
+    late = replace(ALL_RICH, held_up=frozenset({ONE.address}))
+    spread = THREE_DESKS.spread(PLANS[:3], Flight(), late, floor)
+    assert senders(spread) == [TWO.address, THREE.address, TWO.address]
+    poor = replace(holding({ONE: RICH, TWO: 0, THREE: 0}), held_up=frozenset({ONE.address}))
+    assert senders(THREE_DESKS.spread(PLANS[:1], Flight(), poor, floor)) == [ONE.address]
+    everybody = frozenset(one.address for one in (ONE, TWO, THREE))
+    spread = THREE_DESKS.spread(PLANS[:3], Flight(), replace(ALL_RICH, held_up=everybody), floor)
+    assert senders(spread) == [ONE.address, TWO.address, THREE.address]
+
+
+def test_who_waits_is_known_by_the_first_block_that_was_missed_whatever_came_after() -> None:
+    flight, sent = Flight(), signed(by(ONE, 1), 5)
+    flight.took_off(by(ONE, 1), sent)
+    late = frozenset({ONE.address})
+    assert flight.held_up({ONE.address: 5}, sent.target_block - 1) == frozenset()
+    assert flight.held_up({ONE.address: 5}, sent.target_block) == late
+    flight.replaced(replace(sent, target_block=sent.target_block + 9))
+    assert flight.held_up({ONE.address: 5}, sent.target_block) == late
+    assert flight.held_up({ONE.address: 6}, sent.target_block) == frozenset(), "it ran"
+
+
 def test_what_one_has_at_stake_is_not_there_for_more() -> None:
     staked = replace(
         holding({ONE: 2 * WORST, TWO: WORST, THREE: 0}), staked={ONE.address: 2 * WORST}
