@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import pytest
 
 from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.relay import Relay
+from keeper.core.errors import RefusedError
 from keeper.core.plan import Plan, Purpose, Status, Submission
 from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.lanes.bundle import BundleLane
-from keeper.executor.lanes.lane import AT_ONCE, Refused, Taken
+from keeper.executor.lanes.lane import AT_ONCE, Delivery, Refused, Taken
+from tests.support.eventually import eventually
 from tests.support.ledger_records import plan
 from tests.support.relay import TestRelay, running_relay
 from tests.support.signed_plans import signed
@@ -98,6 +101,7 @@ async def test_what_a_builder_still_runs_when_a_halt_comes_is_offered_to_nobody(
     orders: list[str] = []
     with running_relay("http://nobody") as one, running_relay("http://nobody") as other:
         ordered_while_it_runs(one, orders)
+        runs(other, None)
         async with aiohttp.ClientSession() as session:
             relays = [served(one, session), served(other, session)]
             lane = BundleLane(relays, name="builders", halted=lambda: next(iter(orders), None))
@@ -107,5 +111,51 @@ async def test_what_a_builder_still_runs_when_a_halt_comes_is_offered_to_nobody(
             ]
             cancel = replace(sent, purpose=Purpose.CANCEL)
             assert await lane.send([cancel]) == [Taken()]
-    assert [each.count("eth_callBundle") for each in (one, other)] == [1, 0]
+    assert one.count("eth_callBundle") == 1
     assert [len(each.bundles) for each in (one, other)] == [1, 1]
+
+
+async def test_a_builder_that_stalls_while_it_runs_a_bundle_keeps_it_from_no_other() -> None:
+    with running_relay("http://nobody") as slow, running_relay("http://nobody") as quick:
+        runs(quick, "")
+        async with aiohttp.ClientSession() as session:
+            relays = [served(slow, session), served(quick, session)]
+            slow.stall_s = 1.0
+            lane = BundleLane(relays, name="builders")
+            sending = asyncio.ensure_future(lane.send([fly(Flight(), 0)], lead=b"an update"))
+            await eventually(lambda: quick.bundles != {})
+            assert slow.asked == [], "it has not answered anything yet"
+            assert await sending == [Taken()]
+
+
+@pytest.mark.parametrize(
+    ("words", "delivery"),
+    [
+        (("reverted", ""), Taken()),
+        (("", "reverted"), Taken()),
+        (("reverted", "reverted"), "the builder ran the bundle and it failed: reverted"),
+        (("reverted", None), "the builder ran the bundle and it failed: reverted"),
+        ((None, None), Taken()),
+    ],
+)
+async def test_a_bundle_is_offered_unless_every_builder_that_runs_it_says_that_it_fails(
+    words: tuple[str | None, str | None], delivery: Delivery | str
+) -> None:
+    with running_relay("http://nobody") as one, running_relay("http://nobody") as other:
+        for relay, said in zip((one, other), words, strict=True):
+            runs(relay, said)
+        async with aiohttp.ClientSession() as session:
+            lane = BundleLane([served(one, session), served(other, session)], name="builders")
+            (found,) = await lane.send([fly(Flight(), 0)], lead=b"an update")
+    assert found == (Refused(why=delivery) if isinstance(delivery, str) else delivery)
+
+
+def runs(relay: TestRelay, said: str | None) -> None:
+    """Have a builder say why what it runs fails, nothing if it is good; None: it cannot run it."""
+
+    def run(_: object) -> dict[str, object]:
+        if said is None:
+            raise RefusedError("no such method")
+        return {"results": [{"txHash": "0x", "revert": said} if said else {"txHash": "0x"}]}
+
+    setattr(relay, "do_eth_callBundle", run)  # noqa: B010 - a method of this one alone

@@ -88,18 +88,26 @@ class BundleLane:
         return all(isinstance(one, Taken) for one in answers)
 
     async def _run_before(self, part: Sequence[Submission], lead: bytes) -> str:
-        """Return why a bundle would fail, as the first builder that runs it says; else nothing."""
+        """Return why a bundle would fail, as every builder says that runs it; else nothing.
+
+        The first that runs it well is enough, and none is waited for that does not answer then.
+        """
         wanted = {
             "txs": _raws(part, lead),
             "blockNumber": hex(part[0].target_block),
             "stateBlockNumber": "latest",
         }
-        for relay in self._relays:
-            try:
-                return _failure(await relay.ask("eth_callBundle", wanted))
-            except (RefusedError, TransientError) as error:
-                log.warning(BUNDLE_PROBLEM, relay=relay.name, problem=str(error), **_CALL)
-        return ""
+        told: list[str] = []
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(_run_at(one, wanted)) for one in self._relays]
+            for answer in asyncio.as_completed(running):
+                if (why := await answer) is not None:
+                    told.append(why)
+                if why == "":
+                    break
+            for one in running:
+                one.cancel()
+        return min(told, default="")  # nothing is the least of all words
 
     async def _offer(self, part: Sequence[Submission], lead: bytes | None) -> Delivery:
         """Send one bundle to all builders; one that takes it is enough."""
@@ -133,6 +141,15 @@ class BundleLane:
                 for one, turn in zip(self._relays, self._turns, strict=True)
             ]
         return [task.result() for task in tasks]
+
+
+async def _run_at(relay: PrivateRelay, wanted: Mapping[str, object]) -> str | None:
+    """Return why a bundle fails at a builder, nothing where it does not; None if it is not told."""
+    try:
+        return _failure(await relay.ask("eth_callBundle", wanted))
+    except (RefusedError, TransientError) as error:
+        log.warning(BUNDLE_PROBLEM, relay=relay.name, problem=str(error), **_CALL)
+        return None
 
 
 def replacement_uuid(submission: Submission) -> str:
