@@ -104,7 +104,15 @@ class Standing:
 
     def _look_for_file(self) -> None:
         path = self._triggers.halt_file
-        if self._halted is None and path is not None and path.exists():
+        if self._halted is not None or path is None:
+            return
+        try:
+            is_there = path.exists()
+        except OSError as error:
+            wanted = "expected to be told whether it is there"
+            self.halt(f"kill switch: {path}: {wanted}, found {error.strerror}")
+            return
+        if is_there:
             self.halt(f"kill switch: {path} is there")
 
 

@@ -210,6 +210,17 @@ async def test_the_kill_switch_halts_without_a_review_and_stays_when_the_file_is
     assert await desk.on_disk() == said
 
 
+async def test_where_it_cannot_be_told_whether_the_kill_switch_is_there_nothing_is_sent(
+    desk: Desk,
+) -> None:
+    desk.file = desk.file.with_name("x" * 300)  # as on a disk that went away: no answer is no "no"
+    standing = desk.standing()
+    said = f"kill switch: {desk.file}: expected to be told whether it is there, found File name"
+    assert (standing.halted or "").startswith(said)
+    assert (await standing.review() or "").startswith(said)
+    assert (await desk.on_disk() or "").startswith(said)
+
+
 async def test_a_review_finds_the_kill_switch_though_nobody_asks_before(desk: Desk) -> None:
     desk.file.touch()
     assert await desk.standing().review() == f"kill switch: {desk.file} is there"
