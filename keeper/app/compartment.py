@@ -89,7 +89,7 @@ class Compartment:
     @property
     def sample(self) -> bytes | None:
         """An event that would bring the first of what was signed ahead, for drills."""
-        prearming = self.deployment.prearming
+        prearming = self.deployment.outlook.prearming
         return prearming.sample if self._takes and prearming is not None else None
 
     @property
@@ -226,10 +226,7 @@ class Compartment:
         deployment = self.deployment
         yield self._watch
         yield deployment.acting.run
-        if deployment.prearming is not None:
-            yield deployment.prearming.run
-        if deployment.backrun is not None:
-            yield deployment.backrun.run
+        yield from deployment.outlook.loops()
 
     async def _watch(self) -> None:
         async for head in self._mail:

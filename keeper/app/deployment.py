@@ -11,14 +11,15 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from keeper.app.acting import Acting
-from keeper.app.backrun import Backrun, Foreseen
+from keeper.app.backrun import Backrun
 from keeper.app.causes import Causes
 from keeper.app.crossings import Ahead
 from keeper.app.filling import Filling
-from keeper.app.foresight import Foreseer, Foresight
+from keeper.app.foresight import Foreseer
 from keeper.app.growing import Growing
 from keeper.app.guessing import Guessing
 from keeper.app.observer import Observer
+from keeper.app.outlook import Outlook
 from keeper.app.parity import Parity
 from keeper.app.prearming import Prearming
 from keeper.app.rivals import Rivals
@@ -73,8 +74,6 @@ class Deployment(Generic[M, P]):
         """Bring the rooms of a deployment together. A reorg may undo ``finality_depth`` blocks."""
         self.adapter = adapter
         self.acting = acting
-        self.backrun = backrun
-        """None unless the operator switched it on."""
         self.mirror: Mirror[M, P] = Mirror(adapter, reader)
         self._reader = reader
         self.shelf = shelf
@@ -96,10 +95,12 @@ class Deployment(Generic[M, P]):
             name=self.name,
             finality_depth=finality_depth,
         )
-        self.prearming = None if prearming is None else prearming(self._sight)
-        """What signs ahead, where the operator allows it."""
+        self.outlook: Outlook[M, P] = Outlook(
+            Foreseer(adapter.deployment, watcher, self._sight, observer),
+            None if prearming is None else prearming(self._sight),
+            backrun,
+        )
         self._guessing = Guessing(watcher, self._sight, acting)
-        self._foreseer = Foreseer(adapter.deployment, watcher, self._sight, observer)
         self._paused = ""
         self._causes = Causes()
 
@@ -122,8 +123,7 @@ class Deployment(Generic[M, P]):
         """Leave it alone from now on, whatever of it is on its way, and say why."""
         self._paused = why
         self._parity.leave(why)
-        if self.prearming is not None:
-            self.prearming.void()
+        self.outlook.void()
         self._observer.paused(self.name, why)
         self._observer.lost(self.name)
 
@@ -147,10 +147,7 @@ class Deployment(Generic[M, P]):
         return self.acting.decoders(self.mirror.snapshot.market)
 
     async def start(self, head: BlockRef) -> None:
-        """Fill the mirror at ``head``, or at a newer one when that is gone before it is filled.
-
-        Raises what the last try met.
-        """
+        """Fill the mirror at ``head``, or a newer one once that is gone; raise what is met last."""
         self._parity.start(self.name)
         for left in reversed(range(STARTS)):
             try:
@@ -171,7 +168,7 @@ class Deployment(Generic[M, P]):
         """
         await self._precedence.give_way(_HEAD_GIVES_WAY_S)
         tick = Tick()
-        self._foreseer.head_seen()
+        self.outlook.head_seen()
         if self._paused:
             return True
         try:
@@ -247,29 +244,18 @@ class Deployment(Generic[M, P]):
 
     def hear_price(self, hint: LogHint, at_ns: int) -> None:
         """Answer a feed's event at once with what was signed ahead; ``see_price`` does the rest."""
-        if self.prearming is not None and not self._paused:
-            self.prearming.hear(hint, at_ns)
+        if not self._paused:
+            self.outlook.hear_price(hint, at_ns)
 
-    def see_pending(self, transaction: PendingTransaction) -> Foresight | None:
-        """Return what a pending transaction would do to the loans at hand, None when nothing."""
-        if self._paused or self._prices is None:
-            return None
-        foresight = self._foreseer.see(transaction, self._prices)
-        if foresight is not None and self.backrun is not None:
-            self.backrun.offer(
-                Foreseen(
-                    transaction=transaction, foresight=foresight, snapshot=self.mirror.snapshot
-                )
-            )
-        return foresight
+    def see_pending(self, transaction: PendingTransaction) -> None:
+        """Look into what a pending transaction would do to the loans at hand."""
+        if not self._paused and self._prices is not None:
+            self.outlook.see_pending(transaction, self._prices, self.mirror.snapshot)
 
     def close(self) -> None:
         """Begin nothing more; what acts finishes what it has begun and ends."""
         self.acting.close()
-        if self.prearming is not None:
-            self.prearming.close()
-        if self.backrun is not None:
-            self.backrun.close()
+        self.outlook.close()
 
     async def checkpoint(self) -> None:
         """Write a checkpoint now."""
@@ -301,9 +287,7 @@ class Deployment(Generic[M, P]):
         await self._parity.look(self.name, ground, self.mirror.known)
         if self._parity.is_paused:
             self.shelf.forget_book()
-        if self.prearming is not None:
-            prices = self._prices
-            self.prearming.offer(Ahead(head=head, snapshot=snapshot, prices=prices))
+        self.outlook.prepare(Ahead(head=head, snapshot=snapshot, prices=self._prices))
         if self.shelf.is_due(head.number):
             await self.checkpoint()
             sweep()

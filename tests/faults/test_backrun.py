@@ -132,7 +132,7 @@ async def test_switched_off_an_update_is_foreseen_and_not_acted_on(
 ) -> None:
     async with backrunning(tmp_path, market, switched_on=False) as (desk, relay):
         await foreseen(desk)
-        assert desk.session.keeper.deployments[0].backrun is None
+        assert desk.session.keeper.deployments[0].outlook.backrun is None
         assert relay.asked == []
 
 

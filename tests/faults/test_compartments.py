@@ -150,7 +150,7 @@ DOORS = {
     "the watch over heads": lambda ill: (ill, "see_head", fail),
     "acting": lambda ill: (ill.acting, "_act_on", fail),
     "the tap of prices": lambda ill: (ill, "hear_price", fail_at_once),
-    "signing ahead": lambda ill: (ill.prearming, "_prepare", fail),
+    "signing ahead": lambda ill: (ill.outlook.prearming, "_prepare", fail),
 }
 
 
@@ -226,15 +226,15 @@ async def test_what_is_being_signed_ahead_when_it_fails_is_never_sent(
 ) -> None:
     async with aboard(tmp_path, market, of_aave=True) as both:
         desk, signing, failed = both.desk, asyncio.Event(), asyncio.Event()
-        assert both.ill.prearming is not None
-        whole = both.ill.prearming._prepare
+        assert both.ill.outlook.prearming is not None
+        whole = both.ill.outlook.prearming._prepare
 
         async def late(ahead: Any) -> None:
             signing.set()
             await failed.wait()
             await whole(ahead)
 
-        monkeypatch.setattr(both.ill.prearming, "_prepare", late)
+        monkeypatch.setattr(both.ill.outlook.prearming, "_prepare", late)
         desk.mine()
         await desk.until(signing.is_set)
         monkeypatch.setattr(both.ill, "see_head", fail)

@@ -11,6 +11,7 @@ import pytest
 from keeper.app import compartment
 from keeper.app.compartment import Compartment
 from keeper.app.hull import Hull
+from keeper.app.outlook import Outlook
 from keeper.core.chain import LogFilter
 from keeper.core.units import Address
 from keeper.executor.seam import Seam
@@ -20,6 +21,7 @@ from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.heard import Heard
 from tests.support.ledger_records import block
 
+NOBODY: Any = None
 FEED = LogFilter(addresses=frozenset({Address("0xfeed")}), topics=frozenset())
 
 
@@ -51,8 +53,7 @@ class Deployed:
     at_start: Exception | None = None
     at_door: Exception | None = None
     acting: Loop = field(default_factory=Loop)
-    prearming: Any = None
-    backrun: None = None
+    outlook: Outlook[Any, Any] = field(default_factory=lambda: Outlook(NOBODY, None, None))
     is_barred: bool = False
     price_filter: LogFilter = FEED
     said: str = ""
