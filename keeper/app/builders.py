@@ -13,10 +13,12 @@ from keeper.core.chain import Log
 from keeper.core.lending import Liquidation
 from keeper.core.ports import FlashSource, Reader, SwapVenue, Unwinder
 from keeper.core.units import BPS, Address
+from keeper.executor.breaker import BreakerLimits
 from keeper.executor.dividing import Decoders
 from keeper.executor.forced import ForcedLimits
 from keeper.executor.ladder import outbiddable
 from keeper.executor.policy import Limits
+from keeper.executor.standing import Triggers
 from keeper.oracle.reference import ReferencePrices
 from keeper.planner.costs import GasModel
 from keeper.planner.costs import Limits as PlanLimits
@@ -63,6 +65,22 @@ def limits_of(settings: Settings) -> Limits:
 def _listed(addresses: Sequence[Address] | None, *more: Address) -> frozenset[Address] | None:
     """Return a list of the operator's with what is always on it; None where there is none."""
     return None if addresses is None else frozenset((*addresses, *more))
+
+
+def triggers_of(settings: Settings) -> Triggers:
+    """Return what halts sending by itself."""
+    breaker = settings.sending.breaker
+    return Triggers(
+        breaker=BreakerLimits(
+            max_reverts_in_row=breaker.max_reverts_in_row,
+            max_loss_per_day=breaker.max_loss_per_day_wei,
+            max_wasted_gas_per_hour=breaker.max_wasted_gas_per_hour_wei,
+            forced_per_day={
+                name: one.max_loss_per_day for name, one in limits_of(settings).forced.items()
+            },
+        ),
+        halt_file=settings.sending.halt_file,
+    )
 
 
 def protocol_file(settings: Settings, deployment: str) -> ProtocolSettings:

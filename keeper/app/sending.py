@@ -1,11 +1,11 @@
 """Build what sends, and what follows what was sent, from settings and an open chain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from msgspec import Struct
 
-from keeper.app.builders import limits_of
+from keeper.app.builders import limits_of, triggers_of
 from keeper.app.executor_contract import ExecutorContract
 from keeper.app.hearing import OnSettled, each, ears, foreign, noted
 from keeper.app.outside import Dial
@@ -20,7 +20,6 @@ from keeper.core.plan import Intent
 from keeper.core.ports import Signer
 from keeper.executor.armament import Armament
 from keeper.executor.arming import Arming
-from keeper.executor.breaker import BreakerLimits
 from keeper.executor.canon import Canon
 from keeper.executor.desks import Desks
 from keeper.executor.door import Grounds
@@ -38,7 +37,7 @@ from keeper.executor.prearm import Prearm
 from keeper.executor.recovery import recover_armed
 from keeper.executor.settler import Auditor, Settler
 from keeper.executor.signing import SigningDesk
-from keeper.executor.standing import Standing, Triggers
+from keeper.executor.standing import Standing
 from keeper.executor.tending import Tender
 from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
@@ -88,17 +87,11 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
     flight = Flight(await post.journal.open_intents())
     doubts = await recover_armed(post.journal, post.chain.wire, flight)
     _require_configured(settings, flight)
-    standing = Standing(post.journal, _triggers(settings), now=post.clock.now)
+    standing = Standing(post.journal, triggers_of(settings), now=post.clock.now)
     await standing.review()
-    canon = Canon(
-        journal=post.journal,
-        reader=post.chain.agreed,
-        flight=flight,
-        depth=settings.chain.finality_depth,
-        on_corrected=partial(noted, post.share),
-    )
     if post.share is not None:
         post.share.opened(flight, price_reader(settings, post.share, post.chain.agreed))
+    canon = _canon(settings, post, flight)
     on_settled = ears(canon, post.share)
     armament = await _armament(settings, post, flight, standing, on_settled)
     executor = Executor(
@@ -108,7 +101,40 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         standing=standing,
         armament=armament,
     )
-    settler = Settler(
+    desks = [armament.desks.settled] if armament else []
+    return Sending(
+        executor=executor,
+        doubtful=_doubtful(settings, post, flight, doubts),
+        settler=_settler(
+            settings, post, flight, armament, each(on_settled, executor.backoff.settled, *desks)
+        ),
+        canon=canon,
+        flight=flight,
+        standing=standing,
+        is_armed=armament is not None,
+        arming=_arming(settings, post, executor, armament),
+        agreed=AgreedHeads(post.chain.agreed),
+    )
+
+
+def _canon(settings: Settings, post: Post, flight: Flight) -> Canon:
+    return Canon(
+        journal=post.journal,
+        reader=post.chain.agreed,
+        flight=flight,
+        depth=settings.chain.finality_depth,
+        on_corrected=partial(noted, post.share),
+    )
+
+
+def _settler(
+    settings: Settings,
+    post: Post,
+    flight: Flight,
+    armament: Armament | None,
+    on_settled: OnSettled,
+) -> Settler:
+    return Settler(
         wire=post.chain.wire,
         reader=post.chain.agreed,
         journal=post.journal,
@@ -118,29 +144,18 @@ async def build_sending(settings: Settings, post: Post) -> Sending:
         confirmations=settings.chain.confirmations,
         now=post.clock.monotonic,
         on_foreign=foreign(armament),
-        on_settled=each(
-            on_settled,
-            executor.backoff.settled,
-            *([armament.desks.settled] if armament else []),
-        ),
+        on_settled=on_settled,
     )
-    doubtful = Doubtful(
+
+
+def _doubtful(settings: Settings, post: Post, flight: Flight, doubts: Sequence[Intent]) -> Doubtful:
+    """Return what watches the armed intents that no node has, of deployments that are read."""
+    return Doubtful(
         [one for one in doubts if one.deployment in _enabled(settings)],
         journal=post.journal,
         wire=post.chain.wire,
         flight=flight,
         depth=settings.chain.finality_depth,
-    )
-    return Sending(
-        executor=executor,
-        doubtful=doubtful,
-        settler=settler,
-        canon=canon,
-        flight=flight,
-        standing=standing,
-        is_armed=armament is not None,
-        arming=_arming(settings, post, executor, armament),
-        agreed=AgreedHeads(post.chain.agreed),
     )
 
 
@@ -267,19 +282,4 @@ def _grounds(settings: Settings, post: Post) -> Grounds:
         batches=BatchRules(
             most=settings.sending.batch.most, risk_bps=settings.sending.batch.risk_bps
         ),
-    )
-
-
-def _triggers(settings: Settings) -> Triggers:
-    breaker = settings.sending.breaker
-    return Triggers(
-        breaker=BreakerLimits(
-            max_reverts_in_row=breaker.max_reverts_in_row,
-            max_loss_per_day=breaker.max_loss_per_day_wei,
-            max_wasted_gas_per_hour=breaker.max_wasted_gas_per_hour_wei,
-            forced_per_day={
-                name: one.max_loss_per_day for name, one in limits_of(settings).forced.items()
-            },
-        ),
-        halt_file=settings.sending.halt_file,
     )
