@@ -268,7 +268,12 @@ class Acting(Generic[M, P]):
         sound, gone = joint.among(going)
         tick.mark("audit")
         report = await self._executor.carry_out(
-            replace(sound, merging=None if lead else joint.merging, bar=self._parity.bar_plan),
+            replace(
+                sound,
+                merging=None if lead else joint.merging,
+                bar=self._parity.bar_plan,
+                is_whole=look.held_at == look.book.block,
+            ),
             found.block,
             found.timestamp,
             self.decoders(look.book.market),

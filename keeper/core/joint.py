@@ -62,6 +62,8 @@ class Joint(Struct, frozen=True, kw_only=True):
     """Made behind the plans; each goes with the last of them or not at all."""
     bar: Callable[[Plan], Rejection | None] = of_nobody
     """Why a plan may not be acted on after all: asked right before anything is signed."""
+    is_whole: bool = True
+    """They were made of all that their head brought, and not of a price of its block alone."""
 
     @property
     def everybody(self) -> tuple[Plan, ...]:

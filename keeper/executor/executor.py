@@ -188,6 +188,7 @@ class Executor:
                 ahead=await self._door.ahead(head, self.newest, lead),
                 overrides=self._grounds.overrides,
                 remake=joint.remake,
+                is_whole=joint.is_whole,
             )
             try:
                 if self._armament is not None:

@@ -35,7 +35,7 @@ class Rehearsals:
     """Finds out which plans hold, one behind the other, and keeps the budgets for them."""
 
     def __init__(self, simulator: Simulator, door: Door, flight: Flight, backoff: Backoff) -> None:
-        """Rehearse by ``simulator``; who fails is held back."""
+        """Rehearse by ``simulator``; who fails is held back, unless a look at that head comes."""
         self._simulator = simulator
         self._door = door
         self._flight = flight
@@ -53,7 +53,7 @@ class Rehearsals:
         while True:
             held, failed = await rehearse(plans, self._simulator, stage, case.decoders)
             case.tick.mark("rehearse")
-            for rejection in failed:
+            for rejection in failed if stage.is_final else ():
                 self._backoff.failed(rejection.ref, Cause.REHEARSAL, stage.head.number)
             exposure = case.exposure.by_now(self._flight)
             sure, late = self._door.reserve(*self._door.admit(held, exposure))

@@ -43,6 +43,13 @@ class Stage(Struct, frozen=True, kw_only=True):
     """What remains when one of the plans is taken out."""
     is_planned: bool = True
     """The plans were made for it, so that they must do what the rules predict, to the wei."""
+    is_whole: bool = True
+    """They were made of all that the head brought, and not of a price of its block alone."""
+
+    @property
+    def is_final(self) -> bool:
+        """Return whether who fails on it would fail again: no look at the same head comes after."""
+        return self.is_planned and self.is_whole
 
     def is_behind(self, newest: BlockRef) -> bool:
         """Return whether the chain has gone on since."""
