@@ -68,12 +68,17 @@ class TakingBack:
     async def _drop(self, newest: Submission, one: Airborne, because: str) -> None:
         """Give up what can no longer land, its block being gone: it cost nothing."""
         means = self._means
-        log.info(GIVEN_UP, plan=newest.plan_id, why=because)
+        tell_given_up(newest, because)
         outcome = dropped(one.intent, f"not included; {because}")
         await means.journal.settle(outcome)
         means.flight.landed(newest.plan_id)
         means.desk.nonces.released(newest.nonce)
         self._on_settled(one.intent, outcome)
+
+
+def tell_given_up(newest: Submission, because: str) -> None:
+    """Log that a liquidation is given up, and why."""
+    log.info(GIVEN_UP, plan=newest.plan_id, why=because)
 
 
 async def is_pending(wire: Wire, one: Airborne) -> bool:

@@ -27,7 +27,7 @@ from keeper.executor.purse import Purse
 from keeper.executor.second_look import Overdue, SecondLook, why
 from keeper.executor.settler import GRACE_S
 from keeper.executor.standing import Standing
-from keeper.executor.taking_back import GIVEN_UP, TakingBack, is_pending
+from keeper.executor.taking_back import TakingBack, is_pending, tell_given_up
 
 log = structlog.get_logger()
 
@@ -141,7 +141,7 @@ class Tender:
             outgoing.append(step)
             if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
                 given_up += () if self._means.lane.expires else one.intent.attempts
-                log.info(GIVEN_UP, plan=newest.plan_id, why=why(one, verdict))
+                tell_given_up(newest, why(one, verdict))
         return outgoing[::-1], given_up
 
     def _missed(self, newest: Submission, head: BlockRef) -> bool:

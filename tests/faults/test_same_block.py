@@ -1,7 +1,12 @@
 """A price comes in a block that changes accounts as well: they are planned as that leaves them."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from keeper.app.deployment import Deployment
+from keeper.core.chain import BlockRef
 from keeper.core.lending import Reason
 from keeper.core.units import MAX_UINT256
 from keeper.devnet.assets import ASSETS
@@ -16,10 +21,13 @@ DIFFERING = (Reason.SIMULATION_DIFFERS, Reason.SIMULATION_FAILED)
 
 
 async def test_who_changes_in_the_block_of_the_price_is_liquidated_in_the_next(
-    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        await desk.until(lambda: proxy.methods.count("eth_subscribe") > 1)  # to feeds as well
+        desk.mine()
         await desk.at_head()
+        let_the_price_go_first(desk, monkeypatch)
         repay_a_little(desk)
         fell = desk.fall()
         await desk.until(lambda: desk.session.keeper.acted_on >= fell)
@@ -35,6 +43,17 @@ async def test_who_changes_in_the_block_of_the_price_is_liquidated_in_the_next(
         landed = {one.plan_id: one.block for one in desk.ears.landed()}
         assert {landed[one] for one in again} == {fell + 1}
         desk.require_invariants()
+
+
+def let_the_price_go_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the next head wait until plans came to nothing that its price brought."""
+    see_head = Deployment.see_head
+
+    async def seen(deployment: "Deployment[Any, Any]", head: BlockRef) -> bool:
+        await desk.until(lambda: any(one.reason in DIFFERING for one in desk.ears.rejections))
+        return await see_head(deployment, head)
+
+    monkeypatch.setattr(Deployment, "see_head", seen)
 
 
 def repay_a_little(desk: Desk) -> None:

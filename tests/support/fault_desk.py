@@ -39,6 +39,7 @@ from tests.support.market_node import MarketNode
 
 PATIENCE_S = 90.0
 BLOCK_S = 0.3
+CHECK_S = 0.3
 """Longest wall time between two blocks while something is in flight."""
 PASSED_OVER_S = 5.0
 """After so long a block is taken for one whose reads failed for good, as on a busy machine."""
@@ -243,7 +244,7 @@ class Desk:
         return list(self.session.keeper._sending.flight.airborne.values())
 
 
-def quick(options: ChainOptions, retry: RetryPolicy, check_s: float = 0.3) -> ChainOptions:
+def quick(options: ChainOptions, retry: RetryPolicy, check_s: float = CHECK_S) -> ChainOptions:
     """Return options whose patience fits a test."""
     return replace(
         options,
@@ -273,7 +274,7 @@ async def keeper_desk(  # noqa: PLR0913 - all but three by keyword
     retry: RetryPolicy = QUICK,
     besides: Sequence[Observer] = (),
     share: Share | None = None,
-    check_s: float = 0.3,
+    check_s: float = CHECK_S,
 ) -> AsyncIterator[Desk]:
     """Run a keeper on the nodes at ``urls`` until the block ends; its blocks are mined by hand."""
     who = node.market.accounts
@@ -331,7 +332,7 @@ class _tuned:  # noqa: N801 - a context manager
     """Opens chains with other patience, and hears of their trouble."""
 
     def __init__(
-        self, trouble: list[tuple[Trouble, str]], retry: RetryPolicy, check_s: float
+        self, trouble: list[tuple[Trouble, str]], retry: RetryPolicy, check_s: float = CHECK_S
     ) -> None:
         self._trouble = trouble
         self._retry = retry

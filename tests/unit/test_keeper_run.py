@@ -11,6 +11,7 @@ import pytest
 from keeper.app.compartment import Compartment
 from keeper.app.hull import Hull
 from keeper.app.keeper import Keeper, KeeperPace, Streams
+from keeper.app.outlook import Outlook
 from keeper.chain.agreed import AgreedHeads
 from keeper.chain.head_tracker import HeadEvent
 from keeper.core.chain import BlockRef, LogFilter
@@ -28,6 +29,7 @@ from keeper.executor.seam import Seam
 from keeper.runtime.clock import SystemClock
 from keeper.runtime.lasting import EndedError
 from keeper.runtime.precedence import Precedence
+from tests.support.compartments import NOBODY
 from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.heard import Heard
 from tests.support.ledger_records import block, plan
@@ -62,8 +64,7 @@ class Deployed:
     is_paused: bool = False
     is_barred: bool = False
     acted_on: int = 0
-    prearming: None = None
-    backrun: None = None
+    outlook: Outlook[Any, Any] = field(default_factory=lambda: Outlook(NOBODY, None, None))
 
     async def start(self, _head: object) -> None:
         if self.fails is not None:
