@@ -17,6 +17,8 @@ from keeper.runtime.clock import Clock
 
 _PEACE_S = 5.0
 """How long to leave a node alone that limits requests without saying for how long."""
+_LONGEST_PEACE_S = 600.0
+"""How long to leave it alone at most, whatever it says: a wrong number is no exclusion."""
 _REMEMBERED = 512
 _UNFOLLOWED_S = 10.0
 """How long a node may tell of a block that no other has: news of one travels in far less."""
@@ -179,8 +181,8 @@ class Watch:
             member.failed(self._clock.monotonic())
 
     def limited(self, member: Member, wish_s: float | None) -> None:
-        """Leave a node alone for as long as it wants."""
-        wait_s = _PEACE_S if wish_s is None else wish_s
+        """Leave a node alone for as long as it wants, within bounds."""
+        wait_s = _PEACE_S if wish_s is None else min(wish_s, _LONGEST_PEACE_S)
         member.limited_until = self._clock.monotonic() + wait_s
         self._report(Trouble.LIMITED, f"{member.name}: no request for {wait_s:g} s")
 

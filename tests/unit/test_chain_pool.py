@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -129,6 +129,21 @@ async def test_a_busy_node_is_left_alone_for_as_long_as_it_asks(nodes: Nodes) ->
         await chain.reader.head()
         assert nodes.first.methods() != []
     assert nodes.told(Trouble.LIMITED) == [f"{nodes.first.url}: no request for 7 s"]
+
+
+@pytest.mark.parametrize("wish", ["86400", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_a_busy_node_is_asked_again_after_ten_minutes_whatever_it_asks(
+    nodes: Nodes, wish: str
+) -> None:
+    async with nodes.opened() as chain:
+        nodes.first.faults.append(replace(TOO_MANY, headers={"Retry-After": wish}))
+        await chain.reader.head()
+        nodes.first.asked.clear()
+        nodes.clock.time += 601
+        nodes.second.faults.append(HTML)
+        await chain.reader.head()
+        assert nodes.first.methods() != []
+    assert nodes.told(Trouble.LIMITED) == [f"{nodes.first.url}: no request for 600 s"]
 
 
 async def test_when_every_node_wants_peace_the_shortest_wish_is_obeyed(nodes: Nodes) -> None:
