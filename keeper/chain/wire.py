@@ -78,9 +78,18 @@ class NodeWire:
         return ours
 
     async def receipt(self, tx_hash: Hash32) -> Receipt | None:
-        """Return the receipt, or None while the transaction is not in a canonical block."""
+        """Return the receipt, or None while the transaction is not in a canonical block.
+
+        Raises TransientError for that of another transaction: it says nothing of this one.
+        """
         record = await self._rpc.read_optional(ReceiptRecord, _RECEIPT, tx_hash)
-        return record.value() if record is not None else None
+        if record is None:
+            return None
+        found = record.value()
+        if found.tx_hash != tx_hash:
+            msg = f"{self._rpc.name}: expected the receipt of {tx_hash}, found {found.tx_hash}'s"
+            raise TransientError(msg)
+        return found
 
     async def knows(self, tx_hash: Hash32) -> bool:
         """Return whether the node holds the transaction, pending or included."""

@@ -168,6 +168,14 @@ async def test_a_receipt_without_its_outcome_or_cost_is_not_believed(
         await wire.receipt(OURS)
 
 
+async def test_the_receipt_of_another_transaction_is_not_believed(
+    node: FakeNode, wire: NodeWire
+) -> None:
+    node.answers["eth_getTransactionReceipt"] = lambda _: receipt([block_hash(1)])
+    with pytest.raises(TransientError, match=f"expected the receipt of {OURS}, found"):
+        await wire.receipt(OURS)
+
+
 async def test_no_receipt_is_none(node: FakeNode, wire: NodeWire) -> None:
     node.answers["eth_getTransactionReceipt"] = lambda _: None
     assert await wire.receipt(Hash32(OURS)) is None
