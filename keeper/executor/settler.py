@@ -220,13 +220,21 @@ class Settler:
         if not receipt.success:
             detail = "reverted on chain; it cost its gas"
             return ended(intent, receipt, Status.REVERTED, gas, detail)
-        block = await self._reader.block(receipt.block_number)
+        block = await self._block_of(receipt)
         auditor = await self._auditor_of(intent.deployment).as_of(submission, block)
         moved = divided(receipt.logs, intent.refs, auditor.decoders, tip=intent.tip, gas=gas)
         both = zip(intent.refs, intent.valuations, strict=True)
         values = [await self._value(auditor, block, ref, planned) for ref, planned in both]
         found = [done(own, *value) for own, value in zip(moved, values, strict=True)]
         return outcomes_of(intent, receipt, found)
+
+    async def _block_of(self, receipt: Receipt) -> BlockRef:
+        """Return the block that a receipt names. Raises StaleError where it is another by now."""
+        block = await self._reader.block(receipt.block_number)
+        if block.hash != receipt.block_hash:
+            msg = f"block {block.number}: expected {receipt.block_hash}, found {block.hash}"
+            raise StaleError(msg)
+        return block
 
     async def _value(
         self, auditor: Auditor, block: BlockRef, ref: AccountRef, planned: Valuation | None

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from keeper.core.accounting import gas_only
+from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef, Valuation
 from keeper.core.plan import Purpose, Status
 from keeper.core.values import replace
 from keeper.executor.endings import REFUSED_SOFTLY, UNREAD, UNVALUED
 from keeper.executor.flight import Flight
 from keeper.protocols.compound_v2 import codec
-from tests.support.ledger_records import VALUATION, account, block
+from tests.support.ledger_records import VALUATION, account, block, hash32
 from tests.support.settling_desk import CONFIRMATIONS, GAIN, GAINED, GAS, Desk, desk_in
 from tests.support.signed_plans import ONE, SIGNER, TWO, signed
 
@@ -193,6 +194,31 @@ async def test_a_receipt_that_a_reorg_took_back_keeps_the_intent_open(desk: Desk
     desk.wire.pending.add(sent.tx_hash)
     assert await desk.settle(103) == []
     assert desk.flight.airborne
+
+
+async def test_what_landed_is_not_valued_at_another_block_of_that_number(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of nodes behind one address one may tell the receipt, another the block before a reorg."""
+    valued: list[BlockRef] = []
+
+    async def value_at(block: BlockRef, _: AccountRef) -> Valuation:
+        valued.append(block)
+        return VALUATION
+
+    async def undone(_self: object, number: int) -> BlockRef:
+        return replace(block(number), hash=hash32(999))
+
+    desk.value_at = value_at
+    sent = await desk.send(ONE, 5)
+    desk.wire.include(sent.tx_hash, 101, logs=[GAINED])
+    with monkeypatch.context() as lagging:
+        lagging.setattr(type(desk.blocks), "block", undone)
+        assert await desk.settle(103) == []
+    assert desk.flight.airborne
+    (outcome,) = await desk.settle(104)
+    assert outcome.block_hash == block(101).hash
+    assert valued == [block(101)]
 
 
 async def test_one_end_does_not_wait_for_another(desk: Desk) -> None:
