@@ -196,9 +196,15 @@ class Rivals(Generic[M, P]):
         """Return the liquidations of a transaction; none when it is gone or cannot be read now."""
         try:
             receipt = await self._wire.receipt(heard.tx_hash)
-            if receipt is None or receipt.block_number != heard.block:
+            if receipt is None:  # not yet, or a reorg took it: then its block is heard of as gone
+                msg = f"expected a receipt in block {heard.block}, found none"
+                raise StaleError(msg)
+            if receipt.block_number != heard.block:
                 return []
             block = await self._reader.block(receipt.block_number)
+            if block.hash != receipt.block_hash:
+                msg = f"block {block.number}: expected {receipt.block_hash}, found {block.hash}"
+                raise StaleError(msg)
             scene = Scene(receipt=receipt, block=block, moved=heard.moved or "")
             market = await self._market_at(block, snapshot, receipt.logs, away=heard.away)
             return await self._judged(heard, scene, self._adapter.decode(market, receipt.logs))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keeper.app.rivals import Rivals
+from keeper.core.chain import BlockRef
 from keeper.core.errors import StaleError, TransientError
 from keeper.core.lending import Liquidation
 from keeper.core.taken import Cause, Taken
@@ -46,6 +47,9 @@ class Chain:
 
     liquidations: Sequence[Liquidation] = (liquidation(),)
     failing: int = 0
+    late: int = 0
+    """How often it has no receipt yet."""
+    block_now: BlockRef = BLOCK
     deployment: str = "d"
     time: float = 0.0
     answers_in_s: float = 0.0
@@ -57,11 +61,14 @@ class Chain:
         if self.failing:
             self.failing -= 1
             raise TransientError("no answer")
+        if self.late:
+            self.late -= 1
+            return None
         self.time += self.answers_in_s
         return replace(RECEIPT, tx_hash=tx_hash)
 
     async def block(self, number):
-        return BLOCK
+        return self.block_now
 
     async def at_block(self, block, ref):
         raise StaleError("no price")
@@ -98,6 +105,40 @@ async def test_what_cannot_be_read_now_is_read_at_a_later_head() -> None:
     assert [one.ref for one in books.notes] == [REF]
     assert heard.takens == books.notes
     assert not heard.skips
+
+
+async def test_a_receipt_that_comes_late_is_waited_for() -> None:
+    """Of nodes behind one address one may push the logs of a block that another has not yet."""
+    chain, books, heard = Chain(late=2), Books(), Heard()
+    ours = rivals(chain, books, heard)
+    ours.hear(snapshot())
+    for _ in range(3):
+        await ours.note(snapshot(), "")
+    assert [one.ref for one in books.notes] == [REF]
+    assert not heard.skips
+
+
+async def test_what_a_reorg_took_is_waited_for_no_longer() -> None:
+    chain, books, heard = Chain(late=99), Books(), Heard()
+    ours = rivals(chain, books, heard)
+    ours.hear(snapshot())
+    await ours.note(snapshot(), "")
+    ours.hear(snapshot(101, since=100, logs=False))
+    for _ in range(9):
+        await ours.note(snapshot(101, logs=False), "")
+    assert chain.late == 98
+    assert not heard.skips
+
+
+async def test_it_is_not_valued_at_another_block_of_that_number() -> None:
+    chain, books = Chain(block_now=replace(BLOCK, hash=hash32(999))), Books()
+    ours = rivals(chain, books, Heard())
+    ours.hear(snapshot())
+    await ours.note(snapshot(), "")
+    assert not books.notes
+    chain.block_now = BLOCK
+    await ours.note(snapshot(), "")
+    assert [one.block_hash for one in books.notes] == [BLOCK.hash]
 
 
 async def test_what_can_never_be_read_is_given_up_and_said() -> None:
