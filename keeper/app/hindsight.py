@@ -44,6 +44,8 @@ class Ours(Struct, frozen=True, kw_only=True):
     left: Rejection | None
     """Why we had left it alone since."""
     part: OurPart | None
+    looked: int | None = None
+    """The last head before at which we looked at everybody, None before the first."""
     away: bool = False
     """Whether the keeper was not running."""
 
@@ -109,9 +111,19 @@ def cause_of(ours: Ours, scene: Scene) -> tuple[Cause, str]:
     if ours.left is not None:
         return Cause.LEFT, f"{ours.left.reason}: {ours.left.detail}"
     if since is None:
-        moved = f"; the last move: {scene.moved}" if scene.moved else ""
-        return Cause.ONE_BLOCK, f"not under the line at block {scene.block.number - 1}{moved}"
+        return _of_who_fell(ours.looked, scene)
     return Cause.LATE, f"under the line since block {since}, nothing was signed yet"
+
+
+def _of_who_fell(looked: int | None, scene: Scene) -> tuple[Cause, str]:
+    """Return the cause where nobody had found it under the line, by when we last looked."""
+    before = scene.block.number - 1
+    if looked is None or looked < before:
+        if looked is None:
+            return Cause.UNSEEN, "no account was looked at yet"
+        return Cause.UNSEEN, f"all accounts were looked at last at block {looked}"
+    moved = f"; the last move: {scene.moved}" if scene.moved else ""
+    return Cause.ONE_BLOCK, f"not under the line at block {before}{moved}"
 
 
 def _split(liquidation: Liquidation, valuation: Valuation | None) -> tuple[int | None, int | None]:

@@ -71,6 +71,8 @@ class _Heard:
     """The head at which who is under the line was first found there."""
     left: Mapping[AccountRef, Rejection]
     """Why who was left alone was."""
+    looked: int | None
+    """The newest head by then at which everybody was looked at."""
     away: bool = False
     """Whether it was before the start."""
     moved: str | None = None
@@ -107,6 +109,7 @@ class Rivals(Generic[M, P]):
         self._reader = reader
         self._wire = wire
         self._under: dict[AccountRef, int] = {}
+        self._looked: int | None = None
         self._waiting: list[_Heard] = []
         self._missed: list[_Heard] = []
         """What happened before the start, oldest first."""
@@ -121,6 +124,7 @@ class Rivals(Generic[M, P]):
         refs = [one.ref for one in found.opportunities] + [one.ref for one in found.rejections]
         under = {ref: self._under.get(ref, block) for ref in refs}
         self._under = under if look.of_all else {**self._under, **under}
+        self._looked = block if look.of_all else self._looked
 
     def hear(self, snapshot: Snapshot[M, P]) -> None:
         """Take the liquidations that a head brought, before that head is looked at."""
@@ -150,6 +154,7 @@ class Rivals(Generic[M, P]):
                 block=block,
                 since={r: self._under[r] for r in refs if self._under.get(r, block) < block},
                 left={r: self._told[r] for r in refs if r in self._told},
+                looked=self._looked,
                 away=away,
             )
             for (tx_hash, block), refs in found.items()
@@ -253,7 +258,8 @@ class Rivals(Generic[M, P]):
             self._adapter.deployment, ref, since=first, before=heard.block
         )
         stands = left is not None and since is not None and left.block >= since
-        return Ours(since=since, left=left if stands else None, part=part, away=heard.away)
+        left = left if stands else None
+        return Ours(since=since, left=left, part=part, looked=heard.looked, away=heard.away)
 
     async def _valuation(self, block: BlockRef, ref: AccountRef) -> Valuation | None:
         """Return the prices of the block, None where the market's cannot be told in coin."""

@@ -21,6 +21,8 @@ class Cause(StrEnum):
     ONE_BLOCK = "one_block"
     """It came under the line and was taken within one block: only who runs right behind the cause
     of it, or signed ahead, is there in time."""
+    UNSEEN = "unseen"
+    """We had not looked at the block before: since when it was under the line is not known."""
     LATE = "late"
     """We had seen it under the line, and nothing had come of that yet."""
     DOWN = "down"

@@ -14,10 +14,11 @@ from keeper.devnet.sender import MAX_FEE_WEI, Sender, read_all
 from keeper.ledger.books import Books, read_books
 from tests.faults.test_market import fallen, rival
 from tests.support.fault_desk import FALLEN, Desk, keeper_desk
-from tests.support.fault_proxy import FaultProxy
+from tests.support.fault_proxy import FaultProxy, Refuse
 from tests.support.market_node import MarketNode
 
 FALL = fallen(FALLEN)
+BUSY = Refuse(code=-32603, message="busy")
 
 
 @pytest.fixture
@@ -171,6 +172,28 @@ async def test_what_falls_and_is_taken_within_one_block_is_told_so(
         assert found.cause is Cause.ONE_BLOCK
         assert "WETH" in found.detail
         assert found.forecast_net is None
+        _require_figures(desk, found)
+
+
+@pytest.mark.usefixtures("worthless")
+async def test_what_falls_and_is_taken_in_blocks_that_nobody_looked_at_is_told_so(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    account = who_falls(market)
+    async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+        looked = max(desk.ears.blocks)
+        with proxy.spoiled(BUSY, method="eth_call"), proxy.spoiled(BUSY, method="eth_getLogs"):
+            desk.fall()
+            await desk.until(lambda: bool(desk.ears.skips))
+            take(desk, account)
+            desk.mine()
+            passed_over = len(desk.ears.skips) + 3  # of the two feeds' events, and of a head
+            await desk.until(lambda: len(desk.ears.skips) >= passed_over)
+        (found,) = await taken_by(desk)
+        assert found.ref.account == account
+        assert found.block > looked + 1
+        assert found.cause is Cause.UNSEEN
+        assert found.detail == f"all accounts were looked at last at block {looked}"
         _require_figures(desk, found)
 
 

@@ -33,7 +33,7 @@ RECEIPT = Receipt(
     logs=(),
 )
 SCENE = Scene(receipt=RECEIPT, block=BLOCK, moved="WETH -10.00 % in block 100")
-NOTHING = Ours(since=None, left=None, part=None)
+NOTHING = Ours(since=None, left=None, part=None, looked=99)
 LEFT = Rejection(ref=REF, block=98, reason=Reason.NO_ROUTE, detail="no pool", net_wei=None)
 
 
@@ -73,6 +73,19 @@ def test_what_nobody_had_seen_under_the_line_fell_and_went_in_one_block() -> Non
     assert detail == "not under the line at block 99; the last move: WETH -10.00 % in block 100"
     quiet = cause_of(NOTHING, replace(SCENE, moved=""))
     assert quiet == (Cause.ONE_BLOCK, "not under the line at block 99")
+
+
+@pytest.mark.parametrize(
+    ("looked", "said"),
+    [(None, "no account was looked at yet"), (97, "all accounts were looked at last at block 97")],
+)
+def test_nothing_is_said_of_a_block_that_was_not_looked_at(looked: int | None, said: str) -> None:
+    assert cause_of(replace(NOTHING, looked=looked), SCENE) == (Cause.UNSEEN, said)
+
+
+def test_what_was_seen_before_the_blocks_that_were_passed_over_is_late() -> None:
+    cause, _ = cause_of(replace(NOTHING, since=96, looked=97), SCENE)
+    assert cause is Cause.LATE
 
 
 @pytest.mark.parametrize("of", [None, part(Status.INTENDED, signed=False)])

@@ -4,13 +4,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from keeper.app.rivals import Rivals
+from keeper.app.sight import Look
 from keeper.core.chain import BlockRef
 from keeper.core.errors import StaleError, TransientError
 from keeper.core.lending import Liquidation
 from keeper.core.taken import Cause, Taken
+from keeper.core.tick import Tick
 from keeper.core.units import Hash32
 from keeper.core.values import replace
 from keeper.mirror.snapshot import Snapshot
@@ -57,6 +60,12 @@ class Chain:
     def decode(self, market, logs):
         return tuple(self.liquidations)
 
+    def touched(self, market, logs):
+        return None
+
+    async def read_market(self, reader, block, held, touched):
+        return held
+
     async def receipt(self, tx_hash):
         if self.failing:
             self.failing -= 1
@@ -78,6 +87,13 @@ def rivals(chain: Chain, books: Books, heard: Heard) -> Rivals[Any, Any]:
     return Rivals(
         chain, chain, books, heard, told={}, reader=chain, wire=chain, now=lambda: chain.time
     )
+
+
+def looked(ours: Rivals[Any, Any], number: int, *, of_all: bool = True) -> None:
+    """Have a look at a head find nobody under the line."""
+    book: Any = SimpleNamespace(block=replace(BLOCK, number=number))
+    found: Any = SimpleNamespace(opportunities=(), rejections=())
+    ours.looked(Look(book=book, held_at=BLOCK, found=found, tick=Tick(), of_all=of_all))
 
 
 def snapshot(
@@ -229,9 +245,26 @@ async def test_what_was_taken_while_the_keeper_was_down_is_told_so() -> None:
     assert [(one.ref, one.cause) for one in books.notes] == [(REF, Cause.DOWN)]
 
 
+async def test_what_was_taken_in_a_block_that_was_passed_over_is_told_so() -> None:
+    """As where the reads of a block failed, or several came at once."""
+    books = Books()
+    ours = rivals(Chain(), books, Heard())
+    looked(ours, 97)
+    looked(ours, 99, of_all=False)  # those alone that a price brought
+    ours.hear(snapshot(101, since=98))
+    looked(ours, 101)
+    await ours.note(snapshot(101), "")
+    (found,) = books.notes
+    assert (found.cause, found.detail) == (
+        Cause.UNSEEN,
+        "all accounts were looked at last at block 97",
+    )
+
+
 async def test_what_was_noted_before_the_keeper_went_down_keeps_its_cause() -> None:
     books = Books()
     ours = rivals(Chain(), books, Heard())
+    looked(ours, 99)
     ours.hear(snapshot())
     await ours.note(snapshot(), "")
     again = rivals(Chain(), books, Heard())
@@ -296,6 +329,7 @@ async def test_however_many_were_taken_in_a_crash_the_next_head_does_not_wait_fo
 async def test_what_is_read_later_is_told_with_the_move_that_it_came_with() -> None:
     (chain, brought), books = crash(8, answers_in_s=1.0), Books()
     ours = rivals(chain, books, Heard())
+    looked(ours, 99)
     ours.hear(brought)
     for moved in ("WETH -9 %", *(7 * ["WETH +1 %"])):
         await ours.note(brought, moved)
