@@ -15,6 +15,7 @@ from keeper.core.units import Address
 
 _DETAIL: Final = 200
 """Characters of a detail that are kept."""
+_OVER: Final = frozenset({Status.REVERTED, Status.CANCELLED, Status.DROPPED})
 
 
 class Scene(Struct, frozen=True, kw_only=True):
@@ -112,7 +113,9 @@ def cause_of(ours: Ours, scene: Scene) -> tuple[Cause, str]:
         return Cause.LEFT, f"{ours.left.reason}: {ours.left.detail}"
     if since is None:
         return _of_who_fell(ours.looked, scene)
-    return Cause.LATE, f"under the line since block {since}, nothing was signed yet"
+    over = part.status if part is not None and part.status in _OVER else None
+    ours_was = f"ours had ended by then: {over}" if over else "nothing was signed yet"
+    return Cause.LATE, f"under the line since block {since}, {ours_was}"
 
 
 def _of_who_fell(looked: int | None, scene: Scene) -> tuple[Cause, str]:

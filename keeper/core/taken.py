@@ -45,7 +45,7 @@ class OurPart(Struct, frozen=True, kw_only=True):
     net: int
     """What we expected it to net, wei."""
     target_block: int | None
-    """None when it was never signed, or the lane refused it."""
+    """None when it was never signed, the lane refused it, or it had ended before theirs."""
     priority_fee: int | None
     """Wei per gas."""
 

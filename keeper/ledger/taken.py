@@ -17,10 +17,13 @@ _SLOTS: Final = ", ".join("?" * (_COLUMNS.count(",") + 2))
 _PART: Final = """SELECT i.status, i.net, s.target_block, s.priority_fee
     FROM intents i LEFT JOIN outcomes o USING (plan_id)
     LEFT JOIN submissions s ON s.plan_id = coalesce(i.carried_by, i.plan_id)
+        AND s.purpose = 'liquidate' AND coalesce(o.block >= :before, 1)
         AND NOT (i.status = 'dropped' AND o.tx_hash IS NULL)
-    WHERE i.deployment = ? AND i.market = ? AND i.account = ?
-    AND i.head_block >= ? AND i.head_block < ? AND i.status NOT IN ('armed', 'landed')
-    ORDER BY i.sequence DESC, s.sequence DESC LIMIT 1"""
+    WHERE i.deployment = :deployment AND i.market = :market AND i.account = :account
+    AND i.head_block >= :since AND i.head_block < :before AND i.status NOT IN ('armed', 'landed')
+    ORDER BY i.sequence DESC, s.target_block <= :before DESC, s.sequence DESC LIMIT 1"""
+"""The newest intent with its newest liquidation of theirs, or an earlier block: not what took its
+place after that, nor where it had ended in a block before."""
 
 
 def select_own(db: sqlite3.Connection, hashes: Collection[Hash32]) -> frozenset[Hash32]:
@@ -53,10 +56,10 @@ def select_our_part(
     """Return our newest intent of an account from head ``since`` on and before block ``before``.
 
     None when there is none; one that landed by then is another story. What the lane refused was
-    out for no block: of such an outcome there is no transaction.
+    out for no block: of such an outcome there is no transaction. Nor was what had ended by then.
     """
-    key = (deployment, ref.market, ref.account, since, before)
-    found = db.execute(_PART, key).fetchone()
+    key = {"deployment": deployment, "market": ref.market, "account": ref.account}
+    found = db.execute(_PART, key | {"since": since, "before": before}).fetchone()
     if found is None:
         return None
     status, net, target_block, priority_fee = found

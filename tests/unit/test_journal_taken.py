@@ -146,12 +146,56 @@ async def test_our_part_is_the_newest_intent_with_its_newest_transaction(
         submission(one, nonce=2, replacement=1),
         fees=Fees(max_fee=99 * 10**9, priority_fee=3),
         target_block=105,
-        purpose=Purpose.CANCEL,
     )
     await journal.record_signed(dearer)
     assert await part(journal) == OurPart(
         status=Status.SIGNED, net=one.forecast.net, target_block=105, priority_fee=3
     )
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+async def test_what_took_its_place_after_theirs_was_not_out_against_them(
+    journal: SqliteJournal, purpose: Purpose
+) -> None:
+    """It is signed at the head that theirs is in, before that is noted."""
+    await journal.seal([(plan(1), submission(plan(1)))])
+    later = replace(
+        submission(plan(1), replacement=1),
+        fees=Fees(max_fee=99 * 10**9, priority_fee=3),
+        target_block=102,
+        purpose=purpose,
+    )
+    await journal.record_signed(later)
+    found = await part(journal, before=101)
+    assert found is not None
+    assert (found.target_block, found.priority_fee) == (101, 10**9)
+
+
+async def test_what_is_offered_on_for_later_blocks_was_out_all_the_same(
+    journal: SqliteJournal,
+) -> None:
+    sent = submission(plan(1))
+    await journal.seal([(plan(1), sent)])
+    await journal.retarget(replace(sent, target_block=102))
+    found = await part(journal, before=101)
+    assert found is not None
+    assert (found.target_block, found.priority_fee) == (102, 10**9)
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.REVERTED])
+async def test_what_had_ended_before_theirs_was_not_out_any_more(
+    journal: SqliteJournal, status: Status
+) -> None:
+    sent = submission(plan(1))
+    await journal.seal([(plan(1), sent)])
+    outcome = replace(ended(plan(1), status, gas=1, tx_hash=sent.tx_hash), block=104)
+    await journal.settle(outcome)
+    found = await part(journal, before=105)
+    assert found is not None
+    assert (found.status, found.target_block, found.priority_fee) == (status, None, None)
+    found = await part(journal, before=104)
+    assert found is not None
+    assert found.target_block == 101
 
 
 async def test_what_was_never_signed_aimed_at_no_block(journal: SqliteJournal) -> None:
