@@ -246,7 +246,7 @@ class Rivals(Generic[M, P]):
         shares = equal_parts(scene.gas, max(len(liquidations), 1))
         for one, gas in zip(liquidations, shares, strict=False):
             ours = await self._ours(heard, one.ref)
-            valuation = await self._valuation(scene.block, one.ref)
+            valuation = await self._valuation(heard, scene.block, one.ref)
             found.append(told(deployment, one, scene, ours, gas=gas, valuation=valuation))
         return found
 
@@ -261,12 +261,17 @@ class Rivals(Generic[M, P]):
         left = left if stands else None
         return Ours(since=since, left=left, part=part, looked=heard.looked, away=heard.away)
 
-    async def _valuation(self, block: BlockRef, ref: AccountRef) -> Valuation | None:
-        """Return the prices of the block, None where the market's cannot be told in coin."""
+    async def _valuation(self, heard: _Heard, block: BlockRef, ref: AccountRef) -> Valuation | None:
+        """Return the prices of the block, None where the market's cannot be told in coin.
+
+        Raises StaleError where a node may tell them yet: not of old blocks, and not for ever.
+        """
         try:
             return await self._appraiser.at_block(block, ref)
         except StaleError:
-            return None
+            if heard.away or heard.tries + 1 >= _TRIES:
+                return None
+            raise
 
 
 def _by_transaction(logs: Sequence[Log]) -> Iterator[Sequence[Log]]:

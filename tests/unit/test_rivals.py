@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from keeper.app.rivals import Rivals
 from keeper.app.sight import Look
 from keeper.core.chain import BlockRef
@@ -18,7 +20,7 @@ from keeper.core.units import Hash32
 from keeper.core.values import replace
 from keeper.mirror.snapshot import Snapshot
 from tests.support.heard import Heard
-from tests.support.ledger_records import hash32
+from tests.support.ledger_records import VALUATION, hash32
 from tests.unit.test_hindsight import BLOCK, RECEIPT, REF, liquidation
 
 
@@ -52,6 +54,8 @@ class Chain:
     failing: int = 0
     late: int = 0
     """How often it has no receipt yet."""
+    untold: int = 0
+    """How often it does not tell the prices of the block."""
     block_now: BlockRef = BLOCK
     deployment: str = "d"
     time: float = 0.0
@@ -80,7 +84,10 @@ class Chain:
         return self.block_now
 
     async def at_block(self, block, ref):
-        raise StaleError("no price")
+        if self.untold:
+            self.untold -= 1
+            raise StaleError("missing trie node")
+        return VALUATION
 
 
 def rivals(chain: Chain, books: Books, heard: Heard) -> Rivals[Any, Any]:
@@ -155,6 +162,28 @@ async def test_it_is_not_valued_at_another_block_of_that_number() -> None:
     chain.block_now = BLOCK
     await ours.note(snapshot(), "")
     assert [one.block_hash for one in books.notes] == [BLOCK.hash]
+
+
+@pytest.mark.parametrize(("untold", "is_told"), [(2, True), (99, False)])
+async def test_prices_that_are_not_told_at_once_are_asked_for_again(
+    untold: int, *, is_told: bool
+) -> None:
+    books, heard = Books(), Heard()
+    ours = rivals(Chain(untold=untold), books, heard)
+    ours.hear(snapshot())
+    for _ in range(9):
+        await ours.note(snapshot(), "")
+    (found,) = books.notes
+    assert (found.penalty is not None) is is_told
+    assert not heard.skips
+
+
+async def test_prices_of_before_the_start_that_are_not_told_are_not_waited_for() -> None:
+    books = Books()
+    ours = rivals(Chain(untold=1), books, Heard())
+    ours.hear(before_the_start())
+    await ours.note(snapshot(), "")
+    assert [one.penalty for one in books.notes] == [None]
 
 
 async def test_what_can_never_be_read_is_given_up_and_said() -> None:
