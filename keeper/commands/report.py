@@ -16,8 +16,8 @@ from keeper.ledger.exports import csv_text, json_lines, missed_lines
 from keeper.ledger.report import html_page, summary, tables
 from keeper.ledger.store import require_chain_id
 
-_LONGEST = 18
-"""Digits of a number that the database takes."""
+_DIGITS = (9, 10)
+"""Of unix seconds from 1973 to 2286: eight are a day, thirteen are milliseconds."""
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ def report(config: Path, shown: Shown, *, since: int, chain: str | None = None) 
 
 def parse_since(text: str) -> int:
     """Return the unix seconds of a day (UTC) or of a number; raise ConfigError."""
-    if text.isdecimal() and len(text) <= _LONGEST:
+    if text == "0" or (text.isdecimal() and len(text) in _DIGITS):
         return int(text)
     try:
         moment = datetime.fromisoformat(text)

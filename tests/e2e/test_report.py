@@ -108,6 +108,7 @@ def test_report_says_when_there_are_no_books(config):
         ("0", 0),
         ("1700000000", 1_700_000_000),
         ("2023-11-14", 1_699_920_000),
+        ("20231114", 1_699_920_000),
         ("2023-11-14T22:13:20", 1_700_000_000),
         ("2023-11-15T00:13:20+02:00", 1_700_000_000),
     ],
@@ -116,7 +117,9 @@ def test_a_time_is_a_day_a_moment_or_seconds(text, seconds):
     assert parse_since(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["yesterday", "", "-1", "2023-13-01", "9" * 20])
+@pytest.mark.parametrize(
+    "text", ["yesterday", "", "-1", "2023-13-01", "2023", "1700000000000", "9" * 20]
+)
 def test_another_time_is_refused(text):
     with pytest.raises(ConfigError, match="--since: expected a day such as 2026-11-22 or unix"):
         parse_since(text)
