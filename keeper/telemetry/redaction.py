@@ -26,8 +26,14 @@ _HEX_RUN: Final = re.compile(
 
 Hashes are a word with ``0x`` and stay readable.
 """
-_OTHER_URL: Final = re.compile(r"\b(?!(?:https?|wss?)://)[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
-"""Of a channel or a database: even its host may be a secret."""
+_OTHER_URL: Final = re.compile(
+    r"(?<![a-z0-9+.-])(?!(?:https?|wss?)://)[a-z0-9+.-]++://\S+", re.IGNORECASE
+)
+"""Of a channel or a database: even its host may be a secret.
+
+Looked for once in each run of such characters, from its begin: the text may be a node's, or a
+contract's reason to revert, and as long as they like.
+"""
 _MANY_LINES: Final = frozenset({"exception", "stack"})
 """Fields that structlog fills with a traceback; elsewhere a line break would forge a line."""
 _EXACT_IN_JSON: Final = 2**53

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from pathlib import Path
+from time import process_time
 
 import pytest
 import structlog
@@ -14,7 +15,7 @@ import keeper
 from keeper.core.text import printable, shown_url
 from keeper.evm.transaction import LocalSigner
 from keeper.telemetry.logging import configure_logging
-from keeper.telemetry.redaction import HIDDEN, Redactor
+from keeper.telemetry.redaction import HIDDEN, TEXT_LIMIT, Redactor
 from tests.support.ledger_records import FEES, plan
 
 CANARY_KEY = "c0ffee" * 10 + "c0de"
@@ -108,6 +109,27 @@ def test_hashes_stay_readable():
 )
 def test_a_url_in_a_sentence_is_shown_by_its_host(text, logged):
     assert Redactor().text(text) == logged
+
+
+@pytest.mark.parametrize(
+    ("text", "logged"),
+    [
+        ("to slack://To/ken/canary now", "to <url> now"),
+        ("tgram://1:canary/2,json://h/canary", "<url>"),
+        ("(v1.slack+x://canary)", "(<url>"),
+        ("1slack://canary", "<url>"),
+    ],
+)
+def test_of_a_channels_url_nothing_is_shown(text, logged):
+    assert Redactor().text(text) == logged
+
+
+@pytest.mark.parametrize("part", ["a.", "a-", "https://", "a:", "-", "0x"])
+def test_a_reason_without_an_end_holds_up_nothing(part):
+    """A node, or a contract that reverts, chooses it: the event loop waits for its line."""
+    began = process_time()
+    assert len(Redactor().text(part * 100_000)) <= TEXT_LIMIT
+    assert process_time() - began < 2
 
 
 def test_a_url_that_is_all_host_is_no_secret():
