@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,8 +19,17 @@ if TYPE_CHECKING:
 WIDE = 180
 """Columns where nobody looks at a terminal: tables are cut for no file and no pipe."""
 
+
+class _Messages(Console):
+    """Stderr: that nobody reads it any more ends nothing."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on in silence; rich would end the process, in the midst of a stop at that."""
+        self.quiet = True
+
+
 stdout = Console(width=None if sys.stdout.isatty() else WIDE)
-stderr = Console(stderr=True)
+stderr = _Messages(stderr=True)
 
 
 def print_json(value: Mapping[str, object]) -> None:
@@ -61,8 +70,9 @@ def say_of_stdout() -> None:
 
 
 def say(text: str) -> None:
-    """Tell the user something that is not a result."""
-    stderr.print(text, highlight=False, markup=False, soft_wrap=True)
+    """Tell the user something that is not a result, where stderr takes it."""
+    with suppress(OSError):
+        stderr.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Final, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
+from keeper.telemetry.lines import Lines
 from keeper.telemetry.redaction import Redactor
 
 LogFormat = Literal["auto", "console", "json"]
@@ -28,10 +29,11 @@ def configure_logging(
     """Send every log line, the libraries' included, to ``stream`` (stderr).
 
     ``secrets`` are texts to hide wherever they occur, besides what looks like one. ``tap`` sees
-    each line of ours from ``info`` on after that, whether it is written or not.
+    each line of ours from ``info`` on after that, whether it is written or not. A stream that takes
+    no more costs lines and nothing else.
     """
     out = sys.stderr if stream is None else stream
-    shared = _shared_processors()
+    lines, shared = Lines(out), _shared_processors()
     ending: list[Processor] = [Redactor(secrets), _renderer(form, out)]
     least = _LEVELS[level.upper()]
     tapped = [*shared, ending[0], tap, _written_from(least), ending[1]] if tap else None
@@ -40,7 +42,7 @@ def configure_logging(
         wrapper_class=structlog.make_filtering_bound_logger(
             min(least, logging.INFO) if tap else least
         ),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
     _route_libraries(out, shared, ending)

@@ -175,3 +175,28 @@ def test_a_demo_is_refused_before_anything_is_started(
         main()
     assert ended.value.code == MISCONFIGURED
     assert capsys.readouterr().err == f"error: {said}\n"
+
+
+STOPS = """
+import asyncio, os, signal
+from keeper.commands.running import run_command, stop_on_signals
+
+async def work() -> None:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await stop.wait()
+    await asyncio.sleep(0)
+    print("drained")
+
+run_command(work)
+"""
+
+
+@pytest.mark.parametrize("how", ["2>/dev/full", "2> >(true)"])
+def test_a_stop_drains_though_nobody_takes_what_is_said_of_it(how: str) -> None:
+    """Ctrl-C ends `tee` as well: of `keeper run 2>&1 | tee log` nothing is read any more."""
+    line = f"sleep 0.5 && exec {shlex.quote(sys.executable)} -c {shlex.quote(STOPS)}"
+    ways = ["bash", "-c", f"{{ {line}; }} {how}"]
+    done = subprocess.run(ways, stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "drained\n")
