@@ -1,9 +1,11 @@
 """The daemon's own HTTP endpoint: metrics, health, a status page, and the kill switch.
 
 It is off by default and listens on loopback by default. It shows; the one thing that it can do is
-stop sending, and that needs a token. There is no way to rearm over it.
+stop sending, and that needs a token. There is no way to rearm over it. Whoever asks takes nothing
+from the keeper: connections are few, of too many the oldest ends, and no stop waits long for one.
 """
 
+import asyncio
 import hmac
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -16,7 +18,7 @@ from aiohttp import web
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from keeper.core.errors import ConfigError, KeeperError
+from keeper.core.errors import ConfigError, InvariantError, KeeperError
 
 log = structlog.get_logger()
 
@@ -25,6 +27,10 @@ PAGE_FAILED = "page.failed"
 
 _PAGE: Final = Path(__file__).parent / "page"
 _LARGEST_BODY: Final = 4_096
+MOST_CONNECTIONS: Final = 64
+"""Each is a descriptor, of which journal and nodes need theirs."""
+_PATIENCE_S: Final = 1.0
+"""For who does not read his answer or finish his question, when the keeper ends."""
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -83,24 +89,48 @@ async def serving(
     desk = _Desk(endpoint, watched, registry)
     application = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_guarded])
     application.add_routes(desk.routes())
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=_PATIENCE_S,
+        lingering_time=_PATIENCE_S,
+    )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, endpoint.host, endpoint.port)
-        await _listen(site, endpoint)
-        yield runner.addresses[0][1]
+        listening = await _listen(_few(runner.server), endpoint)
+        try:
+            yield listening.sockets[0].getsockname()[1]
+        finally:
+            listening.close()
     finally:
         await runner.cleanup()
 
 
-async def _listen(site: web.TCPSite, endpoint: Endpoint) -> None:
+def _few(server: web.Server | None) -> Callable[[], asyncio.BaseProtocol]:
+    """Return what takes a new connection, and ends the oldest where there would be too many."""
+    if server is None:  # as before ``setup``
+        raise InvariantError("endpoint: expected a server that was set up, found none")
+
+    def take() -> asyncio.BaseProtocol:
+        ways = [one.transport for one in server.connections if one.transport is not None]
+        open_ways = [one for one in ways if not one.is_closing()]
+        if len(open_ways) >= MOST_CONNECTIONS:
+            open_ways[0].abort()  # close() would wait for whoever does not read
+        return server()
+
+    return take
+
+
+async def _listen(take: Callable[[], asyncio.BaseProtocol], endpoint: Endpoint) -> asyncio.Server:
+    loop, where = asyncio.get_running_loop(), (endpoint.host, endpoint.port)
     try:
-        await site.start()
+        return await loop.create_server(take, *where, backlog=MOST_CONNECTIONS)
     except OSError as error:
-        where = f"{endpoint.host}:{endpoint.port}"
         # What asyncio makes of it says the address once more.
         reason = os.strerror(error.errno) if error.errno else error.strerror
-        msg = f"{endpoint.key}: expected an address to listen on, found {where}: {reason}"
+        expected = "expected an address to listen on"
+        msg = f"{endpoint.key}: {expected}, found {endpoint.host}:{endpoint.port}: {reason}"
         raise ConfigError(msg) from error
 
 
@@ -129,6 +159,8 @@ class _Desk:
         self._token = endpoint.token
         self._watched = watched
         self._registry = registry
+        self._asking = asyncio.Lock()
+        """Whose page is made: of many at once each would take a thread from what acts."""
 
     def routes(self) -> list[web.AbstractRouteDef]:
         return [
@@ -162,7 +194,8 @@ class _Desk:
         return _verdict(self._watched.unready())
 
     async def _status(self, _: web.Request) -> web.StreamResponse:
-        return web.json_response(await self._watched.status())
+        async with self._asking:
+            return web.json_response(await self._watched.status())
 
     async def _halt(self, request: web.Request) -> web.StreamResponse:
         """Stop sending, for whoever has the token."""

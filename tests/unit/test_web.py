@@ -1,5 +1,8 @@
 """The daemon's endpoint: what it answers, in which colour, and who may halt."""
 
+import asyncio
+from pathlib import Path
+
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
@@ -10,7 +13,8 @@ from keeper.app.status import endpoint_of
 from keeper.config.settings import load
 from keeper.core.errors import ConfigError
 from keeper.telemetry.tallies import Tallies
-from keeper.telemetry.web import Endpoint, serving
+from keeper.telemetry.web import MOST_CONNECTIONS, Endpoint, serving
+from tests.support.eventually import eventually
 from tests.support.ledger_records import block
 from tests.support.settings_files import write_settings
 
@@ -22,6 +26,8 @@ class Daemon:
     def __init__(self):
         self.stalls, self.problems, self.halts = [], [], []
         self.failure = None
+        self.page = {"chain": "local"}
+        self.asked = self.at_once = self.most_at_once = 0
 
     def stalled(self):
         return self.stalls
@@ -35,10 +41,19 @@ class Daemon:
     async def status(self):
         if self.failure is not None:
             raise self.failure
-        return {"chain": "local"}
+        self.asked += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        return self.page
 
     def halt(self, why):
         self.halts.append(why)
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def endpoint(port=0, token=HALT):
@@ -56,11 +71,14 @@ def registry():
 
 
 @pytest.fixture
-async def ask(daemon, registry):
-    async with (
-        serving(endpoint(), daemon, registry) as port,
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
-    ):
+async def port(daemon, registry):
+    async with serving(endpoint(), daemon, registry) as port:
+        yield port
+
+
+@pytest.fixture
+async def ask(port):
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
 
         async def asked(method, path, **options):
             async with session.request(method, path, **options) as answer:
@@ -125,6 +143,35 @@ async def test_an_answer_that_cannot_be_made_is_told_in_the_log(ask, daemon, err
     (line,) = lines
     assert (line["event"], line["path"], line["why"]) == ("page.failed", "/status.json", why)
     assert (await ask("GET", "/healthz"))[0] == 200
+
+
+async def test_an_answer_that_nobody_reads_does_not_hold_up_the_end(daemon, registry):
+    daemon.page = {"chain": "x" * 2**24}
+    began = asyncio.get_running_loop().time()
+    async with serving(endpoint(), daemon, registry) as port:
+        _, unread = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        unread.write(b"GET /status.json HTTP/1.1\r\nHost: a\r\n\r\n")
+        _, unfinished = await asyncio.open_connection("127.0.0.1", port)
+        unfinished.write(b"POST /halt HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+        await eventually(lambda: daemon.asked > 0)
+    assert asyncio.get_running_loop().time() - began < 5
+    for one in (unread, unfinished):
+        one.transport.abort()
+
+
+async def test_whoever_opens_connections_without_end_keeps_nobody_else_out(ask, daemon, port):
+    before = descriptors()
+    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5 * MOST_CONNECTIONS)]
+    assert (await ask("GET", "/healthz"))[0] == 200
+    ours = len(idle) + 1
+    assert descriptors() - before <= ours + MOST_CONNECTIONS + 1
+    for _, writer in idle:
+        writer.transport.abort()
+
+
+async def test_pages_are_made_one_after_the_other(ask, daemon):
+    await asyncio.gather(*(ask("GET", "/status.json") for _ in range(8)))
+    assert (daemon.asked, daemon.most_at_once) == (8, 1)
 
 
 async def test_there_is_no_way_to_rearm(ask):
