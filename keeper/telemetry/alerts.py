@@ -45,7 +45,7 @@ class Restraint(Struct, frozen=True, kw_only=True):
     repeat_s: float
     """Seconds before the same trouble, which is not over, is told again."""
     most_per_hour: int
-    """Of all alerts together; that something is over is always told."""
+    """Of all alerts that matter as much, or more; that something is over is always told."""
 
 
 class Channel(Protocol):
@@ -74,7 +74,7 @@ class AlertDesk:
         self._now = now
         self._lock = threading.Lock()
         self._told: dict[str, _Told] = {}
-        self._recent: deque[float] = deque()
+        self._recent: deque[tuple[float, Severity]] = deque()
         self._withheld = 0
 
     def heed(self, alert: Alert) -> None:
@@ -97,12 +97,13 @@ class AlertDesk:
         if known is not None and now - known.at < restraint.repeat_s:
             known.unsaid += 1
             return None
-        while self._recent and now - self._recent[0] >= HOUR_S:
+        while self._recent and now - self._recent[0][0] >= HOUR_S:
             self._recent.popleft()
-        if len(self._recent) >= restraint.most_per_hour:
+        as_grave = sum(one >= alert.severity for _, one in self._recent)
+        if as_grave >= restraint.most_per_hour:
             self._withheld += 1
             return None
-        self._recent.append(now)
+        self._recent.append((now, alert.severity))
         self._told[alert.key] = _Told(at=now)
         return self._with_counts(alert, known.unsaid if known is not None else 0)
 

@@ -112,6 +112,17 @@ def test_too_many_within_an_hour_are_counted_and_said_with_the_next(person, time
     assert "4 other alerts were not sent" in person.heard[-1].body
 
 
+def test_what_matters_less_keeps_nothing_out_that_matters_more(person, time):
+    """A balance that goes to and fro across its floor is told of each time."""
+    told = desk(person, time)
+    for _ in range(5):
+        told.heed(alert(key="balance", severity=Severity.WARNING))
+        told.heed(alert(key="balance", severity=Severity.WARNING, recovered=True))
+    told.heed(alert(key="halt"))
+    assert person.heard[-1].key == "halt"
+    assert "2 other alerts were not sent" in person.heard[-1].body
+
+
 def test_what_matters_less_than_wanted_is_not_told(person, time):
     told = desk(person, time, least=Severity.CRITICAL)
     told.heed(alert(severity=Severity.WARNING))
