@@ -1,18 +1,19 @@
 """Channels to people, through apprise: Slack, Telegram, PagerDuty, mail, a webhook and others.
 
-apprise blocks while it sends, so each channel has a thread and a bounded queue of its own: one that
+apprise blocks while it sends, so each channel has a thread and a bounded line of its own: one that
 stalls delays neither the keeper nor another channel.
 """
 
 import logging
-import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
 from keeper.core.errors import ConfigError
+from keeper.core.values import replace
 from keeper.telemetry.alerts import Alert, Severity
 
 log = structlog.get_logger()
@@ -23,21 +24,42 @@ ALERT_LOST = "alert.lost"
 WAITING: Final = 64
 """Alerts that a channel holds."""
 PAUSES_S: Final = (2.0, 10.0, 60.0)
-"""Waits between tries of one alert; after the last it is lost."""
+"""Waits after tries that failed in a row; the last is that of all further ones."""
+KEPT_S: Final = 86_400.0
+"""What no try delivered in so long is lost: it may be what the channel never takes."""
+_LATE_S: Final = 120.0
 
 Deliver = Callable[[Alert], bool]
 """Sends an alert and returns whether the other side took it. It may block."""
 
 
-class AlertChannel:
-    """Delivers alerts one after the other, in a thread of its own."""
+class _Waiting(NamedTuple):
+    alert: Alert
+    since: float
 
-    def __init__(self, name: str, deliver: Deliver, *, pauses: Sequence[float] = PAUSES_S) -> None:
-        """Start the thread. ``name`` is fit to log."""
+
+class AlertChannel:
+    """Delivers alerts in a thread of its own; what is not taken is tried again behind the others.
+
+    Of each trouble only the newest word waits, so that an end is never told before its begin.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        deliver: Deliver,
+        *,
+        pauses: Sequence[float] = PAUSES_S,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start the thread. ``name`` is fit to log; ``now`` is in seconds and never goes back."""
         self.name = name
         self._deliver = deliver
         self._pauses = pauses
-        self._waiting: queue.Queue[Alert | None] = queue.Queue(WAITING)
+        self._now = now
+        self._waiting: dict[str, _Waiting] = {}
+        """By what is wrong, in the order in which they are tried."""
+        self._news = threading.Condition()
         self._closing = threading.Event()
         # A daemon: a channel that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name=f"alerts {name}", daemon=True)
@@ -45,44 +67,79 @@ class AlertChannel:
 
     def offer(self, alert: Alert) -> None:
         """Take an alert, or lose it when too many wait."""
-        try:
-            self._waiting.put_nowait(alert)
-        except queue.Full:
-            log.warning(ALERT_LOST, channel=self.name, title=alert.title, why="too many wait")
+        with self._news:
+            before = self._waiting.get(alert.key)
+            is_taken = before is not None or len(self._waiting) < WAITING
+            if is_taken:
+                said = alert if before is None else _instead_of(before.alert, alert)
+                self._waiting[alert.key] = _Waiting(said, self._now())
+                self._news.notify()
+        if not is_taken:
+            self._lost(alert, "too many wait")
 
     def close(self, patience_s: float) -> None:
-        """Deliver what waits, without waiting between tries, for so long."""
+        """Try what waits once more, without waiting between tries, for so long."""
         self._closing.set()
-        try:
-            self._waiting.put(None, timeout=patience_s)
-        except queue.Full:
-            return
+        with self._news:
+            self._news.notify()
         self._thread.join(patience_s)
 
     def _work(self) -> None:
-        while (alert := self._waiting.get()) is not None:
-            if not self._delivered(alert):
-                log.warning(ALERT_LOST, channel=self.name, title=alert.title, why="not taken")
+        failed = 0
+        while (one := self._next()) is not None:
+            if self._try(one, is_told=failed == 0):
+                failed = 0
+                continue
+            self._put_back(one)
+            self._closing.wait(self._pauses[min(failed, len(self._pauses) - 1)])
+            failed += 1
 
-    def _delivered(self, alert: Alert) -> bool:
-        """Try until it is taken or the tries are used up."""
-        for pause in (*self._pauses, None):
-            if self._try(alert):
+    def _next(self) -> _Waiting | None:
+        """Wait for an alert and take it; None once the channel closes and none waits."""
+        with self._news:
+            self._news.wait_for(lambda: self._waiting or self._closing.is_set())
+            return self._waiting.pop(next(iter(self._waiting))) if self._waiting else None
+
+    def _put_back(self, one: _Waiting) -> None:
+        """Have it tried again behind the others, unless it was for too long, or is the last try."""
+        if self._closing.is_set() or self._now() - one.since > KEPT_S:
+            self._lost(one.alert, "not taken")
+            return
+        with self._news:
+            newer = self._waiting.pop(one.alert.key, None)
+            again = (
+                one if newer is None else _Waiting(_instead_of(one.alert, newer.alert), newer.since)
+            )
+            self._waiting[one.alert.key] = again
+
+    def _try(self, one: _Waiting, *, is_told: bool) -> bool:
+        """Return whether an alert was taken; the first failure of a row ``is_told``."""
+        problem = "not taken"
+        try:
+            if self._deliver(_dated(one.alert, self._now() - one.since)):
                 return True
-            if pause is None or self._closing.is_set():
-                return False
-            self._closing.wait(pause)
+        except Exception as error:  # noqa: BLE001 - whatever a plugin throws, the thread lives on
+            problem = type(error).__name__
+        if is_told:
+            log.warning(ALERT_FAILED, channel=self.name, problem=problem)
         return False
 
-    def _try(self, alert: Alert) -> bool:
-        try:
-            taken = self._deliver(alert)
-        except Exception as error:  # noqa: BLE001 - whatever a plugin throws, the thread lives on
-            log.warning(ALERT_FAILED, channel=self.name, problem=type(error).__name__)
-            return False
-        if not taken:
-            log.warning(ALERT_FAILED, channel=self.name, problem="not taken")
-        return taken
+    def _lost(self, alert: Alert, why: str) -> None:
+        log.warning(ALERT_LOST, channel=self.name, title=alert.title, why=why)
+
+
+def _instead_of(older: Alert, newer: Alert) -> Alert:
+    """Return the newer word on a trouble; of an end also that its begin was never told."""
+    if not newer.recovered or older.recovered:
+        return newer
+    return replace(newer, body=f"{newer.body}\nNot told before: {older.title}: {older.body}")
+
+
+def _dated(alert: Alert, age_s: float) -> Alert:
+    """Return an alert that is late with how late it is."""
+    if age_s < _LATE_S:
+        return alert
+    return replace(alert, body=f"{alert.body}\nThis is {age_s / 60:.0f} minutes old.")
 
 
 def apprise_delivery(url: str, key: str) -> tuple[str, Deliver]:
