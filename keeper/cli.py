@@ -71,6 +71,9 @@ def run(
     chain: ChainName = None,
 ) -> None:
     """Watch, and liquidate when armed. Disarmed unless asked for twice."""
+    # The kill switch waits for ``halt_on_signal``: as it is it would end the process, and whoever
+    # starts that again would have it send.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     from keeper.runtime.garbage import loading
 
     with loading():

@@ -136,9 +136,13 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
 
 def halt_on_signal(halt: Callable[[str], None]) -> None:
-    """Call ``halt`` at SIGUSR1: nothing more is sent until somebody rearms; watching goes on."""
+    """Call ``halt`` at SIGUSR1: nothing more is sent until somebody rearms; watching goes on.
+
+    Also at one that came before and was held back.
+    """
 
     def pull() -> None:
         halt("kill switch: signal SIGUSR1")
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, pull)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})

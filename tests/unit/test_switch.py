@@ -1,15 +1,21 @@
 """An order to halt holds, whether the keeper of its chain is open, being opened or gone."""
 
+import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from structlog.testing import capture_logs
 
 from keeper.app.switch import HALT_IN_MEMORY, HALT_ORDERED, Switch
+from keeper.commands.running import MISCONFIGURED
 from keeper.executor.breaker import BreakerLimits
 from keeper.executor.standing import Standing, Triggers
 from keeper.ledger.journal import SqliteJournal
 from keeper.ledger.standing import read_standing, rearm
 from tests.support.ledger_records import HandClock, opened
+from tests.support.settings_files import write_settings
 
 NO_BREAKER = BreakerLimits(
     max_reverts_in_row=None, max_loss_per_day=None, max_wasted_gas_per_hour=None
@@ -161,3 +167,36 @@ async def test_the_first_reason_stands(tmp_path: Path) -> None:
     switch.halt("enough")
     switch.halt("again")
     assert read_standing(database(tmp_path)).halted == "enough"
+
+
+PULLED = """
+import os, signal, sys
+
+class Pull:
+    def find_spec(self, name, *_):
+        if name == "keeper.commands.run":
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+sys.meta_path.insert(0, Pull())
+from keeper.cli import main
+sys.argv[1:] = ["run", "-c", sys.argv[1]]
+main()
+"""
+
+
+def test_an_order_to_a_process_that_still_loads_is_on_disk_when_it_ends(tmp_path: Path) -> None:
+    """A service manager starts it again and again while its node is gone."""
+    asyncio.run(ran_once(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", PULLED, str(write_settings(tmp_path))],
+        env={
+            **os.environ,
+            "KEEPER_DATABASE": str(database(tmp_path)),
+            "KEEPER_RPC_ETHEREUM": "ws://127.0.0.1:1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == MISCONFIGURED, done.stderr
+    assert read_standing(database(tmp_path)).halted == "kill switch: signal SIGUSR1"
