@@ -8,7 +8,6 @@ The file is a line of JSON that says what follows, the arrays as they lie in mem
 the positions, and a CRC-32 of all before it: it is read straight into the arrays that are used.
 """
 
-import os
 from collections.abc import Iterable
 from io import BufferedReader
 from itertools import accumulate, pairwise
@@ -123,7 +122,8 @@ def save_book(
     )
     parts: list[bytes | memoryview] = [msgspec.json.encode(facts) + b"\n"]
     parts += [*map(_bytes_of, arrays.values()), b"".join(buckets)]
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    # Of one name: what a killed process left is written over. No other writes it: see the lock.
+    draft = path.with_name(f"{path.name}.draft")
     try:
         _write(draft, parts)
         draft.replace(path)

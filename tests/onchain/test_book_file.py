@@ -1,5 +1,6 @@
 """A restart goes on from the book on disk, and holds what a cold start would find."""
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -37,6 +38,10 @@ def silent(*_: object) -> None:
     pass
 
 
+def names_in(folder: Path) -> list[str]:
+    return [one.name for one in folder.iterdir()]
+
+
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -57,6 +62,30 @@ async def saved(scene: Scene, path: Path) -> Kept:
 def anchor_of(book: SavedBook[AavePosition]) -> Checkpoint:
     """Return the block that a book is of, and where its accounts are."""
     return Checkpoint(block=book.block, hash=book.hash, accounts=(), scope=book.known.scope)
+
+
+class Killed(BaseException):
+    """The end of a process that puts nothing away."""
+
+
+async def test_processes_that_are_killed_as_they_save_leave_one_file_that_the_next_save_takes(
+    market_copy: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    path = tmp_path / "book"
+    async with open_scene(market_copy.live, market_copy.anvil.http_url) as scene:
+        with monkeypatch.context() as dying:
+            dying.setattr(Path, "replace", kill)
+            dying.setattr(Path, "unlink", kill)
+            for process in (7, 8):
+                dying.setattr(os, "getpid", lambda process=process: process)
+                with pytest.raises(Killed):
+                    await saved(scene, path)
+        assert len(names_in(tmp_path)) == 1
+        await saved(scene, path)
+    assert names_in(tmp_path) == [path.name]
 
 
 async def test_a_resumed_book_equals_a_cold_start_and_reads_only_what_changed(
