@@ -150,6 +150,9 @@ def apprise_delivery(url: str, key: str) -> tuple[str, Deliver]:
     """
     import apprise  # noqa: PLC0415 - see above
 
+    from keeper.telemetry.curt import be_curt  # noqa: PLC0415 - it loads requests
+
+    be_curt()
     # It logs URLs, and what it says is no more than whether it was taken.
     logging.getLogger("apprise").disabled = True
     service = apprise.Apprise()

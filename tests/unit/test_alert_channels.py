@@ -2,12 +2,22 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from structlog.testing import capture_logs
 
+from keeper.telemetry import curt
 from keeper.telemetry.alerts import Alert, Severity
-from keeper.telemetry.channels import ALERT_FAILED, ALERT_LOST, KEPT_S, WAITING, AlertChannel
+from keeper.telemetry.channels import (
+    ALERT_FAILED,
+    ALERT_LOST,
+    KEPT_S,
+    WAITING,
+    AlertChannel,
+    apprise_delivery,
+)
 
 PATIENCE_S = 30.0
 
@@ -110,3 +120,40 @@ def test_what_is_not_taken_for_a_day_is_lost_and_so_is_what_does_not_fit() -> No
     lost = [(one["title"], one["why"]) for one in lines if one["event"] == ALERT_LOST]
     assert lost == [("is halted", "not taken"), ("is halted", "too many wait")]
     assert side.taken == []
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.01])
+def test_an_answer_without_an_end_is_read_no_further_than_it_says_anything(
+    pause_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curt, "LONGEST_S", 0.5)
+    sent = 0
+    ended = threading.Event()
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            nonlocal sent
+            self.send_response(200)
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            part = b"x" * (1 if pause_s else 2**16)
+            with suppress(OSError):
+                while not ended.wait(pause_s) and sent < 2**29:
+                    sent += self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        serving = threading.Thread(target=server.serve_forever, daemon=True)
+        serving.start()
+        _, deliver = apprise_delivery(f"json://127.0.0.1:{server.server_port}/", "alerts.urls")
+        timer = threading.Timer(10, ended.set)
+        timer.start()
+        assert deliver(alert("halt"))
+        assert not ended.is_set()
+        timer.cancel()
+        ended.set()
+        server.shutdown()
+        serving.join()
+    assert sent < 2**26
