@@ -7,6 +7,7 @@ from the keeper: connections are few, of too many the oldest ends, and no stop w
 
 import asyncio
 import hmac
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -93,6 +94,7 @@ async def serving(
         application,
         access_log=None,
         handle_signals=False,
+        logger=_unheard(),
         shutdown_timeout=_PATIENCE_S,
         lingering_time=_PATIENCE_S,
     )
@@ -105,6 +107,16 @@ async def serving(
             listening.close()
     finally:
         await runner.cleanup()
+
+
+def _unheard() -> logging.Logger:
+    """Return a logger for what is no request: nobody must get up, and whoever sends it sends more.
+
+    What fails in answering is told by ``_guarded``.
+    """
+    logger = logging.getLogger("keeper.endpoint")
+    logger.disabled = True
+    return logger
 
 
 def _few(server: web.Server | None) -> Callable[[], asyncio.BaseProtocol]:
@@ -203,12 +215,17 @@ class _Desk:
             return _refused(request, 403, "no halt token is configured")
         given = request.headers.get("Authorization", "")
         if not given.startswith(_BEARER) or not hmac.compare_digest(
-            given.removeprefix(_BEARER).encode(), self._token.encode()
+            _bytes_of(given.removeprefix(_BEARER)), _bytes_of(self._token)
         ):
             return _refused(request, 401, "expected the halt token as bearer")
         why = f"kill switch: POST /halt from {request.remote}"
         self._watched.halt(why)
         return web.json_response({"halted": why})
+
+
+def _bytes_of(text: str) -> bytes:
+    """Return text as it came, also what is no UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _verdict(problems: Sequence[str]) -> web.Response:

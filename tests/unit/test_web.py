@@ -145,6 +145,28 @@ async def test_an_answer_that_cannot_be_made_is_told_in_the_log(ask, daemon, err
     assert (await ask("GET", "/healthz"))[0] == 200
 
 
+async def test_a_token_that_is_no_text_is_refused_as_any_other_wrong_one(port, daemon):
+    refusals = []
+    for token in (b"\xff\xfe", HALT.encode()):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /halt HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token)
+        writer.write(b"\r\nConnection: close\r\n\r\n")
+        refusals.append((await reader.readline()).split()[1])
+        writer.transport.abort()
+    assert refusals == [b"401", b"200"]
+    assert len(daemon.halts) == 1
+
+
+async def test_what_is_no_request_is_no_error_of_ours(ask, port, caplog):
+    for what in (b"\x16\x03\x01\x02\x00", b"song\r\n\r\n", b"GET / HTTP/1.1\r\nX: %s\r\n\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(what.replace(b"%s", b"x" * 2**16))
+        assert b" 400 " in await reader.readline()
+        writer.transport.abort()
+    assert (await ask("GET", "/healthz"))[0] == 200
+    assert caplog.records == []
+
+
 async def test_an_answer_that_nobody_reads_does_not_hold_up_the_end(daemon, registry):
     daemon.page = {"chain": "x" * 2**24}
     began = asyncio.get_running_loop().time()
