@@ -25,8 +25,16 @@ class Request(Struct, frozen=True, kw_only=True):
         return self.method.startswith("eth_send")
 
 
+LONGEST_MESSAGE = 2_000
+"""Characters of an error that are kept: a contract chooses its reason to revert, and it is kept for
+each account in memory, the books and the log."""
+
+
 class NodeError(msgspec.Struct, frozen=True):
-    """An error object as the node sent it, but for URLs: those of nodes behind it may hold keys."""
+    """An error object as the node sent it, but for its length and URLs.
+
+    Those of nodes behind it may hold keys.
+    """
 
     code: int
     message: str = ""
@@ -34,7 +42,7 @@ class NodeError(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Cut URLs: a fork names the node that it forks, with its key, when that fails."""
-        force_setattr(self, "message", with_shown_urls(self.message))
+        force_setattr(self, "message", with_shown_urls(self.message[:LONGEST_MESSAGE]))
 
 
 Reply = msgspec.Raw | NodeError

@@ -76,7 +76,7 @@ class NodeSimulator:
     async def _run(self, payload: Mapping[str, object], base: BlockRef) -> list[Simulated]:
         reply = await self._pinned.ask(_METHOD, [payload], base)
         blocks = self._rpc.decode(tuple[SimulatedBlockRecord, ...], _METHOD, reply)
-        return [_simulated(call) for block in blocks for call in block.calls]
+        return [simulated(call) for block in blocks for call in block.calls]
 
     async def _reason(
         self,
@@ -122,12 +122,15 @@ def _override(override: StateOverride) -> dict[str, object]:
     return written
 
 
-def _simulated(record: SimulatedCallRecord) -> Simulated:
+def simulated(record: SimulatedCallRecord) -> Simulated:
+    """Return what a simulated call came to."""
     data = data_bytes(record.return_data)
     error = ""
     if record.error is not None:
-        error = record.error.message or "execution failed"
-        data = data or error_bytes(NodeError(code=record.error.code, data=record.error.data))
+        told = record.error
+        failed = NodeError(code=told.code, message=told.message, data=told.data)
+        error = failed.message or "execution failed"
+        data = data or error_bytes(failed)
     success = quantity(record.status) == 1
     return Simulated(
         success=success,

@@ -12,8 +12,10 @@ from keeper.chain.duplex import DuplexTransport
 from keeper.chain.endpoint import parse_endpoint
 from keeper.chain.errors import RateLimitedError
 from keeper.chain.http import HttpTransport, retry_after_s
-from keeper.chain.jsonrpc import NodeError, Request
+from keeper.chain.jsonrpc import LONGEST_MESSAGE, NodeError, Request
 from keeper.chain.net import connector
+from keeper.chain.records import SimulatedCallRecord, SimulatedErrorRecord
+from keeper.chain.simulator import simulated
 from keeper.chain.transport import Transport
 from keeper.core.errors import InvariantError, TransientError
 from keeper.devnet.rpc import Rpc
@@ -257,3 +259,17 @@ async def test_a_refusal_is_an_answer(node: FakeNode) -> None:
     async with http_to(node.url) as transport:
         reply = await transport.request(CHAIN_ID, timeout_s=TIMEOUT_S)
     assert reply == NodeError(code=3, message="execution reverted", data="0xdeadbeef")
+
+
+async def test_of_an_error_without_an_end_the_begin_is_kept(node: FakeNode) -> None:
+    """It is the detail of a rejection: of each account in memory, in the books and on the page."""
+    endless = "execution reverted: " + "a" * 2**20
+    node.faults.append(Refusal(code=3, message=endless))
+    async with http_to(node.url) as transport:
+        reply = await transport.request(CHAIN_ID, timeout_s=TIMEOUT_S)
+    assert isinstance(reply, NodeError)
+    assert reply.message == endless[:LONGEST_MESSAGE]
+    record = SimulatedCallRecord(
+        status="0x0", gas_used="0x1", error=SimulatedErrorRecord(message=endless)
+    )
+    assert simulated(record).error == endless[:LONGEST_MESSAGE]
