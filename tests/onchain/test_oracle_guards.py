@@ -110,6 +110,24 @@ async def test_a_leap_is_held_by_who_starts_after_it(stage: OracleStage) -> None
     assert await started_problem(stage, policy, "WETH") == ""  # it came back
 
 
+async def test_a_leap_that_no_event_tells_is_held_by_who_starts_after_it(
+    stage: OracleStage,
+) -> None:
+    policy = OraclePolicy(spike=SpikeRule(most_bps=3_000, pause_blocks=4))
+    now = (await stage.follow(policy)).prices[stage.key("WETH")].value
+    vault = stage.deploy("SetPrice", now)
+    stage.set_source("WETH", vault.address)
+    await stage.follow(policy)
+    for _ in range(4):
+        stage.rpc.call("evm_mine")
+    stage.do(vault, "set", now // 2, False)
+    for _ in range(4):
+        assert "found -50 %" in await stage.problem("WETH")
+        assert "found -50 %" in await started_problem(stage, policy, "WETH")
+        stage.rpc.call("evm_mine")
+    assert await started_problem(stage, policy, "WETH") == ""
+
+
 async def test_a_node_without_old_states_tells_of_no_leap_before_the_start(
     stage: OracleStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
