@@ -272,7 +272,7 @@ class Acting(Generic[M, P]):
                 sound,
                 merging=None if lead else joint.merging,
                 bar=self._parity.bar_plan,
-                is_whole=look.held_at == look.book.block,
+                is_whole=lead is None and look.held_at == look.book.block,
             ),
             found.block,
             found.timestamp,

@@ -7,6 +7,7 @@ next block as it is; when it does not land, or another takes its place, ours wou
 intent is dropped at no cost.
 """
 
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import structlog
@@ -17,7 +18,8 @@ from keeper.app.foresight import Foresight
 from keeper.app.observer import Observer
 from keeper.app.sight import Look
 from keeper.app.skipping import SKIPPED
-from keeper.core.chain import Transaction
+from keeper.core.chain import BlockRef, Transaction
+from keeper.core.lending import AccountRef
 from keeper.core.pending import Lead, PendingTransaction
 from keeper.core.ports import ProtocolAdapter, Wire
 from keeper.core.tick import Tick
@@ -62,6 +64,8 @@ class Backrun(Generic[M, P]):
         self._observer = observer
         self._block_time_s = block_time_s
         self._mail: Latest[Foreseen[M, P]] = Latest()
+        self._tried: tuple[BlockRef | None, frozenset[AccountRef]] = None, frozenset()
+        """The newest block that was acted at, and who was tried there."""
 
     def offer(self, foreseen: Foreseen[M, P]) -> None:
         """Take a foresight, if it would bring anybody under the line."""
@@ -89,8 +93,13 @@ class Backrun(Generic[M, P]):
         transaction = Transaction(
             sender=pending.sender, to=pending.to, data=pending.data, value=pending.value
         )
-        lead = Lead(raw=raw, transaction=transaction)
-        for one in await self._acting.follow(self._look(foreseen), lead):
+        lead, under = Lead(raw=raw, transaction=transaction), self._untried(foreseen)
+        if not under:
+            return
+        left = await self._acting.follow(self._look(foreseen, under), lead)
+        block, tried = foreseen.snapshot.block, frozenset(under)
+        self._tried = block, tried | (self._tried[1] if self._tried[0] == block else frozenset())
+        for one in left:
             log.info(
                 BACKRUN_LEFT,
                 deployment=self._adapter.deployment,
@@ -100,7 +109,13 @@ class Backrun(Generic[M, P]):
                 detail=one.detail,
             )
 
-    def _look(self, foreseen: Foreseen[M, P]) -> Look[M, P]:
+    def _untried(self, foreseen: Foreseen[M, P]) -> list[AccountRef]:
+        """Return whom an update would bring, but who was tried at this block before."""
+        block, tried = self._tried
+        is_new = block != foreseen.snapshot.block
+        return [ref for ref in foreseen.foresight.under if is_new or ref not in tried]
+
+    def _look(self, foreseen: Foreseen[M, P], who: Sequence[AccountRef]) -> Look[M, P]:
         """Judge whom the update would bring under the line, exactly, at its prices."""
         snapshot, prices = foreseen.snapshot, foreseen.foresight.prices
         block, held = snapshot.block, snapshot.positions
@@ -116,11 +131,7 @@ class Backrun(Generic[M, P]):
         view = self._adapter.at(
             snapshot.market, block=block.number + 1, timestamp=timestamp, prices=prices.prices
         )
-        under = {
-            ref: position
-            for ref in foreseen.foresight.under
-            if (position := held.get(ref)) is not None
-        }
+        under = {ref: position for ref in who if (position := held.get(ref)) is not None}
         few = replace(book, positions=under)
         found = judge(self._adapter, view, few, timestamp=timestamp, trigger=book.moved)
         return Look(book=book, held_at=block, found=found, tick=Tick())

@@ -63,7 +63,8 @@ class Joint(Struct, frozen=True, kw_only=True):
     bar: Callable[[Plan], Rejection | None] = of_nobody
     """Why a plan may not be acted on after all: asked right before anything is signed."""
     is_whole: bool = True
-    """They were made of all that their head brought, and not of a price of its block alone."""
+    """They were made of all that their head brought: not of a price of its block alone, nor of a
+    pending update."""
 
     @property
     def everybody(self) -> tuple[Plan, ...]:

@@ -44,7 +44,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     is_planned: bool = True
     """The plans were made for it, so that they must do what the rules predict, to the wei."""
     is_whole: bool = True
-    """They were made of all that the head brought, and not of a price of its block alone."""
+    """They were made of all that the head brought: not of a price of its block alone, nor of a
+    pending update."""
 
     @property
     def is_final(self) -> bool:

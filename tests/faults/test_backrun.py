@@ -1,12 +1,15 @@
 """Liquidations right behind a pending price update, in one bundle with it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from keeper.app.backrun import BACKRUN_LEFT
 from keeper.config.settings import load
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Status
@@ -125,6 +128,30 @@ async def test_an_update_of_nobody_s_is_not_followed(market: MarketNode, tmp_pat
         await desk.at_head()
         assert relay.asked == []
         assert desk.ears.sent_plans == []
+
+
+async def test_an_update_that_fails_holds_nobody_back_and_is_followed_once_a_block(
+    market: MarketNode, tmp_path: Path
+) -> None:
+    accounts = market.market.accounts
+    async with backrunning(tmp_path, market) as (desk, _):
+        with capture_logs() as lines:
+            for _ in range(2):
+                before = len(lines)
+                await foreseen(desk, sender=accounts.arbitrageur)
+                await desk.until(lambda seen=before: BACKRUN_LEFT in events(lines[seen:]))
+                await foreseen(desk, sender=accounts.supplier)
+                desk.mine()
+                await desk.at_head()
+        executor, height = desk.session.keeper.sending.executor, desk.height()
+        refs = [ref for one in desk.mirrors for ref in one.snapshot.positions]
+        assert [no for ref in refs if (no := executor.waiting(ref, height))] == []
+        left = [one["account"] for one in lines if one["event"] == BACKRUN_LEFT]
+        assert {left.count(one) for one in left} == {2}
+
+
+def events(lines: Sequence[MutableMapping[str, Any]]) -> list[str]:
+    return [one["event"] for one in lines]
 
 
 async def test_switched_off_an_update_is_foreseen_and_not_acted_on(
