@@ -1,8 +1,9 @@
-"""What events of a block announce of feeds' answers."""
+"""What events of a block, or a pending update, announce of feeds' answers."""
 
 from collections.abc import Iterable, Sequence
 
 from keeper.core.chain import Log
+from keeper.core.pending import PendingPrice
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.oracle.book import Evidence
@@ -34,3 +35,17 @@ def heard_in(following: Following, evidence: Evidence, logs: Sequence[Log]) -> E
             if said and known and is_told:
                 rounds[leaf.proxy] = replace(known, answer=said[0], updated_at=said[1])
     return replace(evidence, rounds=rounds)
+
+
+def foretold_in(
+    following: Following, evidence: Evidence, pending: PendingPrice, now: int
+) -> Evidence:
+    """Return the evidence with the rounds that an update would make ``now``, unix seconds."""
+    leaves = (leaf for key in pending.prices for leaf in following.feeds[key].leaves)
+    told = {leaf.proxy for leaf in leaves if leaf.aggregator == pending.aggregator}
+    made = {
+        proxy: replace(known, answer=pending.answer, updated_at=now)
+        for proxy in told
+        if (known := evidence.rounds.get(proxy)) is not None
+    }
+    return replace(evidence, rounds={**evidence.rounds, **made})

@@ -10,7 +10,7 @@ from keeper.core.lending import Feed, Formula
 from keeper.core.pending import PendingPrice, PendingTransaction
 from keeper.core.ports import Prices, Reader
 from keeper.core.values import replace
-from keeper.oracle.announced import heard_in, said_in, tells_answer
+from keeper.oracle.announced import foretold_in, heard_in, said_in, tells_answer
 from keeper.oracle.book import Evidence, PriceBook
 from keeper.oracle.chainlink import ANSWER_UPDATED, decode_round, round_call
 from keeper.oracle.feeds import (
@@ -230,8 +230,8 @@ class PriceWatcher:
 
     def foresee(self, book: PriceBook, pending: PendingPrice) -> PriceBook:
         """Return the book as the pending transaction would leave it, judged like any other."""
-        values = dict(pending.prices)
-        return self._judge.updated(book, values, book.evidence, book.block)
+        evidence = foretold_in(self.following, book.evidence, pending, book.block.timestamp)
+        return self._judge.updated(book, dict(pending.prices), evidence, book.block)
 
     def moving_with(self, key: str) -> frozenset[str]:
         """Return every feed that an event of this one's aggregators may move, itself included."""

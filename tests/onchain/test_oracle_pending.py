@@ -17,6 +17,7 @@ from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.contract import create_address
 from keeper.devnet.sender import Sender, read
 from keeper.oracle.pending import FORWARD, SELECTORS, TRANSMIT_SECONDARY
+from keeper.oracle.policy import OraclePolicy
 from tests.support.eventually import eventually
 from tests.support.heard import Heard
 from tests.support.market_node import MarketNode
@@ -77,6 +78,35 @@ async def test_a_pending_submission_foretells_the_price_that_it_makes(stage: Ora
     assert (
         pending.tx_hash in stage.rpc.call("eth_getBlockByNumber", "latest", False)["transactions"]
     )
+
+
+@pytest.mark.parametrize("answer", [1, 10**16], ids=["lowest", "highest"])
+async def test_a_pending_answer_at_the_aggregators_bound_is_objected_to_as_its_event_is(
+    stage: OracleStage, answer: int
+) -> None:
+    book, key = await stage.follow(), stage.key("WETH")
+    stage.rpc.call("evm_setAutomine", False)
+    pending = stage.watcher.pending(await seen(stage, lambda: submission(stage, "WETH", answer)))
+    assert pending is not None
+    foreseen = stage.watcher.foresee(book, pending).problems
+    assert f"{answer}, found {answer}" in foreseen[key]
+    stage.rpc.call("evm_mine")
+    assert (await stage.read()).problems == foreseen
+
+
+async def test_a_pending_update_of_a_feed_past_its_heartbeat_is_no_old_answer(
+    stage: OracleStage,
+) -> None:
+    await stage.follow(OraclePolicy(heartbeats_s={"WETH": 3_600}))
+    stage.wait(3_700)
+    book, key = await stage.read(), stage.key("WETH")
+    assert key in book.problems
+    stage.rpc.call("evm_setAutomine", False)
+    pending = stage.watcher.pending(await seen(stage, lambda: submission(stage, "WETH", 10**11)))
+    assert pending is not None
+    assert not stage.watcher.foresee(book, pending).problems
+    stage.rpc.call("evm_mine")
+    assert not (await stage.read()).problems
 
 
 async def test_a_forwarded_update_is_seen_through_its_forwarder(stage: OracleStage) -> None:
