@@ -193,7 +193,7 @@ class Deployment(Generic[M, P]):
             return
         tick = Tick(log.seen_ns)
         tick.mark("decode")
-        crossed = self._sight.glance(self._watcher.moves(self._prices.evidence, [log]))
+        crossed = self._guessing.glance(log, self._prices)
         if crossed == []:
             return
         tick.mark("look_up")

@@ -20,6 +20,7 @@ from keeper.app.sight import Crossed, Look, Sight
 from keeper.core.chain import BlockRef, Log
 from keeper.core.tick import Tick
 from keeper.mirror.snapshot import Snapshot
+from keeper.oracle.announced import Heard
 from keeper.oracle.book import PriceBook
 from keeper.oracle.watcher import PriceWatcher
 
@@ -55,6 +56,12 @@ class Guessing(Generic[M, P]):
         self._watcher = watcher
         self._sight = sight
         self._acting = acting
+        self._heard = Heard()
+
+    def glance(self, log: Log, before: PriceBook) -> Crossed:
+        """Return who may have crossed by an event and those of its block that came before it."""
+        evidence = self._heard.before(log, self._watcher.following, before.evidence)
+        return self._sight.glance(self._watcher.moves(evidence, [log]))
 
     async def at(
         self,

@@ -11,6 +11,21 @@ from keeper.oracle.chainlink import decode_answer
 from keeper.oracle.feeds import Following
 
 
+class Heard:
+    """Events as they come, one by one: a price may be made by several of a block together."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._logs: list[Log] = []
+        """Of the newest one's block."""
+
+    def before(self, log: Log, following: Following, evidence: Evidence) -> Evidence:
+        """Return the evidence after what was heard of a log's block before it; note the log."""
+        same = [one for one in self._logs if one.block_hash == log.block_hash and not one.removed]
+        self._logs = [*same, log]
+        return heard_in(following, evidence, same) if same else evidence
+
+
 def tells_answer(log: Log) -> bool:
     """Return whether a log announces an answer that stands."""
     return not log.removed and decode_answer(log) is not None
