@@ -70,6 +70,11 @@ class Hull:
         if failed and not any(one.is_sound for one in self.compartments):
             raise _all_of(failed)
 
+    def void(self) -> None:
+        """Answer no price with what was signed ahead at a block that a reorg undid."""
+        for one in self.compartments:
+            one.deployment.outlook.void()
+
     def see_head(self, head: BlockRef) -> None:
         """Leave a head for every watcher."""
         self._newest = head.number

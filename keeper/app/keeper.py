@@ -206,6 +206,7 @@ class Keeper:
                 self._sending.executor.head_seen(event.block)
                 self._settle_mail.offer(event.block)
                 if event.reorg_from is not None:
+                    self._hull.void()
                     await self._settled_at(event.block)
                 self._hull.see_head(event.block)
                 self._watch_prices()

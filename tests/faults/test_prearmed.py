@@ -126,6 +126,33 @@ async def test_what_is_stale_by_a_block_is_not_sent_ahead_and_goes_the_ordinary_
         desk.require_invariants()
 
 
+async def test_what_was_signed_at_a_block_that_a_reorg_undid_is_not_sent_ahead(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    hold = Hold()
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=AHEAD, retry=PATIENT) as desk:
+        desk.mine()
+        await desk.at_head()
+        fired, ready = listen(desk), await armed(desk, "WBTC")
+        proxy.spoil(hold, method="eth_getLogs")  # who changed in the block that comes is not known
+        proxy.spoil(hold, method="eth_call")
+        desk.rpc("anvil_reorg", 1, [])
+        instead = desk.rpc("eth_getBlockByNumber", "latest", False)["hash"]
+        executor = desk.session.keeper.sending.executor
+        await desk.until(lambda: executor.newest is not None and executor.newest.hash == instead)
+        push_prices(market.live, {"WBTC": ready.shots[-1].price})
+        await desk.until(hold.answered.is_set)
+        assert desk.mirrors[0].snapshot.block.hash != instead
+        proxy.rules.clear()
+        hold.release.set()
+        await desk.settle()
+        assert fired == []
+        refs = [plan.ref for plan, _ in desk.ears.sent_plans]
+        assert {one.ref for one in ready.shots} <= set(refs)
+        assert len(desk.ears.landed()) == len(refs) == len(set(refs))
+        desk.require_invariants()
+
+
 @pytest.fixture
 def by_the_clock(market: MarketNode) -> Iterator[MarketNode]:
     """The market, with blocks that are as far apart as they come.
