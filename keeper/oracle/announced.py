@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from keeper.core.chain import Log
 from keeper.core.pending import PendingPrice
-from keeper.core.units import Address
+from keeper.core.units import Address, Hash32
 from keeper.core.values import replace
 from keeper.oracle.book import Evidence
 from keeper.oracle.chainlink import decode_answer
@@ -16,14 +16,20 @@ class Heard:
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._logs: list[Log] = []
-        """Of the newest one's block."""
+        self._block: Hash32 | None = None
+        self._newest: dict[Address, Log] = {}
+        """Of the newest one's block, by aggregator: there may be very many of one."""
 
     def before(self, log: Log, following: Following, evidence: Evidence) -> Evidence:
-        """Return the evidence after what was heard of a log's block before it; note the log."""
-        same = [one for one in self._logs if one.block_hash == log.block_hash and not one.removed]
-        self._logs = [*same, log]
-        return heard_in(following, evidence, same) if same else evidence
+        """Return the evidence after what others' logs of its block told before it; note the log."""
+        if log.block_hash != self._block:
+            self._block, self._newest = log.block_hash, {}
+        others = [one for key, one in self._newest.items() if key != log.address]
+        if log.removed:
+            self._newest.pop(log.address, None)
+        elif log.address in following.by_aggregator:
+            self._newest[log.address] = log
+        return heard_in(following, evidence, others) if others else evidence
 
 
 def tells_answer(log: Log) -> bool:
