@@ -18,7 +18,8 @@ from keeper.executor.flight import Flight
 from keeper.executor.ladder import bumped
 from keeper.executor.lanes.lane import Delivery, Refused, Taken, Uncertain
 from keeper.executor.policy import Exposure, worst_gas
-from keeper.executor.tending import CANCELLED, GIVEN_UP, RAISED, RESENT
+from keeper.executor.taking_back import GIVEN_UP
+from keeper.executor.tending import CANCELLED, RAISED, RESENT
 from tests.support.eventually import PATIENCE_S
 from tests.support.ledger_records import EXECUTOR, block, hash32, opened, plan
 from tests.support.signed_plans import ONE, SIGNER, TWO

@@ -10,7 +10,8 @@ from keeper.core.plan import Purpose, Status
 from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.settler import GRACE_S
-from keeper.executor.tending import GIVEN_UP, NOT_REPLACED
+from keeper.executor.taking_back import GIVEN_UP
+from keeper.executor.tending import NOT_REPLACED
 from keeper.ledger.books import read_books
 from tests.support.ledger_records import opened
 from tests.support.signed_plans import ONE, TWO, signed
