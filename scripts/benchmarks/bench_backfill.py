@@ -12,7 +12,7 @@ from web3.providers.base import JSONBaseProvider
 
 from benchmarks.children import compiled
 from benchmarks.children import run as run_python
-from benchmarks.machine import steadily
+from benchmarks.machine import THERE, at_least_there, steadily
 from benchmarks.rows import Row, at_least, interleaved, progress, within
 from keeper.chain.log_pages import SlimLogRecord, columns_of
 from keeper.core.log_columns import LogColumns, joined
@@ -110,14 +110,14 @@ def _history(pages: int) -> Iterator[Row]:
     progress(f"{pages * _PAGE:,} logs ...")
     took, machine = steadily(lambda: _seconds([some[i % len(some)] for i in range(pages)]))
     per_second = pages * _PAGE / took
-    met, note = at_least(_PER_SECOND_GOAL, per_second, " logs/s")
+    met, note = at_least_there(_PER_SECOND_GOAL, per_second, " logs/s")
     yield Row(
         bench="backfill",
         variant="a million logs, one core, exact",
         n=pages * _PAGE,
         p50_us=took * 1e6,
         value=f"{per_second:,.0f} logs/s",
-        goal=f">= {_PER_SECOND_GOAL:,} logs/s",
+        goal=f">= {_PER_SECOND_GOAL:,} logs/s{THERE}",
         met=met,
         note=note,
         machine=machine,

@@ -20,8 +20,8 @@ from statistics import median
 from benchmarks.children import compiled
 from benchmarks.children import run as run_python
 from benchmarks.ladder import Ladder, ladder
-from benchmarks.machine import steadily
-from benchmarks.rows import Row, progress, within
+from benchmarks.machine import THERE, steadily, within_there
+from benchmarks.rows import Row, progress
 from benchmarks.tick_crowd import DEPLOYMENT, write_book
 from keeper.app.log_observer import BLOCK_SCANNED
 from keeper.core.values import replace
@@ -59,7 +59,7 @@ def _restart(steps: Ladder, environment: Mapping[str, str], n: int, *, rounds: i
 
 def _row(n: int, took: Sequence[float], other: float) -> Row:
     goal = _GOALS_S.get(n)
-    met, note = within(goal, median(took), "s") if goal else (None, "")
+    met, note = within_there(goal, median(took), "s") if goal else (None, "")
     return Row(
         bench="restart",
         variant="keeper run, from its start until all loans of the book on disk are watched",
@@ -68,7 +68,7 @@ def _row(n: int, took: Sequence[float], other: float) -> Row:
         p99_us=max(took) * 1e6,
         against="import web3 alone",
         ratio=other / median(took),
-        goal=f"<= {goal:g} s" if goal else "",
+        goal=f"<= {goal:g} s{THERE}" if goal else "",
         met=met,
         note=note,
     )

@@ -15,7 +15,7 @@ from benchmarks.bookshelf import Shelf, shelve
 from benchmarks.crowd import Crowd, crowd
 from benchmarks.crowd_morpho import crowd_morpho
 from benchmarks.crowd_venus import crowd_venus
-from benchmarks.machine import steadily
+from benchmarks.machine import THERE, steadily, within_there
 from benchmarks.real_market import Others, RealMarket, others_of, real_market
 from benchmarks.rows import Row, interleaved, progress, within
 from benchmarks.scan_checks import memory, pauses, restart, truth
@@ -84,13 +84,13 @@ def _real(market: RealMarket, others: Others, *, rounds: int) -> Iterator[Row]:
 
 
 def _cold_start(n: int, seconds: float) -> Row:
-    met, note = within(_COLD_START_GOAL_S, seconds, "s") if n >= 10_000 else (None, "")
+    met, note = within_there(_COLD_START_GOAL_S, seconds, "s") if n >= 10_000 else (None, "")
     return Row(
         bench="scan",
         variant="cold start from logs, real market",
         n=n,
         value=f"{seconds:.2f} s",
-        goal=f"<= {_COLD_START_GOAL_S:g} s" if n >= 10_000 else "",
+        goal=f"<= {_COLD_START_GOAL_S:g} s{THERE}" if n >= 10_000 else "",
         met=met,
         note=note,
     )
@@ -190,7 +190,7 @@ def _row(
     """Return a row held against the first of the others; the ratios to the rest are told."""
     p50, p99 = times
     first, *rest = against or ("",)
-    met, note = within(goal_us, p50, "us") if goal_us is not None else (None, "")
+    met, note = within_there(goal_us, p50, "us") if goal_us is not None else (None, "")
     return Row(
         bench="scan",
         variant=variant,
@@ -200,7 +200,7 @@ def _row(
         value="; ".join(f"{against[other] / p50:,.0f}x {other}" for other in rest),
         against=first,
         ratio=against[first] / p50 if first else None,
-        goal=f"<= {goal_us:,.0f} us" if goal_us is not None else "",
+        goal=f"<= {goal_us:,.0f} us{THERE}" if goal_us is not None else "",
         met=met,
         note=note,
     )

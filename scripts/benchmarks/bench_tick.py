@@ -17,7 +17,7 @@ from statistics import median
 import uvloop
 
 from benchmarks.ladder import Ladder, ladder
-from benchmarks.machine import against_that_of_the_goals
+from benchmarks.machine import THERE, against_that_of_the_goals
 from benchmarks.rows import Row, at_least, progress, quantile, within
 from benchmarks.tick_run import Plan, Run, measure
 from keeper.core.tick import STAGES, Rung, Tick
@@ -45,7 +45,6 @@ it is in no package registry. Medians in microseconds with 5,000 positions, from
 transaction sent, and from a price drop to that, as shipped: it asks every four seconds."""
 _BOT, _BOT_POSITIONS = "morpho-blue-liquidation-bot, published", 5_000
 _SEEN_TIMES, _DROPPED_TIMES = 300.0, 200.0
-_THERE = " on the goals' machine"
 
 
 @dataclass(slots=True)
@@ -134,7 +133,7 @@ def _rung(
             n=n,
             p50_us=p50,
             p99_us=p99,
-            goal=f"{name} <= {goal:,.0f} us{_THERE}",
+            goal=f"{name} <= {goal:,.0f} us{THERE}",
             met=met,
             note=note,
             machine=slow,
@@ -275,7 +274,7 @@ def _burst(many: int, found: _Found) -> Iterator[Row]:
         variant=f"burst of {many} in one tick over ipc, each",
         n=done.loans,
         value=f"{each:,.1f} us each, {done.burst_us / 1_000:,.2f} ms in all",
-        goal=f"<= {_BURST_US:.0f} us each{_THERE}",
+        goal=f"<= {_BURST_US:.0f} us each{THERE}",
         met=met,
         note=note,
         machine=slow,
@@ -318,7 +317,7 @@ def _against(rung: Rung, size: int, what: str, theirs: float, ours: float, goal:
         p50_us=theirs,
         against=f"{rung} over ipc, {size:,} synthetic loans",
         ratio=theirs / ours,
-        goal=f">= {goal:.0f}x{_THERE}",
+        goal=f">= {goal:.0f}x{THERE}",
         met=met,
         note=note,
     )

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from coincurve import PrivateKey
 
-from benchmarks.rows import progress
+from benchmarks.rows import at_least, progress, within
 
 T = TypeVar("T")
 
@@ -27,6 +27,9 @@ _PAUSE_S: Final = 5.0
 _GOALS_SIGNATURE_US: Final = 25.8
 """One of coincurve, again and again, on the machine that goals in seconds are of."""
 _SIGNATURES: Final = 200
+
+THERE: Final = " on the goals' machine"
+"""Stands behind each goal that is a time, in its words."""
 
 _fastest: list[float] = []
 """Holds the fastest time seen in this process, seconds."""
@@ -63,6 +66,16 @@ def slowness() -> float:
 def against_that_of_the_goals() -> float:
     """Return how many times as long as on the machine that goals are of a signature takes."""
     return min(_signature_us() for _ in range(_TIMES)) / _GOALS_SIGNATURE_US
+
+
+def within_there(limit: float, found: float, unit: str) -> tuple[bool, str]:
+    """Return whether a time met its goal there, going by how fast the machine is just now."""
+    return within(limit, found / against_that_of_the_goals(), f"{unit} there")
+
+
+def at_least_there(limit: float, found: float, unit: str) -> tuple[bool, str]:
+    """Return whether as many a second would have been done there."""
+    return at_least(limit, found * against_that_of_the_goals(), f"{unit} there")
 
 
 def _signature_us() -> float:

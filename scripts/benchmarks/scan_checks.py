@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.bookshelf import Shelf
 from benchmarks.children import compiled, run
-from benchmarks.machine import steadily
+from benchmarks.machine import THERE, steadily, within_there
 from benchmarks.rows import Row, interleaved, within
 from keeper.runtime.garbage import keep_for_good, sweep
 from keeper.scanner.lookout import Rung
@@ -110,7 +110,7 @@ def pauses(shelf: Shelf[Any, Any], n: int) -> Row:
     gc.set_threshold(*before)
     gc.unfreeze()
     shelf.come_to_rest()
-    met, note = within(_PAUSE_GOAL_US, max(found), "us")
+    met, note = within_there(_PAUSE_GOAL_US, max(found), "us")
     return Row(
         bench="scan",
         variant=f"longest garbage collection in {_BLOCKS} blocks and a sweep",
@@ -118,7 +118,7 @@ def pauses(shelf: Shelf[Any, Any], n: int) -> Row:
         p50_us=median(found),
         p99_us=max(found),
         value=f"{len(found)} collections",
-        goal=f"<= {_PAUSE_GOAL_US:,.0f} us",
+        goal=f"<= {_PAUSE_GOAL_US:,.0f} us{THERE}",
         met=met,
         note=note,
     )
@@ -142,7 +142,7 @@ def restart(shelf: Shelf[Any, Any], n: int, *, rounds: int) -> Row:
         megabytes = path.stat().st_size / 1e6
     goal = _RESTART_GOALS_S.get(n)
     seconds = times["watching"][0] / 1e6
-    met, note = within(goal, seconds, "s") if goal else (None, "")
+    met, note = within_there(goal, seconds, "s") if goal else (None, "")
     return Row(
         bench="scan",
         variant="restart from the book on disk, imports of the watching part included",
@@ -152,7 +152,7 @@ def restart(shelf: Shelf[Any, Any], n: int, *, rounds: int) -> Row:
         value=f"{_parts(said)}; file {megabytes:.0f} MB",
         against="import web3 alone",
         ratio=times["web3"][0] / times["watching"][0],
-        goal=f"<= {goal:g} s" if goal else "",
+        goal=f"<= {goal:g} s{THERE}" if goal else "",
         met=met,
         note=note,
         machine=machine,
