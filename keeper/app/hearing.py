@@ -46,3 +46,9 @@ def noted(share: Share | None, outcome: Outcome) -> None:
     if share is not None:
         for one in outcome.each:
             share.note(one)
+
+
+def reopened(share: Share | None, intent: Intent) -> None:
+    """Have the budgets over all chains count no outcome of what is open again."""
+    if share is not None:
+        share.reopened(intent)

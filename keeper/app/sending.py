@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from keeper.app.builders import limits_of, triggers_of
 from keeper.app.executor_contract import ExecutorContract
-from keeper.app.hearing import OnSettled, each, ears, foreign, noted
+from keeper.app.hearing import OnSettled, each, ears, foreign, noted, reopened
 from keeper.app.outside import Dial
 from keeper.app.totals import price_reader
 from keeper.chain.agreed import AgreedHeads
@@ -124,6 +124,7 @@ def _canon(settings: Settings, post: Post, flight: Flight) -> Canon:
         flight=flight,
         depth=settings.chain.finality_depth,
         on_corrected=partial(noted, post.share),
+        on_reopened=partial(reopened, post.share),
     )
 
 

@@ -46,12 +46,15 @@ class Canon:
         flight: Flight,
         depth: int,
         on_corrected: Callable[[Outcome], None] = lambda _: None,
+        on_reopened: Callable[[Intent], None] = lambda _: None,
     ) -> None:
         """Make a watch over the outcomes of the last ``depth`` blocks.
 
-        ``on_corrected`` hears of each one that is another in the books now.
+        ``on_corrected`` hears of each one that is another in the books now, ``on_reopened`` of each
+        intent that has none any more.
         """
         self._on_corrected = on_corrected
+        self._on_reopened = on_reopened
         self._journal = journal
         self._reader = reader
         self._flight = flight
@@ -185,6 +188,7 @@ class Canon:
             if status is None:
                 return False
             self._flight.reopened(replace(intent, status=status))
+            self._on_reopened(intent)
             return True
 
 

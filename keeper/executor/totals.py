@@ -15,7 +15,7 @@ from keeper.core.chain import BlockRef
 from keeper.core.errors import RefusedError, StaleError, TransientError
 from keeper.core.fixed_point import mul_div_ceil
 from keeper.core.lending import Reason, Rejection
-from keeper.core.plan import Outcome, Plan
+from keeper.core.plan import Intent, Outcome, Plan
 from keeper.core.units import WAD
 from keeper.executor.flight import Flight
 from keeper.executor.policy import worst_gas
@@ -26,6 +26,9 @@ READ_EVERY_S: Final = 60
 
 OLDEST_PRICE_S: Final = 3_600
 """Since when a price must have been read by the chain that wants to send."""
+
+_KEPT_S: Final = 7 * DAY
+"""How long what was spent is remembered: beyond the longest budget, as clocks are set back."""
 
 PriceAt = Callable[[BlockRef], Awaitable[int | None]]
 """The native coin's price at a block, US dollars (wad); None when its feed has no fit answer."""
@@ -76,7 +79,14 @@ class Share:
 
     def note(self, outcome: Outcome) -> None:
         """Take an outcome that was entered in the books just now."""
-        self._spent[outcome.plan_id] = (self._totals.now(), outcome.realised.gas)
+        now = self._totals.now()
+        kept = {key: one for key, one in self._spent.items() if one[0] > now - _KEPT_S}
+        self._spent = kept | {outcome.plan_id: (now, outcome.realised.gas)}
+
+    def reopened(self, intent: Intent) -> None:
+        """Count an intent whose outcome a reorg undid as what it is again: in flight, not spent."""
+        for plan_id in (intent.plan_id, *(one.plan_id for one in intent.companions)):
+            self._spent.pop(plan_id, None)
 
     async def look(self, head: BlockRef) -> None:
         """Read the coin's price again when it is time to; one that cannot be had grows old."""

@@ -1,6 +1,6 @@
 """What was settled, and what the chain says of it by now, as a test sets it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,7 +105,7 @@ class Chain:
         assert isinstance(error, KeyError)
         self.stuck_of.append(intent.plan_id)
 
-    def canon(self) -> Canon:
+    def canon(self, on_reopened: Callable[[Intent], None] = lambda _: None) -> Canon:
         journal: Any = self
         reader: Any = self
         return Canon(
@@ -114,11 +114,14 @@ class Chain:
             flight=self.flight,
             depth=DEPTH,
             on_corrected=self.told.append,
+            on_reopened=on_reopened,
         )
 
-    async def review(self, number: int) -> list[Outcome]:
+    async def review(
+        self, number: int, *, on_reopened: Callable[[Intent], None] = lambda _: None
+    ) -> list[Outcome]:
         settler: Any = self
-        return await self.canon().review(block(number), settler)
+        return await self.canon(on_reopened).review(block(number), settler)
 
 
 def given_up() -> Settled:

@@ -12,9 +12,13 @@ from keeper.app.totals import totals_of
 from keeper.config.totals import TotalSettings
 from keeper.core.errors import ConfigError
 from keeper.core.lending import Reason
+from keeper.core.plan import Companion
 from keeper.core.units import WAD
+from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.totals import CoinPrice, TotalLimits, Totals
+from tests.support.canon_chain import INTENT, Chain, in_block
+from tests.support.ledger_records import hash32
 from tests.support.shared_totals import DOLLAR_A_PLAN, NOW, PLAN, WORST, ended, never, two_chains
 from tests.support.signed_plans import signed
 
@@ -132,6 +136,32 @@ def test_an_outcome_that_is_corrected_counts_once():
     one.note(ended("a", 2 * WORST))
     assert one.spent_since(0) == 2 * WORST
     assert len(two.admit([PLAN, PLAN])[0]) == 1
+
+
+async def test_what_a_reorg_undid_counts_once_while_it_is_open_again() -> None:
+    _, one, two = two_chains(TotalLimits(max_gas_per_day=3 * WAD))
+    companion = Companion(plan_id="with it", ref=PLAN.ref, valuation=None)
+    intent = replace(INTENT, companions=(companion,))
+    undone = in_block(98, intent=intent)
+    chain = Chain([undone], hashes={98: hash32(0xDEAD)})
+    one.opened(chain.flight, never)
+    one.note(ended(intent.plan_id, WORST))
+    one.note(ended("with it", WORST))
+    assert two.admit([PLAN, PLAN])[0] == [PLAN]
+    two.release()
+    await chain.review(100, on_reopened=one.reopened)
+    assert list(chain.flight.airborne) == [intent.plan_id]
+    assert (one.spent_since(0), one.at_stake) == (0, WORST)
+    assert two.admit([PLAN, PLAN])[0] == [PLAN, PLAN]
+
+
+def test_what_was_spent_before_every_budget_is_forgotten() -> None:
+    clock = SimpleNamespace(now=NOW)
+    _, one, _ = two_chains(TotalLimits(max_gas_per_day=WAD), clock=lambda: clock.now)
+    for number in range(100):
+        one.note(ended(str(number), 1))
+        clock.now += 86_400
+    assert len(one._spent) < 10
 
 
 def test_what_an_earlier_run_spent_and_left_open_counts_until_the_chain_is_open_again():
