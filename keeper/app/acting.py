@@ -197,7 +197,8 @@ class Acting(Generic[M, P]):
                 async for joint, left in parts:
                     look.tick.mark("plan")
                     await comparing
-                    self._turns.refused([one.ref for one in left], look.book.block.number)
+                    if lead is None:  # what anybody may send has nobody wait behind others
+                        self._turns.refused([one.ref for one in left], look.book.block.number)
                     rejected += [*left, *await self._send(look, joint, lead)]
                     if self._mail.is_waiting:
                         break
@@ -281,7 +282,8 @@ class Acting(Generic[M, P]):
             tick,
             lead,
         )
-        self._turns.over_budget(report.rejected, found.block.number)
+        if lead is None:
+            self._turns.over_budget(report.rejected, found.block.number)
         behind = {one.plan.ref for one in joint.additions}
         late = [one.ref for one in report.rejected if one.ref in behind]
         self._turns.refused(late, found.block.number)

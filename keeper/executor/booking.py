@@ -33,8 +33,14 @@ class Booking:
         pairs: Sequence[tuple[Plan, Submission]],
         deliveries: Sequence[Delivery],
         desks: Desks,
+        *,
+        is_behind: bool = False,
     ) -> Report:
-        """Journal what became of each transaction."""
+        """Journal what became of each transaction.
+
+        A refusal holds its account back, but not of what ``is_behind`` a pending transaction:
+        anybody may have sent that, and it need not come.
+        """
         both = list(zip(pairs, deliveries, strict=True))
         taken = [submission for (_, submission), done in both if isinstance(done, Taken)]
         await self._journal.record_all_sent(taken)
@@ -43,6 +49,8 @@ class Booking:
         # From the last: a nonce is free again only when nothing above it is in flight.
         for (plan, submission), delivery in reversed(both):
             if isinstance(delivery, Refused):
+                if not is_behind:
+                    self._hold_back(plan)
                 rejected += await self._refused(plan, submission, delivery.why, desks)
                 continue
             sent.append(submission)
@@ -59,9 +67,6 @@ class Booking:
 
     async def _refused(self, plan: Plan, one: Submission, why: str, desks: Desks) -> Rejections:
         """Close an intent that never got in flight; one below others stays, to fill its nonce."""
-        for member in plan.members:
-            block = member.opportunity.block.number
-            self._backoff.failed(member.ref, Cause.REFUSAL, block)
         if self._is_all(one) and max(self._flight.held(one.sender)) == one.nonce:
             intent = self._flight.airborne[plan.id].intent
             outcome = unsent(plan, Status.DROPPED, why)
@@ -70,6 +75,10 @@ class Booking:
             await self._journal.settle(outcome)
             desks.on_settled(intent, outcome)
         return of_each(plan, Reason.POLICY, why)
+
+    def _hold_back(self, plan: Plan) -> None:
+        for one in plan.members:
+            self._backoff.failed(one.ref, Cause.REFUSAL, one.opportunity.block.number)
 
     def _is_all(self, one: Submission) -> bool:
         """Return whether nothing came of an intent but what was sent first.

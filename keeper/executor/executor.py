@@ -272,7 +272,8 @@ class Executor:
         for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):
             for one in () if isinstance(delivery, Refused) else plan.members:
                 on_sent(one, submission)
-        report = await self._booking.book(done.pairs, deliveries, desks)
+        is_behind = lead is not None
+        report = await self._booking.book(done.pairs, deliveries, desks, is_behind=is_behind)
         refused = of_all(done.refused, Reason.POLICY)
         return replace(report, rejected=(*late, *refused, *report.rejected))
 

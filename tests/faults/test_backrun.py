@@ -150,6 +150,30 @@ async def test_an_update_that_fails_holds_nobody_back_and_is_followed_once_a_blo
         assert {left.count(one) for one in left} == {2}
 
 
+@pytest.mark.parametrize("refused", ["eth_callBundle", "eth_sendBundle"])
+async def test_what_a_builder_refuses_behind_an_update_holds_nobody_back(
+    market: MarketNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    async with backrunning(tmp_path, market) as (desk, relay):
+        if refused == "eth_sendBundle":
+            relay.refuse = "not this one"
+        else:
+            simulate = relay._simulate
+            monkeypatch.setattr(relay, "_simulate", lambda txs: list(map(failed, simulate(txs))))
+        with capture_logs() as lines:
+            await foreseen(desk)
+            await desk.until(lambda: BACKRUN_LEFT in events(lines))
+        left = {one["detail"] for one in lines if one["event"] == BACKRUN_LEFT}
+        assert any("not this one" in one or "the builder ran" in one for one in left), left
+        executor, height = desk.session.keeper.sending.executor, desk.height()
+        refs = [ref for one in desk.mirrors for ref in one.snapshot.positions]
+        assert [no for ref in refs if (no := executor.waiting(ref, height))] == []
+
+
+def failed(result: Mapping[str, str]) -> Mapping[str, str]:
+    return {**result, "status": "0x0"}
+
+
 def events(lines: Sequence[MutableMapping[str, Any]]) -> list[str]:
     return [one["event"] for one in lines]
 
