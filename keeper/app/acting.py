@@ -19,7 +19,7 @@ from keeper.app.planning import Planning
 from keeper.app.planning_ahead import FEW
 from keeper.app.reading_ahead import ReadingAhead
 from keeper.app.refusals import gas_capped
-from keeper.app.sight import Look
+from keeper.app.sight import Look, foremost
 from keeper.app.skipping import RETRY_S, SKIPPED, TRIES
 from keeper.app.telling import Telling
 from keeper.app.turns import Turns
@@ -83,7 +83,7 @@ class Acting(Generic[M, P]):
         self._precedence = precedence
         self._timed = timed
         self.reading_ahead = ReadingAhead(planning, executor, parity, appraiser)
-        self._mail: Latest[Look[M, P]] = Latest(_foremost)
+        self._mail: Latest[Look[M, P]] = Latest(foremost)
         self.telling = Telling(adapter, watcher, journal, observer)
         self._turns = Turns()
         self._guessed: Book[M, P] | None = None
@@ -136,7 +136,7 @@ class Acting(Generic[M, P]):
                 return await self._act_on(look)
             except SKIPPED as error:
                 self._observer.skipped(self._adapter.deployment, str(error))
-            if self._mail.is_waiting:
+            if self._is_overtaken(look):
                 return None
             await asyncio.sleep(RETRY_S)
         return None
@@ -200,13 +200,18 @@ class Acting(Generic[M, P]):
                     if lead is None:  # what anybody may send has nobody wait behind others
                         self._turns.refused([one.ref for one in left], look.book.block.number)
                     rejected += [*left, *await self._send(look, joint, lead)]
-                    if self._mail.is_waiting:
+                    if self._is_overtaken(look):
                         break
         except GasCappedError as error:
             rejected += gas_capped(batch.opportunities, error)
         finally:
             await comparing
         return rejected
+
+    def _is_overtaken(self, look: Look[M, P]) -> bool:
+        """Return whether a look waits that is no older, or none is to be acted on any more."""
+        waiting = self._mail.waiting
+        return self._mail.is_waiting and (waiting is None or not waiting.is_before(look))
 
     async def _catch_up(self, look: Look[M, P], later: Sequence[Opportunity]) -> list[Rejection]:
         """Plan those refused before, one by one behind what is sent, until a newer look."""
@@ -219,7 +224,7 @@ class Acting(Generic[M, P]):
                         rejected.append(one)
                     else:
                         rejected += await self._send(look, Joint(plans=[one]))
-                    if self._mail.is_waiting:
+                    if self._is_overtaken(look):
                         break
         except GasCappedError as error:
             rejected += gas_capped(batch.opportunities, error)
@@ -292,8 +297,3 @@ class Acting(Generic[M, P]):
         for plan in report.shown:
             self._observer.shown(plan)
         return [*drifted, *gone, *report.rejected]
-
-
-def _foremost(waiting: Look[M, P], newer: Look[M, P]) -> Look[M, P]:
-    """Return the newer look; the one that waits where that was at some alone, and found nobody."""
-    return newer if newer.of_all or newer.found.opportunities else waiting

@@ -38,6 +38,21 @@ class Look(Struct, Generic[M, P], frozen=True, kw_only=True):
     of_all: bool = True
     """Whether every loan was looked at, and not those alone that a price brought."""
 
+    def is_before(self, other: "Look[M, P]") -> bool:
+        """Return whether it is at an earlier block's prices than another."""
+        return self.book.block.number < other.book.block.number
+
+
+def foremost(waiting: Look[M, P], newer: Look[M, P]) -> Look[M, P]:
+    """Return the newer look; the one that waits where that was at some alone, and found nobody.
+
+    Or at an earlier block: a head may be read after a price of the next one, which brought whoever
+    waits.
+    """
+    if newer.is_before(waiting) and waiting.found.opportunities:
+        return waiting
+    return newer if newer.of_all or newer.found.opportunities else waiting
+
 
 class Sight(Generic[M, P]):
     """Takes snapshots and looks at them, at once: what was looked at is what was read."""

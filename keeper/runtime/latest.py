@@ -52,6 +52,11 @@ class Latest(Generic[T]):
         return value
 
     @property
+    def waiting(self) -> T | None:
+        """Return the value that waits to be taken, which goes on waiting, or None."""
+        return self._slot[0] if self._slot else None
+
+    @property
     def is_waiting(self) -> bool:
         """Tell whether a value waits to be taken, or none will come any more."""
         return bool(self._slot) or self._closed

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from keeper.app.acting import Acting
+from keeper.app.sight import Look
+from keeper.app.skipping import TRIES
 from keeper.core.errors import StaleError
+from keeper.core.tick import Tick
 from keeper.runtime.precedence import Precedence
 from tests.support.acting_alone import acting_among
 from tests.support.eventually import PATIENCE_S
@@ -26,13 +29,11 @@ def acting(precedence: Precedence) -> Acting[Any, Any]:
     return acting_among(nobody, precedence)
 
 
-def look(*opportunities: str, of_all: bool = True) -> Any:
+def look(*opportunities: str, of_all: bool = True, number: int = 7) -> Any:
     found = [SimpleNamespace(ref=one, options=()) for one in opportunities]
-    return SimpleNamespace(
-        found=SimpleNamespace(opportunities=found),
-        book=SimpleNamespace(block=block(7)),
-        of_all=of_all,
-    )
+    scan: Any = SimpleNamespace(opportunities=found)
+    book: Any = SimpleNamespace(block=block(number), moved="")
+    return Look(book=book, held_at=block(7), found=scan, tick=Tick(), of_all=of_all)
 
 
 async def test_a_look_that_found_nobody_holds_nothing_up() -> None:
@@ -117,3 +118,33 @@ async def test_a_price_that_brings_nobody_takes_no_waiting_looks_place() -> None
     busy.offer(waiting)
     busy.offer(newest := look())
     assert busy._mail.take() is newest
+
+
+async def test_a_head_that_is_read_late_takes_not_the_place_of_a_later_price() -> None:
+    busy = acting(Precedence())
+    price, late = look("somebody", of_all=False, number=8), look("another", number=7)
+    busy.offer(price)
+    busy.offer(late)
+    assert busy._mail.take() is price
+    busy.offer(look(of_all=False, number=8))
+    busy.offer(late)
+    assert busy._mail.take() is late
+    busy.offer(price)
+    busy.offer(own := look("another", number=8))
+    assert busy._mail.take() is own
+
+
+@pytest.mark.parametrize(("waits", "tries"), [(7, TRIES), (8, 1), (9, 1)])
+async def test_a_price_is_tried_again_though_an_earlier_head_waits(waits: int, tries: int) -> None:
+    class Room(SimpleNamespace):
+        tried = 0
+
+        def scanned(self, *_: object) -> None:
+            self.tried += 1
+            busy._mail.put(look(number=waits))
+            raise StaleError("not yet")
+
+    room: Any = Room(deployment="aave_v3.test", skipped=lambda *_: None)
+    busy = acting_among(room, Precedence())
+    await busy._try_on(look("somebody", of_all=False, number=8))
+    assert room.tried == tries
