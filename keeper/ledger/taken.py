@@ -1,6 +1,7 @@
 """What others liquidated, in the database; and what we had done about it, for the cause."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -24,6 +25,15 @@ _PART: Final = """SELECT i.status, i.net, s.target_block, s.priority_fee
     ORDER BY i.sequence DESC, s.target_block <= :before DESC, s.sequence DESC LIMIT 1"""
 """The newest intent with its newest liquidation of theirs, or an earlier block: not what took its
 place after that, nor where it had ended in a block before."""
+
+_IN_TRANSACTION: Final = """WITH RECURSIVE named(deployment) AS (
+        SELECT min(deployment) FROM taken
+        UNION ALL
+        SELECT (SELECT min(taken.deployment) FROM taken WHERE taken.deployment > named.deployment)
+        FROM named WHERE named.deployment IS NOT NULL)
+    SELECT deployment, block, log_index FROM named CROSS JOIN taken USING (deployment)
+    WHERE block = ? AND block_hash = ? AND tx_hash = ? ORDER BY log_index, deployment"""
+"""The liquidations of a transaction, of all deployments, found without reading the whole table."""
 
 
 def select_own(db: sqlite3.Connection, hashes: Collection[Hash32]) -> frozenset[Hash32]:
@@ -79,12 +89,31 @@ def note_taken(
     gone_from: int | None,
     now: int,
 ) -> None:
-    """Note what others liquidated; forget what was noted of block ``gone_from`` or later ones."""
+    """Note what others liquidated; forget what was noted of block ``gone_from`` or later ones.
+
+    Each deployment knows of its own liquidations and has them bear all the gas of a transaction:
+    where others have some of it too, it is divided anew.
+    """
     if gone_from is not None:
         db.execute("DELETE FROM taken WHERE deployment = ? AND block >= ?", (deployment, gone_from))
     db.executemany(
         f"INSERT OR REPLACE INTO taken ({_COLUMNS}, seen) VALUES ({_SLOTS})",  # noqa: S608 - our own constants
         [(*_row(one), now) for one in taken],
+    )
+    whole = Counter[tuple[int, Hash32, Hash32]]()
+    for one in taken:
+        whole[one.block, one.block_hash, one.tx_hash] += one.gas
+    for transaction, gas in whole.items():
+        _divide_gas(db, transaction, gas)
+
+
+def _divide_gas(db: sqlite3.Connection, transaction: tuple[int, Hash32, Hash32], gas: int) -> None:
+    """Have each liquidation of a transaction bear an equal part; the first has what is left."""
+    found = db.execute(_IN_TRANSACTION, transaction).fetchall()
+    part, left = divmod(gas, len(found))
+    db.executemany(
+        "UPDATE taken SET gas = ? WHERE deployment = ? AND block = ? AND log_index = ?",
+        [(str(part + (0 if at else left)), *key) for at, key in enumerate(found)],
     )
 
 

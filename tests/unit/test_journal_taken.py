@@ -260,3 +260,23 @@ async def test_a_database_without_such_notes_knows_of_nothing(
         db.execute("DROP TABLE taken")
         assert select_taken(db, 0) == ()
         db.rollback()
+
+
+async def test_gas_of_a_transaction_that_takes_of_two_deployments_is_counted_once(
+    journal: SqliteJournal, tmp_path: Path
+) -> None:
+    one = replace(taken(1), gas=101)
+    beside = replace(one, log_index=one.log_index + 1, gas=100)
+    theirs = replace(one, deployment="other", log_index=one.log_index + 2, gas=201)
+    gone = replace(theirs, deployment="third", block_hash=hash32(0xDEAD))
+    alone = replace(taken(9), gas=50)
+    await journal.others.take_note("third", [gone], gone_from=None)
+    await note(journal, one, beside, alone)
+    assert {row.gas for row in on_disk(tmp_path)} == {101, 100, 201, 50}
+    for _ in range(2):  # as of blocks that are heard of again
+        await journal.others.take_note("other", [theirs], gone_from=None)
+        found = {(row.deployment, row.log_index): row for row in on_disk(tmp_path)}
+        rows = [found[row.deployment, row.log_index] for row in (one, beside, theirs)]
+        assert [row.gas for row in rows] == [67, 67, 67]
+    assert found[alone.deployment, alone.log_index] == alone
+    assert found["third", gone.log_index] == gone
