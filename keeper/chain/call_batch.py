@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from keeper.chain.classify import Meaning, error_bytes, meaning
 from keeper.chain.jsonrpc import NodeError, Reply, Request
 from keeper.chain.multicall import decode_aggregate3, encode_aggregate3
-from keeper.chain.parallel import each
 from keeper.chain.pinned import PinnedRpc
 from keeper.chain.records import data_bytes
 from keeper.core.chain import BlockRef, Call, CallResult
 from keeper.core.units import Address
+from keeper.runtime.parallel import each
 
 _METHOD = "eth_call"
 _SMALLEST_CHUNK = 8

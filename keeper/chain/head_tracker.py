@@ -4,10 +4,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from keeper.chain.parallel import each
 from keeper.core.chain import BlockRef
 from keeper.core.errors import StaleError
 from keeper.core.units import Hash32
+from keeper.runtime.parallel import each
 
 _AT_ONCE = 8
 

@@ -6,14 +6,21 @@ since, or that has no feed; such a leap is held from where it is found, for no s
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from functools import partial
+from typing import Final
 
 from keeper.core.chain import BlockRef, LogFilter
 from keeper.core.errors import StaleError
 from keeper.core.ports import Reader
 from keeper.oracle.book import PriceBook
+from keeper.runtime.parallel import each
 
-Read = Callable[[BlockRef, PriceBook | None], Awaitable[PriceBook]]
+Judged = Callable[[PriceBook | None], PriceBook]
+"""What was read at a block, yet to be judged by the prices before it."""
+Read = Callable[[BlockRef], Awaitable[Judged]]
+
+_AT_ONCE: Final = 8
+"""Blocks that are read at one time."""
 
 
 async def book_before(
@@ -29,8 +36,16 @@ async def book_before(
     first, book = max(block.number - blocks, 0), None
     logs = await reader.logs_between(wanted, first + 1, block.number)
     moved = {log.block_number for log in logs}
-    for number in sorted({first} | moved | {one - 1 for one in moved}):
-        if number < block.number:
-            with suppress(StaleError):  # the node has no state of it any more, but of a later one
-                book = await read(await reader.block(number), book)
+    asked = sorted({first} | moved | {one - 1 for one in moved})
+    earlier = [number for number in asked if number < block.number]
+    for judged in await each(earlier, partial(_read_at, reader, read), at_once=_AT_ONCE):
+        book = book if judged is None else judged(book)
     return book
+
+
+async def _read_at(reader: Reader, read: Read, number: int) -> Judged | None:
+    """Return what is read at a block, None where the node has no state of it any more."""
+    try:
+        return await read(await reader.block(number))
+    except StaleError:  # it may have that of a later one
+        return None

@@ -24,7 +24,7 @@ from keeper.oracle.feeds import (
 )
 from keeper.oracle.guards import sequencer_problem
 from keeper.oracle.judge import Judge
-from keeper.oracle.looking_back import book_before
+from keeper.oracle.looking_back import Judged, book_before
 from keeper.oracle.pending import decode_update
 from keeper.oracle.policy import NO_POLICY, OraclePolicy
 from keeper.oracle.rereading import Rereading, said_by
@@ -113,27 +113,27 @@ class PriceWatcher:
         When a proxy answers from another aggregator than before, that one is followed from now on.
         """
         judge = self._judge
-        book = await self._read(judge, block, before)
+        book = (await self._asked(judge, block))(before)
         if replaced := judge.following.replaced(book.evidence):
             known = judge.following.feeds
             held = {key: one for key, one in known.items() if key not in replaced}
             feeds = [one.feed for one in known.values()]
             found = await follow(self._reader, block, feeds, self._policy, held=held)
             self._take(found)
-            book = await self._read(self._judge, block, before)
+            book = (await self._asked(self._judge, block))(before)
         self.telling.read(book)
         return book
 
     async def first(self, block: BlockRef) -> PriceBook:
         """Read every price at ``block``, held where it leapt in the blocks before."""
         blocks = 0 if self._policy.spike is None else self._policy.spike.pause_blocks
-        read = partial(self._read, self._judge)
+        read = partial(self._asked, self._judge)
         before = await book_before(self._reader, self.log_filter(), block, blocks, read)
         return await self.read(block, before)
 
     async def prices_at(self, block: BlockRef) -> Prices:
         """Return every price at a block that need not be the newest: what is followed stays."""
-        return (await self._read(self._judge, block, None)).prices
+        return (await self._asked(self._judge, block))(None).prices
 
     async def block_of(
         self, log: Log, newest: BlockRef | None = None
@@ -265,7 +265,7 @@ class PriceWatcher:
         return [self.following.feeds[key] for key in dict.fromkeys(keys)]
 
     def _calls(self, following: Following) -> list[Call]:
-        """Return all that is asked per block, in the order in which ``_read`` takes the answers."""
+        """Return all that is asked per block, in the order in which ``_asked`` takes answers."""
         sequencer = self._policy.sequencer
         calls = [one.feed.read for one in following.feeds.values()]
         doubtful = following.doubtful
@@ -276,7 +276,7 @@ class PriceWatcher:
         calls += [one.second.call for one in following.feeds.values() if one.second is not None]
         return calls if sequencer is None else [*calls, round_call(sequencer.feed)]
 
-    async def _read(self, judge: Judge, block: BlockRef, before: PriceBook | None) -> PriceBook:
+    async def _asked(self, judge: Judge, block: BlockRef) -> Judged:
         """Ask everything in one batch. Others may be followed by the time that it is answered."""
         following = judge.following
         results = iter(await self._reader.call_many(self._calls(following), block))
@@ -291,7 +291,7 @@ class PriceWatcher:
         trouble = self._chain_problem(next(results, None), block)
         evidence = Evidence(rounds=rounds, seconds=seconds, chain=trouble)
         nothing = PriceBook(block=block, prices={}, problems={})
-        return judge.written(nothing, values, evidence, block, before or nothing)
+        return lambda before: judge.written(nothing, values, evidence, block, before or nothing)
 
     def _chain_problem(self, answer: CallResult | None, block: BlockRef) -> str | None:
         sequencer = self._policy.sequencer

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from keeper.chain.background import Background
-from keeper.chain.parallel import each
 from keeper.core.errors import TransientError
+from keeper.runtime.parallel import each
 
 
 async def test_results_come_in_the_order_of_the_items() -> None:
