@@ -7,11 +7,12 @@ it would be liquidated there.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from time import perf_counter_ns
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import Final, Generic, NamedTuple, TypeVar, cast
 
 from msgspec import Struct, field
 
 from keeper.app.books import Appraiser
+from keeper.app.in_vain import InVain
 from keeper.app.parity import Parity
 from keeper.app.planning import Planning
 from keeper.app.sight import Sight
@@ -32,6 +33,8 @@ from keeper.oracle.watcher import PriceWatcher
 
 REACH_BPS = 500
 """How far from a feed's price an account may cross and still be signed for ahead."""
+AMONG: Final = 4
+"""So many times as many accounts as are signed for are looked at: not all of them are worth it."""
 _BPS = 10_000
 
 M = TypeVar("M")
@@ -88,8 +91,14 @@ class Bench(Struct, Generic[M, P], frozen=True, kw_only=True):
 class Crossings(Generic[M, P]):
     """Finds the accounts of a deployment that are next to cross."""
 
-    def __init__(self, bench: Bench[M, P], arming: Arming, sight: Sight[M, P]) -> None:
-        """Look among the loans that ``sight`` sees, past those that ``arming`` makes wait."""
+    def __init__(
+        self, bench: Bench[M, P], arming: Arming, sight: Sight[M, P], in_vain: InVain
+    ) -> None:
+        """Look among the loans that ``sight`` sees, past those that ``arming`` makes wait.
+
+        And past those that were looked at ``in_vain`` lately.
+        """
+        self._in_vain = in_vain
         self._bench = bench
         self._arming = arming
         self._sight = sight
@@ -103,13 +112,15 @@ class Crossings(Generic[M, P]):
             timestamp=self.timestamp(ahead.head),
             prices=prices,
         )
-        crossing = self._sight.crossing(bench.most)
+        crossing = self._sight.crossing(bench.most * AMONG)
         for feed, both in crossing.items():
             if feed not in prices or not bench.watcher.telling.tells(feed):
                 continue
             for falls, near in ((True, both.falling), (False, both.rising)):
                 found: list[Candidate[M, P]] = []
                 for ref, hint in near:
+                    if len(found) == bench.most:
+                        break
                     if abs(hint - prices[feed].value) * _BPS > prices[feed].value * REACH_BPS:
                         break
                     found += self._candidates(ahead, view, feed, ref, int(hint), falls=falls)
@@ -154,6 +165,7 @@ class Crossings(Generic[M, P]):
             or feeds & ahead.prices.problems.keys()
             or bench.parity.bar(ref, head)
             or self._arming.waits(ref, head.number)
+            or self._in_vain.waits(feed, ref, head.number)
         )
 
     def is_under(self, view: M, position: P, feed: str) -> Callable[[int], bool]:

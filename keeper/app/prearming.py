@@ -16,6 +16,7 @@ import structlog
 
 from keeper.app.crossings import Ahead, Bench, Crossings, Side
 from keeper.app.drill import DRILL_INDEX, sample_event
+from keeper.app.in_vain import InVain
 from keeper.app.sight import Sight
 from keeper.app.skipping import SKIPPED
 from keeper.app.trigger_price import last_admitted
@@ -56,7 +57,8 @@ class Prearming(Generic[M, P]):
         """Prepare for the loans that ``sight`` sees."""
         self._bench = bench
         self._arming = arming
-        self._crossings = Crossings(bench, arming, sight)
+        self._in_vain = InVain()
+        self._crossings = Crossings(bench, arming, sight, self._in_vain)
         self._mail: Latest[Ahead[M, P]] = Latest()
         self._node = asyncio.Semaphore(AT_ONCE)
         self.sample: bytes | None = None
@@ -76,6 +78,7 @@ class Prearming(Generic[M, P]):
         if changed is None:
             self.void()
         elif changed:
+            self._in_vain.forget(changed)
             self._arming.prearm.touched(self._name, changed, ahead.head.number)
         self._mail.offer(ahead)
 
@@ -130,6 +133,7 @@ class Prearming(Generic[M, P]):
     async def _prepare(self, ahead: Ahead[M, P]) -> None:
         arming, is_paused = self._arming, self._bench.parity.is_paused
         arming.prearm.begin(self._name, ahead.head.number)
+        self._in_vain.begin(ahead.head.number)
         if arming.is_halted or is_paused or arming.is_of_before(ahead.head):
             self.void()
             return
@@ -145,6 +149,7 @@ class Prearming(Generic[M, P]):
             planned = [await self._planned(side, desk) for side in sides]
             held = await asyncio.gather(*map(partial(self._rehearsed, ahead), sides, planned))
             for side, plans in zip(sides, held, strict=True):
+                self._note_others(side, plans, ahead.head.number)
                 salvos.append(self._salvo(ahead, side, plans, exposure))
         if self._voids != voids:  # a reorg may have undone the head meanwhile
             return
@@ -154,6 +159,13 @@ class Prearming(Generic[M, P]):
             prearm.void(self._name)
         self.sample = self._sampled(salvos, ahead.prices.evidence)
         log.debug(PREARM_DONE, deployment=self._name, shots=prearm.holds(self._name))
+
+    def _note_others(self, side: Side[M, P], plans: list[Plan], block: int) -> None:
+        """Take note of whom no plan holds for: next time others have their place."""
+        held = {plan.ref for plan in plans}
+        for one in side.candidates:
+            if (ref := one.opportunity.ref) not in held:
+                self._in_vain.note(side.feed, ref, block)
 
     def _sampled(self, salvos: list[Salvo], evidence: Evidence) -> bytes | None:
         """Return an event that would bring the first shot."""

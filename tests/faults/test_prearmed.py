@@ -12,6 +12,7 @@ from keeper.app.prearming import AT_ONCE
 from keeper.chain.rpc import RetryPolicy
 from keeper.core.errors import DriftError
 from keeper.core.plan import Submission
+from keeper.core.values import replace
 from keeper.devnet.build import BLOCK_INTERVAL_S
 from keeper.devnet.prices import push_prices
 from keeper.executor.aftermath import Fired
@@ -150,6 +151,31 @@ async def test_what_was_signed_at_a_block_that_a_reorg_undid_is_not_sent_ahead(
         refs = [plan.ref for plan, _ in desk.ears.sent_plans]
         assert {one.ref for one in ready.shots} <= set(refs)
         assert len(desk.ears.landed()) == len(refs) == len(set(refs))
+        desk.require_invariants()
+
+
+@pytest.mark.parametrize(("least_debt", "least_net"), [(10_000 * 10**8, 1), (0, 10**17)])
+async def test_accounts_that_are_not_worth_it_do_not_keep_out_who_is(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy, least_debt: int, least_net: int
+) -> None:
+    """Two that cross before owe less, and bring less, than the one that is worth it."""
+    limits = {"slippage_bps": 500, "min_profit_wei": str(least_net)}
+    root = {"sending": {"prearm_accounts": 1}, "limits": limits}
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=root) as desk:
+        prearming = desk.session.keeper.deployments[0].outlook.prearming
+        assert prearming is not None
+        crossings = prearming._crossings
+        crossings._bench = replace(crossings._bench, min_debt_base=least_debt)
+        desk.mine()
+        await desk.at_head()
+        fired, ready = listen(desk), await armed(desk, "WBTC")
+        (shot,) = ready.shots
+        assert shot.plan.opportunity.health.debt_base >= least_debt
+        assert shot.plan.forecast.net >= least_net
+        push_prices(market.live, {"WBTC": shot.price})
+        await reached(desk, [shot.submission])
+        await desk.settle()
+        assert [one.plan.ref for one in fired] == [shot.ref]
         desk.require_invariants()
 
 

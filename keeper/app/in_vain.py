@@ -1,0 +1,34 @@
+"""Who was planned ahead in vain: dust that earns nothing takes the place of who does only once.
+
+Anybody may keep loans next to the line that nobody earns by closing.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from keeper.core.lending import AccountRef
+
+FOR_BLOCKS: Final = 16
+
+
+class InVain:
+    """Accounts that nothing was signed for lately, as a feed moves. One writer."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, AccountRef], int] = {}
+
+    def note(self, feed: str, ref: AccountRef, block: int) -> None:
+        """Take note of an account that came to nothing at ``block``."""
+        self._until[feed, ref] = block + FOR_BLOCKS
+
+    def waits(self, feed: str, ref: AccountRef, block: int) -> bool:
+        """Return whether others go first at ``block``."""
+        return block < self._until.get((feed, ref), block)
+
+    def begin(self, block: int) -> None:
+        """Forget who waits no more at ``block``."""
+        self._until = {key: until for key, until in self._until.items() if until > block}
+
+    def forget(self, refs: Collection[AccountRef]) -> None:
+        """Forget accounts that changed."""
+        self._until = {key: until for key, until in self._until.items() if key[1] not in refs}
