@@ -144,6 +144,7 @@ class Keeper:
             group.create_task(lasting(self._settle, lambda: self.stopped))
             if self._sending.arming is not None:
                 self._streams.prices.tap = self._hear_price
+                self._streams.heads.on_leaving = self._hull.void
             self._newest = head
             self._sending.agreed.told(HeadEvent(block=head))
             self._settle_mail.put(head)

@@ -25,6 +25,7 @@ from keeper.core.errors import RefusedError, StaleError
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan
 from keeper.core.tick import Tick
+from keeper.core.units import Hash32
 from keeper.core.values import replace
 from keeper.executor.arming import Arming
 from keeper.executor.policy import Exposure
@@ -43,6 +44,8 @@ PREARM_REFUSED = "prearm.refused"
 
 _BPS = 10_000
 _NS = 10**9
+_KEPT = 8
+"""Heads of which it is known what else an event at their height is of."""
 AT_ONCE = 4
 """Rehearsals that a node is asked for at once: a price's own may have to wait behind them."""
 
@@ -67,6 +70,8 @@ class Prearming(Generic[M, P]):
         self._count = 0
         """Of plans made, in this run: a plan's name is of one head, one feed and one price."""
         self._voids = 0
+        self._hashes: dict[int, Hash32] = {}
+        """Of the last heads, by number."""
 
     @property
     def _name(self) -> str:
@@ -74,6 +79,9 @@ class Prearming(Generic[M, P]):
 
     def offer(self, ahead: Ahead[M, P]) -> None:
         """Take a new head; what changed since the one before is out at once."""
+        head = ahead.head
+        self._hashes = {key: one for key, one in self._hashes.items() if key > head.number - _KEPT}
+        self._hashes[head.number] = head.hash
         changed = ahead.snapshot.changed
         if changed is None:
             self.void()
@@ -108,10 +116,15 @@ class Prearming(Generic[M, P]):
         if is_drill:
             return
         telling.heard(event, block)
-        if event.removed:
+        if event.removed or self._is_aside(event, block):
             self.void()
         elif touched:
             prearm.moved(self._name, touched, block)
+
+    def _is_aside(self, event: LogHint, block: int) -> bool:
+        """Return whether an event tells of another branch, which no head may have told of yet."""
+        known = self._hashes.get(block)
+        return known is not None and known != event.block_hash.lower()
 
     async def run(self) -> None:
         """Prepare for each new head, until closed."""

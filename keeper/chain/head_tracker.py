@@ -53,6 +53,11 @@ class HeadTracker:
         self._known: dict[Hash32, BlockRef] = {}
         """Canonical blocks, oldest first, each the parent of the next."""
 
+    def leaves(self, seen: BlockRef) -> bool:
+        """Return whether a sight of the head is none that continues, or is of, the chain so far."""
+        tip = next(reversed(self._known.values()), None)
+        return tip is not None and seen.parent_hash != tip.hash and seen.hash not in self._known
+
     async def advance(self, seen: BlockRef) -> list[HeadEvent]:
         """Return the events that lead from the last head told to ``seen``, oldest first.
 

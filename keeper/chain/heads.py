@@ -169,6 +169,8 @@ class HeadStream:
         self.trouble = ""
         """Why nothing comes just now, empty while it does."""
         self._last_new = clock.monotonic()
+        self.on_leaving: Callable[[], None] = lambda: None
+        """Hears of a sight of another branch, before it is found out where that parted."""
 
     def silent_s(self) -> float:
         """Return the seconds since the last new head, by our clock."""
@@ -209,6 +211,8 @@ class HeadStream:
         return True
 
     async def _events(self, sight: BlockRef) -> list[HeadEvent]:
+        if self._tracker.leaves(sight):
+            self.on_leaving()
         try:
             events = await self._tracker.advance(sight)
         except StaleError as e:  # the chain moved while we looked: the next sight tells

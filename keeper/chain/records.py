@@ -88,6 +88,7 @@ class LogGlimpse(msgspec.Struct, frozen=True, rename="camel"):
     address: str
     topics: tuple[str, ...]
     block_number: str
+    block_hash: str
     log_index: str
     removed: bool = False
 

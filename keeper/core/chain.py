@@ -104,6 +104,11 @@ class LogHint(Protocol):
         ...
 
     @property
+    def block_hash(self) -> str:
+        """Of that number there may be several blocks."""
+        ...
+
+    @property
     def log_index(self) -> str:
         """A hex quantity."""
         ...

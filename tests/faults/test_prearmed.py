@@ -154,6 +154,33 @@ async def test_what_was_signed_at_a_block_that_a_reorg_undid_is_not_sent_ahead(
         desk.require_invariants()
 
 
+async def test_what_a_head_of_another_branch_makes_void_is_not_sent_before_it_is_told(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    hold = Hold()
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=AHEAD, retry=PATIENT) as desk:
+        desk.mine()
+        await desk.at_head()
+        fired, ready = listen(desk), await armed(desk, "WBTC")
+        executor = desk.session.keeper.sending.executor
+        before = executor.newest
+        proxy.spoil(hold, method="eth_getBlockByNumber")  # where it parted is not known yet
+        desk.rpc("anvil_reorg", 1, [])
+        await desk.until(hold.answered.is_set)
+        seen = len(proxy.methods)
+        push_prices(market.live, {"WBTC": ready.shots[-1].price})
+        await desk.until(lambda: "eth_getLogs" in proxy.methods[seen:])  # the ordinary way
+        assert executor.newest == before
+        assert (fired, proxy.sent) == ([], [])
+        proxy.rules.clear()
+        hold.release.set()
+        await desk.settle()
+        refs = [plan.ref for plan, _ in desk.ears.sent_plans]
+        assert {one.ref for one in ready.shots} <= set(refs)
+        assert len(desk.ears.landed()) == len(refs) == len(set(refs))
+        desk.require_invariants()
+
+
 @pytest.mark.parametrize(("least_debt", "least_net"), [(10_000 * 10**8, 1), (0, 10**17)])
 async def test_accounts_that_are_not_worth_it_do_not_keep_out_who_is(
     market: MarketNode, tmp_path: Path, proxy: FaultProxy, least_debt: int, least_net: int

@@ -192,3 +192,17 @@ def test_merged_events_keep_the_deepest_reorg(
         HeadEvent(block=block(8), reorg_from=older), HeadEvent(block=block(9), reorg_from=newer)
     )
     assert event == HeadEvent(block=block(9), reorg_from=merged)
+
+
+async def test_what_leaves_the_chain_so_far_is_known_without_a_question() -> None:
+    chain = FakeChain(*line(5, 7))
+    tracker = HeadTracker(chain)
+    assert not tracker.leaves(block(5, "b"))
+    for one in line(5, 7):
+        await tracker.advance(one)
+    looks = chain.looks
+    continuing, old = block(8), block(6)
+    assert not any(tracker.leaves(one) for one in (continuing, block(7), old))
+    beside, above = block(7, "b", parent_fork="a"), block(8, "b", parent_fork="b")
+    assert all(tracker.leaves(one) for one in (beside, above))
+    assert chain.looks == looks

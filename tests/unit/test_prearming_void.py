@@ -13,6 +13,8 @@ AHEAD: Any = SimpleNamespace(
     head=block(7), prices=at(3_000 * 10**24), snapshot=SimpleNamespace(market=None, changed=None)
 )
 
+SAME: Any = SimpleNamespace(market=None, changed=frozenset())
+
 
 class Arms:
     """What is armed, by words alone; something may happen while the chain or the disk is asked."""
@@ -43,6 +45,12 @@ class Arms:
     def void(self, _: object) -> None:
         self.armed = []
 
+    def moved(self, *_: object) -> None:
+        """Take out nobody."""
+
+    def fire(self, *_: object, **__: object) -> None:
+        """Send nothing."""
+
     def holds(self, _: object) -> int:
         return len(self.armed)
 
@@ -60,10 +68,14 @@ def prearming(arms: Arms) -> Prearming[Any, Any]:
     return Prearming(bench, arming, sight)
 
 
-def removed() -> Any:
-    hint: Any = event(EVENTS_OF_ETHER, 10**8, removed=True)
-    hint.block_number, hint.log_index = "0x8", "0x0"
+def told(number: int, block_hash: str, *, removed: bool = False) -> Any:
+    hint: Any = event(EVENTS_OF_ETHER, 10**8, removed=removed)
+    hint.block_number, hint.log_index, hint.block_hash = hex(number), "0x0", block_hash
     return hint
+
+
+def removed() -> Any:
+    return told(8, block(8).hash, removed=True)
 
 
 async def test_a_head_that_nothing_happens_to_is_armed_for() -> None:
@@ -87,3 +99,26 @@ async def test_what_became_void_while_it_was_prepared_is_not_armed(when: str, wh
     assert not arms.armed
     await made._prepare(AHEAD)
     assert arms.armed, "the next head is prepared for"
+
+
+@pytest.mark.parametrize(
+    ("event", "is_void"),
+    [
+        (told(7, block(7).hash), False),
+        (told(7, block(70).hash), True),
+        (told(6, block(60).hash), True),
+        (told(5, block(50).hash), False),
+        (told(8, block(80).hash), False),
+    ],
+    ids=["of the head", "beside it", "beside an earlier one", "of long ago", "of the next"],
+)
+async def test_an_event_of_another_branch_leaves_nothing_armed(
+    event: Any, *, is_void: bool
+) -> None:
+    arms = Arms()
+    made = prearming(arms)
+    for number in (6, 7):
+        made.offer(SimpleNamespace(**vars(AHEAD) | {"head": block(number), "snapshot": SAME}))
+    await made._prepare(AHEAD)
+    made.hear(event, 0)
+    assert bool(arms.armed) is not is_void
