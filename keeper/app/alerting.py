@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from keeper.config.settings import Settings
 from keeper.telemetry.alert_rules import AlertTap
-from keeper.telemetry.alerts import AlertDesk, Restraint, Severity
+from keeper.telemetry.alerts import AlertDesk, Restraint, Severity, reminding
 from keeper.telemetry.channels import AlertChannel, apprise_delivery
 
 LAST_WORDS_S = 5.0
@@ -37,7 +37,8 @@ def alert_tap(settings: Settings) -> Iterator[AlertTap | None]:
     )
     try:
         desk = AlertDesk(channels, restraint, now=time.monotonic)
-        yield AlertTap(desk, where=settings.chain.name)
+        with reminding(desk, restraint.repeat_s):
+            yield AlertTap(desk, where=settings.chain.name)
     finally:
         for channel in channels:
             channel.close(LAST_WORDS_S)

@@ -25,6 +25,8 @@ class Rule(Struct, frozen=True, kw_only=True):
     of: str = ""
     """The field that tells troubles of one key apart, such as the deployment."""
     recovered: bool = False
+    of_all: bool = False
+    """It ends what would tell the end of all else of its chain."""
     when: Callable[[Mapping[str, object]], bool] = lambda _: True
 
 
@@ -68,7 +70,10 @@ RULES: Final[Mapping[str, Rule]] = {
     ),
     "node.failed": Rule(key="node", title="a node failed", severity=Severity.WARNING),
     "chain.failed": Rule(
-        key="chain", title="a chain failed and is opened again", severity=Severity.CRITICAL
+        key="chain",
+        title="a chain failed and is opened again",
+        severity=Severity.CRITICAL,
+        of_all=True,
     ),
     "chain.started": Rule(
         key="chain", title="a chain is up again", severity=Severity.CRITICAL, recovered=True
@@ -76,6 +81,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "keeper.failed": Rule(key="end", title="the keeper ended", severity=Severity.CRITICAL),
 }  # fmt: skip
 """By the event's name."""
+
+_LASTING: Final = frozenset(rule.key for rule in RULES.values() if rule.recovered)
+"""What is so until its end is told."""
 
 
 class AlertTap:
@@ -93,7 +101,10 @@ class AlertTap:
         del logger, method
         rule = RULES.get(str(event.get("event")))
         if rule is not None and rule.when(event):
-            self._desk.heed(self._alert(rule, event))
+            alert = self._alert(rule, event)
+            if rule.of_all:
+                self._desk.forget(lambda key: key.endswith(_of(event)))
+            self._desk.heed(alert)
         return event
 
     def _alert(self, rule: Rule, event: Mapping[str, object]) -> Alert:
@@ -101,9 +112,16 @@ class AlertTap:
         chain = event.get("chain")
         key = f"{rule.key}:{event.get(rule.of, '')}" if rule.of else rule.key
         return Alert(
-            key=f"{key}@{chain}" if chain else key,
+            key=key + _of(event),
             severity=rule.severity,
             title=f"Keeper on {chain or self._where}: {rule.title}",
             body="\n".join(f"{name}: {value}" for name, value in facts.items()),
             recovered=rule.recovered,
+            lasts=rule.key in _LASTING,
         )
+
+
+def _of(event: Mapping[str, object]) -> str:
+    """Return how the keys of an event's chain end, where there are several."""
+    chain = event.get("chain")
+    return f"@{chain}" if chain else ""

@@ -3,6 +3,7 @@
 import io
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,17 @@ def inbox() -> Iterator[Inbox]:
 def tapped(
     inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[AlertTap, io.StringIO]]:
-    """The log of this process, which alerts the inbox as `keeper run` does."""
     monkeypatch.setenv("CHANNEL", inbox.url)
-    path = write_settings(tmp_path / "c", alerts={"urls": "${CHANNEL}", "most_per_hour": 10**6})
+    with tapping(inbox, tmp_path, most_per_hour=10**6) as found:
+        yield found
+
+
+@contextmanager
+def tapping(
+    inbox: Inbox, tmp_path: Path, **restraint: int
+) -> Iterator[tuple[AlertTap, io.StringIO]]:
+    """The log of this process, which alerts the inbox as `keeper run` does."""
+    path = write_settings(tmp_path / "c", alerts={"urls": "${CHANNEL}", **restraint})
     root, out = logging.getLogger(), io.StringIO()
     handlers, level = root.handlers, root.level
     with alert_tap(load(path)) as tap:
@@ -91,3 +100,26 @@ async def test_47_trading_goes_on_while_the_alert_channel(
         inbox.status = 200
     assert ALERT_FAILED in tapped[1].getvalue() or how == "stalls"
     assert "canary" not in tapped[1].getvalue()
+
+
+async def test_trouble_that_is_not_over_is_told_again_until_it_is(
+    market: MarketNode,
+    tmp_path: Path,
+    proxy: FaultProxy,
+    inbox: Inbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Gas money falls under its floor once; whoever did not hear of it does so later."""
+    monkeypatch.setenv("CHANNEL", inbox.url)
+    who, low = market.market.accounts.keeper, "the operator runs out of gas money"
+    with tapping(inbox, tmp_path, repeat_s=1):
+        async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+            desk.rpc("anvil_setBalance", who, hex(10**17 - 1))
+            desk.mine()
+            await desk.until(lambda: len(inbox.taken) >= 3)
+            assert {one.rpartition(": ")[2] for one in inbox.titles} == {low}
+            assert "It was told before, and is not over." in inbox.taken[-1]["message"]
+            desk.rpc("anvil_setBalance", who, hex(10**20))
+            desk.mine()
+            await desk.at_head()
+            await desk.until(lambda: not inbox.titles[-1].endswith(low))

@@ -63,8 +63,9 @@ def desk(person, time, *, least=Severity.WARNING, repeat_s=60.0, most_per_hour=3
     return AlertDesk([person], restraint, now=time)
 
 
-def alert(key="halt", severity=Severity.CRITICAL, *, recovered=False):
-    return Alert(key=key, severity=severity, title=key, body="why", recovered=recovered)
+def alert(key="halt", severity=Severity.CRITICAL, *, recovered=False, lasts=False):
+    said = {"title": key, "body": "why", "recovered": recovered, "lasts": lasts}
+    return Alert(key=key, severity=severity, **said)
 
 
 @pytest.fixture
@@ -98,6 +99,55 @@ def test_that_it_is_over_is_told_once_and_only_of_what_was_told(person, time):
     assert [one.recovered for one in person.heard] == [False, True]
     told.heed(alert())
     assert len(person.heard) == 3
+
+
+def test_what_lasts_is_raised_once_and_told_again_until_it_is_over(person, time):
+    told = desk(person, time)
+    told.heed(alert(lasts=True))
+    told.heed(alert(key="revert"))
+    time.now = 59.0
+    told.remind()
+    assert len(person.heard) == 2
+    time.now = 60.0
+    told.remind()
+    told.remind()
+    assert [one.key for one in person.heard[2:]] == ["halt"]
+    assert person.heard[2].body == "why\nIt was told before, and is not over."
+    told.heed(alert(recovered=True))
+    time.now = 600.0
+    told.remind()
+    assert [one.recovered for one in person.heard[3:]] == [True]
+
+
+def test_what_was_one_too_many_when_it_began_is_told_when_there_is_room(person, time):
+    told = desk(person, time)
+    for index in range(3):
+        told.heed(alert(key=str(index)))
+    told.heed(alert(lasts=True))
+    for _ in range(5):
+        told.remind()
+    assert [one.key for one in person.heard] == ["0", "1", "2"]
+    time.now = 3_600.0
+    told.remind()
+    assert person.heard[-1].key == "halt"
+    assert "1 other alerts were not sent" in person.heard[-1].body
+
+
+def test_of_a_chain_that_failed_nothing_else_is_told_again(person, time, logged):
+    """What would tell the end of its other troubles is gone; a chain that is up raises them."""
+    told = desk(person, time, most_per_hour=9)
+    configure_logging(stream=io.StringIO(), tap=AlertTap(told, where="north"))
+    log = structlog.get_logger()
+    for chain in ("north", "south"):
+        log.error(SENDING_HALTED, why="enough", chain=chain)
+    log.error(CHAIN_FAILED, why="its node", chain="south")
+    time.now = 60.0
+    told.remind()
+    assert [one.key for one in person.heard[3:]] == ["halt@north", "chain@south"]
+    log.error(SENDING_HALTED, why="enough", chain="south")
+    time.now = 120.0
+    told.remind()
+    assert "halt@south" in [one.key for one in person.heard[6:]]
 
 
 def test_too_many_within_an_hour_are_counted_and_said_with_the_next(person, time):
