@@ -17,6 +17,9 @@ from keeper.protocols.registry import AnyAdapter, adapter_for
 NODE_RESUMED = "node.resumed"
 NODE_TROUBLED = "node.troubled"
 NODE_FAILED = "node.failed"
+NODE_BACK = "node.back"
+
+_FAILURES = frozenset((Trouble.EXCLUDED, Trouble.STALLED, Trouble.GONE))
 
 
 @asynccontextmanager
@@ -40,16 +43,20 @@ async def opened_chain(
         max_lag_blocks=chain.max_lag_blocks,
         rollup=None if chain.rollup is None else Rollup(chain.rollup),
     )
-    async with open_chain(chain.rpc, options, report=report or _tell_the_log) as opened:
+    async with open_chain(chain.rpc, options, report=report or tell_the_log) as opened:
         yield opened
 
 
-def _tell_the_log(trouble: Trouble, detail: str) -> None:
+def tell_the_log(trouble: Trouble, detail: str, node: str = "", /) -> None:
+    """Log trouble with nodes, and its end, as what it means for a person."""
     log = structlog.get_logger("keeper")
+    whose = {"node": node} if node else {}
     if trouble is Trouble.RESUMED:
         log.info(NODE_RESUMED, detail=detail)
-    elif trouble in (Trouble.EXCLUDED, Trouble.STALLED):
-        log.error(NODE_FAILED, trouble=trouble.value, detail=detail)
+    elif trouble is Trouble.BACK:
+        log.warning(NODE_BACK, detail=detail, **whose)
+    elif trouble in _FAILURES:
+        log.error(NODE_FAILED, trouble=trouble.value, detail=detail, **whose)
     else:
         log.warning(NODE_TROUBLED, trouble=trouble.value, detail=detail)
 

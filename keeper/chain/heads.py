@@ -166,6 +166,7 @@ class HeadStream:
         self._report = report
         self._wait_s = _FIRST_WAIT_S
         self._down = False
+        self._stalled = False
         self.trouble = ""
         """Why nothing comes just now, empty while it does."""
         self._last_new = clock.monotonic()
@@ -207,7 +208,7 @@ class HeadStream:
         if silent_s <= self._stall_s:
             return False
         self._report(Trouble.STALLED, f"no new head for {silent_s:.0f} s")
-        self._last_new = self._clock.monotonic()
+        self._last_new, self._stalled = self._clock.monotonic(), True
         return True
 
     async def _events(self, sight: BlockRef) -> list[HeadEvent]:
@@ -226,4 +227,11 @@ class HeadStream:
         self._wait_s = _FIRST_WAIT_S
         if events:
             self._last_new = self._clock.monotonic()
+            self._tell_end(sight)
         return events
+
+    def _tell_end(self, sight: BlockRef) -> None:
+        """Report that a silence which was reported is over."""
+        if self._stalled:
+            self._stalled = False
+            self._report(Trouble.BACK, f"head {sight.number}")

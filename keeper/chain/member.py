@@ -49,6 +49,10 @@ class Member:
     """Its own wish: before that it is asked for nothing."""
     resting_until: float = 0.0
     """It failed: before that others are asked first."""
+    gone_since: float | None = None
+    """Since when each look at it found that it may not be asked."""
+    is_missed: bool = False
+    """That it is gone was told."""
     fit_since: float | None = None
     """Since when each look at it found nothing wrong."""
     rest_s: float = 0.0

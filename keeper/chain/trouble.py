@@ -1,7 +1,7 @@
 """What may go wrong between us and the nodes, and who is told."""
 
-from collections.abc import Callable
 from enum import Enum
+from typing import Protocol
 
 
 class Trouble(Enum):
@@ -14,11 +14,19 @@ class Trouble(Enum):
     UNFIT = "unfit"
     SWITCHED = "switched"
     EXCLUDED = "excluded"
+    GONE = "gone"
+    """Of several nodes, one that could not be asked for long."""
+    BACK = "back"
+    """What was told as stalled or gone is over."""
 
 
-Report = Callable[[Trouble, str], None]
-"""Is told of trouble and of its end, with a message fit for a log."""
+class Report(Protocol):
+    """Is told of trouble and of its end."""
+
+    def __call__(self, trouble: Trouble, detail: str, node: str = "", /) -> None:
+        """Take note; ``detail`` is fit for a log, ``node`` is whose trouble it is, if one's."""
+        ...
 
 
-def quiet(_trouble: Trouble, _detail: str) -> None:
+def quiet(_trouble: Trouble, _detail: str, _node: str = "", /) -> None:
     """Report to nobody."""

@@ -38,6 +38,8 @@ class PoolOptions(Struct, frozen=True, kw_only=True):
     """How often to look at every node."""
     patience_s: float = 3.0
     """How long to wait for one node while there is another to ask."""
+    gone_s: float = 300.0
+    """For how long a node may not be asked before that is told; KeeperNodeUnfit waits as long."""
     recover_s: float = 30.0
     """How long an earlier node must be fit before it is taken again."""
     rollup: Rollup | None = None
@@ -77,6 +79,7 @@ class Watch:
             self._known = {}
         for one, sight in told:
             self._judge(one, self._fault(one, sight, None if one is active else height))
+        self._miss()
         is_doubted = active.excluded or active.outvoted or active.unfollowed
         if active.head is not None and not is_doubted:
             self._remember(active.head)
@@ -217,9 +220,25 @@ class Watch:
         return self._reached
 
     def _exclude(self, member: Member, why: str) -> None:
-        member.excluded = why
+        member.excluded, member.is_missed = why, True
         member.fit_since = None
-        self._report(Trouble.EXCLUDED, f"{member.name}: {why}; it is not used again")
+        said = f"{member.name}: {why}; it is not used again"
+        self._report(Trouble.EXCLUDED, said, member.name)
+
+    def _miss(self) -> None:
+        """Tell of each node that could not be asked for long, and when it can be again."""
+        now = self._clock.monotonic()
+        for member in self._members:
+            if member.usable(now):
+                if member.is_missed:
+                    self._report(Trouble.BACK, f"{member.name}: may be asked", member.name)
+                member.gone_since, member.is_missed = None, False
+            elif member.gone_since is None:
+                member.gone_since = now
+            elif not member.is_missed and now - member.gone_since >= self._options.gone_s:
+                said = f"{member.name}: {member.trouble(now).removeprefix(f'{member.name}: ')}"
+                member.is_missed = True
+                self._report(Trouble.GONE, said, member.name)
 
     def _judge(self, member: Member, unfit: str) -> None:
         """Set what is wrong with a node; tell of it when that is news."""

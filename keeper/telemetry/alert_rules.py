@@ -68,7 +68,13 @@ RULES: Final[Mapping[str, Rule]] = {
         severity=Severity.WARNING,
         when=lambda event: event.get("status") == "reverted",
     ),
-    "node.failed": Rule(key="node", title="a node failed", severity=Severity.WARNING),
+    "node.failed": Rule(
+        key="node", title="a node failed", severity=Severity.WARNING, of="node"
+    ),
+    "node.back": Rule(
+        key="node", title="a node is back", severity=Severity.WARNING, of="node",
+        recovered=True,
+    ),
     "chain.failed": Rule(
         key="chain",
         title="a chain failed and is opened again",

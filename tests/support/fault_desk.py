@@ -344,7 +344,7 @@ class _tuned:  # noqa: N801 - a context manager
             return open_chain(
                 urls,
                 quick(options, self._retry, self._check_s),
-                report=lambda kind, detail: self._trouble.append((kind, detail)),
+                report=lambda kind, said, _="": self._trouble.append((kind, said)),
             )
 
         opening.open_chain = opened  # type: ignore[assignment]

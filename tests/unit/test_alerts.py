@@ -9,9 +9,10 @@ import structlog
 
 from keeper.app.alerting import alert_tap
 from keeper.app.log_observer import LIQUIDATION_SETTLED, MARKET_PAUSED, MARKET_RESUMED
-from keeper.app.opening import NODE_FAILED
+from keeper.app.opening import NODE_BACK, NODE_FAILED, tell_the_log
 from keeper.app.supervision import CHAIN_FAILED, CHAIN_STARTED, Berth, Supervisor
 from keeper.app.switch import HALT_IN_MEMORY, Switch
+from keeper.chain.trouble import Trouble
 from keeper.commands.run import KEEPER_FAILED, secrets_of
 from keeper.config.settings import load
 from keeper.core.errors import ConfigError
@@ -191,6 +192,7 @@ def test_every_rule_is_of_an_event_that_is_logged():
         BALANCE_RESTORED,
         LIQUIDATION_SETTLED,
         NODE_FAILED,
+        NODE_BACK,
         CHAIN_FAILED,
         CHAIN_STARTED,
         KEEPER_FAILED,
@@ -276,6 +278,23 @@ def test_a_market_of_each_deployment_is_a_trouble_of_its_own(person, time, logge
     assert [(one.key, one.recovered) for one in person.heard] == [
         ("pause:a", False), ("pause:b", False), ("pause:b", True),
     ]  # fmt: skip
+
+
+def test_each_node_that_is_gone_is_a_trouble_of_its_own_until_it_is_back(person, time, logged):
+    tap = AlertTap(desk(person, time, most_per_hour=9), where="local")
+    configure_logging(stream=io.StringIO(), tap=tap)
+    for trouble, node in (
+        (Trouble.GONE, "a"), (Trouble.GONE, "b"), (Trouble.STALLED, ""), (Trouble.BACK, "a"),
+        (Trouble.RESUMED, ""), (Trouble.BACK, ""), (Trouble.GONE, "a"),
+    ):  # fmt: skip
+        tell_the_log(trouble, "why", node)
+    assert [(one.key, one.recovered) for one in person.heard] == [
+        ("node:a", False), ("node:b", False), ("node:", False), ("node:a", True),
+        ("node:", True), ("node:a", False),
+    ]  # fmt: skip
+    assert {one.title for one in person.heard if one.recovered} == {
+        "Keeper on local: a node is back"
+    }
 
 
 def test_a_configured_channel_is_told_and_its_url_is_in_no_line(tmp_path, monkeypatch, logged):

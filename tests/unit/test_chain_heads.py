@@ -238,6 +238,7 @@ async def test_silence_is_reported_and_ends_with_the_next_head(
             chain.add(11)
         assert waiting.result() == [(11, None)]
         assert heard.stream.silent_s() == 0.0
+        assert heard.trouble[-1] is Trouble.BACK
 
 
 async def test_a_node_that_is_gone_for_long_is_a_stall_while_it_is_gone_and_not_when_it_is_back(
@@ -252,4 +253,4 @@ async def test_a_node_that_is_gone_for_long_is_a_stall_while_it_is_gone_and_not_
             chain.add(11)
         assert waiting.result() == [(11, None)]
     assert Trouble.STALLED in heard.trouble
-    assert heard.trouble[-1] is Trouble.RESUMED
+    assert heard.trouble[-2:] == [Trouble.RESUMED, Trouble.BACK]

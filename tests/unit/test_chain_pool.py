@@ -11,7 +11,7 @@ import pytest
 from keeper.chain.errors import RateLimitedError
 from keeper.chain.rpc import RetryPolicy
 from keeper.chain.session import Chain, ChainOptions, open_chain
-from keeper.chain.trouble import Trouble
+from keeper.chain.trouble import Report, Trouble
 from keeper.core.chain import LogFilter, Transaction
 from keeper.core.errors import ConfigError, StaleError, TransientError
 from keeper.core.units import ZERO_ADDRESS, address
@@ -44,7 +44,7 @@ class Nodes:
                 chain.add(number)
 
     @asynccontextmanager
-    async def opened(self, **options: Any) -> AsyncIterator[Chain]:
+    async def opened(self, report: Report | None = None, **options: Any) -> AsyncIterator[Chain]:
         chosen = ChainOptions(
             chain_id=1,
             multicall3=ZERO_ADDRESS,
@@ -60,7 +60,7 @@ class Nodes:
                     urls,
                     chosen,
                     clock=self.clock,
-                    report=lambda trouble, detail: self.trouble.append((trouble, detail)),
+                    report=report or (lambda kind, said, _="": self.trouble.append((kind, said))),
                 )
             )
 
@@ -175,6 +175,35 @@ async def test_a_node_that_lags_is_not_asked_until_it_caught_up(nodes: Nodes) ->
         nodes.clock.time += 31
         await chain.pool.look()
         assert chain.rpc.name == nodes.first.url
+
+
+async def test_a_node_that_is_gone_for_five_minutes_is_told_and_so_is_that_it_is_back(
+    nodes: Nodes,
+) -> None:
+    async with nodes.opened() as chain:
+        assert chain.pool is not None
+        for _ in range(4):
+            nodes.second.faults.append(HTML)
+            await chain.pool.look()
+            nodes.clock.time += 150
+        assert nodes.told(Trouble.GONE) == [
+            f"{nodes.second.url}: expected a JSON-RPC reply, found HTML"
+        ]
+        assert nodes.told(Trouble.BACK) == []
+        await chain.pool.look()
+        await chain.pool.look()
+        assert nodes.told(Trouble.BACK) == [f"{nodes.second.url}: may be asked"]
+
+
+async def test_a_node_that_is_gone_for_less_is_not_told(nodes: Nodes) -> None:
+    async with nodes.opened() as chain:
+        assert chain.pool is not None
+        nodes.second.faults.append(HTML)
+        await chain.pool.look()
+        nodes.clock.time += 299
+        await chain.pool.look()
+    assert nodes.told(Trouble.GONE) == nodes.told(Trouble.BACK) == []
+    assert len(nodes.told(Trouble.UNFIT)) == 1
 
 
 async def test_a_node_that_changes_its_chain_is_excluded_for_good(nodes: Nodes) -> None:
