@@ -82,6 +82,12 @@ def test_every_deployment_and_every_chain_names_where_its_addresses_are_from():
     assert silent == []
 
 
+@pytest.mark.parametrize("root", sorted(SHIPPED.glob("*.yaml")), ids=lambda one: one.stem)
+def test_every_shipped_root_alerts_whom_the_environment_names(root, monkeypatch):
+    monkeypatch.setenv("KEEPER_ALERT_URLS", "json://127.0.0.1/a json://127.0.0.1/b")
+    assert len(load_fleet(root).first.alerts.urls) == 2
+
+
 def test_every_file_in_config_is_loaded_by_a_shipped_root():
     roots = sorted(SHIPPED.glob("*.yaml"))
     used = {path.relative_to(SHIPPED) for path in roots}
