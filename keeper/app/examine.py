@@ -11,6 +11,7 @@ from keeper.app.examine_chain import ChainExam
 from keeper.app.examine_feeds import examine_feeds
 from keeper.app.executor_contract import ExecutorContract, read_executor
 from keeper.app.finding import Finding
+from keeper.app.halts import found_halt
 from keeper.app.inventories import inventories, require_own_inventories
 from keeper.app.opening import adapters, opened_chain
 from keeper.app.totals import require_dollars
@@ -22,8 +23,6 @@ from keeper.core.chain import BlockRef, StateOverride, Transaction
 from keeper.core.errors import KeeperError
 from keeper.core.text import decimal
 from keeper.core.units import WAD, Address
-from keeper.ledger.standing import read_halt
-from keeper.ledger.store import require_of_chain
 from keeper.mirror.pauses import Pauses
 from keeper.oracle.chainlink import decode_round, round_call
 from keeper.oracle.guards import clock_problem, sequencer_problem
@@ -245,15 +244,8 @@ def _allowed(forced: ForcedSettings) -> str:
 
 async def _sending(ground: _Ground) -> str:
     """Check that nothing waits for a person's word before anything is sent again."""
-    settings = ground.settings
-    require_of_chain(settings.database, settings.chain.chain_id)
-    switch = settings.sending.halt_file
-    if switch is not None and switch.exists():
-        msg = f"halted: the kill switch's file is there, {switch}"
-        raise KeeperError(msg)
-    if (why := read_halt(settings.database)) is not None:
-        msg = f"halted: {why}; keeper rearm lets it go on"
-        raise KeeperError(msg)
+    if (why := found_halt(ground.settings)) is not None:
+        raise KeeperError(f"halted: {why}")
     return "not halted"
 
 

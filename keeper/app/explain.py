@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from keeper.app.builders import limits_of
+from keeper.app.halts import found_halt
 from keeper.app.study import Study
 from keeper.core.lending import AccountRef, BaseUnit, Health, Leg, Option, Reason, Rejection
 from keeper.core.plan import Opportunity, Plan
@@ -179,7 +180,8 @@ async def _plan(
     done = study.plan(found, positions, await study.desk(opportunities))[0]
     if isinstance(done, Rejection):
         return None, done
-    return done, judge(done, limits_of(study.settings), nothing_at_stake())
+    refusal = judge(done, limits_of(study.settings), nothing_at_stake())
+    return done, refusal or _halted(study, ref)
 
 
 def paused(study: Study[Any, Any], ref: AccountRef) -> Rejection | None:
@@ -190,6 +192,19 @@ def paused(study: Study[Any, Any], ref: AccountRef) -> Rejection | None:
         return None
     block = study.block.number
     return Rejection(ref=ref, block=block, reason=Reason.MARKET_PAUSED, detail=why)
+
+
+def _halted(study: Study[Any, Any], ref: AccountRef) -> Rejection | None:
+    """Return why nothing is sent, or None; a keeper that is not to send shows it all the same."""
+    why = found_halt(study.settings) if _may_send(study) else None
+    if why is None:
+        return None
+    return Rejection(ref=ref, block=study.block.number, reason=Reason.HALTED, detail=why)
+
+
+def _may_send(study: Study[Any, Any]) -> bool:
+    """Return whether the configuration is one to send with."""
+    return study.settings.executor is not None and study.settings.mode.value == "live"
 
 
 def nothing_at_stake() -> Exposure:
@@ -210,7 +225,7 @@ def _action(
     if plan is None:
         return "nothing: the account is healthy in the next block too"
     at = f", forced, for a net of {plan.forecast.net} wei" if plan.forced else ""
-    if study.settings.executor is None or study.settings.mode.value != "live":
+    if not _may_send(study):
         why = "the keeper is not set up to send (mode, executor)"
         return f"show it{at} and send nothing: {why}"
     together = "" if plan.forced else _together(study.settings.sending.batch.most)

@@ -7,11 +7,13 @@ import pytest
 
 from keeper.commands.dry_run import dry_run
 from keeper.commands.explain import explain_account
+from keeper.commands.rearm import rearm_sending
 from keeper.commands.running import MISCONFIGURED, CommandFailed, run_command
 from keeper.commands.scan import Wanted, scan
 from keeper.core.units import WAD
 from keeper.devnet.live import account_data
 from tests.support.command_output import Lines, Printed, fall, json_lines
+from tests.support.halted import leave_halted
 from tests.support.keeper_process import configured, with_executor
 from tests.support.market_node import MarketNode
 
@@ -133,6 +135,34 @@ def test_dry_run_refuses_to_fork_ahead_of_the_head(market_copy, config, capsys):
     assert failed.value.code == MISCONFIGURED
     expected = f"error: --fork-block: expected at most the head, {head}, found 10000"
     assert capsys.readouterr().err.splitlines() == [expected]
+
+
+def test_explain_sends_nothing_while_sending_is_halted(market_copy, tmp_path, printed):
+    executor = with_executor(market_copy)
+    config = configured(tmp_path, market_copy, mode="live", executor=executor)
+    switch = tmp_path / "HALT"
+    with config.open("a", encoding="utf-8") as file:
+        file.write(f"sending: {{halt_file: {switch}}}\n")
+    fall(market_copy, 4)
+    found = scanned(config, everybody(below=WAD), printed)
+    account = max(found, key=lambda one: int(one["debt_base"]))["account"]
+
+    def said() -> tuple[str, bool]:
+        run_command(lambda: explain_account(config, account, block=None, as_json=True))
+        (page,) = json_lines(printed())
+        return page["action"], page["plan"] is not None
+
+    would = "liquidate it, when run with --arm and the rehearsal agrees"
+    assert said() == (would, True)
+    switch.touch()
+    assert said() == (f"leave it: halted: the kill switch's file is there, {switch}", True)
+    switch.unlink()
+    leave_halted(market_copy, tmp_path / "keeper.sqlite", "circuit breaker: a drill")
+    why = "circuit breaker: a drill; keeper rearm lets it go on"
+    assert said() == (f"leave it: halted: {why}", True)
+    rearm_sending(config, as_json=False)
+    printed()
+    assert said() == (would, True)
 
 
 def test_a_block_before_the_executor_was_there_is_named(market_copy, tmp_path, capsys):

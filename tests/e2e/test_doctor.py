@@ -24,11 +24,9 @@ from keeper.devnet.packages import ensure
 from keeper.devnet.sender import Sender
 from keeper.evm.program import Program
 from keeper.evm.program_encoder import encode
-from keeper.ledger.journal import SqliteJournal
-from keeper.ledger.store import ChainIdentity
-from keeper.runtime.clock import SystemClock
 from tests.support.command_output import Printed, json_lines
 from tests.support.executor_stage import mine
+from tests.support.halted import leave_halted
 from tests.support.heard import Heard
 from tests.support.keeper_process import configured, with_executor
 from tests.support.market_node import MarketNode
@@ -64,16 +62,8 @@ def test_doctor_finds_what_keeps_it_from_sending(market_copy, tmp_path, printed)
         return found["good"], found["detail"]
 
     assert sending() == (True, "not halted")
-    genesis = market_copy.live.rpc.call("eth_getBlockByNumber", "0x0", False)["hash"]
-    identity = ChainIdentity(chain_id=31337, genesis_hash=genesis)
     database = tmp_path / "keeper.sqlite"
-
-    async def halted() -> None:
-        journal = await SqliteJournal.open(database, identity, clock=SystemClock())
-        await journal.halt("circuit breaker: a drill")
-        await journal.close()
-
-    asyncio.run(halted())
+    leave_halted(market_copy, database, "circuit breaker: a drill")
     said = "halted: circuit breaker: a drill; keeper rearm lets it go on"
     assert sending() == (False, said)
     rearm_sending(config, as_json=False)
@@ -87,6 +77,8 @@ def test_doctor_finds_what_keeps_it_from_sending(market_copy, tmp_path, printed)
     with config.open("a", encoding="utf-8") as file:
         file.write(f"sending: {{halt_file: {switch}}}\n")
     assert sending() == (False, f"halted: the kill switch's file is there, {switch}")
+    config.write_text(config.read_text("utf-8").replace(str(switch), "H" * 300), "utf-8")
+    assert "expected to be told whether it is there, found File name too long" in sending()[1]
 
 
 def test_a_recipient_that_a_wei_from_anybody_would_make_the_end_of_is_found(
