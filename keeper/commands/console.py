@@ -1,23 +1,27 @@
 """Where commands print: results on stdout, progress and messages on stderr."""
 
+import atexit
 import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from keeper.core.errors import ConfigError
+from keeper.telemetry.lines import Outlet
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 WIDE = 180
 """Columns where nobody looks at a terminal: tables are cut for no file and no pipe."""
+LAST_WORDS_S: Final = 2.0
+"""How long the end of a process waits for whoever reads its last lines."""
 
 
 class _Messages(Console):
@@ -67,6 +71,25 @@ def say_of_stdout() -> None:
             errors=own.errors,
             line_buffering=own.line_buffering,
         )
+
+
+def write_stderr_aside(count_lost: Callable[[], None]) -> None:
+    """Have a thread write what is said on stderr: who acts waits for nobody that reads it.
+
+    ``count_lost`` is called for each text that is not written.
+    """
+    own = sys.stderr
+    if own is sys.__stderr__ and isinstance(own, io.TextIOWrapper):
+        own.flush()
+        sys.stderr = cast("TextIO", Outlet(own, count_lost=count_lost))
+        atexit.register(finish_stderr)
+
+
+def finish_stderr() -> None:
+    """Wait a little until what was said on stderr is written."""
+    own, aside = sys.__stderr__, sys.stderr
+    if isinstance(aside, Outlet) and aside.drain(LAST_WORDS_S):
+        sys.stderr = own  # the thread writes no more once the interpreter ends
 
 
 def say(text: str) -> None:

@@ -15,7 +15,7 @@ from keeper.app.opening import opened_chain
 from keeper.app.session import keeper_session
 from keeper.chain.anvil import Anvil, AnvilOptions, start_anvil
 from keeper.chain.endpoint import EndpointKind, parse_endpoint
-from keeper.commands.console import say
+from keeper.commands.console import say, write_stderr_aside
 from keeper.commands.local_run import Purse, anvil_binary, mine_until
 from keeper.commands.report import print_books
 from keeper.commands.running import stop_on_signals
@@ -32,6 +32,7 @@ from keeper.evm.transaction import LocalSigner
 from keeper.ledger.books import read_books
 from keeper.runtime.stopping import done_before
 from keeper.telemetry.logging import configure_logging
+from keeper.telemetry.metrics import LOST_LINES
 
 FUNDS = 100 * WAD
 """What the throwaway operator starts with, wei of the fork's own making."""
@@ -53,6 +54,7 @@ async def dry_run(
 ) -> bool:
     """Run ``blocks`` blocks on a fork; return whether the books agree with the balances."""
     settings = load_fleet(config).one(chain, "a dry run forks one chain")
+    write_stderr_aside(LOST_LINES.inc)
     configure_logging(
         level=settings.log.level,
         form=settings.log.format,

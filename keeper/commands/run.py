@@ -20,7 +20,7 @@ from keeper.app.supervision import Berth, Supervisor
 from keeper.app.switch import Switch
 from keeper.app.totals import totals_of
 from keeper.commands.arming import armings
-from keeper.commands.console import say
+from keeper.commands.console import say, write_stderr_aside
 from keeper.commands.running import halt_on_signal, stop_on_signals
 from keeper.config.fleet import Fleet, load_fleet
 from keeper.config.settings import Settings
@@ -31,7 +31,7 @@ from keeper.core.ports import Signer
 from keeper.executor.totals import Share
 from keeper.runtime.clock import Clock, SystemClock
 from keeper.telemetry.logging import configure_logging
-from keeper.telemetry.metrics import with_process
+from keeper.telemetry.metrics import LOST_LINES, with_process
 from keeper.telemetry.tallies import Tallies
 
 log = structlog.get_logger()
@@ -47,6 +47,7 @@ async def run(config: Path, *, arm: bool, chain: str | None = None) -> None:
     fleet = load_fleet(config)
     chains = fleet.only(chain)
     keys = armings(chains, os.environ, arm=arm)
+    write_stderr_aside(LOST_LINES.inc)
     with alert_tap(fleet.first) as tap:
         configure_logging(
             level=fleet.first.log.level,

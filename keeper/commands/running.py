@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 import uvloop
 
-from keeper.commands.console import say
+from keeper.commands.console import finish_stderr, say
 from keeper.core.errors import ConfigError, InvariantError, KeeperError
 
 T = TypeVar("T")
@@ -128,11 +128,16 @@ def stop_on_signals(stop: asyncio.Event) -> None:
     def ask() -> None:
         if not stop.is_set():
             stop.set()
-            loop.add_signal_handler(signal.SIGINT, os._exit, INTERRUPTED)
+            loop.add_signal_handler(signal.SIGINT, _end_at_once)
             say("stopping: nothing new is sent; waiting for what is in flight (Ctrl-C again: quit)")
 
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, ask)
+
+
+def _end_at_once() -> None:
+    finish_stderr()
+    os._exit(INTERRUPTED)
 
 
 def halt_on_signal(halt: Callable[[str], None]) -> None:

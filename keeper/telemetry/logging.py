@@ -29,8 +29,7 @@ def configure_logging(
     """Send every log line, the libraries' included, to ``stream`` (stderr).
 
     ``secrets`` are texts to hide wherever they occur, besides what looks like one. ``tap`` sees
-    each line of ours from ``info`` on after that, whether it is written or not. A stream that takes
-    no more costs lines and nothing else.
+    each line of ours from ``info`` on after that, whether it is written or not.
     """
     out = sys.stderr if stream is None else stream
     lines, shared = Lines(out), _shared_processors()

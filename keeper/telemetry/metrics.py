@@ -7,7 +7,7 @@ taken. Names are of the form ``keeper_<what>_<unit>``.
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Histogram, Metric
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.registry import Collector
 
 from keeper.core.tick import Tick
@@ -62,4 +62,13 @@ class Stopwatch:
 
 
 STOPWATCH: Final = Stopwatch()
+"""Of this process."""
+
+
+def lost_lines(registry: CollectorRegistry = REGISTRY) -> Counter:
+    """Add the counter of lines that the log lost to a registry; a registry takes it once."""
+    return Counter("keeper_lines_lost", "Lines of the log that were lost.", registry=registry)
+
+
+LOST_LINES: Final = lost_lines()
 """Of this process."""

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class KeeperProcess:
 
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
+    reading: threading.Event = field(default_factory=threading.Event)
+    """While it is clear its log has a reader that does not read."""
 
     def events(self, name: str) -> list[Mapping[str, object]]:
         found = []
@@ -72,8 +74,20 @@ class KeeperProcess:
 
     def read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
+        while line := self.process.stderr.readline():
             self.lines.append(line)
+            self.reading.wait()
+
+    def stop_reading(self) -> None:
+        """Read nothing more of its log, and let no more of that be taken."""
+        self.reading.clear()
+        assert self.process.stderr is not None
+        path = f"/proc/self/fd/{self.process.stderr.fileno()}"
+        other_end = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(other_end, b"\n")
+        os.close(other_end)
 
 
 @contextmanager
@@ -96,6 +110,7 @@ def running_keeper(
         env={**os.environ, **(environment or {})},
     )
     keeper = KeeperProcess(process=process)
+    keeper.reading.set()
     reader = threading.Thread(target=keeper.read, daemon=True)
     reader.start()
     try:
@@ -104,6 +119,7 @@ def running_keeper(
     finally:
         process.kill()
         process.wait()
+        keeper.reading.set()
         reader.join()
         sys.stdout.write("".join(keeper.lines))  # shown where the test fails, and nowhere else
         assert process.stdout is not None

@@ -12,7 +12,7 @@ from keeper.core.plan import Status
 from keeper.core.taken import Cause
 from keeper.core.tick import STAGES, Rung, Tick
 from keeper.core.units import Address
-from keeper.telemetry.metrics import Stopwatch
+from keeper.telemetry.metrics import Stopwatch, lost_lines
 from keeper.telemetry.tallies import Tallies
 from tests.support.deploy_kit import (
     ADDED_BY_PROMETHEUS,
@@ -55,6 +55,7 @@ def exposed() -> dict[str, set[str]]:
     tallies.settled(ended(plan(), Status.REVERTED, gas=1))
     tick.mark("plan")
     Stopwatch(registry).record(tick)
+    lost_lines(registry)
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(generate_latest(registry).decode()):
         for sample in family.samples:

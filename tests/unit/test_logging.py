@@ -1,11 +1,9 @@
 """Log lines: no secret and no foreign control character gets into one."""
 
 import ast
-import errno
 import io
 import json
 import logging
-import os
 import re
 from pathlib import Path
 from time import process_time
@@ -53,32 +51,6 @@ def test_a_line_below_the_level_is_not_written(out):
     configure_logging(level="warning", form="json", stream=out)
     structlog.get_logger().info("block.processed")
     assert out.getvalue() == ""
-
-
-class FullDisk(io.StringIO):
-    """A stream that takes nothing while its disk is full."""
-
-    is_full = True
-
-    def write(self, text):
-        if self.is_full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return super().write(text)
-
-
-def test_a_disk_that_takes_no_line_stops_nobody_and_is_told_with_the_next_that_it_takes(out):
-    disk = FullDisk()
-    configure_logging(form="json", stream=disk)
-    log = structlog.get_logger()
-    for _ in range(3):
-        log.info("block.processed")
-    disk.is_full = False
-    log.info("block.processed", block=7)
-    first, second = map(json.loads, disk.getvalue().splitlines())
-    assert first["block"] == 7
-    assert (second["event"], second["count"]) == ("lines.lost", 3)
-    log.info("block.processed", block=8)
-    assert len(disk.getvalue().splitlines()) == 3
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
