@@ -51,7 +51,10 @@ class Restraint(Struct, frozen=True, kw_only=True):
     repeat_s: float
     """Seconds before the same trouble, which is not over, is told again."""
     most_per_hour: int
-    """Of all alerts that matter as much, or more; that something is over is always told."""
+    """Of all alerts that matter as much, or more; that something is over is always told.
+
+    A trouble of which less than its even part of these was told is told beyond them.
+    """
 
 
 class Channel(Protocol):
@@ -82,7 +85,7 @@ class AlertDesk:
         self._told: dict[str, _Told] = {}
         self._lasting: dict[str, Alert] = {}
         """The newest word on each trouble that is not over."""
-        self._recent: deque[tuple[float, Severity]] = deque()
+        self._recent: deque[tuple[float, Alert]] = deque()
         self._withheld = 0
 
     def heed(self, alert: Alert) -> None:
@@ -135,16 +138,22 @@ class AlertDesk:
         return known is not None and self._now() - known.at < self._restraint.repeat_s
 
     def _has_room(self, alert: Alert) -> bool:
-        now = self._now()
+        """Return whether few were told within the hour, or less of this trouble than its part.
+
+        One that comes and goes without end, or several, must not keep a halt from being told: each
+        trouble has its even part of the hour, whatever the others took.
+        """
+        now, most = self._now(), self._restraint.most_per_hour
         while self._recent and now - self._recent[0][0] >= HOUR_S:
             self._recent.popleft()
-        as_grave = sum(one >= alert.severity for _, one in self._recent)
-        return as_grave < self._restraint.most_per_hour
+        told = [one.key for _, one in self._recent if one.severity >= alert.severity]
+        part = most // len({*told, alert.key})
+        return len(told) < most or told.count(alert.key) < part
 
     def _telling(self, alert: Alert) -> Alert:
         """Note that it is told now; return it with what is to be said besides."""
         now, known = self._now(), self._told.get(alert.key)
-        self._recent.append((now, alert.severity))
+        self._recent.append((now, alert))
         self._told[alert.key] = _Told(at=now)
         said = [alert.body]
         if known is not None and alert.lasts:

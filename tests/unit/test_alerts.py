@@ -174,6 +174,34 @@ def test_what_matters_less_keeps_nothing_out_that_matters_more(person, time):
     assert "2 other alerts were not sent" in person.heard[-1].body
 
 
+def test_what_comes_and_goes_without_end_keeps_no_halt_out(person, time):
+    """Chains that fail and are opened again, in turns, are as grave as a halt."""
+    told = desk(person, time, most_per_hour=9)
+    for _ in range(20):
+        for key in ("chain@a", "chain@b"):
+            told.heed(alert(key=key))
+            told.heed(alert(key=key, recovered=True))
+    troubles = [one.key for one in person.heard if not one.recovered]
+    assert troubles.count("chain@a") + troubles.count("chain@b") == 9
+    for _ in range(3):
+        told.heed(alert(key="halt"))
+        assert person.heard[-1].key == "halt"
+        told.heed(alert(key="halt", recovered=True))
+    told.heed(alert(key="chain@a"))
+    assert person.heard[-1].key == "halt"
+
+
+def test_of_many_that_come_and_go_each_has_the_part_that_was_even_when_it_came(person, time):
+    told = desk(person, time, most_per_hour=9)
+    for key in "abcdefghijklmnopqrstuvwxyz":
+        for _ in range(20):
+            told.heed(alert(key=key))
+            told.heed(alert(key=key, recovered=True))
+    keys = [one.key for one in person.heard if not one.recovered]
+    assert [keys.count(one) for one in "abcdefghij"] == [9, 4, 3, 2, 1, 1, 1, 1, 1, 0]
+    assert len(keys) == 23
+
+
 def test_what_matters_less_than_wanted_is_not_told(person, time):
     told = desk(person, time, least=Severity.CRITICAL)
     told.heed(alert(severity=Severity.WARNING))
