@@ -1,7 +1,7 @@
 """Why accounts were left alone: journaled each time, told of when the reason is new."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from keeper.app.observer import Observer
 from keeper.core.lending import AccountRef, Reason, Rejection
@@ -9,6 +9,9 @@ from keeper.core.ports import Journal, ProtocolAdapter
 from keeper.core.values import replace
 from keeper.oracle.watcher import PriceWatcher
 from keeper.scanner.scan import Book
+
+REMEMBERED: Final = 2**15
+"""Accounts; of more at once those refused longest ago are told anew when they are again."""
 
 
 class Telling:
@@ -35,9 +38,16 @@ class Telling:
             if one.reason in (Reason.BACKING_OFF, Reason.DISARMED):
                 continue
             await self._journal.reject(self._adapter.deployment, one)
-            before, self.told[one.ref] = self.told.get(one.ref), one
+            before = self.told.pop(one.ref, None)
+            self._remember(one)
             if before is None or before.reason is not one.reason:
                 self._observer.rejected(self._adapter.deployment, one)
+
+    def _remember(self, rejection: Rejection) -> None:
+        """Note a reason as the newest of all; forget the oldest of too many."""
+        self.told[rejection.ref] = rejection
+        if len(self.told) > REMEMBERED:
+            del self.told[next(iter(self.told))]
 
     def _remarked(self, rejection: Rejection, book: Book[Any, Any]) -> Rejection:
         """Return the rejection with what is to be known of the feeds behind the account."""
