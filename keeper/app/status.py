@@ -256,7 +256,8 @@ def endpoint_of(settings: Settings) -> Endpoint | None:
     if token is not None and len(token) < SHORTEST_TOKEN:
         msg = f"{TOKEN_VARIABLE}: expected at least {SHORTEST_TOKEN} characters, found {len(token)}"
         raise ConfigError(msg)
-    return Endpoint(host=http.host, port=http.port, token=token, key=f"{settings.path}: http.port")
+    key = f"{settings.path}: http.port"
+    return Endpoint(host=http.host, port=http.port, token=token, key=key, names=http.names)
 
 
 @asynccontextmanager

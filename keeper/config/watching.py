@@ -41,6 +41,15 @@ def parse_host(value: object) -> str:
     return host
 
 
+def parse_host_name(value: object) -> str:
+    """Return a host name by which the endpoint is asked."""
+    name = parse_host(value)
+    if set(name) & set(":/"):
+        msg = "expected a host name without scheme and port"
+        raise ValueError(msg)
+    return name
+
+
 class AlertSettings(Section):
     """Who is told when something needs a person."""
 
@@ -59,3 +68,9 @@ class HttpSettings(Section):
     """None keeps it off."""
     host: Annotated[str, BeforeValidator(parse_host)] = "127.0.0.1"
     """Loopback by default: what it shows is nobody else's business."""
+    names: Annotated[
+        tuple[Annotated[str, BeforeValidator(parse_host_name)], ...],
+        NoDecode,
+        BeforeValidator(split_words),
+    ] = ()
+    """By which a proxy or another machine asks, besides ``host`` and addresses; spaces between."""

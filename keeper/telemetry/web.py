@@ -3,6 +3,7 @@
 It is off by default and listens on loopback by default. It shows; the one thing that it can do is
 stop sending, and that needs a token. There is no way to rearm over it. Whoever asks takes nothing
 from the keeper: connections are few, of too many the oldest ends, and no stop waits long for one.
+By a name that is not its own it tells no more than metrics, and whether all is well.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from keeper.core.errors import ConfigError, InvariantError, KeeperError
+from keeper.telemetry.hosts import is_own
 
 log = structlog.get_logger()
 
@@ -42,6 +44,8 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 _BEARER: Final = "Bearer "
+_BY_ANY_NAME: Final = frozenset({"/metrics", "/healthz", "/readyz"})
+"""For who scrapes and who looks whether it lives, in networks that name it as they like."""
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -80,6 +84,12 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """None refuses every halt."""
     key: str
     """What the port is configured by, for messages."""
+    names: tuple[str, ...] = ()
+    """By which it is asked, besides ``host``, addresses and localhost."""
+
+    def is_asked(self, request: web.Request) -> bool:
+        """Return whether a request is by a name of ours, not one that a foreign page chose."""
+        return is_own(request.headers.get("Host"), (self.host, *self.names))
 
 
 @asynccontextmanager
@@ -88,7 +98,7 @@ async def serving(
 ) -> AsyncIterator[int]:
     """Serve until the block ends; give the port. Raises ConfigError when it cannot listen."""
     desk = _Desk(endpoint, watched, registry)
-    application = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_guarded])
+    application = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_guarded, desk.own])
     application.add_routes(desk.routes())
     runner = web.AppRunner(
         application,
@@ -168,7 +178,7 @@ class _Desk:
     """Answers requests."""
 
     def __init__(self, endpoint: Endpoint, watched: Watched, registry: CollectorRegistry) -> None:
-        self._token = endpoint.token
+        self._endpoint = endpoint
         self._watched = watched
         self._registry = registry
         self._asking = asyncio.Lock()
@@ -186,6 +196,15 @@ class _Desk:
             web.get("/page.css", self._page("page.css", "text/css")),
         ]
 
+    @web.middleware
+    async def own(self, request: web.Request, handler: Handle) -> web.StreamResponse:
+        """Refuse what is asked by a foreign name, but for what anybody may ask."""
+        if request.path in _BY_ANY_NAME or self._endpoint.is_asked(request):
+            return await handler(request)
+        expected = "an address, localhost, http.host or one of http.names as Host"
+        why = f"expected {expected}, found {request.headers['Host']!r}"
+        return web.json_response({"error": why}, status=web.HTTPMisdirectedRequest.status_code)
+
     def _page(self, name: str, kind: str) -> Handle:
         content = (_PAGE / name).read_bytes()
 
@@ -199,11 +218,17 @@ class _Desk:
         body = generate_latest(self._registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    async def _healthz(self, _: web.Request) -> web.StreamResponse:
-        return _verdict(self._watched.stalled())
+    async def _healthz(self, request: web.Request) -> web.StreamResponse:
+        return self._verdict(request, self._watched.stalled())
 
-    async def _readyz(self, _: web.Request) -> web.StreamResponse:
-        return _verdict(self._watched.unready())
+    async def _readyz(self, request: web.Request) -> web.StreamResponse:
+        return self._verdict(request, self._watched.unready())
+
+    def _verdict(self, request: web.Request, problems: Sequence[str]) -> web.Response:
+        """Return 200, or 503, with every reason for who asks by a name of ours."""
+        told = list(problems) if self._endpoint.is_asked(request) else []
+        answer = {"ok": not problems, "problems": told}
+        return web.json_response(answer, status=503 if problems else 200)
 
     async def _status(self, _: web.Request) -> web.StreamResponse:
         async with self._asking:
@@ -211,11 +236,12 @@ class _Desk:
 
     async def _halt(self, request: web.Request) -> web.StreamResponse:
         """Stop sending, for whoever has the token."""
-        if self._token is None:
+        token = self._endpoint.token
+        if token is None:
             return _refused(request, 403, "no halt token is configured")
         given = request.headers.get("Authorization", "")
         if not given.startswith(_BEARER) or not hmac.compare_digest(
-            _bytes_of(given.removeprefix(_BEARER)), _bytes_of(self._token)
+            _bytes_of(given.removeprefix(_BEARER)), _bytes_of(token)
         ):
             return _refused(request, 401, "expected the halt token as bearer")
         why = f"kill switch: POST /halt from {request.remote}"
@@ -226,13 +252,6 @@ class _Desk:
 def _bytes_of(text: str) -> bytes:
     """Return text as it came, also what is no UTF-8."""
     return text.encode("utf-8", "surrogateescape")
-
-
-def _verdict(problems: Sequence[str]) -> web.Response:
-    """Return 200, or 503 with every reason."""
-    return web.json_response(
-        {"ok": not problems, "problems": list(problems)}, status=503 if problems else 200
-    )
 
 
 def _refused(request: web.Request, status: int, why: str) -> web.Response:

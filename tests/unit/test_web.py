@@ -1,6 +1,7 @@
 """The daemon's endpoint: what it answers, in which colour, and who may halt."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import aiohttp
@@ -113,6 +114,47 @@ async def test_only_the_token_halts(ask, daemon):
     assert HALT not in body
 
 
+PRIVATE = [("GET", "/"), ("GET", "/page.js"), ("GET", "/status.json"), ("POST", "/halt")]
+FOREIGN = ["evil.example", "evil.example:9464", "127.0.0.1.evil.example", "localhost.evil", "["]
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+async def test_a_page_whose_name_resolves_to_us_reads_no_account_and_halts_nothing(
+    ask, daemon, host
+):
+    headers = {"Host": host, "Authorization": f"Bearer {HALT}"}
+    for method, path in PRIVATE:
+        status, _, body = await ask(method, path, headers=headers)
+        assert (status, "http.names" in body) == (421, True)
+    assert (daemon.asked, daemon.halts) == (0, [])
+
+
+async def test_by_any_name_it_tells_metrics_and_whether_all_is_well_but_not_what_is_wrong(
+    ask, daemon
+):
+    headers = {"Host": "keeper:9464"}
+    assert (await ask("GET", "/metrics", headers=headers))[0] == 200
+    assert (await ask("GET", "/healthz", headers=headers))[0] == 200
+    daemon.stalls, daemon.problems = ["a: no block"], ["a is paused: 0xabc drifted"]
+    for path in ("/healthz", "/readyz"):
+        status, _, body = await ask("GET", path, headers=headers)
+        assert (status, json.loads(body)) == (503, {"ok": False, "problems": []})
+        assert "a: no block" in (await ask("GET", path))[2]
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost:9464", "LOCALHOST.", "[::1]:9464", "10.0.0.7", "Keeper.Here:1"]
+)
+async def test_it_is_asked_by_addresses_and_by_names_that_are_its_own(daemon, registry, host):
+    named = Endpoint(host="127.0.0.1", port=0, token=HALT, key=KEY, names=("keeper.here",))
+    async with (
+        serving(named, daemon, registry) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/status.json", headers={"Host": host}) as answer,
+    ):
+        assert answer.status == 200
+
+
 async def test_without_a_configured_token_nobody_halts(daemon, registry):
     async with (
         serving(endpoint(token=None), daemon, registry) as port,
@@ -149,7 +191,7 @@ async def test_a_token_that_is_no_text_is_refused_as_any_other_wrong_one(port, d
     refusals = []
     for token in (b"\xff\xfe", HALT.encode()):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST /halt HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token)
+        writer.write(b"POST /halt HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + token)
         writer.write(b"\r\nConnection: close\r\n\r\n")
         refusals.append((await reader.readline()).split()[1])
         writer.transport.abort()
@@ -172,9 +214,9 @@ async def test_an_answer_that_nobody_reads_does_not_hold_up_the_end(daemon, regi
     began = asyncio.get_running_loop().time()
     async with serving(endpoint(), daemon, registry) as port:
         _, unread = await asyncio.open_connection("127.0.0.1", port, limit=1)
-        unread.write(b"GET /status.json HTTP/1.1\r\nHost: a\r\n\r\n")
+        unread.write(b"GET /status.json HTTP/1.1\r\nHost: [::1]:1\r\n\r\n")
         _, unfinished = await asyncio.open_connection("127.0.0.1", port)
-        unfinished.write(b"POST /halt HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+        unfinished.write(b"POST /halt HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
         await eventually(lambda: daemon.asked > 0)
     assert asyncio.get_running_loop().time() - began < 5
     for one in (unread, unfinished):
@@ -264,6 +306,8 @@ def test_the_endpoint_is_off_by_default_and_on_loopback(tmp_path, monkeypatch):
     assert endpoint_of(load(write_settings(tmp_path))) is None
     path = write_settings(tmp_path, http={"port": 9464})
     assert endpoint_of(load(path)).host == "127.0.0.1"
+    monkeypatch.setenv("KEEPER_HTTP__NAMES", "keeper keeper.here")
+    assert endpoint_of(load(path)).names == ("keeper", "keeper.here")
     monkeypatch.setenv("KEEPER_HALT_TOKEN", "canary")
     with pytest.raises(ConfigError) as found:
         endpoint_of(load(path))
@@ -274,3 +318,9 @@ def test_the_endpoint_is_off_by_default_and_on_loopback(tmp_path, monkeypatch):
 def test_a_port_that_is_none_is_refused(tmp_path, port):
     with pytest.raises(ConfigError, match=r"http\.port: expected a TCP port from 1 to 65535"):
         load(write_settings(tmp_path, http={"port": port}))
+
+
+@pytest.mark.parametrize("name", ["https://keeper.here", "keeper.here:9464"])
+def test_a_name_to_be_asked_by_is_a_name_alone(tmp_path, name):
+    with pytest.raises(ConfigError, match=r"http\.names\.0: expected a host name without scheme"):
+        load(write_settings(tmp_path, http={"names": [name]}))
