@@ -1,16 +1,20 @@
 """Several signers side by side: who sends what, each with nonces and a balance floor of its own."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec import Struct
 
-from keeper.core.errors import RefusedError, StaleError, TransientError
+from keeper.core.errors import KeeperError, RefusedError, StaleError, TransientError
 from keeper.core.plan import Intent, Outcome, Plan, Status, Submission
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.executor.flight import Flight
 from keeper.executor.policy import Exposure, worst_gas
 from keeper.executor.signing import SigningDesk
+
+_Word = list[Submission] | RefusedError | StaleError | TransientError
+"""What a desk signed, or why it did not."""
 
 
 class Signed(Struct, frozen=True, kw_only=True):
@@ -100,20 +104,34 @@ class Desks:
         made: dict[str, Submission] = {}
         refused: list[tuple[Plan, str]] = []
         silent: TransientError | StaleError | None = None
-        for sender, desk in self._desks.items():
-            own = [plan for plan in plans if plan.transaction.sender == sender]
-            if not own:
+        for own, found in await self._signed(plans, flight, target_block, lane):
+            if isinstance(found, KeeperError):
+                silent = silent if isinstance(found, RefusedError) else found
+                refused += [(plan, str(found)) for plan in own]
                 continue
-            try:
-                signed = await desk.sign(
-                    own, held=flight.held(sender), target_block=target_block, lane=lane
-                )
-            except (RefusedError, StaleError, TransientError) as error:
-                silent = silent if isinstance(error, RefusedError) else error
-                refused += [(plan, str(error)) for plan in own]
-                continue
-            made |= {one.plan_id: one for one in signed}
+            made |= {one.plan_id: one for one in found}
         if silent is not None and not made:
             raise silent
         pairs = tuple((plan, made[plan.id]) for plan in plans if plan.id in made)
         return Signed(pairs=pairs, refused=tuple(refused))
+
+    async def _signed(
+        self, plans: Sequence[Plan], flight: Flight, target_block: int, lane: str
+    ) -> list[tuple[Sequence[Plan], _Word]]:
+        """Return what each desk says to its plans; keys elsewhere are waited for all at once."""
+        shares = [
+            (desk, [plan for plan in plans if plan.transaction.sender == sender])
+            for sender, desk in self._desks.items()
+        ]
+        asked = [(desk, own) for desk, own in shares if own]
+
+        async def word(desk: SigningDesk, own: Sequence[Plan]) -> tuple[Sequence[Plan], _Word]:
+            held = flight.held(desk.address)
+            try:
+                return own, await desk.sign(own, held=held, target_block=target_block, lane=lane)
+            except (RefusedError, StaleError, TransientError) as error:
+                return own, error
+
+        if self.are_instant:
+            return [await word(*one) for one in asked]
+        return await asyncio.gather(*(word(*one) for one in asked))

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from keeper.core.chain import Fees, Transaction
 from keeper.core.errors import StaleError, TransientError
 from keeper.core.plan import Plan
-from keeper.core.units import Address
+from keeper.core.units import Address, Hash32
 from keeper.core.values import replace
 from keeper.evm.signed_transaction import decode_signed
 from keeper.evm.transaction import LocalSigner
@@ -17,6 +18,7 @@ from keeper.executor.flight import Flight
 from keeper.executor.nonce import NonceKeeper
 from keeper.executor.policy import Exposure, worst_gas
 from keeper.executor.signing import SigningDesk
+from tests.support.eventually import PATIENCE_S
 from tests.support.fake_wire import FakeWire
 from tests.support.ledger_records import plan
 from tests.support.signed_plans import SIGNER as ONE
@@ -214,6 +216,30 @@ async def test_one_that_does_not_answer_spoils_no_other_either() -> None:
     found = await signed_by(desk(ONE), desk(TWO, wire=SilentWire()), desk(THREE))
     assert nonces(found) == [ALL_SIGNED[0], *ALL_SIGNED[2:]]
     assert [(one.id, why) for one, why in found.refused] == [(plan(2).id, "no answer")]
+
+
+class Slow(Afar):
+    """A key elsewhere, at a signer that answers nobody before it was asked by all."""
+
+    def __init__(self, key: bytes, all_asked: asyncio.Barrier) -> None:
+        super().__init__(key, chain_id=31337)
+        self.all_asked = all_asked
+
+    async def sign_soon(
+        self, transaction: Transaction, *, nonce: int, gas_limit: int, fees: Fees
+    ) -> tuple[bytes, Hash32]:
+        await self.all_asked.wait()
+        return self.sign(transaction, nonce=nonce, gas_limit=gas_limit, fees=fees)
+
+
+async def test_keys_elsewhere_are_waited_for_all_at_once() -> None:
+    all_asked = asyncio.Barrier(3)
+    keys = [Slow(bytes(31) + bytes((number,)), all_asked) for number in (1, 2, 3)]
+    plans = [by(one, number) for number, one in enumerate(keys, 1)]
+    desks = Desks([desk(one) for one in keys])
+    async with asyncio.timeout(PATIENCE_S):
+        found = await desks.sign(plans, Flight(), target_block=102, lane="mempool")
+    assert [of.id for of, _ in found.pairs] == [one.id for one in plans]
 
 
 async def test_where_nodes_do_not_agree_on_the_nonce_of_one_the_others_leave_no_gap() -> None:
