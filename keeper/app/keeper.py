@@ -117,6 +117,10 @@ class Keeper:
         if self._newest is not None:
             self._settle_mail.offer(self._newest)
 
+    def kept(self, why: str) -> None:
+        """Hear that somebody else put a halt on disk."""
+        self._sending.standing.kept(why)
+
     def node(self, name: str) -> NodeState:
         """Return what is known of a single node, which is not compared with others."""
         trouble = self._streams.heads.trouble.removeprefix(f"{name}: ")

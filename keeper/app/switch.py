@@ -25,6 +25,10 @@ class Halted(Protocol):
         """Stop all sending now."""
         ...
 
+    def kept(self, why: str) -> None:
+        """Hear that a halt is on disk by now."""
+        ...
+
 
 class Switch:
     """Stops the sending of one chain until somebody rearms."""
@@ -48,6 +52,8 @@ class Switch:
         else:
             keeper.halt(why)
         self._is_kept = halt_database(self._database, why, now=now)
+        if keeper is not None and self._is_kept:
+            keeper.kept(why)
         if keeper is None or not self._is_kept:  # an open one may fail, and be opened anew
             self._ordered, self._at = why, now
         if not self._is_kept:

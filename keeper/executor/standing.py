@@ -59,6 +59,10 @@ class Standing:
         self._halted, self._saved = why, False
         log.error(SENDING_HALTED, why=why)
 
+    def kept(self, why: str) -> None:
+        """Hear that a halt is on disk by now: a person's word from here on takes it back."""
+        self._saved = self._saved or self._halted == why
+
     async def review(self) -> str | None:
         """Bring memory and disk together, and let the breaker judge; return why it is halted."""
         if not self._known:

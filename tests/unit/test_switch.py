@@ -62,6 +62,33 @@ async def test_an_open_keeper_is_told_and_the_disk_too_before_any_block(tmp_path
     await journal.close()
 
 
+async def test_a_word_to_go_on_that_comes_before_the_next_block_is_heard(tmp_path: Path) -> None:
+    journal, switch = await opened(tmp_path), switch_of(tmp_path)
+    standing = standing_over(journal)
+    assert await standing.review() is None
+    with switch.over(standing):
+        switch.halt("enough")
+        assert rearm(database(tmp_path), now=1_700_000_000) == "enough"
+        assert standing.halted == "enough", "until it is reviewed"
+        assert await standing.review() is None
+        assert read_standing(database(tmp_path)).halted is None
+    await journal.close()
+
+
+async def test_what_halted_for_another_reason_before_is_no_matter_of_that_word(
+    tmp_path: Path,
+) -> None:
+    journal, switch = await opened(tmp_path), switch_of(tmp_path)
+    standing = standing_over(journal)
+    assert await standing.review() is None
+    with switch.over(standing):
+        standing.halt("the breaker")
+        switch.halt("enough")
+        assert rearm(database(tmp_path), now=1_700_000_000) == "enough"
+        assert await standing.review() == "the breaker"
+    await journal.close()
+
+
 async def test_a_keeper_that_read_the_disk_before_the_order_is_told_of_it(tmp_path: Path) -> None:
     journal, switch = await opened(tmp_path), switch_of(tmp_path)
     standing = standing_over(journal)
