@@ -1,12 +1,14 @@
 """``config/chains/<chain>.yaml``: a chain, its nodes, lenders and venues."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_settings import NoDecode
 
-from keeper.chain.endpoint import Endpoint
+from keeper.chain.endpoint import Endpoint, EndpointKind
 from keeper.config.aggregators import AggregatorSettings
 from keeper.config.endpoint import EndpointValue
 from keeper.config.lanes import LaneSettings
@@ -24,13 +26,33 @@ from keeper.config.values import (
     split_list,
 )
 
+_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
 
 def _apart(nodes: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-    """Return nodes of which none is named twice: a quorum of one node with itself is none."""
-    if len({one.address.rstrip("/").lower() for one in nodes}) < len(nodes):
+    """Return nodes of which none is named twice: a quorum of one node with itself is none.
+
+    Those of one host, with keys of their own, are shown and remembered under labels of their own.
+    """
+    if len(set(map(_whereabouts, nodes))) < len(nodes):
         msg = "expected each node once"
         raise ValueError(msg)
-    return nodes
+    labels = [one.label for one in nodes]
+    before = (labels[:place].count(label) for place, label in enumerate(labels))
+    return tuple(
+        replace(one, label=f"{one.label} ({count + 1})") if count else one
+        for one, count in zip(nodes, before, strict=True)
+    )
+
+
+def _whereabouts(node: Endpoint) -> tuple[object, ...]:
+    """Return what two names of one node have in common: case tells only keys in them apart."""
+    if node.kind is EndpointKind.IPC:
+        return (node.address,)
+    url = urlsplit(node.address)
+    port = url.port or _PORTS.get(url.scheme)
+    own = url.username, url.password, url.path.rstrip("/"), url.query
+    return url.scheme, url.hostname, port, *own
 
 
 def _enough_nodes(quorum: int, info: ValidationInfo) -> int:

@@ -76,13 +76,40 @@ def test_a_host_that_the_environment_leaves_empty_is_refused(tmp_path, monkeypat
     assert "http.host: expected a host name" in complaint(write_settings(tmp_path))
 
 
-@pytest.mark.parametrize("again", ["wss://one/canary", "wss://one/canary/", "WSS://One/canary"])
+@pytest.mark.parametrize(
+    "again",
+    ["wss://one/canary", "wss://one/canary/", "WSS://One/canary", "wss://one:443/canary"],
+)
 def test_a_node_that_is_named_twice_is_no_quorum(tmp_path, monkeypatch, again):
     monkeypatch.setenv("KEEPER_CHAIN_RPC", f"wss://one/canary, {again}")
     monkeypatch.setenv("KEEPER_CHAIN_QUORUM", "2")
     found = complaint(write_settings(tmp_path))
     assert "environment KEEPER_CHAIN_RPC: rpc: expected each node once, found" in found
     assert "canary" not in found
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("wss://one/v2/aKey", "wss://one/v2/AKey"),
+        ("wss://one/?key=aKey", "wss://one/?key=akey"),
+        ("wss://me:aKey@one", "wss://me:akey@one"),
+        ("ipc:/run/node.ipc", "ipc:/run/Node.ipc"),
+        ("wss://one", "wss://one:8546"),
+    ],
+)
+def test_nodes_that_only_case_tells_apart_are_two(tmp_path, monkeypatch, one, other):
+    monkeypatch.setenv("KEEPER_CHAIN_RPC", f"{one}, {other}")
+    (chain,) = load_fleet(write_settings(tmp_path)).chains
+    assert len(chain.chain.rpc) == 2
+
+
+def test_nodes_of_one_host_have_labels_of_their_own(tmp_path, monkeypatch):
+    """Health, metrics and turns are remembered by them."""
+    monkeypatch.setenv("KEEPER_CHAIN_RPC", "wss://one/a, wss://two/a, wss://one/b, wss://one/c")
+    (chain,) = load_fleet(write_settings(tmp_path)).chains
+    labels = ["wss://one", "wss://two", "wss://one (2)", "wss://one (3)"]
+    assert [one.label for one in chain.chain.rpc] == labels
 
 
 def test_builders_are_a_list_or_a_text_with_commas(tmp_path, monkeypatch):
