@@ -168,8 +168,6 @@ class Prearming(Generic[M, P]):
             return
         prearm = arming.prearm
         await prearm.load(self._name, [one for one in salvos if one.shots], exposure)
-        if self._voids != voids:
-            prearm.void(self._name)
         self.sample = self._sampled(salvos, ahead.prices.evidence)
         log.debug(PREARM_DONE, deployment=self._name, shots=prearm.holds(self._name))
 

@@ -7,7 +7,7 @@ stands in the way (a halt, a nonce that is being taken, a price that a guard obj
 that changed) leaves the account to the ordinary way, which comes right behind.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from time import perf_counter_ns
 from typing import Final, NamedTuple
@@ -58,6 +58,8 @@ class Prearm:
         """Transactions in the journal, by deployment and hash."""
         self._since = defaultdict[str, Since](Since)
         """By deployment."""
+        self._voids = Counter[str]()
+        """How often each deployment was voided."""
         self._exposure: Exposure | None = None
         """What was spent as of the head that was armed at."""
         self._now: Exposure | None = None
@@ -76,7 +78,11 @@ class Prearm:
         self._since[deployment].forget(block)
 
     async def load(self, deployment: str, salvos: Sequence[Salvo], exposure: Exposure) -> None:
-        """Take new salvos for a deployment: on disk first, then in the old ones' place."""
+        """Take new salvos for a deployment: on disk first, then in the old ones' place.
+
+        Void while they are written, they are on disk alone.
+        """
+        voids = self._voids[deployment]
         before = self._on_disk.get(deployment, {})
         signed: dict[Hash32, Shot] = {}
         for shot in (shot for salvo in salvos for shot in salvo.shots):
@@ -88,7 +94,8 @@ class Prearm:
         by_feed: dict[tuple[str, str], tuple[Salvo, ...]] = {}
         primed = {key: self._primed(shot) for key, shot in signed.items()}
         left = self._since[deployment].left
-        for salvo in (self._cleared(left(one.journaled(primed))) for one in salvos):
+        live = salvos if self._voids[deployment] == voids else ()
+        for salvo in (self._cleared(left(one.journaled(primed))) for one in live):
             feed = (deployment, salvo.feed)
             by_feed[feed] = (*by_feed.get(feed, ()), salvo)
         self.void(deployment)
@@ -100,6 +107,7 @@ class Prearm:
 
     def void(self, deployment: str) -> None:
         """Fire nothing of a deployment until it is loaded again."""
+        self._voids[deployment] += 1
         self._salvos = {key: one for key, one in self._salvos.items() if key[0] != deployment}
 
     async def disarm(self, deployment: str) -> None:

@@ -52,6 +52,33 @@ async def test_what_changes_after_the_head_while_it_is_armed_is_not_fired(yard, 
     await yard.settle()
 
 
+@pytest.mark.parametrize("at", ["arm", "disarm"])
+async def test_what_became_void_while_it_is_written_is_not_fired_at_any_time(yard, at):
+    await yard.load(1)
+    write, fired = getattr(yard.journal, at), []
+
+    async def while_written(of):
+        if at == "arm":
+            await write(of)
+        yard.prearm.void(DEPLOYMENT)
+        fired.append(yard.fire())
+        if at == "disarm":
+            await write(of)
+
+    async def disarmed(of):
+        fired.append(yard.fire())
+        await disarm(of)
+
+    disarm, yard.journal.disarm = yard.journal.disarm, disarmed
+    setattr(yard.journal, at, while_written)
+    await yard.load(1, first=FIRST + 1)
+    fired.append(yard.fire())
+    assert not any(fired)
+    assert yard.prearm.holds(DEPLOYMENT) == 0
+    await yard.prearm.disarm(DEPLOYMENT)
+    assert await yard.journal.armed() == []
+
+
 async def test_what_changed_before_the_next_head_is_armed_for_is_in_its_plans(yard):
     await yard.load(1)
     yard.prearm.touched(DEPLOYMENT, {one.ref for one in yard.shots}, BLOCK)
