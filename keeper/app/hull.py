@@ -1,5 +1,6 @@
 """The deployments of one chain side by side, each in a compartment of its own."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 
 from keeper.app.compartment import AnyDeployment, Compartment
@@ -82,9 +83,11 @@ class Hull:
             one.see_head(head)
 
     async def see_price(self, event: Log) -> None:
-        """Hand a price event to every deployment."""
-        for one in self.compartments:
-            await one.see_price(event)
+        """Hand a price event to every deployment, none of which waits for what another reads."""
+        if len(self.compartments) == 1:
+            await self.compartments[0].see_price(event)
+        else:
+            await asyncio.gather(*(one.see_price(event) for one in self.compartments))
 
     def hear_price(self, hint: LogHint, at_ns: int) -> None:
         """Hand a price event to every deployment as its bytes come."""

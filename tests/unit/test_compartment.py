@@ -98,6 +98,20 @@ async def test_a_price_event_reaches_those_behind_a_deployment_that_it_makes_fai
     await closed(chain, running)
 
 
+@pytest.mark.usefixtures("for_good")
+async def test_a_price_event_does_not_wait_for_what_another_deployment_reads() -> None:
+    chain = Chain()
+    chain.hull.compartments = chain.hull.compartments[::-1]
+    running, answered = await up(chain), asyncio.Event()
+    deployed(chain.ill).see_price = lambda _: answered.wait()  # type: ignore[assignment,method-assign]
+    seeing = asyncio.create_task(chain.hull.see_price(Any))  # type: ignore[arg-type]
+    await eventually(lambda: deployed(chain.sound).heads == [1, -1])
+    assert not seeing.done()
+    answered.set()
+    await seeing
+    await closed(chain, running)
+
+
 async def test_what_failed_is_built_anew_and_reads_every_account_again() -> None:
     chain = Chain()
     running = await up(chain)
