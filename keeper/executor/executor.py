@@ -259,6 +259,7 @@ class Executor:
             done, launch = await self._early.signed(plans, armament, target, self._tick)
             for plan, submission in done.pairs:
                 self.flight.took_off(plan, submission)
+            self._door.release()  # it counts in flight from now on, on other chains too
         signed = [one for _, one in done.pairs]
         if (halted := self.standing.halted) is not None:
             await launch()

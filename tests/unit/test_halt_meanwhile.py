@@ -86,7 +86,7 @@ async def test_a_halt_between_signature_and_wire_sends_nothing_and_frees_the_non
     desks = Desks([SigningDesk(chain_id=31337, signer=SIGNER, wire=wire, nonces=nonces)])
     armament = Armament(desks=desks, lane=MempoolLane(wire), tenders=())
     grounds: Any = SimpleNamespace(
-        batches=None, simulator=None, reader=None, overrides={}
+        batches=None, simulator=None, reader=None, overrides={}, share=None
     )  # nothing is judged or rehearsed
     executor = Executor(grounds, journal=book, flight=flight, standing=book, armament=armament)
     told: list[Plan] = []
@@ -107,7 +107,9 @@ async def test_what_breaks_amid_sending_leaves_open_on_disk_what_may_be_out(
     await desks.count(flight)
     lane = BreakingLane(wire)
     armament = Armament(desks=desks, lane=lane, tenders=())
-    grounds: Any = SimpleNamespace(batches=None, simulator=None, reader=None, overrides={})
+    grounds: Any = SimpleNamespace(
+        batches=None, simulator=None, reader=None, overrides={}, share=None
+    )
     standing: Any = SimpleNamespace(halted=None)
     executor = Executor(
         grounds, journal=journal, flight=flight, standing=standing, armament=armament
