@@ -189,6 +189,7 @@ class Executor:
                 overrides=self._grounds.overrides,
                 remake=joint.remake,
                 is_whole=joint.is_whole,
+                is_led=lead is not None,
             )
             try:
                 if self._armament is not None:

@@ -26,9 +26,14 @@ from keeper.executor.simulating_ahead import Setting, SimulatingAhead
 log = structlog.get_logger()
 
 OFFER_BROKEN = "offer.broken"
+LEAD_FAILS = "the pending transaction that it would follow fails"
 
 _LEAST_ROOM_BPS, _MOST_ROOM_BPS = 9_000, 13_000
 """Of the gas limit that follows from the rehearsal, what a plan's own may be and stay."""
+
+
+class _LeadFailsError(Exception):
+    """It is in a block by now, or is nobody's update: whatever the plans would do, they are not."""
 
 
 class Stage(Struct, frozen=True, kw_only=True):
@@ -46,6 +51,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     is_whole: bool = True
     """They were made of all that the head brought: not of a price of its block alone, nor of a
     pending update."""
+    is_led: bool = False
+    """The last of those ahead is another's, and pending: the plans go behind it or not at all."""
 
     @property
     def is_final(self) -> bool:
@@ -75,11 +82,15 @@ async def rehearse(
 
     The plans run in order in one block. When one fails it is taken out and the rest run again,
     made anew where it would have changed what they find. One that relied on an offer from outside
-    goes on without it.
+    goes on without it. Behind a pending transaction that fails none of them holds.
     """
     waiting, rejected, misfits = list(plans), list[Rejection](), 0
     while waiting:
-        judged = await _judged(waiting, simulator, stage, decoders)
+        try:
+            judged = await _judged(waiting, simulator, stage, decoders)
+        except _LeadFailsError:
+            failed = Reason.SIMULATION_FAILED
+            return [], [*rejected, *(_no(plan, failed, LEAD_FAILS) for plan in waiting)]
         refusals = ((i, one) for i, one in enumerate(judged) if isinstance(one, Rejection))
         bad, refusal = next(refusals, (len(judged), None))
         if refusal is None and (bad == len(waiting) or misfits):  # one of its kind may be all
@@ -153,7 +164,7 @@ async def _explained(
     plan: Plan, refusal: Rejection, simulator: Simulator, stage: Stage
 ) -> Rejection:
     """Return the rejection with its cause: a node says why only of a transaction run alone."""
-    if refusal.reason is not Reason.SIMULATION_FAILED:
+    if refusal.reason is not Reason.SIMULATION_FAILED or stage.is_led:
         return refusal
     try:
         (alone,) = await _run([plan], simulator, replace(stage, ahead=()))
@@ -164,9 +175,15 @@ async def _explained(
 
 
 async def _run(plans: Sequence[Plan], simulator: Simulator, stage: Stage) -> list[Simulated]:
-    """Simulate the plans after the transactions ahead of them; return the plans' results."""
+    """Simulate the plans after the transactions ahead of them; return the plans' results.
+
+    Raises _LeadFailsError where what they are to follow fails.
+    """
     results = await simulator.simulate(_transactions(plans, stage), **_setting(stage))
-    return results[len(stage.ahead) :]
+    ahead, own = results[: len(stage.ahead)], results[len(stage.ahead) :]
+    if stage.is_led and not ahead[-1].success:
+        raise _LeadFailsError
+    return own
 
 
 def _transactions(plans: Sequence[Plan], stage: Stage) -> list[Transaction]:

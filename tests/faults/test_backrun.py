@@ -14,8 +14,11 @@ from keeper.config.settings import load
 from keeper.core.errors import ConfigError
 from keeper.core.plan import Status
 from keeper.devnet.assets import ASSETS
+from keeper.executor.rehearse import LEAD_FAILS
 from keeper.ledger.books import read_books
+from tests.faults.test_prearmed import PATIENT
 from tests.support.fault_desk import FALLEN, Desk, keeper_desk
+from tests.support.fault_proxy import FaultProxy, Hold
 from tests.support.market_node import MarketNode
 from tests.support.relay import TestRelay, running_relay
 from tests.support.settings_files import write_settings
@@ -26,14 +29,14 @@ ANSWER = ASSETS["WETH"].price * FALLEN // 10_000
 
 @asynccontextmanager
 async def backrunning(
-    folder: Path, market: MarketNode, *, switched_on: bool = True
+    folder: Path, market: MarketNode, *, switched_on: bool = True, url: str | None = None
 ) -> AsyncIterator[tuple[Desk, TestRelay]]:
     with running_relay(market.anvil.http_url) as relay:
         lane = {"kind": "bundle", "name": "builders", "rpc": [relay.url]}
         chain: Mapping[str, object] = {"lanes": [lane], "watch_mempool": True}
         root = {"sending": {"lane": "builders", "backrun": switched_on}}
-        urls = [market.anvil.ws_url]
-        async with keeper_desk(folder, market, urls, chain=chain, root=root) as desk:
+        urls = [url or market.anvil.ws_url]
+        async with keeper_desk(folder, market, urls, chain=chain, root=root, retry=PATIENT) as desk:
             yield desk, relay
 
 
@@ -118,6 +121,61 @@ async def test_an_update_that_vanishes_costs_nothing(market: MarketNode, tmp_pat
         who = market.market.accounts.keeper
         assert desk.rpc("eth_getTransactionCount", who, "latest") == "0x0"
         desk.require_invariants()
+
+
+async def test_ours_do_not_follow_an_update_that_landed_while_they_were_rehearsed(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No builder could have a bundle with what is in a block, and ours would wait for nothing."""
+    monkeypatch.delattr(TestRelay, "do_eth_callBundle")  # it runs none before it takes it
+    async with backrunning(tmp_path, market, url=proxy.ws_url) as (desk, relay):
+        hold = await listening(desk, proxy)
+        with capture_logs() as lines:
+            update, height = await foreseen(desk), desk.height() + 1
+            await desk.until(hold.answered.is_set)
+            raw = desk.rpc("eth_getRawTransactionByHash", update)
+            desk.mine()
+            executor = desk.session.keeper.sending.executor
+            await desk.until(
+                lambda: executor.newest is not None and executor.newest.number == height
+            )
+            hold.release.set()
+            await desk.until(lambda: bool(relay.bundles))
+        assert [one.txs for one in relay.bundles.values() if raw in one.txs] == []
+        assert {one.block for one in relay.bundles.values()} == {height + 1}
+        assert LEAD_FAILS in {one.get("detail") for one in lines if one["event"] == BACKRUN_LEFT}
+        relay.build()
+        await desk.at_head()
+        await desk.settle()
+        assert height + 1 in {one.block for one in desk.ears.landed()}
+        desk.require_invariants()
+
+
+async def test_an_update_that_fails_is_run_once_for_all_whom_it_would_bring(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    """Whoever wants to send waits for it, and anybody may send as many."""
+    async with backrunning(tmp_path, market, url=proxy.ws_url) as (desk, _):
+        hold, seen = await listening(desk, proxy), len(proxy.methods)
+        hold.release.set()
+        with capture_logs() as lines:
+            await foreseen(desk, sender=market.market.accounts.arbitrageur)
+            await desk.until(lambda: BACKRUN_LEFT in events(lines))
+        left = [one.get("detail") for one in lines if one["event"] == BACKRUN_LEFT]
+        assert left.count(LEAD_FAILS) > 1
+        assert proxy.methods[seen:].count("eth_simulateV1") == 1
+
+
+async def listening(desk: Desk, proxy: FaultProxy) -> Hold:
+    """Wait until pending updates are heard, then hold back what is simulated next."""
+    with capture_logs() as lines:
+        await foreseen(desk, sender=desk.node.market.accounts.arbitrageur)
+        await desk.until(lambda: BACKRUN_LEFT in events(lines))
+    desk.mine()
+    await desk.at_head()
+    hold = Hold()
+    proxy.spoil(hold, method="eth_simulateV1", count=1)
+    return hold
 
 
 async def test_an_update_of_nobody_s_is_not_followed(market: MarketNode, tmp_path: Path) -> None:
