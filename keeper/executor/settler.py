@@ -14,7 +14,7 @@ from keeper.core.errors import InvariantError, RefusedError, StaleError, Transie
 from keeper.core.lending import AccountRef, Valuation
 from keeper.core.plan import Intent, Outcome, Purpose, Status, Submission
 from keeper.core.ports import Journal, Reader, Wire
-from keeper.core.units import Address
+from keeper.core.units import Address, Hash32
 from keeper.core.values import replace
 from keeper.evm.signed_transaction import decode_signed
 from keeper.executor.dividing import Decoders, divided
@@ -87,12 +87,15 @@ class Settler:
         self._on_settled = on_settled
         self._on_stuck = on_stuck
         self._stuck: set[str] = set()
+        self._unpriced: set[tuple[str, Hash32]] = set()
+        """Deployments, with blocks whose prices a node did not tell at this head that answers."""
         self._doubts = Doubts[str](now)
         """Of intents whose nonce was used, without a receipt of theirs."""
 
     async def settle(self, head: BlockRef) -> list[Outcome]:
         """Close every intent that has an end at ``head``; return the outcomes."""
         outcomes: list[Outcome] = []
+        self._unpriced.clear()
         for airborne in list(self._flight.airborne.values()):
             try:
                 outcome = await self._end_of(airborne.intent, head)
@@ -223,8 +226,10 @@ class Settler:
         block = await self._block_of(receipt)
         auditor = await self._auditor_of(intent.deployment).as_of(submission, block)
         moved = divided(receipt.logs, intent.refs, auditor.decoders, tip=intent.tip, gas=gas)
-        both = zip(intent.refs, intent.valuations, strict=True)
-        values = [await self._value(auditor, block, ref, planned) for ref, planned in both]
+        values = [
+            await self._value(intent.deployment, auditor, block, ref, planned)
+            for ref, planned in zip(intent.refs, intent.valuations, strict=True)
+        ]
         found = [done(own, *value) for own, value in zip(moved, values, strict=True)]
         return outcomes_of(intent, receipt, found)
 
@@ -237,17 +242,28 @@ class Settler:
         return block
 
     async def _value(
-        self, auditor: Auditor, block: BlockRef, ref: AccountRef, planned: Valuation | None
+        self,
+        deployment: str,
+        auditor: Auditor,
+        block: BlockRef,
+        ref: AccountRef,
+        planned: Valuation | None,
     ) -> tuple[Valuation | None, str]:
         """Return the prices of an account's market at a block, and what is to be said of them.
 
         Of a block whose state is gone they are those of the plan: what was earned does not depend
-        on them, only how it is divided.
+        on them, only how it is divided. Raises StaleError where a node that answers does not tell
+        them: others do not wait for that, nor is it asked again at the same head.
         """
+        if (deployment, block.hash) in self._unpriced:
+            raise StaleError(f"{deployment}: its prices at block {block.number} were not told")
         try:
             return await auditor.value_at(block, ref), ""
-        except (RefusedError, StaleError, TransientError):  # nodes say it in many ways
+        except (RefusedError, StaleError, TransientError) as error:  # nodes say it in many ways
             head = await self._reader.head()
-            if planned is None or head.number - block.number <= KEPT_BLOCKS:
+            if planned is not None and head.number - block.number > KEPT_BLOCKS:
+                return planned, PLANNED_PRICES
+            if not isinstance(error, TransientError):
                 raise
-            return planned, PLANNED_PRICES
+            self._unpriced.add((deployment, block.hash))
+            raise StaleError(str(error)) from error

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from keeper.core.chain import Log, Receipt
+from keeper.core.chain import BlockRef, Log, Receipt
 from keeper.core.errors import ConfigError, InvariantError, RefusedError, StaleError, TransientError
-from keeper.core.lending import Liquidation
+from keeper.core.lending import AccountRef, Liquidation, Valuation
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.executor.settler import OUTCOME_UNREADABLE, OUTCOME_UNTOLD
-from tests.support.fake_wire import FakeWire
-from tests.support.ledger_records import hash32
+from tests.support.fake_wire import FakeBlocks, FakeWire
+from tests.support.ledger_records import hash32, plan
 from tests.support.settling_desk import GAINED, Desk, desk_in
 from tests.support.signed_plans import ONE, TWO
 
@@ -94,6 +95,43 @@ async def test_what_is_in_the_books_is_told_though_the_node_goes_away_at_the_nex
     assert [one.plan_id for one in await desk.settle(103)] == [ONE.id]
     with pytest.raises(TransientError):
         await desk.settle(104)
+
+
+async def test_prices_that_a_node_which_answers_does_not_tell_hold_up_no_other(desk: Desk) -> None:
+    """As those of a block whose state it has not, where it says so as if it were busy."""
+    asked: list[AccountRef] = []
+
+    async def busy(_block: BlockRef, ref: AccountRef) -> Valuation:
+        asked.append(ref)
+        raise TransientError("World state unavailable")
+
+    third = replace(plan(3), transaction=ONE.transaction)
+    sent = [await desk.send(one, 5 + nonce) for nonce, one in enumerate((ONE, TWO, third))]
+    for one in sent[:2]:
+        desk.wire.include(one.tx_hash, 101, logs=(GAINED,))
+    desk.wire.include(sent[2].tx_hash, 101, success=False)
+    value_at, desk.value_at = desk.value_at, busy
+    assert [one.plan_id for one in await desk.settle(103)] == [third.id]
+    assert await desk.settle(104) == []
+    assert asked == [ONE.ref] * 2, "once at each head"
+    desk.value_at = value_at
+    assert {one.plan_id for one in await desk.settle(105)} == {ONE.id, TWO.id}
+
+
+async def test_prices_of_a_node_that_is_away_are_not_asked_for_one_by_one(desk: Desk) -> None:
+    class Away(FakeBlocks):
+        async def head(self) -> BlockRef:
+            raise TransientError("gone")
+
+    async def away(*_: object) -> Valuation:
+        raise TransientError("gone")
+
+    first, second = await desk.send(ONE, 5), await desk.send(TWO, 6)
+    for one in (first, second):
+        desk.wire.include(one.tx_hash, 101, logs=(GAINED,))
+    desk.value_at, desk.blocks = away, Away(last=0)
+    with pytest.raises(TransientError, match="gone"):
+        await desk.settle(103)
 
 
 async def test_an_end_that_nodes_tell_otherwise_holds_up_no_other(desk: Desk) -> None:
