@@ -47,15 +47,18 @@ class Board:
         """Return what is known of a deployment."""
         return self.deployments.setdefault(deployment, DeploymentFacts(seen_at=self.now()))
 
-    def problems(self, stall_s: float) -> Mapping[str, str]:
-        """Return, for each deployment that stands still, why."""
+    def problems(self, stall_s: float, *, since: float = 0.0) -> Mapping[str, str]:
+        """Return why, for each deployment that stands still; ``since`` when it has to move."""
         now = self.now()
-        return {
-            name: f"no block was mirrored for {now - facts.seen_at:.0f} s: {facts.skipped}".strip(
-                ": "
-            )
+        ages = {
+            name: now - max(facts.seen_at, since)
             for name, facts in self.deployments.items()
-            if not facts.paused and now - facts.seen_at > stall_s
+            if not facts.paused
+        }
+        return {
+            name: f"no block was mirrored for {age:.0f} s: {self.of(name).skipped}".strip(": ")
+            for name, age in ages.items()
+            if age > stall_s
         }
 
     def progressed(self, deployment: str, what: str, done: int, of: int) -> None:

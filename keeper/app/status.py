@@ -58,16 +58,25 @@ class Status:
         self._clock = clock
         self._halt = halt
         self._closest: dict[str, tuple[int, list[dict[str, object]]]] = {}
+        self._following_since: float | None = None
+        """When it was first seen to follow the head, in the board's seconds."""
 
     def stalled(self) -> Sequence[str]:
-        """Return which deployments see no blocks."""
+        """Return which deployments see no blocks.
+
+        None has to see any while mirrors are filled: the first ones wait for the last one.
+        """
+        if not self._session.keeper.watching.is_set():
+            return []
+        if self._following_since is None:
+            self._following_since = self._board.now()
         longest = float(self._settings.chain.max_head_age_s)
         nodes = self._nodes()
         troubles = [f"{one.name}: {one.trouble}" for one in nodes if one.trouble]
         gone = troubles if len(troubles) == len(nodes) else []
         return [
             "; ".join((f"{name}: {why}", *gone))
-            for name, why in self._board.problems(longest).items()
+            for name, why in self._board.problems(longest, since=self._following_since).items()
         ]
 
     def _nodes(self) -> Sequence[NodeState]:
