@@ -117,6 +117,16 @@ def test_every_command_and_flag_that_the_prose_quotes_exists(page: Path) -> None
 
 
 @every_page
+def test_every_package_is_installed_by_its_hash(page: Path) -> None:
+    """What is Keeper's own comes without others, also without those that would build it."""
+    bare = {"--no-deps", "--no-build-isolation"}
+    for line in shell_lines(page):
+        for words in (shlex.split(one, comments=True) for one in line.split("&&")):
+            if "install" in words and "pip" in " ".join(words):
+                assert "--require-hashes" in words or bare <= set(words), line
+
+
+@every_page
 def test_every_script_that_is_named_exists(page: Path) -> None:
     named = set(re.findall(r"(?<![\w/])scripts/[\w/.]+\w", page.read_text("utf-8")))
     assert [one for one in sorted(named) if not (ROOT / one).exists()] == []
