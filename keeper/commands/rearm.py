@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from keeper.app.halts import is_switched_off
 from keeper.commands.console import print_json, say
 from keeper.commands.each_chain import at_each
 from keeper.config.fleet import Fleet, load_fleet
@@ -18,7 +19,7 @@ def rearm_sending(
     """Take back a halt on every chain, or on one; a running keeper notices at its next head.
 
     What went wrong before no longer counts towards the breaker. Raises ConfigError while the kill
-    switch's file is still there, and for a database that is not the chain's.
+    switch's file is still there or nobody can tell, and for a database that is not the chain's.
     """
     fleet = load_fleet(config)
     now = int((clock or SystemClock()).now())
@@ -26,10 +27,9 @@ def rearm_sending(
 
 
 def _rearm(settings: Settings, fleet: Fleet, *, now: int, as_json: bool) -> None:
-    switch = settings.sending.halt_file
-    if switch is not None and switch.exists():
-        msg = f"{switch}: expected the kill switch removed before sending goes on, found it there"
-        raise ConfigError(msg)
+    if is_switched_off(settings):
+        expected = "expected the kill switch removed before sending goes on, found it there"
+        raise ConfigError(f"{settings.sending.halt_file}: {expected}")
     require_of_chain(settings.database, settings.chain.chain_id)
     why = rearm(settings.database, now=now)
     name = settings.chain.name

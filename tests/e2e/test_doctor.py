@@ -78,7 +78,9 @@ def test_doctor_finds_what_keeps_it_from_sending(market_copy, tmp_path, printed)
         file.write(f"sending: {{halt_file: {switch}}}\n")
     assert sending() == (False, f"halted: the kill switch's file is there, {switch}")
     config.write_text(config.read_text("utf-8").replace(str(switch), "H" * 300), "utf-8")
-    assert "expected to be told whether it is there, found File name too long" in sending()[1]
+    assert sending()[1].endswith("the kill switch's file is there, found: File name too long")
+    with pytest.raises(ConfigError, match="expected to be told whether"):
+        rearm_sending(config, as_json=False)
 
 
 def test_a_recipient_that_a_wei_from_anybody_would_make_the_end_of_is_found(
