@@ -4,13 +4,14 @@ from keeper.config.settings import Settings
 from keeper.core.errors import ConfigError
 from keeper.ledger.standing import read_halt
 from keeper.ledger.store import require_of_chain
+from keeper.runtime.presence import is_there
 
 
 def is_switched_off(settings: Settings) -> bool:
     """Return whether the kill switch's file is there; raise ConfigError where nobody can tell."""
     switch = settings.sending.halt_file
     try:
-        return switch is not None and switch.exists()
+        return switch is not None and is_there(switch)
     except OSError as error:
         expected = "expected to be told whether the kill switch's file is there"
         raise ConfigError(f"{switch}: {expected}, found: {error.strerror}") from error

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from keeper.core.ports import Journal
 from keeper.executor.breaker import BreakerLimits, tripped
+from keeper.runtime.presence import is_there
 
 log = structlog.get_logger()
 
@@ -111,12 +112,12 @@ class Standing:
         if self._halted is not None or path is None:
             return
         try:
-            is_there = path.exists()
+            is_pulled = is_there(path)
         except OSError as error:
             wanted = "expected to be told whether it is there"
             self.halt(f"kill switch: {path}: {wanted}, found {error.strerror}")
             return
-        if is_there:
+        if is_pulled:
             self.halt(f"kill switch: {path} is there")
 
 

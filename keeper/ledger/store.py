@@ -19,6 +19,7 @@ from keeper.ledger.schema import (
     SCHEMA_VERSION,
     TABLES,
 )
+from keeper.runtime.presence import is_there
 from keeper.runtime.private import privately
 
 
@@ -108,7 +109,7 @@ def open_for_writing(path: Path, identity: ChainIdentity, *, now: int) -> sqlite
 
 def is_made(path: Path) -> bool:
     """Return whether there is anything: a keeper that dies as it starts may leave an empty file."""
-    return path.exists() and path.stat().st_size > 0
+    return is_there(path) and path.stat().st_size > 0
 
 
 @contextmanager

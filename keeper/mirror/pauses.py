@@ -16,6 +16,7 @@ from keeper.core.errors import ConfigError
 from keeper.core.lending import AccountRef
 from keeper.core.parity import Sides
 from keeper.core.text import printable
+from keeper.runtime.presence import is_there
 
 EVERY_MARKET = "*"
 """In the place of a market's name: all of the deployment."""
@@ -57,8 +58,8 @@ class Pauses:
         return markets
 
     def is_paused(self) -> bool:
-        """Return whether the file is there."""
-        return self.path.exists()
+        """Return whether the file is there. Raises OSError where nobody can tell."""
+        return is_there(self.path)
 
     def add(self, evidence: Evidence, *, now: int) -> None:
         """Pause the markets of the evidence, beside those that are paused; on disk on return.

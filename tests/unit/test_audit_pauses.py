@@ -3,6 +3,7 @@
 # ruff: noqa: ARG002 - the port's arguments
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +93,14 @@ def parity(
         heads=limits if now else None,
         now=lambda: now,
     )
+
+
+def test_a_pause_is_not_lifted_where_nobody_can_tell_whether_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "exists", os.path.exists)  # as from Python 3.14 on
+    with pytest.raises(OSError, match="too long"):
+        Pauses(tmp_path / ("x" * 300), NAME).is_paused()
 
 
 def test_without_a_file_nothing_is_paused(tmp_path: Path) -> None:
