@@ -79,12 +79,18 @@ class Pauses:
             raise ConfigError(msg) from error
 
     def resume(self, *, now: int) -> Path | None:
-        """Lift the pause; return where the evidence is kept from now on, None without a pause."""
+        """Lift the pause; return where the evidence is kept from now on, None without a pause.
+
+        Raises ConfigError when the file cannot be renamed.
+        """
         kept = self.path.with_name(f"{self.path.name.removesuffix('.json')}-resumed-{now}.json")
         try:
             self.path.rename(kept)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            msg = f"{self.path}: expected a file that can be renamed, found: {error.strerror}"
+            raise ConfigError(msg) from error
         return kept
 
     def _evidence(self) -> Iterable[object]:

@@ -95,6 +95,15 @@ def parity(
     )
 
 
+def test_a_pause_that_cannot_be_lifted_stands_and_is_said(tmp_path: Path) -> None:
+    pauses = Pauses(tmp_path / "keeper.sqlite", NAME)
+    pauses.add(evidence(ALICE), now=7)
+    (tmp_path / f"keeper.sqlite.{NAME}.paused-resumed-9.json").mkdir()
+    with pytest.raises(ConfigError, match="expected a file that can be renamed, found: Is a dir"):
+        pauses.resume(now=9)
+    assert pauses.is_paused()
+
+
 def test_a_pause_is_not_lifted_where_nobody_can_tell_whether_it_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
