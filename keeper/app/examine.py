@@ -9,6 +9,7 @@ from keeper.app.addresses import named_contracts
 from keeper.app.builders import protocol_file, unwinder_for
 from keeper.app.examine_chain import ChainExam
 from keeper.app.examine_feeds import examine_feeds
+from keeper.app.examine_start import examine_start
 from keeper.app.executor_contract import ExecutorContract, read_executor
 from keeper.app.finding import Finding
 from keeper.app.halts import found_halt
@@ -229,12 +230,22 @@ async def _deployment(ground: _Ground, adapter: AnyAdapter) -> AsyncIterator[Fin
     watched = adapter.log_filter(market)
     detail = f"{len(watched.addresses)} contracts watched, {len(watched.topics)} events"
     yield Finding(what=f"{name}: market", good=True, detail=detail)
-    yield await _checked(f"{name}: start_block", _start(ground, adapter))
+    start = examine_start(
+        ground.chain.reader, adapter, market, ground.head, _root(ground.settings, name)
+    )
+    yield await _checked(f"{name}: start_block", start)
     yield await _checked(f"{name}: audit", _audit(ground, adapter))
     if (forced := protocol_file(ground.settings, name).forced) is not None:
         yield Finding(what=f"{name}: forced", good=True, detail=_allowed(forced))
     async for finding in examine_feeds(ground.settings, ground.chain, adapter, market, ground.head):
         yield finding
+
+
+def _root(settings: Settings, deployment: str) -> Address | None:
+    """Return the contract that a deployment is found by, None where its file names none."""
+    (path,) = [one.path for one in settings.deployments if one.name == deployment]
+    named = (one.address for one in named_contracts(settings) if one.path == path)
+    return next(named, None)
 
 
 def _allowed(forced: ForcedSettings) -> str:
@@ -255,10 +266,3 @@ async def _audit(ground: _Ground, adapter: AnyAdapter) -> str:
     if paused:
         raise KeeperError("; ".join(dict.fromkeys(paused.values())))
     return "nothing is paused"
-
-
-async def _start(ground: _Ground, adapter: AnyAdapter) -> str:
-    if adapter.start_block > ground.head.number:
-        msg = f"expected at most the head, {ground.head.number}, found {adapter.start_block}"
-        raise KeeperError(msg)
-    return f"{adapter.start_block}"

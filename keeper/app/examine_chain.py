@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from keeper.app.mixed_up import Named, mixed_up
 from keeper.app.totals import OLDEST_ANSWER_S
 from keeper.config.chain_file import (
     ChainSettings,
@@ -84,6 +85,7 @@ class ChainExam(Struct, frozen=True, kw_only=True):
         if age > OLDEST_ANSWER_S:
             expected = f"expected an answer of the last {OLDEST_ANSWER_S} s"
             raise KeeperError(f"{feed}: {expected}, found one {age} s old")
+        await self._require_own(token, feed)
         said, own = await self._description(feed), await self._description(self.chain.native_feed)
         if said and own and _currency(said) != _currency(own):
             expected = f"expected a feed in {_currency(own)}, as the native coin's is"
@@ -91,6 +93,20 @@ class ChainExam(Struct, frozen=True, kw_only=True):
         symbol = await self._text(ask(token, SYMBOL))
         price = decimal(prices[token], WAD, 8)
         return f"{symbol}, {said or 'no description'}: {price}, {age} s old"
+
+    async def _require_own(self, token: Address, feed: Address) -> None:
+        """Raise KeeperError for a feed that stands in the place of another token's."""
+        coin = (self.chain.wrapped_native, self.chain.native_feed)
+        named = {
+            f"{one} {its}": Named(
+                symbol=await self._text(ask(one, SYMBOL)), description=await self._description(its)
+            )
+            for one, its in (coin, *self.chain.price_feeds.items())
+        }
+        own = named[f"{token} {feed}"]
+        if (other := mixed_up(f"{token} {feed}", named)) is not None:
+            found = f"found {own.description!r}, as {other} should have"
+            raise KeeperError(f"{feed}: expected a feed of {own.symbol}, {found}")
 
     async def _venue(self, venue: VenueSettings) -> str:
         """Check that factory and quoter are what they are said to be, and each fee has pools."""

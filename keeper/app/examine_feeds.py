@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+from keeper.app.examine_pace import idle_heartbeats
 from keeper.app.finding import Finding
 from keeper.app.prices import strangers, watcher_for
 from keeper.chain.session import Chain
@@ -27,6 +28,8 @@ async def examine_feeds(
     feeds = adapter.feeds(market)
     await watcher.follow(feeds, head)
     for detail in strangers(settings, adapter.deployment, watcher.following):
+        yield Finding(what=f"{adapter.deployment}: guards", good=False, detail=detail)
+    for detail in await idle_heartbeats(chain.reader, watcher.following.feeds, head):
         yield Finding(what=f"{adapter.deployment}: guards", good=False, detail=detail)
     book = await watcher.read(head, None)
     await multiples.find_out(book)
