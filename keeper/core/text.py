@@ -27,11 +27,14 @@ def printable(text: str | bytes, limit: int = SHOWN_LENGTH) -> str:
     """
     # Bytes are cut before they are decoded: a symbol may be a megabyte.
     decoded = text[: 4 * limit].decode("utf-8", "replace") if isinstance(text, bytes) else text
-    clean = "".join(
-        "?" if unicodedata.category(one) in _REPLACED_CATEGORIES else one
-        for one in decoded[: limit + 1]
-    )
+    clean = decoded[: limit + 1]
+    if not clean.isprintable():  # nearly all is, and a look at each character costs
+        clean = "".join(map(_shown_character, clean))
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def _shown_character(one: str) -> str:
+    return "?" if unicodedata.category(one) in _REPLACED_CATEGORIES else one
 
 
 def decimal(value: int, scale: int, places: int) -> str:

@@ -5,6 +5,8 @@ import io
 import json
 import logging
 import re
+import sys
+import unicodedata
 from pathlib import Path
 from time import process_time
 
@@ -169,6 +171,14 @@ def test_nesting_without_end_is_cut():
 )
 def test_a_poisoned_symbol_is_made_printable(symbol, shown):
     assert printable(symbol) == shown
+
+
+def test_of_every_character_it_is_told_the_same_way_whether_it_is_fit_to_show():
+    bad = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    every = map(chr, range(sys.maxunicode + 1))
+    assert all(
+        printable(one) == ("?" if unicodedata.category(one) in bad else one) for one in every
+    )
 
 
 def test_a_megabyte_symbol_is_cut():
