@@ -66,16 +66,26 @@ class AlertChannel:
         self._thread.start()
 
     def offer(self, alert: Alert) -> None:
-        """Take an alert, or lose it when too many wait."""
+        """Take an alert; when too many wait the one that matters least is lost."""
         with self._news:
             before = self._waiting.get(alert.key)
-            is_taken = before is not None or len(self._waiting) < WAITING
-            if is_taken:
+            is_full = before is None and len(self._waiting) >= WAITING
+            lost = self._crowded_out(alert) if is_full else None
+            if lost is not alert:
                 said = alert if before is None else _instead_of(before.alert, alert)
                 self._waiting[alert.key] = _Waiting(said, self._now())
                 self._news.notify()
-        if not is_taken:
-            self._lost(alert, "too many wait")
+        if lost is not None:
+            self._lost(lost, "too many wait")
+
+    def _crowded_out(self, alert: Alert) -> Alert:
+        """Return what there is no room for, taken out if it waited: the newest of the least."""
+        waiting = (one.alert for one in reversed(self._waiting.values()))
+        least = min(waiting, key=lambda one: one.severity)
+        if least.severity >= alert.severity:
+            return alert
+        del self._waiting[least.key]
+        return least
 
     def close(self, patience_s: float) -> None:
         """Try what waits once more, without waiting between tries, for so long."""

@@ -18,6 +18,7 @@ from keeper.telemetry.channels import (
     AlertChannel,
     apprise_delivery,
 )
+from tests.support.keeper_process import until
 
 PATIENCE_S = 30.0
 
@@ -60,11 +61,9 @@ def channel(side: Side) -> Iterator[AlertChannel]:
         made.close(PATIENCE_S)
 
 
-def alert(key: str, *, recovered: bool = False) -> Alert:
+def alert(key: str, *, recovered: bool = False, severity: Severity = Severity.CRITICAL) -> Alert:
     title = "goes on" if recovered else "is halted"
-    return Alert(
-        key=key, severity=Severity.CRITICAL, title=title, body=f"why {key}", recovered=recovered
-    )
+    return Alert(key=key, severity=severity, title=title, body=f"why {key}", recovered=recovered)
 
 
 def test_what_was_raised_while_a_channel_was_down_is_told_once_when_it_is_back() -> None:
@@ -120,6 +119,24 @@ def test_what_is_not_taken_for_a_day_is_lost_and_so_is_what_does_not_fit() -> No
     lost = [(one["title"], one["why"]) for one in lines if one["event"] == ALERT_LOST]
     assert lost == [("is halted", "not taken"), ("is halted", "too many wait")]
     assert side.taken == []
+
+
+def test_what_matters_less_gives_way_to_a_halt_where_too_many_wait() -> None:
+    side = Side()
+    made = AlertChannel("a", side.deliver, pauses=(600.0,), now=lambda: side.now)
+    with capture_logs() as lines:
+        made.offer(alert("first"))
+        until(lambda: len(made._waiting) == 1 and side.tries == 1)  # it waits before the next try
+        for index in range(WAITING - 1):
+            made.offer(alert(str(index), severity=Severity.WARNING))
+        for key in ("halt", "pause"):
+            made.offer(alert(key))
+        made.offer(alert("late", severity=Severity.WARNING))
+        side.is_down = False
+        made.close(PATIENCE_S)
+    lesser = [str(index) for index in range(WAITING - 3)]
+    assert [one.key for one in side.taken] == ["first", *lesser, "halt", "pause"]
+    assert len([one for one in lines if one["event"] == ALERT_LOST]) == 3
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.01])
