@@ -32,7 +32,7 @@ from keeper.scanner.columns import Columns
 M = TypeVar("M")
 P = TypeVar("P")
 
-_VERSION: Final = 6
+_VERSION: Final = 7
 _CRC_BYTES: Final = 4
 _LONGEST_LINE: Final = 2**24
 """Of JSON: a file without a line is not read whole to find that out."""

@@ -30,7 +30,7 @@ def cases() -> Iterator[Case]:
         replace(one, rate=10**10, seize_share=28 * 10**15 if one.number else 0) for one in MARKETS
     )
     seconds = tuple(replace(one, rate=10**9, accrued_at=NOW - 100) for one in MARKETS)
-    yield case("compound_v2", deployment(markets))
+    yield case("compound_v2", deployment(markets, seizes_unentered=True))
     yield case("compound_v2 by the second", deployment(seconds, by_second=True))
 
 
@@ -74,7 +74,16 @@ def _position(market: Deployment, random: Random) -> Position:
             for i in sorted(debt)
         },
         pool=random.choice((0, *market.pools)),
+        unentered=_aside(market, random, {*collateral, *debt}),
     )
+
+
+def _aside(market: Deployment, random: Random, entered: set[int]) -> tuple[tuple[int, int], ...]:
+    """Return cTokens of some markets that an account did not enter, where they may be seized."""
+    others = [i for i in range(len(MARKETS)) if i not in entered]
+    if not market.seizes_unentered or not others or random.randrange(2):
+        return ()
+    return ((random.choice(others), _tokens(others[0], 900)),)
 
 
 def _tokens(number: int, dollars: int) -> int:

@@ -7,6 +7,8 @@ import pytest
 
 from keeper.core.lending import AccountRef, Option, SeizeQuote
 from keeper.core.units import WAD, Address
+from keeper.devnet.contract import Contract
+from keeper.devnet.sender import Sender, read
 from keeper.protocols.compound_v2.health import debt_of
 from keeper.protocols.compound_v2.refusals import MarketRefusedError, Refusal
 from tests.onchain.test_plain_fork import (
@@ -42,6 +44,7 @@ async def test_it_is_read_as_what_it_is(fork: PlainFork):
         market = (await watch.look()).market
     assert (market.liquidator, market.vai, market.pools) == (None, None, {})
     assert not market.by_second
+    assert market.seizes_unentered
     for one in market.markets:
         (risk,) = one.risks.values()
         assert (risk.incentive, one.seize_share) == (INCENTIVE, SEIZE_SHARE)
@@ -176,3 +179,33 @@ async def test_markets_by_the_second_are_reckoned_by_the_second(
                 done = await judge(watch, look, ref, option, option.max_repay)
                 assert isinstance(done, SeizeQuote)
     assert len(options) == len(LOANS) - 1
+
+
+async def test_what_backs_nothing_may_be_seized_as_well(fork: PlainFork):
+    """Compound's ``seizeAllowed`` does not ask whether the borrower entered the market."""
+    allow_all(fork)
+    async with watched(fork) as watch:
+        before = await watch.look()
+        ref, option = options_of(watch, before)[0]
+        _, debt = option.key.split(":")
+        aside = next(one for one in fork.markets.values() if one.address not in option.key)
+        give(fork, aside, ref.account)
+        look = await watch.follow(before)
+        assert await differences(watch, look) == []
+        assert look.positions == (await watch.look(look.positions)).positions
+        found = {
+            one.key: one for other, one in options_of(watch, look) if other.account == ref.account
+        }
+        assert set(found) == {option.key, f"{aside.address}:{debt}"}
+        pair = found[f"{aside.address}:{debt}"]
+        for repay in (pair.max_repay, pair.max_repay // 3):
+            assert isinstance(await judge(watch, look, ref, pair, repay), SeizeQuote)
+        assert pair.max_repay < option.max_repay  # it has no more of it than that
+
+
+def give(fork: PlainFork, market: Contract, account: Address) -> None:
+    """Give an account cTokens of a market that it did not enter."""
+    supplier = Sender.of(fork.node.live.rpc, fork.node.market.accounts.supplier)
+    held = read(fork.node.live.rpc, market, "balanceOf", supplier.account)
+    supplier.call(market, "transfer", account, held // 1_000)
+    supplier.mine()

@@ -96,6 +96,7 @@ async def test_it_is_read_as_what_it_is(fork: PlainFork):
         market = (await watch.look()).market
     assert (market.liquidator, market.vai, market.pools) == (None, None, {})
     assert not market.by_second
+    assert not market.seizes_unentered
     assert {one.token for one in market.markets} == {m.address for m in fork.markets.values()}
     for one in market.markets:
         (risk,) = one.risks.values()

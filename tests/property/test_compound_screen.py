@@ -11,7 +11,6 @@ from keeper.protocols.compound_v2.adapter import CompoundAdapter
 from keeper.protocols.compound_v2.exposure import pack, unpack
 from keeper.protocols.compound_v2.health import (
     accrued_vai_debt,
-    entered,
     is_forced,
     shortfall,
     terms_of,
@@ -20,6 +19,7 @@ from keeper.protocols.compound_v2.health import (
     vai_shortfall,
     view_at,
 )
+from keeper.protocols.compound_v2.membership import entered
 from keeper.protocols.compound_v2.parameters import Parameters
 from keeper.protocols.compound_v2.rules import mul_exp_half_up, mul_exp_truncated
 from keeper.protocols.compound_v2.state import Deployment, Entry, Pool, Position, Risk
@@ -67,6 +67,7 @@ def views(draw: st.DrawFn) -> Deployment:
         mul=draw(st.sampled_from((mul_exp_truncated, mul_exp_half_up))),
         pools={1: Pool(active=True, falls_back=False)},
         liquidator=draw(st.sampled_from((None, THROUGH))),
+        seizes_unentered=draw(st.booleans()),
         vai=vai(rate=draw(st.integers(0, 10**12)), forced=draw(st.integers(0, 20)) == 0),
     )
     prices = {key: draw(st.integers(price // 9, 2 * price)) for key, price in PRICES.items()}
@@ -88,6 +89,11 @@ def positions(draw: st.DrawFn, view: Deployment) -> Position:
         vai_minted=minted,
         vai_past_interest=minted // draw(st.integers(1, 9)),
         vai_index=WAD if minted else 0,
+        unentered=tuple(
+            (one, draw(st.integers(1, 10**14)))
+            for one in range(3)
+            if one not in {*held, *owed} and draw(st.booleans())
+        ),
     )
     for market in owed:
         share_bps = draw(st.sampled_from((3_000, 9_990, 10_000, 10_001, 12_000)))
@@ -210,6 +216,8 @@ def test_an_account_is_liquidatable_when_the_contracts_find_a_pair_short_or_a_de
         entries = entered(view, position)
         owed = [one.market for one in entries if one.principal]
         tokens = [one.market for one in entries if one.tokens]
+        if view.seizes_unentered:
+            tokens += [one for one, _ in position.unentered]
         pairs = [{*debt, *coins} for debt in each(owed) for coins in each(tokens)]
         forced = any(is_forced(view, position, one) for one in entries)
         vai_short = accrued_vai_debt(view, position) > 0 and any(

@@ -35,6 +35,7 @@ from keeper.protocols.compound_v2 import (
     health,
     legs,
     liquidation,
+    membership,
     parity,
 )
 from keeper.protocols.compound_v2.asking import Asking
@@ -114,7 +115,7 @@ class CompoundAdapter(Struct, frozen=True, kw_only=True):
 
     def feeds_of(self, market: Deployment, position: Position) -> frozenset[str]:
         """Return the ids of the prices that the account's health depends on."""
-        counted = health.entered(market, position)
+        counted = membership.entered(market, position)
         return frozenset(market.markets[one.market].token for one in counted)
 
     def at(self, market: Deployment, *, block: int, timestamp: int, prices: Prices) -> Deployment:

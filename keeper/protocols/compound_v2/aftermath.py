@@ -22,7 +22,14 @@ def after_seize(
         return None
     tokens = rules.seized_tokens(case.ratio, quote.repay)
     entries = (_left(view, one, case, quote.repay, tokens) for one in position.entries)
-    left = replace(position, entries=tuple(e for e in entries if e.tokens or e.principal))
+    aside = dict(position.unentered)
+    if case.collateral.number in aside:
+        aside[case.collateral.number] -= tokens
+    left = replace(
+        position,
+        entries=tuple(e for e in entries if e.tokens or e.principal),
+        unentered=tuple((number, held) for number, held in aside.items() if held),
+    )
     return _booked(view, case, quote), left
 
 

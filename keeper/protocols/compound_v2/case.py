@@ -11,15 +11,14 @@ from keeper.protocols.compound_v2.health import (
     Shortfall,
     accrued_vai_debt,
     debt_of,
-    entered,
     is_forced,
     known_price,
-    risk_of,
     shortfall,
     vai_debt,
     vai_is_forced,
     vai_shortfall,
 )
+from keeper.protocols.compound_v2.membership import entered, risk_of, unentered
 from keeper.protocols.compound_v2.refusals import MarketRefusedError, Refusal
 from keeper.protocols.compound_v2.state import (
     CORE_POOL,
@@ -75,10 +74,11 @@ class Case(Struct, frozen=True, kw_only=True):
 def cases_of(view: Deployment, position: Position) -> Iterator[Case]:
     """Yield every collateral with every debt, VAI last."""
     entries = entered(view, position)
+    numbers = [one.market for one in entries if one.tokens]
     held = [
-        view.markets[one.market]
-        for one in entries
-        if one.tokens and not is_worthless(view, one.market)
+        view.markets[one]
+        for one in (*numbers, *unentered(view, position))
+        if not is_worthless(view, one)
     ]
     for owed in entries:
         if owed.principal:
@@ -87,6 +87,12 @@ def cases_of(view: Deployment, position: Position) -> Iterator[Case]:
     if view.vai is not None and position.vai_minted:
         for collateral in held:
             yield case_of(view, position, collateral, controller_of(view.vai))
+
+
+def tokens_of(position: Position, number: int) -> int:
+    """Return the cTokens of a market that an account has, entered or not."""
+    held = sum(one.tokens for one in position.entries if one.market == number)
+    return held + dict(position.unentered).get(number, 0)
 
 
 def is_worthless(view: Deployment, number: int) -> bool:
@@ -168,7 +174,7 @@ def case_of(view: Deployment, position: Position, collateral: Market, debt: Mark
     return Case(
         collateral=collateral,
         debt=debt,
-        tokens=entries.get(collateral.number, none).tokens,
+        tokens=tokens_of(position, collateral.number),
         owed=debt_of(view, owing) if owing.principal else 0,
         incentive=risk_of(view, collateral, position.pool).incentive,
         ratio=ratio,
@@ -192,7 +198,7 @@ def _vai_case(view: Deployment, position: Position, collateral: Market, debt: Ma
     return Case(
         collateral=collateral,
         debt=debt,
-        tokens=sum(one.tokens for one in position.entries if one.market == collateral.number),
+        tokens=tokens_of(position, collateral.number),
         owed=owed,
         incentive=risk_of(view, collateral, position.pool).incentive,
         ratio=ratio,

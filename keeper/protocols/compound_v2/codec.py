@@ -17,6 +17,7 @@ GET_ASSETS_IN = selector("getAssetsIn(address)")
 GET_ACCOUNT_LIQUIDITY = selector("getAccountLiquidity(address)")
 SEIZE_PAUSED = selector("seizeGuardianPaused()")
 IS_DEPRECATED = selector("isDeprecated(address)")
+SEIZE_ALLOWED = selector("seizeAllowed(address,address,address,address,uint256)")
 
 # Venus
 PROTOCOL_PAUSED = selector("protocolPaused()")

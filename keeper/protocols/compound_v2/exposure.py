@@ -19,7 +19,7 @@ from typing import Final
 from keeper.core.screening import Exposure, Factor
 from keeper.core.units import WAD, Address
 from keeper.core.values import replace
-from keeper.protocols.compound_v2.health import risk_of
+from keeper.protocols.compound_v2.membership import risk_of
 from keeper.protocols.compound_v2.packing import packed, unpacked
 from keeper.protocols.compound_v2.state import CORE_POOL, Deployment, Entry, Position
 
@@ -32,8 +32,9 @@ _MARKET_BITS: Final = 16
 _MINTED: Final = 1
 """Of kind ``_VAI`` in place of a market: what was minted; 0 is what interest runs on."""
 
-_FACE: Final = 7
+_FACE: Final = 8
 _ENTRY: Final = 4
+_ASIDE: Final = 2
 
 
 def exposure(position: Position) -> Exposure | None:
@@ -101,8 +102,9 @@ def pack(position: Position) -> bytes:
         position.vai_index,
         position.idle,
         len(position.forced),
+        len(position.unentered),
     )
-    entries = (number for entry in position.entries for number in entry)
+    entries = (number for entry in (*position.unentered, *position.entries) for number in entry)
     numbers = (*face, *sorted(position.forced), *entries)
     return packed(numbers)
 
@@ -110,15 +112,17 @@ def pack(position: Position) -> bytes:
 def unpack(data: bytes) -> Position:
     """Return the position that was packed."""
     numbers = list(unpacked(data))
-    pool, marks, minted, past_interest, index, idle, forced = numbers[:_FACE]
-    first = _FACE + forced
+    pool, marks, minted, past_interest, index, idle, forced, aside = numbers[:_FACE]
+    middle = _FACE + forced
+    first = middle + _ASIDE * aside
     return Position(
         entries=tuple(
             Entry(*numbers[at : at + _ENTRY]) for at in range(first, len(numbers), _ENTRY)
         ),
+        unentered=tuple((numbers[at], numbers[at + 1]) for at in range(middle, first, _ASIDE)),
         idle=idle,
         pool=pool,
-        forced=frozenset(numbers[_FACE:first]),
+        forced=frozenset(numbers[_FACE:middle]),
         vai_forced=bool(marks & 2),
         restricted=bool(marks & 1),
         vai_minted=minted,

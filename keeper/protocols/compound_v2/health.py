@@ -12,19 +12,17 @@ from keeper.core.lending import Health
 from keeper.core.units import MAX_UINT256, WAD
 from keeper.core.values import replace
 from keeper.protocols.compound_v2 import rules
+from keeper.protocols.compound_v2.membership import entered, risk_of, unentered
 from keeper.protocols.compound_v2.rules import Stored
 from keeper.protocols.compound_v2.state import (
-    CORE_POOL,
     Deployment,
     Entry,
     Line,
     Market,
     Position,
-    Risk,
     Weights,
 )
 
-NOTHING = Risk(threshold=0, incentive=0, listed=False)
 _NONE = -1
 """No market's number."""
 
@@ -63,15 +61,6 @@ def accrued_at(view: Deployment, market: Market) -> Stored:
     return replace(after, cash=after.cash - paid, reserves=after.reserves - paid)
 
 
-def risk_of(view: Deployment, market: Market, number: int) -> Risk:
-    """Mirror ``MarketFacet.getLiquidationParams``: how an account's pool judges a market."""
-    pool = view.pools.get(number)
-    if number == CORE_POOL or pool is None or not pool.active:
-        return market.risks[CORE_POOL]
-    own = market.risks.get(number, NOTHING)
-    return market.risks[CORE_POOL] if not own.listed and pool.falls_back else own
-
-
 class Term(NamedTuple):
     """One market's part in an account's shortfall: debt less weighted collateral, 1e18 dollars."""
 
@@ -84,12 +73,6 @@ class Term(NamedTuple):
     """Accrued."""
     debt: int
     """Accrued."""
-
-
-def entered(view: Deployment, position: Position) -> tuple[Entry, ...]:
-    """Mirror Venus's ``getAssetsIn``: the entered markets that are still listed."""
-    markets = view.markets
-    return tuple([one for one in position.entries if markets[one.market].risks[CORE_POOL].listed])
 
 
 def terms_of(view: Deployment, position: Position) -> tuple[Term, ...]:
@@ -187,6 +170,8 @@ def is_liquidatable(
             lost[one.market] = one.stored - one.accrued
     vai = vai_debt(view, position)
     held = [one.market for one in counted if one.tokens]
+    if unentered(view, position):
+        held.append(_NONE)  # whose accrual takes nothing from a shortfall
     owed = [one.market for one in counted if one.principal]
     if worst + vai > _least_lost(lost, held, owed):
         return True

@@ -6,15 +6,14 @@ from keeper.protocols.compound_v2 import rules
 from keeper.protocols.compound_v2.health import (
     accrued_vai_debt,
     debt_of,
-    entered,
     known_price,
-    risk_of,
 )
+from keeper.protocols.compound_v2.membership import entered, risk_of, unentered
 from keeper.protocols.compound_v2.state import Deployment, Market, Position
 
 
 def legs(view: Deployment, position: Position) -> Legs:
-    """Return an account's collaterals, redeemed, and debts."""
+    """Return an account's collaterals, redeemed, and debts; of no weight where it did not enter."""
     collateral, debt = [], []
     for entry in entered(view, position):
         market, line = view.markets[entry.market], view.lines[entry.market]
@@ -24,6 +23,10 @@ def legs(view: Deployment, position: Position) -> Legs:
             collateral.append(_leg(view, market, amount, threshold))
         if owed := debt_of(view, entry):
             debt.append(_leg(view, market, owed, 0))
+    tokens = dict(position.unentered)
+    for number in unentered(view, position):
+        amount = rules.redeemed(tokens[number], view.lines[number].rate)
+        collateral.append(_leg(view, view.markets[number], amount, 0))
     if view.vai is not None and (owed := accrued_vai_debt(view, position)):
         debt.append(
             Leg(asset=view.vai.token, symbol="VAI", amount=owed, price=WAD, threshold_bps=0)

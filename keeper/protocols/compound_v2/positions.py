@@ -10,6 +10,7 @@ from keeper.core.errors import DriftError
 from keeper.core.lending import AccountRef
 from keeper.core.ports import Reader
 from keeper.core.units import Address
+from keeper.evm.erc20 import BALANCE_OF
 from keeper.evm.words import (
     WORD,
     addresses_at_start,
@@ -62,7 +63,11 @@ async def read_positions(place: Place, refs: Sequence[AccountRef]) -> dict[Accou
     answers = iter(await _answers(place, calls))
     balances = {ref: _balances(place, ref, face, answers) for ref, face in faces.items()}
     principals = await _principals(place, [b for some in balances.values() for b in some])
-    return {ref: _position(faces[ref], balances[ref], principals) for ref in refs}
+    owing = {ref: faces[ref] for ref in refs if any(one.owed for one in balances[ref])}
+    aside = await _unentered(place, owing) if place.deployment.seizes_unentered else {}
+    return {
+        ref: _position(faces[ref], balances[ref], principals, aside.get(ref, ())) for ref in refs
+    }
 
 
 def _face_calls(place: Place, ref: AccountRef) -> Iterator[Call]:
@@ -129,6 +134,25 @@ def _balances(
     return found
 
 
+async def _unentered(
+    place: Place, faces: Mapping[AccountRef, _Face]
+) -> dict[AccountRef, tuple[tuple[int, int], ...]]:
+    """Read what accounts hold where they did not enter: market and cTokens."""
+    markets = place.deployment.markets
+    asked = [
+        (ref, one.number, ask_address(one.token, BALANCE_OF, ref.account))
+        for ref, face in faces.items()
+        for one in markets
+        if one.number not in face.entered
+    ]
+    answers = await _answers(place, [call for *_, call in asked])
+    found: dict[AccountRef, tuple[tuple[int, int], ...]] = {}
+    for (ref, number, _), data in zip(asked, answers, strict=True):
+        if tokens := int_at(data, 0):
+            found[ref] = (*found.get(ref, ()), (number, tokens))
+    return found
+
+
 Principals = Mapping[tuple[int, Address], tuple[int, int]]
 
 
@@ -143,7 +167,12 @@ async def _principals(place: Place, balances: Sequence[_Balance]) -> Principals:
     return {(b.market, b.account): one for b, one in zip(owing, found, strict=True)}
 
 
-def _position(face: _Face, balances: Sequence[_Balance], principals: Principals) -> Position:
+def _position(
+    face: _Face,
+    balances: Sequence[_Balance],
+    principals: Principals,
+    unentered: tuple[tuple[int, int], ...],
+) -> Position:
     entries = []
     for one in balances:
         principal, since = principals.get((one.market, one.account), (0, 0))
@@ -153,6 +182,7 @@ def _position(face: _Face, balances: Sequence[_Balance], principals: Principals)
     minted, past_interest, index = face.vai
     return Position(
         entries=tuple(entries),
+        unentered=unentered,
         idle=len(face.entered) - len(entries),
         pool=face.pool,
         forced=frozenset(one.market for one in balances if one.forced),

@@ -1,6 +1,6 @@
 """Read a deployment, whole or only what was touched."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from keeper.core.errors import ConfigError
 from keeper.core.lending import Touched
@@ -21,7 +21,15 @@ from keeper.protocols.compound_v2.health import view_at
 from keeper.protocols.compound_v2.markets import Ground, read_markets, refresh_markets
 from keeper.protocols.compound_v2.parameters import Parameters
 from keeper.protocols.compound_v2.sources import Priced, read_sources
-from keeper.protocols.compound_v2.state import Action, Deployment, Liquidator, Market, Pool, Vai
+from keeper.protocols.compound_v2.state import (
+    CORE_POOL,
+    Action,
+    Deployment,
+    Liquidator,
+    Market,
+    Pool,
+    Vai,
+)
 
 _FALLS_BACK_WORD = 2
 _VAI_INDEX_SLOT = 15
@@ -68,6 +76,7 @@ async def read_whole(asking: Asking, parameters: Parameters) -> Deployment:
         forces_accounts=await _forces_accounts(asking, root, tokens[0]),
         liquidator=await _read_liquidator(asking, root),
         vai=await _read_vai(asking, root),
+        seizes_unentered=ground.seize_paused or await _seizes_unentered(asking, root, markets),
         block=asking.block.number,
         timestamp=asking.block.timestamp,
     )
@@ -126,6 +135,19 @@ async def _forces_accounts(asking: Asking, root: Address, token: Address) -> boo
     )
     (answer,) = await asking.maybe([call])
     return answer is not None
+
+
+async def _seizes_unentered(asking: Asking, root: Address, markets: Sequence[Market]) -> bool:
+    """Return whether cTokens may be seized that back nothing, as on Compound; not on Venus.
+
+    Asked of nobody, who entered no market. A Comptroller that does not say so does not; Compound's
+    says nothing while all seizures are paused.
+    """
+    listed = next((one.token for one in markets if one.risks[CORE_POOL].listed), ZERO_ADDRESS)
+    words = (listed, listed, ZERO_ADDRESS, ZERO_ADDRESS, ZERO_ADDRESS)
+    call = ask(root, codec.SEIZE_ALLOWED, *map(word_of_address, words))
+    (answer,) = await asking.maybe([call])
+    return answer is not None and int_at(answer, 0) == 0
 
 
 async def _read_liquidator(asking: Asking, root: Address) -> Liquidator | None:

@@ -170,6 +170,8 @@ class Deployment:
     """Whether single accounts' debts may be marked for forced liquidation."""
     liquidator: Liquidator | None
     vai: Vai | None
+    seizes_unentered: bool = False
+    """Whether cTokens of a market that the borrower did not enter may be seized too."""
     block: int
     timestamp: int
     prices: Mapping[str, int] = field(default_factory=dict)
@@ -197,6 +199,8 @@ class Position(Struct, frozen=True, kw_only=True):
 
     entries: tuple[Entry, ...] = ()
     """Of entered markets with cTokens or debt; nothing else counts."""
+    unentered: tuple[tuple[int, int], ...] = ()
+    """Market and cTokens where it entered not: they count for nothing, and may be seized."""
     idle: int = 0
     """Entered markets with neither, which are visited for nothing."""
     pool: int = CORE_POOL
