@@ -4,10 +4,11 @@ import pytest
 
 from keeper.core.errors import RefusedError
 from keeper.core.lending import Option
-from keeper.core.units import MAX_UINT256, RAY
+from keeper.core.units import MAX_UINT256, RAY, Address
 from keeper.core.values import replace
 from keeper.protocols.aave_v3 import liquidation
 from keeper.protocols.aave_v3.adapter import AaveAdapter
+from keeper.protocols.aave_v3.health import assess
 from keeper.protocols.aave_v3.liquidation import options, seize
 from keeper.protocols.aave_v3.parameters import Parameters
 from keeper.protocols.aave_v3.refusals import PoolRefusedError, Refusal, revert_data
@@ -83,7 +84,10 @@ def test_the_maximum_never_leaves_dust(rules):
     ("rules", "reserves", "word"),
     [
         (V3_0, changed(0, is_active=False), "ReserveInactive"),
+        (V3_0, changed(1, is_active=False), "ReserveInactive"),
+        (V3_0, changed(0, is_paused=True), "ReservePaused"),
         (V3_0, changed(1, is_paused=True), "ReservePaused"),
+        (V3_2, changed(0, grace_until=NOW), "LiquidationGraceSentinelCheckFailed"),
         (V3_2, changed(1, grace_until=NOW), "LiquidationGraceSentinelCheckFailed"),
         (V3_5, changed(0, cash=0), "Panic(0x11)"),
     ],
@@ -120,6 +124,45 @@ def test_the_sentinel_holds_only_what_is_above_095():
     deep = market(sentinel=closed, prices={**PRICES, WETH: 1_900 * USD})
     assert seize(deep, SICK, PAIR, dollars(100)).repay == dollars(100)
     assert options(market(sentinel=replace(closed, since=NOW - 3_601)), SICK)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_at_095_the_sentinel_is_asked_and_all_may_be_repaid(held):
+    """The sentinel's line counts as above, the close factor's as below."""
+    closed = Sentinel(
+        address=POOL, feed=POOL, aggregator=POOL, grace_s=3_600, is_up=False, since=NOW
+    )
+    at_the_line = account({0: 19 * 10**17}, {1: dollars(3_200)})
+    view = market(V3_0, sentinel=closed if held else None)
+    assert assess(view, at_the_line).health_factor == 95 * 10**16
+    if held:
+        with pytest.raises(RefusedError, match="PriceOracleSentinelCheckFailed"):
+            seize(view, at_the_line, PAIR, dollars(100))
+        return
+    (option,) = options(view, at_the_line)
+    assert option.max_repay > dollars(1_600)
+
+
+@pytest.mark.parametrize("rules", [V3_0, V3_5])
+def test_collateral_of_threshold_zero_is_refused_until_3_6(rules):
+    bare = changed(0, threshold_bps=0)
+    owing = account({0: 2 * 10**18, 2: 10**7}, {1: dollars(3_000)})
+    assert seize(market(V3_6, bare), owing, PAIR, dollars(1_000)).repay == dollars(1_000)
+    with pytest.raises(RefusedError, match="CollateralCannotBeLiquidated"):
+        seize(market(rules, bare), owing, PAIR, dollars(1_000))
+
+
+def test_a_categorys_price_is_the_debts_too_member_or_not():
+    """``LiquidationLogic._getConfigurationData`` up to 3.1 asks it of the collateral alone."""
+    key = Address("0x" + "77" * 20)
+    categories = {1: Category(threshold_bps=9_000, bonus_bps=10_100, price_source=key)}
+    prices = {**PRICES, key: 1_500 * USD}
+    view = market(V3_0, changed(0, emode_category=1), categories=categories, prices=prices)
+    owing = account({0: 10 * 10**18, 2: 10**7}, {1: dollars(16_000)}, emode=1)
+    inside = seize(view, owing, PAIR, dollars(1))
+    assert inside.seized == 101 * 10**16
+    outside = seize(view, owing, Option(collateral=WBTC, debt=USDC, max_repay=0), dollars(1))
+    assert outside.seized == 10**8 * 1_500 * 105 // 100 // 30_000
 
 
 def test_a_collateral_that_is_not_flagged_is_refused():
