@@ -15,6 +15,9 @@ from keeper.planner.trials import Offer, Trials
 
 _FINALISTS: Final = 3
 """Routes whose amount is searched."""
+_LARGER: Final = (0, 2, 4, 6, 8, 10)
+"""Amounts that they are found at: the most that is taken, shifted right by so many bits, where that
+is more than one route takes best."""
 _NEAR_SHIFT: Final = 6
 """A route within ``1/2**6`` of the best one is searched to the last unit."""
 
@@ -156,15 +159,22 @@ def _finalists(trials: list[Trials]) -> list[Trials]:
 
     That is where a route is compared with others at what it may really repay: the largest amount
     may be refused, or more than the pools take. Of what is divided jointly the widest come first:
-    where they leave paths out, that is known of the narrower ones.
+    where they leave paths out, that is known of the narrower ones. A pool that anybody can open may
+    take next to nothing, and be the best one for that: larger amounts are looked at as well.
     """
     if len(trials) <= _FINALISTS:
         return trials
     by_width = sorted(trials, key=lambda one: -one.route.hops)
     widest = {_kind(one): one for one in reversed(by_width)}
     offers = [(one, one.best_offer(ROUGH)) for one in widest.values()]
-    _, amount = max(offers, key=lambda offer: _rank(offer[0].at(offer[1])))
-    return sorted(by_width, key=lambda one: _rank(one.at(amount)), reverse=True)[:_FINALISTS]
+    best, amount = max(offers, key=lambda offer: _rank(offer[0].at(offer[1])))
+    least, most = amount if best.net(amount) is not None else 0, best.offer.most_taken()
+    amounts = {amount, *(most >> shift for shift in _LARGER if most >> shift > least)}
+
+    def rank(one: Trials) -> tuple[int, int]:
+        return max(_rank(one.at(amount)) for amount in amounts)
+
+    return sorted(by_width, key=rank, reverse=True)[:_FINALISTS]
 
 
 def _kind(one: Trials) -> tuple[bool, bool]:

@@ -1,0 +1,89 @@
+"""Pools that take next to nothing, which anybody can open, keep no plan from a better one."""
+
+from itertools import product
+
+from keeper.core.plan import Plan
+from keeper.core.units import Address
+from keeper.core.values import replace
+from keeper.planner.case import Desk
+from keeper.planner.planner import Planner
+from keeper.venues.uniswap_v2.book import UniswapV2Book
+from keeper.venues.uniswap_v2.pair import PairState
+from keeper.venues.uniswap_v3.pool import PoolState, TickBand
+from tests.support.lending_desk import (
+    DAI,
+    USDC,
+    WBTC,
+    WETH,
+    case_with,
+    desk_of,
+    option_of,
+    planned,
+    pool_at_par,
+    terms_of,
+)
+
+
+def sliver(token_a: Address, token_b: Address, *, dollars: int) -> PoolState:
+    """Return a pool of the least fee whose liquidity is all within four ticks of the price."""
+    pool = pool_at_par(token_a, token_b, dollars=dollars, fee=100)
+    edges = (pool.tick - 2, pool.tick + 2)
+    nets = (pool.liquidity, -pool.liquidity)
+    return replace(pool, band=replace_ticks(pool.band, edges, nets))
+
+
+def replace_ticks(band: TickBand, ticks: tuple[int, ...], nets: tuple[int, ...]) -> TickBand:
+    return TickBand(
+        first_word=band.first_word, last_word=band.last_word, ticks=ticks, liquidity_net=nets
+    )
+
+
+def with_pair(desk: Desk, *, of: tuple[Address, Address], reserves: tuple[int, int]) -> Desk:
+    """Return the desk with a pair of Uniswap V2 beside its pools."""
+    state = PairState(
+        address=Address("0x" + "e2" * 20),
+        token0=of[0],
+        token1=of[1],
+        fee=3_000,
+        reserve0=reserves[0],
+        reserve1=reserves[1],
+    )
+    pairs = UniswapV2Book(venue="uniswap_v2", pairs={of: state})
+    return replace(desk, books={"uniswap_v2": pairs, **desk.books})
+
+
+def test_a_sliver_of_the_least_fee_does_not_make_a_loan_look_small() -> None:
+    """It is the best for what it takes; the deep pool beside it is compared at what that takes."""
+    buying = [pool_at_par(WBTC, USDC, dollars=300_000, fee=fee) for fee in (100, 500, 3_000)]
+    deep = pool_at_par(WBTC, WETH, dollars=5_000_000)
+    case = case_with(option_of(WBTC, USDC, dollars=400_000))
+    alone = planned(case, desk_of(*buying, deep))
+    beside = planned(case, desk_of(*buying, sliver(WBTC, WETH, dollars=50_000), deep))
+    assert alone.quote.repay < alone.option.max_repay
+    assert beside.forecast.net >= alone.forecast.net
+
+
+def test_what_nobody_lends_is_bought_from_one_pool_however_many_there_are() -> None:
+    """Divisions and pairs cannot hand it over first: they take no place from what can."""
+    buying = [pool_at_par(WETH, USDC, dollars=500_000, fee=fee) for fee in (100, 500, 3_000)]
+    case = case_with(option_of(WETH, USDC, dollars=3_000_000))
+    alone = planned(case, desk_of(buying[0], cash=0))
+    several = planned(case, desk_of(*buying, cash=0))
+    pair = with_pair(
+        desk_of(*buying, cash=0), of=(WETH, USDC), reserves=(2_000 * 10**18, 4 * 10**12)
+    )
+    beside = planned(case, pair)
+    assert alone.forecast == several.forecast == beside.forecast
+
+
+def test_a_loan_far_larger_than_all_its_pools_is_liquidated_in_part() -> None:
+    """None of more paths than are tried takes a sixteenth of what might be repaid."""
+    pairs = ((WBTC, WETH), (WBTC, USDC), (WBTC, DAI), (DAI, USDC))
+    pools = [
+        pool_at_par(*pair, dollars=100_000, fee=fee) for pair, fee in product(pairs, (500, 3_000))
+    ]
+    case = case_with(option_of(WBTC, USDC, dollars=60_000_000))
+    desk = replace(desk_of(*pools, intermediates=(DAI,)), base_fee=10**6)
+    found = Planner(terms=terms_of(), venues=(), lenders=()).plan(case, desk)
+    assert isinstance(found, Plan), found
+    assert found.forecast.net > 0
