@@ -60,6 +60,21 @@ def test_the_rate_is_what_a_little_more_brings(
     assert abs(book.rate(hop, swap) / float(exact) - 1) < 1e-9
 
 
+@given(pair=pairs, numerator=st.integers(1, 10**6), denominator=st.integers(1, 10**6))
+def test_a_price_that_moved_keeps_the_product_but_for_rounding(
+    pair: PairState, numerator: int, denominator: int
+) -> None:
+    """The square of the second reserve moves with the price, each of the two rounded down once."""
+    ratio, product = Fraction(numerator, denominator), pair.reserve0 * pair.reserve1
+    moved = pair.at_ratio(ratio)
+    if moved is None:
+        assert pair.reserve1**2 * ratio < 1 or pair.reserve0**2 < 2 * ratio
+        return
+    square = pair.reserve1**2 * ratio
+    assert moved.reserve1**2 <= square < (moved.reserve1 + 1) ** 2
+    assert moved.reserve0 * moved.reserve1 <= product < (moved.reserve0 + 1) * moved.reserve1
+
+
 def kept(pair: PairState, paid: int, out: int, *, zero_for_one: bool) -> bool:
     """Mirror the require of ``UniswapV2Pair.swap`` with the fee as a parameter."""
     reserve_in, reserve_out = (pair.reserve0, pair.reserve1)[:: 1 if zero_for_one else -1]

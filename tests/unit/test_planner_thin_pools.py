@@ -1,6 +1,9 @@
 """Pools that take next to nothing, which anybody can open, keep no plan from a better one."""
 
+from fractions import Fraction
 from itertools import product
+
+import pytest
 
 from keeper.core.plan import Plan
 from keeper.core.units import Address
@@ -87,3 +90,18 @@ def test_a_loan_far_larger_than_all_its_pools_is_liquidated_in_part() -> None:
     found = Planner(terms=terms_of(), venues=(), lenders=()).plan(case, desk)
     assert isinstance(found, Plan), found
     assert found.forecast.net > 0
+
+
+@pytest.mark.parametrize("reserves", [(10**7, 1), (1, 10**7)])
+def test_a_pair_of_dust_ends_no_plan_after_a_move_that_it_cannot_follow(
+    reserves: tuple[int, int],
+) -> None:
+    """One of its reserves would be empty, and the rate along it nothing, or without end."""
+    desk = desk_of(pool_at_par(WETH, WBTC, dollars=5_000_000))
+    planner = Planner(terms=terms_of(), venues=(), lenders=())
+    dusty = with_pair(desk, of=(WETH, WBTC), reserves=reserves)
+    case = case_with(option_of(WBTC, WETH, dollars=20_000))
+    for move in (Fraction(1, 2), Fraction(2)):
+        moves = {WBTC: move}
+        found = planner.plan(case, dusty.repriced(moves))
+        assert found == planner.plan(case, desk.repriced(moves))

@@ -62,11 +62,16 @@ class UniswapV2Book(Struct, frozen=True, kw_only=True):
         return replace(self, pairs={**self.pairs, (state.token0, state.token1): state})
 
     def repriced(self, factors: Mapping[Address, Fraction]) -> "UniswapV2Book":
-        """Return the book with every pair at the price that its tokens' values move to."""
+        """Return the book with every pair at the price that its tokens' values move to.
+
+        A pair of so little that it cannot follow is left out.
+        """
         moved = {}
         for pair, state in self.pairs.items():
             ratio = factors.get(pair[0], ONE) / factors.get(pair[1], ONE)
-            moved[pair] = state if ratio == 1 else state.at_ratio(ratio)
+            there = state if ratio == 1 else state.at_ratio(ratio)
+            if there is not None:
+                moved[pair] = there
         return replace(self, pairs=moved)
 
     def _state(self, hop: Hop) -> PairState:

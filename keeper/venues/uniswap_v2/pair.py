@@ -64,12 +64,17 @@ class PairState(Struct, frozen=True, kw_only=True):
         """Return the pair as the swap leaves it, if it holds what it reports."""
         return replace(self, reserve0=swap.reserve0, reserve1=swap.reserve1)
 
-    def at_ratio(self, ratio: Fraction) -> "PairState":
-        """Return the pair once its price has moved by a ratio, with the product of its reserves."""
+    def at_ratio(self, ratio: Fraction) -> "PairState | None":
+        """Return the pair once its price has moved by a ratio, with the product of its reserves.
+
+        None when it holds so little that a reserve would be empty.
+        """
         product = self.reserve0 * self.reserve1
         square = product * self.reserve1 * ratio.numerator
         reserve1 = isqrt(square // (self.reserve0 * ratio.denominator))
-        return replace(self, reserve0=product // max(reserve1, 1), reserve1=reserve1)
+        if not 0 < reserve1 <= product:
+            return None
+        return replace(self, reserve0=product // reserve1, reserve1=reserve1)
 
     def _reserves(self, *, zero_for_one: bool) -> tuple[int, int]:
         pair = (self.reserve0, self.reserve1)
