@@ -9,7 +9,7 @@ from keeper.core.units import Address
 
 @dataclass(slots=True, kw_only=True)
 class ScriptedReader:
-    """Answers ``call_many``; a call that the script does not know reverts."""
+    """Answers ``call_many``; a call that the script does not know reverts, with a reason."""
 
     answers: Mapping[tuple[Address, bytes], bytes]
     rounds: list[list[Call]] = field(default_factory=list)
@@ -32,9 +32,16 @@ class ScriptedReader:
         self.rounds.append(list(calls))
         self.blocks.append(block)
         found = [self.answers.get((call.to, call.data)) for call in calls]
-        return [CallResult(success=data is not None, data=data or b"") for data in found]
+        return [
+            CallResult(success=data is not None, data=_REASON if data is None else data)
+            for data in found
+        ]
 
 
 def words(*values: int) -> bytes:
     """Return ABI words of signed or unsigned numbers."""
     return b"".join((value % (1 << 256)).to_bytes(32) for value in values)
+
+
+_REASON = bytes.fromhex("08c379a0") + words(32, 3) + b"no!".ljust(32, b"\x00")
+"""``Error("no!")``: long enough to be taken for an answer of three words."""

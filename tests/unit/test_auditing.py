@@ -78,5 +78,5 @@ async def test_whom_another_executor_paid_is_not_guessed() -> None:
 
 
 async def test_what_is_no_executor_pays_nobody() -> None:
-    with pytest.raises(StaleError, match="expected its recipient at block 101, found nothing"):
+    with pytest.raises(StaleError, match="expected its recipient at block 101, found 08c379a0"):
         await paid(ScriptedReader(answers={}))

@@ -30,12 +30,9 @@ def step_exact_in(
     if less_fee >= to_target:
         out = _amount_out_floor(price, target, liquidity, zero_for_one=zero_for_one)
         return target, to_target + _fee_ceil(to_target, fee), out
+    # Less than brings it there ends short of the target: what is left over is the fee.
     after = price_after_input(price, liquidity, less_fee, zero_for_one=zero_for_one)
-    out = _amount_out_floor(price, after, liquidity, zero_for_one=zero_for_one)
-    if after == target:
-        spent = to_target
-        return after, spent + _fee_ceil(spent, fee), out
-    return after, remaining, out
+    return after, remaining, _amount_out_floor(price, after, liquidity, zero_for_one=zero_for_one)
 
 
 def step_exact_out(
@@ -49,10 +46,7 @@ def step_exact_out(
         return target, spent + _fee_ceil(spent, fee), to_target
     after = price_after_output(price, liquidity, remaining, zero_for_one=zero_for_one)
     spent = _amount_in_ceil(price, after, liquidity, zero_for_one=zero_for_one)
-    if after == target:
-        out = to_target
-    else:
-        out = _amount_out_floor(price, after, liquidity, zero_for_one=zero_for_one)
+    out = _amount_out_floor(price, after, liquidity, zero_for_one=zero_for_one)
     return after, spent + _fee_ceil(spent, fee), min(out, remaining)
 
 
