@@ -104,7 +104,7 @@ class Outlet(io.TextIOBase):
         try:
             while content:
                 content = content[self._taken(content) :]
-        except OSError:
+        except (OSError, ValueError):  # the latter of a stream that somebody closed
             return False
         return True
 

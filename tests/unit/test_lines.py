@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -25,7 +26,11 @@ PIPE = 4_096
 @pytest.fixture
 def logged() -> Iterator[None]:
     """The process's logging is put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
     structlog.reset_defaults()
 
 
@@ -124,6 +129,16 @@ def test_a_disk_that_takes_no_line_stops_nobody_and_is_told_with_the_next_that_i
     assert first["block"] == 7
     assert (second["event"], second["count"]) == ("lines.lost", 3)
     assert third["block"] == 8
+    assert len(lost) == 3
+
+
+def test_a_log_that_somebody_closed_costs_its_lines_and_nothing_else(tmp_path: Path) -> None:
+    lost = list[None]()
+    with (tmp_path / "log").open("w") as out:
+        outlet = Outlet(out, count_lost=lambda: lost.append(None))
+    for _ in range(3):
+        outlet.write("late")
+    assert outlet.drain(60)
     assert len(lost) == 3
 
 
