@@ -23,6 +23,7 @@ from keeper.core.lending import AccountRef
 from keeper.core.pending import Lead, PendingTransaction
 from keeper.core.ports import ProtocolAdapter, Wire
 from keeper.core.tick import Tick
+from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.mirror.snapshot import Snapshot
 from keeper.runtime.latest import Latest
@@ -32,6 +33,9 @@ log = structlog.get_logger()
 
 BACKRUN_LEFT = "backrun.left"
 """An account that an update would bring under the line is not taken with it, and why."""
+
+_Try = tuple[AccountRef, Address]
+"""An account, and who sent the update that it was tried behind."""
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -64,7 +68,7 @@ class Backrun(Generic[M, P]):
         self._observer = observer
         self._block_time_s = block_time_s
         self._mail: Latest[Foreseen[M, P]] = Latest()
-        self._tried: tuple[BlockRef | None, frozenset[AccountRef]] = None, frozenset()
+        self._tried: tuple[BlockRef | None, frozenset[_Try]] = None, frozenset()
         """The newest block that was acted at, and who was tried there."""
 
     def offer(self, foreseen: Foreseen[M, P]) -> None:
@@ -97,7 +101,8 @@ class Backrun(Generic[M, P]):
         if not under:
             return
         left = await self._acting.follow(self._look(foreseen, under), lead)
-        block, tried = foreseen.snapshot.block, frozenset(under)
+        block = foreseen.snapshot.block
+        tried = frozenset((ref, pending.sender) for ref in under)
         self._tried = block, tried | (self._tried[1] if self._tried[0] == block else frozenset())
         for one in left:
             log.info(
@@ -110,10 +115,14 @@ class Backrun(Generic[M, P]):
             )
 
     def _untried(self, foreseen: Foreseen[M, P]) -> list[AccountRef]:
-        """Return whom an update would bring, but who was tried at this block before."""
-        block, tried = self._tried
+        """Return whom an update would bring, but who was tried at this block before.
+
+        Behind an update of the same sender: what others send, which may be nobody's update, keeps
+        no account from being tried behind one that is.
+        """
+        (block, tried), sender = self._tried, foreseen.transaction.sender
         is_new = block != foreseen.snapshot.block
-        return [ref for ref in foreseen.foresight.under if is_new or ref not in tried]
+        return [ref for ref in foreseen.foresight.under if is_new or (ref, sender) not in tried]
 
     def _look(self, foreseen: Foreseen[M, P], who: Sequence[AccountRef]) -> Look[M, P]:
         """Judge whom the update would bring under the line, exactly, at its prices."""

@@ -198,7 +198,8 @@ async def test_an_update_that_fails_holds_nobody_back_and_is_followed_once_a_blo
                 before = len(lines)
                 await foreseen(desk, sender=accounts.arbitrageur)
                 await desk.until(lambda seen=before: BACKRUN_LEFT in events(lines[seen:]))
-                await foreseen(desk, sender=accounts.supplier)
+                desk.rpc("anvil_dropAllTransactions")
+                await foreseen(desk, ANSWER - 1, sender=accounts.arbitrageur)
                 desk.mine()
                 await desk.at_head()
         executor, height = desk.session.keeper.sending.executor, desk.height()
@@ -206,6 +207,17 @@ async def test_an_update_that_fails_holds_nobody_back_and_is_followed_once_a_blo
         assert [no for ref in refs if (no := executor.waiting(ref, height))] == []
         left = [one["account"] for one in lines if one["event"] == BACKRUN_LEFT]
         assert {left.count(one) for one in left} == {2}
+
+
+async def test_an_update_of_nobody_s_takes_no_turn_from_one_that_is(
+    market: MarketNode, tmp_path: Path
+) -> None:
+    async with backrunning(tmp_path, market) as (desk, relay):
+        with capture_logs() as lines:
+            await foreseen(desk, sender=market.market.accounts.arbitrageur)
+            await desk.until(lambda: BACKRUN_LEFT in events(lines))
+        assert relay.bundles == {}
+        await offered(desk, relay)
 
 
 @pytest.mark.parametrize("refused", ["eth_callBundle", "eth_sendBundle"])
