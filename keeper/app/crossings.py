@@ -96,7 +96,7 @@ class Crossings(Generic[M, P]):
     ) -> None:
         """Look among the loans that ``sight`` sees, past those that ``arming`` makes wait.
 
-        And past those that were looked at ``in_vain`` lately.
+        Those that were planned ``in_vain`` lately have the places that others leave.
         """
         self._in_vain = in_vain
         self._bench = bench
@@ -118,11 +118,12 @@ class Crossings(Generic[M, P]):
                 continue
             for falls, near in ((True, both.falling), (False, both.rising)):
                 found: list[Candidate[M, P]] = []
-                for ref, hint in near:
+                value, block = prices[feed].value, ahead.head.number
+                for ref, hint in self._in_vain.put_last(feed, near, block):
                     if len(found) == bench.most:
                         break
-                    if abs(hint - prices[feed].value) * _BPS > prices[feed].value * REACH_BPS:
-                        break
+                    if abs(hint - value) * _BPS > value * REACH_BPS:
+                        continue
                     found += self._candidates(ahead, view, feed, ref, int(hint), falls=falls)
                     await asyncio.sleep(0)
                 if found:
@@ -165,7 +166,6 @@ class Crossings(Generic[M, P]):
             or feeds & ahead.prices.problems.keys()
             or bench.parity.bar(ref, head)
             or self._arming.waits(ref, head.number)
-            or self._in_vain.waits(feed, ref, head.number)
         )
 
     def is_under(self, view: M, position: P, feed: str) -> Callable[[int], bool]:

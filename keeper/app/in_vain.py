@@ -3,7 +3,7 @@
 Anybody may keep loans next to the line that nobody earns by closing.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from keeper.core.lending import AccountRef
@@ -21,9 +21,14 @@ class InVain:
         """Take note of an account that came to nothing at ``block``."""
         self._until[feed, ref] = block + FOR_BLOCKS
 
-    def waits(self, feed: str, ref: AccountRef, block: int) -> bool:
-        """Return whether others go first at ``block``."""
-        return block < self._until.get((feed, ref), block)
+    def put_last(
+        self, feed: str, near: Iterable[tuple[AccountRef, float]], block: int
+    ) -> list[tuple[AccountRef, float]]:
+        """Return accounts and their prices in their order, but who has to wait behind all others.
+
+        Who came to nothing at one head may be worth it at the next, as once a pool has recovered.
+        """
+        return sorted(near, key=lambda one: block < self._until.get((feed, one[0]), block))
 
     def begin(self, block: int) -> None:
         """Forget who waits no more at ``block``."""

@@ -206,6 +206,26 @@ async def test_accounts_that_are_not_worth_it_do_not_keep_out_who_is(
         desk.require_invariants()
 
 
+async def test_who_was_planned_in_vain_once_is_signed_for_again_where_places_are_left(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    """As after a block in which somebody moved a pool: it may be the one most worth it."""
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], root=AHEAD) as desk:
+        before = await armed(desk, "WBTC")
+        refs = [one.ref for one in before.shots]
+        prearming = desk.session.keeper.deployments[0].outlook.prearming
+        assert prearming is not None
+        for ref in refs:
+            prearming._in_vain.note(before.feed, ref, desk.height())
+        desk.mine()
+        await desk.at_head()
+        await desk.until(lambda: salvo(desk, "WBTC") is not None)
+        after = salvo(desk, "WBTC")
+        assert after is not None
+        assert [one.ref for one in after.shots] == refs
+        desk.require_invariants()
+
+
 @pytest.fixture
 def by_the_clock(market: MarketNode) -> Iterator[MarketNode]:
     """The market, with blocks that are as far apart as they come.
