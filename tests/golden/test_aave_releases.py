@@ -98,6 +98,22 @@ def test_seizures_round_to_the_protocols_side_in_two_steps(rules: Rules):
 
 
 @every_release
+def test_what_of_the_collateral_is_bonus_rounds_up_since_3_7(rules: Rules):
+    """Ten and a half are seized for ten; all of the bonus is the fee."""
+    pair = Pair(
+        collateral_price=USD,
+        collateral_unit=1,
+        debt_price=USD,
+        debt_unit=1,
+        bonus_bps=10_500,
+        fee_bps=10_000,
+        balance=10**6,
+    )
+    found = available_collateral(rules, pair, 10)
+    assert (found.net, found.fee) == ((9, 1) if since(rules, V3_7) else (10, 1))
+
+
+@every_release
 def test_collateral_that_is_just_enough_takes_what_is_offered(rules: Rules):
     """``maxCollateralToLiquidate > userBalance`` is strict; reckoned back, the debt were one less.
 

@@ -4,6 +4,9 @@ import pytest
 
 from keeper.core.units import WAD
 from keeper.protocols.morpho_blue import irm, rules
+from keeper.protocols.morpho_blue.liquidation import case_of, full_close, market_after
+from keeper.protocols.morpho_blue.state import MorphoPosition
+from tests.support.morpho_market import NOW, deployment, isolated
 
 AT_FIRST = 1_268_391_679
 
@@ -60,3 +63,53 @@ def test_the_constants_are_those_of_four_percent_and_its_bounds():
 )
 def test_the_exponential_at_its_corners(x: int, expected: int):
     assert irm.w_exp(x) == expected
+
+
+# --- amounts so small that each rounding shows, by hand from ``Morpho.liquidate`` -----------------
+
+FEW = rules.Totals(supply_assets=9, supply_shares=9 * 10**6, borrow_assets=2, borrow_shares=10**6)
+PRICE, FACTOR = 15 * 10**35, 11 * WAD // 10
+
+
+def test_what_is_asked_for_in_collateral_rounds_up_four_times():
+    """1 at 1.5 is 2, by 1.1 is 2, of three assets for two million shares, and these are 3."""
+    assert rules.amounts_of_seized(1, PRICE, FACTOR, FEW) == (1, 1_333_334, 3)
+
+
+def test_what_is_offered_in_shares_gives_less_and_takes_more():
+    """A share over half of them is worth 1.5 assets: 1 to be seized for, 2 to be paid."""
+    assert rules.amounts_of_shares(1_000_001, PRICE, FACTOR, FEW) == (0, 1_000_001, 2)
+    assert rules.amounts_of_shares(1_000_001, PRICE // 3, FACTOR, FEW) == (2, 1_000_001, 2)
+
+
+@pytest.mark.parametrize(("borrowed", "lost"), [(2, 2), (1, 1)])
+def test_no_more_is_lost_than_is_owed(borrowed: int, lost: int):
+    assert rules.bad_debt(1_000_001, FEW._replace(borrow_assets=borrowed)) == lost
+    assert rules.bad_debt(0, FEW) == 0
+
+
+def test_one_more_may_be_repaid_than_is_owed_and_nothing_is_owed_then():
+    """``totalBorrowAssets`` stops at zero (``zeroFloorSub``)."""
+    totals = rules.Totals(
+        supply_assets=9, supply_shares=10**9, borrow_assets=1, borrow_shares=10**9
+    )
+    one = isolated(updated=NOW, totals=totals)
+    view = deployment((one,), early=(), prices={one.params.oracle: 10**34})
+    position = MorphoPosition(market=one.id, shares=10**9, collateral=200)
+    quote = full_close(case_of(view, position))
+    assert (quote.repay, quote.inputs) == (2, (0, 10**9))
+    left = market_after(view, position, quote).markets[one.id].totals
+    assert (left.borrow_assets, left.borrow_shares, left.supply_assets) == (0, 0, 9)
+
+
+def test_early_factors_follow_the_loan_to_value_rounded_up():
+    """Two owed of three, a bit over five ninths of the way from a half to four fifths."""
+    terms = rules.PreTerms(
+        pre_lltv=WAD // 2,
+        close_factor_low=WAD // 10,
+        close_factor_high=11 * WAD // 10,
+        incentive_low=101 * WAD // 100,
+        incentive_high=105 * WAD // 100,
+    )
+    found = rules.pre_curve(2, 3, 8 * WAD // 10, terms)
+    assert found == (1_032_222_222_222_222_222, 655_555_555_555_555_556)

@@ -5,7 +5,7 @@ import pytest
 from keeper.core.errors import StaleError
 from keeper.core.units import MAX_UINT256, WAD
 from keeper.core.values import replace
-from keeper.protocols.compound_v2.health import accrued_at, assess, shortfall
+from keeper.protocols.compound_v2.health import accrued_at, assess, shortfall, vai_shortfall
 from keeper.protocols.compound_v2.liquidation import options, seize
 from keeper.protocols.compound_v2.refusals import MarketRefusedError, Refusal
 from keeper.protocols.compound_v2.state import Action, Pool, Risk
@@ -137,6 +137,27 @@ def test_vai_counts_as_a_dollar_and_grows_by_block():
     assert assess(view(of), near(10**6)).debt_base + 10**18 == assess(view(of), position).debt_base
     later = assess(view(of, block=BLOCK + 1_000), position)
     assert later.debt_base > assess(view(of), position).debt_base
+
+
+def test_owing_exactly_what_the_collateral_weighs_is_healthy():
+    """``shortfall`` is what is owed beyond that: liquidated is who has some."""
+    seen = view(deployment(vai=vai()))
+    weighed = -shortfall(seen, account({0: 10**11}, {}), (0,)).value
+    for owed, under in ((weighed, False), (weighed + 1, True)):
+        position = account({0: 10**11}, {}, vai_minted=owed, vai_index=WAD)
+        assert vai_shortfall(seen, position, 0).value == owed - weighed
+        assert assess(seen, position).liquidatable is under
+        assert bool(options(seen, position)) is under
+
+
+def test_what_is_exactly_enough_as_stored_is_accrued_first():
+    seen = view(interest(2, vai=vai()))
+    spare = -shortfall(seen, account({0: 10**11}, {2: 10**7}), (0,)).value
+    assert spare > 0
+    position = account({0: 10**11}, {2: 10**7}, vai_minted=spare, vai_index=WAD)
+    found = shortfall(seen, position, (0,))
+    assert found.value > 0
+    assert found.accrue == (2,)
 
 
 def test_only_vai_is_a_debt_too():

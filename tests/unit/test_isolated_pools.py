@@ -16,10 +16,11 @@ from keeper.protocols.compound_v2 import codec as family
 from keeper.protocols.registry import adapter_for
 from keeper.protocols.venus_isolated import calls, codec, decoding, events, rules
 from keeper.protocols.venus_isolated.case import Way
+from keeper.protocols.venus_isolated.health import assess
 from keeper.protocols.venus_isolated.liquidation import options, seize
 from keeper.protocols.venus_isolated.reads import pools_listed
 from keeper.protocols.venus_isolated.refusals import PoolRefusedError, Refusal
-from keeper.protocols.venus_isolated.state import Action, Position
+from keeper.protocols.venus_isolated.state import Action, Deployment, Position
 from tests.support.isolated_pools import (
     ALICE,
     MAIN,
@@ -34,6 +35,7 @@ from tests.support.isolated_pools import (
     deployment,
     owed,
     place,
+    pool,
     ref,
     tokens,
     view,
@@ -101,13 +103,24 @@ def small(dollars: int, cents: int) -> Position:
     return account({0: tokens(0, dollars)}, {1: owed(1, cents)})
 
 
-def ways(position: Position) -> dict[Way, Option]:
-    found = options(view(), position)
+def ways(position: Position, seen: Deployment | None = None) -> dict[Way, Option]:
+    found = options(seen or view(), position)
     return {Way(one.key.split(":")[0]): one for one in found}
 
 
 def test_above_the_least_collateral_a_part_is_liquidated():
     assert set(ways(small(150, 13_000))) == {Way.BORROW}
+
+
+def test_collateral_of_the_least_is_little():
+    """``MinimalCollateralViolated`` is for as little as that."""
+    position, still = small(150, 13_000), tuple(replace(one, rate=0) for one in MARKETS)
+    total = assess(view(deployment(still)), position).collateral_base
+    for least, way in ((total - 1, Way.BORROW), (total, Way.ACCOUNT)):
+        pools = {MAIN: replace(pool(MAIN), least_collateral=least), OTHER: pool(OTHER)}
+        seen = view(deployment(still, pools=pools))
+        assert assess(seen, position).liquidatable
+        assert set(ways(position, seen)) == {way}
 
 
 def test_little_collateral_that_covers_is_liquidated_as_a_whole():
