@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from keeper.core.values import replace
 from keeper.venues.uniswap_v3.pool import PoolState, TickBand
+from keeper.venues.uniswap_v3.swap_math import step_exact_in, step_exact_out
 from keeper.venues.uniswap_v3.tick_math import (
     MAX_SQRT_RATIO,
     MAX_TICK,
@@ -13,6 +14,7 @@ from keeper.venues.uniswap_v3.tick_math import (
     sqrt_ratio_at_tick,
     tick_at_sqrt_ratio,
 )
+from keeper.venues.uniswap_v3.walk import Swap
 from tests.support.lending_desk import named
 
 SPACINGS = {100: 1, 500: 10, 3_000: 60, 10_000: 200}
@@ -55,6 +57,36 @@ def pools(draw: st.DrawFn) -> PoolState:
             liquidity_net=tuple(nets[one] for one in ticks),
         ),
     )
+
+
+def looped(
+    pool: PoolState, amount: int, *, zero_for_one: bool, exact_in: bool
+) -> tuple[Swap | None, list[int]]:
+    """Mirror the loop of ``UniswapV3Pool.swap``; return as well what is left after each step."""
+    step = step_exact_in if exact_in else step_exact_out
+    price, liquidity, at = pool.sqrt_price, pool.liquidity, pool.tick
+    tick: int | None = at
+    limit = MIN_SQRT_RATIO + 1 if zero_for_one else MAX_SQRT_RATIO - 1
+    remaining, paid, bought, left = amount, 0, 0, list[int]()
+    while remaining > 0:
+        stop = pool.next_stop(at, down=zero_for_one)
+        if stop is None or price == limit:
+            return None, left
+        goal, start = stop.sqrt_price, price
+        target = max(goal, limit) if zero_for_one else min(goal, limit)
+        price, spent, got = step(price, target, liquidity, remaining, pool.fee)
+        paid, bought = paid + spent, bought + got
+        remaining -= spent if exact_in else got
+        left.append(remaining)
+        if price == goal:
+            liquidity += -stop.liquidity_net if zero_for_one else stop.liquidity_net
+            at = tick = stop.tick - 1 if zero_for_one else stop.tick
+        elif price != start:
+            tick = None
+    moved = Swap(
+        amount_in=paid, amount_out=bought, sqrt_price=price, liquidity=liquidity, tick=tick
+    )
+    return moved, left
 
 
 amounts = st.integers(0, 90).flatmap(lambda bits: st.integers(1 << bits, 2 << bits))
@@ -174,3 +206,23 @@ def test_a_narrower_band_refuses_or_says_the_same(
         short = getattr(narrow, quote)(amount, zero_for_one=zero_for_one)
         long = getattr(pool, quote)(amount, zero_for_one=zero_for_one)
         assert short is None or short == long
+
+
+@given(
+    pool=pools(),
+    some=st.lists(amounts, min_size=1, max_size=6),
+    zero_for_one=st.booleans(),
+    exact_in=st.booleans(),
+)
+def test_what_was_asked_before_changes_no_answer(
+    *, pool: PoolState, some: list[int], zero_for_one: bool, exact_in: bool
+) -> None:
+    """Of any amounts in any order, and of those about the ends of ranges, as the loop has it."""
+    way = {"zero_for_one": zero_for_one, "exact_in": exact_in}
+    _, left = looped(pool, max(some), **way)
+    ends = [max(some) - one for one in left][:4]
+    quote = pool.exact_in if exact_in else pool.exact_out
+    for amount in (*some, *(end + near for end in ends for near in (1, 0, -1))):
+        if amount > 0:
+            expected, _ = looped(pool, amount, **way)
+            assert quote(amount, zero_for_one=zero_for_one) == expected

@@ -11,9 +11,10 @@ from keeper.core.ports import Hop, Moved
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.venues.pairs import Pair, pair_of
-from keeper.venues.uniswap_v3.pool import PoolState, Swap
+from keeper.venues.uniswap_v3.pool import PoolState
 from keeper.venues.uniswap_v3.sqrt_price_math import Q96
 from keeper.venues.uniswap_v3.swap_math import FEE_UNIT
+from keeper.venues.uniswap_v3.walk import Swap
 
 ONE = Fraction(1)
 

@@ -5,7 +5,6 @@ refused, never guessed.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -13,7 +12,6 @@ from msgspec import Struct
 from keeper.core.errors import InvariantError
 from keeper.core.units import Address
 from keeper.core.values import replace
-from keeper.venues.uniswap_v3.swap_math import step_exact_in, step_exact_out
 from keeper.venues.uniswap_v3.tick_math import (
     MAX_SQRT_RATIO,
     MAX_TICK,
@@ -22,11 +20,15 @@ from keeper.venues.uniswap_v3.tick_math import (
     sqrt_ratio_at_tick,
     tick_at_sqrt_ratio,
 )
+from keeper.venues.uniswap_v3.walk import Stop, Swap, Walk
 
 WORD_TICKS = 256
 """Ticks, in units of the tick spacing, that one word of the bitmap covers."""
 
-Step = Callable[[int, int, int, int, int], tuple[int, int, int]]
+_MOST_WALKS = 16
+"""Kept of a band: one for each price that swaps are asked about from, direction and side."""
+WalkKey = tuple[int, int, int, bool, bool, int, int]
+"""Square-root price, tick, liquidity, zero for one, exact in; fee and tick spacing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class TickBand:
     liquidity_net: tuple[int, ...]
     """What crossing each tick upward adds to the liquidity."""
     _prices: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+    _walks: dict[WalkKey, Walk] = field(default_factory=dict, repr=False, compare=False)
 
     def price_at(self, tick: int) -> int:
         """Return the square-root price at a tick, kept: a search asks for the same few often."""
@@ -48,23 +51,26 @@ class TickBand:
             price = self._prices[tick] = sqrt_ratio_at_tick(tick)
         return price
 
+    def walk(self, key: WalkKey) -> Walk:
+        """Return the walk that begins there, kept as well."""
+        found = self._walks.get(key)
+        if found is None:
+            if len(self._walks) >= _MOST_WALKS:
+                self._walks.clear()
+            price, tick, liquidity, zero_for_one, exact_in, *_ = key
+            begin = Swap(
+                amount_in=0, amount_out=0, sqrt_price=price, liquidity=liquidity, tick=tick
+            )
+            found = Walk(begin, zero_for_one=zero_for_one, exact_in=exact_in)
+            self._walks[key] = found
+        return found
+
     def __post_init__(self) -> None:
         """Raise InvariantError when the ticks are not ascending or lack a net liquidity."""
         ordered = all(a < b for a, b in zip(self.ticks, self.ticks[1:], strict=False))
         if not ordered or len(self.ticks) != len(self.liquidity_net):
             msg = f"tick band: expected ascending ticks with one net each, found {self.ticks}"
             raise InvariantError(msg)
-
-
-class Swap(Struct, frozen=True, kw_only=True):
-    """What a swap moves, and where it leaves the pool."""
-
-    amount_in: int
-    amount_out: int
-    sqrt_price: int
-    liquidity: int
-    tick: int | None
-    """None when the price ended within a range: then the tick follows from the price."""
 
 
 class PoolState(Struct, frozen=True, kw_only=True):
@@ -83,11 +89,11 @@ class PoolState(Struct, frozen=True, kw_only=True):
 
     def exact_in(self, amount: int, *, zero_for_one: bool) -> Swap | None:
         """Return the swap that sells ``amount``, or None when the known band cannot take it."""
-        return _swap(self, amount, zero_for_one=zero_for_one, exact_in=True)
+        return self._swap(amount, zero_for_one=zero_for_one, exact_in=True)
 
     def exact_out(self, amount: int, *, zero_for_one: bool) -> Swap | None:
         """Return the swap that buys ``amount``, or None when the known band cannot give it."""
-        return _swap(self, amount, zero_for_one=zero_for_one, exact_in=False)
+        return self._swap(amount, zero_for_one=zero_for_one, exact_in=False)
 
     def after(self, swap: Swap) -> "PoolState":
         """Return the pool as the swap leaves it."""
@@ -112,13 +118,25 @@ class PoolState(Struct, frozen=True, kw_only=True):
         liquidity = self.liquidity + crossed
         return replace(self, sqrt_price=sqrt_price, tick=tick, liquidity=liquidity)
 
-    def next_tick(self, tick: int, *, down: bool) -> tuple[int, int | None] | None:
-        """Return the next stop of a swap and its place in the band if it is initialised.
+    def next_stop(self, tick: int, *, down: bool) -> Stop | None:
+        """Return where a swap stops next, None beyond the band.
 
-        None beyond the band. Mirrors ``TickBitmap.nextInitializedTickWithinOneWord``: a swap
-        also stops, and rounds, at the edge of each bitmap word.
+        Mirrors ``TickBitmap.nextInitializedTickWithinOneWord``: a swap also stops, and rounds, at
+        the edge of each bitmap word.
         """
-        return self._tick_below(tick) if down else self._tick_above(tick)
+        found = self._tick_below(tick) if down else self._tick_above(tick)
+        if found is None:
+            return None
+        stop, at = found
+        net = 0 if at is None else self.band.liquidity_net[at]
+        return Stop(tick=stop, sqrt_price=self.band.price_at(stop), liquidity_net=net)
+
+    def _swap(self, amount: int, *, zero_for_one: bool, exact_in: bool) -> Swap | None:
+        if amount <= 0:
+            msg = f"swap: expected a positive amount, found {amount}"
+            raise InvariantError(msg)
+        asked = (self.sqrt_price, self.tick, self.liquidity, zero_for_one, exact_in)
+        return self.band.walk((*asked, self.fee, self.tick_spacing)).swap(self, amount)
 
     def _tick_below(self, tick: int) -> tuple[int, int | None] | None:
         word = tick // self.tick_spacing // WORD_TICKS
@@ -139,37 +157,3 @@ class PoolState(Struct, frozen=True, kw_only=True):
         if at < len(self.band.ticks) and self.band.ticks[at] <= edge:
             return self.band.ticks[at], at
         return min(edge, MAX_TICK), None
-
-
-def _swap(pool: PoolState, amount: int, *, zero_for_one: bool, exact_in: bool) -> Swap | None:
-    """Mirror the loop of ``UniswapV3Pool.swap`` without a price limit."""
-    if amount <= 0:
-        msg = f"swap: expected a positive amount, found {amount}"
-        raise InvariantError(msg)
-    step: Step = step_exact_in if exact_in else step_exact_out
-    price, liquidity, known_tick = pool.sqrt_price, pool.liquidity, pool.tick
-    tick: int | None = known_tick
-    limit = MIN_SQRT_RATIO + 1 if zero_for_one else MAX_SQRT_RATIO - 1
-    remaining, total_in, total_out = amount, 0, 0
-    while remaining > 0:
-        stop = pool.next_tick(known_tick, down=zero_for_one)
-        if stop is None or price == limit:
-            return None
-        next_tick, crossed = stop
-        goal = pool.band.price_at(next_tick)
-        target = max(goal, limit) if zero_for_one else min(goal, limit)
-        start = price
-        price, spent, got = step(price, target, liquidity, remaining, pool.fee)
-        total_in += spent
-        total_out += got
-        remaining -= spent if exact_in else got
-        if price == goal:
-            if crossed is not None:
-                net = pool.band.liquidity_net[crossed]
-                liquidity += -net if zero_for_one else net
-            known_tick = tick = next_tick - 1 if zero_for_one else next_tick
-        elif price != start:
-            tick = None
-    return Swap(
-        amount_in=total_in, amount_out=total_out, sqrt_price=price, liquidity=liquidity, tick=tick
-    )
