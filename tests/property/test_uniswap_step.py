@@ -1,6 +1,6 @@
 """A step of a swap against ``SwapMath.computeSwapStep`` of v3-core 1.0.1, branch for branch."""
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keeper.venues.uniswap_v3.swap_math import step_exact_in, step_exact_out
@@ -9,16 +9,17 @@ from keeper.venues.uniswap_v3.tick_math import MAX_SQRT_RATIO, MIN_SQRT_RATIO
 MILLION, WORD = 10**6, 2**256
 Step = tuple[int, int, int]
 prices = st.integers(33, 159).flatmap(lambda bits: st.integers(1 << bits, 2 << bits))
-liquidities = st.one_of(st.just(0), st.integers(0, 126).flatmap(lambda b: st.integers(1, 2 << b)))
+large = st.integers(60, 126).flatmap(lambda bits: st.integers(1 << bits, 2 << bits))
+liquidities = st.one_of(large, large, st.integers(0, 2**60), st.just(0))
 
 
 @st.composite
 def ranges(draw: st.DrawFn) -> tuple[int, int, int]:
     """Return a price, where its range ends, often near by, and the liquidity between."""
     price = draw(prices)
-    away = draw(st.integers(0, 100).flatmap(lambda bits: st.integers(0, price >> bits)))
+    away = draw(st.integers(0, 40).flatmap(lambda bits: st.integers(0, price >> bits)))
     far = draw(st.integers(0, 120))
-    goal = draw(st.sampled_from((price - away, price + away, price >> far)))
+    goal = draw(st.sampled_from((price - away, price + away, price + away, price >> far)))
     return price, max(MIN_SQRT_RATIO, min(goal, MAX_SQRT_RATIO - 1)), draw(liquidities)
 
 
@@ -89,30 +90,34 @@ def computed(price: int, goal: int, liquidity: int, remaining: int, fee: int) ->
 
 
 fees = st.sampled_from((0, 100, 500, 3_000, 10_000, 999_999))
+shares = st.one_of(st.just(1 << 20), st.integers(1, 1 << 20))
+"""Of what brings a step to its end, in parts of ``1 << 20``."""
 nearby = st.integers(-2, 2)
 
 
-@given(drawn=ranges(), fee=fees, near=nearby, anywhere=st.none() | st.integers(1, 2**127))
-@example(drawn=(1 << 96, (1 << 96) + (1 << 60), 1 << 127), fee=100, near=0, anywhere=None)
+@settings(max_examples=300)
+@given(drawn=ranges(), fee=fees, share=shares, near=nearby)
+@example(drawn=(1 << 96, (1 << 96) + (1 << 60), 1 << 127), fee=100, share=1 << 20, near=0)
 def test_what_is_sold_in_a_step_is_the_contract_s(
-    *, drawn: tuple[int, int, int], fee: int, near: int, anywhere: int | None
+    *, drawn: tuple[int, int, int], fee: int, share: int, near: int
 ) -> None:
-    """Of any amount, and of those about the one that just reaches the end."""
+    """Of parts of the amount that just reaches the end, and of those about it."""
     price, goal, liquidity = drawn
     whole = (amount0 if price >= goal else amount1)(price, goal, liquidity, up=True)
-    amount = anywhere or max(-(-whole * MILLION // (MILLION - fee)) + near, 1)
+    amount = max((_up(whole * MILLION, MILLION - fee) * share >> 20) + near, 1)
     expected = computed(price, goal, liquidity, amount, fee)
     assert step_exact_in(price, goal, liquidity, amount, fee) == expected
 
 
-@given(drawn=ranges(), fee=fees, near=nearby, anywhere=st.none() | st.integers(1, 2**127))
-@example(drawn=(1 << 96, (1 << 96) - (1 << 60), (1 << 127) + 1), fee=100, near=-1, anywhere=None)
+@settings(max_examples=300)
+@given(drawn=ranges(), fee=fees, share=shares, near=nearby)
+@example(drawn=(1 << 96, (1 << 96) - (1 << 60), (1 << 127) + 1), fee=100, share=1 << 20, near=-1)
 def test_what_is_bought_in_a_step_is_the_contract_s(
-    *, drawn: tuple[int, int, int], fee: int, near: int, anywhere: int | None
+    *, drawn: tuple[int, int, int], fee: int, share: int, near: int
 ) -> None:
-    """Of any amount, and of those about all that there is up to the end."""
+    """Of parts of all that there is up to the end, and of amounts about it."""
     price, goal, liquidity = drawn
     whole = (amount1 if price >= goal else amount0)(price, goal, liquidity, up=False)
-    amount = anywhere or max(whole + near, 1)
+    amount = max((whole * share >> 20) + near, 1)
     expected = computed(price, goal, liquidity, -amount, fee)
     assert step_exact_out(price, goal, liquidity, amount, fee) == expected

@@ -13,11 +13,13 @@ from tests.support.lending_desk import (
     USDC,
     WBTC,
     WETH,
+    Bonus,
     case_with,
     desk_of,
     markets,
     option_of,
     planned,
+    refused,
 )
 
 
@@ -72,6 +74,33 @@ def test_data_that_is_charged_as_gas_is_in_gas_and_limit() -> None:
     assert rolled.data_cost.gas > 4_000
     assert rolled.forecast.gas == plain.forecast.gas + rolled.data_cost.gas * price
     assert rolled.gas_limit >= plain.gas_limit + rolled.data_cost.gas
+
+
+@pytest.mark.parametrize("bid_bps", [0, 1_000])
+@pytest.mark.parametrize(
+    "charge", [ROLLUP, ArbitrumData(wei_per_byte=16 * 10**9, wei_per_gas=10**9)], ids=["op", "arb"]
+)
+def test_the_minimum_on_chain_pays_for_gas_and_data_with_what_is_bid(
+    charge: OpStackData | ArbitrumData, bid_bps: int
+) -> None:
+    limits = Limits(min_profit=5, max_gas_price=10**12, haircut_bps=10_000, bid_bps=bid_bps)
+    desk = replace(desk_of(*TRIANGLE), data_fees=charge)
+    plan = planned(case_with(option_of(WBTC, USDC, dollars=20_000)), desk, limits)
+    bid, data = plan.fees.max_fee - desk.fees.max_fee, charge.at_most(GasModel().size(2))
+    price = desk.gas_price + bid
+    units, rest = divmod(plan.forecast.gas - plan.data_cost.at(price), price)
+    assert (rest, bid > 0) == (0, bid_bps > 0)
+    data_wei = data.at(desk.gas_price) + bid * data.gas
+    assert plan.min_profit == units * price + data_wei + 5
+
+
+def test_a_loss_that_is_told_counts_the_data() -> None:
+    """Of a pair that brings less than it owes."""
+    case = case_with(option_of(WBTC, USDC, dollars=20_000), protocol=Bonus(bonus_bps=0))
+    plain = refused(case, desk_of(*TRIANGLE))
+    rolled = refused(case, replace(desk_of(*TRIANGLE), data_fees=ROLLUP))
+    assert plain.net_wei is not None
+    assert rolled.net_wei == plain.net_wei - ROLLUP.at_most(GasModel().size(2)).wei
 
 
 def test_a_fixed_tip_comes_before_the_share() -> None:
