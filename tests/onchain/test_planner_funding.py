@@ -15,15 +15,24 @@ from keeper.devnet.balancer import deploy_vault
 from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_inventory
 from keeper.devnet.sender import Sender, read
+from keeper.evm.words import selector
 from keeper.venues.balancer_flash import BalancerFlashSource
 from keeper.venues.inventory_flash import InventoryFlashSource
 from keeper.venues.pool_flash import PoolFlashSource
 from tests.support.aave_scene import open_scene
-from tests.support.crashed_market import Crashed, at_the_desk, forecast_at, plans_alone, realised
+from tests.support.crashed_market import (
+    Crashed,
+    at_the_desk,
+    forecast_at,
+    plans_alone,
+    realised,
+    received,
+)
 from tests.support.executor_stage import RECIPIENT, deploy, executor_artifact
 from tests.support.market_node import MarketNode, copied_market
 
 STABLES = ("USDC", "USDT", "DAI")
+BELOW_MINIMUM = selector("ProfitBelowMinimum(uint256,uint256)")
 
 
 @pytest.fixture
@@ -119,3 +128,24 @@ async def test_a_pool_is_not_borrowed_from_where_the_route_needs_it(crashed: Cra
     assert {plan.funding.kind for plan in plans_alone(both, both.planner)} >= {
         LoanKind.FLASH_SIMPLE
     }
+
+
+async def test_a_premium_that_rose_since_comes_out_of_the_profit_or_undoes_all(
+    crashed: Crashed,
+) -> None:
+    """Governance raises it between the plan and its block; the minimum on chain is what holds."""
+    live = crashed.scene.live
+    admin = Sender.of(live.rpc, live.market.accounts.deployer)
+    plans, seen = plans_alone(crashed, crashed.planner), set[bool]()
+    for premium_bps in (10, 25, 100, 400):
+        admin.call(live.configurator, "updateFlashloanPremiumTotal", premium_bps)
+        admin.mine()
+        later = await at_the_desk(crashed.scene, crashed.executor)
+        for plan in plans:
+            (done,) = await later.run(plan)
+            if done.success:
+                assert plan.min_profit <= received(done) < plan.forecast.net + plan.forecast.gas
+            elif premium_bps < 100:
+                assert done.return_data[:4] == BELOW_MINIMUM
+            seen.add(done.success)
+    assert seen == {True, False}
