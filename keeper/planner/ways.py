@@ -22,7 +22,7 @@ _SMALL_PROBES: Final = (8, 12)
 """The same where no path takes as much: of a loan that is far larger than its pools."""
 MOST_PARTS: Final = 3
 """Paths that a leg is divided over."""
-_DIVISION_PROBES: Final = (0, 3)
+_DIVISION_PROBES: Final = (0, 3, 6)
 """Amounts that divisions are judged at, the largest first."""
 _PART_SHIFTS: Final = (2, 5, 8)
 """Paths to divide over are ranked at smaller amounts than the whole, the first that they can do."""

@@ -105,3 +105,12 @@ def test_a_pair_of_dust_ends_no_plan_after_a_move_that_it_cannot_follow(
         moves = {WBTC: move}
         found = planner.plan(case, dusty.repriced(moves))
         assert found == planner.plan(case, desk.repriced(moves))
+
+
+def test_what_is_sold_of_a_collateral_that_is_the_debt_is_divided_where_no_pool_takes_it() -> None:
+    """It is a small part of what is seized: no pool takes an eighth of that."""
+    pools = [pool_at_par(WBTC, WETH, dollars=300_000, fee=fee) for fee in (100, 500)]
+    case = case_with(option_of(WBTC, WBTC, dollars=2_000_000))
+    one, both = (planned(case, desk_of(*some)) for some in (pools[:1], pools))
+    assert len(both.route) == 2
+    assert both.forecast.net > one.forecast.net * 3 // 2
