@@ -218,6 +218,8 @@ class Companion(Struct, frozen=True, kw_only=True):
     ref: AccountRef
     valuation: Valuation | None = None
     """The prices that it was planned at."""
+    least_net: int = 0
+    """Wei that it has to net, as planned."""
 
 
 class Intent(Struct, frozen=True, kw_only=True):
@@ -241,6 +243,8 @@ class Intent(Struct, frozen=True, kw_only=True):
     """What a rollup charges for its transaction's data, as planned."""
     valuation: Valuation | None = None
     """The prices that it was planned at; None where the journal does not tell them."""
+    least_net: int = 0
+    """Wei that it has to net, as planned; each of the companions has its own."""
 
     @property
     def valuations(self) -> tuple[Valuation | None, ...]:
@@ -251,6 +255,11 @@ class Intent(Struct, frozen=True, kw_only=True):
     def refs(self) -> tuple[AccountRef, ...]:
         """Every account of it."""
         return (self.ref, *(one.ref for one in self.companions))
+
+    @property
+    def least_nets(self) -> tuple[int, ...]:
+        """What each account of it has to net, wei."""
+        return (self.least_net, *(one.least_net for one in self.companions))
 
     @property
     def attempts(self) -> tuple[Submission, ...]:

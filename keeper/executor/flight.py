@@ -184,11 +184,17 @@ class Flight:
             submission=submission,
             forced=plan.forced,
             companions=tuple(
-                Companion(plan_id=one.id, ref=one.ref, valuation=one.valuation)
+                Companion(
+                    plan_id=one.id,
+                    ref=one.ref,
+                    valuation=one.valuation,
+                    least_net=one.least_net,
+                )
                 for one in plan.companions
             ),
             data_cost=plan.data_cost,
             valuation=plan.valuation,
+            least_net=plan.least_net,
         )
         flying = Airborne(
             intent=intent,

@@ -142,7 +142,7 @@ class SecondLook(Struct, frozen=True, kw_only=True):
             paid_for = break_even(
                 verdict.received - one.data_cost.wei,
                 gas_used=verdict.gas_used + one.data_cost.gas,
-                min_profit=self.limits.min_profit * len(one.intent.refs),
+                min_profit=sum(max(self.limits.min_profit, n) for n in one.intent.least_nets),
             )
             price = min(newest.fees.max_fee, next_base_fee(head) + newest.fees.priority_fee)
             if paid_for >= price:

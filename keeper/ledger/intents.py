@@ -24,9 +24,9 @@ from keeper.ledger.submissions import submissions_of
 _INTENT: Final = (
     "intents.plan_id, deployment, market, account, intents.status, plan_tip, deadline, forced, "
     "json_extract(plan, '$.data_cost.wei'), json_extract(plan, '$.data_cost.gas'), "
-    "json_extract(plan, '$.valuation')"
+    "json_extract(plan, '$.valuation'), json_extract(plan, '$.least_net')"
 )
-_Row = tuple[str, str, str, str, str, str, int, int, str | None, str | None, str | None]
+_Row = tuple[str, str, str, str, str, str, int, int, *tuple[str | None, ...]]
 
 _FORECAST_SLOTS: Final = ", ".join("?" * len(WATERFALL))
 
@@ -190,7 +190,7 @@ def select_unfinal(db: sqlite3.Connection) -> list[Settled]:
 
 def _intent(db: sqlite3.Connection, row: _Row) -> Intent:
     plan_id, deployment, market, account, status, tip, deadline, forced, *rest = row
-    data_wei, data_gas, valuation = rest
+    data_wei, data_gas, valuation, least_net = rest
     signed = submissions_of(db, plan_id)
     return Intent(
         plan_id=plan_id,
@@ -205,6 +205,7 @@ def _intent(db: sqlite3.Connection, row: _Row) -> Intent:
         companions=_companions(db, plan_id),
         data_cost=DataCost(wei=int(data_wei or 0), gas=int(data_gas or 0)),
         valuation=_valuation(valuation),
+        least_net=int(least_net or 0),
     )
 
 
@@ -218,7 +219,8 @@ def _valuation(text: str | None) -> Valuation | None:
 def _companions(db: sqlite3.Connection, plan_id: str) -> tuple[Companion, ...]:
     """Return those that go with an intent, in their order."""
     rows = db.execute(
-        """SELECT plan_id, market, account, json_extract(plan, '$.valuation') FROM intents
+        """SELECT plan_id, market, account, json_extract(plan, '$.valuation'),
+            json_extract(plan, '$.least_net') FROM intents
         WHERE carried_by = ? ORDER BY sequence""",
         (plan_id,),
     ).fetchall()
@@ -227,6 +229,7 @@ def _companions(db: sqlite3.Connection, plan_id: str) -> tuple[Companion, ...]:
             plan_id=one,
             ref=AccountRef(market=market, account=Address(account)),
             valuation=_valuation(valuation),
+            least_net=int(least_net or 0),
         )
-        for one, market, account, valuation in rows
+        for one, market, account, valuation, least_net in rows
     )

@@ -106,19 +106,21 @@ def test_what_aims_at_another_block_is_the_same_transaction() -> None:
 
 
 def test_what_takes_off_is_known_as_the_journal_would_know_it() -> None:
-    companions = (numbered(3), numbered(4))
+    companions = (replace(numbered(3), least_net=11), numbered(4))
     data = DataCost(wei=7, gas=8)
-    of = replace(ONE, tip=9, forced=True, companions=companions, data_cost=data)
+    of = replace(ONE, tip=9, forced=True, companions=companions, data_cost=data, least_net=10)
     flight = aloft((of, 5))
     intent = flight.airborne[ONE.id].intent
     assert intent == replace(
         journaled(of, signed(of, 5)),
         forced=True,
         companions=tuple(
-            Companion(plan_id=one.id, ref=one.ref, valuation=one.valuation) for one in companions
+            Companion(plan_id=one.id, ref=one.ref, valuation=one.valuation, least_net=least)
+            for one, least in zip(companions, (11, 0), strict=True)
         ),
         data_cost=data,
         valuation=of.valuation,
+        least_net=10,
     )
     assert flight.busy == {(MARKET, ref.account) for ref in intent.refs}
     assert len(flight.busy) == 3

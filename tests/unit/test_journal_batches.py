@@ -55,6 +55,16 @@ async def test_a_batch_is_one_open_intent_that_knows_all_its_accounts(
     assert await journal.tried([ONE, TWO, THREE, OTHER]) == set(IDS)
 
 
+async def test_what_each_account_has_to_net_is_known_again(tmp_path: Path) -> None:
+    journal, most = await opened(tmp_path), 10**30
+    companions = (replace(TWO, least_net=most), THREE)
+    batch = replace(ONE, least_net=7, companions=companions)
+    await journal.seal([(batch, submission(batch))])
+    (found,) = await journal.open_intents()
+    assert found.least_nets == (7, most, 0)
+    await journal.close()
+
+
 async def test_a_batch_is_on_disk_whole_or_not_at_all(tmp_path: Path) -> None:
     journal = await opened(tmp_path)
     earlier = plan(3, head=99)

@@ -24,6 +24,14 @@ def test_a_batch_keeps_the_least_profit_of_each_of_its_accounts() -> None:
     assert judged(rerun(received=enough - 1), of=both)[0] is Purpose.CANCEL
 
 
+def test_what_an_account_had_to_net_of_what_is_repaid_is_kept_too() -> None:
+    """A share of that may be more than the least profit of all; the other has no more to net."""
+    both = replace(PLAN, least_net=9, companions=(replace(plan(2), least_net=3),))
+    enough = 9 + 7 + PRICE * USED
+    assert judged(rerun(received=enough), of=both)[0] is Purpose.LIQUIDATE
+    assert judged(rerun(received=enough - 1), of=both)[0] is Purpose.CANCEL
+
+
 @pytest.mark.parametrize("data", [DataCost(wei=11), DataCost(gas=11)])
 def test_what_a_rollup_charges_for_data_is_paid_for_too(data: DataCost) -> None:
     enough = 7 + PRICE * (USED + data.gas) + data.wei
