@@ -86,6 +86,8 @@ class Keeper:
         """True once it was told to stop: it acts on no further block."""
         self.watching = asyncio.Event()
         """Set once every deployment is mirrored."""
+        self.on_watching: Callable[[], None] = lambda: None
+        """Hears of that as it comes."""
         self._settle_mail: Latest[BlockRef] = Latest()
         self._settled: BlockRef | None = None
         """The head at which outcomes were last looked at."""
@@ -139,6 +141,7 @@ class Keeper:
         await self._review(head)
         self._watch_prices()
         self.watching.set()
+        self.on_watching()
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(lasting(one)) for one in self._watchers()]
             acting = [

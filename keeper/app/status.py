@@ -58,8 +58,12 @@ class Status:
         self._clock = clock
         self._halt = halt
         self._closest: dict[str, tuple[int, list[dict[str, object]]]] = {}
-        self._following_since: float | None = None
-        """When it was first seen to follow the head, in the board's seconds."""
+        self._following_since = 0.0
+        """When it began to follow the head, in the board's seconds; 0 where that was before."""
+        session.keeper.on_watching = self._follow
+
+    def _follow(self) -> None:
+        self._following_since = self._board.now()
 
     def stalled(self) -> Sequence[str]:
         """Return which deployments see no blocks.
@@ -68,8 +72,6 @@ class Status:
         """
         if not self._session.keeper.watching.is_set():
             return []
-        if self._following_since is None:
-            self._following_since = self._board.now()
         longest = float(self._settings.chain.max_head_age_s)
         nodes = self._nodes()
         troubles = [f"{one.name}: {one.trouble}" for one in nodes if one.trouble]
