@@ -97,12 +97,12 @@ class Acting(Generic[M, P]):
         self._aim.take(market)
 
     def offer(self, look: Look[M, P]) -> None:
-        """Take the newest look; one that waits is forgotten, unless nobody else was found."""
+        """Take the newest look, or leave it for one that waits (``foremost``)."""
+        self._mail.offer(look)
         found = look.found.opportunities
-        if found and not self._mail.is_closed:
+        if found and self._mail.waiting is look:
             self._precedence.claim(self._adapter.deployment)
             self.read_ahead(look.book.block, {one.ref: one.options for one in found})
-        self._mail.offer(look)
 
     def foremost(self, refs: Iterable[AccountRef]) -> list[AccountRef]:
         """Return whom to read ahead for."""

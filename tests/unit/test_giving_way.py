@@ -126,6 +126,7 @@ async def test_a_head_that_is_read_late_takes_not_the_place_of_a_later_price() -
     busy.offer(price)
     busy.offer(late)
     assert busy._mail.take() is price
+    assert busy.reading_ahead._block == price.book.block.hash, "which is what is waited for"
     busy.offer(look(of_all=False, number=8))
     busy.offer(late)
     assert busy._mail.take() is late
