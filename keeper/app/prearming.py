@@ -80,8 +80,8 @@ class Prearming(Generic[M, P]):
     def offer(self, ahead: Ahead[M, P]) -> None:
         """Take a new head; what changed since the one before is out at once."""
         head = ahead.head
-        self._hashes = {key: one for key, one in self._hashes.items() if key > head.number - _KEPT}
-        self._hashes[head.number] = head.hash
+        known, kept = self._hashes.items(), range(head.number - _KEPT + 1, head.number)
+        self._hashes = {key: one for key, one in known if key in kept} | {head.number: head.hash}
         changed = ahead.snapshot.changed
         if changed is None:
             self.void()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from keeper.app.prearming import Prearming
+from keeper.core.values import replace
 from tests.support.ledger_records import block
 from tests.unit.test_oracle_telling import EVENTS_OF_ETHER, at, event, telling
 
@@ -120,3 +121,14 @@ async def test_an_event_of_another_branch_leaves_nothing_armed(
     await made._prepare(AHEAD)
     made.hear(event, 0)
     assert bool(arms.armed) is not is_void
+
+
+async def test_an_event_of_the_branch_that_a_head_led_to_is_of_no_other() -> None:
+    """The block that an undone one of its height is remembered of comes again, as another."""
+    arms = Arms()
+    made = prearming(arms)
+    for head in (block(6), block(7), replace(block(6), hash=block(60).hash)):
+        made.offer(SimpleNamespace(**vars(AHEAD) | {"head": head, "snapshot": SAME}))
+    await made._prepare(AHEAD)
+    made.hear(told(7, block(70).hash), 0)
+    assert arms.armed
