@@ -49,8 +49,12 @@ class Foreseen(Struct, Generic[M, P], frozen=True, kw_only=True):
     snapshot: Snapshot[M, P]
 
 
+_Waiting = dict[Address, Foreseen[M, P]]
+"""By who sent the update, in the order in which they are acted on."""
+
+
 class Backrun(Generic[M, P]):
-    """Acts on foresights of one deployment; the newest, when they come faster than it acts."""
+    """Acts on foresights of one deployment; of each sender's on the newest, where others wait."""
 
     def __init__(
         self,
@@ -67,14 +71,14 @@ class Backrun(Generic[M, P]):
         self._wire = wire
         self._observer = observer
         self._block_time_s = block_time_s
-        self._mail: Latest[Foreseen[M, P]] = Latest()
+        self._mail: Latest[_Waiting[M, P]] = Latest(_merged)
         self._tried: tuple[BlockRef | None, frozenset[_Try]] = None, frozenset()
         """The newest block that was acted at, and who was tried there."""
 
     def offer(self, foreseen: Foreseen[M, P]) -> None:
         """Take a foresight, if it would bring anybody under the line."""
         if foreseen.foresight.under:
-            self._mail.offer(foreseen)
+            self._mail.offer({foreseen.transaction.sender: foreseen})
 
     def close(self) -> None:
         """Let ``run`` finish what it has begun and end."""
@@ -83,7 +87,10 @@ class Backrun(Generic[M, P]):
 
     async def run(self) -> None:
         """Act on foresights until closed. What cannot be read now is left to the block."""
-        async for foreseen in self._mail:
+        async for waiting in self._mail:
+            foreseen = waiting.pop(next(iter(waiting)))
+            if waiting:
+                self._mail.offer(waiting)
             try:
                 await self._act_on(foreseen)
             except SKIPPED as error:
@@ -144,3 +151,9 @@ class Backrun(Generic[M, P]):
         few = replace(book, positions=under)
         found = judge(self._adapter, view, few, timestamp=timestamp, trigger=book.moved)
         return Look(book=book, held_at=block, found=found, tick=Tick())
+
+
+def _merged(waiting: _Waiting[M, P], newer: _Waiting[M, P]) -> _Waiting[M, P]:
+    """Return all that wait at the newest block; what one sends does not displace another's."""
+    blocks = {one.snapshot.block for one in newer.values()}
+    return {key: one for key, one in waiting.items() if one.snapshot.block in blocks} | newer
