@@ -54,9 +54,16 @@ class FaultProxy:
     def ws_url(self) -> str:
         return self.url.replace("http://", "ws://")
 
-    def spoil(self, fault: Fault, *, method: str | None = None, count: int | None = None) -> Rule:
+    def spoil(
+        self,
+        fault: Fault,
+        *,
+        method: str | None = None,
+        count: int | None = None,
+        but: str | None = None,
+    ) -> Rule:
         """Add a rule; it stays until its count is used up or ``heal``."""
-        rule = Rule(fault=fault, method=method, count=count)
+        rule = Rule(fault=fault, method=method, count=count, but=but)
         self.rules.append(rule)
         return rule
 

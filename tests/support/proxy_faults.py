@@ -114,15 +114,20 @@ PUSHED = (Mute, Twice, Backwards, Removed, Forge)
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Rule:
-    """What to spoil: the messages with a method, or any; so many of them, or all."""
+    """What to spoil: the messages with a method, or any; so many of them, or all.
+
+    ``but`` is a text of which there is none in their parameters.
+    """
 
     fault: Fault
     method: str | None = None
     count: int | None = None
+    but: str | None = None
     hits: int = 0
 
     def catches(self, message: Json) -> bool:
-        methods = [one["method"] for one in (message if isinstance(message, list) else [message])]
+        asked = message if isinstance(message, list) else [message]
+        methods = [one["method"] for one in asked if self.but not in one["params"]]
         if self.count is not None and self.hits >= self.count:
             return False
-        return self.method is None or self.method in methods
+        return bool(methods) if self.method is None else self.method in methods
