@@ -118,34 +118,79 @@ def routes(
     desk may know some of it.
     """
     broker = broker or Broker(desk)
-    sold, debt = desk.unwinding.sold(option.collateral), option.debt
-    leg = Leg(cost=brought(broker, received), probes=SALE_PROBES, least=hop_gas.native)
-    outlets = () if sold == native else desk.paths(sold, native)
-    sales = ways_of(leg, outlets) if sold != native else ((),)
-    if debt in (sold, native):
-        sale_repays = debt != sold
-        return tuple(Route(repay=(), sale=sale, sale_repays=sale_repays) for sale in sales)
-    own = Leg(cost=spent(broker, owed), probes=REPAY_PROBES, least=hop_gas.collateral)
-    after = replace(own, least=hop_gas.native)
-    paths, back = desk.paths(sold, debt), tuple[Path, ...]()
-    is_lent = _is_lent(desk, option)
-    if native in desk.middles and sold != native and is_lent:
-        paths = tuple(path for path in paths if path[0].token_out != native)
-        back = desk.paths(native, debt)
-    repays = ways_of(own, paths) if is_lent else _unlent(own, paths)
-    buybacks = ways_of(after, back)
-    aside = _aside(leg, outlets, sales, debt) if buybacks else ()
-    both = product(best_parts(own, repays), best_parts(after, buybacks), leading(leg, aside))
-    found = (
-        *((repay, sale, ()) for repay in repays for sale in sales),
-        *(((), sale, buyback) for buyback in buybacks for sale in aside),
-        *((repay, sale, buyback) for repay, buyback, sale in both),
-    )
-    return tuple(
-        Route(repay=repay, sale=sale, buyback=buyback)
-        for repay, sale, buyback in found
-        if pools(buyback).isdisjoint(pools((*repay, *sale)))
-    )
+    sale = Leg(cost=brought(broker, received), probes=SALE_PROBES, least=hop_gas.native)
+    repay = Leg(cost=spent(broker, owed), probes=REPAY_PROBES, least=hop_gas.collateral)
+    after = replace(repay, least=hop_gas.native)
+    legs = _Legs(desk=desk, option=option, native=native, repay=repay, sale=sale, buyback=after)
+    found = legs.routes()
+    lender = _sole_lender(desk, option, owed, found)
+    if lender is None:
+        return found
+    return tuple(dict.fromkeys((*found, *replace(legs, apart=lender).routes())))
+
+
+class _Legs(Struct, frozen=True, kw_only=True):
+    """What an option's legs are compared by."""
+
+    desk: Desk
+    option: Option
+    native: Address
+    repay: Leg
+    sale: Leg
+    buyback: Leg
+    apart: Address | None = None
+    """A pool that is not swapped through."""
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the ways of all legs that go together."""
+        desk, debt, native = self.desk, self.option.debt, self.native
+        sold = desk.unwinding.sold(self.option.collateral)
+        outlets = () if sold == native else self._paths(sold, native)
+        sales = ways_of(self.sale, outlets) if sold != native else ((),)
+        if debt in (sold, native):
+            sale_repays = debt != sold
+            return tuple(Route(repay=(), sale=sale, sale_repays=sale_repays) for sale in sales)
+        paths, back = self._paths(sold, debt), tuple[Path, ...]()
+        is_lent = _is_lent(desk, self.option)
+        if native in desk.middles and sold != native and is_lent:
+            paths = tuple(path for path in paths if path[0].token_out != native)
+            back = self._paths(native, debt)
+        repays = ways_of(self.repay, paths) if is_lent else _unlent(self.repay, paths)
+        buybacks = ways_of(self.buyback, back)
+        aside = _aside(self.sale, outlets, sales, debt) if buybacks else ()
+        both = product(
+            best_parts(self.repay, repays),
+            best_parts(self.buyback, buybacks),
+            leading(self.sale, aside),
+        )
+        found = (
+            *((repay, sale, ()) for repay in repays for sale in sales),
+            *(((), sale, buyback) for buyback in buybacks for sale in aside),
+            *((repay, sale, buyback) for repay, buyback, sale in both),
+        )
+        return tuple(
+            Route(repay=repay, sale=sale, buyback=buyback)
+            for repay, sale, buyback in found
+            if pools(buyback).isdisjoint(pools((*repay, *sale)))
+        )
+
+    def _paths(self, sold: Address, bought: Address) -> tuple[Path, ...]:
+        found = self.desk.paths(sold, bought)
+        if self.apart is None:
+            return found
+        return tuple(path for path in found if self.apart not in pools((path,)))
+
+
+def _sole_lender(desk: Desk, option: Option, owed: int, found: Sequence[Route]) -> Address | None:
+    """Return the pool that routes need unlocked: nobody else lends as much.
+
+    The best pool is in every division, and those that do without it are not among them.
+    """
+    needed = pools(path for route in found for path in route.locks)
+    loan = None if option.pays_later else desk.borrow(option.debt, owed)
+    if loan is None or loan.lender not in needed:
+        return None
+    return loan.lender if desk.borrow(option.debt, owed, needed) is None else None
 
 
 def _aside(leg: Leg, outlets: Sequence[Path], sales: Sequence[Way], debt: Address) -> Sequence[Way]:

@@ -5,11 +5,12 @@ from itertools import product
 
 import pytest
 
-from keeper.core.plan import Plan
+from keeper.core.plan import LoanKind, Plan
 from keeper.core.units import Address
 from keeper.core.values import replace
 from keeper.planner.case import Desk
 from keeper.planner.planner import Planner
+from keeper.venues.loan_book import LoanBook
 from keeper.venues.uniswap_v2.book import UniswapV2Book
 from keeper.venues.uniswap_v2.pair import PairState
 from keeper.venues.uniswap_v3.pool import PoolState, TickBand
@@ -105,6 +106,38 @@ def test_a_pair_of_dust_ends_no_plan_after_a_move_that_it_cannot_follow(
         moves = {WBTC: move}
         found = planner.plan(case, dusty.repriced(moves))
         assert found == planner.plan(case, desk.repriced(moves))
+
+
+def lent_by(pool: PoolState, desk: Desk) -> Desk:
+    """Return the desk with a pool as the only lender, of whatever is wanted of its tokens."""
+    held = {pool.token0: 10**30, pool.token1: 10**30}
+    book = LoanBook(
+        source="uniswap_v3",
+        lender=pool.address,
+        kind=LoanKind.FLASH_POOL,
+        held=held,
+        gas=62_000,
+        fee=pool.fee,
+        fee_unit=10**6,
+    )
+    return replace(desk, loans=(book,))
+
+
+@pytest.mark.parametrize("debt", [USDC, WETH], ids=["bought", "repaid out of the sale"])
+def test_a_pool_that_alone_lends_keeps_no_sale_from_being_divided_over_others(
+    debt: Address,
+) -> None:
+    """Locked while it lends, it takes no part; being the best one it was in every division."""
+    lender, *others = (
+        pool_at_par(WBTC, debt, dollars=dollars, fee=fee)
+        for dollars, fee in ((3_000_000, 500), (1_000_000, 3_000), (600_000, 100))
+    )
+    deep = () if debt == WETH else (pool_at_par(WBTC, WETH, dollars=5_000_000),)
+    case = case_with(option_of(WBTC, debt, dollars=60_000))
+    alone = planned(case, lent_by(lender, desk_of(*others, *deep)))
+    beside = planned(case, lent_by(lender, desk_of(lender, *others, *deep)))
+    assert alone.route == beside.route
+    assert alone.forecast == beside.forecast
 
 
 def test_what_is_sold_of_a_collateral_that_is_the_debt_is_divided_where_no_pool_takes_it() -> None:
