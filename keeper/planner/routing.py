@@ -6,8 +6,8 @@ asset, a leg falls away. A collateral that is redeemed first is its underlying h
 along one path, or is divided over several where that saves more than the gas of the further pools.
 """
 
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Final
 
 from msgspec import Struct
@@ -158,15 +158,10 @@ class _Legs(Struct, frozen=True, kw_only=True):
         repays = ways_of(self.repay, paths) if is_lent else _unlent(self.repay, paths)
         buybacks = ways_of(self.buyback, back)
         aside = _aside(self.sale, outlets, sales, debt) if buybacks else ()
-        both = product(
-            best_parts(self.repay, repays),
-            best_parts(self.buyback, buybacks),
-            leading(self.sale, aside),
-        )
         found = (
             *((repay, sale, ()) for repay in repays for sale in sales),
             *(((), sale, buyback) for buyback in buybacks for sale in aside),
-            *((repay, sale, buyback) for repay, buyback, sale in both),
+            *self._jointly(repays, aside, buybacks),
         )
         return tuple(
             Route(repay=repay, sale=sale, buyback=buyback)
@@ -174,11 +169,38 @@ class _Legs(Struct, frozen=True, kw_only=True):
             if pools(buyback).isdisjoint(pools((*repay, *sale)))
         )
 
+    def _jointly(
+        self, repays: Sequence[Way], sales: Sequence[Way], buybacks: Sequence[Way]
+    ) -> Iterator[tuple[Way, Way, Way]]:
+        """Yield the best ways together, each of those that share no pool with the one before."""
+        beside = _choice(best_parts, self.buyback, buybacks)
+        behind = _choice(leading, self.sale, sales)
+        for repay in best_parts(self.repay, repays):
+            for buyback in beside(repay):
+                for sale in behind(buyback):
+                    yield repay, sale, buyback
+
     def _paths(self, sold: Address, bought: Address) -> tuple[Path, ...]:
         found = self.desk.paths(sold, bought)
         if self.apart is None:
             return found
         return tuple(path for path in found if self.apart not in pools((path,)))
+
+
+def _choice(
+    choose: Callable[[Leg, Sequence[Way]], tuple[Way, ...]], leg: Leg, ways: Sequence[Way]
+) -> Callable[[Way], tuple[Way, ...]]:
+    """Return how ways of a leg are chosen of those that share no pool with another way."""
+    best = choose(leg, ways)
+
+    @cache
+    def clear_of(other: Way) -> tuple[Way, ...]:
+        taken = pools(other)
+        if all(taken.isdisjoint(pools(way)) for way in best):
+            return best
+        return choose(leg, [way for way in ways if taken.isdisjoint(pools(way))])
+
+    return clear_of
 
 
 def _sole_lender(desk: Desk, option: Option, owed: int, found: Sequence[Route]) -> Address | None:

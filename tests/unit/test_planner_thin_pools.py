@@ -140,6 +140,25 @@ def test_a_pool_that_alone_lends_keeps_no_sale_from_being_divided_over_others(
     assert alone.forecast == beside.forecast
 
 
+def test_a_pool_that_makes_a_better_buyback_keeps_none_from_being_tried_beside_a_purchase() -> None:
+    """Over DAI more is bought out of the sale, but the purchase needs that way's second pool."""
+    pools = [
+        pool_at_par(WBTC, USDC, dollars=100_000),
+        pool_at_par(WBTC, DAI, dollars=3_500_000),
+        pool_at_par(DAI, USDC, dollars=200_000, fee=100),
+        pool_at_par(WBTC, WETH, dollars=8_000_000),
+        pool_at_par(WETH, USDC, dollars=120_000, fee=3_000),
+    ]
+    case = case_with(option_of(WBTC, USDC, dollars=100_000))
+    over_dai = pool_at_par(WETH, DAI, dollars=3_500_000, fee=100)
+    without, beside = (
+        planned(case, desk_of(*some, intermediates=(WETH, DAI)))
+        for some in (pools, [*pools, over_dai])
+    )
+    least = without.forecast.net
+    assert beside.forecast.net >= least - (least >> 20)  # divided with other paths beside
+
+
 def test_what_is_sold_of_a_collateral_that_is_the_debt_is_divided_where_no_pool_takes_it() -> None:
     """It is a small part of what is seized: no pool takes an eighth of that."""
     pools = [pool_at_par(WBTC, WETH, dollars=300_000, fee=fee) for fee in (100, 500)]
