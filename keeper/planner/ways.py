@@ -93,12 +93,23 @@ class _Judged(Struct, frozen=True):
 
 
 def _divide(leg: Leg, paths: Sequence[Path], probe: int, judged: _Judged) -> None:
-    """Find the divisions that save more than their gas over the best smaller one."""
+    """Find the divisions that save more than their gas over the best smaller one.
+
+    Of paths that share a pool the one that does a part best may not be the one to go along: the
+    more is asked for, the larger its part. So they are taken in the order of the whole as well.
+    """
     if len(paths) == 1:
         return
-    ways = [
-        way for way in _disjoint(_parts(leg, paths, probe)) if frozenset(way) not in judged.vain
-    ]
+    parts = _parts(leg, paths, probe)
+    whole = dict.fromkeys((*_ranked(paths, leg.cost, probe), *parts))
+    for ranked in (parts, tuple(whole)):
+        _judge(leg, paths, ranked, probe, judged)
+
+
+def _judge(
+    leg: Leg, paths: Sequence[Path], ranked: Sequence[Path], probe: int, judged: _Judged
+) -> None:
+    ways = [way for way in _disjoint(ranked) if frozenset(way) not in judged.vain]
     if all(frozenset(way) in judged.good for way in ways):
         return
     costs = (leg.cost((path,), probe) for path in paths)

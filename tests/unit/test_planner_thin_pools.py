@@ -159,6 +159,28 @@ def test_a_pool_that_makes_a_better_buyback_keeps_none_from_being_tried_beside_a
     assert beside.forecast.net >= least - (least >> 20)  # divided with other paths beside
 
 
+@pytest.mark.parametrize(
+    ("direct", "dear", "cheap", "loan"),
+    [(800_000, 80_000_000, 6_000_000, 50_000), (400_000, 40_000_000, 20_000_000, 400_000)],
+    ids=["each path takes the whole", "one takes a part"],
+)
+def test_a_pool_that_is_better_for_a_part_keeps_no_deeper_one_from_a_division(
+    direct: int, dear: int, cheap: int, loan: int
+) -> None:
+    """Both lead to DAI, and one pool from there on: only one of them goes along."""
+    pools = [
+        pool_at_par(WETH, USDC, dollars=direct),
+        pool_at_par(DAI, USDC, dollars=10_000_000, fee=100),
+        pool_at_par(WETH, DAI, dollars=dear, fee=3_000),
+    ]
+    case = case_with(option_of(WETH, USDC, dollars=loan))
+    one = pool_at_par(WETH, DAI, dollars=cheap, fee=100)
+    without, beside = (
+        planned(case, desk_of(*some, intermediates=(DAI,))) for some in (pools, [*pools, one])
+    )
+    assert beside.forecast.net >= without.forecast.net
+
+
 def test_what_is_sold_of_a_collateral_that_is_the_debt_is_divided_where_no_pool_takes_it() -> None:
     """It is a small part of what is seized: no pool takes an eighth of that."""
     pools = [pool_at_par(WBTC, WETH, dollars=300_000, fee=fee) for fee in (100, 500)]
