@@ -36,6 +36,17 @@ from tests.support.aave_market import (
 
 GHO, DAI = (Address("0x" + f"{number:02x}" * 20) for number in (0xA3, 0xA4))
 
+AT_PAR = Pair(
+    collateral_price=USD,
+    collateral_unit=1,
+    debt_price=USD,
+    debt_unit=1,
+    bonus_bps=10_500,
+    fee_bps=10_000,
+    balance=10**6,
+)
+"""A grain of either is worth a dollar, and all of the bonus is the fee."""
+
 every_release = pytest.mark.parametrize("rules", RELEASES.values(), ids=RELEASES)
 
 
@@ -100,16 +111,7 @@ def test_seizures_round_to_the_protocols_side_in_two_steps(rules: Rules):
 @every_release
 def test_what_of_the_collateral_is_bonus_rounds_up_since_3_7(rules: Rules):
     """Ten and a half are seized for ten; all of the bonus is the fee."""
-    pair = Pair(
-        collateral_price=USD,
-        collateral_unit=1,
-        debt_price=USD,
-        debt_unit=1,
-        bonus_bps=10_500,
-        fee_bps=10_000,
-        balance=10**6,
-    )
-    found = available_collateral(rules, pair, 10)
+    found = available_collateral(rules, AT_PAR, 10)
     assert (found.net, found.fee) == ((9, 1) if since(rules, V3_7) else (10, 1))
 
 
@@ -119,15 +121,7 @@ def test_collateral_that_is_just_enough_takes_what_is_offered(rules: Rules):
 
     A hundredth of a grain of debt is worth one of collateral.
     """
-    pair = Pair(
-        collateral_price=USD,
-        collateral_unit=1,
-        debt_price=USD,
-        debt_unit=100,
-        bonus_bps=10_000,
-        fee_bps=0,
-        balance=10,
-    )
+    pair = replace(AT_PAR, debt_unit=100, bonus_bps=10_000, fee_bps=0, balance=10)
     assert available_collateral(rules, pair, 1_099).repay == 1_099
     assert available_collateral(rules, pair, 1_100).repay == 1_000
 
