@@ -67,12 +67,6 @@ class Term(NamedTuple):
     market: int
     stored: int
     accrued: int
-    collateral: int
-    """Unweighted, accrued."""
-    weighted: int
-    """Accrued."""
-    debt: int
-    """Accrued."""
 
 
 def terms_of(view: Deployment, position: Position) -> tuple[Term, ...]:
@@ -132,27 +126,25 @@ def accrued_vai_debt(view: Deployment, position: Position) -> int:
 
 def assess(view: Deployment, position: Position) -> Health:
     """Return the standing with everything accrued, and whether anybody may liquidate it."""
-    counted = entered(view, position)
-    terms = [_term(view, entry, position.pool) for entry in counted]
+    counted, pool = entered(view, position), position.pool
     collateral = weighted = owed = 0
-    for one in terms:
-        collateral += one.collateral
-        weighted += one.weighted
-        owed += one.debt
+    for entry in counted:
+        held, counts_for, due = _worth(view, entry, pool)
+        collateral += held
+        weighted += counts_for
+        owed += due
     debt = owed + accrued_vai_debt(view, position)
     # Short with every market accrued is short whatever the pair: the others can be accrued first.
     is_short = owed + vai_debt(view, position) > weighted
     return Health(
         health_factor=weighted * WAD // debt if debt else MAX_UINT256,
-        liquidatable=debt > 0 and (is_short or is_liquidatable(view, position, counted, terms)),
+        liquidatable=debt > 0 and (is_short or is_liquidatable(view, position, counted)),
         collateral_base=collateral,
         debt_base=debt,
     )
 
 
-def is_liquidatable(
-    view: Deployment, position: Position, counted: Sequence[Entry], terms: Sequence[Term]
-) -> bool:
+def is_liquidatable(view: Deployment, position: Position, counted: Sequence[Entry]) -> bool:
     """Return whether there is a pair of markets that the contracts let somebody liquidate.
 
     A pair is accrued; of every other market the liquidator takes what is worse for the account. So
@@ -164,7 +156,7 @@ def is_liquidatable(
     if vai_is_forced(view, position):
         return True
     worst, lost = 0, dict[int, int]()
-    for one in terms:
+    for one in [_term(view, entry, position.pool) for entry in counted]:
         worst += max(one.stored, one.accrued)
         if one.stored > one.accrued:
             lost[one.market] = one.stored - one.accrued
@@ -229,19 +221,26 @@ def line_at(moment: Deployment, market: Market) -> Line:
     )
 
 
-def _term(view: Deployment, entry: Entry, pool: int) -> Term:
+def _worth(view: Deployment, entry: Entry, pool: int) -> tuple[int, int, int]:
+    """Return an entry's collateral, that weighted, and its debt, accrued, 1e18 dollars."""
     number, tokens, principal, since = entry
-    price, weight, before, line, is_stored = view.weights.get((number, pool)) or _weights(
-        view, number, pool
+    price, weight, _, line, _ = view.weights.get((number, pool)) or _weights(view, number, pool)
+    return (
+        rules.redeemed(tokens, line.rate) * price // WAD if tokens else 0,
+        weight * tokens // WAD,
+        price * (principal * line.borrow_index // since) // WAD if principal else 0,
     )
-    weighted = weight * tokens // WAD
-    debt = price * (principal * line.borrow_index // since) // WAD if principal else 0
+
+
+def _term(view: Deployment, entry: Entry, pool: int) -> Term:
+    _, weighted, debt = _worth(view, entry, pool)
+    number, tokens, principal, since = entry
+    price, _, before, line, is_stored = view.weights[number, pool]
     stored = debt - weighted
     if not is_stored:
         owed = principal * line.stored_borrow_index // since if principal else 0
         stored = price * owed // WAD - before * tokens // WAD
-    collateral = rules.redeemed(tokens, line.rate) * price // WAD if tokens else 0
-    return Term(number, stored, debt - weighted, collateral, weighted, debt)
+    return Term(number, stored, debt - weighted)
 
 
 def _weights(view: Deployment, number: int, pool: int) -> Weights:
