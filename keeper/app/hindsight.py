@@ -8,14 +8,14 @@ from msgspec import Struct
 from keeper.core.accounting import Settlement, waterfall
 from keeper.core.chain import BlockRef, Receipt
 from keeper.core.lending import AssetValue, Liquidation, Rejection, Valuation
-from keeper.core.plan import Status
+from keeper.core.plan import Purpose, Status, Submission
 from keeper.core.taken import Asset, Cause, OurPart, Taken
 from keeper.core.text import printable
 from keeper.core.units import Address
 
 _DETAIL: Final = 200
 """Characters of a detail that are kept."""
-_OVER: Final = frozenset({Status.REVERTED, Status.CANCELLED, Status.DROPPED})
+_OVER: Final = frozenset({Status.LANDED, Status.REVERTED, Status.CANCELLED, Status.DROPPED})
 
 
 class Scene(Struct, frozen=True, kw_only=True):
@@ -52,9 +52,10 @@ class Ours(Struct, frozen=True, kw_only=True):
 
     @property
     def net(self) -> int | None:
-        """Return what we had expected to net, wei, where we had reckoned."""
-        if self.part is not None:
-            return self.part.net
+        """Return what we had expected to net, wei, where we had reckoned; ours may have had it."""
+        part = self.part
+        if part is not None and (part.status is not Status.LANDED or part.target_block is not None):
+            return part.net
         return None if self.left is None else self.left.net_wei
 
 
@@ -116,6 +117,13 @@ def cause_of(ours: Ours, scene: Scene) -> tuple[Cause, str]:
     over = part.status if part is not None and part.status in _OVER else None
     ours_was = f"ours had ended by then: {over}" if over else "nothing was signed yet"
     return Cause.LATE, f"under the line since block {since}, {ours_was}"
+
+
+def ended_as(ours: Submission, receipt: Receipt) -> Status:
+    """Return how a transaction of ours ended, given its receipt."""
+    if ours.purpose is Purpose.CANCEL:
+        return Status.CANCELLED
+    return Status.LANDED if receipt.success else Status.REVERTED
 
 
 def _of_who_fell(looked: int | None, scene: Scene) -> tuple[Cause, str]:

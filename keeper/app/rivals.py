@@ -13,16 +13,17 @@ from operator import attrgetter
 from typing import Final, Generic, Protocol, TypeVar
 
 from keeper.app.books import Appraiser
-from keeper.app.hindsight import Ours, Scene, told
+from keeper.app.hindsight import Ours, Scene, ended_as, told
 from keeper.app.observer import Observer
 from keeper.app.sight import Look
 from keeper.app.skipping import SKIPPED
-from keeper.core.chain import BlockRef, Log
+from keeper.core.chain import BlockRef, Log, Receipt
 from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef, Liquidation, Rejection, Valuation
 from keeper.core.ports import ProtocolAdapter, Reader, Wire
 from keeper.core.taken import OurPart, Taken
 from keeper.core.units import Hash32
+from keeper.core.values import replace
 from keeper.executor.dividing import equal_parts
 from keeper.mirror.snapshot import Snapshot
 
@@ -245,21 +246,31 @@ class Rivals(Generic[M, P]):
         found, deployment = [], self._adapter.deployment
         shares = equal_parts(scene.gas, max(len(liquidations), 1))
         for one, gas in zip(liquidations, shares, strict=False):
-            ours = await self._ours(heard, one.ref)
+            ours = await self._ours(heard, one.ref, scene.receipt)
             valuation = await self._valuation(heard, scene.block, one.ref)
             found.append(told(deployment, one, scene, ours, gas=gas, valuation=valuation))
         return found
 
-    async def _ours(self, heard: _Heard, ref: AccountRef) -> Ours:
+    async def _ours(self, heard: _Heard, ref: AccountRef, theirs: Receipt) -> Ours:
         """Return what we had done about an account; what was done at other times is not it."""
         since, left = heard.since.get(ref), heard.left.get(ref)
         first = heard.block - 1 if since is None else since
         part = await self._journal.our_part(
             self._adapter.deployment, ref, since=first, before=heard.block
         )
+        part = None if part is None else await self._as_of(part, theirs)
         stands = left is not None and since is not None and left.block >= since
         left = left if stands else None
         return Ours(since=since, left=left, part=part, looked=heard.looked, away=heard.away)
+
+    async def _as_of(self, part: OurPart, theirs: Receipt) -> OurPart:
+        """Return our part as it stood when theirs came: ours may have ended in no book yet."""
+        for one in part.attempts:
+            found = await self._wire.receipt(one.tx_hash)
+            if found is not None and _place(found) < _place(theirs):
+                status = ended_as(one, found)
+                return replace(part, status=status, target_block=None, priority_fee=None)
+        return part
 
     async def _valuation(self, heard: _Heard, block: BlockRef, ref: AccountRef) -> Valuation | None:
         """Return the prices of the block, None where the market's cannot be told in coin.
@@ -272,6 +283,10 @@ class Rivals(Generic[M, P]):
             if heard.away or heard.tries + 1 >= _TRIES:
                 return None
             raise
+
+
+def _place(receipt: Receipt) -> tuple[int, int]:
+    return receipt.block_number, receipt.index
 
 
 def _by_transaction(logs: Sequence[Log]) -> Iterator[Sequence[Log]]:

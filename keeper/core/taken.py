@@ -5,7 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from keeper.core.lending import AccountRef
-from keeper.core.plan import Status
+from keeper.core.plan import Status, Submission
 from keeper.core.units import Address, Hash32
 
 
@@ -48,6 +48,8 @@ class OurPart(Struct, frozen=True, kw_only=True):
     """None when it was never signed, the lane refused it, or it had ended before theirs."""
     priority_fee: int | None
     """Wei per gas."""
+    attempts: tuple[Submission, ...] = ()
+    """Of what was out: one of them may have landed before theirs, and not be in the books yet."""
 
 
 class Taken(Struct, frozen=True, kw_only=True):

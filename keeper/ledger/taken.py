@@ -9,19 +9,20 @@ from keeper.core.lending import AccountRef
 from keeper.core.plan import Status
 from keeper.core.taken import Asset, Cause, OurPart, Taken
 from keeper.core.units import Address, Hash32
+from keeper.ledger.submissions import submissions_of
 
 _COLUMNS: Final = """deployment, market, account, block, block_hash, tx_hash, log_index, place,
     liquidator, collateral, collateral_symbol, collateral_unit, debt, debt_symbol, debt_unit,
     repaid, seized, penalty, protocol_fee, gas, cause, detail, forecast_net"""
 _SLOTS: Final = ", ".join("?" * (_COLUMNS.count(",") + 2))
 
-_PART: Final = """SELECT i.status, i.net, s.target_block, s.priority_fee
+_PART: Final = """SELECT i.status, i.net, s.target_block, s.priority_fee, s.plan_id
     FROM intents i LEFT JOIN outcomes o USING (plan_id)
     LEFT JOIN submissions s ON s.plan_id = coalesce(i.carried_by, i.plan_id)
         AND s.purpose = 'liquidate' AND coalesce(o.block >= :before, 1)
         AND NOT (i.status = 'dropped' AND o.tx_hash IS NULL)
     WHERE i.deployment = :deployment AND i.market = :market AND i.account = :account
-    AND i.head_block >= :since AND i.head_block < :before AND i.status NOT IN ('armed', 'landed')
+    AND i.head_block >= :since AND i.head_block < :before AND i.status != 'armed'
     ORDER BY i.sequence DESC, s.target_block <= :before DESC, s.sequence DESC LIMIT 1"""
 """The newest intent with its newest liquidation of theirs, or an earlier block: not what took its
 place after that, nor where it had ended in a block before."""
@@ -65,19 +66,20 @@ def select_our_part(
 ) -> OurPart | None:
     """Return our newest intent of an account from head ``since`` on and before block ``before``.
 
-    None when there is none; one that landed by then is another story. What the lane refused was
-    out for no block: of such an outcome there is no transaction. Nor was what had ended by then.
+    None when there is none. What the lane refused was out for no block: of such an outcome there
+    is no transaction. Nor was what had ended by then.
     """
     key = {"deployment": deployment, "market": ref.market, "account": ref.account}
     found = db.execute(_PART, key | {"since": since, "before": before}).fetchone()
     if found is None:
         return None
-    status, net, target_block, priority_fee = found
+    status, net, target_block, priority_fee, carrier = found
     return OurPart(
         status=Status(status),
         net=int(net),
         target_block=target_block,
         priority_fee=None if priority_fee is None else int(priority_fee),
+        attempts=() if carrier is None else tuple(submissions_of(db, carrier)),
     )
 
 

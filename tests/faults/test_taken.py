@@ -7,6 +7,7 @@ import pytest
 
 from keeper.commands.report import Shown, report
 from keeper.core.taken import Cause, Taken
+from keeper.core.values import replace
 from keeper.devnet.chainlink import submit_answers
 from keeper.devnet.live import under_water
 from keeper.devnet.prices import push_prices
@@ -18,6 +19,7 @@ from tests.support.fault_proxy import FaultProxy, Refuse
 from tests.support.market_node import MarketNode
 
 FALL = fallen(FALLEN)
+FALLEN_A_LITTLE, FALLEN_ON = 9_000, 8_000
 BUSY = Refuse(code=-32603, message="busy")
 
 
@@ -59,6 +61,32 @@ async def test_ours_was_out_and_theirs_came_first(
         assert found.tx_hash not in ours
         assert desk.ears.landed()
         assert books_of(desk).taken == (found,)
+
+
+async def test_what_is_left_of_an_account_that_we_took_of_is_not_told_as_outrun(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    """Ours landed in the block before, behind which the price went on falling."""
+    live = market.live
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], chain={"confirmations": 5}) as desk:
+        desk.fall(FALLEN_A_LITTLE)
+        await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
+        oracle_node = Sender.of(live.rpc, market.market.accounts.oracle_node)
+        submit_answers(live.rpc, oracle_node, live.aggregators, fallen(FALLEN_ON))
+        behind = {"maxFeePerGas": hex(desk.ears.sent_plans[0][1].fees.max_fee // 2)}
+        oracle_node.queue = [replace(one, body={**one.body, **behind}) for one in oracle_node.queue]
+        oracle_node.submit()
+        desk.mine()
+        await desk.at_head()
+        left = set(under_water(live))
+        plan = next(one for one, _ in desk.ears.sent_plans if one.ref.account in left)
+        take(desk, plan.ref.account)
+        (found,) = await taken_by(desk)
+        assert found.ref == plan.ref
+        assert not desk.ears.outcomes
+        assert (found.cause, found.forecast_net) == (Cause.LATE, None)
+        assert found.detail.endswith(", ours had ended by then: landed")
+        _require_figures(desk, found)
 
 
 def _require_figures(desk: Desk, found: Taken) -> None:

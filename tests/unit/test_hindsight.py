@@ -94,7 +94,9 @@ def test_what_was_seen_and_not_signed_in_time_is_late(of: OurPart | None) -> Non
     assert (cause, detail) == (Cause.LATE, "under the line since block 97, nothing was signed yet")
 
 
-@pytest.mark.parametrize("status", [Status.CANCELLED, Status.REVERTED, Status.DROPPED])
+@pytest.mark.parametrize(
+    "status", [Status.LANDED, Status.CANCELLED, Status.REVERTED, Status.DROPPED]
+)
 def test_what_had_ended_by_then_is_told_so(status: Status) -> None:
     cause, detail = cause_of(Ours(since=97, left=None, part=part(status, signed=False)), SCENE)
     assert cause is Cause.LATE

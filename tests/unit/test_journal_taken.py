@@ -22,7 +22,6 @@ from tests.support.ledger_records import (
     HandClock,
     ended,
     hash32,
-    landed,
     opened,
     plan,
     submission,
@@ -130,7 +129,11 @@ async def test_our_part_is_of_the_heads_from_one_to_just_before_another(
     assert await part(journal, since=101) is None
     assert await part(journal, before=100) is None
     assert await part(journal, since=100, before=101) == OurPart(
-        status=Status.REVERTED, net=FORECAST.net, target_block=101, priority_fee=10**9
+        status=Status.REVERTED,
+        net=FORECAST.net,
+        target_block=101,
+        priority_fee=10**9,
+        attempts=(submission(plan(1, head=100), nonce=1),),
     )
 
 
@@ -149,7 +152,11 @@ async def test_our_part_is_the_newest_intent_with_its_newest_transaction(
     )
     await journal.record_signed(dearer)
     assert await part(journal) == OurPart(
-        status=Status.SIGNED, net=one.forecast.net, target_block=105, priority_fee=3
+        status=Status.SIGNED,
+        net=one.forecast.net,
+        target_block=105,
+        priority_fee=3,
+        attempts=(submission(one, nonce=2), dearer),
     )
 
 
@@ -182,7 +189,7 @@ async def test_what_is_offered_on_for_later_blocks_was_out_all_the_same(
     assert (found.target_block, found.priority_fee) == (102, 10**9)
 
 
-@pytest.mark.parametrize("status", [Status.CANCELLED, Status.REVERTED])
+@pytest.mark.parametrize("status", [Status.LANDED, Status.CANCELLED, Status.REVERTED])
 async def test_what_had_ended_before_theirs_was_not_out_any_more(
     journal: SqliteJournal, status: Status
 ) -> None:
@@ -192,7 +199,7 @@ async def test_what_had_ended_before_theirs_was_not_out_any_more(
     await journal.settle(outcome)
     found = await part(journal, before=105)
     assert found is not None
-    assert (found.status, found.target_block, found.priority_fee) == (status, None, None)
+    assert found == OurPart(status=status, net=FORECAST.net, target_block=None, priority_fee=None)
     found = await part(journal, before=104)
     assert found is not None
     assert found.target_block == 101
@@ -233,8 +240,8 @@ async def test_who_went_with_another_has_that_ones_transaction(journal: SqliteJo
     assert (found.status, found.target_block, found.priority_fee) == (Status.SIGNED, 101, 10**9)
 
 
-@pytest.mark.parametrize("how", ["armed", "landed", "elsewhere", "another account", "another pool"])
-async def test_what_is_not_out_landed_or_is_of_another_is_no_part_of_it(
+@pytest.mark.parametrize("how", ["armed", "elsewhere", "another account", "another pool"])
+async def test_what_is_not_out_or_is_of_another_is_no_part_of_it(
     journal: SqliteJournal, how: str
 ) -> None:
     one = plan(2) if how == "another account" else plan(1)
@@ -247,8 +254,6 @@ async def test_what_is_not_out_landed_or_is_of_another_is_no_part_of_it(
         await journal.arm([(one, submission(one))])
     else:
         await journal.seal([(one, submission(one))])
-    if how == "landed":
-        await journal.settle(landed(one, submission(one)))
     assert await part(journal) is None
 
 

@@ -2,7 +2,7 @@
 
 # ruff: noqa: ARG002 - the ports' arguments
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -11,17 +11,29 @@ import pytest
 
 from keeper.app.rivals import Rivals
 from keeper.app.sight import Look
-from keeper.core.chain import BlockRef
+from keeper.core.chain import BlockRef, Receipt
 from keeper.core.errors import StaleError, TransientError
-from keeper.core.lending import Liquidation
-from keeper.core.taken import Cause, Taken
+from keeper.core.lending import AccountRef, Liquidation
+from keeper.core.plan import Purpose, Status
+from keeper.core.taken import Cause, OurPart, Taken
 from keeper.core.tick import Tick
 from keeper.core.units import Hash32
 from keeper.core.values import replace
 from keeper.mirror.snapshot import Snapshot
 from tests.support.heard import Heard
-from tests.support.ledger_records import VALUATION, hash32
+from tests.support.ledger_records import VALUATION, hash32, plan, submission
 from tests.unit.test_hindsight import BLOCK, RECEIPT, REF, liquidation
+
+SENT = submission(plan(1))
+CANCELLATION = replace(submission(plan(1), replacement=1), purpose=Purpose.CANCEL)
+OURS = (SENT.tx_hash, CANCELLATION.tx_hash)
+PART = OurPart(
+    status=Status.SENT,
+    net=7,
+    target_block=100,
+    priority_fee=1,
+    attempts=(SENT, CANCELLATION),
+)
 
 
 @dataclass
@@ -31,6 +43,8 @@ class Books:
     signed: frozenset[Hash32] = frozenset()
     notes: list[Taken] = field(default_factory=list)
     gone: list[int | None] = field(default_factory=list)
+    part: OurPart | None = None
+    """What we had done about the account."""
 
     async def own(self, hashes):
         return self.signed & set(hashes)
@@ -39,7 +53,7 @@ class Books:
         return frozenset(one.tx_hash for one in self.notes) & set(hashes)
 
     async def our_part(self, deployment, ref, *, since, before):
-        return None
+        return self.part
 
     async def take_note(self, deployment, taken, *, gone_from):
         self.gone.append(gone_from)
@@ -60,6 +74,8 @@ class Chain:
     deployment: str = "d"
     time: float = 0.0
     answers_in_s: float = 0.0
+    ours: Mapping[Hash32, Receipt] = field(default_factory=dict)
+    """Of transactions that we signed, where they landed."""
 
     def decode(self, market, logs):
         return tuple(self.liquidations)
@@ -71,6 +87,8 @@ class Chain:
         return held
 
     async def receipt(self, tx_hash):
+        if tx_hash in OURS:
+            return self.ours.get(tx_hash)
         if self.failing:
             self.failing -= 1
             raise TransientError("no answer")
@@ -96,10 +114,11 @@ def rivals(chain: Chain, books: Books, heard: Heard) -> Rivals[Any, Any]:
     )
 
 
-def looked(ours: Rivals[Any, Any], number: int, *, of_all: bool = True) -> None:
-    """Have a look at a head find nobody under the line."""
+def looked(ours: Rivals[Any, Any], number: int, *under: AccountRef, of_all: bool = True) -> None:
+    """Have a look at a head find some accounts under the line, or nobody."""
     book: Any = SimpleNamespace(block=replace(BLOCK, number=number))
-    found: Any = SimpleNamespace(opportunities=(), rejections=())
+    opportunities = [SimpleNamespace(ref=one) for one in under]
+    found: Any = SimpleNamespace(opportunities=opportunities, rejections=())
     ours.looked(Look(book=book, held_at=BLOCK, found=found, tick=Tick(), of_all=of_all))
 
 
@@ -204,6 +223,38 @@ async def test_our_own_transactions_are_not_noted() -> None:
     await ours.note(snapshot(), "")
     assert not books.notes
     assert not heard.takens
+
+
+@pytest.mark.parametrize(
+    ("landed", "said"),
+    [
+        ({}, None),
+        ({0: replace(RECEIPT, block_number=99, index=9)}, Status.LANDED),
+        ({0: replace(RECEIPT, index=2)}, Status.LANDED),
+        ({0: replace(RECEIPT, index=2, success=False)}, Status.REVERTED),
+        ({1: replace(RECEIPT, block_number=99)}, Status.CANCELLED),
+        ({0: replace(RECEIPT, index=4)}, None),
+        ({0: replace(RECEIPT, block_number=101, index=0)}, None),
+    ],
+)
+async def test_what_of_ours_had_ended_before_theirs_was_not_outrun(
+    landed: Mapping[int, Receipt], said: Status | None
+) -> None:
+    """It waits for its confirmations, so that it is in no book yet."""
+    chain = Chain(ours={OURS[at]: one for at, one in landed.items()})
+    heard, books = Heard(), Books(part=PART)
+    ours = rivals(chain, books, heard)
+    looked(ours, 97, REF)
+    looked(ours, 99, REF)
+    ours.hear(snapshot())
+    await ours.note(snapshot(), "")
+    (found,) = books.notes
+    if said is None:
+        assert found.cause is Cause.OUTRUN
+    else:
+        ended = f"under the line since block 97, ours had ended by then: {said}"
+        assert (found.cause, found.detail) == (Cause.LATE, ended)
+    assert found.forecast_net == (None if said is Status.LANDED else PART.net)
 
 
 async def test_the_gas_of_several_in_one_transaction_is_divided_to_the_wei() -> None:
