@@ -1,7 +1,6 @@
 """The books: what each outcome brought, forecast beside realised, and what was left alone."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,13 +129,16 @@ _FORECAST: Final = ", ".join(f"i.{name}" for name in WATERFALL)
 _REALISED: Final = ", ".join(f"o.{name}" for name in WATERFALL)
 _WIDTH: Final = len(WATERFALL)
 _ENTRIES: Final = f"""SELECT {_FORECAST}, {_REALISED}, i.plan_id, i.deployment, i.market,
-    i.account, i.trigger_cause, i.collateral, i.debt, i.repay, i.seize, i.plan, i.times,
+    i.account, i.trigger_cause, i.collateral, i.debt, i.repay, i.seize, i.times,
+    json_extract(i.plan, '$.valuation.assets."' || i.collateral || '"'),
+    json_extract(i.plan, '$.valuation.assets."' || i.debt || '"'), json_extract(i.plan, '$.forced'),
     o.status, o.tx_hash, o.block, o.liquidations, o.detail, o.settled
     FROM outcomes o JOIN intents i USING (plan_id)
     WHERE o.settled >= ? ORDER BY o.settled, i.sequence"""  # noqa: S608 - column names only
+"""Of a plan only what is shown: whole, they take a hundred times what is kept of them."""
 
-_TX_HASH: Final = 2 * _WIDTH + 12
-"""Where it stands in a row of an entry."""
+_BATCHES: Final = """SELECT tx_hash, count(*) FROM outcomes
+    WHERE settled >= ? AND tx_hash IS NOT NULL GROUP BY tx_hash HAVING count(*) > 1"""
 
 _MISSED: Final = """SELECT deployment, market, account, block, reason, detail, net, times
     FROM rejections r WHERE last_seen >= ? AND NOT EXISTS (
@@ -157,25 +159,23 @@ def read_books(path: Path, *, since: int = 0, chain: str = "") -> Books:
         (open_intents,) = db.execute(
             f"SELECT count(*) FROM intents WHERE status IN ({OPEN_LIST})"  # noqa: S608 - constants
         ).fetchone()
-        rows = db.execute(_ENTRIES, (since,)).fetchall()
-        sizes = Counter(row[_TX_HASH] for row in rows)
+        sizes: dict[str, int] = dict(db.execute(_BATCHES, (since,)).fetchall())
         return Books(
             chain_id=chain_id,
             chain=chain,
-            entries=tuple(_entry(row, sizes[row[_TX_HASH]]) for row in rows),
+            entries=tuple(_entry(row, sizes) for row in db.execute(_ENTRIES, (since,))),
             missed=tuple(_missed(row) for row in db.execute(_MISSED, (since,))),
             taken=select_taken(db, since),
             open_intents=open_intents,
         )
 
 
-def _entry(row: Row, together: int) -> Entry:
+def _entry(row: Row, sizes: Mapping[str, int]) -> Entry:
     forecast = waterfall_of(row[:_WIDTH])
     realised = waterfall_of(row[_WIDTH : 2 * _WIDTH])
-    (plan_id, deployment, market, account, trigger, collateral, debt, repay, seize, plan, times,
-     status, tx_hash, block, liquidations, detail, settled) = row[2 * _WIDTH :]  # fmt: skip
-    planned = json.loads(plan)
-    assets = planned["valuation"]["assets"]
+    (plan_id, deployment, market, account, trigger, collateral, debt, repay, seize, times,
+     sold, owed, forced, *rest) = row[2 * _WIDTH :]  # fmt: skip
+    status, tx_hash, block, liquidations, detail, settled = rest
     moved = [
         one
         for one in json.loads(liquidations)
@@ -188,8 +188,8 @@ def _entry(row: Row, together: int) -> Entry:
         account=Address(account),
         trigger=trigger,
         status=Status(status),
-        collateral=_asset(collateral, assets),
-        debt=_asset(debt, assets),
+        collateral=_asset(collateral, sold),
+        debt=_asset(debt, owed),
         repaid=sum(int(one["repaid"]) for one in moved),
         seized=sum(int(one["seized"]) for one in moved),
         forecast_repaid=int(repay),
@@ -201,16 +201,16 @@ def _entry(row: Row, together: int) -> Entry:
         detail=detail,
         times=int(times),
         settled=int(settled),
-        forced=planned.get("forced", False),
-        together=together if tx_hash else 1,
+        forced=bool(forced),
+        together=sizes.get(tx_hash, 1),
     )
 
 
-def _asset(address: str, assets: Mapping[str, Mapping[str, str]]) -> Asset:
+def _asset(address: str, priced: str | None) -> Asset:
     """Return an asset as the plan knew it; one it did not price is shown in raw units."""
-    known = assets.get(address)
-    if known is None:
+    if priced is None:
         return Asset(address=Address(address), symbol=address, unit=1)
+    known = json.loads(priced)
     symbol = printable(known["symbol"])
     return Asset(address=Address(address), symbol=symbol, unit=int(known["unit"]))
 
