@@ -295,5 +295,5 @@ class Acting(Generic[M, P]):
         if report.sent:
             self._timed(tick)
         for plan in report.shown:
-            self._observer.shown(plan)
+            self.telling.show(plan)
         return [*drifted, *gone, *report.rejected]

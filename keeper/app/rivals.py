@@ -6,11 +6,11 @@ is under the line now has been dealt with. What happened while the keeper was do
 from which a mirror is resumed, and waits longest: a few transactions are read with each head.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 from keeper.app.books import Appraiser
 from keeper.app.hindsight import Ours, Scene, ended_as, told
@@ -20,8 +20,8 @@ from keeper.app.skipping import SKIPPED
 from keeper.core.chain import BlockRef, Log, Receipt
 from keeper.core.errors import StaleError
 from keeper.core.lending import AccountRef, Liquidation, Rejection, Valuation
-from keeper.core.ports import ProtocolAdapter, Reader, Wire
-from keeper.core.taken import OurPart, Taken
+from keeper.core.ports import ProtocolAdapter, Reader, TakenJournal, Wire
+from keeper.core.taken import OurPart, Shown, Taken
 from keeper.core.units import Hash32
 from keeper.core.values import replace
 from keeper.executor.dividing import equal_parts
@@ -38,30 +38,6 @@ _LONGEST_S: Final = 0.1
 """After so long the others are left to later heads: the next one waits until this one is done."""
 
 
-class TakenJournal(Protocol):
-    """What the journal knows of our part, and keeps of theirs."""
-
-    async def own(self, hashes: Collection[Hash32]) -> frozenset[Hash32]:
-        """Return which of the transactions we signed."""
-        ...
-
-    async def taken_before(self, deployment: str, hashes: Collection[Hash32]) -> frozenset[Hash32]:
-        """Return which of the transactions are noted as others' already."""
-        ...
-
-    async def our_part(
-        self, deployment: str, ref: AccountRef, *, since: int, before: int
-    ) -> OurPart | None:
-        """Return our newest intent of an account from head ``since`` on and before a block."""
-        ...
-
-    async def take_note(
-        self, deployment: str, taken: Sequence[Taken], *, gone_from: int | None
-    ) -> None:
-        """Note what others liquidated; forget what was noted of a block or later ones."""
-        ...
-
-
 @dataclass(slots=True, kw_only=True)
 class _Heard:
     """A transaction that liquidated, and what was known of its accounts before."""
@@ -72,6 +48,8 @@ class _Heard:
     """The head at which who is under the line was first found there."""
     left: Mapping[AccountRef, Rejection]
     """Why who was left alone was."""
+    shown: Mapping[AccountRef, Shown]
+    """What had been shown of whom: it is shown anew, and no book has the earlier one then."""
     looked: int | None
     """The newest head by then at which everybody was looked at."""
     away: bool = False
@@ -92,14 +70,15 @@ class Rivals(Generic[M, P]):
         observer: Observer,
         *,
         told: Mapping[AccountRef, Rejection],
+        shown: Mapping[AccountRef, Shown],
         reader: Reader,
         wire: Wire,
         now: Callable[[], float],
     ) -> None:
         """Begin with nothing known of who is under the line.
 
-        ``told`` has the newest reason of each account that was left alone, as it changes; ``now``
-        is in seconds and never goes back.
+        ``told`` has the newest reason of each account that was left alone, as it changes, ``shown``
+        the newest plan that was only shown; ``now`` is in seconds and never goes back.
         """
         self._now = now
         self._adapter = adapter
@@ -107,6 +86,7 @@ class Rivals(Generic[M, P]):
         self._journal = journal
         self._observer = observer
         self._told = told
+        self._shown = shown
         self._reader = reader
         self._wire = wire
         self._under: dict[AccountRef, int] = {}
@@ -155,6 +135,7 @@ class Rivals(Generic[M, P]):
                 block=block,
                 since={r: self._under[r] for r in refs if self._under.get(r, block) < block},
                 left={r: self._told[r] for r in refs if r in self._told},
+                shown={r: self._shown[r] for r in refs if r in self._shown},
                 looked=self._looked,
                 away=away,
             )
@@ -258,7 +239,11 @@ class Rivals(Generic[M, P]):
         part = await self._journal.our_part(
             self._adapter.deployment, ref, since=first, before=heard.block
         )
-        part = None if part is None else await self._as_of(part, theirs)
+        shown = heard.shown.get(ref)
+        if part is not None:
+            part = await self._as_of(part, theirs)
+        elif shown is not None and shown.head >= first:
+            part = shown.part
         stands = left is not None and since is not None and left.block >= since
         left = left if stands else None
         return Ours(since=since, left=left, part=part, looked=heard.looked, away=heard.away)

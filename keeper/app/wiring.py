@@ -175,6 +175,7 @@ def _deployment(
             parts.journal.others,
             parts.observer,
             told=acting.telling.told,
+            shown=acting.telling.shown,
             reader=parts.chain.reader,
             wire=parts.chain.wire,
             now=parts.clock.monotonic,

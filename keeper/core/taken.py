@@ -52,6 +52,20 @@ class OurPart(Struct, frozen=True, kw_only=True):
     """Of what was out: one of them may have landed before theirs, and not be in the books yet."""
 
 
+class Shown(Struct, frozen=True, kw_only=True):
+    """A plan of an account that was shown and not sent."""
+
+    head: int
+    """The number of the block that it was made at."""
+    net: int
+    """What we expected it to net, wei."""
+
+    @property
+    def part(self) -> OurPart:
+        """Return it as our part in what somebody else took."""
+        return OurPart(status=Status.SIMULATED, net=self.net, target_block=None, priority_fee=None)
+
+
 class Taken(Struct, frozen=True, kw_only=True):
     """One liquidation by somebody else. ``repaid`` and ``seized`` are raw units."""
 

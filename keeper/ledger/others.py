@@ -12,7 +12,7 @@ from keeper.runtime.clock import Clock
 
 
 class OthersJournal:
-    """Implements ``app.rivals.TakenJournal`` in the thread that writes the journal.
+    """Implements ``core.ports.TakenJournal`` in the thread that writes the journal.
 
     Each method raises InvariantError once the disk has failed.
     """

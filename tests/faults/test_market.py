@@ -118,10 +118,10 @@ async def test_28_a_competitor_who_is_first_costs_the_gas_of_a_revert_and_no_mor
         desk.require_invariants()
 
 
-def rival(node, plan):
+def rival(node, plan, most=2**256 - 1):
     """Let somebody else liquidate the plan's account, ahead of it in the same block."""
     live, who = node.live, node.market.accounts.supplier
-    option, most = plan.option, 2**256 - 1
+    option = plan.option
     data = live.pool.encode(
         "liquidationCall", option.collateral, option.debt, plan.ref.account, most, False
     )

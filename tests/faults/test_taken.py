@@ -71,11 +71,7 @@ async def test_what_is_left_of_an_account_that_we_took_of_is_not_told_as_outrun(
     async with keeper_desk(tmp_path, market, [proxy.ws_url], chain={"confirmations": 5}) as desk:
         desk.fall(FALLEN_A_LITTLE)
         await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
-        oracle_node = Sender.of(live.rpc, market.market.accounts.oracle_node)
-        submit_answers(live.rpc, oracle_node, live.aggregators, fallen(FALLEN_ON))
-        behind = {"maxFeePerGas": hex(desk.ears.sent_plans[0][1].fees.max_fee // 2)}
-        oracle_node.queue = [replace(one, body={**one.body, **behind}) for one in oracle_node.queue]
-        oracle_node.submit()
+        fall_on(desk, FALLEN_ON, desk.ears.sent_plans[0][1].fees.max_fee // 2)
         desk.mine()
         await desk.at_head()
         left = set(under_water(live))
@@ -87,6 +83,16 @@ async def test_what_is_left_of_an_account_that_we_took_of_is_not_told_as_outrun(
         assert (found.cause, found.forecast_net) == (Cause.LATE, None)
         assert found.detail.endswith(", ours had ended by then: landed")
         _require_figures(desk, found)
+
+
+def fall_on(desk: Desk, ether_bps: int, max_fee: int) -> None:
+    """Let the feeds fall in the next block, behind what offers more than ``max_fee`` wei."""
+    live = desk.node.live
+    oracle_node = Sender.of(live.rpc, desk.node.market.accounts.oracle_node)
+    submit_answers(live.rpc, oracle_node, live.aggregators, fallen(ether_bps))
+    behind = {"maxFeePerGas": hex(max_fee)}
+    oracle_node.queue = [replace(one, body={**one.body, **behind}) for one in oracle_node.queue]
+    oracle_node.submit()
 
 
 def _require_figures(desk: Desk, found: Taken) -> None:
@@ -130,6 +136,25 @@ async def test_a_disarmed_keeper_says_that_it_would_have_sent(
         assert found.ref == plan.ref
         assert found.cause is Cause.DISARMED
         assert found.forecast_net is not None
+        _require_figures(desk, found)
+
+
+async def test_what_is_shown_again_as_others_left_some_of_it_was_shown_before_theirs(
+    market: MarketNode, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    """In a crash what others took is read when there is time, blocks later."""
+    async with keeper_desk(tmp_path, market, [proxy.ws_url], armed=False) as desk:
+        desk.fall(FALLEN_ON)
+        await desk.until(lambda: bool(desk.ears.plans), mining=True)
+        plan = desk.ears.plans[0]
+        rival(desk.node, plan, plan.quote.repay // 10)
+        fall_on(desk, FALLEN_ON - 100, 10**10)
+        with proxy.spoiled(BUSY, method="eth_getTransactionReceipt"):
+            desk.mine()
+            await desk.until(lambda: [one.ref for one in desk.ears.plans].count(plan.ref) > 1)
+        (found,) = await taken_by(desk)
+        assert found.ref == plan.ref
+        assert (found.cause, found.forecast_net) == (Cause.DISARMED, plan.forecast.net)
         _require_figures(desk, found)
 
 

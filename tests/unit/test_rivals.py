@@ -110,7 +110,15 @@ class Chain:
 
 def rivals(chain: Chain, books: Books, heard: Heard) -> Rivals[Any, Any]:
     return Rivals(
-        chain, chain, books, heard, told={}, reader=chain, wire=chain, now=lambda: chain.time
+        chain,
+        chain,
+        books,
+        heard,
+        told={},
+        shown={},
+        reader=chain,
+        wire=chain,
+        now=lambda: chain.time,
     )
 
 

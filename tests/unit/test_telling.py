@@ -8,8 +8,10 @@ import pytest
 from keeper.app import telling
 from keeper.app.telling import Telling
 from keeper.core.lending import AccountRef, Reason, Rejection
+from keeper.core.taken import Shown
 from keeper.core.units import Address
 from tests.support.heard import Heard
+from tests.support.ledger_records import plan
 
 
 class Books:
@@ -62,3 +64,15 @@ async def test_a_reason_is_told_when_it_is_new_and_remembered_as_it_was_given_la
         (refused(1).ref, Reason.NO_ROUTE),
     ]
     assert made.told[refused(1).ref].reason is Reason.NO_ROUTE
+
+
+async def test_the_newest_of_what_was_shown_is_remembered_and_told(
+    made: Telling, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "REMEMBERED", 10, raising=False)
+    plans = [plan(0), *(plan(number) for number in range(1, 12)), plan(11, head=200)]
+    for one in plans:
+        made.show(one)
+    assert heard.plans == plans
+    assert set(made.shown) == {plan(number).ref for number in range(2, 12)}
+    assert made.shown[plan(11).ref] == Shown(head=200, net=plan(11).forecast.net)

@@ -6,6 +6,7 @@ from keeper.core.ports.offers import Ask, OfferDesk, SwapOffer
 from keeper.core.ports.protocol import Prices, ProtocolAdapter
 from keeper.core.ports.sending import Journal, PrivateRelay, Signer
 from keeper.core.ports.swaps import Hop, HopKind, Moved, Path, SwapBook, SwapQuote, SwapVenue
+from keeper.core.ports.taken import TakenJournal
 from keeper.core.ports.unwinding import UnwindBook, Unwinder
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "SwapOffer",
     "SwapQuote",
     "SwapVenue",
+    "TakenJournal",
     "UnwindBook",
     "Unwinder",
     "Wire",
