@@ -1,6 +1,7 @@
 """The books: what each outcome brought, forecast beside realised, and what was left alone."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from keeper.core.plan import Status
 from keeper.core.taken import Asset, Taken
 from keeper.core.text import printable
 from keeper.core.units import Address, Hash32
+from keeper.ledger.amounts import short_hex
 from keeper.ledger.intents import waterfall_of
 from keeper.ledger.lifecycle import ON_CHAIN, OPEN_LIST
 from keeper.ledger.schema import WATERFALL
@@ -112,8 +114,16 @@ class Books(Struct, frozen=True, kw_only=True):
         return _total("forced", [entry for entry in self.counted if entry.forced])
 
     def per_pair(self) -> tuple[Total, ...]:
-        """Return the sums by collateral and debt."""
-        return _grouped(self.counted, lambda one: f"{one.collateral.symbol} / {one.debt.symbol}")
+        """Return the sums by collateral and debt; tokens of one symbol are told apart."""
+        assets = {asset for one in self.counted for asset in (one.collateral, one.debt)}
+        tokens = {(asset.symbol, asset.address) for asset in assets}
+        shared = {symbol for symbol, n in Counter(one for one, _ in tokens).items() if n > 1}
+
+        def name(asset: Asset) -> str:
+            own = f" {short_hex(asset.address)}" if asset.symbol in shared else ""
+            return asset.symbol + own
+
+        return _grouped(self.counted, lambda one: f"{name(one.collateral)} / {name(one.debt)}")
 
     def per_day(self) -> tuple[Total, ...]:
         """Return the sums by day, UTC, of settlement."""
