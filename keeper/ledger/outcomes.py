@@ -34,7 +34,11 @@ _OF_ITS_ACCOUNTS: Final = f"""SELECT 1 FROM intents mine JOIN intents other
 
 _SETTLED: Final = 5 + len(WATERFALL) + 2
 """Where the time of settling stands in a row of ``outcomes``."""
-
+_COLUMNS: Final = ", ".join((
+    "plan_id", "status", "tx_hash", "block", "gas_used", *WATERFALL, "liquidations", "detail",
+    "settled", "block_hash", "final",
+))  # fmt: skip
+_SLOTS: Final = ", ".join("?" * (_COLUMNS.count(",") + 2))
 
 _NOT_FINAL: Final = 0
 
@@ -60,12 +64,17 @@ def _insert_one_outcome(db: sqlite3.Connection, outcome: Outcome, *, now: int) -
 
 
 def _write_outcome(db: sqlite3.Connection, row: tuple[str | int | None, ...], *, now: int) -> None:
-    """Enter an outcome, never dated before the last rearming: a clock that goes back hides none."""
-    settled = max(now, select_standing(db).rearmed)
-    slots = ", ".join("?" * (len(row) + 2))
+    """Enter an outcome, never dated before the last rearming: a clock that goes back hides none.
+
+    One that a reorg only moved keeps its time and place: the breaker and the days count it once.
+    """
+    kept = db.execute(
+        "SELECT rowid, settled FROM outcomes WHERE plan_id = ? AND status = ?", row[:2]
+    ).fetchone()
+    place, settled = kept or (None, max(now, select_standing(db).rearmed))
     db.execute(
-        f"INSERT OR REPLACE INTO outcomes VALUES ({slots})",  # noqa: S608 - question marks only
-        (*row[:_SETTLED], settled, *row[_SETTLED:], _NOT_FINAL),
+        f"INSERT OR REPLACE INTO outcomes (rowid, {_COLUMNS}) VALUES ({_SLOTS})",  # noqa: S608 - constants
+        (place, *row[:_SETTLED], settled, *row[_SETTLED:], _NOT_FINAL),
     )
 
 
