@@ -58,6 +58,11 @@ class _Heard:
     """The last move of a price by then, in words; None while nobody said."""
     tries: int = 0
 
+    @property
+    def may_be_told(self) -> bool:
+        """Whether a node may tell its block's state yet: not of an old one, and not for ever."""
+        return not self.away and self.tries + 1 < _TRIES
+
 
 class Rivals(Generic[M, P]):
     """Notes what others liquidate of one deployment."""
@@ -193,7 +198,7 @@ class Rivals(Generic[M, P]):
                 msg = f"block {block.number}: expected {receipt.block_hash}, found {block.hash}"
                 raise StaleError(msg)
             scene = Scene(receipt=receipt, block=block, moved=heard.moved or "")
-            market = await self._market_at(block, snapshot, receipt.logs, away=heard.away)
+            market = await self._market_at(heard, block, snapshot, receipt.logs)
             return await self._judged(heard, scene, self._adapter.decode(market, receipt.logs))
         except SKIPPED as error:
             heard.tries += 1
@@ -204,12 +209,12 @@ class Rivals(Generic[M, P]):
             return []
 
     async def _market_at(
-        self, block: BlockRef, snapshot: Snapshot[M, P], logs: Sequence[Log], *, away: bool
+        self, heard: _Heard, block: BlockRef, snapshot: Snapshot[M, P], logs: Sequence[Log]
     ) -> M:
         """Return the market as of a block, in what the logs of a transaction touched of it.
 
-        Who keeps receipts for collateral has what they were worth then, not what they are now. Of
-        blocks from before the start the node may have no state any more: then it is the newest.
+        Who keeps receipts for collateral has what they were worth then, not what they are now.
+        Where the node has no state of the block any more it is the newest.
         """
         if block.hash == snapshot.block.hash:
             return snapshot.market
@@ -217,7 +222,7 @@ class Rivals(Generic[M, P]):
         try:
             return await self._adapter.read_market(self._reader, block, snapshot.market, touched)
         except StaleError:
-            if not away:
+            if heard.may_be_told:
                 raise
             return snapshot.market
 
@@ -260,14 +265,14 @@ class Rivals(Generic[M, P]):
     async def _valuation(self, heard: _Heard, block: BlockRef, ref: AccountRef) -> Valuation | None:
         """Return the prices of the block, None where the market's cannot be told in coin.
 
-        Raises StaleError where a node may tell them yet: not of old blocks, and not for ever.
+        Raises StaleError where a node may tell them yet.
         """
         try:
             return await self._appraiser.at_block(block, ref)
         except StaleError:
-            if heard.away or heard.tries + 1 >= _TRIES:
-                return None
-            raise
+            if heard.may_be_told:
+                raise
+            return None
 
 
 def _place(receipt: Receipt) -> tuple[int, int]:

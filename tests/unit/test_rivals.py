@@ -70,6 +70,8 @@ class Chain:
     """How often it has no receipt yet."""
     untold: int = 0
     """How often it does not tell the prices of the block."""
+    stateless: int = 0
+    """How often it does not tell the state of the block."""
     block_now: BlockRef = BLOCK
     deployment: str = "d"
     time: float = 0.0
@@ -84,6 +86,9 @@ class Chain:
         return None
 
     async def read_market(self, reader, block, held, touched):
+        if self.stateless:
+            self.stateless -= 1
+            raise StaleError("missing trie node")
         return held
 
     async def receipt(self, tx_hash):
@@ -202,6 +207,20 @@ async def test_prices_that_are_not_told_at_once_are_asked_for_again(
         await ours.note(snapshot(), "")
     (found,) = books.notes
     assert (found.penalty is not None) is is_told
+    assert not heard.skips
+
+
+@pytest.mark.parametrize("stateless", [2, 99])
+async def test_a_state_that_is_not_told_is_asked_for_again_and_at_last_not_waited_for(
+    stateless: int,
+) -> None:
+    """In a long crash a node may have dropped it by the time that there is time to read."""
+    books, heard = Books(), Heard()
+    ours = rivals(Chain(stateless=stateless), books, heard)
+    ours.hear(snapshot())
+    for number in range(300, 309):
+        await ours.note(snapshot(number), "")
+    assert [one.repaid for one in books.notes] == [liquidation().repaid]
     assert not heard.skips
 
 
