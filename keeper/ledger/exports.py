@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from keeper.core.taken import Taken
+from keeper.core.text import printable
 from keeper.ledger.books import Books, Entry, Missed
 from keeper.ledger.schema import WATERFALL
 
@@ -99,8 +100,11 @@ def csv_text(*every: Books) -> str:
 
 
 def _cell(value: str | None) -> str:
-    """Return a cell that no spreadsheet takes for a formula; a negative amount is none."""
-    text = value or ""
+    """Return a cell that no spreadsheet takes for a formula, or for more than one line.
+
+    A negative amount is no formula. A carriage return is not quoted by ``csv``, and ends a line.
+    """
+    text = printable(value or "", len(value or ""))
     is_formula = text.startswith(_FORMULA_STARTS) and not text.removeprefix("-").isdecimal()
     return "'" + text if is_formula else text
 

@@ -252,6 +252,15 @@ async def test_a_poisoned_symbol_breaks_no_form_of_the_report(tmp_path):
     assert "[red]" in shown(books)
 
 
+async def test_csv_has_one_line_of_an_outcome_whatever_a_relay_said_of_it(tmp_path):
+    journal = await opened(tmp_path)
+    await journal.intend(plan(1))
+    await journal.settle(replace(ended(plan(1), Status.DROPPED), detail="no\r=HYPERLINK(1)"))
+    await journal.close()
+    (row,) = csv.DictReader(io.StringIO(csv_text(read_books(tmp_path / "keeper.sqlite"))))
+    assert row["detail"] == "no?=HYPERLINK(1)"
+
+
 @pytest.mark.parametrize("formula", ["=HYPERLINK(1)", "-1+HYPERLINK(1)"])
 async def test_csv_gives_a_spreadsheet_no_formula_but_negative_amounts(tmp_path, formula):
     journal = await opened(tmp_path)
