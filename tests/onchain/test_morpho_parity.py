@@ -230,6 +230,31 @@ async def test_the_audit_agrees_with_morpho_and_names_what_drifted(
         assert str(found) == f"shares {wrong.shares} in the mirror, {wrong.shares - 1} on chain"
 
 
+@pytest.mark.parametrize("figure", ["stored_rate", "updated", "fee", "price"])
+async def test_the_audit_names_what_health_at_a_later_time_follows_from(
+    node: tuple[MarketNode, LocalMorpho], figure: str
+):
+    market_node, local = node
+    async with open_scene(market_node, local) as scene:
+        look = await scene.look()
+        ref, position = next((r, p) for r, p in sorted(look.positions.items()) if p.shares)
+        isolated = look.market.market_of(ref.market)
+        assert isolated is not None
+        oracle = isolated.params.oracle
+        if figure == "price":
+            off = replace(look.prices[oracle], value=look.prices[oracle].value + 1)
+            look = replace(look, prices={**look.prices, oracle: off})
+        else:
+            drifted = replace(isolated, **{figure: getattr(isolated, figure) + 1})
+            markets = {**look.market.markets, isolated.id: drifted}
+            look = replace(look, market=replace(look.market, markets=markets))
+        view, chain = scene.view(look), scene.chain.reader
+        (found,) = (await scene.adapter.audit(chain, look.block, view, {ref: position})).values()
+        name = f"price of {oracle}" if figure == "price" else figure
+        assert {n for n in found.mirror if found.mirror[n] != found.chain[n]} == {name}
+        assert found.mirror[name] == found.chain[name] + 1
+
+
 @pytest.mark.parametrize("key", ["morpho", "pre_liquidation_factories"])
 async def test_another_contract_in_the_place_of_morphos_is_refused(
     node: tuple[MarketNode, LocalMorpho], key: str

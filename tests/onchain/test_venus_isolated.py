@@ -198,6 +198,21 @@ async def test_a_position_that_was_not_read_again_is_found_by_the_audit(scene: S
     assert [one for one in sides.values() if not one.agree]
 
 
+@pytest.mark.parametrize("field", ["rate", "accrued_at", "reserve_factor"])
+async def test_the_audit_names_what_interest_to_come_follows_from(scene: Scene, field: str):
+    look = await scene.look()
+    ref, position = next((r, p) for r, p in sorted(look.positions.items()) if p.entries)
+    market = look.market.markets[position.entries[0].market]
+    drifted = replace(market, **{field: getattr(market, field) + 1})
+    markets = {**look.market.markets, market.number: drifted}
+    view = scene.view(replace(look, market=replace(look.market, markets=markets)))
+    chain = scene.chain.reader
+    (found,) = (await scene.adapter.audit(chain, look.block, view, {ref: position})).values()
+    (wrong,) = [name for name, mine in found.mirror.items() if found.chain[name] != mine]
+    assert wrong.startswith(f"{market.symbol} of market {market.number} ")
+    assert found.mirror[wrong] == found.chain[wrong] + 1
+
+
 async def test_prices_are_feeds_times_a_multiplier(scene: Scene):
     look = await scene.look()
     assert all(one.direct for one in scene.adapter.feeds(look.market))

@@ -284,3 +284,18 @@ async def test_the_audit_agrees_with_venus_and_names_what_drifted(scene: Scene):
     wrong = replace(position, entries=(first._replace(tokens=first.tokens + 1), *rest))
     (found,) = (await scene.adapter.audit(reader, look.block, view, {ref: wrong})).values()
     assert f"tokens {first.tokens + 1} in the mirror, {first.tokens} on chain" in str(found)
+
+
+@pytest.mark.parametrize("field", ["rate", "accrued_at", "reserve_factor"])
+async def test_the_audit_names_what_interest_to_come_follows_from(scene: Scene, field: str):
+    look = await scene.look()
+    ref, position = next((r, p) for r, p in sorted(look.positions.items()) if p.entries)
+    number = position.entries[0].market
+    markets = list(look.market.markets)
+    markets[number] = replace(markets[number], **{field: getattr(markets[number], field) + 1})
+    view = scene.view(replace(look, market=replace(look.market, markets=tuple(markets))))
+    chain = scene.chain.reader
+    (found,) = (await scene.adapter.audit(chain, look.block, view, {ref: position})).values()
+    (wrong,) = [name for name, mine in found.mirror.items() if found.chain[name] != mine]
+    assert wrong.startswith(f"{markets[number].symbol} of market {number} ")
+    assert found.mirror[wrong] == found.chain[wrong] + 1

@@ -1,18 +1,16 @@
-"""Accounts and their markets' totals as Morpho stores them, beside what we hold."""
+"""Accounts, their markets and prices as Morpho, its models and oracles say, beside what we hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from keeper.core.chain import BlockRef, CallResult
+from keeper.core.chain import BlockRef
 from keeper.core.lending import AccountRef
-from keeper.core.parity import Sides
+from keeper.core.parity import Figure, Sides, calls_of, compared, word
 from keeper.core.ports import Reader
-from keeper.evm.words import WORD, int_at
 from keeper.protocols.morpho_blue import codec
-from keeper.protocols.morpho_blue.rules import Totals
-from keeper.protocols.morpho_blue.state import MorphoMarket, MorphoPosition
+from keeper.protocols.morpho_blue.models import stored_call
+from keeper.protocols.morpho_blue.state import IsolatedMarket, MorphoMarket, MorphoPosition
 
-_POSITION_WORDS = 3
-_MARKET_WORDS = 6
+_MODULUS = 2**256
 
 
 async def sides(
@@ -21,45 +19,43 @@ async def sides(
     view: MorphoMarket,
     positions: Mapping[AccountRef, MorphoPosition],
 ) -> dict[AccountRef, Sides]:
-    """Return both sides by ``position`` and ``market``; Morpho has no view of an account's health.
+    """Return both sides by all that an account's health follows from: Morpho has no view of it.
 
-    An account may be pre-liquidated only where it allowed that, so the permission is compared too.
+    These are its position and market, what the market's rate model stores, and its prices as far
+    as they are known. An account may be pre-liquidated only where it allowed that, so the
+    permission is compared too.
     """
-    followed = {ref: found for ref in positions if (found := view.market_of(ref.market))}
-    early = [ref for ref in followed if ref.market in view.pre_liquidations]
-    ids = list(dict.fromkeys(one.id for one in followed.values()))
-    calls = [codec.ask_position(view.morpho, one.id, r.account) for r, one in followed.items()]
-    calls += [codec.ask_market(view.morpho, codec.MARKET, key) for key in ids]
-    calls += [
-        codec.ask_authorized(view.morpho, ref.account, view.pre_liquidations[ref.market].address)
-        for ref in early
-    ]
-    answers = iter(await reader.call_many(calls, block) if calls else [])
-    accounts = {ref: _position(next(answers)) for ref in followed}
-    totals = {key: _totals(next(answers)) for key in ids}
-    allowed = {ref: {"allowed": int_at(next(answers).data, 0)} for ref in early}
-    return {
-        ref: Sides(
-            mirror={
-                "shares": positions[ref].shares,
-                "collateral": positions[ref].collateral,
-                **market.totals._asdict(),
-                **({"allowed": 1} if ref in allowed else {}),
-            },
-            chain={**accounts[ref], **totals[market.id], **allowed.get(ref, {})},
-        )
-        for ref, market in followed.items()
+    figures = {
+        ref: [*_of_account(view, ref, position, market), *_of_market(view, ref, market)]
+        for ref, position in positions.items()
+        if (market := view.market_of(ref.market))
     }
+    calls = calls_of(figures)
+    return compared(figures, await reader.call_many(calls, block) if calls else [])
 
 
-def _position(answer: CallResult) -> dict[str, int]:
-    if not answer.success or len(answer.data) < _POSITION_WORDS * WORD:
-        return {}
-    return {"shares": int_at(answer.data, 1), "collateral": int_at(answer.data, 2)}
+def _of_account(
+    view: MorphoMarket, ref: AccountRef, position: MorphoPosition, market: IsolatedMarket
+) -> Iterator[Figure]:
+    asked = codec.ask_position(view.morpho, market.id, ref.account)
+    yield Figure("shares", position.shares, asked, word(1))
+    yield Figure("collateral", position.collateral, asked, word(2))
+    early = view.pre_liquidations.get(ref.market)
+    if early is not None:
+        allowed = codec.ask_authorized(view.morpho, ref.account, early.address)
+        yield Figure("allowed", 1, allowed, word(0))
 
 
-def _totals(answer: CallResult) -> dict[str, int]:
-    if not answer.success or len(answer.data) < _MARKET_WORDS * WORD:
-        return {}
-    found: Totals = codec.totals_of(answer.data)[0]
-    return found._asdict()
+def _of_market(view: MorphoMarket, ref: AccountRef, market: IsolatedMarket) -> Iterator[Figure]:
+    asked = codec.ask_market(view.morpho, codec.MARKET, market.id)
+    held = {**market.totals._asdict(), "updated": market.updated, "fee": market.fee}
+    for position, (name, mine) in enumerate(held.items()):
+        yield Figure(name, mine, asked, word(position))
+    model = stored_call(market.model, market.id, market.params)
+    if model is not None:
+        yield Figure("stored_rate", market.stored_rate, model, word(0))
+    early = view.pre_liquidations.get(ref.market)
+    for oracle in {market.params.oracle, market.params.oracle if early is None else early.oracle}:
+        if (price := view.prices.get(oracle)) is not None:
+            # Prices are read signed; what an oracle answers is not.
+            yield Figure(f"price of {oracle}", price % _MODULUS, codec.ask_price(oracle), word(0))
