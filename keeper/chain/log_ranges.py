@@ -9,6 +9,7 @@ from keeper.chain.classify import Meaning, meaning
 from keeper.chain.errors import OversizedError, SlowError
 from keeper.chain.jsonrpc import NodeError, Reply, Request
 from keeper.chain.log_pages import SlimLogRecord, columns_of
+from keeper.chain.log_receipts import from_receipts
 from keeper.chain.records import LogRecord, quantity
 from keeper.chain.rpc import Rpc
 from keeper.core.chain import Log, LogFilter
@@ -114,8 +115,8 @@ class LogRanges:
     ) -> list[Log]:
         """Return the logs from ``first`` to ``last``, both included.
 
-        Raises NodeRefusedError when the node refuses the logs even of a single block, and
-        StaleError when it has not come to ``last`` yet.
+        Raises NodeRefusedError when the node refuses the logs even of a single block, and its
+        receipts too, and StaleError when it has not come to ``last`` yet.
         """
         logs: list[Log] = []
 
@@ -158,8 +159,10 @@ class LogRanges:
                 if not self._shorten(end - at + 1, least=least):
                     raise
                 continue
-            if isinstance(reply, NodeError) and self._narrow(reply, end - at + 1):
-                continue
+            if isinstance(reply, NodeError):
+                if self._narrow(reply, end - at + 1):
+                    continue
+                reply = await from_receipts(self._rpc, wanted, hex(at), reply)
             found = take(reply)
             self._width.bear(end - at + 1, is_full=end - at + 1 == span)
             at = end + 1

@@ -6,6 +6,7 @@ from keeper.chain.call_batch import CallBatch
 from keeper.chain.data_fees import Rollup
 from keeper.chain.jsonrpc import Request
 from keeper.chain.log_ranges import LogRanges, Progress, log_query, log_values
+from keeper.chain.log_receipts import from_receipts
 from keeper.chain.pinned import PinnedRpc
 from keeper.chain.records import BlockRecord, LogRecord, data_bytes, quantity
 from keeper.core.chain import BlockRef, Call, CallResult, Log, LogFilter
@@ -16,6 +17,7 @@ from keeper.core.units import Address, Hash32
 _BY_NUMBER = "eth_getBlockByNumber"
 _BY_HASH = "eth_getBlockByHash"
 _STORAGE = "eth_getStorageAt"
+_LOGS = "eth_getLogs"
 
 
 class ChainReader:
@@ -64,7 +66,9 @@ class ChainReader:
         if not wanted.addresses:
             return []
         query = log_query(wanted, blockHash=block_hash)
-        return log_values(await self._rpc.read(list[LogRecord], "eth_getLogs", query))
+        reply = await self._rpc.ask(_LOGS, query)
+        reply = await from_receipts(self._rpc, wanted, block_hash, reply)
+        return log_values(self._rpc.decode(list[LogRecord], _LOGS, reply))
 
     async def logs_between(
         self, wanted: LogFilter, first: int, last: int, progress: Progress | None = None

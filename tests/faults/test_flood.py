@@ -10,21 +10,23 @@ from keeper.core.units import Address
 from keeper.devnet.assets import ASSETS
 from keeper.devnet.prices import oracle_prices, push_price
 from tests.support.fault_desk import FALLEN, Desk, keeper_desk
+from tests.support.fault_proxy import Lie, Refuse, fault_proxy
 from tests.support.hostile_code import EMPTY_REVERT, GAS_BOMB, HUGE_RETURN, flooding, put
 from tests.support.market_node import MarketNode
 
 LOGS = 50_000
+MOST_TOLD = 1_000
 TRANSACTIONS = 5
 ASIDE = Address("0x" + "a5" * 20)
 LATEST_ANSWER = bytes.fromhex("50d25bcd")
 
 
-def flood(desk: Desk, aggregator: Address) -> str:
-    """Emit 50,000 price events in one block; return its number."""
+def flood(desk: Desk, emitter: Address, logs: int = LOGS) -> str:
+    """Emit as many price events in one block; return its number."""
     desk.rpc("evm_setBlockGasLimit", hex(2 * 10**9))
     who = desk.node.market.accounts.deployer
-    body = {"from": who, "to": aggregator, "gas": hex(50_000_000), "maxFeePerGas": hex(10**11)}
-    data = "0x" + (LOGS // TRANSACTIONS).to_bytes(32, "big").hex()
+    body = {"from": who, "to": emitter, "gas": hex(50_000_000), "maxFeePerGas": hex(10**11)}
+    data = "0x" + (logs // TRANSACTIONS).to_bytes(32, "big").hex()
     for _ in range(TRANSACTIONS):
         desk.rpc("eth_sendTransaction", {**body, "data": data, "maxPriorityFeePerGas": "0x0"})
     desk.mine()
@@ -53,6 +55,28 @@ async def test_15_fifty_thousand_logs_in_a_block_fill_no_memory_and_hold_up_no_s
         assert len(desk.ears.landed()) == len(desk.ears.sent_plans) > 1
         await desk.require_cold_start()
         desk.require_invariants()
+
+
+async def test_15_more_logs_of_a_block_than_the_node_tells_hold_up_no_mirror(
+    market: MarketNode, tmp_path: Path
+) -> None:
+    """Some providers tell so many for a question: the block's own receipts tell of all."""
+    rpc, token = market.live.rpc, market.market.asset("WETH").a_token
+    put(rpc, ASIDE, bytes.fromhex(rpc.call("eth_getCode", token, "latest")[2:]))
+    put(rpc, token, flooding(ASIDE, 1))
+    few = Refuse(code=-32005, message="query returned more than 1000 results")
+    async with fault_proxy(market.anvil.http_url) as proxy:
+        proxy.spoil(
+            Lie(alter=lambda _, told: few if len(told) > MOST_TOLD else told), method="eth_getLogs"
+        )
+        async with keeper_desk(tmp_path, market, [proxy.ws_url]) as desk:
+            flood(desk, token, 3 * MOST_TOLD)
+            desk.fall()
+            await desk.until(lambda: bool(desk.ears.sent_plans), mining=True)
+            await desk.settle()
+            assert len(desk.ears.landed()) == len(desk.ears.sent_plans) > 1
+            await desk.require_cold_start()
+            desk.require_invariants()
 
 
 @pytest.mark.parametrize("bad", [GAS_BOMB, HUGE_RETURN, EMPTY_REVERT])

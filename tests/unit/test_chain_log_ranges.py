@@ -16,6 +16,7 @@ from keeper.chain.log_ranges import LogRanges, log_query
 from keeper.chain.rpc import RetryPolicy, Rpc
 from keeper.core.chain import LogFilter
 from keeper.core.errors import StaleError
+from keeper.core.log_columns import LogColumns
 from keeper.core.units import Hash32, address
 from tests.support.fake_node import FakeNode, Refusal, block_hash, fake_node
 from tests.support.instant_clock import InstantClock
@@ -69,6 +70,14 @@ async def read(
         ranges._rpc = Rpc(transport, clock=InstantClock())
         logs = await ranges.read(WANTED, first, last)
     return [one.block_number for one in logs], ranges
+
+
+async def columns_at(node: FakeNode, ranges: LogRanges) -> LogColumns:
+    """Return the first ten blocks' logs as columns."""
+    async with aiohttp.ClientSession() as session:
+        transport = HttpTransport(parse_endpoint(node.url), session, now=lambda: 0.0)
+        ranges._rpc = Rpc(transport, clock=InstantClock())
+        return await ranges.read_columns(WANTED, 0, 9)
 
 
 async def test_one_question_is_enough_where_the_node_has_no_limit() -> None:
@@ -213,6 +222,46 @@ async def test_a_node_that_refuses_even_one_block_is_a_refusal() -> None:
         node.answers["eth_getLogs"] = limited(0, 0, lambda _: "too many results")
         with pytest.raises(NodeRefusedError, match="too many results"):
             await read(node, 0, 3)
+
+
+def receipts(*logs: dict[str, Any]) -> Callable[[list[Any]], Any]:
+    """Answer with two receipts of which the second has the logs."""
+    return lambda _: [{"logs": []}, {"status": "0x1", "logs": list(logs)}]
+
+
+def crowded(block: int) -> Callable[[list[Any]], Any]:
+    """Answer like a node with one log a block but for one, of which it has too many to tell."""
+
+    def answer(params: list[Any]) -> Any:
+        first, last = int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16)
+        if first <= block <= last:
+            return Refusal(code=-32005, message="query returned more than 10000 results")
+        return [log(number) for number in range(first, last + 1)]
+
+    return answer
+
+
+async def test_more_logs_of_a_block_than_a_node_tells_are_taken_from_its_receipts() -> None:
+    others = {"address": block_hash(0)[:42]}, {"topics": []}, {"topics": [block_hash(0)]}
+    logs = [log(7, 0), *(log(7, 1 + n) | other for n, other in enumerate(others)), log(7, 4)]
+    async with long_chain() as node:
+        node.answers[GET_LOGS] = crowded(7)
+        node.answers["eth_getBlockReceipts"] = receipts(*logs)
+        found, ranges = await read(node, 0, 9)
+        assert found == [0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 9]
+        columns = await columns_at(node, ranges)
+        assert len(columns) == len(found)
+    asked = [params for method, params in node.asked if method == "eth_getBlockReceipts"]
+    assert asked == [["0x7"]] * 2
+
+
+@pytest.mark.parametrize("told", [None, Refusal(code=-32601, message="no such method")])
+async def test_where_there_are_no_receipts_either_the_refusal_stands(told: object) -> None:
+    async with long_chain() as node:
+        node.answers[GET_LOGS] = crowded(7)
+        node.answers["eth_getBlockReceipts"] = lambda _: told
+        with pytest.raises(NodeRefusedError, match="query returned more than 10000 results"):
+            await read(node, 0, 9)
 
 
 async def test_progress_is_told_after_each_range() -> None:
