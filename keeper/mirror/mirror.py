@@ -6,7 +6,8 @@ changes only after every read of a step has succeeded, so a failed step is simpl
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic
+from itertools import pairwise
+from typing import Final, Generic
 
 from keeper.core.chain import BlockRef, Log
 from keeper.core.errors import ConfigError, InvariantError, StaleError
@@ -15,14 +16,20 @@ from keeper.core.ports import ProtocolAdapter, Reader
 from keeper.core.screening import Discovering
 from keeper.core.values import replace
 from keeper.mirror.checkpoint import Checkpoint, is_canonical, serves
-from keeper.mirror.history import DEPTH_BLOCKS, History, begin, union
+from keeper.mirror.history import DEPTH_BLOCKS, NOTHING, History, begin, union
 from keeper.mirror.known import Known, inside, outside, scope_of
 from keeper.mirror.positions import Positions, no_positions
 from keeper.mirror.sieve import LogSieve
 from keeper.mirror.snapshot import M, P, Snapshot
+from keeper.runtime.parallel import each
 
 READ_CHUNK = 500
 """Accounts read between two reports of progress."""
+
+_UNSURE: Final = 16
+"""Newest blocks whose logs a range may lack, or have of another branch: where many nodes stand
+behind one address, that which tells the range need not be that which told the head."""
+_AT_ONCE: Final = 8
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -83,6 +90,8 @@ class Mirror(Generic[M, P]):
         known = inside(scope_of(self._adapter, market), anchor.accounts if anchor else ())
         since = anchor.block + 1 if anchor else self._adapter.start_block
         seen = known | await self._discover(market, since, head.number, progress)
+        market, late, _ = await self._lately(head, since, market)
+        seen |= late.accounts
         positions = await self._read(head, market, seen, progress, no_positions(self._adapter))
         self._anchor = replace(anchor, accounts=()) if anchor else None
         self._known, self._history = Known.of(seen, positions), begin(head)
@@ -100,9 +109,11 @@ class Mirror(Generic[M, P]):
         market = await self._adapter.read_market(self._reader, head, None, None)
         if not await serves(anchor, self._adapter, self._reader, head, market):
             return None
-        wanted = self._adapter.log_filter(market)
-        logs = await self._reader.logs_between(wanted, anchor.block + 1, head.number)
-        touched = self._adapter.touched(market, logs)
+        since, wanted = anchor.block + 1, self._adapter.log_filter(market)
+        logs = await self._reader.logs_between(wanted, since, head.number)
+        market, late, newest = await self._lately(head, since, market)
+        logs = [one for one in logs if one.block_number <= head.number - _UNSURE] + newest
+        touched = union((self._adapter.touched(market, logs), late))
         if touched.structure:
             return None
         left = outside(scope_of(self._adapter, market), positions, anchor.scope)
@@ -121,7 +132,7 @@ class Mirror(Generic[M, P]):
             return await self.start(head, await self._surviving_anchor(head), _silent)
         fork = branch[0].parent_hash if branch else head.hash
         kept, undone = self._passed.cut_after(fork)
-        market, done, logs = await self._changes(head, branch, undone)
+        market, done, logs = await self._changes(head, branch, self.snapshot.market, undone)
         changed = undone.accounts | done.accounts
         positions = await self._read(head, market, changed, _silent, self.snapshot.positions)
         self._history = kept.extended(branch, done, depth=self._depth)
@@ -182,10 +193,10 @@ class Mirror(Generic[M, P]):
         return self._adapter.touched(market, logs).accounts
 
     async def _changes(
-        self, head: BlockRef, branch: Sequence[BlockRef], undone: Touched
+        self, head: BlockRef, branch: Sequence[BlockRef], before: M, undone: Touched = NOTHING
     ) -> tuple[M, Touched, list[Log]]:
         """Return the market at ``head``, what the branch touched, and what it logged."""
-        adapter, before = self._adapter, self.snapshot.market
+        adapter = self._adapter
         logs = await self._logs_of(branch, before)
         done = adapter.touched(before, logs)
         market = await adapter.read_market(self._reader, head, before, union((undone, done)))
@@ -229,6 +240,16 @@ class Mirror(Generic[M, P]):
             branch.append(await self._reader.block(number))
             _require_chained(branch[-1], branch[-2])
         return branch[::-1]
+
+    async def _lately(self, head: BlockRef, since: int, market: M) -> tuple[M, Touched, list[Log]]:
+        """Return the market, and what the newest blocks from ``since`` on touched and logged."""
+        if since > head.number:
+            return market, NOTHING, []
+        numbers = range(max(since, head.number - _UNSURE + 1), head.number)
+        branch = [*await each(numbers, self._reader.block, at_once=_AT_ONCE), head]
+        for parent, child in pairwise(branch):
+            _require_chained(parent, child)
+        return await self._changes(head, branch, market)
 
     async def _logs_of(self, branch: Iterable[BlockRef], market: M) -> list[Log]:
         """Read the logs of each block of a branch, by hash."""

@@ -21,6 +21,7 @@ from tests.support.mirror_stand import (
     open_stand,
     silent,
 )
+from tests.support.watched_reader import Behind
 
 BORROWERS = 1_000
 
@@ -178,4 +179,19 @@ async def test_a_start_that_fails_leaves_no_half_of_a_mirror(stand: Stand):
     with pytest.raises(InvariantError, match="before it was started"):
         _ = stand.mirror.snapshot
     await stand.mirror.start(head, None, silent)
+    await assert_cold(stand)
+
+
+@pytest.mark.parametrize("way", ["cold", "checkpoint", "book"])
+async def test_who_borrows_in_the_newest_blocks_is_found_though_ranges_lack_them(
+    stand: Stand, way: str
+):
+    held, anchor = stand.mirror.snapshot.positions, stand.mirror.checkpoint(0)
+    who = stand.newcomer(1)
+    stand.mirror = stand.restart(Behind(reader=stand.scene.chain.reader))
+    if way == "book":
+        assert await stand.mirror.resume(await stand.head(), anchor, held)
+    else:
+        await stand.mirror.start(await stand.head(), None if way == "cold" else anchor, silent)
+    assert who in stand.borrowers()
     await assert_cold(stand)

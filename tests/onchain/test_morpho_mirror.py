@@ -25,6 +25,7 @@ from tests.support.morpho_starts import (
     begin_market,
     cold,
 )
+from tests.support.watched_reader import Behind
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,22 @@ async def test_a_loan_in_the_block_that_begins_its_market_is_followed(
         snapshot = await mirror.advance(await scene.chain.reader.head())
         assert places == {ref.market for ref in snapshot.positions if ref.account == sender.account}
         assert dict(snapshot.positions) == dict((await cold(scene)).positions)
+
+
+async def test_a_market_that_began_in_the_newest_blocks_is_known_though_ranges_lack_them(
+    node: tuple[MarketNode, LocalMorpho],
+):
+    market_node, local = node
+    async with open_scene(market_node, local) as scene:
+        sender = Sender.of(local.live.rpc, scene.liquidator)
+        key = begin_market(sender, local)
+        places = {key, begin_early(sender, local, key)}
+        sender.mine()
+        mirror: MorphoMirror = Mirror(scene.adapter, Behind(reader=scene.chain.reader))
+        snapshot = await mirror.start(await scene.chain.reader.head(), None, silent)
+        assert places == {ref.market for ref in snapshot.positions if ref.account == sender.account}
+        fresh = await cold(scene)
+        assert (snapshot.market, dict(snapshot.positions)) == (fresh.market, dict(fresh.positions))
 
 
 def following(scene: Scene, many: int) -> MorphoAdapter:

@@ -11,6 +11,8 @@ from keeper.core.units import Address, Hash32
 
 Progress = Callable[[int, int, int], None]
 
+BLOCKS_BEHIND = 2
+
 
 @dataclass(slots=True, kw_only=True)
 class WatchedReader:
@@ -85,3 +87,15 @@ class WatchedReader:
             msg = "expected an answer, found a broken wire"
             raise TransientError(msg)
         self.fail_in -= 1
+
+
+class Behind(WatchedReader):
+    """Many nodes behind one address: the one that tells ranges of logs has no newest blocks yet."""
+
+    async def logs_between(self, wanted: LogFilter, first: int, last: int) -> list[Log]:
+        return await super().logs_between(wanted, first, last - BLOCKS_BEHIND)
+
+    async def log_columns(
+        self, wanted: LogFilter, first: int, last: int, progress: Progress | None = None
+    ) -> LogColumns:
+        return await super().log_columns(wanted, first, last - BLOCKS_BEHIND, progress)
