@@ -73,8 +73,8 @@ class ParityAudit(Generic[M, P]):
         self._due: list[AccountRef] = []
         """Those of the turn who were not compared yet: the chain could not be asked for them."""
         self._sound: tuple[BlockRef | None, set[AccountRef]] = (None, set())
-        self._doubted: set[BlockRef] = set()
-        """Blocks in a row of which the node told two prices."""
+        self._doubted: dict[AccountRef, frozenset[BlockRef]] = {}
+        """Blocks in a row at which an account was apart and the node told two prices."""
         self._seen: tuple[Ground[M, P], M] | None = None
         """A ground, and its market's view."""
 
@@ -112,8 +112,8 @@ class ParityAudit(Generic[M, P]):
         apart = await self._apart(ground, asked)
         if apart:
             await self._look_again(ground, apart)
-        if asked:
-            self._doubted.clear()
+        for ref in asked:
+            self._doubted.pop(ref, None)
         self._sound = (ground.block, sound | set(asked))
 
     async def _look_again(self, ground: Ground[M, P], apart: Mapping[AccountRef, Sides]) -> None:
@@ -124,7 +124,7 @@ class ParityAudit(Generic[M, P]):
         """
         drifted = await self._apart(ground, list(apart))
         if drifted:
-            await self._doubt_prices(ground)
+            await self._doubt_prices(ground, drifted.keys())
             raise AccountsDriftedError(ground.block, drifted)
         ref, sides = next(iter(apart.items()))
         msg = (
@@ -133,12 +133,12 @@ class ParityAudit(Generic[M, P]):
         )
         raise StaleError(msg)
 
-    async def _doubt_prices(self, ground: Ground[M, P]) -> None:
+    async def _doubt_prices(self, ground: Ground[M, P], apart: Collection[AccountRef]) -> None:
         """Raise StaleError when the node now tells another price of the ground's own block.
 
         A node may answer for a block that it is just making. Prices are read anew with each head,
-        so such a block is left to the next; ``_MOST_DOUBTED`` of them in a row are no accident, and
-        the next one counts as drift.
+        so such a block is left to the next; ``_MOST_DOUBTED`` of them in a row for one account are
+        no accident, and the next one counts as drift.
         """
         feeds = self._adapter.feeds(ground.snapshot.market)
         calls = [feed.read for feed in feeds]
@@ -150,8 +150,9 @@ class ParityAudit(Generic[M, P]):
             and answer.success
             and answer.data[:_WORD] != (price.value % _MODULUS).to_bytes(_WORD)
         ]
-        if told and len(self._doubted | {ground.block}) <= _MOST_DOUBTED:
-            self._doubted.add(ground.block)
+        doubted = {r: self._doubted.get(r, frozenset()) | {ground.block} for r in apart}
+        if told and max(map(len, doubted.values())) <= _MOST_DOUBTED:
+            self._doubted |= doubted
             msg = f"block {ground.block.number}: expected one answer, found two for {told[0]}"
             raise StaleError(msg)
 

@@ -16,6 +16,7 @@ from keeper.mirror.audit import AccountsDriftedError, Ground, ParityAudit
 from keeper.mirror.snapshot import Snapshot
 
 REF = AccountRef(market="pool", account=Address("0x" + "aa" * 20))
+OTHER = AccountRef(market="pool", account=Address("0x" + "bb" * 20))
 BLOCK = BlockRef(
     number=7,
     hash=Hash32("0x" + "07" * 32),
@@ -26,7 +27,8 @@ BLOCK = BlockRef(
     gas_limit=30_000_000,
 )
 GROUND: Ground[Any, Any] = Ground(
-    snapshot=Snapshot(block=BLOCK, market=None, positions={REF: "a loan"}), prices={}
+    snapshot=Snapshot(block=BLOCK, market=None, positions={REF: "a loan", OTHER: "another"}),
+    prices={},
 )
 FEED = Feed(
     id="eth",
@@ -59,7 +61,11 @@ class Answers:
     def feeds(self, _: object) -> tuple[Feed, ...]:
         return self.followed
 
-    async def audit(self, *_: object) -> Mapping[AccountRef, Sides]:
+    async def audit(
+        self, _reader: object, _block: object, _view: object, asked: Mapping[AccountRef, object]
+    ) -> Mapping[AccountRef, Sides]:
+        if REF not in asked:
+            return {ref: Sides(mirror={}, chain={}) for ref in asked}
         return {REF: Sides(mirror={"debt": 100}, chain={"debt": self.chain.pop(0)})}
 
 
@@ -110,3 +116,29 @@ async def test_a_price_told_two_ways_leaves_the_block_and_is_drift_in_the_third_
             await audit.check(priced(number), [REF])
     with pytest.raises(AccountsDriftedError):
         await audit.check(priced(9), [REF])
+
+
+async def test_another_account_that_agrees_does_not_end_the_doubt_of_one_that_does_not() -> None:
+    """A sample of others may be compared at each block, before those who are acted on."""
+    adapter: Any = Answers(chain=[101] * 6, followed=(FEED,))
+    reader: Any = OtherPrices()
+    audit: ParityAudit[Any, Any] = ParityAudit(adapter, reader, sample=1)
+    for number in (7, 8):
+        await audit.check(priced(number), [OTHER])
+        with pytest.raises(StaleError, match="expected one answer, found two for ETH / USD"):
+            await audit.check(priced(number), [REF])
+    await audit.check(priced(9), [OTHER])
+    with pytest.raises(AccountsDriftedError):
+        await audit.check(priced(9), [REF])
+
+
+async def test_an_account_that_agrees_again_is_doubted_anew() -> None:
+    adapter: Any = Answers(chain=[101, 101, 101, 101, 100, 101, 101], followed=(FEED,))
+    reader: Any = OtherPrices()
+    audit: ParityAudit[Any, Any] = ParityAudit(adapter, reader, sample=1)
+    for number in (7, 8):
+        with pytest.raises(StaleError):
+            await audit.check(priced(number), [REF])
+    await audit.check(priced(9), [REF])
+    with pytest.raises(StaleError):
+        await audit.check(priced(10), [REF])
