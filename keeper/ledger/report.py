@@ -29,7 +29,7 @@ class Sheet(Struct, frozen=True, kw_only=True):
 
 def sheets(books: Books) -> tuple[Sheet, ...]:
     """Return every table of the report that has something to show."""
-    found = [_outcomes(books.entries), _waterfall(books)]
+    found = [_outcomes(books.entries), _remarks(books.entries), _waterfall(books)]
     found.append(_totals("By collateral and debt", "Pair", books.per_pair()))
     found.append(_totals("By day (UTC)", "Day", books.per_day()))
     found.append(_left_alone(books.missed))
@@ -99,6 +99,25 @@ def _outcome_row(entry: Entry) -> tuple[str, ...]:
         realised,
         coins_text(entry.forecast.net),
         difference,
+    )
+
+
+def _remarks(entries: Iterable[Entry]) -> Sheet:
+    """Return why what did not land did not, and what is not known of what did."""
+    return Sheet(
+        title="What there is to say of them",
+        columns=("Account", "Status", "Detail", "Block"),
+        left=3,
+        rows=tuple(
+            (
+                short_hex(one.account),
+                _status(one),
+                printable(readable(one.detail), _DETAIL),
+                "-" if one.block is None else str(one.block),
+            )
+            for one in entries
+            if one.detail
+        ),
     )
 
 

@@ -197,6 +197,17 @@ def test_the_tables_show_forecast_realised_and_reasons(books):
         assert wanted in text  # fmt: skip
 
 
+def test_what_there_is_to_say_of_an_outcome_stands_with_its_account(books):
+    of_both = [one for one in shown(books).splitlines() if "for a reason" in one]
+    assert [[cell.strip() for cell in one.split("│")[1:3]] for one in of_both] == [
+        [short_hex(account), status]
+        for account, status in (
+            (plan(3).ref.account, "reverted"),
+            (plan(4).ref.account, "simulated"),
+        )
+    ]
+
+
 def test_the_summary_names_every_count(books):
     assert summary(books) == (
         "3 outcomes, net 16.779999; forecast 25.170000; "
