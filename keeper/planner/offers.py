@@ -16,6 +16,8 @@ _LEFTOVER_GAS: Final = 15_000
 """Of an allowance given and revoked, and of looking for what the offer left over."""
 _CALL_BYTES: Final = 120
 """Of an offer in the program, besides its calldata."""
+_WORD: Final = 32
+"""Bytes of the calldata to which the program adds one."""
 
 
 class Chosen(Struct, frozen=True, kw_only=True):
@@ -73,7 +75,7 @@ def with_offer(chosen: Chosen, terms: Terms, offer: SwapOffer) -> Trade:
     units = trade.gas_units - hops * terms.gas.hop + offer.gas + _LEFTOVER_GAS
     pools = sum(len(part.path) for part in (*trade.repay, trade.sale[-1], *trade.buyback))
     size = terms.gas.size(pools, steps=len(trade.steps), unwinds=trade.redeemed is not None)
-    size += _CALL_BYTES + len(offer.data)
+    size += _CALL_BYTES + len(offer.data) + len(offer.data) // _WORD
     data = desk.data_fees.at_most(size)
     gas = units * desk.gas_price + data.at(desk.gas_price)
     tip = terms.limits.tip(proceeds, gas)

@@ -1,28 +1,16 @@
 """To the last unit: what is just enough, what is one short of it, and how limits are rounded."""
 
-import pytest
-
-from keeper.core.ports import Ask, SwapOffer
 from keeper.core.units import Address
-from keeper.core.values import replace
 from keeper.planner.broker import Broker
-from keeper.planner.build import build_plan
 from keeper.planner.costs import Limits
-from keeper.planner.offers import Chosen, best_offered, with_offer
-from keeper.planner.planner import Planner
 from keeper.planner.routing import Route
 from keeper.planner.swapping import Short, Swapped, Task, swap
 from tests.support.lending_desk import (
-    EXECUTOR,
-    LENDER,
     TRIANGLE,
     USDC,
     WBTC,
     WETH,
-    case_with,
     desk_of,
-    option_of,
-    terms_of,
 )
 
 DESK = desk_of(*TRIANGLE)
@@ -111,53 +99,3 @@ def test_what_is_given_away_is_rounded_down() -> None:
     assert limits(bid_bps=10_000).bid(-1, 1, 0) == 0
     assert limits(bid_bps=10_000).bid(10**13, 1, 10**12 - 1) == 1
     assert limits(bid_bps=10_000).bid(10**13, 1, 10**12 + 1) == 0
-
-
-@pytest.mark.parametrize("more", [10**15, -(10**15)])
-def test_what_an_offer_adds_is_not_asked_for_on_chain(more: int) -> None:
-    """It may fail, and all be sold locally: what that brings is what the minimum is of."""
-    terms = terms_of(limits(tip_bps=1_000, haircut_bps=100))
-    planner = Planner(terms=terms, venues=(), lenders=())
-    case = case_with(option_of(WBTC, USDC, dollars=20_000))
-    ((chosen,), _) = planner.choose_all([case], DESK)
-    plan = build_plan(case, DESK, terms, with_offer(chosen, terms, offer_of(chosen, more)))
-    local = sum(part.amount_out for part in chosen.trade.sale)
-    least = min(local, local + more)
-    assert plan.min_profit == -(-(least - plan.tip) * 9_900 // 10_000)
-
-
-def test_an_offer_is_taken_from_just_what_it_has_to_gain_on() -> None:
-    terms = terms_of(limits())
-    planner = Planner(terms=terms, venues=(), lenders=())
-    ((chosen,), _) = planner.choose_all([case_with(option_of(WBTC, USDC, dollars=20_000))], DESK)
-    sold = sum(part.amount_out for part in chosen.trade.sale)
-    even = chosen.trade.net - with_offer(chosen, terms, offer_of(chosen, 0)).net
-    for least_bps, needed in ((0, 1), (10_000, sold)):
-        for more, is_taken in ((even + needed, True), (even + needed - 1, False)):
-            offer = replace(offer_of(chosen, more), least_gain_bps=least_bps)
-            taken = best_offered(chosen, terms, [offer])
-            assert (taken is not None) is is_taken, (least_bps, more)
-            assert taken is None or taken.net == chosen.trade.net + needed
-
-
-def offer_of(chosen: Chosen, more: int) -> SwapOffer:
-    """Return an offer that brings so much more than the pools."""
-    sale = chosen.trade.sale
-    ask = Ask(
-        token_in=WBTC,
-        token_out=WETH,
-        amount_in=sum(part.amount_in for part in sale),
-        taker=EXECUTOR,
-        fair_out=0,
-        decimals=(8, 18),
-    )
-    return SwapOffer(
-        source="somebody",
-        ask=ask,
-        amount_out=sum(part.amount_out for part in sale) + more,
-        target=LENDER,
-        spender=LENDER,
-        data=b"\x01\x02\x03\x04",
-        gas=150_000,
-        least_gain_bps=0,
-    )
