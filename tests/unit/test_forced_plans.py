@@ -6,13 +6,15 @@ from keeper.core.lending import Health, Reason, Rejection
 from keeper.core.plan import Plan
 from keeper.core.units import WAD
 from keeper.core.values import replace
+from keeper.evm.data_fees import ArbitrumData, DataFees, OpStackData
 from keeper.executor.policy import worst_gas
 from keeper.planner.case import Case, Desk
-from keeper.planner.costs import Limits
+from keeper.planner.costs import GasModel, Limits
 from keeper.planner.planner import Planner
 from tests.support.lending_desk import (
     DAI,
     USDC,
+    WBTC,
     WETH,
     Bonus,
     case_with,
@@ -104,6 +106,55 @@ def test_what_could_lose_more_than_the_budget_is_refused_by_how_much(short: int)
         rejection.detail
     )
     assert rejection.net_wei == forced(INSOLVENT).forecast.net
+
+
+OP_STACK = OpStackData(
+    chain_id=10,
+    fjord=True,
+    l1_base_fee=10**10,
+    base_fee_scalar=5_227,
+    blob_base_fee=10**6,
+    blob_base_fee_scalar=1_014_213,
+)
+ARBITRUM = ArbitrumData(wei_per_byte=16 * 10**9, wei_per_gas=10**9)
+
+
+@pytest.mark.parametrize("charge", [OP_STACK, ARBITRUM], ids=["op", "arb"])
+def test_what_a_rollup_charges_for_data_counts_for_the_budget(charge: DataFees) -> None:
+    """At the most that a plan of its size is charged for, as nothing is built yet."""
+    desk, plain = replace(DESK, data_fees=charge), forced(INSOLVENT)
+    data = charge.at_most(GasModel().size(len(plain.route)))
+    most = worst_gas(plain) + data.gas * DESK.fees.max_fee + data.wei
+    assert most > worst_gas(plain)
+    plan = forced(INSOLVENT, desk, replace(ON, max_forced_loss=most))
+    assert worst_gas(plain) < worst_gas(plan) <= most
+    rejection = found(INSOLVENT, desk, replace(ON, max_forced_loss=most - 1))
+    assert isinstance(rejection, Rejection)
+    assert f"could lose {most} wei, 1 wei over" in rejection.detail
+
+
+@pytest.mark.parametrize(
+    "offered", [{"tip_fixed": 10**9}, {"tip_bps": 1_000}, {"bid_bps": 1_000}], ids=str
+)
+def test_what_earns_less_than_the_least_net_is_forced_without_a_tip_or_a_bid(
+    offered: dict[str, int],
+) -> None:
+    case = owing(2_000, collateral=2_000, of=2_000)
+    limits = Limits(min_profit=10**18, max_gas_price=100 * 10**9, max_forced_loss=BUDGET, **offered)
+    plan = forced(case, limits=limits)
+    assert plan.forecast.net > 0
+    assert (plan.tip, plan.fees) == (0, DESK.fees)
+
+
+def test_of_pairs_the_one_that_repays_most_is_forced_and_then_the_one_that_loses_least() -> None:
+    desk = desk_of(*markets(50_000_000, [(WETH, USDC), (WBTC, USDC), (WBTC, WETH)]))
+    small, large = (option_of(WETH, USDC, dollars=dollars) for dollars in (10, 20))
+    farther = option_of(WBTC, USDC, dollars=20)
+    for options in ((small, large, farther), (farther, large, small)):
+        health = INSOLVENT.opportunity.health
+        case = case_with(*options)
+        case = replace(case, opportunity=replace(case.opportunity, health=health))
+        assert forced(case, desk).option == large
 
 
 @pytest.mark.parametrize(("repaid", "done"), [(3, True), (1, False)])
