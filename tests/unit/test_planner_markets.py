@@ -8,7 +8,9 @@ from keeper.core.errors import RefusedError
 from keeper.core.lending import Option, Reason, Rejection, SeizeQuote
 from keeper.core.plan import Plan
 from keeper.core.values import replace
+from keeper.planner.additions import after, only_along
 from keeper.planner.case import Case, Market
+from keeper.planner.markets import Markets
 from keeper.planner.offers import Chosen
 from keeper.planner.planner import Planner
 from tests.support.lending_desk import (
@@ -151,6 +153,19 @@ def test_one_that_depended_on_another_is_refused_when_that_is_gone() -> None:
     assert counted(again) == [("b4", 0)]
     assert isinstance(no, Rejection)
     assert no.reason is Reason.NO_OPTION
+
+
+def test_what_goes_along_is_planned_in_the_market_that_the_others_leave_at_the_gas_it_adds() -> (
+    None
+):
+    chosen, _ = PLANNER.choose_all(MANY[1:], DESK)
+    desk, left = after(chosen, DESK, Markets())
+    (last,), _ = PLANNER.choose_all(MANY[:1], desk, left)
+    cases = list(only_along(MANY, {MANY[0].opportunity.ref}))
+    (added,), _ = PLANNER.along().choose_all(cases, desk, left)
+    assert counted([added]) == counted([last]) == [("b1", 3)]
+    once, twice = (Bonus().gas(added.trade.option, added.trade.steps * n) for n in (1, 2))
+    assert last.trade.gas_units - added.trade.gas_units == once - (twice - once)
 
 
 def test_plans_of_a_batch_are_those_of_what_was_chosen() -> None:
