@@ -7,7 +7,7 @@ from keeper.core.lending import Formula
 from keeper.core.units import address
 from keeper.oracle.formula import reckoned, slope_of
 
-BASE, OTHER, QUOTE = (address(f"0x{n:040x}") for n in (1, 2, 3))
+BASE, OTHER, QUOTE, LAST = (address(f"0x{n:040x}") for n in (1, 2, 3, 4))
 ANSWERS = st.integers(1, 10**20)
 SCALES = st.sampled_from([1, 10**10, 10**24, 10**36, 10**46])
 FORMULAS = st.builds(
@@ -55,7 +55,8 @@ def test_the_answer_for_a_price_is_the_first_past_it(
         assert answer == 0
         return
     back = answer + 1 if (proxy in formula.over) is falls else answer - 1
-    assert answer <= 0 or is_past(answer)
+    assert answer >= 0
+    assert is_past(answer) if answer else not is_past(1)
     assert back <= 0 or not is_past(back)
 
 
@@ -65,3 +66,6 @@ def test_without_an_answer_there_is_no_price() -> None:
         assert reckoned(formula, answers) is None
     assert reckoned(formula, {BASE: -1, QUOTE: -1}) is None
     assert slope_of(formula, BASE, {BASE: 5, QUOTE: -1}) is None
+    two_under = Formula(scale=1, over=(BASE, OTHER), under=(QUOTE, LAST))
+    assert slope_of(two_under, BASE, {OTHER: 5, QUOTE: 1, LAST: 1}) is not None
+    assert slope_of(two_under, BASE, {OTHER: 5, QUOTE: -1, LAST: -1}) is None

@@ -72,6 +72,17 @@ async def test_a_feed_that_answers_oddly_is_none(answer: int, decimals: int):
     assert await prices(feed(answer, decimals)).read(BLOCK) == {}
 
 
+@pytest.mark.parametrize("size", [None, 0, 31, 33, 63])
+async def test_a_feed_that_reverts_or_answers_another_size_is_none(size: int | None):
+    """An address without code answers with nothing."""
+    whole = feed(10**8, 8)
+    for one, data in whole.items():
+        spoilt = {key: value for key, value in whole.items() if key != one}
+        if size is not None:
+            spoilt[one] = data.ljust(size, b"\0")[:size]
+        assert await prices(spoilt).read(BLOCK) == {}
+
+
 async def test_without_feeds_nothing_is_asked():
     reader = cast("Reader", ScriptedReader(answers={}))
     assert await ReferencePrices(reader, {}).read(BLOCK) == {}
