@@ -173,16 +173,29 @@ class Desk(Exchange, frozen=True, kw_only=True):
         """Return what each lender has of an asset."""
         return tuple(book.most(asset) for book in self.loans)
 
-    def borrow(
+    def loans_of(
         self, asset: Address, amount: int, locked: Collection[Address] = ()
-    ) -> Funding | None:
-        """Return the loan of least fee, of those the one of least gas; None when there is none.
+    ) -> list[Funding]:
+        """Return the loan of each lender that lends as much.
 
         ``locked`` are pools that are needed while the loan is out, and so cannot be its lender.
         """
-        offers = [
+        return [
             loan
             for book in self.loans
             if (loan := book.quote(asset, amount)) is not None and loan.lender not in locked
         ]
-        return min(offers, key=lambda loan: (loan.fee, loan.gas), default=None)
+
+    def borrow(
+        self,
+        valuation: Valuation,
+        asset: Address,
+        amount: int,
+        locked: Collection[Address] = (),
+    ) -> Funding | None:
+        """Return the loan whose fee and gas cost the least; None when there is none."""
+
+        def cost(loan: Funding) -> tuple[int, int]:
+            return valuation.wei_floor(asset, loan.fee) + loan.gas * self.gas_price, loan.fee
+
+        return min(self.loans_of(asset, amount, locked), key=cost, default=None)

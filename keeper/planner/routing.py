@@ -209,10 +209,10 @@ def _sole_lender(desk: Desk, option: Option, owed: int, found: Sequence[Route]) 
     The best pool is in every division, and those that do without it are not among them.
     """
     needed = pools(path for route in found for path in route.locks)
-    loan = None if option.pays_later else desk.borrow(option.debt, owed)
-    if loan is None or loan.lender not in needed:
+    loans = [] if option.pays_later else desk.loans_of(option.debt, owed)
+    if not loans or any(loan.lender not in needed for loan in loans):
         return None
-    return loan.lender if desk.borrow(option.debt, owed, needed) is None else None
+    return min(loans, key=lambda loan: (loan.fee, loan.gas)).lender
 
 
 def _aside(leg: Leg, outlets: Sequence[Path], sales: Sequence[Way], debt: Address) -> Sequence[Way]:

@@ -156,7 +156,7 @@ def trade(
     A ``broker`` at the desk may know some of it.
     """
     seize = together(steps)
-    funding = _funding(desk, route, option, seize)
+    funding = _funding(case, desk, route, option, seize)
     if funding is None:
         return _unfunded(case, desk, option, seize.repay + seize.headroom)
     try:
@@ -212,7 +212,9 @@ def _redeem(
     return desk.unwinding.redeem(option.collateral, received, timestamp, funding)
 
 
-def _funding(desk: Desk, route: Route, option: Option, seize: SeizeQuote) -> Funding | None:
+def _funding(
+    case: Case, desk: Desk, route: Route, option: Option, seize: SeizeQuote
+) -> Funding | None:
     """Return the cheapest loan; none is needed of a protocol that is paid later.
 
     What nobody lends at all is bought with the collateral that it will bring, from a pool that is
@@ -222,7 +224,8 @@ def _funding(desk: Desk, route: Route, option: Option, seize: SeizeQuote) -> Fun
         return _unlent(PAID_LATER, LoanKind.PAID_LATER, option.debt, seize.repay)
     if desk.most(option.debt) == 0 and route.pays_in_callback and seize.headroom == 0:
         return _unlent(BOUGHT_FIRST, LoanKind.BOUGHT_FIRST, option.debt, seize.repay)
-    return desk.borrow(option.debt, seize.repay + seize.headroom, pools(route.locks))
+    amount = seize.repay + seize.headroom
+    return desk.borrow(case.valuation, option.debt, amount, pools(route.locks))
 
 
 def _unfunded(case: Case, desk: Desk, option: Option, wanted: int) -> Miss:
@@ -230,7 +233,7 @@ def _unfunded(case: Case, desk: Desk, option: Option, wanted: int) -> Miss:
     symbol = case.valuation.assets[option.debt].symbol
     detail = f"wants {wanted} raw units of {symbol}, and the most that anyone lends is "
     detail += str(desk.most(option.debt))
-    if desk.borrow(option.debt, wanted) is not None:
+    if desk.loans_of(option.debt, wanted):
         detail += ", by a pool that the route has to swap in while it lends"
     return Miss(reason=Reason.NO_FUNDING, detail=detail)
 
