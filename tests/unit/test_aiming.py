@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from msgspec import field
 
 from keeper.app.aiming import Aim
 from keeper.app.sight import Look
@@ -111,6 +112,34 @@ async def test_what_is_seized_is_reckoned_at_the_target_blocks_price() -> None:
         for view in (look.found.view, aimed.view)
     )
     assert 0 < before - after < before // 100_000
+
+
+class Noting(MorphoAdapter, frozen=True, kw_only=True):
+    """Keeps of which blocks and times a market was viewed."""
+
+    viewed: list[tuple[int, int]] = field(default_factory=list)
+
+    def at(self, market: Any, *, block: int, timestamp: int, prices: Any) -> Any:
+        self.viewed.append((block, timestamp))
+        return super().at(market, block=block, timestamp=timestamp, prices=prices)
+
+
+async def test_the_market_is_viewed_as_the_target_block_has_it() -> None:
+    """Some accrue by the block's number, others by its time."""
+    look = look_at(moves_by_time=True)
+    port = Noting(
+        deployment="morpho_blue.local", start_block=1, parameters=Parameters(morpho=MORPHO)
+    )
+    await Aim(port, ToldSimulator(word=priced(look, 1))).at_target(look, look.found.opportunities)
+    assert port.viewed == [(BLOCK.number + 1, NEXT_S)]
+
+
+async def test_behind_a_lead_no_price_is_asked_for_again() -> None:
+    look, simulator = look_at(moves_by_time=True), ToldSimulator(word=1)
+    lead: Any = object()
+    aimed = await Aim(PORT, simulator).at_target(look, look.found.opportunities, lead)
+    assert aimed.opportunities is look.found.opportunities
+    assert simulator.asked == []
 
 
 async def test_an_account_that_is_sound_by_then_is_left_alone() -> None:
