@@ -53,7 +53,8 @@ class Restraint(Struct, frozen=True, kw_only=True):
     most_per_hour: int
     """Of all alerts that matter as much, or more; that something is over is always told.
 
-    A trouble of which less than its even part of these was told is told beyond them.
+    A trouble of which less than its even part of these was told is told beyond them, and so is one
+    that none was told of.
     """
 
 
@@ -95,7 +96,7 @@ class AlertDesk:
             self._tell([] if telling is None else [telling])
 
     def remind(self) -> None:
-        """Tell what lasts and was not told for so long, or was one too many when it began."""
+        """Tell what lasts and was not told for so long, or was one too many when it came again."""
         with self._lock:
             self._tell([self._telling(one) for one in self._lasting.values() if self._is_due(one)])
 
@@ -140,14 +141,15 @@ class AlertDesk:
     def _has_room(self, alert: Alert) -> bool:
         """Return whether few were told within the hour, or less of this trouble than its part.
 
-        One that comes and goes without end, or several, must not keep a halt from being told: each
-        trouble has its even part of the hour, whatever the others took.
+        Neither one that comes and goes without end nor many others may keep a halt from being told:
+        each trouble has its even part of the hour, one at least, whatever the others took. How many
+        there can be is bounded by what is configured.
         """
         now, most = self._now(), self._restraint.most_per_hour
         while self._recent and now - self._recent[0][0] >= HOUR_S:
             self._recent.popleft()
         told = [one.key for _, one in self._recent if one.severity >= alert.severity]
-        part = most // len({*told, alert.key})
+        part = max(1, most // len({*told, alert.key}))
         return len(told) < most or told.count(alert.key) < part
 
     def _telling(self, alert: Alert) -> Alert:
