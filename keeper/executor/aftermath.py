@@ -29,7 +29,7 @@ class _Batch(Struct, frozen=True, kw_only=True):
 
 
 class Aftermath:
-    """Books what was fired, price by price, in the order in which it was."""
+    """Books what was fired, price by price; what one waits for holds up no other."""
 
     def __init__(self, executor: Executor, lane: Lane) -> None:
         """Book by ``executor``; what is not written yet goes out by ``lane``."""
@@ -55,16 +55,19 @@ class Aftermath:
 
         Raises what befell a write, such as InvariantError: what cannot be journaled is not sent.
         """
-        while True:
-            batch = await self._mail.get()
-            if isinstance(batch, Exception):
-                raise batch
-            await batch.booked
-            self._tell(batch, is_late=False)
-            deliveries = await self._delivered(batch.fired)
-            self._tell(batch, is_late=True)
-            submissions = [one.submission for one in batch.fired]
-            await self._executor.book([one.plan for one in batch.fired], submissions, deliveries)
+        async with asyncio.TaskGroup() as group:
+            while not isinstance(batch := await self._mail.get(), Exception):
+                await batch.booked
+                self._tell(batch, is_late=False)
+                group.create_task(self._answered(batch))  # they begin in this order
+        raise batch
+
+    async def _answered(self, batch: _Batch) -> None:
+        """Enter in the books what became of what one price sent, once that is told."""
+        deliveries = await self._delivered(batch.fired)
+        self._tell(batch, is_late=True)
+        submissions = [one.submission for one in batch.fired]
+        await self._executor.book([one.plan for one in batch.fired], submissions, deliveries)
 
     async def _delivered(self, fired: Sequence[Fired]) -> list[Delivery]:
         """Return what became of each; what is not written yet is sent now, unless halted."""

@@ -1,8 +1,9 @@
 """Enter in the journal what became of transactions that were sent."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import structlog
+from msgspec import Struct
 
 from keeper.core.lending import Reason, Rejection
 from keeper.core.plan import Plan, Status, Submission
@@ -17,6 +18,16 @@ log = structlog.get_logger()
 
 SEND_UNCERTAIN = "send.left_open"
 """The node did not say whether it took a transaction; it will be looked up by its hash."""
+
+
+class Out(Struct, frozen=True, kw_only=True):
+    """What a turn came to, and what of it is out."""
+
+    report: Report = Report()
+    """Of what is not."""
+    pairs: Sequence[tuple[Plan, Submission]] = ()
+    answers: Awaitable[Sequence[Delivery]] | None = None
+    """What becomes of each of the pairs; None where there are none."""
 
 
 class Booking:

@@ -17,7 +17,7 @@ from keeper.executor.armament import Armament
 from keeper.executor.asking_chain import AskingChain
 from keeper.executor.backoff import Backoff
 from keeper.executor.batching import Batcher
-from keeper.executor.booking import Booking
+from keeper.executor.booking import Booking, Out
 from keeper.executor.dividing import Decoders
 from keeper.executor.door import Door, Grounds
 from keeper.executor.early import Early
@@ -37,6 +37,7 @@ from keeper.executor.verdicts import (
     of_barred,
     of_busy,
 )
+from keeper.runtime.begun import begun
 
 
 class Executor:
@@ -169,7 +170,8 @@ class Executor:
         """Carry out the plans made on ``head``, in their order; tell of each that is sent.
 
         Where one is taken out on the way, those that counted on it are made anew. With a ``lead``
-        they are rehearsed and sent right behind it, and never without it.
+        they are rehearsed and sent right behind it, and never without it. The turn ends once they
+        are out: a relay, builder or node that does not answer holds up nobody else's.
         """
         exposure = await self.exposure(head)  # before the turn: others may be waiting for that
         async with self._turn:
@@ -202,10 +204,11 @@ class Executor:
                 sure, left = await self._batcher.batched(sure, joint, exposure, stage, decoders)
                 failed += left
                 sure, late = await self._rehearsals.again(sure, self.newest, stage, case, lead)
-                report = await self._finish(sure, joint, on_sent, lead)
+                out = await self._finish(sure, joint, lead)
             finally:
                 self._door.release()
                 await self._early.end()
+        report = await self._answered(out, on_sent, is_behind=lead is not None)
         return replace(report, rejected=(*tried, *refused, *failed, *late, *report.rejected))
 
     async def book(
@@ -213,71 +216,73 @@ class Executor:
         plans: Sequence[Plan],
         signed: Sequence[Submission],
         deliveries: Sequence[Delivery],
+        *,
+        is_behind: bool = False,
     ) -> Report:
-        """Journal what became of transactions that were sent ahead of their turn."""
+        """Journal what became of transactions that were sent; it may have been blocks ago."""
         if self._armament is None:
             return Report()
+        desks, pairs = self._armament.desks, list(zip(plans, signed, strict=True))
         async with self._turn:
-            pairs = list(zip(plans, signed, strict=True))
-            return await self._booking.book(pairs, deliveries, self._armament.desks)
+            return await self._booking.book(pairs, deliveries, desks, is_behind=is_behind)
 
-    async def _finish(
-        self,
-        plans: Sequence[Plan],
-        joint: Joint,
-        on_sent: Callable[[Plan, Submission], None],
-        lead: Lead | None,
-    ) -> Report:
+    async def _finish(self, plans: Sequence[Plan], joint: Joint, lead: Lead | None) -> Out:
         """Send the plans, or show them; a halt is looked for before anything is signed."""
         if not plans:
-            return Report()
+            return Out()
         if self._armament is None:
             shown = [one for plan in plans for one in plan.members]
             self._shown.update(one.ref for one in shown)
-            return await self._booking.show(shown)
+            return Out(report=await self._booking.show(shown))
         halted = self.standing.halted
         if halted is not None:
-            why = f"nothing is sent: {halted}"
-            return Report(rejected=of_all(((plan, why) for plan in plans), Reason.HALTED))
+            each = ((plan, f"nothing is sent: {halted}") for plan in plans)
+            return Out(report=Report(rejected=of_all(each, Reason.HALTED)))
         with self.seam:
-            return await self._send(plans, joint, self._armament, on_sent, lead)
+            return await self._send(plans, joint, self._armament, lead)
 
     async def _send(
-        self,
-        plans: Sequence[Plan],
-        joint: Joint,
-        armament: Armament,
-        on_sent: Callable[[Plan, Submission], None],
-        lead: Lead | None,
-    ) -> Report:
-        """Sign all, put all on disk at once, send all; then see what became of each."""
+        self, plans: Sequence[Plan], joint: Joint, armament: Armament, lead: Lead | None
+    ) -> Out:
+        """Sign all, put all on disk at once, send all."""
         desks, lane = armament.desks, armament.lane
         target = self._next_block(*(plan.opportunity.block for plan in plans))
         async with self.flight.numbered():
             plans, late = self._still(plans, joint)
             if not plans:
-                return Report(rejected=late)
+                return Out(report=Report(rejected=late))
             done, launch = await self._early.signed(plans, armament, target, self._tick)
             for plan, submission in done.pairs:
                 self.flight.took_off(plan, submission)
             self._door.release()  # it counts in flight from now on, on other chains too
         signed = [one for _, one in done.pairs]
+        no = Report(rejected=(*late, *of_all(done.refused, Reason.POLICY)))
         if (halted := self.standing.halted) is not None:
             await launch()
-            deliveries = withheld(signed, halted)
-        else:
-            try:
-                out = posted(signed, lane, lead, self._tick)
-            finally:  # what is out is an open intent, whatever befell the next one
-                await launch()
-            deliveries = await sent(signed, lane, lead, self._tick, out)
-        for (plan, submission), delivery in zip(done.pairs, deliveries, strict=True):
-            for one in () if isinstance(delivery, Refused) else plan.members:
-                on_sent(one, submission)
-        is_behind = lead is not None
-        report = await self._booking.book(done.pairs, deliveries, desks, is_behind=is_behind)
-        refused = of_all(done.refused, Reason.POLICY)
-        return replace(report, rejected=(*late, *refused, *report.rejected))
+            kept = withheld(signed, halted)
+            report = await self._booking.book(done.pairs, kept, desks, is_behind=lead is not None)
+            return Out(report=no.and_then(report))
+        try:
+            written = posted(signed, lane, lead, self._tick)
+        finally:  # what is out is an open intent, whatever befell the next one
+            await launch()
+        answers = begun(sent(signed, lane, lead, self._tick, written))
+        return Out(report=no, pairs=done.pairs, answers=answers)
+
+    async def _answered(
+        self, out: Out, on_sent: Callable[[Plan, Submission], None], *, is_behind: bool = False
+    ) -> Report:
+        """See what became of each that is out, without the turn; journal it."""
+        if out.answers is None:
+            return out.report
+        plans, signed = [plan for plan, _ in out.pairs], [one for _, one in out.pairs]
+        with self.seam:
+            deliveries = await out.answers
+            for plan, submission, delivery in zip(plans, signed, deliveries, strict=True):
+                for one in () if isinstance(delivery, Refused) else plan.members:
+                    on_sent(one, submission)
+            report = await self.book(plans, signed, deliveries, is_behind=is_behind)
+        return out.report.and_then(report)
 
     def _still(self, plans: Sequence[Plan], joint: Joint) -> tuple[Sequence[Plan], Rejections]:
         """Return the plans that may go after what others did since all were judged.

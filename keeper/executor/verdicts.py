@@ -23,6 +23,14 @@ class Report(Struct, frozen=True, kw_only=True):
     """Disarmed: what would have been sent."""
     rejected: tuple[Rejection, ...] = ()
 
+    def and_then(self, later: "Report") -> "Report":
+        """Return this with what was found out later."""
+        return Report(
+            sent=self.sent + later.sent,
+            shown=self.shown + later.shown,
+            rejected=self.rejected + later.rejected,
+        )
+
 
 def unsent(plan: Plan, status: Status, detail: str) -> Outcome:
     """Return the outcome of a plan that never was on the wire."""

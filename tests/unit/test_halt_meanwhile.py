@@ -90,7 +90,8 @@ async def test_a_halt_between_signature_and_wire_sends_nothing_and_frees_the_non
     )  # nothing is judged or rehearsed
     executor = Executor(grounds, journal=book, flight=flight, standing=book, armament=armament)
     told: list[Plan] = []
-    report = await executor._finish(both, Joint(plans=both), lambda one, _: told.append(one), None)
+    out = await executor._finish(both, Joint(plans=both), None)
+    report = await executor._answered(out, lambda one, _: told.append(one))
     assert [one.nonce for one in book.sealed] == [NONCE, NONCE + 1]
     assert (wire.sent, told, report.sent) == ([], [], ())
     assert {one.detail for one in report.rejected} == {"nothing is sent: by hand"}
@@ -116,7 +117,7 @@ async def test_what_breaks_amid_sending_leaves_open_on_disk_what_may_be_out(
     )
     executor._early.begin(both, armament, asks=True, signs=True)
     with pytest.raises(RuntimeError, match="amid sending"):
-        await executor._finish(both, Joint(plans=both), lambda *_: None, None)
+        await executor._finish(both, Joint(plans=both), None)
     await executor._early.end()
     assert lane.out == 1
     assert executor.seam.is_torn

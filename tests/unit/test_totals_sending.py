@@ -54,7 +54,8 @@ async def test_another_chain_may_send_while_one_waits_for_its_node(tmp_path: Pat
         grounds, journal=journal, flight=flight, standing=standing, armament=armament
     )
     assert one.admit(both)[0] == both
-    sending = asyncio.create_task(executor._finish(both, Joint(plans=both), lambda *_: None, None))
+    out = await executor._finish(both, Joint(plans=both), None)
+    sending = asyncio.create_task(executor._answered(out, lambda *_: None))
     await wire.taken.wait()
     assert one.in_flight == 2
     assert other.admit([PLAN])[0] == [PLAN]

@@ -16,7 +16,7 @@ from keeper.core.plan import Purpose, Submission
 from keeper.core.ports import PrivateRelay
 from keeper.core.primed import Primed
 from keeper.core.text import printable
-from keeper.executor.lanes.lane import AT_ONCE, Delivery, Refused, Taken, Uncertain
+from keeper.executor.lanes.lane import AT_ONCE, Delivery, Refused, Rows, Taken, Uncertain
 
 log = structlog.get_logger()
 
@@ -53,6 +53,8 @@ class BundleLane:
         self._relays = relays
         self._turns = [asyncio.Semaphore(AT_ONCE) for _ in relays]
         """Each relay's own; it lets requests through in the order of their coming."""
+        self._rows = [Rows() for _ in relays]
+        """Each relay's own, with one for each replacement UUID."""
 
     async def send(
         self, submissions: Sequence[Submission], *, lead: bytes | None = None
@@ -135,10 +137,12 @@ class BundleLane:
         barred: Callable[[], str | None] = lambda: None,
     ) -> list[Delivery]:
         """Ask every builder once it is its turn, unless it is ``barred`` by then, with why."""
+        uuid_ = wanted["replacementUuid"]
+        rows = [one.of(uuid_) for one in self._rows]
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(_ask(one, turn, method, wanted, barred))
-                for one, turn in zip(self._relays, self._turns, strict=True)
+                group.create_task(_ask(one, (row, turn), method, wanted, barred))
+                for one, row, turn in zip(self._relays, rows, self._turns, strict=True)
             ]
         return [task.result() for task in tasks]
 
@@ -159,13 +163,13 @@ def replacement_uuid(submission: Submission) -> str:
 
 async def _ask(
     relay: PrivateRelay,
-    turn: asyncio.Semaphore,
+    when: tuple[asyncio.Lock, asyncio.Semaphore],
     method: str,
     wanted: Mapping[str, object],
     barred: Callable[[], str | None],
 ) -> Delivery:
     try:
-        async with turn:
+        async with when[0], when[1]:
             if (why := barred()) is not None:
                 return Refused(why=f"nothing is sent: {why}")
             await relay.ask(method, wanted)

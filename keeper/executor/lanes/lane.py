@@ -1,7 +1,9 @@
 """What every lane is: a way to the chain for transactions that are signed and on disk."""
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Awaitable, Hashable, Sequence
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
@@ -33,6 +35,21 @@ AT_ONCE: Final = 8
 """Requests to a relay at one time: it limits how many it takes, and says no to the others."""
 
 UNTIED = Refused(why="this lane cannot send behind another's transaction")
+
+
+class Rows:
+    """Has requests about the same thing follow one another, in the order of their coming.
+
+    Else what takes something back might overtake what is still on its way.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing under way."""
+        self._rows = WeakValueDictionary[Hashable, asyncio.Lock]()
+
+    def of(self, key: Hashable) -> asyncio.Lock:
+        """Return what to hold while something is asked; whoever holds it keeps it alive."""
+        return self._rows.setdefault(key, asyncio.Lock())
 
 
 class Lane(Protocol):

@@ -7,7 +7,7 @@ from keeper.core.errors import RefusedError, TransientError
 from keeper.core.plan import Purpose, Submission
 from keeper.core.ports import PrivateRelay
 from keeper.core.primed import Primed
-from keeper.executor.lanes.lane import AT_ONCE, UNTIED, Delivery, Refused, Taken, Uncertain
+from keeper.executor.lanes.lane import AT_ONCE, UNTIED, Delivery, Refused, Rows, Taken, Uncertain
 
 
 class PrivateLane:
@@ -35,6 +35,8 @@ class PrivateLane:
         self._blocks = blocks
         self._turns = asyncio.Semaphore(AT_ONCE)
         """It lets requests through in the order of their coming."""
+        self._rows = Rows()
+        """One for each nonce."""
 
     async def send(
         self, submissions: Sequence[Submission], *, lead: bytes | None = None
@@ -58,16 +60,19 @@ class PrivateLane:
         """Ask the relay to forget a transaction; return whether it said that it did."""
         try:
             wanted = {"txHash": submission.tx_hash}
-            return bool(await self._ask("eth_cancelPrivateTransaction", wanted))
+            return bool(await self._take_back(submission, wanted))
         except (RefusedError, TransientError):
             return False
 
-    async def _ask(self, method: str, wanted: Mapping[str, object]) -> object:
-        async with self._turns:
-            return await self._relay.ask(method, wanted)
+    async def _take_back(self, submission: Submission, wanted: Mapping[str, object]) -> object:
+        async with self._row(submission), self._turns:
+            return await self._relay.ask("eth_cancelPrivateTransaction", wanted)
+
+    def _row(self, submission: Submission) -> asyncio.Lock:
+        return self._rows.of((submission.sender, submission.nonce))
 
     async def _send_in_turn(self, submission: Submission, wanted: Mapping[str, object]) -> None:
-        async with self._turns:
+        async with self._row(submission), self._turns:
             halted = self._halted()
             if halted is not None and submission.purpose is not Purpose.CANCEL:
                 raise RefusedError(f"nothing is sent: {halted}")
