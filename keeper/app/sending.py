@@ -247,6 +247,7 @@ def _tender(
         auditor_of=post.auditor_of,
         on_stuck=post.on_stuck,
         overrides=post.contract.overrides,
+        share=post.share,
     )
     patience = Patience(
         replace_after_blocks=settings.sending.replace_after_blocks,

@@ -2,9 +2,9 @@
 
 from msgspec import Struct
 
-from keeper.core.chain import DataCost, Transaction
+from keeper.core.chain import DataCost, Fees, Transaction
 from keeper.core.gas_limit import CANCEL_GAS, HEADS_APART, MOST_TO_CANCEL
-from keeper.core.plan import Intent, Purpose, Status, Submission
+from keeper.core.plan import Intent, Purpose, Status
 from keeper.evm.signed_transaction import decode_signed
 
 
@@ -17,6 +17,8 @@ class Airborne(Struct, frozen=True, kw_only=True):
     """Of the liquidation."""
     due: int = 0
     """The block that it aimed at first, as far as is known."""
+    reserved: int = 0
+    """The most that what is being signed in its place may cost, wei."""
 
     @property
     def data_cost(self) -> DataCost:
@@ -26,18 +28,17 @@ class Airborne(Struct, frozen=True, kw_only=True):
     @property
     def worst_gas(self) -> int:
         """The most that it may still cost, wei: only one of its transactions can land."""
-        data = self.data_cost.wei
-        costs = (self._gas_of(one) * one.fees.max_fee + data for one in self.intent.attempts)
-        return max(costs, default=0)
+        costs = (self.cost(one.purpose, one.fees) for one in self.intent.attempts)
+        return max(self.reserved, *costs, 0)
 
-    def _gas_of(self, attempt: Submission) -> int:
-        """Return the gas limit of one of its transactions; of a cancellation the most it can be.
+    def cost(self, purpose: Purpose, fees: Fees) -> int:
+        """Return the most that one of its transactions may cost, wei.
 
-        One counted as dear as a liquidation would leave those beside it no room for their own.
+        Of a cancellation at the most gas it can have: one counted as dear as a liquidation would
+        leave those beside it no room for their own.
         """
-        if attempt.purpose is Purpose.CANCEL:
-            return self.cancel_gas
-        return self.gas_limit
+        gas = self.cancel_gas if purpose is Purpose.CANCEL else self.gas_limit
+        return gas * fees.max_fee + self.data_cost.wei
 
     @property
     def cancel_gas(self) -> int:

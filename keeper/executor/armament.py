@@ -1,5 +1,6 @@
 """What sending takes: keys, a way out, and somebody who looks after what is in flight."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
@@ -29,12 +30,13 @@ class Armament(Struct, frozen=True, kw_only=True):
     ) -> RefusedError | StaleError | None:
         """Look after what each key has in flight; return what kept the first from it, if anything.
 
-        It keeps no other from it; a node that does not answer is not waited for by each of them.
+        None waits for another: a key that another process holds may not be answered for.
         """
-        failed: RefusedError | StaleError | None = None
-        for tender in self.tenders:
-            try:
-                await tender.tend(head, await exposure(head), next_block)
-            except (RefusedError, StaleError) as error:
-                failed = failed or error
-        return failed
+        taken = await exposure(head)
+        each = (tender.tend(head, taken, next_block) for tender in self.tenders)
+        ends = await asyncio.gather(*each, return_exceptions=True)
+        failed = [one for one in ends if one is not None]
+        for one in failed:
+            if not isinstance(one, RefusedError | StaleError):
+                raise one
+        return next((one for one in failed if isinstance(one, RefusedError | StaleError)), None)

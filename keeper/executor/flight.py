@@ -214,6 +214,11 @@ class Flight:
         )
         self._put(submission.plan_id, replace(before, intent=intent))
 
+    def reserve(self, plan_id: str, cost: int) -> None:
+        """Count an open intent as costing so much, wei, while its next transaction is signed."""
+        if plan_id in self._open:
+            self._put(plan_id, replace(self._open[plan_id], reserved=cost))
+
     def retargeted(self, newest: Submission) -> None:
         """Take an intent's newest transaction as it aims now: at another block."""
         before = self._open[newest.plan_id]

@@ -13,6 +13,7 @@ from keeper.executor.lanes.lane import Lane
 from keeper.executor.policy import Limits
 from keeper.executor.settler import Auditor
 from keeper.executor.signing import SigningDesk
+from keeper.executor.totals import Share
 
 NextBlock = Callable[[BlockRef], int]
 """Tells the block after a head, or after the newest one: in no earlier one can anything land."""
@@ -46,3 +47,5 @@ class Means(Struct, frozen=True, kw_only=True):
     on_stuck: Callable[[Intent, Exception], None]
     """Hears of an intent whose deployment cannot read what became of it, or would."""
     overrides: Mapping[Address, StateOverride]
+    share: Share | None = None
+    """Of the budgets over all chains; None where there is one chain."""

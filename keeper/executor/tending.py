@@ -125,11 +125,8 @@ class Tender:
         for newest, one in reversed(found.waiting[: len(found.waiting) - back]):
             if newest.plan_id not in found.plan_ids or self._is_strange(newest, one, found.head):
                 continue
-            verdict = found.verdicts.get(newest.plan_id)
-            exposure = exposure.by_now(self._means.flight)
-            purpose, cap = self._second.judged(newest, one, verdict, found.head, exposure)
             try:
-                step = await self._step(newest, one, purpose, cap, found.head)
+                step = await self._step(newest, one, found, exposure)
             # What is journaled by now goes out: else the next head offers more for it, unsent.
             except (RefusedError, StaleError, TransientError) as error:
                 log.warning(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, why=str(error))
@@ -139,9 +136,9 @@ class Tender:
             if step is None:
                 continue
             outgoing.append(step)
-            if purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
+            if step[0].purpose is Purpose.CANCEL and newest.purpose is not Purpose.CANCEL:
                 given_up += () if self._means.lane.expires else one.intent.attempts
-                tell_given_up(newest, why(one, verdict))
+                tell_given_up(newest, why(one, found.verdicts.get(newest.plan_id)))
         return outgoing[::-1], given_up
 
     def _missed(self, newest: Submission, head: BlockRef) -> bool:
@@ -179,26 +176,39 @@ class Tender:
             )
 
     async def _step(
-        self, newest: Submission, one: Airborne, purpose: Purpose, cap: int, head: BlockRef
+        self, newest: Submission, one: Airborne, found: Overdue, exposure: Exposure
     ) -> tuple[Submission, str] | None:
         """Return what is sent next for an intent, journaled, and what to call it in the log."""
-        base_fee = next_base_fee(head)
-        is_own = newest.lane == self._means.lane.name
-        if not is_own and purpose is not Purpose.CANCEL:
+        head, base_fee = found.head, next_base_fee(found.head)
+        purpose, _ = self._judged(newest, one, found, exposure)
+        is_own, is_cancel = newest.lane == self._means.lane.name, purpose is Purpose.CANCEL
+        if not is_own and not is_cancel:
             return None
         is_same = is_own and purpose is newest.purpose and self._is_within(newest)
         if is_same and await self._lost(newest, one, base_fee):
             return await self._aimed_again(newest, head), RESENT
-        fees = raised(newest.fees, base_fee=base_fee, cap=cap)
-        if fees is None and purpose is Purpose.CANCEL and await self._is_free(newest, one):
-            fees = afresh(newest.fees, base_fee=base_fee, cap=cap)
+        is_free = is_cancel and await self._is_free(newest, one)
+        # From here to the reservation nobody else takes room.
+        _, cap = self._judged(newest, one, found, exposure)
+        offer = afresh if is_free else raised
+        fees = offer(newest.fees, base_fee=base_fee, cap=cap)
         if fees is None:
             log.info(NOT_REPLACED, plan=newest.plan_id, tx=newest.tx_hash, purpose=purpose, cap=cap)
             return None
         submission = await self._replaced(newest, one, fees, purpose, head)
         if submission is None:
             return None
-        return submission, CANCELLED if purpose is Purpose.CANCEL else RAISED
+        return submission, CANCELLED if is_cancel else RAISED
+
+    def _judged(
+        self, newest: Submission, one: Airborne, found: Overdue, exposure: Exposure
+    ) -> tuple[Purpose, int]:
+        """Return what is next, and the most that all others leave it to offer just now."""
+        share, now = self._means.share, exposure.by_now(self._means.flight)
+        if share is not None:
+            now = replace(now, left_of_totals=share.left())
+        verdict = found.verdicts.get(newest.plan_id)
+        return self._second.judged(newest, one, verdict, found.head, now)
 
     def _is_within(self, newest: Submission) -> bool:
         """Return whether a transaction keeps to the cap of now, which may have been lowered."""
@@ -234,21 +244,28 @@ class Tender:
     async def _replaced(
         self, newest: Submission, one: Airborne, fees: Fees, purpose: Purpose, head: BlockRef
     ) -> Submission | None:
-        """Sign and journal the next rung; None when it landed while we looked."""
+        """Sign and journal the next rung; None when it landed while we looked.
+
+        Until it is there its cost is reserved: other keys, and chains, take none of that room.
+        """
         means = self._means
-        if await means.wire.nonce(newest.sender, pending=False) > newest.nonce:
-            return None
-        submission = await means.desk.replace(
-            newest,
-            one,
-            fees=fees,
-            target_block=self._next_block(head),
-            purpose=purpose,
-            lane=means.lane.name,
-        )
-        await means.journal.record_signed(submission)
-        means.flight.replaced(submission)
-        return submission
+        means.flight.reserve(newest.plan_id, one.cost(purpose, fees))
+        try:
+            if await means.wire.nonce(newest.sender, pending=False) > newest.nonce:
+                return None
+            submission = await means.desk.replace(
+                newest,
+                one,
+                fees=fees,
+                target_block=self._next_block(head),
+                purpose=purpose,
+                lane=means.lane.name,
+            )
+            await means.journal.record_signed(submission)
+            means.flight.replaced(submission)
+            return submission
+        finally:
+            means.flight.reserve(newest.plan_id, 0)
 
     async def _send(self, outgoing: Sequence[tuple[Submission, str]]) -> None:
         """Send journaled transactions, in order; since a halt only what cancels."""

@@ -19,6 +19,7 @@ from keeper.executor.settler import Auditor
 from keeper.executor.signing import SigningDesk
 from keeper.executor.standing import Standing, Triggers
 from keeper.executor.tending import Means, Patience, Tender
+from keeper.executor.totals import Share
 from keeper.ledger.journal import SqliteJournal
 from tests.support.disarmed import LIMITS
 from tests.support.fake_wire import FakeWire
@@ -88,6 +89,7 @@ class Yard:
             replace_after_blocks=0, block_time_s=12, halt_on_foreign_nonce=True
         )
         self.limits = LIMITS
+        self.share: Share | None = None
         self.settled: list[tuple[Intent, Outcome]] = []
         self.desk = SigningDesk(
             chain_id=31337,
@@ -113,6 +115,7 @@ class Yard:
             auditor_of=lambda _: Auditor(decoders=decoders(), value_at=self.value_at),
             on_stuck=lambda *_: None,
             overrides={},
+            share=self.share,
         )
         return Tender(
             means,

@@ -196,6 +196,7 @@ class Yard:
             auditor_of=lambda _: SimpleNamespace(decoders=decoders),
             on_stuck=lambda *_: None,
             overrides={},
+            share=None,
         )
         patience = Patience(
             replace_after_blocks=self.patience, block_time_s=12, halt_on_foreign_nonce=True
