@@ -111,14 +111,15 @@ class Prearming(Generic[M, P]):
         tick, prearm = Tick(at_ns), self._arming.prearm
         tick.mark("decode")
         is_drill = event.log_index == DRILL_INDEX
+        is_aside = not is_drill and (event.removed or self._is_aside(event, block))
+        if is_aside:  # before anything is fired: what is armed is of the other branch
+            self.void()
         for feed, price in told:
             prearm.fire(self._name, feed, price, block, tick, dry=is_drill)
         if is_drill:
             return
         telling.heard(event, block)
-        if event.removed or self._is_aside(event, block):
-            self.void()
-        elif touched:
+        if touched and not is_aside:
             prearm.moved(self._name, touched, block)
 
     def _is_aside(self, event: LogHint, block: int) -> bool:

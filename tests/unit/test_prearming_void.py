@@ -24,6 +24,7 @@ class Arms:
 
     def __init__(self) -> None:
         self.armed: list[str] = []
+        self.fired: list[str] = []
         self.meanwhile: dict[str, Any] = {}
         self.prearm = self
 
@@ -49,7 +50,7 @@ class Arms:
         """Take out nobody."""
 
     def fire(self, *_: object, **__: object) -> None:
-        """Send nothing."""
+        self.fired += self.armed
 
     def holds(self, _: object) -> int:
         return len(self.armed)
@@ -121,6 +122,18 @@ async def test_an_event_of_another_branch_leaves_nothing_armed(
     await made._prepare(AHEAD)
     made.hear(event, 0)
     assert bool(arms.armed) is not is_void
+
+
+@pytest.mark.parametrize(("block_hash", "fires"), [(block(8).hash, True), (block(80).hash, False)])
+async def test_an_event_of_another_branch_than_a_head_that_is_not_armed_for_yet_fires_nothing(
+    block_hash: str, *, fires: bool
+) -> None:
+    arms = Arms()
+    made = prearming(arms)
+    await made._prepare(AHEAD)
+    made.offer(SimpleNamespace(**vars(AHEAD) | {"head": block(8), "snapshot": SAME}))
+    made.hear(told(8, block_hash), 0)
+    assert bool(arms.fired) is fires
 
 
 async def test_an_event_of_the_branch_that_a_head_led_to_is_of_no_other() -> None:
