@@ -10,8 +10,8 @@ from keeper.app.deployment import Deployment
 from keeper.app.supervision import CHAIN_FAILED
 from keeper.core.lending import Reason
 from keeper.core.plan import Plan, Submission
+from keeper.executor.flight import Flight
 from keeper.ledger.books import read_books
-from tests.support.fault_desk import Ears
 from tests.support.keeper_process import running_keeper, until
 from tests.support.two_chains import Built, Side, built_chain, kept_up, tampered, write_fleet
 
@@ -101,13 +101,14 @@ async def test_the_total_in_flight_is_of_both_chains(
     north, south = sides
     root: dict[str, object] = {"totals": {"max_in_flight": 1, "max_gas_per_day_usd": 100_000}}
     flying: list[int] = []
-    heard = Ears.sent
+    take_off = Flight.took_off
 
-    def sent(ears: Ears, plan: Plan, submission: Submission) -> None:
+    def took_off(flight: Flight, plan: Plan, submission: Submission) -> None:
+        """Count at once: it may have ended by the time that its node has answered."""
+        take_off(flight, plan, submission)
         flying.append(sum(one.session.keeper.in_flight for one in sides))
-        heard(ears, plan, submission)
 
-    monkeypatch.setattr(Ears, "sent", sent)
+    monkeypatch.setattr(Flight, "took_off", took_off)
     async with kept_up(tmp_path, north, south, root=root) as pair:
         north.fall(6)
         south.fall(6)
