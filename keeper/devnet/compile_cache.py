@@ -24,7 +24,7 @@ class Program(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str]
     settings: Settings
     contracts: tuple[str, ...]
-    """The contracts to keep of all that is compiled."""
+    """The contracts to keep of all that is compiled; none named: every one."""
 
 
 def ensure_compiled(
@@ -41,7 +41,7 @@ def ensure_compiled(
         compiled = compile_sources(
             program.sources, settings=program.settings, wanted=program.contracts, progress=progress
         )
-        _keep(kept, [compiled[name] for name in program.contracts])
+        _keep(kept, [compiled[name] for name in program.contracts or compiled])
     return _load(kept)
 
 

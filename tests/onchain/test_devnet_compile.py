@@ -56,6 +56,12 @@ def test_other_sources_or_settings_are_another_program(tmp_path: Path):
     assert len(list((tmp_path / "compiled").iterdir())) == 3
 
 
+def test_where_no_contract_is_named_all_are_kept(tmp_path: Path):
+    whole = replace(PROGRAM, contracts=())
+    assert set(ensure_compiled(whole, cache=tmp_path)) == {"Adding", "Caller", "Unwanted"}
+    assert set(ensure_compiled(whole, cache=tmp_path)) == {"Adding", "Caller", "Unwanted"}
+
+
 def test_what_does_not_compile_is_told_in_the_compilers_words_and_not_kept(tmp_path: Path):
     broken = replace(PROGRAM, sources={"some/Linked.sol": LINKED.replace("a + b", "a + c")})
     with pytest.raises(ConfigError, match="Undeclared identifier"):

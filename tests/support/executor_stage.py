@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from keeper.core.units import Address, address
+from keeper.devnet.compile_cache import Program as Compilation
+from keeper.devnet.compile_cache import ensure_compiled
 from keeper.devnet.contract import Artifact, Contract, create_address, load_artifact
 from keeper.devnet.rpc import Rpc
 from keeper.devnet.sender import read
-from keeper.devnet.solc import compile_sources
+from keeper.devnet.solc import Settings
 from keeper.evm.executor_revert import ExecutorRevert, read_revert
 from keeper.evm.program import Program
 from keeper.evm.program_encoder import encode
@@ -192,10 +194,14 @@ def runtime_code() -> str:
 
 
 def compile_hostile() -> Mapping[str, Artifact]:
-    """Compile the contracts that the executor is tested against."""
+    """Return the contracts that the executor is tested against, compiled once for each text."""
     folder = ROOT / "tests" / "support" / "contracts"
-    sources = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.sol")}
-    return {
-        name: Artifact(name=name, abi=c.abi, bytecode=c.bytecode, links={})
-        for name, c in compile_sources(sources).items()
-    }
+    return ensure_compiled(
+        Compilation(
+            name="hostile",
+            label="the contracts that the executor is tested against",
+            sources={one.name: one.read_text("utf-8") for one in sorted(folder.glob("*.sol"))},
+            settings=Settings(),
+            contracts=(),
+        )
+    )
