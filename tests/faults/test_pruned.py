@@ -17,7 +17,7 @@ async def test_what_landed_while_we_were_down_is_settled_though_its_state_is_gon
     anvil_binary: Path, market: MarketNode, tmp_path: Path
 ) -> None:
     options = AnvilOptions(ipc=True, extra=("--prune-history", str(KEPT_BLOCKS)))
-    with copied_node(anvil_binary, market.live.rpc, market.market, options) as anvil:
+    with copied_node(anvil_binary, market, market.live.rpc, options) as anvil:
         live = open_live(market.market, anvil.http_url)
         with closing(live.rpc):
             node = MarketNode(anvil=anvil, live=live)

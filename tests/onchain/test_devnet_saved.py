@@ -10,7 +10,7 @@ from keeper.core.errors import ConfigError
 from keeper.devnet.live import account_data, open_live
 from keeper.devnet.prices import push_price
 from keeper.devnet.saved import SavedMarket, ensure_saved, start_saved, strip_traces
-from tests.support.market_node import MarketNode
+from tests.support.market_node import MarketNode, copied_market
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +81,16 @@ def test_only_the_traces_are_taken_out_of_a_state():
     assert strip_traces(state) == (
         b'{"block":{"a":1},"transactions":[{"info":{"traces":[],"n":7},"receipt":[2]}]}'
     )
+
+
+def test_a_copy_is_of_the_newest_block_and_has_nothing_of_another_copy(
+    anvil_binary: Path, restored: MarketNode
+):
+    for _ in range(2):
+        restored.live.rpc.call("evm_mine")
+        newest = restored.live.rpc.call("eth_getBlockByNumber", "latest", False)["hash"]
+        for _ in range(2):
+            with copied_market(anvil_binary, restored) as copy:
+                found = copy.live.rpc.call("eth_getBlockByNumber", "latest", False)["hash"]
+                assert found == newest
+                copy.live.rpc.call("evm_mine")

@@ -58,7 +58,7 @@ def built_isolated(binary: Path, *, by_second: bool) -> Iterator[IsolatedNode]:
 @contextmanager
 def copied_isolated(binary: Path, base: IsolatedNode) -> Iterator[IsolatedNode]:
     """Copy it to a node of its own: what is done there does not reach the base."""
-    with copied_node(binary, base.live.live.rpc, base.market) as anvil:
+    with copied_node(binary, base, base.live.live.rpc) as anvil:
         live = open_live(base.market, anvil.http_url)
         with closing(live.rpc):
             pools = open_isolated(base.isolated, live)

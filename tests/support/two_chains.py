@@ -24,6 +24,7 @@ from keeper.devnet.config_files import KeeperFiles, write_config
 from keeper.devnet.crash import crash
 from keeper.devnet.executor import deploy_executor
 from keeper.devnet.live import LiveMarket, open_live
+from keeper.devnet.market import LocalMarket
 from keeper.devnet.stages import Scene, Wanted, staged
 from keeper.evm.keys import parse_key
 from keeper.evm.transaction import LocalSigner
@@ -45,6 +46,10 @@ class Built:
     anvil: Anvil
     scene: Scene
     executor: Address
+
+    @property
+    def market(self) -> LocalMarket:
+        return self.scene.live.market
 
 
 @contextmanager
@@ -81,7 +86,7 @@ class Side:
         """Start the node, as it was before its first block."""
         base = self.built.scene.live
         options = AnvilOptions(chain_id=PROTOCOLS[self.built.name][1], port=self.port)
-        copy = copied_node(self.binary, base.rpc, base.market, options)
+        copy = copied_node(self.binary, self.built, base.rpc, options)
         self.node = self.stack.enter_context(copy)
         self.port = self.node.port
         self.live = open_live(base.market, self.node.http_url)

@@ -65,7 +65,7 @@ def copied_venus(
     binary: Path, base: VenusNode, options: AnvilOptions | None = None
 ) -> Iterator[VenusNode]:
     """Copy it to a node of its own: what is done there does not reach the base."""
-    with copied_node(binary, base.live.live.rpc, base.market, options) as anvil:
+    with copied_node(binary, base, base.live.live.rpc, options) as anvil:
         live = open_live(base.market, anvil.http_url)
         with closing(live.rpc):
             yield VenusNode(anvil=anvil, market=base.market, live=open_venus(base.venus, live))
