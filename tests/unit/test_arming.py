@@ -10,7 +10,8 @@ from keeper.commands import arming as module
 from keeper.commands.arming import CONFIRM_VARIABLE, arming, armings
 from keeper.config.keeper_file import Mode, OperatorSettings
 from keeper.core.errors import ConfigError
-from keeper.evm.keys import PRIVATE_KEY_VARIABLE, write_keystore
+from keeper.evm.keys import PRIVATE_KEY_VARIABLE
+from tests.support.keystores import quick_keystore
 
 KEY = "0x" + "11" * 32
 
@@ -79,7 +80,7 @@ def test_the_key_signs_for_each_chain_and_is_read_when_it_is_asked_for():
 
 def test_a_password_is_asked_for_once_for_all_chains(monkeypatch, tmp_path):
     keystore = tmp_path / "key.json"
-    write_keystore(keystore, bytes.fromhex("11" * 32), "open")
+    quick_keystore(keystore, bytes.fromhex("11" * 32), "open")
     asked = []
     monkeypatch.setattr(module.sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(module.getpass, "getpass", lambda text: asked.append(text) or "open")

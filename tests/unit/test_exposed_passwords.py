@@ -12,8 +12,8 @@ from keeper.commands.keys import new_key
 from keeper.config.keeper_file import Mode, OperatorSettings
 from keeper.config.settings import Settings, load
 from keeper.core.values import replace
-from keeper.evm.keys import write_keystore
 from keeper.runtime.private import exposure
+from tests.support.keystores import quick_keystore
 from tests.support.settings_files import write_settings
 
 KEY = bytes.fromhex("11" * 32)
@@ -41,7 +41,7 @@ def password(open_folder: Path) -> Path:
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: Path) -> Settings:
     monkeypatch.setenv("KEEPER_RPC_ETHEREUM", "ws://127.0.0.1:1")
     keystore = tmp_path / "operator.json"
-    write_keystore(keystore, KEY, "open")
+    quick_keystore(keystore, KEY, "open")
     operator = OperatorSettings(keystore=(keystore,), password_file=password)
     return replace(load(write_settings(tmp_path)), mode=Mode.LIVE, operator=operator)
 
@@ -97,7 +97,7 @@ def test_arming_says_it_of_a_keystore(
 ) -> None:
     password.chmod(0o600)
     keystore = open_folder / "operator.json"
-    write_keystore(keystore, KEY, "open")
+    quick_keystore(keystore, KEY, "open")
     keystore.chmod(0o644)
     operator = OperatorSettings(keystore=(keystore,), password_file=password)
     assert armed(replace(settings, operator=operator)) == 1

@@ -14,6 +14,7 @@ from keeper.core.units import Address
 from keeper.evm.hashing import checksum_address
 from keeper.evm.keys import load_signers, open_keystore, throwaway_signer, write_keystore
 from keeper.evm.transaction import LocalSigner, encode_rlp
+from tests.support.keystores import quick_keystore
 
 # The first account of the well-known test mnemonic "test test ... junk".
 KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
@@ -27,6 +28,12 @@ def keystore(tmp_path_factory):
     path = tmp_path_factory.mktemp("keys") / "operator.json"
     assert write_keystore(path, KEY, PASSWORD) == ADDRESS
     return path
+
+
+@pytest.fixture
+def quick(tmp_path):
+    quick_keystore(tmp_path / "quick.json", KEY, PASSWORD)
+    return tmp_path / "quick.json"
 
 
 _NESTED = """
@@ -150,9 +157,9 @@ def test_a_keystore_is_never_written_over(keystore):
     assert keystore.read_text() == before
 
 
-def test_a_wrong_password_is_said_to_be_one(keystore):
+def test_a_wrong_password_is_said_to_be_one(quick):
     with pytest.raises(ConfigError, match="found a wrong password"):
-        open_keystore(keystore, "wrong horse")
+        open_keystore(quick, "wrong horse")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "not json", json.dumps({"version": 3})])
@@ -168,22 +175,22 @@ def test_a_missing_keystore_is_named(tmp_path):
         open_keystore(tmp_path / "none.json", PASSWORD)
 
 
-def test_the_password_file_comes_before_environment_and_prompt(keystore, tmp_path):
+def test_the_password_file_comes_before_environment_and_prompt(quick, tmp_path):
     file = tmp_path / "password"
     file.write_text(PASSWORD + "\n")
     (signer,) = load_signers(
         chain_id=1,
         environment={"KEEPER_KEYSTORE_PASSWORD": "wrong"},
-        keystores=[keystore],
+        keystores=[quick],
         password_file=file,
         ask=lambda question: question,
     )
     assert signer.address == ADDRESS
 
 
-def test_the_prompt_is_asked_when_nothing_else_knows(keystore):
+def test_the_prompt_is_asked_when_nothing_else_knows(quick):
     (signer,) = load_signers(
-        chain_id=1, environment={}, keystores=[keystore], ask=lambda _question: PASSWORD
+        chain_id=1, environment={}, keystores=[quick], ask=lambda _question: PASSWORD
     )
     assert signer.address == ADDRESS
 
