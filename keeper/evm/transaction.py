@@ -5,7 +5,7 @@ Byte for byte what eth-account makes, at a fraction of its time and without its 
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, Self
+from typing import Final
 
 from coincurve import PrivateKey, PublicKey
 from msgspec import Struct
@@ -98,11 +98,13 @@ class Draft(Struct, frozen=True, kw_only=True):
     """Its fields, each encoded."""
     unsigned: bytes
     """What is hashed to be signed."""
+    digest: bytes
+    """That hash."""
 
     @classmethod
     def of(
         cls, transaction: Transaction, *, chain_id: int, nonce: int, gas_limit: int, fees: Fees
-    ) -> Self:
+    ) -> "Draft":
         """Return the draft of a transaction. Raises InvariantError when a fee is inverted."""
         if fees.priority_fee > fees.max_fee:
             msg = f"signer: expected priority fee <= {fees.max_fee}, found {fees.priority_fee}"
@@ -115,13 +117,7 @@ class Draft(Struct, frozen=True, kw_only=True):
             transaction.value,
             transaction.data,
         )
-        body = b"".join((_integer(chain_id), _integer(nonce), behind))
-        return cls(body=body, unsigned=DYNAMIC_FEE_TYPE + _list(body))
-
-    @property
-    def digest(self) -> bytes:
-        """Return the hash that is signed."""
-        return keccak256(self.unsigned)
+        return _draft(chain_id, nonce, behind)
 
     def signed(self, signature: bytes) -> tuple[bytes, Hash32]:
         """Return the signed bytes and their hash; ``signature`` is r, s and the parity."""
@@ -129,6 +125,14 @@ class Draft(Struct, frozen=True, kw_only=True):
         added = (_SMALL[signature[64]], _string(r), _string(s))
         raw = DYNAMIC_FEE_TYPE + _list(b"".join((self.body, *added)))
         return raw, keccak_hash(raw)
+
+
+@lru_cache(maxsize=64)
+def _draft(chain_id: int, nonce: int, behind: bytes) -> Draft:
+    """Return a draft; kept, as a drill makes the one that comes next if anything does."""
+    body = b"".join((_integer(chain_id), _integer(nonce), behind))
+    unsigned = DYNAMIC_FEE_TYPE + _list(body)
+    return Draft(body=body, unsigned=unsigned, digest=keccak256(unsigned))
 
 
 def address_of_key(public_key: PublicKey) -> Address:
